@@ -1,0 +1,112 @@
+//! What the engine needs of the outside world: a clock, sleep, chance, and
+//! somewhere to run its housekeeping. The simulation brings its own.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::validity::Instant;
+
+/// A future of the engine's thread.
+pub type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The outside world, as far as the engine knows it.
+pub trait Environment {
+    /// The time on a monotonic clock that counts suspension.
+    fn now(&self) -> Instant;
+
+    /// Resolves once [`Environment::now`] has reached `at`, never before.
+    fn sleep_until(&self, at: Instant) -> Task;
+
+    /// Fills `bytes` from a cryptographically secure source.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Runs `task` beside the caller, on the same thread.
+    fn spawn(&self, task: Task);
+
+    /// A number from 0 (included) to 1 (excluded), for jitter.
+    fn chance(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.fill_random(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// The system's clock and random source, with tokio's timers.
+///
+/// It must be used inside a tokio `LocalRuntime` (or a `LocalSet`): tasks are
+/// spawned on the current thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl System {
+    /// The time on the system's clock, as [`Environment::now`].
+    #[must_use]
+    pub fn clock() -> Instant {
+        clock::now()
+    }
+}
+
+impl Environment for System {
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn sleep_until(&self, at: Instant) -> Task {
+        // tokio's timers stand still while the machine is suspended; a second
+        // later at most the clock is looked at again.
+        const LONGEST: std::time::Duration = std::time::Duration::from_secs(1);
+        Box::pin(async move {
+            loop {
+                let left = at.since(clock::now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(LONGEST)).await;
+            }
+        })
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        use rand::Rng as _;
+        // ThreadRng is a ChaCha generator that the system's entropy seeds anew.
+        rand::rng().fill_bytes(bytes);
+    }
+
+    fn spawn(&self, task: Task) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+#[cfg(unix)]
+mod clock {
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::Instant;
+
+    // Apple's CLOCK_MONOTONIC goes on during sleep; Linux's stops.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+
+    pub(super) fn now() -> Instant {
+        let time = clock_gettime(CLOCK);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+        Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+}
+
+#[cfg(not(unix))]
+mod clock {
+    use std::sync::LazyLock;
+
+    use super::Instant;
+
+    // Windows' performance counter, which std reads, counts suspension.
+    static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+
+    pub(super) fn now() -> Instant {
+        Instant::ORIGIN.after(ORIGIN.elapsed())
+    }
+}

@@ -1,0 +1,164 @@
+//! What went wrong: with one instance ([`Cause`]), and with a whole request
+//! ([`Failure`]).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::instance::Vote;
+use super::validity::Instant;
+
+/// Why one instance's vote failed. The texts say what to do; none contains a
+/// secret.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The deadline passed without an answer.
+    #[error(
+        "no answer within {} ms; the server is hung, overloaded or cut off from here",
+        .waited.as_millis()
+    )]
+    Silent {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// There is no connection, and this is why the last dial failed.
+    #[error("not connected: {what}")]
+    Unreachable {
+        /// What the last dial or the loss of the connection said.
+        what: Rc<str>,
+    },
+    /// The connection was lost after the request was written, so that nobody
+    /// knows whether it was carried out.
+    #[error("the connection was lost before the answer came: {what}")]
+    Lost {
+        /// What the loss looked like.
+        what: Rc<str>,
+    },
+    /// The server answered with an error.
+    #[error("{message}{}", hint(.code))]
+    Refused {
+        /// The error's first word, as `NOPERM`.
+        code: Rc<str>,
+        /// The whole error, as the server wrote it.
+        message: Rc<str>,
+    },
+    /// Too many requests wait for this instance already.
+    #[error(
+        "{waiting} requests already wait for this instance; it is hung or slower than it is asked"
+    )]
+    Overloaded {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// The server answered something no lock command returns.
+    #[error("an answer that no lock command gives ({what}); is this a Redis or Valkey server?")]
+    Unexpected {
+        /// The kind of the answer.
+        what: Rc<str>,
+    },
+    /// The Redlock was closed with `quit()`.
+    #[error("closed by quit()")]
+    Closed,
+    /// The instance let go of the request without an answer.
+    #[error("the request was dropped inside this process; please report this as a defect")]
+    Dropped,
+}
+
+impl Cause {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Silent { .. } => "SILENT",
+            Self::Unreachable { .. } => "UNREACHABLE",
+            Self::Lost { .. } => "LOST",
+            Self::Refused { .. } => "REFUSED",
+            Self::Overloaded { .. } => "OVERLOADED",
+            Self::Unexpected { .. } => "UNEXPECTED",
+            Self::Closed => "CLOSED",
+            Self::Dropped => "DROPPED",
+        }
+    }
+
+    /// The first word of the server's error, as `NOPERM`, if it was one.
+    #[must_use]
+    pub fn reply(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
+
+/// What to do about an error that servers are known to answer.
+fn hint(code: &str) -> &'static str {
+    match code {
+        "NOAUTH" => " (give this instance a password)",
+        "WRONGPASS" => " (check this instance's username and password)",
+        "NOPERM" => {
+            " (allow this user SET, EVAL, EVALSHA, GET, DEL, PTTL and PEXPIRE on the resource's key)"
+        }
+        "LOADING" => " (the server is reading its data; it will vote again once it has)",
+        "READONLY" => " (this is a replica; give the address of the master)",
+        "MISCONF" | "OOM" => " (the server refuses writes until its disk or memory is mended)",
+        "WRONGTYPE" => " (the resource's name is taken by a key that is not a lock)",
+        _ => "",
+    }
+}
+
+/// Why a request failed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// So many instances said that somebody else holds a resource that there
+    /// could be no majority.
+    #[error("held by another")]
+    Held,
+    /// Too few instances answered, or answered without an error.
+    #[error("too few instances answered")]
+    Unavailable,
+    /// A majority granted, but so late that nothing of the validity was left.
+    #[error("the answers came too late: the lock's validity had passed")]
+    TooSlow,
+    /// The lock's validity was over before its extension was asked for, or
+    /// ended while it was.
+    #[error("the lock's validity had passed")]
+    Expired,
+    /// A majority said that the lock's key is gone or somebody else's.
+    #[error("the lock is no longer held")]
+    NotHeld,
+}
+
+impl Reason {
+    /// The stable code that JavaScript sees.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Held => "ERR_REDLOCK_HELD",
+            Self::Unavailable => "ERR_REDLOCK_UNAVAILABLE",
+            Self::TooSlow => "ERR_REDLOCK_TOO_SLOW",
+            Self::Expired => "ERR_REDLOCK_EXPIRED",
+            Self::NotHeld => "ERR_REDLOCK_NOT_HELD",
+        }
+    }
+}
+
+/// A request that failed: why, after how many attempts, and who said what in
+/// the last of them.
+#[derive(Clone, Debug, Error)]
+#[error("{reason} (after {attempts} attempts)")]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The last attempt's votes, by instance; `None` where there was none yet
+    /// when the verdict was certain. Empty if nothing was sent.
+    pub votes: Vec<Option<Vote>>,
+    /// Extend only: until when the lock may still be believed in. The earlier
+    /// of its old end and the one asked for, since the extension may have been
+    /// applied somewhere; `None` if the lock is lost.
+    pub until: Option<Instant>,
+}

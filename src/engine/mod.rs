@@ -1,0 +1,391 @@
+//! The algorithm: acquire, extend and release over instances that vote.
+//!
+//! Steps and their sources: the Redlock algorithm,
+//! <https://redis.io/docs/latest/develop/use/patterns/distributed-locks/>,
+//! and this project's docs/safety.md, whose rules the comments name.
+
+#![forbid(unsafe_code)]
+
+mod environment;
+mod error;
+mod event;
+mod instance;
+mod quorum;
+mod retry;
+mod round;
+mod token;
+mod validity;
+
+use std::rc::Rc;
+
+pub use environment::{Environment, System, Task};
+pub use error::{Cause, Failure, Reason};
+pub use event::Event;
+pub use instance::{Ballot, Instance, Operation, Question, Reply, Resources, Vote};
+pub use quorum::{Tally, Verdict, majority};
+pub use retry::Retry;
+pub use token::Token;
+pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
+
+use round::{Core, Round};
+
+/// A quorum of instances and the algorithm over it. Cheap to clone; clones are
+/// the same engine. It lives on one thread.
+#[derive(Clone)]
+pub struct Engine {
+    core: Rc<Core>,
+}
+
+/// How one request is to be carried out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How often to try again, and after how long.
+    pub retry: Retry,
+    /// The allowance for clock drift.
+    pub drift: Drift,
+    /// How long one instance may take.
+    pub patience: Patience,
+    /// Whether an instance's failures are to be reported as events.
+    pub report: bool,
+}
+
+/// A lock that was acquired.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The value it is stored under: the winning attempt's.
+    pub value: Token,
+    /// From when until when it may be believed in.
+    pub validity: Validity,
+    /// How many attempts it took, at least 1.
+    pub attempts: u32,
+}
+
+/// A lock that was extended.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension {
+    /// From when until when it may be believed in now.
+    pub validity: Validity,
+    /// How many attempts it took, at least 1.
+    pub attempts: u32,
+}
+
+impl Engine {
+    /// An engine over `instances` (at least one), whose events go to
+    /// `listener`. Its housekeeping is spawned on the environment and ends with
+    /// the engine's last clone and request.
+    #[must_use]
+    pub fn new(
+        instances: Vec<Rc<dyn Instance>>,
+        environment: Rc<dyn Environment>,
+        listener: impl Fn(Event) + 'static,
+    ) -> Self {
+        Self::with_rules(instances, environment, listener, Rules::ALL)
+    }
+
+    fn with_rules(
+        instances: Vec<Rc<dyn Instance>>,
+        environment: Rc<dyn Environment>,
+        listener: impl Fn(Event) + 'static,
+        rules: Rules,
+    ) -> Self {
+        Self {
+            core: Core::new(instances, environment, Box::new(listener), rules),
+        }
+    }
+
+    /// An engine that leaves safety rules out, for tests that must show that
+    /// they would notice.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn sabotaged(
+        instances: Vec<Rc<dyn Instance>>,
+        environment: Rc<dyn Environment>,
+        listener: impl Fn(Event) + 'static,
+        rules: Rules,
+    ) -> Self {
+        Self::with_rules(instances, environment, listener, rules)
+    }
+
+    /// Takes a lock on all of `resources`, or on none.
+    ///
+    /// Dropping the future gives the attempt under way up; its clean-up still
+    /// runs.
+    ///
+    /// # Errors
+    ///
+    /// After the last attempt, with that attempt's reason and votes:
+    /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`].
+    pub async fn acquire(
+        &self,
+        resources: Resources,
+        ttl: Ttl,
+        settings: Settings,
+    ) -> Result<Grant, Failure> {
+        let environment = &self.core.environment;
+        let mut value = None;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            // Rule 1: a value per attempt.
+            if value.is_none() || self.core.rules.fresh_value {
+                value = Some(Token::random(environment.as_ref()));
+            }
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings);
+            let (reason, votes) = match attempt.await {
+                Ok((value, validity)) => {
+                    return Ok(Grant {
+                        value,
+                        validity,
+                        attempts,
+                    });
+                }
+                Err(refusal) => refusal,
+            };
+            let Some(wait) = settings.retry.after(attempts, environment.chance()) else {
+                return Err(Failure {
+                    reason,
+                    attempts,
+                    votes,
+                    until: None,
+                });
+            };
+            environment
+                .sleep_until(environment.now().after(wait))
+                .await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        resources: &Resources,
+        value: Option<Token>,
+        ttl: Ttl,
+        settings: &Settings,
+    ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
+        let environment = &self.core.environment;
+        let value = value.unwrap_or_else(|| Token::random(environment.as_ref()));
+        // Step 1: the time before the first request of this attempt is sent.
+        let validity = Validity::starting(environment.now(), ttl, settings.drift);
+        // Step 2: every instance is asked at once, each with a small deadline.
+        let round = Attempt::new(Round::ask_all(
+            &self.core,
+            Question {
+                operation: Operation::Acquire { ttl },
+                resources: Rc::clone(resources),
+                value: value.clone(),
+                deadline: settings
+                    .patience
+                    .deadline(validity.since, ttl, validity.until),
+                report: settings.report,
+            },
+        ));
+        let verdict = round.verdict().await;
+        // Step 3: a majority, and time left after what it took (step 4).
+        let believable = !self.core.rules.validity || validity.holds(environment.now());
+        if verdict == Verdict::Granted && believable {
+            round.succeed();
+            return Ok((value, validity));
+        }
+        // Step 5: whatever may have been set is released, everywhere.
+        let round = round.fail().await;
+        let tally = round.tally();
+        let reason = if verdict == Verdict::Granted {
+            Reason::TooSlow
+        } else if tally.refused_by_holders(self.core.instances.len()) {
+            Reason::Held
+        } else {
+            Reason::Unavailable
+        };
+        Err((reason, round.votes()))
+    }
+
+    /// Lets a lock that was acquired with `value` and is valid until `until`
+    /// live for `ttl` from now. It is tried again, as the settings say, within
+    /// the validity that is left. A key that is gone is not made anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Expired`] if the validity was or is over;
+    /// [`Reason::NotHeld`], without a retry, if a majority says so;
+    /// [`Reason::Held`] or [`Reason::Unavailable`] if the attempts are used up.
+    /// [`Failure::until`] says how long the lock may still be believed in.
+    pub async fn extend(
+        &self,
+        resources: Resources,
+        value: Token,
+        until: Instant,
+        ttl: Ttl,
+        settings: Settings,
+    ) -> Result<Extension, Failure> {
+        let environment = &self.core.environment;
+        let mut left = until;
+        let mut attempts = 0;
+        let mut votes = Vec::new();
+        loop {
+            let validity = Validity::starting(environment.now(), ttl, settings.drift);
+            // Rule 9: inside the old validity only.
+            if validity.since >= until {
+                return Err(Failure {
+                    reason: Reason::Expired,
+                    attempts,
+                    votes,
+                    until: None,
+                });
+            }
+            attempts += 1;
+            let deadline = settings
+                .patience
+                .deadline(validity.since, ttl, until.min(validity.until));
+            let round = Round::ask_all(
+                &self.core,
+                Question {
+                    operation: Operation::Extend { ttl },
+                    resources: Rc::clone(&resources),
+                    value: value.clone(),
+                    deadline,
+                    report: settings.report,
+                },
+            );
+            let verdict = round.verdict().await;
+            let now = environment.now();
+            let in_time = now < until && validity.holds(now);
+            if verdict == Verdict::Granted && (in_time || !self.core.rules.validity) {
+                return Ok(Extension { validity, attempts });
+            }
+            left = left.min(validity.until);
+            votes = round.votes();
+            let tally = round.tally();
+            if tally.majority_held() {
+                return Err(Failure {
+                    reason: Reason::NotHeld,
+                    attempts,
+                    votes,
+                    until: None,
+                });
+            }
+            let reason = if verdict == Verdict::Granted {
+                Reason::Expired
+            } else if tally.refused_by_holders(self.core.instances.len()) {
+                Reason::Held
+            } else {
+                Reason::Unavailable
+            };
+            let wait = settings.retry.after(attempts, environment.chance());
+            let again = wait.map(|wait| now.after(wait)).filter(|at| *at < until);
+            let Some(again) = again else {
+                return Err(Failure {
+                    reason,
+                    attempts,
+                    votes,
+                    until: (now < left).then_some(left),
+                });
+            };
+            environment.sleep_until(again).await;
+        }
+    }
+
+    /// Deletes the keys of a lock on every instance, where they have `value`.
+    /// `since` is when the lock was asked for, [`Instant::ORIGIN`] if unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotHeld`] if so many instances no longer had all the keys that
+    /// a majority is out of reach, [`Reason::Unavailable`] if too few answered.
+    pub async fn release(
+        &self,
+        resources: Resources,
+        value: Token,
+        since: Instant,
+        settings: Settings,
+    ) -> Result<(), Failure> {
+        let deadline = self.core.environment.now().after(settings.patience.release);
+        let round = Round::ask_all(
+            &self.core,
+            Question {
+                operation: Operation::Release { since },
+                resources,
+                value,
+                deadline,
+                report: settings.report,
+            },
+        );
+        if round.verdict().await == Verdict::Granted {
+            return Ok(());
+        }
+        let gone = round
+            .tally()
+            .refused_by_holders(self.core.instances.len());
+        Err(Failure {
+            reason: if gone {
+                Reason::NotHeld
+            } else {
+                Reason::Unavailable
+            },
+            attempts: 1,
+            votes: round.votes(),
+            until: None,
+        })
+    }
+}
+
+/// An attempt to acquire, which is given up unless it is said to have
+/// succeeded: also when the caller no longer waits for it.
+struct Attempt(Option<Rc<Round>>);
+
+impl Attempt {
+    fn new(round: Rc<Round>) -> Self {
+        Self(Some(round))
+    }
+
+    async fn verdict(&self) -> Verdict {
+        match &self.0 {
+            Some(round) => round.verdict().await,
+            None => Verdict::Refused,
+        }
+    }
+
+    fn succeed(mut self) {
+        self.0 = None;
+    }
+
+    /// Releases everywhere and waits for the instances that still answer.
+    async fn fail(mut self) -> Rc<Round> {
+        let round = self.0.take().expect("an attempt ends once");
+        if let Some(release) = round.abandon() {
+            round.settled_with(&release).await;
+        }
+        round
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(round) = self.0.take() {
+            round.abandon();
+        }
+    }
+}
+
+/// Which safety rules are kept: all, except where a test of the simulation
+/// takes one out to see that it is missed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Rule 3: no success without validity left.
+    pub validity: bool,
+    /// Rule 5: a failed attempt releases everywhere.
+    pub cleanup: bool,
+    /// Rule 3: no success without a majority.
+    pub majority: bool,
+    /// Rule 1: a value per attempt.
+    pub fresh_value: bool,
+}
+
+impl Rules {
+    /// Every rule.
+    pub const ALL: Self = Self {
+        validity: true,
+        cleanup: true,
+        majority: true,
+        fresh_value: true,
+    };
+}

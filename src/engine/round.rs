@@ -1,0 +1,381 @@
+//! One fan-out: a question to every instance, the verdict as soon as it is
+//! certain, a deadline for those that stay silent, and what becomes of answers
+//! that come later.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::environment::{Environment, Task};
+use super::error::Cause;
+use super::event::Event;
+use super::instance::{Ballot, Instance, Operation, Question, Reply, Vote};
+use super::quorum::{Tally, Verdict, majority};
+use super::validity::Instant;
+use super::Rules;
+
+/// What all rounds of one engine share.
+pub(super) struct Core {
+    pub(super) instances: Box<[Rc<dyn Instance>]>,
+    pub(super) environment: Rc<dyn Environment>,
+    pub(super) listener: Box<dyn Fn(Event)>,
+    pub(super) rules: Rules,
+    deadlines: Deadlines,
+}
+
+impl Core {
+    pub(super) fn new(
+        instances: Vec<Rc<dyn Instance>>,
+        environment: Rc<dyn Environment>,
+        listener: Box<dyn Fn(Event)>,
+        rules: Rules,
+    ) -> Rc<Self> {
+        let core = Rc::new(Self {
+            instances: instances.into(),
+            environment: Rc::clone(&environment),
+            listener,
+            rules,
+            deadlines: Deadlines::default(),
+        });
+        environment.spawn(keep_deadlines(Rc::downgrade(&core)));
+        core
+    }
+
+    fn quorum(&self, members: usize) -> usize {
+        if self.rules.majority {
+            majority(members)
+        } else {
+            1
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // The keeper of deadlines ends when it finds its core gone.
+        self.deadlines.wake();
+    }
+}
+
+/// One question put to some or all of the instances.
+pub(super) struct Round {
+    core: Rc<Core>,
+    question: Rc<Question>,
+    asked: Instant,
+    /// Orders rounds of the same deadline; also the key for their removal.
+    number: u64,
+    state: RefCell<State>,
+}
+
+struct State {
+    tally: Tally,
+    votes: Box<[Ballotpaper]>,
+    /// The attempt has failed: grants that come now are to be released.
+    abandoned: bool,
+    /// Whether the waiter wants to hear of every vote or of the verdict only.
+    every_vote: bool,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone)]
+enum Ballotpaper {
+    NotAsked,
+    Open,
+    /// The deadline passed; what comes now is late.
+    Missed(Cause),
+    Cast(Vote),
+}
+
+impl Round {
+    /// Puts `question` to every instance at once.
+    pub(super) fn ask_all(core: &Rc<Core>, question: Question) -> Rc<Self> {
+        let everyone = 0..core.instances.len();
+        Self::ask(core, question, everyone)
+    }
+
+    fn ask(core: &Rc<Core>, question: Question, whom: std::ops::Range<usize>) -> Rc<Self> {
+        let members = whom.len();
+        let mut votes = vec![Ballotpaper::NotAsked; core.instances.len()];
+        votes[whom.clone()].fill(Ballotpaper::Open);
+        let round = Rc::new(Self {
+            question: Rc::new(question),
+            asked: core.environment.now(),
+            number: core.deadlines.next_number(),
+            state: RefCell::new(State {
+                tally: Tally::with_quorum(members, core.quorum(members)),
+                votes: votes.into(),
+                abandoned: false,
+                every_vote: false,
+                waker: None,
+            }),
+            core: Rc::clone(core),
+        });
+        core.deadlines.add(&round);
+        for index in whom {
+            let ballot: Rc<dyn Ballot> = round.clone();
+            core.instances[index].ask(&round.question, Reply::new(ballot, index));
+        }
+        round
+    }
+
+    /// Resolves as soon as no vote to come can change the outcome.
+    pub(super) async fn verdict(&self) -> Verdict {
+        poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            match state.tally.verdict() {
+                Some(verdict) => Poll::Ready(verdict),
+                None => state.wait(context, false),
+            }
+        })
+        .await
+    }
+
+    /// Gives the attempt up: everything it may have set is released, at once
+    /// and on every instance, and so is what it is granted from now on.
+    pub(super) fn abandon(&self) -> Option<Rc<Self>> {
+        self.state.borrow_mut().abandoned = true;
+        if !self.core.rules.cleanup {
+            return None;
+        }
+        let now = self.core.environment.now();
+        // A request and its release share one deadline. What is left of it may
+        // be nothing, through no fault of the instances that answered in time:
+        // they get a fresh span, and nobody waits for the others.
+        let fresh = now.after(self.span().min(Duration::from_millis(100)));
+        let question = Question {
+            operation: Operation::Release { since: self.asked },
+            resources: Rc::clone(&self.question.resources),
+            value: self.question.value.clone(),
+            deadline: self.question.deadline.max(fresh),
+            report: self.question.report,
+        };
+        Some(Self::ask_all(&self.core, question))
+    }
+
+    /// Resolves when every instance that has not missed this round's deadline
+    /// has answered both this round and its `release`.
+    pub(super) async fn settled_with(&self, release: &Self) {
+        poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            let mut cleanup = release.state.borrow_mut();
+            let open = state.votes.iter().zip(&cleanup.votes).any(|pair| match pair {
+                (Ballotpaper::Missed(_), _) => false,
+                (Ballotpaper::Open, _) => true,
+                (_, released) => matches!(released, Ballotpaper::Open),
+            });
+            if !open {
+                return Poll::Ready(());
+            }
+            let _: Poll<()> = cleanup.wait(context, true);
+            state.wait(context, true)
+        })
+        .await;
+    }
+
+    /// The votes so far, by instance.
+    pub(super) fn votes(&self) -> Vec<Option<Vote>> {
+        let state = self.state.borrow();
+        state.votes.iter().map(Ballotpaper::vote).collect()
+    }
+
+    /// The count so far.
+    pub(super) fn tally(&self) -> Tally {
+        self.state.borrow().tally.clone()
+    }
+
+    fn span(&self) -> Duration {
+        self.question.deadline.since(self.asked)
+    }
+
+    fn key(&self) -> (Instant, u64) {
+        (self.question.deadline, self.number)
+    }
+
+    /// Counts every instance that is still silent as failed.
+    fn close(&self) {
+        let cause = Cause::Silent {
+            waited: self.span(),
+        };
+        let mut silent = Vec::new();
+        let mut state = self.state.borrow_mut();
+        for index in 0..state.votes.len() {
+            if matches!(state.votes[index], Ballotpaper::Open) {
+                state.votes[index] = Ballotpaper::Missed(cause.clone());
+                state.tally.count(&Vote::Failed(cause.clone()));
+                silent.push(index);
+            }
+        }
+        let waker = state.waker.take();
+        drop(state);
+        for index in silent {
+            self.report(index, &cause);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn report(&self, instance: usize, cause: &Cause) {
+        if self.question.report {
+            (self.core.listener)(Event::ClientError {
+                instance,
+                operation: self.question.operation,
+                cause: cause.clone(),
+            });
+        }
+    }
+
+    /// A grant for an attempt that has failed already: its release may have
+    /// overtaken it on another connection, so it is released once more.
+    fn take_back(&self, index: usize) {
+        if !self.core.rules.cleanup {
+            return;
+        }
+        let question = Question {
+            operation: Operation::Release { since: self.asked },
+            resources: Rc::clone(&self.question.resources),
+            value: self.question.value.clone(),
+            deadline: self.core.environment.now().after(self.span()),
+            report: self.question.report,
+        };
+        Self::ask(&self.core, question, index..index + 1);
+    }
+}
+
+impl Ballot for Round {
+    fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+        let mut state = self.state.borrow_mut();
+        let unwanted = state.abandoned && matches!(vote, Vote::Granted);
+        let in_time = matches!(state.votes[index], Ballotpaper::Open);
+        let mut waker = None;
+        let mut failed = None;
+        if in_time {
+            state.tally.count(&vote);
+            if let Vote::Failed(cause) = &vote {
+                failed = Some(cause.clone());
+            }
+            state.votes[index] = Ballotpaper::Cast(vote);
+            if state.every_vote || state.tally.verdict().is_some() {
+                waker = state.waker.take();
+            }
+            if state.tally.pending() == 0 {
+                self.core.deadlines.remove(&self);
+            }
+        }
+        drop(state);
+        if let Some(cause) = failed {
+            self.report(index, &cause);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if unwanted {
+            self.take_back(index);
+        }
+    }
+}
+
+impl State {
+    fn wait<T>(&mut self, context: &Context<'_>, every_vote: bool) -> Poll<T> {
+        self.every_vote = every_vote;
+        self.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Ballotpaper {
+    fn vote(&self) -> Option<Vote> {
+        match self {
+            Self::NotAsked | Self::Open => None,
+            Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
+            Self::Cast(vote) => Some(vote.clone()),
+        }
+    }
+}
+
+/// The deadlines of all open rounds, kept by one task with one timer: a timer
+/// of its own would be most of a round's cost.
+#[derive(Default)]
+struct Deadlines {
+    rounds: RefCell<BTreeMap<(Instant, u64), Rc<Round>>>,
+    number: Cell<u64>,
+    /// What the keeper sleeps towards, if it sleeps.
+    armed: Cell<Option<Instant>>,
+    keeper: RefCell<Option<Waker>>,
+}
+
+impl Deadlines {
+    fn next_number(&self) -> u64 {
+        let number = self.number.get();
+        self.number.set(number + 1);
+        number
+    }
+
+    fn add(&self, round: &Rc<Round>) {
+        let key = round.key();
+        self.rounds.borrow_mut().insert(key, Rc::clone(round));
+        if self.armed.get().is_none_or(|armed| key.0 < armed) {
+            self.wake();
+        }
+    }
+
+    fn remove(&self, round: &Round) {
+        self.rounds.borrow_mut().remove(&round.key());
+    }
+
+    fn wake(&self) {
+        if let Some(keeper) = self.keeper.borrow_mut().take() {
+            keeper.wake();
+        }
+    }
+
+    fn pop_due(&self, now: Instant) -> Option<Rc<Round>> {
+        let mut rounds = self.rounds.borrow_mut();
+        let first = rounds.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+
+    fn first(&self) -> Option<Instant> {
+        self.rounds.borrow().first_key_value().map(|(key, _)| key.0)
+    }
+}
+
+/// Closes rounds whose deadline has passed, for as long as the core lives.
+fn keep_deadlines(core: Weak<Core>) -> Task {
+    let mut sleep: Option<(Instant, Task)> = None;
+    Box::pin(poll_fn(move |context| {
+        let Some(core) = core.upgrade() else {
+            return Poll::Ready(());
+        };
+        let deadlines = &core.deadlines;
+        loop {
+            while let Some(round) = deadlines.pop_due(core.environment.now()) {
+                round.close();
+            }
+            *deadlines.keeper.borrow_mut() = Some(context.waker().clone());
+            // An earlier timer is as good as the right one, and cheaper than
+            // setting it anew for every round.
+            let target = match (&sleep, deadlines.first()) {
+                (Some((armed, _)), Some(first)) => first.min(*armed),
+                (Some((armed, _)), None) => *armed,
+                (None, Some(first)) => first,
+                (None, None) => return Poll::Pending,
+            };
+            let (armed, timer) = sleep
+                .take_if(|(armed, _)| *armed <= target)
+                .unwrap_or_else(|| (target, core.environment.sleep_until(target)));
+            deadlines.armed.set(Some(armed));
+            let mut timer = timer;
+            match timer.as_mut().poll(context) {
+                Poll::Pending => {
+                    sleep = Some((armed, timer));
+                    return Poll::Pending;
+                }
+                Poll::Ready(()) => deadlines.armed.set(None),
+            }
+        }
+    }))
+}

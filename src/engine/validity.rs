@@ -1,0 +1,285 @@
+//! All time arithmetic of a lock: how long it is asked for, how much of that
+//! can be believed, and until when.
+//!
+//! Source: the Redlock algorithm's step 4 and its section on clock drift,
+//! <https://redis.io/docs/latest/develop/use/patterns/distributed-locks/>.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// A point on the engine's clock: monotonic, counting the time the machine was
+/// suspended, in nanoseconds since an origin that means nothing by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The clock's origin: before everything.
+    pub const ORIGIN: Self = Self(0);
+
+    /// The point `nanos` nanoseconds after the origin.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The point `span` later; the last one there is where that would overflow
+    /// (584 years after the origin).
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_nanos(span)))
+    }
+
+    /// The time from `earlier` to here; zero where `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn saturating_nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long a lock is asked for: whole milliseconds, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ttl(u64);
+
+/// A ttl that no lock can be taken for.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TtlError {
+    /// Zero, negative, a fraction, or not a number at all.
+    #[error("a ttl must be a positive whole number of milliseconds, not {given}")]
+    NotWhole {
+        /// What was asked for.
+        given: f64,
+    },
+    /// Nothing of it would be left after the allowance for clock drift.
+    #[error(
+        "a ttl of {ttl} ms leaves no time to hold the lock: {drift} ms of it are the allowance for clock drift"
+    )]
+    NoValidity {
+        /// What was asked for, in milliseconds.
+        ttl: u64,
+        /// The allowance, in milliseconds.
+        drift: u64,
+    },
+}
+
+impl Ttl {
+    /// The longest ttl there is: as many milliseconds as a JavaScript number
+    /// counts exactly.
+    pub const MAX: Self = Self(1 << 53);
+
+    /// A ttl of `millis` milliseconds under an allowance of `drift`.
+    ///
+    /// # Errors
+    ///
+    /// [`TtlError::NotWhole`] unless `millis` is a whole number from 1 to
+    /// [`Ttl::MAX`]; [`TtlError::NoValidity`] where less than 1 ms of it could
+    /// be believed.
+    pub fn new(millis: f64, drift: Drift) -> Result<Self, TtlError> {
+        #[expect(clippy::cast_precision_loss, reason = "MAX is 2^53, exact as f64")]
+        let longest = Self::MAX.0 as f64;
+        if !(millis.fract() == 0.0 && (1.0..=longest).contains(&millis)) {
+            return Err(TtlError::NotWhole { given: millis });
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number between 1 and 2^53, by the line above"
+        )]
+        let ttl = Self(millis as u64);
+        let drift = ttl.drift_millis(drift);
+        if ttl.0 < drift.saturating_add(1) {
+            return Err(TtlError::NoValidity { ttl: ttl.0, drift });
+        }
+        Ok(ttl)
+    }
+
+    /// In milliseconds.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// As a span of time.
+    #[must_use]
+    pub const fn span(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+
+    /// How much of the ttl can be believed: ttl − drift.
+    #[must_use]
+    pub fn believable(self, drift: Drift) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(self.drift_millis(drift)))
+    }
+
+    /// round(factor · ttl) + 2: the share the servers' clocks may run apart,
+    /// 1 ms because Redis expires by the millisecond, and 1 ms to spare.
+    fn drift_millis(self, drift: Drift) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a ttl is below 2^53, a factor is finite and not negative, and `as` saturates"
+        )]
+        let share = (drift.0 * self.0 as f64).round() as u64;
+        share.saturating_add(2)
+    }
+}
+
+/// The share of a ttl by which clocks may run apart: finite and not negative.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Drift(f64);
+
+impl Drift {
+    /// `None` unless `factor` is finite and not negative.
+    #[must_use]
+    pub fn new(factor: f64) -> Option<Self> {
+        (factor.is_finite() && factor >= 0.0).then_some(Self(factor))
+    }
+}
+
+impl Default for Drift {
+    /// One percent, as in the algorithm's reference implementation.
+    fn default() -> Self {
+        Self(0.01)
+    }
+}
+
+/// The time in which a holder may believe in its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// When the first request for it was about to be sent: no instance can have
+    /// set the key earlier.
+    pub since: Instant,
+    /// The moment from which the lock may belong to somebody else.
+    pub until: Instant,
+}
+
+impl Validity {
+    /// The validity of a lock whose requests went out at `since`:
+    /// until = since + ttl − drift.
+    #[must_use]
+    pub fn starting(since: Instant, ttl: Ttl, drift: Drift) -> Self {
+        Self {
+            since,
+            until: since.after(ttl.believable(drift)),
+        }
+    }
+
+    /// What is left of it at `now`: zero once it is over.
+    #[must_use]
+    pub fn left(self, now: Instant) -> Duration {
+        self.until.since(now)
+    }
+
+    /// Whether a holder may still act on it at `now`.
+    #[must_use]
+    pub fn holds(self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
+/// How long one instance may take for its vote.
+///
+/// The algorithm asks for a time "small compared to the lock's ttl", so that an
+/// instance that is down or hung costs little: a tenth of the ttl, not less than
+/// a busy server needs and not more than anybody wants to wait.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Patience {
+    /// The share of the ttl an instance may take.
+    pub share: f64,
+    /// Never less than this.
+    pub floor: Duration,
+    /// Never more than this.
+    pub ceiling: Duration,
+    /// For a release, which has no ttl.
+    pub release: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            share: 0.1,
+            floor: Duration::from_millis(100),
+            ceiling: Duration::from_secs(1),
+            release: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Patience {
+    /// The deadline of a request for `ttl` sent at `now`, whose answer is worth
+    /// nothing after `until`.
+    #[must_use]
+    pub fn deadline(&self, now: Instant, ttl: Ttl, until: Instant) -> Instant {
+        let share = Duration::try_from_secs_f64(ttl.span().as_secs_f64() * self.share)
+            .unwrap_or(self.ceiling);
+        let span = share.min(self.ceiling).max(self.floor);
+        now.after(span).min(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drift_is_one_percent_rounded_plus_two_milliseconds() {
+        let believable = |ttl| Ttl(ttl).believable(Drift::default()).as_millis();
+        assert_eq!(believable(1000), 988);
+        assert_eq!(believable(149), 146);
+        assert_eq!(believable(150), 146);
+        assert_eq!(believable(2), 0);
+    }
+
+    #[test]
+    fn a_ttl_must_be_a_whole_positive_number() {
+        for given in [0.0, -1.0, 1.5, f64::NAN, f64::INFINITY, 1e300] {
+            let refused = Ttl::new(given, Drift::default());
+            assert!(
+                matches!(refused, Err(TtlError::NotWhole { .. })),
+                "{given}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ttl_that_is_all_drift_is_refused() {
+        for given in [1.0, 2.0] {
+            let refused = Ttl::new(given, Drift::default());
+            assert!(matches!(refused, Err(TtlError::NoValidity { .. })));
+        }
+        assert_eq!(Ttl::new(3.0, Drift::default()), Ok(Ttl(3)));
+        assert!(Ttl::new(1000.0, Drift(1.0)).is_err());
+    }
+
+    #[test]
+    fn a_deadline_is_a_share_of_the_ttl_within_its_bounds_and_the_validity() {
+        let now = Instant::from_nanos(1);
+        let patience = Patience::default();
+        let far = Instant::from_nanos(u64::MAX);
+        let after = |millis| now.after(Duration::from_millis(millis));
+        assert_eq!(patience.deadline(now, Ttl(100), far), after(100));
+        assert_eq!(patience.deadline(now, Ttl(5000), far), after(500));
+        assert_eq!(patience.deadline(now, Ttl(60_000), far), after(1000));
+        assert_eq!(patience.deadline(now, Ttl(5000), after(50)), after(50));
+        assert_eq!(patience.deadline(now, Ttl::MAX, far), after(1000));
+    }
+
+    #[test]
+    fn a_far_deadline_saturates_instead_of_wrapping() {
+        let validity = Validity::starting(Instant(u64::MAX - 5), Ttl::MAX, Drift::default());
+        assert_eq!(validity.until, Instant(u64::MAX));
+        assert!(validity.holds(Instant(u64::MAX - 1)));
+    }
+}

@@ -1,0 +1,143 @@
+//! An instance inside this process, `memory://name`: for tests, demos and
+//! single-process programs. It is never a distributed lock.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use crate::engine::{
+    Environment, Instance, Instant, Operation, Question, Reply, Token, Ttl, Vote,
+};
+
+/// A table of keys that expire, shared by all who open it under one name on
+/// one thread.
+pub struct Memory {
+    address: Box<str>,
+    environment: Rc<dyn Environment>,
+    table: Rc<RefCell<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    keys: HashMap<Box<str>, Entry>,
+    /// The size at which expired keys are looked for next.
+    sweep_at: usize,
+}
+
+struct Entry {
+    value: Token,
+    expires: Instant,
+}
+
+thread_local! {
+    static TABLES: RefCell<HashMap<Box<str>, Weak<RefCell<Table>>>> = RefCell::default();
+}
+
+impl Memory {
+    /// Opens the table called `name`, which lives as long as somebody has it
+    /// open.
+    #[must_use]
+    pub fn open(name: &str, environment: Rc<dyn Environment>) -> Self {
+        let table = TABLES.with_borrow_mut(|tables| {
+            tables.retain(|_, table| table.strong_count() > 0);
+            let open = tables.get(name).and_then(Weak::upgrade);
+            open.unwrap_or_else(|| {
+                let table = Rc::default();
+                tables.insert(name.into(), Rc::downgrade(&table));
+                table
+            })
+        });
+        Self {
+            address: format!("memory://{name}").into(),
+            environment,
+            table,
+        }
+    }
+}
+
+impl Instance for Memory {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        let now = self.environment.now();
+        let vote = self.table.borrow_mut().answer(question, now);
+        reply.vote(vote);
+    }
+}
+
+impl Table {
+    fn answer(&mut self, question: &Question, now: Instant) -> Vote {
+        let resources = &question.resources;
+        let applied = match question.operation {
+            Operation::Acquire { ttl } => {
+                self.sweep(now);
+                if resources.iter().any(|key| self.live(key, now).is_some()) {
+                    return Vote::Held { applied: 0 };
+                }
+                for key in resources.iter() {
+                    self.keys.insert(key.clone(), Entry::new(question, now, ttl));
+                }
+                resources.len()
+            }
+            Operation::Extend { ttl } => {
+                let ours = |key: &&Box<str>| {
+                    self.live(key, now)
+                        .is_some_and(|entry| entry.value == question.value)
+                };
+                let ours = resources.iter().filter(ours).count();
+                if ours == resources.len() {
+                    for key in resources.iter() {
+                        if let Some(entry) = self.keys.get_mut(key) {
+                            entry.expires = entry.expires.max(now.after(ttl.span()));
+                        }
+                    }
+                }
+                ours
+            }
+            Operation::Release { .. } => {
+                let mut released = 0;
+                for key in resources.iter() {
+                    let ours = self
+                        .live(key, now)
+                        .is_some_and(|entry| entry.value == question.value);
+                    if ours {
+                        self.keys.remove(key);
+                        released += 1;
+                    }
+                }
+                released
+            }
+        };
+        if applied == resources.len() {
+            Vote::Granted
+        } else {
+            Vote::Held {
+                applied: u32::try_from(applied).unwrap_or(u32::MAX),
+            }
+        }
+    }
+
+    fn live(&self, key: &str, now: Instant) -> Option<&Entry> {
+        self.keys.get(key).filter(|entry| now < entry.expires)
+    }
+
+    /// Forgets expired keys each time the table has doubled.
+    fn sweep(&mut self, now: Instant) {
+        if self.keys.len() < self.sweep_at {
+            return;
+        }
+        self.keys.retain(|_, entry| now < entry.expires);
+        self.sweep_at = (self.keys.len() * 2).max(1024);
+    }
+}
+
+impl Entry {
+    fn new(question: &Question, now: Instant, ttl: Ttl) -> Self {
+        Self {
+            value: question.value.clone(),
+            expires: now.after(ttl.span()),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What can vote.
+
+#![forbid(unsafe_code)]
+
+pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
