@@ -2,6 +2,7 @@
 //! question and who casts one vote on it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::error::Cause;
 use super::token::Token;
@@ -40,7 +41,7 @@ pub struct Question {
 }
 
 /// The names of what is locked together: at least one, none of them twice.
-pub type Resources = Rc<[Box<str>]>;
+pub type Resources = Arc<[Box<str>]>;
 
 /// The three things an instance can be asked to do. Each is atomic there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod token;
 mod validity;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub use environment::{Environment, System, Task};
 pub use error::{Cause, Failure, Reason};
@@ -149,9 +150,7 @@ impl Engine {
                     until: None,
                 });
             };
-            environment
-                .sleep_until(environment.now().after(wait))
-                .await;
+            environment.sleep_until(environment.now().after(wait)).await;
         }
     }
 
@@ -171,7 +170,7 @@ impl Engine {
             &self.core,
             Question {
                 operation: Operation::Acquire { ttl },
-                resources: Rc::clone(resources),
+                resources: Arc::clone(resources),
                 value: value.clone(),
                 deadline: settings
                     .patience
@@ -233,14 +232,15 @@ impl Engine {
                 });
             }
             attempts += 1;
-            let deadline = settings
-                .patience
-                .deadline(validity.since, ttl, until.min(validity.until));
+            let deadline =
+                settings
+                    .patience
+                    .deadline(validity.since, ttl, until.min(validity.until));
             let round = Round::ask_all(
                 &self.core,
                 Question {
                     operation: Operation::Extend { ttl },
-                    resources: Rc::clone(&resources),
+                    resources: Arc::clone(&resources),
                     value: value.clone(),
                     deadline,
                     report: settings.report,
@@ -284,6 +284,30 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::release`], for a lock that nobody will be told of: nothing
+    /// is awaited.
+    pub fn take_back(
+        &self,
+        resources: Resources,
+        value: Token,
+        since: Instant,
+        settings: Settings,
+    ) {
+        self.ask_release(resources, value, since, settings);
+    }
+
+    /// Resolves when no round is open: everything asked has been answered or
+    /// has passed its deadline.
+    pub async fn quiet(&self) {
+        self.core.quiet().await;
+    }
+
+    /// Whether [`Engine::quiet`] would resolve at once.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.core.is_quiet()
+    }
+
     /// Deletes the keys of a lock on every instance, where they have `value`.
     /// `since` is when the lock was asked for, [`Instant::ORIGIN`] if unknown.
     ///
@@ -298,23 +322,11 @@ impl Engine {
         since: Instant,
         settings: Settings,
     ) -> Result<(), Failure> {
-        let deadline = self.core.environment.now().after(settings.patience.release);
-        let round = Round::ask_all(
-            &self.core,
-            Question {
-                operation: Operation::Release { since },
-                resources,
-                value,
-                deadline,
-                report: settings.report,
-            },
-        );
+        let round = self.ask_release(resources, value, since, settings);
         if round.verdict().await == Verdict::Granted {
             return Ok(());
         }
-        let gone = round
-            .tally()
-            .refused_by_holders(self.core.instances.len());
+        let gone = round.tally().refused_by_holders(self.core.instances.len());
         Err(Failure {
             reason: if gone {
                 Reason::NotHeld
@@ -325,6 +337,24 @@ impl Engine {
             votes: round.votes(),
             until: None,
         })
+    }
+
+    fn ask_release(
+        &self,
+        resources: Resources,
+        value: Token,
+        since: Instant,
+        settings: Settings,
+    ) -> Rc<Round> {
+        let now = self.core.environment.now();
+        let question = Question {
+            operation: Operation::Release { since },
+            resources,
+            value,
+            deadline: now.after(settings.patience.release),
+            report: settings.report,
+        };
+        Round::ask_all(&self.core, question)
     }
 }
 

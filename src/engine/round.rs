@@ -6,16 +6,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::Rules;
 use super::environment::{Environment, Task};
 use super::error::Cause;
 use super::event::Event;
 use super::instance::{Ballot, Instance, Operation, Question, Reply, Vote};
 use super::quorum::{Tally, Verdict, majority};
 use super::validity::Instant;
-use super::Rules;
 
 /// What all rounds of one engine share.
 pub(super) struct Core {
@@ -42,6 +43,14 @@ impl Core {
         });
         environment.spawn(keep_deadlines(Rc::downgrade(&core)));
         core
+    }
+
+    pub(super) async fn quiet(&self) {
+        poll_fn(|context| self.deadlines.poll_quiet(context)).await;
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.deadlines.rounds.borrow().is_empty()
     }
 
     fn quorum(&self, members: usize) -> usize {
@@ -147,7 +156,7 @@ impl Round {
         let fresh = now.after(self.span().min(Duration::from_millis(100)));
         let question = Question {
             operation: Operation::Release { since: self.asked },
-            resources: Rc::clone(&self.question.resources),
+            resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
             deadline: self.question.deadline.max(fresh),
             report: self.question.report,
@@ -161,11 +170,15 @@ impl Round {
         poll_fn(|context| {
             let mut state = self.state.borrow_mut();
             let mut cleanup = release.state.borrow_mut();
-            let open = state.votes.iter().zip(&cleanup.votes).any(|pair| match pair {
-                (Ballotpaper::Missed(_), _) => false,
-                (Ballotpaper::Open, _) => true,
-                (_, released) => matches!(released, Ballotpaper::Open),
-            });
+            let open = state
+                .votes
+                .iter()
+                .zip(&cleanup.votes)
+                .any(|pair| match pair {
+                    (Ballotpaper::Missed(_), _) => false,
+                    (Ballotpaper::Open, _) => true,
+                    (_, released) => matches!(released, Ballotpaper::Open),
+                });
             if !open {
                 return Poll::Ready(());
             }
@@ -236,7 +249,7 @@ impl Round {
         }
         let question = Question {
             operation: Operation::Release { since: self.asked },
-            resources: Rc::clone(&self.question.resources),
+            resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
             deadline: self.core.environment.now().after(self.span()),
             report: self.question.report,
@@ -305,6 +318,8 @@ struct Deadlines {
     /// What the keeper sleeps towards, if it sleeps.
     armed: Cell<Option<Instant>>,
     keeper: RefCell<Option<Waker>>,
+    /// Who waits for there to be no open round.
+    quiet: RefCell<Vec<Waker>>,
 }
 
 impl Deadlines {
@@ -324,6 +339,23 @@ impl Deadlines {
 
     fn remove(&self, round: &Round) {
         self.rounds.borrow_mut().remove(&round.key());
+        self.tell_if_quiet();
+    }
+
+    fn poll_quiet(&self, context: &Context<'_>) -> Poll<()> {
+        if self.rounds.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        self.quiet.borrow_mut().push(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn tell_if_quiet(&self) {
+        if self.rounds.borrow().is_empty() {
+            for waker in self.quiet.take() {
+                waker.wake();
+            }
+        }
     }
 
     fn wake(&self) {
@@ -354,6 +386,7 @@ fn keep_deadlines(core: Weak<Core>) -> Task {
         loop {
             while let Some(round) = deadlines.pop_due(core.environment.now()) {
                 round.close();
+                deadlines.tell_if_quiet();
             }
             *deadlines.keeper.borrow_mut() = Some(context.waker().clone());
             // An earlier timer is as good as the right one, and cheaper than

@@ -1,13 +1,13 @@
 //! The value a lock is stored under: what tells this holder's key from another's.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::environment::Environment;
 
 /// A lock's value. It proves ownership, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Rc<str>);
+pub struct Token(Arc<str>);
 
 impl Token {
     /// A fresh value: 16 random bytes as 32 hexadecimal digits.

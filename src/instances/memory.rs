@@ -5,9 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use crate::engine::{
-    Environment, Instance, Instant, Operation, Question, Reply, Token, Ttl, Vote,
-};
+use crate::engine::{Environment, Instance, Instant, Operation, Question, Reply, Token, Ttl, Vote};
 
 /// A table of keys that expire, shared by all who open it under one name on
 /// one thread.
@@ -77,7 +75,8 @@ impl Table {
                     return Vote::Held { applied: 0 };
                 }
                 for key in resources.iter() {
-                    self.keys.insert(key.clone(), Entry::new(question, now, ttl));
+                    self.keys
+                        .insert(key.clone(), Entry::new(question, now, ttl));
                 }
                 resources.len()
             }

@@ -1,0 +1,203 @@
+//! The hand-over to JavaScript: requests in, answers and events out.
+//!
+//! JavaScript hands over the requests of a tick in one call
+//! ([`Mailbox::submit`]); the engine's thread answers into a queue and wakes
+//! JavaScript once per batch, which then takes the answers in one call
+//! ([`Mailbox::drain`]). docs/hand-over.md describes the rows.
+
+mod config;
+mod inbox;
+mod outbox;
+mod record;
+mod runtime;
+mod session;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
+use napi::threadsafe_function::{
+    ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue,
+};
+use napi::{Error, Result, Status, sys};
+use napi_derive::napi;
+
+use crate::engine::System;
+use config::Config;
+use inbox::{Errand, Handle, Message};
+use outbox::{Answer, Outbox, Outcome};
+use record::{Batch, Rows};
+use runtime::Seat;
+
+/// Calls JavaScript's `wake`. Weak: it does not keep the process alive unless
+/// it is referenced, which it is while requests are unanswered.
+type Wake = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false, true>;
+
+/// One environment's exchange with the engine's thread.
+#[napi]
+pub struct Mailbox {
+    seat: Arc<Place>,
+    outbox: Arc<Outbox>,
+    wake: Arc<Wake>,
+    handles: Cell<Handle>,
+    /// Requests that are not answered yet.
+    pending: Cell<u32>,
+}
+
+/// A quorum that was opened.
+#[napi(object)]
+pub struct Opened {
+    /// What requests name it by.
+    pub handle: u32,
+    /// The instances' addresses, in order, without secrets.
+    pub addresses: Vec<String>,
+}
+
+/// A seat that is left once: by the environment's end or the object's.
+struct Place {
+    seat: Seat,
+    left: std::sync::atomic::AtomicBool,
+}
+
+impl Place {
+    fn leave(&self) {
+        if !self.left.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            self.seat.leave();
+        }
+    }
+}
+
+#[napi]
+impl Mailbox {
+    /// `wake` is called on the JavaScript thread when there is something to
+    /// drain.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
+        let wake: Wake = wake.build_threadsafe_function().weak::<true>().build()?;
+        let wake = Arc::new(wake);
+        let woken = Arc::clone(&wake);
+        let outbox = Arc::new(Outbox::new(move || {
+            // It can only fail when the environment ends, which is told anyway.
+            let _ = woken.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }));
+        let seat = runtime::enter(Arc::clone(&outbox)).map_err(|error| {
+            let reason = format!("the engine's thread could not be started: {error}");
+            Error::new(Status::GenericFailure, reason)
+        })?;
+        let seat = Arc::new(Place {
+            seat,
+            left: false.into(),
+        });
+        env.add_env_cleanup_hook(Arc::clone(&seat), |seat| seat.leave())?;
+        Ok(Self {
+            seat,
+            outbox,
+            wake,
+            handles: Cell::new(0),
+            pending: Cell::new(0),
+        })
+    }
+
+    /// Opens an engine over the instances of `config`, which is JSON.
+    #[napi(catch_unwind)]
+    pub fn open(&self, config: String) -> Result<Opened> {
+        let config = Config::read(&config)
+            .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
+        let handle = self.handles.get();
+        self.handles.set(handle.wrapping_add(1));
+        let addresses = config.addresses();
+        self.send(Errand::Open(handle, config));
+        Ok(Opened { handle, addresses })
+    }
+
+    /// Lets the engine go once what it has been asked is answered.
+    #[napi(catch_unwind)]
+    pub fn close(&self, handle: u32) {
+        self.send(Errand::Close(handle));
+    }
+
+    /// Hands over the first `count` requests in `numbers` and `text`.
+    #[napi(catch_unwind)]
+    pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
+        let pending = self.pending.get();
+        if pending == 0 && count > 0 {
+            self.keep_alive(&env, true)?;
+        }
+        self.pending.set(pending + count);
+        self.send(Errand::Carry(Batch {
+            numbers: numbers.to_vec(),
+            text: text.to_vec(),
+        }));
+        Ok(())
+    }
+
+    /// Writes the answers there are into `numbers` and `values`; returns their
+    /// details, if there are any, as JSON.
+    #[napi(catch_unwind)]
+    pub fn drain(
+        &self,
+        env: Env,
+        mut numbers: Float64ArraySlice,
+        mut values: Uint8ArraySlice,
+    ) -> Result<Option<String>> {
+        let now = System::clock();
+        // SAFETY: the arrays belong to lib/native.js, which passes them to
+        // nobody else, and no JavaScript runs before this call returns.
+        let (numbers, values) = unsafe { (numbers.as_mut(), values.as_mut()) };
+        let mut rows = Rows::new(numbers, values, now);
+        let mut answered = 0;
+        for answer in self.outbox.take(rows.room()) {
+            answered += u32::from(answer.slot.is_some());
+            rows.write(self.still_worth_it(answer, now));
+        }
+        let pending = self.pending.get().saturating_sub(answered);
+        self.pending.set(pending);
+        if pending == 0 && answered > 0 {
+            self.keep_alive(&env, false)?;
+        }
+        Ok(rows.finish())
+    }
+
+    /// Rule 3: a lock whose validity has passed on its way here is released,
+    /// and refused as too slow.
+    fn still_worth_it(&self, answer: Answer, now: crate::engine::Instant) -> Answer {
+        match answer.outcome {
+            Outcome::Locked(locked) if !locked.validity.holds(now) => {
+                self.send(Errand::TakeBack(
+                    locked.handle,
+                    locked.resources,
+                    locked.value,
+                    locked.validity.since,
+                ));
+                session::dead_on_arrival(answer.attempts, answer.slot)
+            }
+            _ => answer,
+        }
+    }
+
+    fn send(&self, errand: Errand) {
+        let seat = &self.seat.seat;
+        seat.inbox.push(Message::Session(seat.session, errand));
+    }
+
+    /// Whether the process stays alive for what is pending.
+    fn keep_alive(&self, env: &Env, alive: bool) -> Result<()> {
+        let (env, wake) = (env.raw(), self.wake.raw());
+        // SAFETY: both are alive: the environment is calling, and the function
+        // is held by `self`. Node-API wants this on the environment's thread.
+        let status = unsafe {
+            if alive {
+                sys::napi_ref_threadsafe_function(env, wake)
+            } else {
+                sys::napi_unref_threadsafe_function(env, wake)
+            }
+        };
+        napi::check_status!(status)
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.seat.leave();
+    }
+}

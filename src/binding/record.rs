@@ -1,0 +1,300 @@
+//! Requests and answers as rows of numbers: docs/hand-over.md describes them.
+
+use serde_json::{Value, json};
+
+use super::inbox::Handle;
+use super::outbox::{Answer, Outcome};
+use crate::engine::{
+    Cause, Drift, Event, Failure, Instant, Patience, Reason, Resources, Retry, Settings, Token,
+    Ttl, Vote,
+};
+
+/// The requests of a tick, as JavaScript wrote them.
+pub(super) struct Batch {
+    pub(super) numbers: Vec<f64>,
+    pub(super) text: Vec<u16>,
+}
+
+/// One request.
+pub(super) struct Request {
+    pub(super) slot: u32,
+    pub(super) handle: Handle,
+    pub(super) verb: Verb,
+    pub(super) resources: Resources,
+    pub(super) settings: Settings,
+}
+
+/// What is to be done.
+pub(super) enum Verb {
+    Lock(Ttl),
+    Extend(Ttl, Token, Until),
+    Unlock(Token, Instant),
+    /// What JavaScript should not have let through.
+    Nonsense,
+}
+
+/// Until when a lock is valid.
+#[derive(Clone, Copy)]
+pub(super) enum Until {
+    /// On the engine's clock.
+    At(Instant),
+    /// From when the request is looked at.
+    In(std::time::Duration),
+}
+
+const REPORT: u32 = 1;
+const RELATIVE: u32 = 2;
+
+/// How many numbers a request has before its resources' lengths.
+const HEAD: usize = 12;
+
+/// How many numbers an answer has.
+const ROW: usize = 6;
+
+impl Batch {
+    /// The requests, in order, ending where the numbers make no sense.
+    pub(super) fn requests(&self, patience: impl Fn(Handle) -> Patience) -> Vec<Request> {
+        let mut numbers = &self.numbers[..];
+        let mut text = &self.text[..];
+        let mut requests = Vec::new();
+        while let Some(request) = read(&mut numbers, &mut text, &patience) {
+            requests.push(request);
+        }
+        requests
+    }
+}
+
+fn read(
+    numbers: &mut &[f64],
+    text: &mut &[u16],
+    patience: &impl Fn(Handle) -> Patience,
+) -> Option<Request> {
+    let head = numbers.split_off(..HEAD)?;
+    let lengths = numbers.split_off(..size(head[11]))?;
+    let value = read_text(text, head[10])?;
+    let resources: Option<Resources> = lengths
+        .iter()
+        .map(|length| read_text(text, *length).map(String::into_boxed_str))
+        .collect();
+    let handle = integer(head[1]);
+    let flags = integer(head[3]);
+    let drift = Drift::new(head[8]);
+    let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
+    let verb = match (integer(head[2]), ttl) {
+        (0, Some(ttl)) => Verb::Lock(ttl),
+        (1, Some(ttl)) => {
+            let until = if flags & RELATIVE == 0 {
+                Until::At(instant(head[9]))
+            } else {
+                Until::In(span(head[9]))
+            };
+            Verb::Extend(ttl, Token::from(&*value), until)
+        }
+        (2, _) => Verb::Unlock(Token::from(&*value), instant(head[9])),
+        _ => Verb::Nonsense,
+    };
+    Some(Request {
+        slot: integer(head[0]),
+        handle,
+        verb,
+        resources: resources?,
+        settings: Settings {
+            retry: Retry {
+                count: (head[5] >= 0.0 && head[5].is_finite()).then(|| integer(head[5])),
+                delay: head[6],
+                jitter: head[7],
+            },
+            drift: drift.unwrap_or_default(),
+            patience: patience(handle),
+            report: flags & REPORT != 0,
+        },
+    })
+}
+
+fn read_text(text: &mut &[u16], length: f64) -> Option<String> {
+    // A lone surrogate becomes U+FFFD, as Node's own encoding does.
+    Some(String::from_utf16_lossy(text.split_off(..size(length))?))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers of JavaScript's; `as` saturates"
+)]
+fn integer(number: f64) -> u32 {
+    number as u32
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers of JavaScript's; `as` saturates"
+)]
+fn size(number: f64) -> usize {
+    number as usize
+}
+
+fn span(millis: f64) -> std::time::Duration {
+    std::time::Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default()
+}
+
+fn instant(millis: f64) -> Instant {
+    Instant::ORIGIN.after(span(millis))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "below a microsecond for as long as a machine is up"
+)]
+fn millis(nanos: u128) -> f64 {
+    nanos as f64 / 1e6
+}
+
+/// The rows of answers in the room JavaScript gave for them.
+pub(super) struct Rows<'room> {
+    numbers: &'room mut [f64],
+    values: &'room mut [u8],
+    details: String,
+    rows: usize,
+    locked: usize,
+    described: usize,
+    now: Instant,
+}
+
+impl<'room> Rows<'room> {
+    pub(super) fn new(numbers: &'room mut [f64], values: &'room mut [u8], now: Instant) -> Self {
+        Self {
+            numbers,
+            values,
+            details: String::new(),
+            rows: 0,
+            locked: 0,
+            described: 0,
+            now,
+        }
+    }
+
+    /// How many answers there is room for.
+    pub(super) fn room(&self) -> usize {
+        let rows = self.numbers.len().saturating_sub(1) / ROW;
+        rows.min(self.values.len() / VALUE)
+    }
+
+    pub(super) fn write(&mut self, answer: Answer) {
+        let slot = answer.slot.map_or(-1.0, f64::from);
+        let attempts = f64::from(answer.attempts);
+        let row = match answer.outcome {
+            Outcome::Unlocked => [slot, 0.0, attempts, 0.0, 0.0, 0.0],
+            Outcome::Locked(locked) => {
+                let at = self.locked * VALUE;
+                let value = locked.value.as_str().as_bytes();
+                let length = value.len().min(VALUE);
+                self.values[at..at + length].copy_from_slice(&value[..length]);
+                self.locked += 1;
+                let [left, until] = self.validity(locked.validity.until);
+                let since = millis(locked.validity.since.nanos().into());
+                [slot, 1.0, attempts, left, until, since]
+            }
+            Outcome::Extended(validity) => {
+                let [left, until] = self.validity(validity.until);
+                [slot, 2.0, attempts, left, until, 0.0]
+            }
+            Outcome::Failed(details, until) => {
+                let [left, until] = until.map_or([0.0; 2], |until| self.validity(until));
+                [slot, 3.0, attempts, left, until, self.describe(&details)]
+            }
+            Outcome::Event(details) => [slot, 4.0, attempts, 0.0, 0.0, self.describe(&details)],
+        };
+        let at = 1 + self.rows * ROW;
+        self.numbers[at..at + ROW].copy_from_slice(&row);
+        self.rows += 1;
+    }
+
+    /// Writes the count; the details, if there are any, as a JSON array.
+    pub(super) fn finish(mut self) -> Option<String> {
+        if let Some(count) = self.numbers.first_mut() {
+            *count = f64::from(u32::try_from(self.rows).unwrap_or(u32::MAX));
+        }
+        if self.details.is_empty() {
+            return None;
+        }
+        self.details.push(']');
+        Some(self.details)
+    }
+
+    fn validity(&self, until: Instant) -> [f64; 2] {
+        let left = until.since(self.now).as_nanos();
+        [millis(left), millis(until.nanos().into())]
+    }
+
+    fn describe(&mut self, details: &str) -> f64 {
+        let separator = if self.details.is_empty() { '[' } else { ',' };
+        self.details.push(separator);
+        self.details.push_str(details);
+        self.described += 1;
+        f64::from(u32::try_from(self.described - 1).unwrap_or(u32::MAX))
+    }
+}
+
+/// The length of a value of ours: 16 bytes in hexadecimal.
+const VALUE: usize = 32;
+
+/// A failure of the engine's, as JSON.
+pub(super) fn failure(failure: &Failure) -> String {
+    let votes: Vec<Value> = failure.votes.iter().map(vote).collect();
+    describe(
+        failure.reason.code(),
+        &failure.reason.to_string(),
+        &votes.into(),
+    )
+}
+
+/// A refusal for a reason of the algorithm's, without votes.
+pub(super) fn refusal(reason: Reason) -> String {
+    describe(reason.code(), &reason.to_string(), &json!([]))
+}
+
+/// A refusal that has nothing to do with locking.
+pub(super) fn trouble(code: &str, reason: &str) -> String {
+    describe(code, reason, &json!([]))
+}
+
+/// An event of the engine under `handle`, as JSON.
+pub(super) fn event(handle: Handle, event: &Event) -> String {
+    let Event::ClientError {
+        instance,
+        operation,
+        cause,
+    } = event;
+    let mut described = describe_cause(cause);
+    described["event"] = "clientError".into();
+    described["handle"] = handle.into();
+    described["instance"] = (*instance).into();
+    described["operation"] = operation.name().into();
+    described.to_string()
+}
+
+fn describe(code: &str, reason: &str, votes: &Value) -> String {
+    json!({ "code": code, "reason": reason, "votes": votes }).to_string()
+}
+
+fn vote(vote: &Option<Vote>) -> Value {
+    match vote {
+        None => json!({ "vote": "pending" }),
+        Some(Vote::Granted) => json!({ "vote": "granted" }),
+        Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
+        Some(Vote::Failed(cause)) => {
+            let mut described = describe_cause(cause);
+            described["vote"] = "failed".into();
+            described
+        }
+    }
+}
+
+fn describe_cause(cause: &Cause) -> Value {
+    let mut described = json!({ "code": cause.code(), "message": cause.to_string() });
+    if let Some(reply) = cause.reply() {
+        described["reply"] = reply.into();
+    }
+    described
+}

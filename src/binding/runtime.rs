@@ -1,0 +1,151 @@
+//! The engine's thread: one for the whole process, shared by all environments,
+//! started for the first and joined when the last has gone.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+
+use super::inbox::{Inbox, Message, SessionId};
+use super::outbox::Outbox;
+use super::session::Session;
+
+static PROCESS: Mutex<Process> = Mutex::new(Process {
+    thread: None,
+    environments: 0,
+    sessions: 0,
+});
+
+struct Process {
+    thread: Option<Thread>,
+    environments: usize,
+    sessions: SessionId,
+}
+
+struct Thread {
+    inbox: Arc<Inbox>,
+    handle: JoinHandle<()>,
+}
+
+/// An environment's place at the engine's thread, given up by [`Seat::leave`].
+pub(super) struct Seat {
+    pub(super) session: SessionId,
+    pub(super) inbox: Arc<Inbox>,
+}
+
+/// Takes a place for an environment whose answers go to `outbox`.
+///
+/// # Errors
+///
+/// When the system has no thread or no event queue left.
+pub(super) fn enter(outbox: Arc<Outbox>) -> io::Result<Seat> {
+    let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+    let inbox = match &process.thread {
+        Some(thread) => Arc::clone(&thread.inbox),
+        None => {
+            let thread = start()?;
+            let inbox = Arc::clone(&thread.inbox);
+            process.thread = Some(thread);
+            inbox
+        }
+    };
+    process.environments += 1;
+    process.sessions = process.sessions.wrapping_add(1);
+    let session = process.sessions;
+    inbox.push(Message::Enter(session, outbox));
+    Ok(Seat { session, inbox })
+}
+
+impl Seat {
+    /// Gives the place up. The last one waits for the thread's end, which is
+    /// not longer away than the last deadline of the clean-up under way.
+    pub(super) fn leave(&self) {
+        self.inbox.push(Message::Leave(self.session));
+        let last = {
+            let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+            process.environments -= 1;
+            if process.environments == 0 {
+                process.thread.take()
+            } else {
+                None
+            }
+        };
+        if let Some(thread) = last {
+            thread.inbox.push(Message::End);
+            // A panic of that thread has been reported already.
+            let _ = thread.handle.join();
+        }
+    }
+}
+
+fn start() -> io::Result<Thread> {
+    let inbox = Arc::new(Inbox::default());
+    let messages = Arc::clone(&inbox);
+    let (started, starting) = mpsc::channel();
+    let handle = thread::Builder::new()
+        .name("redlock".into())
+        .spawn(move || {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => {
+                    let _ = started.send(Ok(()));
+                    run(runtime, &messages);
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+        })?;
+    let started = starting.recv();
+    started.unwrap_or_else(|_| Err(io::Error::other("the engine's thread ended at once")))?;
+    Ok(Thread { inbox, handle })
+}
+
+fn run(runtime: LocalRuntime, inbox: &Inbox) {
+    runtime.block_on(serve(inbox));
+    // A name's resolution that hangs must not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+}
+
+async fn serve(inbox: &Inbox) {
+    let mut sessions: HashMap<SessionId, Rc<Session>> = HashMap::new();
+    let mut ending = Vec::new();
+    loop {
+        for message in poll_fn(|context| inbox.poll_take(context)).await {
+            match message {
+                Message::Enter(id, outbox) => {
+                    sessions.insert(id, Session::new(outbox));
+                }
+                Message::Session(id, errand) => {
+                    if let Some(session) = sessions.get(&id) {
+                        // A defect that one errand brings out must not stop the
+                        // others; the panic's own report says where it is.
+                        let _ = catch_unwind(AssertUnwindSafe(|| session.run(errand)));
+                    }
+                }
+                Message::Leave(id) => {
+                    if let Some(session) = sessions.remove(&id) {
+                        ending.retain(|engine: &crate::engine::Engine| !engine.is_quiet());
+                        ending.extend(session.leave());
+                    }
+                }
+                Message::End => {
+                    // Tasks that were aborted give up their attempts first.
+                    tokio::task::yield_now().await;
+                    for engine in ending {
+                        engine.quiet().await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! One JavaScript environment, as the engine's thread sees it: its engines,
+//! what it has asked for, and the answers on their way back.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use tokio::task::AbortHandle;
+
+use super::config::Config;
+use super::inbox::{Errand, Handle};
+use super::outbox::{Answer, Locked, Outbox, Outcome};
+use super::record::{self, Batch, Request, Until, Verb};
+use crate::engine::{Engine, Environment as _, Event, Patience, Reason, Settings, System};
+
+/// The engine's side of one environment.
+pub(super) struct Session {
+    outbox: Arc<Outbox>,
+    quorums: RefCell<HashMap<Handle, Quorum>>,
+    /// Engines that were closed and still have rounds open.
+    closing: RefCell<Vec<Engine>>,
+    /// What is under way, by slot.
+    running: RefCell<Vec<Option<AbortHandle>>>,
+    /// Answers of this turn, which go to JavaScript together at its end.
+    answers: RefCell<Vec<Answer>>,
+    poster: RefCell<Option<Waker>>,
+    gone: Cell<bool>,
+}
+
+struct Quorum {
+    engine: Engine,
+    patience: Patience,
+}
+
+impl Session {
+    pub(super) fn new(outbox: Arc<Outbox>) -> Rc<Self> {
+        let session = Rc::new(Self {
+            outbox,
+            quorums: RefCell::default(),
+            closing: RefCell::default(),
+            running: RefCell::default(),
+            answers: RefCell::default(),
+            poster: RefCell::default(),
+            gone: Cell::new(false),
+        });
+        tokio::task::spawn_local(post_answers(Rc::downgrade(&session)));
+        session
+    }
+
+    pub(super) fn run(self: &Rc<Self>, errand: Errand) {
+        match errand {
+            Errand::Open(handle, config) => self.open(handle, config),
+            Errand::Close(handle) => self.close(handle),
+            Errand::Carry(batch) => self.carry(&batch),
+            Errand::TakeBack(handle, resources, value, validity) => {
+                if let Some(quorum) = self.quorums.borrow().get(&handle) {
+                    let settings = quorum.settings();
+                    quorum
+                        .engine
+                        .take_back(resources, value, validity, settings);
+                }
+            }
+        }
+    }
+
+    /// The environment has gone: what it waits for is given up, what it can no
+    /// longer be told of is released. Returns what must still come to an end.
+    pub(super) fn leave(&self) -> Vec<Engine> {
+        self.gone.set(true);
+        for task in self.running.take().into_iter().flatten() {
+            task.abort();
+        }
+        let unheard = self.outbox.close();
+        for answer in unheard.into_iter().chain(self.answers.take()) {
+            self.take_back(answer);
+        }
+        let open = self.quorums.take().into_values();
+        let mut engines = self.closing.take();
+        engines.extend(open.map(|quorum| quorum.engine));
+        if let Some(poster) = self.poster.take() {
+            poster.wake();
+        }
+        engines
+    }
+
+    fn open(self: &Rc<Self>, handle: Handle, config: Config) {
+        let session = Rc::downgrade(self);
+        let patience = config.patience();
+        let listener = move |event: Event| {
+            if let Some(session) = session.upgrade() {
+                let details = record::event(handle, &event);
+                session.post(None, 0, Outcome::Event(details));
+            }
+        };
+        let engine = Engine::new(config.open(), Rc::new(System), listener);
+        let quorum = Quorum { engine, patience };
+        self.quorums.borrow_mut().insert(handle, quorum);
+    }
+
+    fn close(&self, handle: Handle) {
+        if let Some(quorum) = self.quorums.borrow_mut().remove(&handle) {
+            let mut closing = self.closing.borrow_mut();
+            closing.retain(|engine| !engine.is_quiet());
+            closing.push(quorum.engine);
+        }
+    }
+
+    fn carry(self: &Rc<Self>, batch: &Batch) {
+        let requests = batch.requests(|handle| {
+            let quorums = self.quorums.borrow();
+            quorums
+                .get(&handle)
+                .map_or_else(Patience::default, |quorum| quorum.patience)
+        });
+        for request in requests {
+            let slot = request.slot;
+            let engine = self
+                .quorums
+                .borrow()
+                .get(&request.handle)
+                .map(|quorum| quorum.engine.clone());
+            let Some(engine) = engine else {
+                let closed = record::trouble("ERR_REDLOCK_CLOSED", "this Redlock was closed");
+                self.post(Some(slot), 0, Outcome::Failed(closed, None));
+                continue;
+            };
+            let ticket = Ticket {
+                session: Rc::clone(self),
+                slot,
+                answered: false,
+            };
+            let task = tokio::task::spawn_local(async move {
+                let (attempts, outcome) = carry_out(engine, request).await;
+                ticket.answer(attempts, outcome);
+            });
+            let mut running = self.running.borrow_mut();
+            let at = slot as usize;
+            if running.len() <= at {
+                running.resize_with(at + 1, || None);
+            }
+            running[at] = Some(task.abort_handle());
+        }
+    }
+
+    fn post(&self, slot: Option<u32>, attempts: u32, outcome: Outcome) {
+        let answer = Answer {
+            slot,
+            attempts,
+            outcome,
+        };
+        if self.gone.get() {
+            self.take_back(answer);
+            return;
+        }
+        self.answers.borrow_mut().push(answer);
+        if let Some(poster) = self.poster.take() {
+            poster.wake();
+        }
+    }
+
+    /// Releases a lock that nobody will be told of.
+    fn take_back(&self, answer: Answer) {
+        if let Outcome::Locked(locked) = answer.outcome
+            && let Some(quorum) = self.quorums.borrow().get(&locked.handle)
+        {
+            quorum.engine.take_back(
+                locked.resources,
+                locked.value,
+                locked.validity.since,
+                quorum.settings(),
+            );
+        }
+    }
+}
+
+impl Quorum {
+    fn settings(&self) -> Settings {
+        Settings {
+            patience: self.patience,
+            ..Settings::default()
+        }
+    }
+}
+
+/// Takes what one turn of the engine's thread has answered to JavaScript: it
+/// runs after the tasks that were ready together, so that they share a wake-up.
+async fn post_answers(session: Weak<Session>) {
+    poll_fn(|context| {
+        let Some(session) = session.upgrade() else {
+            return Poll::Ready(());
+        };
+        session.outbox.post(&mut session.answers.borrow_mut());
+        if session.gone.get() {
+            return Poll::Ready(());
+        }
+        *session.poster.borrow_mut() = Some(context.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
+    let Request {
+        handle,
+        verb,
+        resources,
+        settings,
+        ..
+    } = request;
+    match verb {
+        Verb::Lock(ttl) => match engine.acquire(resources.clone(), ttl, settings).await {
+            Ok(grant) => (
+                grant.attempts,
+                Outcome::Locked(Locked {
+                    handle,
+                    resources,
+                    value: grant.value,
+                    validity: grant.validity,
+                }),
+            ),
+            Err(failure) => failed(&failure),
+        },
+        Verb::Extend(ttl, value, until) => {
+            let until = match until {
+                Until::At(until) => until,
+                Until::In(span) => System.now().after(span),
+            };
+            match engine.extend(resources, value, until, ttl, settings).await {
+                Ok(extension) => (extension.attempts, Outcome::Extended(extension.validity)),
+                Err(failure) => failed(&failure),
+            }
+        }
+        Verb::Unlock(value, since) => {
+            match engine.release(resources, value, since, settings).await {
+                Ok(()) => (1, Outcome::Unlocked),
+                Err(failure) => failed(&failure),
+            }
+        }
+        Verb::Nonsense => {
+            let reason = "a request that makes no sense; please report this as a defect";
+            let details = record::trouble("ERR_REDLOCK_INVALID", reason);
+            (0, Outcome::Failed(details, None))
+        }
+    }
+}
+
+fn failed(failure: &crate::engine::Failure) -> (u32, Outcome) {
+    let outcome = Outcome::Failed(record::failure(failure), failure.until);
+    (failure.attempts, outcome)
+}
+
+/// The duty to answer one request. A panic drops it, and becomes an answer.
+struct Ticket {
+    session: Rc<Session>,
+    slot: u32,
+    answered: bool,
+}
+
+impl Ticket {
+    fn answer(mut self, attempts: u32, outcome: Outcome) {
+        self.answered = true;
+        self.session.post(Some(self.slot), attempts, outcome);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Ok(mut running) = self.session.running.try_borrow_mut()
+            && let Some(task) = running.get_mut(self.slot as usize)
+        {
+            *task = None;
+        }
+        if !self.answered && !self.session.gone.get() {
+            let reason = "the engine failed; please report this as a defect";
+            let details = record::trouble("ERR_REDLOCK_INTERNAL", reason);
+            self.session
+                .post(Some(self.slot), 0, Outcome::Failed(details, None));
+        }
+    }
+}
+
+/// A lock that was still valid when it was granted and is not now.
+pub(super) fn dead_on_arrival(attempts: u32, slot: Option<u32>) -> Answer {
+    Answer {
+        slot,
+        attempts,
+        outcome: Outcome::Failed(record::refusal(Reason::TooSlow), None),
+    }
+}

@@ -1,0 +1,150 @@
+//! A question as a Redis command, and the command's reply as a vote.
+
+use std::rc::Rc;
+
+use redis::{Cmd, Value};
+
+use super::script::{self, Script};
+use crate::engine::{Cause, Operation, Question, Vote};
+
+/// Writes commands; keeps what it needs for it, so that a command costs no
+/// allocation.
+pub(super) struct Writer {
+    command: Cmd,
+    key: String,
+    prefix: String,
+}
+
+/// How a command was put, and so what its reply means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// SET … NX: OK or nil.
+    Set,
+    /// A script by its digest, which the server may not know.
+    Digest,
+    /// A script in full.
+    Text,
+}
+
+/// What a reply means for the question.
+pub(super) enum Answer {
+    Vote(Vote),
+    /// The server doesn't know the script: nothing was done, ask again in full.
+    UnknownScript,
+}
+
+impl Writer {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            command: Cmd::new(),
+            key: prefix.to_owned(),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// Appends the command for `question` to `out`.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+        match (question.operation, &*question.resources) {
+            (Operation::Acquire { ttl }, [resource]) => {
+                self.command.clear();
+                self.command.arg("SET");
+                self.key_argument(resource);
+                self.command
+                    .arg(question.value.as_str())
+                    .arg("NX")
+                    .arg("PX")
+                    .arg(ttl.millis());
+                self.command.write_packed_command(out);
+                Form::Set
+            }
+            _ => {
+                self.write_script(out, question, Form::Digest);
+                Form::Digest
+            }
+        }
+    }
+
+    /// Appends the script for `question` to `out`, by its digest or in full.
+    pub(super) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
+        let (script, ttl): (&Script, _) = match question.operation {
+            Operation::Acquire { ttl } => (&script::ACQUIRE, Some(ttl)),
+            Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
+            Operation::Release { .. } => (&script::RELEASE, None),
+        };
+        self.command.clear();
+        if form == Form::Text {
+            self.command.arg("EVAL").arg(script.text);
+        } else {
+            self.command.arg("EVALSHA").arg(&script.digest);
+        }
+        self.command.arg(question.resources.len());
+        for resource in question.resources.iter() {
+            self.key_argument(resource);
+        }
+        self.command.arg(question.value.as_str());
+        if let Some(ttl) = ttl {
+            self.command.arg(ttl.millis());
+        }
+        self.command.write_packed_command(out);
+    }
+
+    fn key_argument(&mut self, resource: &str) {
+        if self.prefix.is_empty() {
+            self.command.arg(resource);
+        } else {
+            self.key.truncate(self.prefix.len());
+            self.key.push_str(resource);
+            self.command.arg(self.key.as_str());
+        }
+    }
+}
+
+/// What `reply` to a command of this form says about the question.
+pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
+    let vote = match (reply, form) {
+        (Value::ServerError(error), Form::Digest) if error.code() == "NOSCRIPT" => {
+            return Answer::UnknownScript;
+        }
+        (Value::ServerError(error), _) => Vote::Failed(refused(&error)),
+        (Value::Okay, Form::Set) => Vote::Granted,
+        (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
+        (Value::Int(applied), Form::Digest | Form::Text) => {
+            if usize::try_from(applied) == Ok(question.resources.len()) {
+                Vote::Granted
+            } else {
+                Vote::Held {
+                    applied: u32::try_from(applied).unwrap_or(0),
+                }
+            }
+        }
+        (other, _) => Vote::Failed(unexpected(&other)),
+    };
+    Answer::Vote(vote)
+}
+
+/// A server's error as a cause.
+pub(super) fn refused(error: &redis::ServerError) -> Cause {
+    let code = error.code();
+    let message = match error.details() {
+        Some(details) => format!("{code} {details}"),
+        None => code.to_owned(),
+    };
+    Cause::Refused {
+        code: code.into(),
+        message: message.into(),
+    }
+}
+
+/// A reply that makes no sense, by its kind only: its content may be anything.
+pub(super) fn unexpected(reply: &Value) -> Cause {
+    let what = match reply {
+        Value::Nil => "nil",
+        Value::Int(_) => "a number",
+        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
+        Value::Array(_) => "an array",
+        _ => "a reply of an unknown kind",
+    };
+    Cause::Unexpected {
+        what: Rc::from(what),
+    }
+}

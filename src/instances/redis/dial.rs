@@ -1,0 +1,190 @@
+//! One dial: from a configuration to a stream on which commands can be sent.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use redis::{Cmd, Value, cmd};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::command::{refused, unexpected};
+use super::config::{Config, Endpoint};
+use super::frame;
+use crate::engine::Cause;
+
+/// What a connection speaks over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Lets the stream's end throw away what was not yet sent: a stale SET must
+    /// not arrive after its connection was given up.
+    fn discard_unsent(&self);
+}
+
+/// A peer that vanished without a word is noticed after about this long.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Connects, logs in, selects the database and sees that the server answers.
+///
+/// # Errors
+///
+/// [`Cause::Unreachable`] where there is no connection,
+/// [`Cause::Refused`] with the server's own error where it lets nobody in.
+pub(super) async fn dial(config: &Config) -> Result<Box<dyn Stream>, Cause> {
+    let attempt = async {
+        let mut stream = connect(&config.endpoint).await?;
+        greet(&mut stream, config).await?;
+        Ok(stream)
+    };
+    match tokio::time::timeout(config.connect_timeout, attempt).await {
+        Ok(dialled) => dialled,
+        Err(_) => Err(unreachable(format!(
+            "no answer within {} ms; is the server hung, or a firewall in between?",
+            config.connect_timeout.as_millis()
+        ))),
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Cause> {
+    let connected = match endpoint {
+        Endpoint::Tcp { host, port } => tcp(host, *port).await,
+        #[cfg(unix)]
+        Endpoint::Unix { path } => match tokio::net::UnixStream::connect(path).await {
+            Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
+            Err(error) => Err(error),
+        },
+        #[cfg(not(unix))]
+        Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+    };
+    connected.map_err(|error| unreachable(explain(&error)))
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(KEEPALIVE))?;
+    Ok(Box::new(stream))
+}
+
+/// The first commands on a connection, written together.
+async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<(), Cause> {
+    let greeting = greeting(config);
+    let mut bytes = Vec::new();
+    for (command, _) in &greeting {
+        command.write_packed_command(&mut bytes);
+    }
+    stream
+        .write_all(&bytes)
+        .await
+        .map_err(|error| lost(&error))?;
+
+    let mut heard = Vec::new();
+    for (_, needed) in &greeting {
+        let reply = read_reply(stream, &mut heard).await?;
+        match (reply, needed) {
+            (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
+            (Value::ServerError(_), Needed::Nothing) => {}
+            (Value::ServerError(error), _) => return Err(refused(&error)),
+            (Value::Okay | Value::SimpleString(_), _) => {}
+            (other, _) => return Err(unexpected(&other)),
+        }
+    }
+    Ok(())
+}
+
+/// What must come of a command of the greeting.
+enum Needed {
+    Success,
+    /// A user that may not PING may still lock: that it was refused is an answer.
+    Answer,
+    Nothing,
+}
+
+fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
+    let mut greeting = Vec::new();
+    if let Some(password) = &config.password {
+        let mut auth = cmd("AUTH");
+        if let Some(username) = &config.username {
+            auth.arg(username);
+        }
+        auth.arg(password.reveal());
+        greeting.push((auth, Needed::Success));
+    }
+    if config.db != 0 {
+        let mut select = cmd("SELECT");
+        select.arg(config.db);
+        greeting.push((select, Needed::Success));
+    }
+    if let Some(name) = &config.client_name {
+        let mut set_name = cmd("CLIENT");
+        set_name.arg("SETNAME").arg(name);
+        greeting.push((set_name, Needed::Nothing));
+    }
+    greeting.push((cmd("PING"), Needed::Answer));
+    greeting
+}
+
+async fn read_reply(stream: &mut Box<dyn Stream>, heard: &mut Vec<u8>) -> Result<Value, Cause> {
+    loop {
+        match frame::first(heard) {
+            Ok(Some((reply, length))) => {
+                heard.drain(..length);
+                return Ok(reply);
+            }
+            Ok(None) => {}
+            Err(frame::NotARedisReply) => return Err(not_redis()),
+        }
+        match stream.read_buf(heard).await {
+            Ok(0) => return Err(unreachable(CLOSED.to_owned())),
+            Ok(_) => {}
+            Err(error) => return Err(lost(&error)),
+        }
+    }
+}
+
+/// What a server looks like that hangs up.
+pub(super) const CLOSED: &str = "the server closed the connection";
+
+/// A server that speaks something else.
+pub(super) fn not_redis() -> Cause {
+    Cause::Unexpected {
+        what: Rc::from("bytes that are not the Redis protocol"),
+    }
+}
+
+fn lost(error: &io::Error) -> Cause {
+    unreachable(format!("the connection broke while logging in: {error}"))
+}
+
+fn unreachable(what: String) -> Cause {
+    Cause::Unreachable { what: what.into() }
+}
+
+fn explain(error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "; is the server running, and on this port?",
+        io::ErrorKind::NotFound => "; is the socket's path right?",
+        io::ErrorKind::PermissionDenied => "; may this user open it?",
+        _ => "",
+    };
+    format!("{error}{hint}")
+}
+
+impl Stream for TcpStream {
+    fn discard_unsent(&self) {
+        // Best effort: where it fails the socket is closed in the ordinary way.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+#[cfg(unix)]
+impl Stream for tokio::net::UnixStream {
+    // What was written to a unix socket has arrived already.
+    fn discard_unsent(&self) {}
+}

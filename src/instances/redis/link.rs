@@ -1,0 +1,459 @@
+//! One connection to one server: questions are written in batches, replies are
+//! matched in order, and when it breaks it is dialled again.
+//!
+//! - While the first dial runs, questions wait for it within their deadlines.
+//!   After a failed dial they fail at once until a dial in the background
+//!   succeeds.
+//! - An acquire or extend is written at most once. A release that was not
+//!   answered when the connection broke is written again on the next one.
+//! - A server that says nothing for [`SILENCE`] although it was asked is given
+//!   up and dialled anew.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+
+use super::command::{Answer, Form, Writer, answer, unexpected};
+use super::config::Config;
+use super::dial::{self, CLOSED, Stream, dial};
+use super::frame;
+use super::owed::Owed;
+use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Task, Vote};
+
+/// How long a server may owe every answer before its connection is given up.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Beyond so many unanswered questions, a server that has said nothing for
+/// [`HESITATION`] gets no more of them.
+const BACKLOG: usize = 1000;
+const HESITATION: Duration = Duration::from_millis(200);
+
+/// The wait before a dial, after a failed one: from the shortest, doubled each
+/// time, to the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A connection that keeps itself up for as long as somebody holds the link.
+pub(super) struct Link {
+    environment: Rc<dyn Environment>,
+    state: RefCell<State>,
+}
+
+struct State {
+    phase: Phase,
+    writer: Writer,
+    /// Commands that are not yet written, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// Questions whose command is in `out` or on its way, in order.
+    unanswered: VecDeque<Asked>,
+    owed: Owed,
+    /// Since when the server has owed an answer without saying anything.
+    silent_since: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+enum Phase {
+    /// The first dial is under way; these wait for it.
+    Dialling(VecDeque<(Rc<Question>, Reply)>),
+    Up,
+    /// Out of reach since then, for this reason.
+    Down(Instant, Cause),
+}
+
+struct Asked {
+    question: Rc<Question>,
+    form: Form,
+    /// Nobody waits for the answer to an owed release.
+    reply: Option<Reply>,
+}
+
+impl Link {
+    /// Begins to dial at once.
+    pub(super) fn open(config: Config, environment: Rc<dyn Environment>) -> Rc<Self> {
+        let link = Rc::new(Self {
+            state: RefCell::new(State {
+                phase: Phase::Dialling(VecDeque::new()),
+                writer: Writer::new(&config.key_prefix),
+                out: Vec::new(),
+                written: 0,
+                unanswered: VecDeque::new(),
+                owed: Owed::default(),
+                silent_since: None,
+                waker: None,
+            }),
+            environment: Rc::clone(&environment),
+        });
+        environment.spawn(keep_up(Rc::downgrade(&link), config));
+        link
+    }
+
+    /// Puts `question` to the server.
+    pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        let refused = {
+            let mut state = self.state.borrow_mut();
+            let overloaded = state.overloaded(self.environment.as_ref());
+            match &mut state.phase {
+                Phase::Dialling(waiting) if waiting.len() < BACKLOG => {
+                    waiting.push_back((Rc::clone(question), reply));
+                    return;
+                }
+                Phase::Up if !overloaded => {
+                    state.write(Rc::clone(question), Some(reply));
+                    state.wake();
+                    return;
+                }
+                Phase::Up | Phase::Dialling(_) => {
+                    state.owe(question, self.environment.now());
+                    Cause::Overloaded {
+                        waiting: state.unanswered.len().max(BACKLOG),
+                    }
+                }
+                Phase::Down(since, cause) => {
+                    let (since, cause) = (*since, cause.clone());
+                    state.owe(question, since);
+                    cause
+                }
+            }
+        };
+        // Only now: casting a vote may ask the next question of this link.
+        reply.fail(refused);
+    }
+
+    /// The first dial is done, or a later one: what waits may go.
+    fn go_up(&self) {
+        let now = self.environment.now();
+        let mut late = Vec::new();
+        let mut state = self.state.borrow_mut();
+        for release in state.owed.take() {
+            state.write(release, None);
+        }
+        if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
+            for (question, reply) in waiting {
+                let release = matches!(question.operation, Operation::Release { .. });
+                if release || now < question.deadline {
+                    state.write(question, Some(reply));
+                } else {
+                    late.push(reply);
+                }
+            }
+        }
+        drop(state);
+        // Nobody waits for these any more; their votes are missed already.
+        drop(late);
+    }
+
+    /// Nobody can be asked until the next dial succeeds.
+    fn go_down(&self, cause: &Cause) {
+        let now = self.environment.now();
+        let mut failed = Vec::new();
+        let mut state = self.state.borrow_mut();
+        state.out = Vec::new();
+        state.written = 0;
+        state.silent_since = None;
+        for asked in std::mem::take(&mut state.unanswered) {
+            state.owe(&asked.question, now);
+            failed.extend(asked.reply.map(|reply| (reply, lost(cause))));
+        }
+        let down = Phase::Down(now, cause.clone());
+        match std::mem::replace(&mut state.phase, down) {
+            Phase::Dialling(waiting) => {
+                for (question, reply) in waiting {
+                    state.owe(&question, now);
+                    failed.push((reply, cause.clone()));
+                }
+            }
+            Phase::Up => {}
+            // It has been out of reach for longer.
+            Phase::Down(since, _) => state.phase = Phase::Down(since, cause.clone()),
+        }
+        drop(state);
+        for (reply, cause) in failed {
+            reply.fail(cause);
+        }
+    }
+}
+
+impl State {
+    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>) {
+        let form = self.writer.write(&mut self.out, &question);
+        self.unanswered.push_back(Asked {
+            question,
+            form,
+            reply,
+        });
+    }
+
+    /// Remembers a release for a key that may have been set before the server
+    /// went out of reach at `since`.
+    fn owe(&mut self, question: &Rc<Question>, since: Instant) {
+        match question.operation {
+            Operation::Release { since: held } if held < since => {
+                self.owed.add(Rc::clone(question));
+            }
+            _ => {}
+        }
+    }
+
+    fn overloaded(&self, environment: &dyn Environment) -> bool {
+        self.unanswered.len() >= BACKLOG
+            && self
+                .silent_since
+                .is_some_and(|since| environment.now().since(since) > HESITATION)
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Its task ends when it finds the link gone.
+        self.state.get_mut().wake();
+    }
+}
+
+/// Dials, serves the connection until it breaks, and dials again, for as long
+/// as somebody holds the link.
+fn keep_up(link: Weak<Link>, config: Config) -> Task {
+    Box::pin(async move {
+        let mut backoff = Duration::ZERO;
+        loop {
+            match dial(&config).await {
+                Ok(stream) => {
+                    let Some((since, environment)) = link.upgrade().map(|link| {
+                        link.go_up();
+                        (link.environment.now(), Rc::clone(&link.environment))
+                    }) else {
+                        return;
+                    };
+                    let Some(cause) = serve(&link, stream).await else {
+                        return;
+                    };
+                    if let Some(link) = link.upgrade() {
+                        link.go_down(&cause);
+                    }
+                    // A server that hangs up at once is not dialled in a loop.
+                    if environment.now().since(since) > BACKOFF.1 {
+                        backoff = Duration::ZERO;
+                    }
+                }
+                Err(cause) => {
+                    if let Some(link) = link.upgrade() {
+                        link.go_down(&cause);
+                    }
+                }
+            }
+            let Some(pause) = link.upgrade().map(|link| link.pause(backoff)) else {
+                return;
+            };
+            pause.await;
+            backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
+        }
+    })
+}
+
+/// Resolves when the connection is over: with the reason, or with `None` when
+/// nobody needs the link any more.
+async fn serve(link: &Weak<Link>, stream: Box<dyn Stream>) -> Option<Cause> {
+    let mut connection = Connection {
+        stream,
+        heard: Vec::new(),
+        alarm: None,
+    };
+    let end = poll_fn(|context| match link.upgrade() {
+        None => Poll::Ready(None),
+        Some(link) => connection.poll(&link, context).map(Some),
+    })
+    .await;
+    if end.is_some() {
+        connection.stream.discard_unsent();
+    }
+    end
+}
+
+/// What a link has while it is up.
+struct Connection {
+    stream: Box<dyn Stream>,
+    /// Bytes that are not yet a whole reply.
+    heard: Vec<u8>,
+    /// When to look whether the server has been silent for too long.
+    alarm: Option<Task>,
+}
+
+impl Connection {
+    /// Writes and reads as much as there is; ready when the connection is over.
+    fn poll(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Cause> {
+        loop {
+            if let Err(cause) = self.poll_write(link, context) {
+                return Poll::Ready(cause);
+            }
+            // The waker first: an answer may bring the next question, whose
+            // command is then written without another turn.
+            link.state.borrow_mut().waker = Some(context.waker().clone());
+            match self.poll_read(link, context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(cause)) => return Poll::Ready(cause),
+                Poll::Pending => break,
+            }
+        }
+        self.poll_silence(link, context)
+    }
+
+    fn poll_write(&mut self, link: &Link, context: &mut Context<'_>) -> Result<(), Cause> {
+        let mut state = link.state.borrow_mut();
+        let state = &mut *state;
+        while state.written < state.out.len() {
+            let rest = &state.out[state.written..];
+            match Pin::new(&mut self.stream).poll_write(context, rest) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Err(broken(CLOSED)),
+                Poll::Ready(Ok(length)) => state.written += length,
+                Poll::Ready(Err(error)) => return Err(broken(&error.to_string())),
+            }
+        }
+        if !state.unanswered.is_empty() && state.silent_since.is_none() {
+            state.silent_since = Some(link.environment.now());
+        }
+        if state.written == state.out.len() {
+            state.written = 0;
+            state.out.clear();
+            state.out.shrink_to(LARGEST_KEPT);
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        self.heard.reserve(READ_AT_ONCE);
+        let read = pin!(self.stream.read_buf(&mut self.heard)).poll(context);
+        match read {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(CLOSED))),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error.to_string()))),
+        }
+        let mut at = 0;
+        let outcome = loop {
+            match frame::first(&self.heard[at..]) {
+                Ok(None) => break Ok(()),
+                Err(frame::NotARedisReply) => break Err(dial::not_redis()),
+                Ok(Some((reply, length))) => {
+                    at += length;
+                    if let Err(cause) = link.take(reply) {
+                        break Err(cause);
+                    }
+                }
+            }
+        };
+        self.heard.drain(..at);
+        self.heard.shrink_to(LARGEST_KEPT);
+        let mut state = link.state.borrow_mut();
+        state.silent_since = (!state.unanswered.is_empty()).then(|| link.environment.now());
+        Poll::Ready(outcome)
+    }
+
+    /// Ready when the server has owed an answer for too long.
+    fn poll_silence(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Cause> {
+        loop {
+            let Some(since) = link.state.borrow().silent_since else {
+                return Poll::Pending;
+            };
+            let limit = since.after(SILENCE);
+            if link.environment.now() >= limit {
+                return Poll::Ready(Cause::Silent { waited: SILENCE });
+            }
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| link.environment.sleep_until(limit));
+            match alarm.as_mut().poll(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => self.alarm = None,
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Matches a reply to the oldest question.
+    fn take(&self, reply: Value) -> Result<(), Cause> {
+        let mut state = self.state.borrow_mut();
+        let Some(asked) = state.unanswered.pop_front() else {
+            return Err(unexpected(&reply));
+        };
+        let answer = answer(reply, asked.form, &asked.question);
+        let vote = match answer {
+            Answer::Vote(vote) => vote,
+            Answer::UnknownScript => {
+                return self.ask_in_full(&mut state, asked);
+            }
+        };
+        drop(state);
+        let demoted = matches!(
+            &vote,
+            Vote::Failed(cause @ Cause::Refused { .. }) if cause.reply() == Some("READONLY")
+        );
+        let end = demoted.then(|| vote.clone());
+        if let Some(reply) = asked.reply {
+            reply.vote(vote);
+        }
+        match end {
+            // The master has become a replica: its name may lead elsewhere now.
+            Some(Vote::Failed(cause)) => Err(cause),
+            _ => Ok(()),
+        }
+    }
+
+    /// The server did not know the script and did nothing.
+    fn ask_in_full(&self, state: &mut State, asked: Asked) -> Result<(), Cause> {
+        let question = &asked.question;
+        let release = matches!(question.operation, Operation::Release { .. });
+        if release || self.environment.now() < question.deadline {
+            state
+                .writer
+                .write_script(&mut state.out, question, Form::Text);
+            state.unanswered.push_back(Asked {
+                form: Form::Text,
+                ..asked
+            });
+        }
+        Ok(())
+    }
+
+    /// The wait before the next dial: never twice the same, so that a server
+    /// that comes back is not dialled by everybody at once.
+    fn pause(&self, backoff: Duration) -> Task {
+        let wait = backoff.mul_f64(0.5 + self.environment.chance() / 2.0);
+        self.environment
+            .sleep_until(self.environment.now().after(wait))
+    }
+}
+
+/// Buffers that a burst has blown up beyond this are given back.
+const LARGEST_KEPT: usize = 256 * 1024;
+const READ_AT_ONCE: usize = 16 * 1024;
+
+/// Why a connection is gone, for the questions that come after.
+fn broken(what: &str) -> Cause {
+    Cause::Unreachable {
+        what: format!("the connection was lost: {what}").into(),
+    }
+}
+
+/// The same for questions that were on their way.
+fn lost(cause: &Cause) -> Cause {
+    match cause {
+        Cause::Unreachable { what } => Cause::Lost {
+            what: Rc::clone(what),
+        },
+        other => other.clone(),
+    }
+}
