@@ -108,7 +108,7 @@ impl Member {
         let environment: Rc<dyn Environment> = Rc::new(System);
         match &self {
             Self::Memory { name } => Rc::new(Memory::open(name, environment)),
-            Self::Redis { .. } => Rc::new(Server::open(self.server(), environment)),
+            Self::Redis { .. } => Rc::new(Server::open(self.server(), &environment)),
         }
     }
 

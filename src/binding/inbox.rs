@@ -1,23 +1,20 @@
 //! What JavaScript threads hand to the engine's thread.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::config::Config;
+use super::handoff::Handoff;
 use super::outbox::Outbox;
 use super::record::Batch;
 use crate::engine::{Instant, Resources, Token};
 
-/// A queue with many writers, which are JavaScript threads, and one reader.
-#[derive(Default)]
+/// The messages on their way to the engine's thread, which sleeps in
+/// [`Inbox::poll_take`].
 pub(super) struct Inbox {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    messages: Vec<Message>,
-    reader: Option<Waker>,
+    messages: Handoff<Message>,
+    reader: Arc<Mutex<Option<Waker>>>,
 }
 
 /// A message to the engine's thread.
@@ -51,25 +48,44 @@ pub(super) type SessionId = u32;
 pub(super) type Handle = u32;
 
 impl Inbox {
-    /// Adds a message and wakes the engine's thread if it sleeps.
-    pub(super) fn push(&self, message: Message) {
-        let reader = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.messages.push(message);
-            state.reader.take()
+    pub(super) fn new() -> Self {
+        let reader = Arc::new(Mutex::new(None::<Waker>));
+        let sleeping = Arc::clone(&reader);
+        let wake = move || {
+            let sleeper = sleeping
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(sleeper) = sleeper {
+                sleeper.wake();
+            }
         };
-        if let Some(reader) = reader {
-            reader.wake();
+        Self {
+            messages: Handoff::new(wake),
+            reader,
         }
     }
 
+    /// Adds a message and wakes the engine's thread if it sleeps.
+    pub(super) fn push(&self, message: Message) {
+        // It is never closed: the thread outlives all who write.
+        self.messages.push([message]);
+    }
+
     /// All messages there are; ready when there is one.
-    pub(super) fn poll_take(&self, context: &Context<'_>) -> Poll<Vec<Message>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.messages.is_empty() {
-            state.reader = Some(context.waker().clone());
-            return Poll::Pending;
+    pub(super) fn poll_take(&self, context: &Context<'_>) -> Poll<VecDeque<Message>> {
+        let messages = self.messages.take(usize::MAX);
+        if !messages.is_empty() {
+            return Poll::Ready(messages);
         }
-        Poll::Ready(std::mem::take(&mut state.messages))
+        let waker = context.waker().clone();
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+        // What came before the waker was there has woken nobody.
+        let messages = self.messages.take(usize::MAX);
+        if messages.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(messages)
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! ([`Mailbox::drain`]). docs/hand-over.md describes the rows.
 
 mod config;
+mod handoff;
 mod inbox;
 mod outbox;
 mod record;
@@ -28,6 +29,11 @@ use inbox::{Errand, Handle, Message};
 use outbox::{Answer, Outbox, Outcome};
 use record::{Batch, Rows};
 use runtime::Seat;
+
+/// Where the hand-off takes its locks from; its checker brings others.
+mod sync {
+    pub(super) use std::sync::{Mutex, MutexGuard};
+}
 
 /// Calls JavaScript's `wake`. Weak: it does not keep the process alive unless
 /// it is referenced, which it is while requests are unanswered.
@@ -67,10 +73,18 @@ impl Place {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "napi hands arguments over by value"
+)]
 #[napi]
 impl Mailbox {
     /// `wake` is called on the JavaScript thread when there is something to
     /// drain.
+    ///
+    /// # Errors
+    ///
+    /// When the engine's thread can't be started.
     #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
         let wake: Wake = wake.build_threadsafe_function().weak::<true>().build()?;
@@ -99,6 +113,10 @@ impl Mailbox {
     }
 
     /// Opens an engine over the instances of `config`, which is JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration can't be read.
     #[napi(catch_unwind)]
     pub fn open(&self, config: String) -> Result<Opened> {
         let config = Config::read(&config)
@@ -117,6 +135,10 @@ impl Mailbox {
     }
 
     /// Hands over the first `count` requests in `numbers` and `text`.
+    ///
+    /// # Errors
+    ///
+    /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
         let pending = self.pending.get();
@@ -133,6 +155,10 @@ impl Mailbox {
 
     /// Writes the answers there are into `numbers` and `values`; returns their
     /// details, if there are any, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn drain(
         &self,

@@ -155,7 +155,7 @@ pub(super) struct Rows<'room> {
     numbers: &'room mut [f64],
     values: &'room mut [u8],
     details: String,
-    rows: usize,
+    written: usize,
     locked: usize,
     described: usize,
     now: Instant,
@@ -167,7 +167,7 @@ impl<'room> Rows<'room> {
             numbers,
             values,
             details: String::new(),
-            rows: 0,
+            written: 0,
             locked: 0,
             described: 0,
             now,
@@ -205,15 +205,15 @@ impl<'room> Rows<'room> {
             }
             Outcome::Event(details) => [slot, 4.0, attempts, 0.0, 0.0, self.describe(&details)],
         };
-        let at = 1 + self.rows * ROW;
+        let at = 1 + self.written * ROW;
         self.numbers[at..at + ROW].copy_from_slice(&row);
-        self.rows += 1;
+        self.written += 1;
     }
 
     /// Writes the count; the details, if there are any, as a JSON array.
     pub(super) fn finish(mut self) -> Option<String> {
         if let Some(count) = self.numbers.first_mut() {
-            *count = f64::from(u32::try_from(self.rows).unwrap_or(u32::MAX));
+            *count = f64::from(u32::try_from(self.written).unwrap_or(u32::MAX));
         }
         if self.details.is_empty() {
             return None;
@@ -241,7 +241,11 @@ const VALUE: usize = 32;
 
 /// A failure of the engine's, as JSON.
 pub(super) fn failure(failure: &Failure) -> String {
-    let votes: Vec<Value> = failure.votes.iter().map(vote).collect();
+    let votes: Vec<Value> = failure
+        .votes
+        .iter()
+        .map(|given| vote(given.as_ref()))
+        .collect();
     describe(
         failure.reason.code(),
         &failure.reason.to_string(),
@@ -278,7 +282,7 @@ fn describe(code: &str, reason: &str, votes: &Value) -> String {
     json!({ "code": code, "reason": reason, "votes": votes }).to_string()
 }
 
-fn vote(vote: &Option<Vote>) -> Value {
+fn vote(vote: Option<&Vote>) -> Value {
     match vote {
         None => json!({ "vote": "pending" }),
         Some(Vote::Granted) => json!({ "vote": "granted" }),

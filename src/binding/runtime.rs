@@ -46,14 +46,13 @@ pub(super) struct Seat {
 /// When the system has no thread or no event queue left.
 pub(super) fn enter(outbox: Arc<Outbox>) -> io::Result<Seat> {
     let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-    let inbox = match &process.thread {
-        Some(thread) => Arc::clone(&thread.inbox),
-        None => {
-            let thread = start()?;
-            let inbox = Arc::clone(&thread.inbox);
-            process.thread = Some(thread);
-            inbox
-        }
+    let inbox = if let Some(thread) = &process.thread {
+        Arc::clone(&thread.inbox)
+    } else {
+        let thread = start()?;
+        let inbox = Arc::clone(&thread.inbox);
+        process.thread = Some(thread);
+        inbox
     };
     process.environments += 1;
     process.sessions = process.sessions.wrapping_add(1);
@@ -85,7 +84,7 @@ impl Seat {
 }
 
 fn start() -> io::Result<Thread> {
-    let inbox = Arc::new(Inbox::default());
+    let inbox = Arc::new(Inbox::new());
     let messages = Arc::clone(&inbox);
     let (started, starting) = mpsc::channel();
     let handle = thread::Builder::new()

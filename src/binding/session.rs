@@ -192,7 +192,12 @@ async fn post_answers(session: Weak<Session>) {
         let Some(session) = session.upgrade() else {
             return Poll::Ready(());
         };
-        session.outbox.post(&mut session.answers.borrow_mut());
+        let answers = std::mem::take(&mut *session.answers.borrow_mut());
+        if let Some(unheard) = session.outbox.push(answers) {
+            for answer in unheard {
+                session.take_back(answer);
+            }
+        }
         if session.gone.get() {
             return Poll::Ready(());
         }

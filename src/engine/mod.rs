@@ -399,6 +399,10 @@ impl Drop for Attempt {
 /// Which safety rules are kept: all, except where a test of the simulation
 /// takes one out to see that it is missed.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each rule is there or not, independently"
+)]
 pub struct Rules {
     /// Rule 3: no success without validity left.
     pub validity: bool,

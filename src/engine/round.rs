@@ -36,12 +36,12 @@ impl Core {
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             instances: instances.into(),
-            environment: Rc::clone(&environment),
+            environment,
             listener,
             rules,
             deadlines: Deadlines::default(),
         });
-        environment.spawn(keep_deadlines(Rc::downgrade(&core)));
+        core.environment.spawn(keep_deadlines(Rc::downgrade(&core)));
         core
     }
 

@@ -81,11 +81,8 @@ impl Table {
                 resources.len()
             }
             Operation::Extend { ttl } => {
-                let ours = |key: &&Box<str>| {
-                    self.live(key, now)
-                        .is_some_and(|entry| entry.value == question.value)
-                };
-                let ours = resources.iter().filter(ours).count();
+                let ours = resources.iter().filter(|key| self.ours(key, question, now));
+                let ours = ours.count();
                 if ours == resources.len() {
                     for key in resources.iter() {
                         if let Some(entry) = self.keys.get_mut(key) {
@@ -98,10 +95,7 @@ impl Table {
             Operation::Release { .. } => {
                 let mut released = 0;
                 for key in resources.iter() {
-                    let ours = self
-                        .live(key, now)
-                        .is_some_and(|entry| entry.value == question.value);
-                    if ours {
+                    if self.ours(key, question, now) {
                         self.keys.remove(key);
                         released += 1;
                     }
@@ -116,6 +110,11 @@ impl Table {
                 applied: u32::try_from(applied).unwrap_or(u32::MAX),
             }
         }
+    }
+
+    fn ours(&self, key: &str, question: &Question, now: Instant) -> bool {
+        self.live(key, now)
+            .is_some_and(|entry| entry.value == question.value)
     }
 
     fn live(&self, key: &str, now: Instant) -> Option<&Entry> {

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Cause, Engine, Event, Failure, Instance, Resources, Retry, Settings, System, Ttl, Vote,
+    Cause, Engine, Environment, Event, Failure, Instance, Resources, Retry, Settings, System, Ttl,
+    Vote,
 };
 use redlock_native::instances::redis::{Config, Endpoint, Server};
 use tokio::runtime::{Builder, LocalOptions};
@@ -136,10 +137,10 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// An engine over servers with these configurations, and what it tells.
 pub fn engine(configs: impl IntoIterator<Item = Config>) -> (Engine, Events) {
-    let environment = Rc::new(System);
+    let environment: Rc<dyn Environment> = Rc::new(System);
     let instances = configs
         .into_iter()
-        .map(|config| Rc::new(Server::open(config, environment.clone())) as Rc<dyn Instance>)
+        .map(|config| Rc::new(Server::open(config, &environment)) as Rc<dyn Instance>)
         .collect();
     let events = Events::default();
     let heard = Rc::clone(&events);

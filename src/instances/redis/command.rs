@@ -30,7 +30,7 @@ pub(super) enum Form {
 pub(super) enum Answer {
     Vote(Vote),
     /// The server doesn't know the script: nothing was done, ask again in full.
-    UnknownScript,
+    UnknownScript(Cause),
 }
 
 impl Writer {
@@ -44,24 +44,21 @@ impl Writer {
 
     /// Appends the command for `question` to `out`.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
-        match (question.operation, &*question.resources) {
-            (Operation::Acquire { ttl }, [resource]) => {
-                self.command.clear();
-                self.command.arg("SET");
-                self.key_argument(resource);
-                self.command
-                    .arg(question.value.as_str())
-                    .arg("NX")
-                    .arg("PX")
-                    .arg(ttl.millis());
-                self.command.write_packed_command(out);
-                Form::Set
-            }
-            _ => {
-                self.write_script(out, question, Form::Digest);
-                Form::Digest
-            }
+        if let (Operation::Acquire { ttl }, [resource]) = (question.operation, &*question.resources)
+        {
+            self.command.clear();
+            self.command.arg("SET");
+            self.key_argument(resource);
+            self.command
+                .arg(question.value.as_str())
+                .arg("NX")
+                .arg("PX")
+                .arg(ttl.millis());
+            self.command.write_packed_command(out);
+            return Form::Set;
         }
+        self.write_script(out, question, Form::Digest);
+        Form::Digest
     }
 
     /// Appends the script for `question` to `out`, by its digest or in full.
@@ -103,7 +100,7 @@ impl Writer {
 pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
     let vote = match (reply, form) {
         (Value::ServerError(error), Form::Digest) if error.code() == "NOSCRIPT" => {
-            return Answer::UnknownScript;
+            return Answer::UnknownScript(refused(&error));
         }
         (Value::ServerError(error), _) => Vote::Failed(refused(&error)),
         (Value::Okay, Form::Set) => Vote::Granted,

@@ -88,10 +88,9 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<(), Caus
     for (_, needed) in &greeting {
         let reply = read_reply(stream, &mut heard).await?;
         match (reply, needed) {
+            (_, Needed::Nothing) | (Value::Okay | Value::SimpleString(_), _) => {}
             (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
-            (Value::ServerError(_), Needed::Nothing) => {}
             (Value::ServerError(error), _) => return Err(refused(&error)),
-            (Value::Okay | Value::SimpleString(_), _) => {}
             (other, _) => return Err(unexpected(&other)),
         }
     }

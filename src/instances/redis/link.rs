@@ -76,7 +76,7 @@ struct Asked {
 
 impl Link {
     /// Begins to dial at once.
-    pub(super) fn open(config: Config, environment: Rc<dyn Environment>) -> Rc<Self> {
+    pub(super) fn open(config: Config, environment: &Rc<dyn Environment>) -> Rc<Self> {
         let link = Rc::new(Self {
             state: RefCell::new(State {
                 phase: Phase::Dialling(VecDeque::new()),
@@ -88,7 +88,7 @@ impl Link {
                 silent_since: None,
                 waker: None,
             }),
-            environment: Rc::clone(&environment),
+            environment: Rc::clone(environment),
         });
         environment.spawn(keep_up(Rc::downgrade(&link), config));
         link
@@ -128,7 +128,6 @@ impl Link {
 
     /// The first dial is done, or a later one: what waits may go.
     fn go_up(&self) {
-        let now = self.environment.now();
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
         for release in state.owed.take() {
@@ -136,8 +135,7 @@ impl Link {
         }
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for (question, reply) in waiting {
-                let release = matches!(question.operation, Operation::Release { .. });
-                if release || now < question.deadline {
+                if self.is_wanted(&question) {
                     state.write(question, Some(reply));
                 } else {
                     late.push(reply);
@@ -188,6 +186,14 @@ impl State {
             form,
             reply,
         });
+    }
+
+    /// The server did not know the script, and did nothing.
+    fn write_in_full(&mut self, asked: Asked) {
+        let form = Form::Text;
+        self.writer
+            .write_script(&mut self.out, &asked.question, form);
+        self.unanswered.push_back(Asked { form, ..asked });
     }
 
     /// Remembers a release for a key that may have been set before the server
@@ -392,9 +398,11 @@ impl Link {
         let answer = answer(reply, asked.form, &asked.question);
         let vote = match answer {
             Answer::Vote(vote) => vote,
-            Answer::UnknownScript => {
-                return self.ask_in_full(&mut state, asked);
+            Answer::UnknownScript(_) if self.is_wanted(&asked.question) => {
+                state.write_in_full(asked);
+                return Ok(());
             }
+            Answer::UnknownScript(cause) => Vote::Failed(cause),
         };
         drop(state);
         let demoted = matches!(
@@ -412,20 +420,10 @@ impl Link {
         }
     }
 
-    /// The server did not know the script and did nothing.
-    fn ask_in_full(&self, state: &mut State, asked: Asked) -> Result<(), Cause> {
-        let question = &asked.question;
-        let release = matches!(question.operation, Operation::Release { .. });
-        if release || self.environment.now() < question.deadline {
-            state
-                .writer
-                .write_script(&mut state.out, question, Form::Text);
-            state.unanswered.push_back(Asked {
-                form: Form::Text,
-                ..asked
-            });
-        }
-        Ok(())
+    /// Whether somebody still waits for it, or it is owed.
+    fn is_wanted(&self, question: &Question) -> bool {
+        matches!(question.operation, Operation::Release { .. })
+            || self.environment.now() < question.deadline
     }
 
     /// The wait before the next dial: never twice the same, so that a server

@@ -33,7 +33,7 @@ impl Server {
     ///
     /// The environment of the first user serves all.
     #[must_use]
-    pub fn open(config: Config, environment: Rc<dyn Environment>) -> Self {
+    pub fn open(config: Config, environment: &Rc<dyn Environment>) -> Self {
         let address = config.address().into();
         let link = LINKS.with_borrow_mut(|links| {
             links.retain(|_, link| link.strong_count() > 0);

@@ -1,0 +1,77 @@
+//! A queue between two threads whose reader is woken once per batch.
+//!
+//! Both directions of the hand-over are such a queue: only what wakes the
+//! reader differs. tests/handoff.rs has a checker go through the interleavings.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+
+use super::sync::{Mutex, MutexGuard};
+
+/// Any number of writers, one reader, which comes when `wake` is called.
+pub struct Handoff<T> {
+    state: Mutex<State<T>>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    /// The reader was woken and has not yet come.
+    woken: bool,
+    /// The reader will never come again.
+    closed: bool,
+}
+
+impl<T> Handoff<T> {
+    /// An empty queue whose reader is told by `wake` to come.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                woken: false,
+                closed: false,
+            }),
+            wake: Box::new(wake),
+        }
+    }
+
+    /// Adds `items` and wakes the reader, unless it is about to come anyway.
+    /// Gives them back if it never comes again.
+    pub fn push(&self, items: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
+        let wake = {
+            let mut state = self.lock();
+            if state.closed {
+                return Some(items.into_iter().collect());
+            }
+            state.items.extend(items);
+            !state.items.is_empty() && !std::mem::replace(&mut state.woken, true)
+        };
+        // Without the lock: waking may run code of others.
+        if wake {
+            (self.wake)();
+        }
+        None
+    }
+
+    /// Takes up to `most` items. The reader must come again by itself if it got
+    /// as many as that.
+    pub fn take(&self, most: usize) -> VecDeque<T> {
+        let mut state = self.lock();
+        state.woken = false;
+        if state.items.len() <= most {
+            return std::mem::take(&mut state.items);
+        }
+        state.items.drain(..most).collect()
+    }
+
+    /// No reader comes any more; what it did not take is given back.
+    pub fn close(&self) -> VecDeque<T> {
+        let mut state = self.lock();
+        state.closed = true;
+        std::mem::take(&mut state.items)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
