@@ -4,11 +4,12 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redlock_native::engine::{Instant, Reason, Settings, Vote};
-use redlock_native::instances::redis::{Config, Endpoint, Secret};
-use support::{RedisServer, causes, engine, once, resources, run, ttl, until};
+use redlock_native::engine::{Event, Instant, Reason, Scripts, Settings, Vote};
+use redlock_native::instances::redis::{Config, Endpoint, Secret, script};
+use support::{Events, RedisServer, causes, engine, once, resources, run, ttl, until};
 
 #[test]
 fn a_lock_is_a_plain_string_with_a_ttl_under_the_resources_own_name() {
@@ -40,7 +41,7 @@ fn a_held_resource_is_refused_and_free_again_after_its_release() {
         released.await.expect("ours");
         let again = engine.acquire(name, ttl(5000), once()).await;
         again.expect("free again");
-        assert!(events.borrow().is_empty(), "contention is not an event");
+        assert!(failures(&events).is_empty(), "contention is not an event");
     });
 }
 
@@ -103,7 +104,7 @@ fn a_server_that_forgot_the_scripts_is_told_again() {
             let release = engine.release(names, held.value, held.validity.since, once());
             release.await.expect("ours");
         }
-        assert!(events.borrow().is_empty());
+        assert!(failures(&events).is_empty());
     });
 }
 
@@ -160,9 +161,13 @@ fn a_frozen_minority_costs_nothing_and_holds_nothing_once_it_wakes() {
         let held = held.expect("two of three");
         let release = engine.release(name, held.value, held.validity.since, once());
         release.await.expect("two of three");
-        assert!(events.borrow().is_empty(), "decided before any deadline");
+        assert!(failures(&events).is_empty(), "decided before any deadline");
         engine.quiet().await;
-        assert_eq!(events.borrow().len(), 2, "lock and unlock missed one each");
+        assert_eq!(
+            failures(&events).len(),
+            2,
+            "lock and unlock missed one each"
+        );
         servers[2].resume();
         until("the frozen server's key to go", || {
             servers[2].command::<u32>(&["EXISTS", "a"]) == 0
@@ -232,8 +237,8 @@ fn a_name_that_is_taken_by_another_type_is_held_and_its_release_an_event() {
         let refused = refused.expect_err("taken");
         assert_eq!(refused.reason, Reason::Held);
         assert!(matches!(refused.votes[0], Some(Vote::Held { .. })));
-        let told = format!("{:?}", events.borrow());
-        assert_eq!(events.borrow().len(), 1, "{told}");
+        let told = format!("{:?}", failures(&events));
+        assert_eq!(failures(&events).len(), 1, "{told}");
         assert!(told.contains("WRONGTYPE"), "{told}");
     });
 }
@@ -302,4 +307,125 @@ fn a_burst_of_twenty_thousand_locks_is_served() {
         }
         assert_eq!(server.command::<u32>(&["DBSIZE"]), 20_000);
     });
+}
+
+#[test]
+fn one_server_listed_three_times_is_asked_once_and_said_to_be_one() {
+    let server = RedisServer::start(&[]);
+    run(async {
+        let (engine, events) = engine([server.config(), server.config(), server.config()]);
+        let name = resources(&["a"]);
+        let held = engine.acquire(name.clone(), ttl(5000), once()).await;
+        let held = held.expect("it does not vote against itself");
+        let other = engine.acquire(name.clone(), ttl(5000), once()).await;
+        assert_eq!(other.expect_err("held").reason, Reason::Held);
+        let release = engine.release(name, held.value, held.validity.since, once());
+        release.await.expect("ours on all three");
+        assert_eq!(twins(&events), [(0, 1), (0, 2)]);
+    });
+}
+
+#[test]
+fn one_server_under_two_names_is_found_out_by_the_locks_own_value() {
+    let server = RedisServer::start(&[]);
+    run(async {
+        let alias = Config {
+            client_name: Some("another connection".into()),
+            ..server.config()
+        };
+        let (engine, events) = engine([server.config(), alias]);
+        let names = [resources(&["a"]), resources(&["b", "c"])];
+        for name in names {
+            let held = engine.acquire(name.clone(), ttl(5000), Settings::default());
+            let held = held.await.expect("it does not vote against itself");
+            let release = engine.release(name, held.value, held.validity.since, once());
+            release.await.expect("ours");
+        }
+        assert_eq!(twins(&events), [(0, 1)]);
+    });
+}
+
+#[test]
+fn the_same_server_with_two_databases_is_two_instances() {
+    let server = RedisServer::start(&[]);
+    run(async {
+        let other = Config {
+            db: 1,
+            ..server.config()
+        };
+        let (engine, events) = engine([server.config(), other]);
+        let lock = engine.acquire(resources(&["a"]), ttl(5000), once());
+        lock.await.expect("free");
+        assert_eq!(twins(&events), []);
+        let keyspace: String = server.command(&["INFO", "keyspace"]);
+        assert!(
+            keyspace.contains("db0") && keyspace.contains("db1"),
+            "{keyspace}"
+        );
+    });
+}
+
+#[test]
+fn a_callers_own_scripts_replace_ours() {
+    let server = RedisServer::start(&[]);
+    run(async {
+        let (engine, _) = engine([server.config()]);
+        let scripts = Scripts {
+            acquire: Some(script(
+                "redis.call('SET', KEYS[1], ARGV[1] .. '!', 'PX', ARGV[2]) return tostring(#KEYS)",
+            )),
+            release: Some(script("return redis.call('DEL', KEYS[1]) + 41")),
+            ..Scripts::default()
+        };
+        let settings = Settings {
+            scripts: Some(Arc::new(scripts)),
+            ..once()
+        };
+        let name = resources(&["a"]);
+        let held = engine.acquire(name.clone(), ttl(5000), settings.clone());
+        let held = held.await.expect("a number in a string counts");
+        let value: String = server.command(&["GET", "a"]);
+        assert_eq!(value, format!("{}!", held.value.as_str()));
+        let since = held.validity.since;
+        let release = engine.release(name, held.value, since, settings).await;
+        let refused = release.expect_err("42 is not the number of keys");
+        assert_eq!(refused.reason, Reason::NotHeld);
+        assert_eq!(server.command::<u32>(&["EXISTS", "a"]), 0, "it was run");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_and_a_key_prefix_lead_to_the_same_key() {
+    let path = std::env::temp_dir().join(format!("redlock-{}.sock", std::process::id()));
+    let path = path.to_str().expect("text");
+    let server = RedisServer::start(&["--unixsocket", path]);
+    run(async {
+        let config = Config {
+            key_prefix: "app:".into(),
+            ..Config::new(Endpoint::Unix { path: path.into() })
+        };
+        let (engine, _) = engine([config]);
+        for (name, key) in [(vec!["a"], "app:a"), (vec!["b", "c"], "app:c")] {
+            let held = engine.acquire(resources(&name), ttl(5000), once()).await;
+            let held = held.expect("free");
+            let value: String = server.command(&["GET", key]);
+            assert_eq!(value, held.value.as_str());
+        }
+    });
+}
+
+/// The commands that failed.
+fn failures(events: &Events) -> Vec<Event> {
+    let failed = |event: &&Event| matches!(event, Event::ClientError { .. });
+    events.borrow().iter().filter(failed).cloned().collect()
+}
+
+/// Which instances were said to be the same.
+fn twins(events: &Events) -> Vec<(usize, usize)> {
+    let told = |event: &Event| match event {
+        Event::Twins { instance, twin } => Some((*instance, *twin)),
+        _ => None,
+    };
+    events.borrow().iter().filter_map(told).collect()
 }

@@ -1,148 +1,178 @@
 //! The configuration of one Redlock, as JavaScript hands it over.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::engine::{Environment, Instance, Patience, System};
 use crate::instances::memory::Memory;
-use crate::instances::redis::{self, Endpoint, Secret, Server};
+use crate::instances::redis::{self, Endpoint, Secret, Server, Tls, TlsError, TlsSettings};
 
 /// A quorum to be opened.
+pub(super) struct Config {
+    members: Vec<Member>,
+    patience: Patience,
+}
+
+enum Member {
+    Memory(String),
+    Redis(Box<redis::Config>),
+}
+
+/// Why a configuration can't be used. Its text isn't shown: it has passwords.
+#[derive(Debug, Error)]
+pub(super) enum Unusable {
+    #[error("the configuration can't be read (at character {0}); please report this as a defect")]
+    Unreadable(usize),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+}
+
+impl Config {
+    /// Reads it from JSON.
+    pub(super) fn read(json: &str) -> Result<Self, Unusable> {
+        let written: Written =
+            serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
+        let members: Result<_, _> = written.instances.into_iter().map(Member::read).collect();
+        Ok(Self {
+            members: members?,
+            patience: written.patience.read(),
+        })
+    }
+
+    /// The instances' addresses, in order, without secrets.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let address = |member: &Member| match member {
+            Member::Memory(name) => format!("memory://{name}"),
+            Member::Redis(config) => config.address(),
+        };
+        self.members.iter().map(address).collect()
+    }
+
+    /// How long one instance may take.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// Opens the instances, on the engine's thread.
+    pub(super) fn open(self) -> Vec<Rc<dyn Instance>> {
+        let environment: Rc<dyn Environment> = Rc::new(System);
+        let open = |member| -> Rc<dyn Instance> {
+            match member {
+                Member::Memory(name) => Rc::new(Memory::open(&name, Rc::clone(&environment))),
+                Member::Redis(config) => Rc::new(Server::open(*config, &environment)),
+            }
+        };
+        self.members.into_iter().map(open).collect()
+    }
+}
+
+impl Member {
+    fn read(written: WrittenMember) -> Result<Self, Unusable> {
+        match written {
+            WrittenMember::Memory { name } => Ok(Self::Memory(name)),
+            WrittenMember::Redis(server) => Ok(Self::Redis(Box::new(server.read()?))),
+        }
+    }
+}
+
+/// A configuration as docs/hand-over.md has it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Config {
-    instances: Vec<Member>,
+struct Written {
+    instances: Vec<WrittenMember>,
     #[serde(default)]
-    patience: Times,
+    patience: WrittenPatience,
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-enum Member {
-    Memory {
-        name: String,
-    },
-    #[serde(rename_all = "camelCase")]
-    Redis {
-        host: Option<String>,
-        port: Option<u16>,
-        path: Option<String>,
-        username: Option<String>,
-        password: Option<String>,
-        db: Option<u32>,
-        key_prefix: Option<String>,
-        client_name: Option<String>,
-        connect_timeout: Option<f64>,
-    },
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum WrittenMember {
+    Memory { name: String },
+    Redis(WrittenServer),
+}
+
+/// Absent is the default.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenServer {
+    host: Option<String>,
+    port: Option<u16>,
+    path: Option<String>,
+    tls: Option<WrittenTls>,
+    username: Option<String>,
+    password: Option<String>,
+    db: Option<u32>,
+    key_prefix: Option<String>,
+    client_name: Option<String>,
+    connect_timeout: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WrittenTls {
+    ca: Vec<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    servername: Option<String>,
+    reject_unauthorized: Option<bool>,
 }
 
 /// In milliseconds; absent is the default.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Times {
+struct WrittenPatience {
     share: Option<f64>,
     floor: Option<f64>,
     ceiling: Option<f64>,
     release: Option<f64>,
 }
 
-/// The configuration can't be read. Its text isn't shown: it has passwords.
-#[derive(Debug)]
-pub(super) struct Unreadable {
-    column: usize,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "the configuration can't be read (at character {}); please report this as a defect",
-            self.column
-        )
-    }
-}
-
-impl Config {
-    /// Reads it from JSON.
-    pub(super) fn read(json: &str) -> Result<Self, Unreadable> {
-        serde_json::from_str(json).map_err(|error| Unreadable {
-            column: error.column(),
-        })
-    }
-
-    /// The instances' addresses, in order, without secrets.
-    pub(super) fn addresses(&self) -> Vec<String> {
-        self.instances.iter().map(Member::address).collect()
-    }
-
-    /// How long one instance may take.
-    pub(super) fn patience(&self) -> Patience {
-        let default = Patience::default();
-        let times = &self.patience;
-        Patience {
-            share: times.share.unwrap_or(default.share),
-            floor: span(times.floor).unwrap_or(default.floor),
-            ceiling: span(times.ceiling).unwrap_or(default.ceiling),
-            release: span(times.release).unwrap_or(default.release),
-        }
-    }
-
-    /// Opens the instances, on the engine's thread.
-    pub(super) fn open(self) -> Vec<Rc<dyn Instance>> {
-        self.instances.into_iter().map(Member::open).collect()
-    }
-}
-
-impl Member {
-    fn address(&self) -> String {
-        match self {
-            Self::Memory { name } => format!("memory://{name}"),
-            Self::Redis { .. } => self.server().address(),
-        }
-    }
-
-    fn open(self) -> Rc<dyn Instance> {
-        let environment: Rc<dyn Environment> = Rc::new(System);
-        match &self {
-            Self::Memory { name } => Rc::new(Memory::open(name, environment)),
-            Self::Redis { .. } => Rc::new(Server::open(self.server(), &environment)),
-        }
-    }
-
-    fn server(&self) -> redis::Config {
-        let Self::Redis {
-            host,
-            port,
-            path,
-            username,
-            password,
-            db,
-            key_prefix,
-            client_name,
-            connect_timeout,
-        } = self
-        else {
-            unreachable!("asked of redis members only");
-        };
-        let endpoint = match path {
-            Some(path) => Endpoint::Unix { path: path.clone() },
+impl WrittenServer {
+    fn read(self) -> Result<redis::Config, TlsError> {
+        let endpoint = match self.path {
+            Some(path) => Endpoint::Unix { path },
             None => Endpoint::Tcp {
-                host: host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
-                port: port.unwrap_or(6379),
+                host: self.host.unwrap_or_else(|| "127.0.0.1".to_owned()),
+                port: self.port.unwrap_or(6379),
             },
         };
         let default = redis::Config::new(endpoint);
-        redis::Config {
-            username: username.clone(),
-            password: password.clone().map(Secret::from),
-            db: db.unwrap_or(0),
-            key_prefix: key_prefix.clone().unwrap_or_default(),
-            client_name: client_name.clone(),
-            connect_timeout: span(*connect_timeout).unwrap_or(default.connect_timeout),
+        Ok(redis::Config {
+            tls: self.tls.map(WrittenTls::read).transpose()?,
+            username: self.username,
+            password: self.password.map(Secret::from),
+            db: self.db.unwrap_or(0),
+            key_prefix: self.key_prefix.unwrap_or_default(),
+            client_name: self.client_name,
+            connect_timeout: span(self.connect_timeout).unwrap_or(default.connect_timeout),
             ..default
+        })
+    }
+}
+
+impl WrittenTls {
+    fn read(self) -> Result<Tls, TlsError> {
+        Tls::new(TlsSettings {
+            authorities: self.ca.into(),
+            certificate: self.cert,
+            key: self.key.map(Secret::from),
+            server_name: self.servername,
+            trust_anybody: self.reject_unauthorized == Some(false),
+        })
+    }
+}
+
+impl WrittenPatience {
+    fn read(self) -> Patience {
+        let default = Patience::default();
+        Patience {
+            share: self.share.unwrap_or(default.share),
+            floor: span(self.floor).unwrap_or(default.floor),
+            ceiling: span(self.ceiling).unwrap_or(default.ceiling),
+            release: span(self.release).unwrap_or(default.release),
         }
     }
 }

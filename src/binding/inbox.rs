@@ -8,7 +8,7 @@ use super::config::Config;
 use super::handoff::Handoff;
 use super::outbox::Outbox;
 use super::record::Batch;
-use crate::engine::{Instant, Resources, Token};
+use crate::engine::{Instant, Resources, Scripts, Token};
 
 /// The messages on their way to the engine's thread, which sleeps in
 /// [`Inbox::poll_take`].
@@ -35,6 +35,8 @@ pub(super) enum Errand {
     Open(Handle, Config),
     /// No engine under this handle any more.
     Close(Handle),
+    /// A set of scripts that requests may name by its place, from 1.
+    Learn(Arc<Scripts>),
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.

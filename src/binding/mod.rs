@@ -23,7 +23,8 @@ use napi::threadsafe_function::{
 use napi::{Error, Result, Status, sys};
 use napi_derive::napi;
 
-use crate::engine::System;
+use crate::engine::{Scripts, System};
+use crate::instances::redis;
 use config::Config;
 use inbox::{Errand, Handle, Message};
 use outbox::{Answer, Outbox, Outcome};
@@ -46,6 +47,8 @@ pub struct Mailbox {
     outbox: Arc<Outbox>,
     wake: Arc<Wake>,
     handles: Cell<Handle>,
+    /// How many sets of scripts were made known.
+    scripts: Cell<u32>,
     /// Requests that are not answered yet.
     pending: Cell<u32>,
 }
@@ -57,6 +60,29 @@ pub struct Opened {
     pub handle: u32,
     /// The instances' addresses, in order, without secrets.
     pub addresses: Vec<String>,
+}
+
+/// The texts of our own scripts.
+#[napi(object)]
+pub struct DefaultScripts {
+    /// Takes resources.
+    pub acquire: String,
+    /// Extends them.
+    pub extend: String,
+    /// Releases them.
+    pub release: String,
+}
+
+/// Our own scripts, for those who write theirs from them.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn default_scripts() -> DefaultScripts {
+    let [acquire, extend, release] = redis::default_texts().map(str::to_owned);
+    DefaultScripts {
+        acquire,
+        extend,
+        release,
+    }
 }
 
 /// A seat that is left once: by the environment's end or the object's.
@@ -108,6 +134,7 @@ impl Mailbox {
             outbox,
             wake,
             handles: Cell::new(0),
+            scripts: Cell::new(0),
             pending: Cell::new(0),
         })
     }
@@ -132,6 +159,26 @@ impl Mailbox {
     #[napi(catch_unwind)]
     pub fn close(&self, handle: u32) {
         self.send(Errand::Close(handle));
+    }
+
+    /// Makes scripts of the caller's known; an absent one is our own. Returns
+    /// what requests name them by.
+    #[napi(catch_unwind)]
+    pub fn learn(
+        &self,
+        acquire: Option<String>,
+        extend: Option<String>,
+        release: Option<String>,
+    ) -> u32 {
+        let script = |text: Option<String>| text.map(|text| redis::script(&text));
+        self.send(Errand::Learn(Arc::new(Scripts {
+            acquire: script(acquire),
+            extend: script(extend),
+            release: script(release),
+        })));
+        let number = self.scripts.get() + 1;
+        self.scripts.set(number);
+        number
     }
 
     /// Hands over the first `count` requests in `numbers` and `text`.

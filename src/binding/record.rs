@@ -1,18 +1,27 @@
 //! Requests and answers as rows of numbers: docs/hand-over.md describes them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::inbox::Handle;
 use super::outbox::{Answer, Outcome};
 use crate::engine::{
-    Cause, Drift, Event, Failure, Instant, Patience, Reason, Resources, Retry, Settings, Token,
-    Ttl, Vote,
+    Cause, Connection, Drift, Event, Failure, Instant, Patience, Reason, Resources, Retry, Scripts,
+    Settings, Token, Ttl, Vote,
 };
 
 /// The requests of a tick, as JavaScript wrote them.
 pub(super) struct Batch {
     pub(super) numbers: Vec<f64>,
     pub(super) text: Vec<u16>,
+}
+
+/// What a request's numbers only refer to.
+#[derive(Default)]
+pub(super) struct Terms {
+    pub(super) patience: Patience,
+    pub(super) scripts: Option<Arc<Scripts>>,
 }
 
 /// One request.
@@ -46,18 +55,19 @@ const REPORT: u32 = 1;
 const RELATIVE: u32 = 2;
 
 /// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 12;
+const HEAD: usize = 13;
 
 /// How many numbers an answer has.
 const ROW: usize = 6;
 
 impl Batch {
     /// The requests, in order, ending where the numbers make no sense.
-    pub(super) fn requests(&self, patience: impl Fn(Handle) -> Patience) -> Vec<Request> {
+    /// `terms` says what was agreed on for an engine and a set of scripts.
+    pub(super) fn requests(&self, terms: impl Fn(Handle, u32) -> Terms) -> Vec<Request> {
         let mut numbers = &self.numbers[..];
         let mut text = &self.text[..];
         let mut requests = Vec::new();
-        while let Some(request) = read(&mut numbers, &mut text, &patience) {
+        while let Some(request) = read(&mut numbers, &mut text, &terms) {
             requests.push(request);
         }
         requests
@@ -67,16 +77,17 @@ impl Batch {
 fn read(
     numbers: &mut &[f64],
     text: &mut &[u16],
-    patience: &impl Fn(Handle) -> Patience,
+    terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
     let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[11]))?;
+    let lengths = numbers.split_off(..size(head[12]))?;
     let value = read_text(text, head[10])?;
     let resources: Option<Resources> = lengths
         .iter()
         .map(|length| read_text(text, *length).map(String::into_boxed_str))
         .collect();
     let handle = integer(head[1]);
+    let terms = terms(handle, integer(head[11]));
     let flags = integer(head[3]);
     let drift = Drift::new(head[8]);
     let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
@@ -105,8 +116,9 @@ fn read(
                 jitter: head[7],
             },
             drift: drift.unwrap_or_default(),
-            patience: patience(handle),
+            patience: terms.patience,
             report: flags & REPORT != 0,
+            scripts: terms.scripts,
         },
     })
 }
@@ -265,16 +277,34 @@ pub(super) fn trouble(code: &str, reason: &str) -> String {
 
 /// An event of the engine under `handle`, as JSON.
 pub(super) fn event(handle: Handle, event: &Event) -> String {
-    let Event::ClientError {
-        instance,
-        operation,
-        cause,
-    } = event;
-    let mut described = describe_cause(cause);
-    described["event"] = "clientError".into();
+    let mut described = match event {
+        Event::ClientError {
+            instance,
+            operation,
+            cause,
+        } => {
+            let mut described = describe_cause(cause);
+            described["event"] = "clientError".into();
+            described["instance"] = (*instance).into();
+            described["operation"] = operation.name().into();
+            described
+        }
+        Event::Connection { instance, state } => {
+            let (state, mut described) = match state {
+                Connection::Connecting => ("connecting", json!({})),
+                Connection::Ready { .. } => ("ready", json!({})),
+                Connection::Down(cause) => ("down", describe_cause(cause)),
+            };
+            described["event"] = "connection".into();
+            described["instance"] = (*instance).into();
+            described["state"] = state.into();
+            described
+        }
+        Event::Twins { instance, twin } => {
+            json!({ "event": "twins", "instance": instance, "twin": twin })
+        }
+    };
     described["handle"] = handle.into();
-    described["instance"] = (*instance).into();
-    described["operation"] = operation.name().into();
     described.to_string()
 }
 
@@ -285,7 +315,7 @@ fn describe(code: &str, reason: &str, votes: &Value) -> String {
 fn vote(vote: Option<&Vote>) -> Value {
     match vote {
         None => json!({ "vote": "pending" }),
-        Some(Vote::Granted) => json!({ "vote": "granted" }),
+        Some(Vote::Granted | Vote::Own) => json!({ "vote": "granted" }),
         Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
         Some(Vote::Failed(cause)) => {
             let mut described = describe_cause(cause);

@@ -13,13 +13,14 @@ use tokio::task::AbortHandle;
 use super::config::Config;
 use super::inbox::{Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
-use super::record::{self, Batch, Request, Until, Verb};
-use crate::engine::{Engine, Environment as _, Event, Patience, Reason, Settings, System};
+use super::record::{self, Batch, Request, Terms, Until, Verb};
+use crate::engine::{Engine, Environment as _, Event, Patience, Reason, Scripts, Settings, System};
 
 /// The engine's side of one environment.
 pub(super) struct Session {
     outbox: Arc<Outbox>,
     quorums: RefCell<HashMap<Handle, Quorum>>,
+    scripts: RefCell<Vec<Arc<Scripts>>>,
     /// Engines that were closed and still have rounds open.
     closing: RefCell<Vec<Engine>>,
     /// What is under way, by slot.
@@ -40,6 +41,7 @@ impl Session {
         let session = Rc::new(Self {
             outbox,
             quorums: RefCell::default(),
+            scripts: RefCell::default(),
             closing: RefCell::default(),
             running: RefCell::default(),
             answers: RefCell::default(),
@@ -54,6 +56,7 @@ impl Session {
         match errand {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
+            Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
             Errand::Carry(batch) => self.carry(&batch),
             Errand::TakeBack(handle, resources, value, validity) => {
                 if let Some(quorum) = self.quorums.borrow().get(&handle) {
@@ -109,12 +112,7 @@ impl Session {
     }
 
     fn carry(self: &Rc<Self>, batch: &Batch) {
-        let requests = batch.requests(|handle| {
-            let quorums = self.quorums.borrow();
-            quorums
-                .get(&handle)
-                .map_or_else(Patience::default, |quorum| quorum.patience)
-        });
+        let requests = batch.requests(|handle, scripts| self.terms(handle, scripts));
         for request in requests {
             let slot = request.slot;
             let engine = self
@@ -142,6 +140,19 @@ impl Session {
                 running.resize_with(at + 1, || None);
             }
             running[at] = Some(task.abort_handle());
+        }
+    }
+
+    fn terms(&self, handle: Handle, scripts: u32) -> Terms {
+        let known = self.scripts.borrow();
+        let scripts = (scripts as usize)
+            .checked_sub(1)
+            .and_then(|at| known.get(at).cloned());
+        let quorums = self.quorums.borrow();
+        let patience = quorums.get(&handle).map(|quorum| quorum.patience);
+        Terms {
+            patience: patience.unwrap_or_default(),
+            scripts,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the engine tells beside its answers.
 
 use super::error::Cause;
-use super::instance::Operation;
+use super::instance::{Connection, Operation};
 
 /// Something a listener may want to know. Nothing depends on its being heard.
 #[derive(Clone, Debug)]
@@ -15,5 +15,20 @@ pub enum Event {
         operation: Operation,
         /// What went wrong.
         cause: Cause,
+    },
+    /// The connection to an instance has changed.
+    Connection {
+        /// Which instance, by its place in the quorum.
+        instance: usize,
+        /// How it is now.
+        state: Connection,
+    },
+    /// Two instances turned out to be the same keys: what looks like a quorum
+    /// is fewer servers than it seems.
+    Twins {
+        /// The one that is asked from now on.
+        instance: usize,
+        /// The one that votes as it does.
+        twin: usize,
     },
 }

@@ -1,7 +1,7 @@
 //! One member of the quorum, as the engine sees it: somebody who can be asked a
 //! question and who casts one vote on it.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::error::Cause;
@@ -23,6 +23,39 @@ pub trait Instance {
     /// write each of them at most once (safety rule 13). A release it still
     /// owes when its connection breaks is to be delivered on the next one.
     fn ask(&self, question: &Rc<Question>, reply: Reply);
+
+    /// Tells `observer`, as the instance numbered `index`, how the connection
+    /// is: now, and whenever that changes.
+    fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
+        let _ = (index, observer);
+    }
+
+    /// A number that two instances share only if they are the same keys behind
+    /// the same connection. `None` if that can't be told.
+    fn connection(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Who wants to know how connections are.
+pub trait Observer {
+    /// The connection of the instance numbered `index` is now `state`.
+    fn connection_changed(&self, index: usize, state: &Connection);
+}
+
+/// How the connection to an instance is.
+#[derive(Clone, Debug)]
+pub enum Connection {
+    /// The first dial is under way.
+    Connecting,
+    /// Commands can be sent.
+    Ready {
+        /// What the server calls itself and which of its keys are meant, where
+        /// it says so. Two instances with the same name may be the same one.
+        keyspace: Option<Rc<str>>,
+    },
+    /// Out of reach. It is dialled again in the background.
+    Down(Cause),
 }
 
 /// What a round asks every instance.
@@ -38,6 +71,46 @@ pub struct Question {
     pub deadline: Instant,
     /// Whether failures are to be reported as events.
     pub report: bool,
+    /// The caller's own texts for the operation, if there are any.
+    pub scripts: Option<Arc<Scripts>>,
+    /// Whether several instances may be the same keys: an acquire must then
+    /// tell its own value from another's ([`Vote::Own`]).
+    pub twins: bool,
+}
+
+/// Texts that replace an instance's own way of carrying an operation out. Each
+/// gets the resources and then the value and the ttl, and must answer with the
+/// number of resources if it was carried out for all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scripts {
+    /// In place of [`Operation::Acquire`].
+    pub acquire: Option<Script>,
+    /// In place of [`Operation::Extend`].
+    pub extend: Option<Script>,
+    /// In place of [`Operation::Release`].
+    pub release: Option<Script>,
+}
+
+/// A text and the digest by which a server may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Script {
+    /// The text.
+    pub text: Box<str>,
+    /// SHA-1, in hexadecimal.
+    pub digest: Box<str>,
+}
+
+impl Question {
+    /// The caller's own text for the operation.
+    #[must_use]
+    pub fn script(&self) -> Option<&Script> {
+        let scripts = self.scripts.as_ref()?;
+        match self.operation {
+            Operation::Acquire { .. } => scripts.acquire.as_ref(),
+            Operation::Extend { .. } => scripts.extend.as_ref(),
+            Operation::Release { .. } => scripts.release.as_ref(),
+        }
+    }
 }
 
 /// The names of what is locked together: at least one, none of them twice.
@@ -83,6 +156,9 @@ impl Operation {
 pub enum Vote {
     /// Done, for every key.
     Granted,
+    /// Acquire only: nothing to do, since every key has this attempt's value
+    /// already. Another instance that was asked is the same one.
+    Own,
     /// Not done: a key is somebody else's, or (extend, release) gone.
     Held {
         /// For how many keys it was done (release) or could have been.

@@ -14,6 +14,7 @@ mod quorum;
 mod retry;
 mod round;
 mod token;
+mod twins;
 mod validity;
 
 use std::rc::Rc;
@@ -22,7 +23,10 @@ use std::sync::Arc;
 pub use environment::{Environment, System, Task};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
-pub use instance::{Ballot, Instance, Operation, Question, Reply, Resources, Vote};
+pub use instance::{
+    Ballot, Connection, Instance, Observer, Operation, Question, Reply, Resources, Script, Scripts,
+    Vote,
+};
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
 pub use token::Token;
@@ -38,7 +42,7 @@ pub struct Engine {
 }
 
 /// How one request is to be carried out.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// How often to try again, and after how long.
     pub retry: Retry,
@@ -48,6 +52,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Whether an instance's failures are to be reported as events.
     pub report: bool,
+    /// The caller's own texts for the operations, if there are any.
+    pub scripts: Option<Arc<Scripts>>,
 }
 
 /// A lock that was acquired.
@@ -176,6 +182,8 @@ impl Engine {
                     .patience
                     .deadline(validity.since, ttl, validity.until),
                 report: settings.report,
+                scripts: settings.scripts.clone(),
+                twins: self.core.twins.are_suspected(),
             },
         ));
         let verdict = round.verdict().await;
@@ -244,6 +252,8 @@ impl Engine {
                     value: value.clone(),
                     deadline,
                     report: settings.report,
+                    scripts: settings.scripts.clone(),
+                    twins: false,
                 },
             );
             let verdict = round.verdict().await;
@@ -353,6 +363,8 @@ impl Engine {
             value,
             deadline: now.after(settings.patience.release),
             report: settings.report,
+            scripts: settings.scripts,
+            twins: false,
         };
         Round::ask_all(&self.core, question)
     }

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,8 +15,9 @@ use super::Rules;
 use super::environment::{Environment, Task};
 use super::error::Cause;
 use super::event::Event;
-use super::instance::{Ballot, Instance, Operation, Question, Reply, Vote};
+use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::quorum::{Tally, Verdict, majority};
+use super::twins::Twins;
 use super::validity::Instant;
 
 /// What all rounds of one engine share.
@@ -24,6 +26,7 @@ pub(super) struct Core {
     pub(super) environment: Rc<dyn Environment>,
     pub(super) listener: Box<dyn Fn(Event)>,
     pub(super) rules: Rules,
+    pub(super) twins: Twins,
     deadlines: Deadlines,
 }
 
@@ -34,13 +37,22 @@ impl Core {
         listener: Box<dyn Fn(Event)>,
         rules: Rules,
     ) -> Rc<Self> {
+        let twins = Twins::new(&instances);
         let core = Rc::new(Self {
             instances: instances.into(),
             environment,
             listener,
             rules,
+            twins,
             deadlines: Deadlines::default(),
         });
+        for (index, instance) in core.instances.iter().enumerate() {
+            let observer: Weak<dyn Observer> = Rc::<Self>::downgrade(&core);
+            instance.observe(index, observer);
+        }
+        for (instance, twin) in core.twins.known() {
+            (core.listener)(Event::Twins { instance, twin });
+        }
         core.environment.spawn(keep_deadlines(Rc::downgrade(&core)));
         core
     }
@@ -59,6 +71,16 @@ impl Core {
         } else {
             1
         }
+    }
+}
+
+impl Observer for Core {
+    fn connection_changed(&self, instance: usize, state: &Connection) {
+        if let Connection::Ready { keyspace } = state {
+            self.twins.named(instance, keyspace.clone());
+        }
+        let state = state.clone();
+        (self.listener)(Event::Connection { instance, state });
     }
 }
 
@@ -93,6 +115,8 @@ struct State {
 enum Ballotpaper {
     NotAsked,
     Open,
+    /// Votes as this other instance does, which is the same one.
+    With(usize),
     /// The deadline passed; what comes now is late.
     Missed(Cause),
     Cast(Vote),
@@ -105,10 +129,17 @@ impl Round {
         Self::ask(core, question, everyone)
     }
 
-    fn ask(core: &Rc<Core>, question: Question, whom: std::ops::Range<usize>) -> Rc<Self> {
+    fn ask(core: &Rc<Core>, question: Question, whom: Range<usize>) -> Rc<Self> {
         let members = whom.len();
         let mut votes = vec![Ballotpaper::NotAsked; core.instances.len()];
-        votes[whom.clone()].fill(Ballotpaper::Open);
+        for index in whom.clone() {
+            let leader = core.twins.leader(index);
+            votes[index] = if members > 1 && leader != index {
+                Ballotpaper::With(leader)
+            } else {
+                Ballotpaper::Open
+            };
+        }
         let round = Rc::new(Self {
             question: Rc::new(question),
             asked: core.environment.now(),
@@ -124,6 +155,10 @@ impl Round {
         });
         core.deadlines.add(&round);
         for index in whom {
+            let asked = !matches!(round.state.borrow().votes[index], Ballotpaper::With(_));
+            if !asked {
+                continue;
+            }
             let ballot: Rc<dyn Ballot> = round.clone();
             core.instances[index].ask(&round.question, Reply::new(ballot, index));
         }
@@ -160,6 +195,8 @@ impl Round {
             value: self.question.value.clone(),
             deadline: self.question.deadline.max(fresh),
             report: self.question.report,
+            scripts: self.question.scripts.clone(),
+            twins: false,
         };
         Some(Self::ask_all(&self.core, question))
     }
@@ -215,7 +252,7 @@ impl Round {
         let mut silent = Vec::new();
         let mut state = self.state.borrow_mut();
         for index in 0..state.votes.len() {
-            if matches!(state.votes[index], Ballotpaper::Open) {
+            if matches!(state.votes[index], Ballotpaper::Open | Ballotpaper::With(_)) {
                 state.votes[index] = Ballotpaper::Missed(cause.clone());
                 state.tally.count(&Vote::Failed(cause.clone()));
                 silent.push(index);
@@ -228,6 +265,12 @@ impl Round {
         }
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    fn tell_twins(&self, index: usize) {
+        if let Some((instance, twin)) = self.core.twins.proven(index) {
+            (self.core.listener)(Event::Twins { instance, twin });
         }
     }
 
@@ -253,6 +296,8 @@ impl Round {
             value: self.question.value.clone(),
             deadline: self.core.environment.now().after(self.span()),
             report: self.question.report,
+            scripts: self.question.scripts.clone(),
+            twins: false,
         };
         Self::ask(&self.core, question, index..index + 1);
     }
@@ -260,17 +305,27 @@ impl Round {
 
 impl Ballot for Round {
     fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+        let granted = matches!(vote, Vote::Granted | Vote::Own);
+        if matches!(vote, Vote::Own) {
+            self.tell_twins(index);
+        }
         let mut state = self.state.borrow_mut();
-        let unwanted = state.abandoned && matches!(vote, Vote::Granted);
-        let in_time = matches!(state.votes[index], Ballotpaper::Open);
+        let unwanted = state.abandoned && granted;
         let mut waker = None;
         let mut failed = None;
-        if in_time {
-            state.tally.count(&vote);
+        let mut failures = Vec::new();
+        if matches!(state.votes[index], Ballotpaper::Open) {
             if let Vote::Failed(cause) = &vote {
                 failed = Some(cause.clone());
+                failures.push(index);
             }
-            state.votes[index] = Ballotpaper::Cast(vote);
+            for twin in 0..state.votes.len() {
+                if matches!(state.votes[twin], Ballotpaper::With(leader) if leader == index) {
+                    state.count(twin, vote.clone());
+                    failures.push(twin);
+                }
+            }
+            state.count(index, vote);
             if state.every_vote || state.tally.verdict().is_some() {
                 waker = state.waker.take();
             }
@@ -280,7 +335,9 @@ impl Ballot for Round {
         }
         drop(state);
         if let Some(cause) = failed {
-            self.report(index, &cause);
+            for instance in failures {
+                self.report(instance, &cause);
+            }
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -292,6 +349,11 @@ impl Ballot for Round {
 }
 
 impl State {
+    fn count(&mut self, index: usize, vote: Vote) {
+        self.tally.count(&vote);
+        self.votes[index] = Ballotpaper::Cast(vote);
+    }
+
     fn wait<T>(&mut self, context: &Context<'_>, every_vote: bool) -> Poll<T> {
         self.every_vote = every_vote;
         self.waker = Some(context.waker().clone());
@@ -302,7 +364,7 @@ impl State {
 impl Ballotpaper {
     fn vote(&self) -> Option<Vote> {
         match self {
-            Self::NotAsked | Self::Open => None,
+            Self::NotAsked | Self::Open | Self::With(_) => None,
             Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
             Self::Cast(vote) => Some(vote.clone()),
         }

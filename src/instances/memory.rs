@@ -5,7 +5,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use crate::engine::{Environment, Instance, Instant, Operation, Question, Reply, Token, Ttl, Vote};
+use crate::engine::{
+    Cause, Connection, Environment, Instance, Instant, Observer, Operation, Question, Reply, Token,
+    Ttl, Vote,
+};
 
 /// A table of keys that expire, shared by all who open it under one name on
 /// one thread.
@@ -59,9 +62,26 @@ impl Instance for Memory {
     }
 
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if question.script().is_some() {
+            let message = "ERR an instance in memory can't run scripts";
+            return reply.fail(Cause::Refused {
+                code: "ERR".into(),
+                message: message.into(),
+            });
+        }
         let now = self.environment.now();
         let vote = self.table.borrow_mut().answer(question, now);
         reply.vote(vote);
+    }
+
+    fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
+        if let Some(observer) = observer.upgrade() {
+            observer.connection_changed(index, &Connection::Ready { keyspace: None });
+        }
+    }
+
+    fn connection(&self) -> Option<usize> {
+        Some(Rc::as_ptr(&self.table).addr())
     }
 }
 

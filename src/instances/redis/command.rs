@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use redis::{Cmd, Value};
 
-use super::script::{self, Script};
-use crate::engine::{Cause, Operation, Question, Vote};
+use super::script;
+use crate::engine::{Cause, Operation, Question, Script, Ttl, Vote};
 
 /// Writes commands; keeps what it needs for it, so that a command costs no
 /// allocation.
@@ -44,35 +44,45 @@ impl Writer {
 
     /// Appends the command for `question` to `out`.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
-        if let (Operation::Acquire { ttl }, [resource]) = (question.operation, &*question.resources)
-        {
-            self.command.clear();
-            self.command.arg("SET");
-            self.key_argument(resource);
-            self.command
-                .arg(question.value.as_str())
-                .arg("NX")
-                .arg("PX")
-                .arg(ttl.millis());
-            self.command.write_packed_command(out);
-            return Form::Set;
+        match (question.operation, &*question.resources) {
+            (Operation::Acquire { ttl }, [resource])
+                if !question.twins && question.script().is_none() =>
+            {
+                self.write_set(out, resource, question, ttl);
+                Form::Set
+            }
+            _ => {
+                self.write_script(out, question, Form::Digest);
+                Form::Digest
+            }
         }
-        self.write_script(out, question, Form::Digest);
-        Form::Digest
+    }
+
+    fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
+        self.command.clear();
+        self.command.arg("SET");
+        self.key_argument(resource);
+        self.command
+            .arg(question.value.as_str())
+            .arg("NX")
+            .arg("PX")
+            .arg(ttl.millis());
+        self.command.write_packed_command(out);
     }
 
     /// Appends the script for `question` to `out`, by its digest or in full.
     pub(super) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
-        let (script, ttl): (&Script, _) = match question.operation {
+        let (default, ttl): (&Script, _) = match question.operation {
             Operation::Acquire { ttl } => (&script::ACQUIRE, Some(ttl)),
             Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
             Operation::Release { .. } => (&script::RELEASE, None),
         };
+        let script = question.script().unwrap_or(default);
         self.command.clear();
         if form == Form::Text {
-            self.command.arg("EVAL").arg(script.text);
+            self.command.arg("EVAL").arg(&*script.text);
         } else {
-            self.command.arg("EVALSHA").arg(&script.digest);
+            self.command.arg("EVALSHA").arg(&*script.digest);
         }
         self.command.arg(question.resources.len());
         for resource in question.resources.iter() {
@@ -105,18 +115,33 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
         (Value::ServerError(error), _) => Vote::Failed(refused(&error)),
         (Value::Okay, Form::Set) => Vote::Granted,
         (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
-        (Value::Int(applied), Form::Digest | Form::Text) => {
-            if usize::try_from(applied) == Ok(question.resources.len()) {
-                Vote::Granted
-            } else {
-                Vote::Held {
-                    applied: u32::try_from(applied).unwrap_or(0),
-                }
-            }
+        (Value::Int(applied), Form::Digest | Form::Text) => applied_to(applied, question),
+        (reply, Form::Digest | Form::Text) if question.script().is_some() => {
+            // A caller's script may answer what it likes; a number in a string
+            // counts as one, as it always has.
+            let number = match &reply {
+                Value::BulkString(bytes) => str::from_utf8(bytes).ok(),
+                Value::SimpleString(text) => Some(text.as_str()),
+                _ => None,
+            };
+            let applied = number.and_then(|number| number.parse().ok());
+            applied_to(applied.unwrap_or(0), question)
         }
         (other, _) => Vote::Failed(unexpected(&other)),
     };
     Answer::Vote(vote)
+}
+
+fn applied_to(applied: i64, question: &Question) -> Vote {
+    if usize::try_from(applied) == Ok(question.resources.len()) {
+        return Vote::Granted;
+    }
+    if applied == -1 && question.script().is_none() {
+        return Vote::Own;
+    }
+    Vote::Held {
+        applied: u32::try_from(applied).unwrap_or(0),
+    }
 }
 
 /// A server's error as a cause.

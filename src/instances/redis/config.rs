@@ -3,11 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::tls::Tls;
+
 /// One server and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// How to encrypt the connection, if it is to be (TCP only).
+    pub tls: Option<Tls>,
     /// The ACL user, if not the default one.
     pub username: Option<String>,
     /// The user's password.
@@ -50,6 +54,7 @@ impl Config {
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
+            tls: None,
             username: None,
             password: None,
             db: 0,
@@ -62,11 +67,16 @@ impl Config {
     /// The server's address for people: no user, no password.
     #[must_use]
     pub fn address(&self) -> String {
+        let scheme = if self.tls.is_some() {
+            "rediss"
+        } else {
+            "redis"
+        };
         let mut address = match &self.endpoint {
             Endpoint::Tcp { host, port } if host.contains(':') => {
-                format!("redis://[{host}]:{port}")
+                format!("{scheme}://[{host}]:{port}")
             }
-            Endpoint::Tcp { host, port } => format!("redis://{host}:{port}"),
+            Endpoint::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
             Endpoint::Unix { path } => format!("unix://{path}"),
         };
         if self.db != 0 {

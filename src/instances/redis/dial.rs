@@ -2,16 +2,20 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::command::{refused, unexpected};
 use super::config::{Config, Endpoint};
 use super::frame;
+use super::tls::{self, Tls};
 use crate::engine::Cause;
 
 /// What a connection speaks over.
@@ -24,17 +28,24 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
 /// A peer that vanished without a word is noticed after about this long.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// A connection that is ready for commands.
+pub(super) struct Dialled {
+    pub(super) stream: Box<dyn Stream>,
+    /// The id the server's process has given itself, if it says.
+    pub(super) run_id: Option<String>,
+}
+
 /// Connects, logs in, selects the database and sees that the server answers.
 ///
 /// # Errors
 ///
 /// [`Cause::Unreachable`] where there is no connection,
 /// [`Cause::Refused`] with the server's own error where it lets nobody in.
-pub(super) async fn dial(config: &Config) -> Result<Box<dyn Stream>, Cause> {
+pub(super) async fn dial(config: &Config) -> Result<Dialled, Cause> {
     let attempt = async {
-        let mut stream = connect(&config.endpoint).await?;
-        greet(&mut stream, config).await?;
-        Ok(stream)
+        let mut stream = connect(config).await?;
+        let run_id = greet(&mut stream, config).await?;
+        Ok(Dialled { stream, run_id })
     };
     match tokio::time::timeout(config.connect_timeout, attempt).await {
         Ok(dialled) => dialled,
@@ -45,9 +56,13 @@ pub(super) async fn dial(config: &Config) -> Result<Box<dyn Stream>, Cause> {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Cause> {
-    let connected = match endpoint {
-        Endpoint::Tcp { host, port } => tcp(host, *port).await,
+async fn connect(config: &Config) -> Result<Box<dyn Stream>, Cause> {
+    let connected = match &config.endpoint {
+        Endpoint::Tcp { host, port } => match (tcp(host, *port).await, &config.tls) {
+            (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
+            (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
+            (Err(error), _) => Err(error),
+        },
         #[cfg(unix)]
         Endpoint::Unix { path } => match tokio::net::UnixStream::connect(path).await {
             Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
@@ -59,7 +74,20 @@ async fn connect(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Cause> {
     connected.map_err(|error| unreachable(explain(&error)))
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Stream>, Cause> {
+    let name = tls.name(host).ok_or_else(|| {
+        unreachable(format!(
+            "TLS: {host} can't be a certificate's name; give one in tls.servername"
+        ))
+    })?;
+    let connector = TlsConnector::from(Arc::clone(&tls.client));
+    match connector.connect(name, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(unreachable(tls::explain(&error))),
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
@@ -69,11 +97,12 @@ async fn tcp(host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(KEEPALIVE))?;
-    Ok(Box::new(stream))
+    Ok(stream)
 }
 
 /// The first commands on a connection, written together.
-async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<(), Cause> {
+/// Returns the server's run id, if it says.
+async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Option<String>, Cause> {
     let greeting = greeting(config);
     let mut bytes = Vec::new();
     for (command, _) in &greeting {
@@ -85,16 +114,27 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<(), Caus
         .map_err(|error| lost(&error))?;
 
     let mut heard = Vec::new();
+    let mut run_id = None;
     for (_, needed) in &greeting {
         let reply = read_reply(stream, &mut heard).await?;
         match (reply, needed) {
+            (Value::BulkString(info), Needed::Nothing) => run_id = find_run_id(&info),
             (_, Needed::Nothing) | (Value::Okay | Value::SimpleString(_), _) => {}
             (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
             (Value::ServerError(error), _) => return Err(refused(&error)),
             (other, _) => return Err(unexpected(&other)),
         }
     }
-    Ok(())
+    Ok(run_id)
+}
+
+/// The line `run_id:…` of INFO: forty hexadecimal digits.
+fn find_run_id(info: &[u8]) -> Option<String> {
+    let info = str::from_utf8(info).ok()?;
+    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    let id = id.trim();
+    let plausible = id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plausible.then(|| id.to_owned())
 }
 
 /// What must come of a command of the greeting.
@@ -126,6 +166,9 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
         greeting.push((set_name, Needed::Nothing));
     }
     greeting.push((cmd("PING"), Needed::Answer));
+    let mut info = cmd("INFO");
+    info.arg("server");
+    greeting.push((info, Needed::Nothing));
     greeting
 }
 
@@ -158,7 +201,11 @@ pub(super) fn not_redis() -> Cause {
 }
 
 fn lost(error: &io::Error) -> Cause {
-    unreachable(format!("the connection broke while logging in: {error}"))
+    // With TLS 1.3, a server's objection to the client's certificate comes now.
+    let explained = tls::explain(error);
+    unreachable(format!(
+        "the connection broke while logging in: {explained}"
+    ))
 }
 
 fn unreachable(what: String) -> Cause {
@@ -179,6 +226,12 @@ impl Stream for TcpStream {
     fn discard_unsent(&self) {
         // Best effort: where it fails the socket is closed in the ordinary way.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn discard_unsent(&self) {
+        self.get_ref().0.discard_unsent();
     }
 }
 

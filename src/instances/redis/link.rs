@@ -22,10 +22,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::command::{Answer, Form, Writer, answer, unexpected};
 use super::config::Config;
-use super::dial::{self, CLOSED, Stream, dial};
+use super::dial::{self, CLOSED, Dialled, Stream, dial};
 use super::frame;
 use super::owed::Owed;
-use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Task, Vote};
+use crate::engine::{
+    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task, Vote,
+};
 
 /// How long a server may owe every answer before its connection is given up.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -43,6 +45,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 pub(super) struct Link {
     environment: Rc<dyn Environment>,
     state: RefCell<State>,
+    /// How it is, and who wants to know.
+    connection: RefCell<Connection>,
+    observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
 }
 
 struct State {
@@ -89,6 +94,8 @@ impl Link {
                 waker: None,
             }),
             environment: Rc::clone(environment),
+            connection: RefCell::new(Connection::Connecting),
+            observers: RefCell::default(),
         });
         environment.spawn(keep_up(Rc::downgrade(&link), config));
         link
@@ -126,8 +133,30 @@ impl Link {
         reply.fail(refused);
     }
 
+    /// Tells `observer` how the connection is, now and whenever that changes.
+    pub(super) fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
+        let now = self.connection.borrow().clone();
+        if let Some(observer) = observer.upgrade() {
+            observer.connection_changed(index, &now);
+        }
+        let mut observers = self.observers.borrow_mut();
+        observers.retain(|(_, observer)| observer.strong_count() > 0);
+        observers.push((index, observer));
+    }
+
+    fn tell(&self, connection: Connection) {
+        self.connection.replace(connection.clone());
+        let observers = self.observers.borrow().clone();
+        for (index, observer) in observers {
+            if let Some(observer) = observer.upgrade() {
+                observer.connection_changed(index, &connection);
+            }
+        }
+    }
+
     /// The first dial is done, or a later one: what waits may go.
-    fn go_up(&self) {
+    fn go_up(&self, keyspace: Option<Rc<str>>) {
+        self.tell(Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
         for release in state.owed.take() {
@@ -174,6 +203,13 @@ impl Link {
         drop(state);
         for (reply, cause) in failed {
             reply.fail(cause);
+        }
+        let known = match &*self.connection.borrow() {
+            Connection::Down(before) => before.to_string() == cause.to_string(),
+            _ => false,
+        };
+        if !known {
+            self.tell(Connection::Down(cause.clone()));
         }
     }
 }
@@ -235,9 +271,12 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
         let mut backoff = Duration::ZERO;
         loop {
             match dial(&config).await {
-                Ok(stream) => {
+                Ok(Dialled { stream, run_id }) => {
+                    // The same server, database and prefix are the same keys.
+                    let keyspace =
+                        run_id.map(|id| format!("{id}/{}/{}", config.db, config.key_prefix).into());
                     let Some((since, environment)) = link.upgrade().map(|link| {
-                        link.go_up();
+                        link.go_up(keyspace);
                         (link.environment.now(), Rc::clone(&link.environment))
                     }) else {
                         return;
@@ -271,24 +310,24 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
 /// Resolves when the connection is over: with the reason, or with `None` when
 /// nobody needs the link any more.
 async fn serve(link: &Weak<Link>, stream: Box<dyn Stream>) -> Option<Cause> {
-    let mut connection = Connection {
+    let mut pump = Pump {
         stream,
         heard: Vec::new(),
         alarm: None,
     };
     let end = poll_fn(|context| match link.upgrade() {
         None => Poll::Ready(None),
-        Some(link) => connection.poll(&link, context).map(Some),
+        Some(link) => pump.poll(&link, context).map(Some),
     })
     .await;
     if end.is_some() {
-        connection.stream.discard_unsent();
+        pump.stream.discard_unsent();
     }
     end
 }
 
 /// What a link has while it is up.
-struct Connection {
+struct Pump {
     stream: Box<dyn Stream>,
     /// Bytes that are not yet a whole reply.
     heard: Vec<u8>,
@@ -296,7 +335,7 @@ struct Connection {
     alarm: Option<Task>,
 }
 
-impl Connection {
+impl Pump {
     /// Writes and reads as much as there is; ready when the connection is over.
     fn poll(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Cause> {
         loop {
@@ -331,6 +370,10 @@ impl Connection {
             state.silent_since = Some(link.environment.now());
         }
         if state.written == state.out.len() {
+            // TLS keeps what it has encrypted until it is flushed.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
+                return Err(broken(&error.to_string()));
+            }
             state.written = 0;
             state.out.clear();
             state.out.shrink_to(LARGEST_KEPT);

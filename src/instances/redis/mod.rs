@@ -7,6 +7,7 @@ mod frame;
 mod link;
 mod owed;
 mod script;
+mod tls;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,8 +15,10 @@ use std::rc::{Rc, Weak};
 
 pub use config::{Config, Endpoint, Secret};
 use link::Link;
+pub use script::{default_texts, script};
+pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Environment, Instance, Question, Reply};
+use crate::engine::{Environment, Instance, Observer, Question, Reply};
 
 /// One server as a member of the quorum.
 pub struct Server {
@@ -55,5 +58,13 @@ impl Instance for Server {
 
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         self.link.ask(question, reply);
+    }
+
+    fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
+        self.link.observe(index, observer);
+    }
+
+    fn connection(&self) -> Option<usize> {
+        Some(Rc::as_ptr(&self.link).addr())
     }
 }

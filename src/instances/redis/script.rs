@@ -2,28 +2,33 @@
 
 use std::sync::LazyLock;
 
-/// A script and what servers know it by.
-pub(super) struct Script {
-    pub(super) text: &'static str,
-    /// SHA-1, in hexadecimal.
-    pub(super) digest: String,
-}
+use crate::engine::Script;
 
-/// Takes several resources at once. One is taken with a plain SET.
+/// Takes several resources at once. One is taken with a plain SET, unless it
+/// must be told who has it.
 pub(super) static ACQUIRE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/acquire.lua")));
+    LazyLock::new(|| script(include_str!("scripts/acquire.lua")));
 
 /// Extends what the holder has.
 pub(super) static EXTEND: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
+    LazyLock::new(|| script(include_str!("scripts/extend.lua")));
 
 /// Deletes what the holder has.
 pub(super) static RELEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
+    LazyLock::new(|| script(include_str!("scripts/release.lua")));
 
-impl Script {
-    fn new(text: &'static str) -> Self {
-        let digest = redis::Script::new(text).get_hash().to_owned();
-        Self { text, digest }
+/// The texts of [`ACQUIRE`], [`EXTEND`] and [`RELEASE`], for those who write
+/// their own from them.
+#[must_use]
+pub fn default_texts() -> [&'static str; 3] {
+    [&ACQUIRE.text, &EXTEND.text, &RELEASE.text]
+}
+
+/// A text with the digest servers know it by.
+#[must_use]
+pub fn script(text: &str) -> Script {
+    Script {
+        text: text.into(),
+        digest: redis::Script::new(text).get_hash().into(),
     }
 }

@@ -1,0 +1,123 @@
+//! Instances that are the same keys under two names, as one server listed twice.
+//!
+//! A quorum of them is fewer servers than it seems; that is the user's to
+//! decide. But they must not vote against each other: only one of them is
+//! asked, and the others vote as it does.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::instance::Instance;
+
+/// Which instances are the same.
+pub(super) struct Twins {
+    members: RefCell<Box<[Member]>>,
+    /// Whether some may be the same and have not been proven to be.
+    suspected: Cell<bool>,
+}
+
+struct Member {
+    /// The instance that is asked for this one: itself, unless it has a twin.
+    leader: usize,
+    connection: Option<usize>,
+    keyspace: Option<Rc<str>>,
+}
+
+impl Twins {
+    /// Those that share a connection are the same from the start.
+    pub(super) fn new(instances: &[Rc<dyn Instance>]) -> Self {
+        let mut members: Vec<Member> = Vec::with_capacity(instances.len());
+        for (index, instance) in instances.iter().enumerate() {
+            let connection = instance.connection();
+            let first = members
+                .iter()
+                .position(|other| connection.is_some() && other.connection == connection);
+            members.push(Member {
+                leader: first.unwrap_or(index),
+                connection,
+                keyspace: None,
+            });
+        }
+        Self {
+            members: RefCell::new(members.into()),
+            suspected: Cell::new(false),
+        }
+    }
+
+    /// The instance that is asked for `index`.
+    pub(super) fn leader(&self, index: usize) -> usize {
+        self.members.borrow()[index].leader
+    }
+
+    /// Those that are the same from the start: (leader, twin).
+    pub(super) fn known(&self) -> Vec<(usize, usize)> {
+        let members = self.members.borrow();
+        let leaders = members.iter().map(|member| member.leader).enumerate();
+        leaders
+            .filter(|(index, leader)| index != leader)
+            .map(|(index, leader)| (leader, index))
+            .collect()
+    }
+
+    /// Whether an acquire must look out for its own value.
+    pub(super) fn are_suspected(&self) -> bool {
+        self.suspected.get()
+    }
+
+    /// A server has said what it is. A name is a hint, no proof.
+    pub(super) fn named(&self, index: usize, keyspace: Option<Rc<str>>) {
+        let mut members = self.members.borrow_mut();
+        members[index].keyspace = keyspace;
+        // What was proven of the servers before holds no longer if one of the
+        // two is another now.
+        for at in 0..members.len() {
+            let leader = members[at].leader;
+            let same = members[at].keyspace == members[leader].keyspace
+                || members[at].connection.is_some()
+                    && members[at].connection == members[leader].connection;
+            if !same {
+                members[at].leader = at;
+            }
+        }
+        self.suspected.set(suspicious(&members));
+    }
+
+    /// The keys of `index` had the value that another instance had just set.
+    /// Returns which one leads which from now on, if that is known and new.
+    pub(super) fn proven(&self, index: usize) -> Option<(usize, usize)> {
+        let mut members = self.members.borrow_mut();
+        let keyspace = members[index].keyspace.clone()?;
+        let first = members
+            .iter()
+            .position(|other| other.keyspace.as_ref() == Some(&keyspace))?;
+        // The first of them leads, whichever of them was asked first.
+        let twin = if first == index {
+            let later = members
+                .iter()
+                .rposition(|other| other.keyspace.as_ref() == Some(&keyspace))?;
+            if later == index {
+                return None;
+            }
+            later
+        } else {
+            index
+        };
+        if members[twin].leader == first {
+            return None;
+        }
+        members[twin].leader = first;
+        self.suspected.set(suspicious(&members));
+        Some((first, twin))
+    }
+}
+
+/// Whether two that are asked have the same name.
+fn suspicious(members: &[Member]) -> bool {
+    members.iter().enumerate().any(|(at, member)| {
+        member.leader == at
+            && member.keyspace.is_some()
+            && members[..at]
+                .iter()
+                .any(|other| other.keyspace == member.keyspace)
+    })
+}
