@@ -91,7 +91,7 @@ struct Written {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum WrittenMember {
     Memory { name: String },
-    Redis(WrittenServer),
+    Redis(Box<WrittenServer>),
 }
 
 /// Absent is the default.

@@ -144,19 +144,19 @@ impl Link {
         observers.push((index, observer));
     }
 
-    fn tell(&self, connection: Connection) {
+    fn tell(&self, connection: &Connection) {
         self.connection.replace(connection.clone());
         let observers = self.observers.borrow().clone();
         for (index, observer) in observers {
             if let Some(observer) = observer.upgrade() {
-                observer.connection_changed(index, &connection);
+                observer.connection_changed(index, connection);
             }
         }
     }
 
     /// The first dial is done, or a later one: what waits may go.
     fn go_up(&self, keyspace: Option<Rc<str>>) {
-        self.tell(Connection::Ready { keyspace });
+        self.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
         for release in state.owed.take() {
@@ -209,7 +209,7 @@ impl Link {
             _ => false,
         };
         if !known {
-            self.tell(Connection::Down(cause.clone()));
+            self.tell(&Connection::Down(cause.clone()));
         }
     }
 }
