@@ -6,12 +6,16 @@ const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
+const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
 const { test } = require('node:test');
 
 const { startServers } = require('./support/servers');
 const { until } = require('./support/until');
+
+/** The module, as JavaScript text. */
+const SERVERS = JSON.stringify(path.join(__dirname, '..', 'scripts', 'servers'));
 
 test('servers start on ports of their own and know nothing of each other', async (t) => {
   const servers = await startServers(t, 3);
@@ -61,7 +65,7 @@ test('a paused server is silent, answers after resume, and can be stopped while 
 });
 
 test('passwords and users are set, and our own commands get past them', async (t) => {
-  const [secret] = await startServers(t, 1, { requirepass: 'secret', unixsocket: true });
+  const [secret] = await startServers(t, 1, { requirepass: 'secret' });
   assert.equal(await secret.command('PING'), 'PONG');
   assert.ok(fs.statSync(secret.socket).isSocket());
   const [narrow] = await startServers(t, 1, { users: ['alice on >secret ~a* +set', 'default off'] });
@@ -74,6 +78,20 @@ test('a server that cannot start says why', async (t) => {
   await assert.rejects(startServers(t, 2, { args: ['--no-such-option', '1'] }), /no-such-option/);
 });
 
+test('a temporary folder that is too deep for a unix socket is no hindrance', { skip: !isLinux() }, (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const deep = path.join(folder, 'd'.repeat(100));
+  fs.mkdirSync(deep);
+  const script = `require(${SERVERS}).startServers(1).then(async ([server]) => {
+    console.log(await server.command('PING'));
+    await server.stop();
+  });`;
+  const env = { ...process.env, TMPDIR: deep };
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env });
+  assert.equal(stdout, 'PONG\n', stderr);
+});
+
 for (const [how, ending] of [
   ['ends by itself', ''],
   ['exits', 'process.exit()'],
@@ -81,8 +99,7 @@ for (const [how, ending] of [
   ['is told to end', 'process.kill(process.pid, "SIGTERM"); setTimeout(() => {}, 60_000)'],
 ]) {
   test(`no server and no folder outlives a process that ${how}`, { skip: !isLinux() }, async () => {
-    const servers = JSON.stringify(path.join(__dirname, '..', 'scripts', 'servers'));
-    const script = `require(${servers}).startServers(2).then((servers) => {
+    const script = `require(${SERVERS}).startServers(2).then((servers) => {
       console.log(JSON.stringify(servers.map(({ pid, dir }) => ({ pid, dir }))));
       servers[0].pause();
       ${ending}

@@ -9,23 +9,20 @@ const net = require('node:net');
  * reply, in strings, numbers, nulls and arrays. Rejects with the first error reply, or after
  * `timeout` milliseconds of no complete answer.
  *
- * @param {{host: string, port: number}} address
+ * @param {string} path the server's unix socket
  * @param {(string | number | Buffer)[][]} commands
  * @param {{timeout?: number}} [options]
  * @returns {Promise<any>}
  */
-function ask({ host, port }, commands, { timeout = 5000 } = {}) {
+function ask(path, commands, { timeout = 5000 } = {}) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port, noDelay: true });
-    const timer = setTimeout(
-      () => end(new Error(`no answer from ${host}:${port} within ${timeout} ms`)),
-      timeout,
-    );
+    const socket = net.connect({ path });
+    const timer = setTimeout(() => end(new Error(`no answer from ${path} within ${timeout} ms`)), timeout);
     let received = Buffer.alloc(0);
     let awaited = commands.length;
 
     socket.on('error', end);
-    socket.on('end', () => end(new Error(`${host}:${port} closed the connection`)));
+    socket.on('end', () => end(new Error(`${path} closed the connection`)));
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
       let reply = parse(received, 0);

@@ -15,6 +15,7 @@ const path = require('node:path');
 const { freePort, HOST } = require('./free-port');
 const { findRedisServer, HOW_TO_GET_ONE } = require('./redis-server');
 const { ask } = require('./resp');
+const { tlsArguments } = require('./server-tls');
 const { until } = require('./until');
 
 /**
@@ -23,7 +24,7 @@ const { until } = require('./until');
  * @property {string} [requirepass] the default user's password
  * @property {string[]} [users] ACL users as in redis.conf's `user` lines, without the word itself:
  *   `'alice on >secret ~* +@all'`, `'default off'`
- * @property {boolean} [unixsocket] listen on a unix socket too (its path is `server.socket`)
+ * @property {import('./server-tls').ServerTls} [tls] TLS on its port, instead of plain TCP
  * @property {string[]} [args] anything else for redis-server's command line
  */
 
@@ -63,11 +64,13 @@ class RedisServer {
 
   /** Without credentials, whatever the options. */
   get url() {
-    return `redis://${this.host}:${this.port}`;
+    const scheme = this.#options.tls ? 'rediss' : 'redis';
+    return `${scheme}://${this.host}:${this.port}`;
   }
 
+  /** The path of the unix socket on which it listens too, without TLS. */
   get socket() {
-    return path.join(this.dir, 'redis.sock');
+    return path.join(this.dir, SOCKET);
   }
 
   /** Undefined while no process runs. */
@@ -77,7 +80,7 @@ class RedisServer {
 
   /** Starts it on a free port and resolves when it answers. */
   async start() {
-    this.dir ||= fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-'));
+    this.dir ||= makeFolder();
     folders.add(this.dir);
     await launchUntilUp(async () => {
       this.port = await freePort();
@@ -116,14 +119,14 @@ class RedisServer {
 
   /**
    * Sends one command over a connection of its own (so that it works after restarts and leaves
-   * nothing behind), past whatever passwords the options ask for.
+   * nothing behind), past whatever passwords and certificates the options ask for.
    *
    * @param {string} name
    * @param {...(string | number | Buffer)} args
    * @returns {Promise<any>} the reply; rejects with the server's error, or after 5 s of silence
    */
   command(name, ...args) {
-    return ask(this, [...this.#admin.login, [name, ...args]]);
+    return ask(this.socket, [...this.#admin.login, [name, ...args]]);
   }
 
   /** All keys there are, sorted. */
@@ -142,7 +145,7 @@ class RedisServer {
     return fields(await this.command('INFO', section));
   }
 
-  /** Resolves with true once it answers on `port`, with false if that port was somebody else's. */
+  /** Resolves with true once it listens on `port`, with false if that port was somebody else's. */
   async #launch() {
     const log = path.join(this.dir, 'server.log');
     const out = fs.openSync(log, 'w');
@@ -162,10 +165,10 @@ class RedisServer {
     });
 
     const gone = () => child.exitCode !== null || child.signalCode !== null;
-    // Whoever answers on the port may be another process that took it first: only the pid tells.
-    const ours = async () => gone() || (await this.#processId()) === child.pid;
+    // On the unix socket nobody else answers, and it is the last thing that is opened, after the port.
+    const up = async () => gone() || this.command('PING');
     try {
-      await until(ours, { timeout: START_TIMEOUT, what: `redis-server answers on port ${this.port}` });
+      await until(up, { timeout: START_TIMEOUT, what: 'redis-server answers' });
     } catch (error) {
       await this.kill();
       throw new Error(`${error.message}\n${fs.readFileSync(log, 'utf8')}`, { cause: error });
@@ -176,19 +179,13 @@ class RedisServer {
     throw new Error(`redis-server ended while starting:\n${said}`);
   }
 
-  async #processId() {
-    // Soon given up: a stranger on our port may accept and stay silent.
-    const info = await ask(this, [...this.#admin.login, ['INFO', 'server']], { timeout: 300 });
-    return Number(fields(info).process_id);
-  }
-
   #arguments() {
-    const { requirepass, unixsocket, args = [] } = this.#options;
+    const { requirepass, tls, args = [] } = this.#options;
     return [
-      ...['--port', String(this.port), '--bind', HOST],
+      ...['--bind', HOST, '--unixsocket', this.socket],
+      ...(tls ? tlsArguments(tls, this.port, this.dir) : ['--port', String(this.port)]),
       ...['--save', '', '--appendonly', 'no', '--dir', this.dir],
       ...(requirepass ? ['--requirepass', requirepass] : []),
-      ...(unixsocket ? ['--unixsocket', this.socket] : []),
       ...this.#admin.users.flatMap((user) => ['--user', ...user.split(' ')]),
       ...args,
     ];
@@ -208,14 +205,23 @@ class RedisServer {
 
 const START_TIMEOUT = 10_000;
 const STOP_TIMEOUT = 2000;
-const LAUNCHES = 20;
 
 /** Again and again while the port turns out to be taken: by `restart`, until it is free once more. */
 async function launchUntilUp(launch) {
-  for (let tries = 0; tries < LAUNCHES; tries += 1) {
-    if (await launch()) return;
+  const deadline = performance.now() + START_TIMEOUT;
+  while (!(await launch())) {
+    if (performance.now() >= deadline) throw new Error(`the port was taken for ${START_TIMEOUT} ms`);
   }
-  throw new Error(`redis-server found its port taken ${LAUNCHES} times`);
+}
+
+const SOCKET = 'redis.sock';
+/** The longest path a unix socket may have, in bytes; macOS allows the least. */
+const LONGEST_SOCKET = 103;
+
+function makeFolder() {
+  const inTemp = path.join(os.tmpdir(), 'redlock-native-');
+  const isTooLong = Buffer.byteLength(path.join(`${inTemp}XXXXXX`, SOCKET)) > LONGEST_SOCKET;
+  return fs.mkdtempSync(isTooLong ? '/tmp/redlock-native-' : inTemp);
 }
 
 /**

@@ -183,7 +183,7 @@ class Link {
   reset() {
     clearTimeout(this.#timer);
     this.#replies = [];
-    for (const socket of [this.#client, this.#server]) socket.resetAndDestroy();
+    for (const socket of [this.#client, this.#server]) resetSocket(socket);
   }
 
   #forward() {
@@ -230,6 +230,14 @@ class Link {
       if (this.isOpen) send();
     }
   }
+}
+
+function resetSocket(socket) {
+  // Node.js can't reset a socket whose FIN is on its way: it would neither be reset nor closed, and the
+  // process would hang at its end.
+  const isEnding = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+  if (isEnding) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 module.exports = { startProxy };

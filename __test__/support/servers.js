@@ -1,5 +1,6 @@
 'use strict';
 
+const { hasTls } = require('../../scripts/server-tls');
 const { startServers: start } = require('../../scripts/servers');
 
 /**
@@ -16,4 +17,12 @@ async function startServers(t, count, options) {
   return servers;
 }
 
-module.exports = { startServers };
+/**
+ * The options of a test or suite that starts servers with TLS: skipped, with the reason, where the
+ * redis-server that was found has none.
+ */
+function needsTls() {
+  return { skip: hasTls() ? false : 'the redis-server on this machine was built without TLS' };
+}
+
+module.exports = { startServers, hasTls, needsTls };

@@ -103,12 +103,24 @@ impl Session {
         self.quorums.borrow_mut().insert(handle, quorum);
     }
 
-    fn close(&self, handle: Handle) {
-        if let Some(quorum) = self.quorums.borrow_mut().remove(&handle) {
-            let mut closing = self.closing.borrow_mut();
-            closing.retain(|engine| !engine.is_quiet());
-            closing.push(quorum.engine);
-        }
+    /// The engine goes once what it has been asked is answered, and its
+    /// connections with it.
+    fn close(self: &Rc<Self>, handle: Handle) {
+        let Some(quorum) = self.quorums.borrow_mut().remove(&handle) else {
+            return;
+        };
+        let engine = quorum.engine;
+        self.closing.borrow_mut().push(engine.clone());
+        let session = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            engine.quiet().await;
+            if let Some(session) = session.upgrade() {
+                session
+                    .closing
+                    .borrow_mut()
+                    .retain(|engine| !engine.is_quiet());
+            }
+        });
     }
 
     fn carry(self: &Rc<Self>, batch: &Batch) {

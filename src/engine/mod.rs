@@ -356,6 +356,7 @@ impl Engine {
         since: Instant,
         settings: Settings,
     ) -> Rc<Round> {
+        self.core.let_go(&value);
         let now = self.core.environment.now();
         let question = Question {
             operation: Operation::Release { since },
@@ -387,7 +388,9 @@ impl Attempt {
     }
 
     fn succeed(mut self) {
-        self.0 = None;
+        if let Some(round) = self.0.take() {
+            round.succeed();
+        }
     }
 
     /// Releases everywhere and waits for the instances that still answer.

@@ -67,6 +67,18 @@ impl Tally {
         }
     }
 
+    /// The verdict on an extension or a release, once it is certain not only
+    /// that it was refused but also whether a majority says that the lock is
+    /// gone: a holder does different things then.
+    #[must_use]
+    pub const fn verdict_on_held(&self) -> Option<Verdict> {
+        let undecided = self.held < self.quorum && self.held + self.pending >= self.quorum;
+        match self.verdict() {
+            Some(Verdict::Refused) if undecided => None,
+            verdict => verdict,
+        }
+    }
+
     /// How many have not voted.
     #[must_use]
     pub const fn pending(&self) -> usize {
@@ -83,7 +95,7 @@ impl Tally {
     /// reach even if every instance that failed or did not answer had granted.
     #[must_use]
     pub const fn refused_by_holders(&self, members: usize) -> bool {
-        members - self.held < self.quorum
+        members.saturating_sub(self.held) < self.quorum
     }
 }
 
@@ -122,6 +134,20 @@ mod tests {
         assert_eq!(split.verdict(), Some(Verdict::Refused));
         assert!(split.refused_by_holders(2));
         assert!(!split.majority_held());
+    }
+
+    #[test]
+    fn a_refused_extension_waits_for_the_votes_that_say_whether_the_lock_is_lost() {
+        assert_eq!(tally(2, &[HELD]).verdict_on_held(), None);
+        assert_eq!(
+            tally(2, &[HELD, HELD]).verdict_on_held(),
+            Some(Verdict::Refused)
+        );
+        assert_eq!(tally(3, &[HELD, FAILED]).verdict_on_held(), None);
+        assert_eq!(
+            tally(3, &[FAILED, FAILED]).verdict_on_held(),
+            Some(Verdict::Refused)
+        );
     }
 
     #[test]

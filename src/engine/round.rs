@@ -3,7 +3,7 @@
 //! that come later.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::ops::Range;
 use std::rc::{Rc, Weak};
@@ -17,6 +17,7 @@ use super::error::Cause;
 use super::event::Event;
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::quorum::{Tally, Verdict, majority};
+use super::token::Token;
 use super::twins::Twins;
 use super::validity::Instant;
 
@@ -27,6 +28,8 @@ pub(super) struct Core {
     pub(super) listener: Box<dyn Fn(Event)>,
     pub(super) rules: Rules,
     pub(super) twins: Twins,
+    /// Acquires that succeeded and still have votes to come, by value.
+    stragglers: RefCell<HashMap<Token, Weak<Round>>>,
     deadlines: Deadlines,
 }
 
@@ -44,6 +47,7 @@ impl Core {
             listener,
             rules,
             twins,
+            stragglers: RefCell::default(),
             deadlines: Deadlines::default(),
         });
         for (index, instance) in core.instances.iter().enumerate() {
@@ -63,6 +67,15 @@ impl Core {
 
     pub(super) fn is_quiet(&self) -> bool {
         self.deadlines.rounds.borrow().is_empty()
+    }
+
+    /// The lock with this value is being released: what is granted for it from
+    /// now on is to be released too.
+    pub(super) fn let_go(&self, value: &Token) {
+        let straggler = self.stragglers.borrow_mut().remove(value);
+        if let Some(round) = straggler.and_then(|round| round.upgrade()) {
+            round.state.borrow_mut().abandoned = true;
+        }
     }
 
     fn quorum(&self, members: usize) -> usize {
@@ -169,12 +182,19 @@ impl Round {
     pub(super) async fn verdict(&self) -> Verdict {
         poll_fn(|context| {
             let mut state = self.state.borrow_mut();
-            match state.tally.verdict() {
+            match self.decided(&state.tally) {
                 Some(verdict) => Poll::Ready(verdict),
                 None => state.wait(context, false),
             }
         })
         .await
+    }
+
+    fn decided(&self, tally: &Tally) -> Option<Verdict> {
+        match self.question.operation {
+            Operation::Acquire { .. } => tally.verdict(),
+            Operation::Extend { .. } | Operation::Release { .. } => tally.verdict_on_held(),
+        }
     }
 
     /// Gives the attempt up: everything it may have set is released, at once
@@ -199,6 +219,15 @@ impl Round {
             twins: false,
         };
         Some(Self::ask_all(&self.core, question))
+    }
+
+    /// The attempt has succeeded; a release may come before its last votes.
+    pub(super) fn succeed(self: &Rc<Self>) {
+        if self.tally().pending() > 0 {
+            let value = self.question.value.clone();
+            let mut stragglers = self.core.stragglers.borrow_mut();
+            stragglers.insert(value, Rc::downgrade(self));
+        }
     }
 
     /// Resolves when every instance that has not missed this round's deadline
@@ -268,9 +297,30 @@ impl Round {
         }
     }
 
-    fn tell_twins(&self, index: usize) {
-        if let Some((instance, twin)) = self.core.twins.proven(index) {
-            (self.core.listener)(Event::Twins { instance, twin });
+    /// Once all have voted: who saw the value that only one of the same name
+    /// can have set is that one's twin.
+    fn tell_twins(&self) {
+        let twins = &self.core.twins;
+        let (mut setters, mut owns) = (Vec::new(), Vec::new());
+        for (index, vote) in self.state.borrow().votes.iter().enumerate() {
+            match vote {
+                Ballotpaper::Cast(Vote::Own) => owns.push(index),
+                Ballotpaper::Cast(Vote::Held { .. }) => {}
+                _ => setters.push(index),
+            }
+        }
+        for own in owns {
+            let possible = setters
+                .iter()
+                .filter(|setter| twins.may_be_same(own, **setter));
+            let mut leaders: Vec<usize> = possible.map(|setter| twins.leader(*setter)).collect();
+            leaders.sort_unstable();
+            leaders.dedup();
+            if let [setter] = leaders[..] {
+                if let Some((instance, twin)) = twins.proven(own, setter) {
+                    (self.core.listener)(Event::Twins { instance, twin });
+                }
+            }
         }
     }
 
@@ -303,12 +353,18 @@ impl Round {
     }
 }
 
+impl Drop for Round {
+    fn drop(&mut self) {
+        if matches!(self.question.operation, Operation::Acquire { .. }) {
+            let mut stragglers = self.core.stragglers.borrow_mut();
+            stragglers.remove(&self.question.value);
+        }
+    }
+}
+
 impl Ballot for Round {
     fn cast(self: Rc<Self>, index: usize, vote: Vote) {
         let granted = matches!(vote, Vote::Granted | Vote::Own);
-        if matches!(vote, Vote::Own) {
-            self.tell_twins(index);
-        }
         let mut state = self.state.borrow_mut();
         let unwanted = state.abandoned && granted;
         let mut waker = None;
@@ -326,14 +382,18 @@ impl Ballot for Round {
                 }
             }
             state.count(index, vote);
-            if state.every_vote || state.tally.verdict().is_some() {
+            if state.every_vote || self.decided(&state.tally).is_some() {
                 waker = state.waker.take();
             }
             if state.tally.pending() == 0 {
                 self.core.deadlines.remove(&self);
             }
         }
+        let complete = state.tally.pending() == 0;
         drop(state);
+        if complete && self.question.twins {
+            self.tell_twins();
+        }
         if let Some(cause) = failed {
             for instance in failures {
                 self.report(instance, &cause);

@@ -82,30 +82,26 @@ impl Twins {
         self.suspected.set(suspicious(&members));
     }
 
-    /// The keys of `index` had the value that another instance had just set.
-    /// Returns which one leads which from now on, if that is known and new.
-    pub(super) fn proven(&self, index: usize) -> Option<(usize, usize)> {
+    /// Whether the two have the same name.
+    pub(super) fn may_be_same(&self, one: usize, other: usize) -> bool {
+        let members = self.members.borrow();
+        members[one].keyspace.is_some() && members[one].keyspace == members[other].keyspace
+    }
+
+    /// The keys of `index` had the value that `setter`, and nobody else of its
+    /// name, can have set. Returns which one leads which from now on, if new.
+    pub(super) fn proven(&self, index: usize, setter: usize) -> Option<(usize, usize)> {
         let mut members = self.members.borrow_mut();
-        let keyspace = members[index].keyspace.clone()?;
-        let first = members
-            .iter()
-            .position(|other| other.keyspace.as_ref() == Some(&keyspace))?;
-        // The first of them leads, whichever of them was asked first.
-        let twin = if first == index {
-            let later = members
-                .iter()
-                .rposition(|other| other.keyspace.as_ref() == Some(&keyspace))?;
-            if later == index {
-                return None;
-            }
-            later
-        } else {
-            index
-        };
-        if members[twin].leader == first {
+        let (index, setter) = (members[index].leader, members[setter].leader);
+        let (first, twin) = (index.min(setter), index.max(setter));
+        if first == twin {
             return None;
         }
-        members[twin].leader = first;
+        for member in members.iter_mut() {
+            if member.leader == twin {
+                member.leader = first;
+            }
+        }
         self.suspected.set(suspicious(&members));
         Some((first, twin))
     }

@@ -1,1 +1,207 @@
-fn main(){}
+//! The engine on virtual time, over simulated instances, while things go wrong.
+//!
+//! Every run follows from its seed: how many clients, servers and resources
+//! there are, how their clocks run, what the network does, which faults strike
+//! when. A run is checked against what docs/safety.md promises: never two
+//! holders at once, every request settles in time, nothing is left behind,
+//! and whoever is alone gets the lock.
+//!
+//! - `SEEDS=10000` says how many seeds are run.
+//! - `SEED=7` runs one alone, with its trace (`-- --nocapture` shows it).
+//! - `WITHOUT=validity` (or `cleanup`, `majority`, `fresh_value`) takes a rule
+//!   out of the engine for it.
+//!
+//! Read [`simulation`] first; [`checker`] has what must hold, [`calm`] what more
+//! must hold once the faults have stopped, [`scenario`] what a seed decides,
+//! [`faults`] what goes wrong.
+
+#![warn(clippy::pedantic)]
+
+mod calm;
+mod chance;
+mod checker;
+mod client;
+mod connection;
+mod faults;
+mod member;
+mod process;
+mod scenario;
+mod server;
+mod simulation;
+mod world;
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use redlock_native::engine::Rules;
+
+use crate::checker::Counts;
+use crate::simulation::{Outcome, run};
+
+/// Some ten seconds of a debug build on two cores.
+const DEFAULT_SEEDS: u64 = 1000;
+/// Among so many seeds, one must miss a rule that was taken out.
+const SABOTAGED_SEEDS: u64 = 10_000;
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    if let Some(seed) = number("SEED") {
+        replay(seed);
+        return;
+    }
+    let seeds = number("SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let begun = Instant::now();
+    let report = search(Rules::ALL, seeds, "");
+    println!("{seeds} seeds in {:?}", begun.elapsed());
+    for (name, count) in report.counts.all() {
+        println!("  {name}: {}", count.get());
+    }
+    if let Some((seed, violation)) = report.first {
+        panic!(
+            "seed {seed}: {violation}\nreplay it with its trace:\n  {}",
+            command(seed, None)
+        );
+    }
+    for (name, count) in report.counts.all() {
+        assert!(
+            seeds < 100 || count.get() > 0,
+            "nothing was ever {name}: nothing is shown by it"
+        );
+    }
+}
+
+#[test]
+fn without_the_validity_check_a_seed_has_two_holders() {
+    assert_missed("validity", "two holders");
+}
+
+#[test]
+fn without_the_release_after_a_failed_attempt_a_seed_leaves_a_key() {
+    assert_missed("cleanup", "left its key");
+}
+
+#[test]
+fn without_the_majority_a_seed_has_two_holders() {
+    assert_missed("majority", "two holders");
+}
+
+#[test]
+fn without_a_fresh_value_per_attempt_a_seed_has_two_holders() {
+    assert_missed("fresh_value", "two holders");
+}
+
+#[test]
+fn a_seed_is_the_same_run_every_time() {
+    for seed in 0..20 {
+        let [first, second] = [(); 2].map(|()| run(seed, Rules::ALL, false));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+    }
+    assert_ne!(
+        run(0, Rules::ALL, false).trace,
+        run(1, Rules::ALL, false).trace
+    );
+}
+
+fn assert_missed(rule: &str, consequence: &str) {
+    if number("SEED").is_some() {
+        return;
+    }
+    let begun = Instant::now();
+    let report = search(without(rule), SABOTAGED_SEEDS, consequence);
+    let Some((seed, violation)) = report.first else {
+        panic!("nobody missed {rule} in {SABOTAGED_SEEDS} seeds");
+    };
+    println!(
+        "without {rule}: seed {seed} after {:?}: {violation}",
+        begun.elapsed()
+    );
+    println!("  {}", command(seed, Some(rule)));
+}
+
+struct Report {
+    /// The lowest seed that broke a promise, and how.
+    first: Option<(u64, String)>,
+    counts: Counts,
+}
+
+/// Runs seeds on all cores until one breaks a promise, in these words.
+fn search(rules: Rules, seeds: u64, words: &str) -> Report {
+    let next = AtomicU64::new(0);
+    let end = AtomicU64::new(seeds);
+    let report = Mutex::new(Report {
+        first: None,
+        counts: Counts::default(),
+    });
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let outcome = run_to_the_end(seed, rules);
+                    let mut report = report.lock().expect("no panic while it is held");
+                    report.counts.add(&outcome.counts);
+                    if let Some(violation) = outcome.violation.filter(|it| it.contains(words)) {
+                        end.fetch_min(seed, Ordering::Relaxed);
+                        if report.first.as_ref().is_none_or(|(first, _)| seed < *first) {
+                            report.first = Some((seed, violation));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    report.into_inner().expect("no panic while it is held")
+}
+
+/// A run in which a panic is one more broken promise.
+fn run_to_the_end(seed: u64, rules: Rules) -> Outcome {
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, rules, false)));
+    outcome.unwrap_or_else(|_| Outcome {
+        trace: 0,
+        violation: Some("a panic".into()),
+        counts: Counts::default(),
+    })
+}
+
+fn replay(seed: u64) {
+    let rules = env::var("WITHOUT").map_or(Rules::ALL, |rule| without(&rule));
+    let outcome = run(seed, rules, true);
+    if let Some(violation) = outcome.violation {
+        panic!("seed {seed}: {violation}");
+    }
+    println!("seed {seed} broke no promise");
+}
+
+fn without(rule: &str) -> Rules {
+    let mut rules = Rules::ALL;
+    match rule {
+        "validity" => rules.validity = false,
+        "cleanup" => rules.cleanup = false,
+        "majority" => rules.majority = false,
+        "fresh_value" => rules.fresh_value = false,
+        _ => panic!("no rule is called {rule}"),
+    }
+    rules
+}
+
+fn command(seed: u64, without: Option<&str>) -> String {
+    let without = without.map_or(String::new(), |rule| format!("WITHOUT={rule} "));
+    format!(
+        "SEED={seed} {without}cargo test --no-default-features --features sabotage \
+         --test simulation no_seed -- --nocapture"
+    )
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} must be a whole number, not {text}")))
+}

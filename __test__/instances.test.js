@@ -1,0 +1,205 @@
+'use strict';
+
+/** What can stand for an instance, and what can't. */
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
+
+const Redlock = require('..');
+const { readInstances } = require('../lib/instances');
+
+const read = (instance) => readInstances([instance])[0];
+
+describe('an instance', () => {
+  for (const [instance, config] of [
+    ['redis://localhost', { host: 'localhost' }],
+    ['redis://localhost/', { host: 'localhost' }],
+    ['REDIS://localhost:7000', { host: 'localhost', port: 7000 }],
+    ['valkey://10.0.0.1:6380/3', { host: '10.0.0.1', port: 6380, db: 3 }],
+    ['redis://[::1]:6380', { host: '::1', port: 6380 }],
+    ['redis://:secret@h', { host: 'h', password: 'secret' }],
+    ['redis://alice:secret@h', { host: 'h', username: 'alice', password: 'secret' }],
+    ['redis://al%40ice:p%3A%2F%3F%23%25%40@h', { host: 'h', username: 'al@ice', password: 'p:/?#%@' }],
+    ['redis://h?keyPrefix=app%3A', { host: 'h', keyPrefix: 'app:' }],
+    ['redis://h?keyPrefix=a+b=%26', { host: 'h', keyPrefix: 'a+b=&' }],
+    [
+      'redis://h/1?connectTimeout=300&clientName=worker-1',
+      { host: 'h', db: 1, connectTimeout: 300, clientName: 'worker-1' },
+    ],
+    [new URL('redis://h:7000/1'), { host: 'h', port: 7000, db: 1 }],
+    [{ host: 'h' }, { host: 'h' }],
+    [{ port: 7000 }, { port: 7000 }],
+    [
+      { host: 'h', port: '7000', db: '2' },
+      { host: 'h', port: 7000, db: 2 },
+    ],
+    [{ host: '::1', tls: undefined, path: null, password: null }, { host: '::1' }],
+    [{ host: 'h', tls: false }, { host: 'h' }],
+    [
+      {
+        host: 'h',
+        port: 1,
+        username: 'u',
+        password: 'p:/@',
+        db: 0,
+        keyPrefix: 'x:',
+        clientName: 'c',
+        connectTimeout: 5,
+      },
+      {
+        host: 'h',
+        port: 1,
+        username: 'u',
+        password: 'p:/@',
+        db: 0,
+        keyPrefix: 'x:',
+        clientName: 'c',
+        connectTimeout: 5,
+      },
+    ],
+  ]) {
+    test(`may be ${inspect(instance instanceof URL ? instance.href : instance)}`, () => {
+      const given = Object.entries(read(instance)).filter(([, value]) => value !== undefined);
+      assert.deepEqual(Object.fromEntries(given), { kind: 'redis', ...config });
+    });
+  }
+
+  test('may be memory:// and a name', () => {
+    assert.deepEqual(read('memory://a.b:c-1'), { kind: 'memory', name: 'a.b:c-1' });
+  });
+
+  const SECRET = 'hunter2';
+  for (const [instance, message] of [
+    [undefined, /must be a URL or an object with a host, not undefined$/],
+    [null, /not null$/],
+    [6379, /not 6379$/],
+    [true, /not true$/],
+    [[], /not an empty array$/],
+    ['', /is a string but not a URL/],
+    ['localhost', /is a string but not a URL/],
+    ['localhost:6379', /is a string but not a URL/],
+    [`:${SECRET}@localhost:6379`, /is a string but not a URL/],
+    [`http://u:${SECRET}@h`, /unknown scheme "http:"/],
+    ['rediss://h', /"rediss:" URL, which needs TLS; that comes with a later version/],
+    [`valkeys://:${SECRET}@h`, /which needs TLS/],
+    ['unix:///run/redis.sock', /which needs unix sockets/],
+    ['/run/redis.sock', /which needs unix sockets/],
+    [`redis+sentinel://u:${SECRET}@h/mymaster`, /which needs sentinels/],
+    ['redis://', /can't be read; it must look like redis:\/\//],
+    ['redis:///0', /can't be read/],
+    ['redis://h:70000', /can't be read/],
+    ['redis://h:port', /can't be read/],
+    ['redis://h:0', /port must be a whole number from 1 to 65535, not "0"/],
+    ['redis://[::1', /can't be read/],
+    ['redis:// h', /can't be read/],
+    ['redis://h\n', /can't be read/],
+    [`redis://:${SECRET}`, /can't be read/],
+    [`redis://:${SECRET}/0`, /can't be read/],
+    [`redis://:${SECRET}%@h`, /has a "%" in its password that begins no escape/],
+    [`redis://:hun/${SECRET}@h`, /has an "@" after its host/],
+    [`redis://:hun?${SECRET}@h`, /has an "@" after its host/],
+    [`redis://:hun#${SECRET}@h`, /has an "@" after its host/],
+    [`redis://u:p@h/0?${SECRET}@h`, /has an "@" after its host/],
+    [`redis://:${SECRET}@h:1:2`, /can't be read/],
+    [`redis://:${SECRET}@h/mydb`, /has the path "\/mydb"; it must be a database's number/],
+    [`redis://:${SECRET}@h/0/1`, /has the path "\/0\/1"/],
+    [`redis://:${SECRET}@h/-1`, /has the path "\/-1"/],
+    [`redis://:${SECRET}@h/99999999999`, /db must be a whole number from 0 to 2147483647/],
+    [`redis://h?password=${SECRET}`, /has the unknown query key "password"/],
+    [`redis://:${SECRET}@h?tls=true`, /has the unknown query key "tls"/],
+    ['redis://h?db=1', /has the unknown query key "db"/],
+    ['redis://h?host=other', /has the unknown query key "host"/],
+    ['redis://h?keyPrefix=a&keyPrefix=b', /has the query key "keyPrefix" twice/],
+    ['redis://h?connectTimeout=soon', /connectTimeout must be a whole number from 1 .* not "soon"/],
+    ['redis://h?clientName=a%20b', /clientName must be .* without spaces, not "a b"/],
+    [`redis://:${SECRET}@h#0`, /has a "#" after its host/],
+    ['memory://', /must be memory:\/\/ and a name/],
+    ['memory://a/b', /must be memory:\/\/ and a name/],
+    [`memory://u:${SECRET}@a`, /must be memory:\/\/ and a name/],
+    [{}, /an object without any of its keys$/],
+    [{ hostname: 'h' }, /an object without any of its keys$/],
+    [new Map([['host', 'h']]), /an object without any of its keys$/],
+    [{ on() {}, host: 'h' }, /is a client object/],
+    [{ host: 1 }, /host must be a string, not of the type number$/],
+    [{ host: '' }, /host must be the name or the address of a host$/],
+    [{ host: `redis://:${SECRET}@h` }, /host must be the name or the address of a host$/],
+    [{ host: 'h', port: 0 }, /port must be a whole number from 1 to 65535, not 0$/],
+    [{ host: 'h', port: 65_536 }, /port must be .* not 65536$/],
+    [{ host: 'h', port: 6379.5 }, /port must be .* not 6379.5$/],
+    [{ host: 'h', port: NaN }, /port must be .* not NaN$/],
+    [{ host: 'h', port: '6379x' }, /port must be .* not "6379x"$/],
+    [{ host: 'h', port: {} }, /port must be .* not an object$/],
+    [{ host: 'h', db: -1 }, /db must be a whole number from 0 .* not -1$/],
+    [{ host: 'h', db: '' }, /db must be .* not ""$/],
+    [{ host: 'h', password: 12345 }, /password must be a string, not of the type number$/],
+    [{ host: 'h', password: [SECRET] }, /password must be a string, not of the type object$/],
+    [{ host: 'h', username: {} }, /username must be a string/],
+    [{ host: 'h', keyPrefix: 1 }, /keyPrefix must be a string/],
+    [{ host: 'h', connectTimeout: -1 }, /connectTimeout must be .* not -1$/],
+    [{ host: 'h', clientName: 'a b' }, /clientName must be/],
+    [{ host: 'h', password: SECRET, tls: {} }, /has "tls", which needs TLS/],
+    [{ host: 'h', password: SECRET, tls: true }, /has "tls", which needs TLS/],
+    [{ path: '/run/redis.sock', password: SECRET }, /has "path", which needs unix sockets/],
+    [{ sentinels: [{ host: 'h' }], name: 'm' }, /has "sentinels", which needs sentinels/],
+    [{ cluster: [{ host: 'h' }] }, /has "cluster", which needs clusters/],
+    [{ url: `redis://:${SECRET}@h` }, /has "url", which needs node-redis' form/],
+    [{ socket: { host: 'h' } }, /has "socket", which needs node-redis' form/],
+    [{ host: 'h', eval() {}, password: SECRET }, /is a client object: .* come with a later version/],
+    [{ EVAL() {}, options: {} }, /is a client object/],
+    [{ customCommand() {} }, /is a client object/],
+    [{ sendCommand() {} }, /is a client object/],
+    [() => {}, /must be a URL or an object with a host, not a function$/],
+  ]) {
+    test(`must not be ${inspect(instance)}`, () => {
+      let error;
+      assert.throws(
+        () => new Redlock(['memory://fine', instance]),
+        (thrown) => {
+          error = thrown;
+          return true;
+        },
+      );
+      assert.match(error.message, message);
+      assert.match(error.message, /^instances\[1\]/, 'it says which');
+      assert.equal(error.code, 'ERR_REDLOCK_INVALID_INSTANCE');
+      assert.ok(error instanceof TypeError || error instanceof RangeError);
+      assert.ok(!inspect(error, { showHidden: true, depth: null }).includes(SECRET), inspect(error));
+      assert.ok(!inspect(error, { showHidden: true, depth: null }).includes('hun/'), inspect(error));
+    });
+  }
+
+  test('must not be a client of ioredis', () => {
+    const Client = require('ioredis');
+    const client = new Client({ lazyConnect: true, password: SECRET });
+    assert.throws(
+      () => new Redlock([client]),
+      (error) =>
+        error.code === 'ERR_REDLOCK_INVALID_INSTANCE' &&
+        /is a client object: clients of other libraries come with a later version/.test(error.message) &&
+        /Pass its server instead, as a URL/.test(error.message),
+    );
+    client.disconnect();
+  });
+
+  for (const instances of ['redis://h', { 0: 'redis://h', length: 1 }, new Set(['redis://h']), 1, () => {}]) {
+    test(`comes in an array, not in ${inspect(instances)}`, () => {
+      assert.throws(() => new Redlock(instances), {
+        code: 'ERR_REDLOCK_INVALID_INSTANCES',
+        name: 'TypeError',
+      });
+    });
+  }
+
+  test('has its unknown keys named in one warning, without their values', async (t) => {
+    const warnings = [];
+    const listener = (warning) => warnings.push(warning);
+    process.on('warning', listener);
+    t.after(() => process.off('warning', listener));
+    read({ host: 'h', hostname: SECRET, family: 4 });
+    await new Promise(setImmediate);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0].message, /instances\[0\] has unknown keys: "hostname", "family" \(ignored\)/);
+    assert.ok(!warnings[0].message.includes(SECRET));
+  });
+});

@@ -1,0 +1,30 @@
+'use strict';
+
+/**
+ * Gives a promise's outcome to a callback too, if there is one. A rejection then counts as handled,
+ * and what the callback throws is thrown where nobody catches it: it is no rejection of the promise.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {unknown} callback anything but a function counts as none, as in redlock 4
+ * @returns {Promise<T>}
+ */
+function settle(promise, callback) {
+  if (typeof callback !== 'function') return promise;
+  promise.then(
+    // Without a value there is no second argument.
+    (value) => (value === undefined ? later(callback, null) : later(callback, null, value)),
+    (error) => later(callback, error),
+  );
+  return promise;
+}
+
+/**
+ * @param {Function} callback
+ * @param {...unknown} args
+ */
+function later(callback, ...args) {
+  process.nextTick(callback, ...args);
+}
+
+module.exports = { settle };

@@ -1,0 +1,113 @@
+'use strict';
+
+/** Why a request failed, in one sentence for whoever is on call at night. */
+
+const { InstanceError, because, show } = require('./errors');
+
+/**
+ * @typedef {import('./native').NativeFailure} NativeFailure
+ * @typedef {import('./native').NativeVote & {address: string}} Said what an instance said
+ * @typedef {'lock' | 'extend' | 'unlock'} Operation
+ * @typedef {{operation: Operation, names: string, ttl: number, reason: string, answers: Said[]}} Case
+ */
+
+/**
+ * What stands beside a failure's message.
+ *
+ * @param {NativeFailure} failure
+ * @param {{operation: Operation, names: string[], ttl: number}} request
+ * @param {string[]} addresses
+ * @returns {import('./errors').Failure}
+ */
+function explain({ code, reason, votes: nativeVotes }, { operation, names, ttl }, addresses) {
+  const answers = nativeVotes.map((vote, instance) => ({ ...vote, address: addresses[instance] }));
+  const votes = answers.map((answer, instance) => toVote(answer, operation, instance));
+  const describe = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : otherwise;
+  const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers });
+  return { code, resource: [...names], votes, cause: because(sentence) };
+}
+
+/**
+ * @param {Said} answer
+ * @param {string} operation
+ * @param {number} instance
+ * @returns {import('./errors').Vote}
+ */
+function toVote({ address, vote, code, reply, message }, operation, instance) {
+  if (code === undefined || message === undefined) return { address, vote };
+  return { address, vote, error: new InstanceError({ code, reply, message }, operation, instance, address) };
+}
+
+/** @type {Record<string, (failed: Case) => string>} */
+const SENTENCES = {
+  ERR_REDLOCK_HELD(failed) {
+    // Said of an extension where a majority is out of reach without one having refused.
+    if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
+    const { names, answers } = failed;
+    return `${names} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
+  },
+
+  ERR_REDLOCK_UNAVAILABLE({ operation, names, answers }) {
+    const granted = `${count(answers, 'granted')} of ${answers.length} granted`;
+    const refused = count(answers, 'held') ? `, ${count(answers, 'held')} refused` : '';
+    const needed = `${Math.floor(answers.length / 2) + 1} are needed`;
+    return (
+      `too few instances answered to ${operation} ${names}: ` +
+      `${granted}${refused}, ${needed}${whatFailed(answers)}`
+    );
+  },
+
+  ERR_REDLOCK_TOO_SLOW({ names, ttl, answers }) {
+    return (
+      `${names} was granted, but so late that nothing was left of its ttl of ${ttl} ms, and so released: ` +
+      `use a longer ttl, or find out why the instances or this process are slow${whatFailed(answers)}`
+    );
+  },
+
+  ERR_REDLOCK_EXPIRED({ names, answers }) {
+    return (
+      `the validity of the lock on ${names} was over before it was extended: ` +
+      `extend it earlier, or use a longer ttl${whatFailed(answers)}`
+    );
+  },
+
+  ERR_REDLOCK_NOT_HELD({ names, answers }) {
+    const who = answers.length ? `: ${whoRefused(answers)}${whatFailed(answers)}` : '';
+    return `the lock on ${names} is no longer held, because it expired, was released or was deleted${who}`;
+  },
+};
+
+/** @param {Case} failed */
+function otherwise({ operation, names, reason }) {
+  return `could not ${operation} ${names}: ${reason}`;
+}
+
+/** @param {Said[]} answers */
+function whoRefused(answers) {
+  const addresses = answers.filter(({ vote }) => vote === 'held').map(({ address }) => address);
+  return `${addresses.length} of ${answers.length} instances said so (${addresses.join(', ')})`;
+}
+
+/** @param {Said[]} answers */
+function whatFailed(answers) {
+  return answers.map(({ address, message }) => (message ? `; ${address}: ${message}` : '')).join('');
+}
+
+/**
+ * @param {Said[]} answers
+ * @param {Said['vote']} wanted
+ */
+function count(answers, wanted) {
+  return answers.filter(({ vote }) => vote === wanted).length;
+}
+
+const MOST_NAMES = 5;
+
+/** @param {string[]} names */
+function namesOf(names) {
+  const shown = names.slice(0, MOST_NAMES).map(show).join(', ');
+  const more = names.length - MOST_NAMES;
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
+module.exports = { explain };

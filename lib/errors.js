@@ -1,0 +1,120 @@
+'use strict';
+
+/**
+ * What the class rejects with and what it emits.
+ *
+ * @typedef {{code: string, reply?: string, message: string}} Trouble
+ * @typedef {{address: string, vote: 'granted' | 'held' | 'failed' | 'pending', error?: InstanceError}} Vote
+ * @typedef {{code: string, resource: string[], votes: Vote[], cause?: Error}} Failure
+ */
+
+/** A lock that could not be taken, extended or released. */
+class LockError extends Error {
+  /**
+   * @param {string} [message]
+   * @param {number} [attempts]
+   * @param {Failure} [failure]
+   */
+  constructor(message, attempts, failure) {
+    super(message || 'Failed to lock the resource.', failure?.cause && { cause: failure.cause });
+    this.attempts = attempts;
+    if (failure) {
+      this.code = failure.code;
+      this.resource = failure.resource;
+      this.votes = failure.votes;
+    }
+  }
+}
+
+/** One instance that failed to carry out one command. */
+class InstanceError extends Error {
+  /**
+   * @param {Trouble} trouble
+   * @param {string} operation
+   * @param {number} instance
+   * @param {string} address
+   */
+  constructor({ code, reply, message }, operation, instance, address) {
+    super(`${operation} on ${address}: ${message}`);
+    dropStack(this);
+    this.code = `ERR_REDLOCK_${code}`;
+    this.reply = reply;
+    this.operation = operation;
+    this.instance = instance;
+    this.address = address;
+  }
+}
+
+// On the prototype, so that printing an error doesn't list it.
+for (const [type, name] of /** @type {const} */ ([
+  [LockError, 'LockError'],
+  [InstanceError, 'InstanceError'],
+])) {
+  Object.defineProperty(type.prototype, 'name', { value: name, writable: true, configurable: true });
+}
+
+/**
+ * Why a request failed, in a sentence, beside the error that says that it did.
+ *
+ * @param {string} sentence
+ */
+function because(sentence) {
+  return dropStack(new Error(sentence));
+}
+
+/**
+ * What happened elsewhere has no stack here: its frames would say nothing, beside a text that does.
+ *
+ * @template {Error} E
+ * @param {E} error
+ */
+function dropStack(error) {
+  error.stack = `${error.name}: ${error.message}`;
+  return error;
+}
+
+/**
+ * An argument of the wrong type.
+ *
+ * @param {string} argument as `RESOURCE`
+ * @param {string} message
+ */
+function wrongType(argument, message) {
+  return Object.assign(new TypeError(message), { code: `ERR_REDLOCK_INVALID_${argument}` });
+}
+
+/**
+ * An argument of the right type that can't be used.
+ *
+ * @param {string} argument as `RESOURCE`
+ * @param {string} message
+ */
+function outOfRange(argument, message) {
+  return Object.assign(new RangeError(message), { code: `ERR_REDLOCK_INVALID_${argument}` });
+}
+
+const LONGEST_SHOWN = 80;
+
+/**
+ * A value, for an error's text. What is inside of objects isn't shown: it may be secret.
+ *
+ * @param {unknown} value
+ */
+function show(value) {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > LONGEST_SHOWN ? `${value.slice(0, LONGEST_SHOWN)}…` : value);
+    case 'function':
+      return 'a function';
+    case 'object':
+      if (value === null) return 'null';
+      if (Array.isArray(value)) return value.length ? 'an array' : 'an empty array';
+      return value instanceof Promise ? 'a promise (await it first)' : 'an object';
+    case 'bigint':
+      return `${value}n`;
+    default:
+      return String(value);
+  }
+}
+
+module.exports = { LockError, InstanceError, because, wrongType, outOfRange, show };

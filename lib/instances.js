@@ -1,0 +1,354 @@
+'use strict';
+
+/**
+ * From the constructor's first argument to what native opens. Whatever is wrong is said here, and
+ * never with a password in it.
+ */
+
+const { wrongType, outOfRange, show } = require('./errors');
+
+/**
+ * @typedef {{kind: 'memory', name: string}} Memory
+ * @typedef {object} Server
+ * @property {'redis'} kind
+ * @property {string} [host]
+ * @property {number} [port]
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {number} [db]
+ * @property {string} [keyPrefix]
+ * @property {string} [clientName]
+ * @property {number} [connectTimeout]
+ */
+
+/**
+ * @param {unknown} instances
+ * @returns {(Memory | Server)[]}
+ */
+function readInstances(instances) {
+  if (instances === undefined || instances === null || (Array.isArray(instances) && !instances.length)) {
+    const error = new Error('Redlock must be instantiated with at least one redis server.');
+    throw Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
+  }
+  if (!Array.isArray(instances)) {
+    const what = typeof instances === 'string' ? 'a string' : show(instances);
+    throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
+  }
+  return Array.from(instances, (instance, index) => readInstance(instance, `instances[${index}]`));
+}
+
+/**
+ * @param {unknown} instance
+ * @param {string} name what to call it in an error
+ */
+function readInstance(instance, name) {
+  if (typeof instance === 'string') return readUrl(instance, name);
+  if (instance instanceof URL) return readUrl(instance.href, name);
+  if (typeof instance === 'function' || (typeof instance === 'object' && instance !== null)) {
+    if (isClient(instance)) {
+      throw wrongType(
+        'INSTANCE',
+        `${name} is a client object: clients of other libraries come with a later version. ` +
+          'Pass its server instead, as a URL ("redis://host:port") or as {host, port, …}',
+      );
+    }
+    if (typeof instance === 'object' && !Array.isArray(instance)) return readObject(instance, name);
+  }
+  throw wrongType('INSTANCE', `${name} must be a URL or an object with a host, not ${show(instance)}`);
+}
+
+// ---- URLs
+
+/**
+ * What a scheme stands for: a way to read it, or what can't be done yet.
+ *
+ * @type {Record<string, ((url: URL, name: string) => Memory | Server) | string>}
+ */
+const SCHEMES = {
+  redis: readServerUrl,
+  valkey: readServerUrl,
+  rediss: 'TLS',
+  valkeys: 'TLS',
+  unix: 'unix sockets',
+  'redis+sentinel': 'sentinels',
+  'rediss+sentinel': 'sentinels',
+};
+
+/**
+ * @param {string} text
+ * @param {string} name
+ */
+function readUrl(text, name) {
+  if (text.startsWith('/')) throw later(name, 'is a path', 'unix sockets');
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
+  // What else it says isn't shown: where a URL can't be read, its password can't be found.
+  if (scheme === undefined) {
+    throw outOfRange('INSTANCE', `${name} is a string but not a URL, as "redis://host:port" is`);
+  }
+  if (scheme === 'memory') return readMemory(text.slice('memory://'.length), name);
+  if (!Object.hasOwn(SCHEMES, scheme)) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name} has the unknown scheme "${scheme}:"; "redis:" and "valkey:" are known`,
+    );
+  }
+  const read = SCHEMES[scheme];
+  if (typeof read === 'string') throw later(name, `is a "${scheme}:" URL`, read);
+  return read(parseUrl(text, scheme, name), name);
+}
+
+/**
+ * @param {string} text
+ * @param {string} scheme
+ * @param {string} name
+ */
+function parseUrl(text, scheme, name) {
+  // An unescaped /, ? or # in a password ends what a parser takes for the host; the @ comes after it.
+  const [authority] = text.slice(scheme.length + 3).split(/[/?#]/, 1);
+  if (text.lastIndexOf('@') >= scheme.length + 3 + authority.length) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name} has an "@" after its host: in a username, a password or a query, ` +
+        'write "@" as %40, "/" as %2F, "?" as %3F, "#" as %23 and ":" as %3A',
+    );
+  }
+  let url;
+  try {
+    url = new URL(text);
+  } catch {
+    url = null;
+  }
+  if (!url?.hostname || /\s/.test(text)) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name} is a "${scheme}:" URL that can't be read; it must look like ${scheme}://user:password@host:port/db, ` +
+        'with special characters in the username and the password written as %40 and a port from 1 to 65535',
+    );
+  }
+  if (url.hash) throw outOfRange('INSTANCE', `${name} has a "#" after its host; write it as %23`);
+  return url;
+}
+
+/** What a URL's query may say. */
+const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName'];
+
+/**
+ * @param {URL} url
+ * @param {string} name
+ * @returns {Server}
+ */
+function readServerUrl(url, name) {
+  const path = decode(url.pathname.replace(/^\/$/, ''), 'path', name);
+  if (path && !/^\/\d+$/.test(path)) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name} has the path ${show(path)}; it must be a database's number, as "/0"`,
+    );
+  }
+  /** @type {Record<string, unknown>} */
+  const config = {
+    host: decode(url.hostname.replace(/^\[(.*)\]$/, '$1'), 'host', name),
+    port: url.port || undefined,
+    username: decode(url.username, 'username', name) || undefined,
+    password: decode(url.password, 'password', name) || undefined,
+    db: path ? path.slice(1) : undefined,
+  };
+  for (const [key, value] of readQuery(url.search, name)) {
+    if (!QUERY_KEYS.includes(key)) {
+      throw outOfRange(
+        'INSTANCE',
+        `${name} has the unknown query key ${show(key)}; known are ${QUERY_KEYS.join(', ')}`,
+      );
+    }
+    if (config[key] !== undefined) throw outOfRange('INSTANCE', `${name} has the query key "${key}" twice`);
+    config[key] = value;
+  }
+  return readServer(config, name);
+}
+
+/**
+ * Not URLSearchParams: it would make a space of a "+", in a prefix too.
+ *
+ * @param {string} search
+ * @param {string} name
+ */
+function readQuery(search, name) {
+  const pairs = search.slice(1).split('&').filter(Boolean);
+  return pairs.map((pair) => {
+    const [key, ...value] = pair.split('=');
+    return [decode(key, 'query', name), decode(value.join('='), 'query', name)];
+  });
+}
+
+/**
+ * @param {string} text
+ * @param {string} part
+ * @param {string} name
+ */
+function decode(text, part, name) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw outOfRange('INSTANCE', `${name} has a "%" in its ${part} that begins no escape; write it as %25`);
+  }
+}
+
+/**
+ * @param {string} memory
+ * @param {string} name
+ * @returns {Memory}
+ */
+function readMemory(memory, name) {
+  if (!/^[\w.:~+-]+$/.test(memory)) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name} must be memory:// and a name of letters, digits and any of . : ~ + - _`,
+    );
+  }
+  return { kind: 'memory', name: memory };
+}
+
+// ---- objects
+
+/**
+ * What makes an object a client of some library: methods that no configuration has.
+ *
+ * @param {any} object
+ */
+function isClient(object) {
+  return CLIENT_METHODS.some((method) => typeof object[method] === 'function');
+}
+
+const CLIENT_METHODS = ['eval', 'evalsha', 'EVAL', 'sendCommand', 'send_command', 'customCommand', 'on'];
+
+/** Keys that say where and how to connect, so that it would be wrong to go on without them. @type {Record<string, string>} */
+const LATER_KEYS = {
+  tls: 'TLS',
+  path: 'unix sockets',
+  socket: "node-redis' form of a configuration",
+  url: "node-redis' form of a configuration",
+  sentinels: 'sentinels',
+  cluster: 'clusters',
+  rootNodes: 'clusters',
+};
+
+/**
+ * @param {object} object
+ * @param {string} name
+ */
+function readObject(object, name) {
+  const given = Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
+  const ahead = given.find(([key, value]) => Object.hasOwn(LATER_KEYS, key) && value !== false);
+  if (ahead) throw later(name, `has "${ahead[0]}"`, LATER_KEYS[ahead[0]]);
+  const known = given.filter(([key]) => Object.hasOwn(KEYS, key));
+  if (known.length === 0) {
+    throw wrongType(
+      'INSTANCE',
+      `${name} must be a URL or an object with a host, not an object without any of its keys`,
+    );
+  }
+  const server = readServer(Object.fromEntries(known), name);
+  const unknown = given
+    .map(([key]) => key)
+    .filter((key) => !Object.hasOwn(KEYS, key) && !Object.hasOwn(LATER_KEYS, key));
+  if (unknown.length) {
+    const keys = unknown.map((key) => `"${key}"`).join(', ');
+    process.emitWarning(
+      `redlock-native: ${name} has unknown keys: ${keys} (ignored)`,
+      'RedlockWarning',
+      'REDLOCK_OPTIONS',
+    );
+  }
+  return server;
+}
+
+/**
+ * How each key of a server is read; numbers may come as text, as they do from URLs and environments.
+ *
+ * @type {Record<string, (value: unknown, key: string) => string | number>}
+ */
+const KEYS = {
+  host: readHost,
+  port: (value, key) => readNumber(value, key, 1, 65_535),
+  username: readText,
+  password: readText,
+  db: (value, key) => readNumber(value, key, 0, 2 ** 31 - 1),
+  keyPrefix: readText,
+  clientName: readClientName,
+  connectTimeout: (value, key) => readNumber(value, key, 1, 2 ** 31 - 1),
+};
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @returns {Server}
+ */
+function readServer(given, name) {
+  /** @type {Record<string, string | number>} */
+  const server = { kind: 'redis' };
+  for (const [key, value] of Object.entries(given)) {
+    if (value !== undefined) server[key] = KEYS[key](value, `${name}.${key}`);
+  }
+  return /** @type {any} */ (server);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readHost(value, key) {
+  const text = readText(value, key);
+  // A whole URL may have come here, so it isn't shown.
+  if (/^[^\s/@?#[\]]+$/.test(text)) return text;
+  throw outOfRange('INSTANCE', `${key} must be the name or the address of a host`);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readText(value, key) {
+  if (typeof value === 'string') return value;
+  // It may be a secret of the wrong type, so it isn't shown.
+  throw wrongType('INSTANCE', `${key} must be a string, not of the type ${typeof value}`);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readClientName(value, key) {
+  const text = readText(value, key);
+  if (!/^[!-~]+$/.test(text)) {
+    throw outOfRange(
+      'INSTANCE',
+      `${key} must be letters, digits and signs without spaces, not ${show(text)}`,
+    );
+  }
+  return text;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ * @param {number} least
+ * @param {number} most
+ */
+function readNumber(value, key, least, most) {
+  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+  const message = `${key} must be a whole number from ${least} to ${most}, not ${show(value)}`;
+  if (typeof number !== 'number') throw wrongType('INSTANCE', message);
+  if (!Number.isInteger(number) || number < least || number > most) throw outOfRange('INSTANCE', message);
+  return number;
+}
+
+/**
+ * @param {string} name
+ * @param {string} what
+ * @param {string} missing
+ */
+function later(name, what, missing) {
+  return outOfRange('INSTANCE', `${name} ${what}, which needs ${missing}; that comes with a later version`);
+}
+
+module.exports = { readInstances };

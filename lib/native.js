@@ -1,0 +1,395 @@
+'use strict';
+
+/**
+ * JavaScript's side of the hand-over (docs/hand-over.md): a tick's requests go to native in one call,
+ * its answers come back in batches. A request costs one slot, which is an integer, and one promise.
+ */
+
+const { Mailbox } = require('../binding.js');
+const { InstanceError } = require('./errors');
+
+/**
+ * @typedef {import('./errors').Trouble} Trouble what an instance failed with
+ * @typedef {{vote: 'granted' | 'held' | 'failed' | 'pending'} & Partial<Trouble>} NativeVote
+ * @typedef {{code: string, reason: string, votes: NativeVote[]}} NativeFailure
+ * @typedef {Trouble & {event: string, handle: number, instance: number, operation: string}} NativeEvent
+ */
+
+// Operations.
+const LOCK = 0;
+const EXTEND = 1;
+const UNLOCK = 2;
+
+// Flags of a request.
+const REPORT = 1;
+const RELATIVE = 2;
+
+/** The engine's own scripts, not a caller's. */
+const OWN_SCRIPTS = 0;
+
+// Kinds of answers.
+const LOCKED = 1;
+const FAILED = 3;
+const EVENT = 4;
+
+const REQUEST_NUMBERS = 13;
+const ANSWER_NUMBERS = 6;
+const VALUE_LENGTH = 32;
+
+/** How many answers one drain has room for. */
+const ROOM = 1024;
+
+/** @type {Mailbox | undefined} */
+let mailbox;
+
+/** By handle. An engine does not keep its Redlock alive. @type {Map<number, Engine>} */
+const engines = new Map();
+
+const abandoned = new FinalizationRegistry((/** @type {Engine} */ engine) => engine.close());
+
+/** A quorum that native has opened. */
+class Engine {
+  #handle;
+  /** @type {WeakRef<import('node:events')>} */
+  #owner;
+  #inFlight = 0;
+  /** @type {Promise<void> | undefined} */
+  #closing;
+  /** @type {() => void} */
+  #closed = () => {};
+
+  /**
+   * @param {import('node:events')} owner emits this engine's events; the engine is closed when it is collected
+   * @param {object} config as docs/hand-over.md has it. It is not kept: it has passwords.
+   */
+  constructor(owner, config) {
+    mailbox ??= new Mailbox(drain);
+    const { handle, addresses } = mailbox.open(JSON.stringify(config));
+    this.#handle = handle;
+    this.#owner = new WeakRef(owner);
+    this.addresses = addresses;
+    engines.set(handle, this);
+    abandoned.register(owner, this, this);
+  }
+
+  get isClosed() {
+    return this.#closing !== undefined;
+  }
+
+  /**
+   * @param {string[]} resources
+   * @param {number} ttl
+   * @param {import('./options').Settings} settings
+   * @param {boolean} report whether instances' failures are wanted as events
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  lock(resources, ttl, settings, report) {
+    return this.#request(LOCK, report ? REPORT : 0, ttl, settings, 0, '', resources);
+  }
+
+  /**
+   * @param {string[]} resources
+   * @param {string} value
+   * @param {number} until when the lock's validity ends: on the engine's clock, or, if `relative`, in ms from now
+   * @param {boolean} relative
+   * @param {number} ttl
+   * @param {import('./options').Settings} settings
+   * @param {boolean} report
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  extend(resources, value, until, relative, ttl, settings, report) {
+    const flags = (report ? REPORT : 0) | (relative ? RELATIVE : 0);
+    return this.#request(EXTEND, flags, ttl, settings, until, value, resources);
+  }
+
+  /**
+   * @param {string[]} resources
+   * @param {string} value
+   * @param {number} since the lock can't have been held before, on the engine's clock; 0 = unknown
+   * @param {import('./options').Settings} settings
+   * @param {boolean} report
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  unlock(resources, value, since, settings, report) {
+    return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources);
+  }
+
+  /** Resolves once what is in flight has been answered. */
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** @returns {Promise<void>} */
+  #close() {
+    abandoned.unregister(this);
+    // What was asked for before goes to native before.
+    flush();
+    mailbox?.close(this.#handle);
+    if (this.#inFlight === 0) {
+      engines.delete(this.#handle);
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.#closed = resolve;
+    });
+  }
+
+  /**
+   * @param {number} operation
+   * @param {number} flags
+   * @param {number} ttl
+   * @param {import('./options').Settings} settings
+   * @param {number} instant
+   * @param {string} value
+   * @param {string[]} resources
+   */
+  #request(operation, flags, ttl, settings, instant, value, resources) {
+    const count = resources.length;
+    let at = reserve(REQUEST_NUMBERS + count);
+    const slot = takeSlot();
+    const row = numbers;
+    row[at] = slot;
+    row[at + 1] = this.#handle;
+    row[at + 2] = operation;
+    row[at + 3] = flags;
+    row[at + 4] = ttl;
+    row[at + 5] = settings.retries;
+    row[at + 6] = settings.retryDelay;
+    row[at + 7] = settings.retryJitter;
+    row[at + 8] = settings.driftFactor;
+    row[at + 9] = instant;
+    row[at + 10] = value.length;
+    row[at + 11] = OWN_SCRIPTS;
+    row[at + 12] = count;
+    at += REQUEST_NUMBERS;
+    text += value;
+    for (let i = 0; i < count; i++) {
+      const resource = resources[i];
+      row[at + i] = resource.length;
+      text += resource;
+    }
+
+    this.#inFlight += 1;
+    asking[slot] = this;
+    const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
+    settling[slot] = captured;
+    return promise;
+  }
+
+  /** One request has been answered. */
+  answered() {
+    this.#inFlight -= 1;
+    if (this.#inFlight === 0 && this.#closing !== undefined) {
+      engines.delete(this.#handle);
+      this.#closed();
+    }
+  }
+
+  /** @param {NativeEvent} event */
+  emit(event) {
+    if (event.event !== 'clientError') return;
+    const { operation, instance } = event;
+    const address = this.addresses[instance];
+    const error = new InstanceError(event, operation, instance, address);
+    this.#owner.deref()?.emit('clientError', error, { index: instance, address });
+  }
+}
+
+/** What came of a request. */
+class Answer {
+  /**
+   * @param {number} kind
+   * @param {number} attempts
+   * @param {number} expiration until when the lock may be believed in, as `Date.now()` counts; 0 = not at all
+   * @param {number} until the same on the engine's clock
+   * @param {number} since locked: since when it may have been held, on the engine's clock
+   * @param {string} value locked: what it is stored under
+   * @param {NativeFailure | undefined} failure
+   */
+  constructor(kind, attempts, expiration, until, since, value, failure) {
+    this.kind = kind;
+    this.attempts = attempts;
+    this.expiration = expiration;
+    this.until = until;
+    this.since = since;
+    this.value = value;
+    this.failure = failure;
+  }
+}
+
+// ---- requests on their way in
+
+/** A tick's requests; a batch that outgrows it goes out early. */
+let numbers = new Float64Array(16_384);
+let used = 0;
+let requests = 0;
+let text = '';
+
+/** Far below the length at which a string can't be made. */
+const LONG_TEXT = 2 ** 24;
+
+/**
+ * Room for one request.
+ *
+ * @param {number} size
+ */
+function reserve(size) {
+  if (used + size > numbers.length || text.length > LONG_TEXT) {
+    flush();
+    if (size > numbers.length) numbers = new Float64Array(size);
+  }
+  if (requests === 0) process.nextTick(flush);
+  const at = used;
+  used += size;
+  requests += 1;
+  return at;
+}
+
+function flush() {
+  if (requests === 0) return;
+  const batch = numbers.subarray(0, used);
+  const count = requests;
+  const words = text;
+  used = 0;
+  requests = 0;
+  text = '';
+  try {
+    /** @type {Mailbox} */ (mailbox).submit(batch, count, words);
+  } catch (error) {
+    refuseAll(batch, error);
+  }
+}
+
+/**
+ * Answers requests that could not be handed over.
+ *
+ * @param {Float64Array} batch
+ * @param {any} error
+ */
+function refuseAll(batch, error) {
+  const failure = {
+    code: 'ERR_REDLOCK_INTERNAL',
+    reason: `it could not be handed over: ${error.message}`,
+    votes: [],
+  };
+  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 12]) {
+    settle(batch[at], new Answer(FAILED, 0, 0, 0, 0, '', failure));
+  }
+}
+
+// ---- slots
+
+/** What to call with the answer, by slot. @type {(((answer: Answer) => void) | undefined)[]} */
+const settling = [];
+/** Whose request it is, by slot. @type {(Engine | undefined)[]} */
+const asking = [];
+/** @type {number[]} */
+const free = [];
+
+function takeSlot() {
+  const slot = free.pop();
+  return slot === undefined ? settling.length : slot;
+}
+
+// One executor for all promises, instead of a closure for each.
+/** @type {(answer: Answer) => void} */
+let captured;
+
+/** @param {(answer: Answer) => void} resolve */
+function capture(resolve) {
+  captured = resolve;
+}
+
+// ---- answers on their way out
+
+/** @type {Float64Array} */
+let answers;
+/** @type {Buffer & {latin1Slice(start: number, end: number): string}} */
+let values;
+
+/** @type {(NativeFailure | NativeEvent)[]} */
+const NO_DETAILS = [];
+
+/** @type {NativeFailure} */
+const UNEXPLAINED = { code: 'ERR_REDLOCK_INTERNAL', reason: 'the engine gave no reason', votes: [] };
+
+/** Takes all answers there are. Native calls it when there are some. */
+function drain() {
+  answers ??= new Float64Array(1 + ROOM * ANSWER_NUMBERS);
+  values ??= /** @type {typeof values} */ (Buffer.alloc(ROOM * VALUE_LENGTH));
+  let count = ROOM;
+  while (count === ROOM) {
+    // Before native looks at its own clock: a lock may end earlier than it says, but not later.
+    const now = Date.now();
+    const json = /** @type {Mailbox} */ (mailbox).drain(answers, values);
+    const details = json === null ? NO_DETAILS : JSON.parse(json);
+    count = answers[0];
+    deliver(count, details, now);
+  }
+}
+
+/**
+ * @param {number} count
+ * @param {(NativeFailure | NativeEvent)[]} details
+ * @param {number} now as `Date.now()` counts
+ */
+function deliver(count, details, now) {
+  let valueAt = 0;
+  for (let row = 0, at = 1; row < count; row++, at += ANSWER_NUMBERS) {
+    const kind = answers[at + 1];
+    const left = answers[at + 3];
+    const last = answers[at + 5];
+    let value = '';
+    let since = 0;
+    /** @type {NativeFailure | undefined} */
+    let failure;
+    if (kind === LOCKED) {
+      value = values.latin1Slice(valueAt, valueAt + VALUE_LENGTH);
+      valueAt += VALUE_LENGTH;
+      since = last;
+    } else if (kind === FAILED) {
+      failure = /** @type {NativeFailure | undefined} */ (details[last]) ?? UNEXPLAINED;
+    } else if (kind === EVENT) {
+      emit(/** @type {NativeEvent} */ (details[last]));
+      continue;
+    }
+    const expiration = left > 0 ? Math.floor(now + left) : 0;
+    settle(
+      answers[at],
+      new Answer(kind, answers[at + 2], expiration, answers[at + 4], since, value, failure),
+    );
+  }
+}
+
+/**
+ * @param {number} slot
+ * @param {Answer} answer
+ */
+function settle(slot, answer) {
+  const resolve = settling[slot];
+  const engine = asking[slot];
+  if (resolve === undefined || engine === undefined) return;
+  settling[slot] = undefined;
+  asking[slot] = undefined;
+  free.push(slot);
+  resolve(answer);
+  engine.answered();
+}
+
+/** @param {NativeEvent} event */
+function emit(event) {
+  try {
+    engines.get(event.handle)?.emit(event);
+  } catch (error) {
+    // A listener's exception must not cost the other answers: it is thrown where nobody else is.
+    process.nextTick(rethrow, error);
+  }
+}
+
+/** @param {unknown} error */
+function rethrow(error) {
+  throw error;
+}
+
+module.exports = { Engine, Answer };

@@ -1,0 +1,206 @@
+'use strict';
+
+/**
+ * The options, of a Redlock and of one call. As in redlock 4, one that is unknown or of the wrong
+ * type is ignored; here the process is warned of it.
+ */
+
+const { show } = require('./errors');
+
+const UNLIMITED = -1;
+/** As many as native counts; nobody has seen the end of it. */
+const MOST_RETRIES = 2 ** 32 - 1;
+
+/** How one request is retried, and what it allows for. */
+class Settings {
+  /**
+   * @param {number} driftFactor
+   * @param {number} retryCount
+   * @param {number} retryDelay
+   * @param {number} retryJitter
+   */
+  constructor(driftFactor, retryCount, retryDelay, retryJitter) {
+    this.driftFactor = driftFactor;
+    /** As it was given, for errors and `attemptsRemaining`. */
+    this.retryCount = retryCount;
+    this.retryDelay = retryDelay;
+    this.retryJitter = retryJitter;
+    /** A whole number, -1 = unlimited. */
+    this.retries = retriesOf(retryCount);
+  }
+}
+
+/** @param {number} retryCount */
+function retriesOf(retryCount) {
+  if (retryCount === UNLIMITED || retryCount > MOST_RETRIES) return UNLIMITED;
+  return Math.max(0, Math.floor(retryCount));
+}
+
+const DEFAULTS = new Settings(0.01, 10, 200, 100);
+
+/** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
+
+/**
+ * Each option's type: what it must be, and in words.
+ *
+ * @typedef {{accepts: (value: number) => boolean, expected: string}} Rule
+ */
+/** @type {Rule} */
+const finite = { accepts: Number.isFinite, expected: 'a finite number' };
+/** @type {Rule} */
+const amount = {
+  accepts: (value) => Number.isFinite(value) && value >= 0,
+  expected: 'a finite number from 0',
+};
+/** @type {Rule} */
+const time = { accepts: (value) => Number.isFinite(value) && value > 0, expected: 'a finite number above 0' };
+/** @type {Rule} */
+const count = { accepts: (value) => !Number.isNaN(value), expected: 'a number' };
+
+/** @type {Record<SettingName, Rule>} */
+const SETTINGS = { driftFactor: amount, retryCount: count, retryDelay: finite, retryJitter: finite };
+
+/** How long an instance may take for its vote, in ms (`deadlineShare`: of the ttl). */
+const PATIENCE = {
+  deadlineShare: amount,
+  deadlineFloor: time,
+  deadlineCeiling: time,
+  releaseDeadline: time,
+};
+
+const DEFAULT_FLOOR = 100;
+
+const LATER = ['lockScript', 'unlockScript', 'extendScript'];
+
+/**
+ * A Redlock's options. The process is warned once of all that is wrong with them.
+ *
+ * @param {unknown} options
+ * @returns {{settings: Settings, patience: {share?: number, floor?: number, ceiling?: number, release?: number}}}
+ */
+function readOptions(options) {
+  /** @type {string[]} */
+  const complaints = [];
+  const given = readObject(options, complaints);
+  const settings = override(DEFAULTS, given, complaints);
+  const patience = readPatience(given, complaints);
+  complainOfUnknown(given, { ...SETTINGS, ...PATIENCE }, complaints);
+  tellOnce(complaints, warn);
+  return { settings, patience };
+}
+
+/**
+ * The options of one call.
+ *
+ * @param {Settings} base
+ * @param {object} options
+ * @param {(message: string) => void} tell
+ */
+function readCallOptions(base, options, tell) {
+  /** @type {string[]} */
+  const complaints = [];
+  const settings = override(base, options, complaints);
+  complainOfUnknown(options, SETTINGS, complaints);
+  tellOnce(complaints, tell);
+  return settings;
+}
+
+/**
+ * What a Redlock's properties say.
+ *
+ * @param {object} redlock
+ * @param {(message: string) => void} tell
+ */
+function readProperties(redlock, tell) {
+  /** @type {string[]} */
+  const complaints = [];
+  const settings = override(DEFAULTS, redlock, complaints);
+  tellOnce(complaints, tell);
+  return settings;
+}
+
+/**
+ * @param {Settings} base
+ * @param {any} given
+ * @param {string[]} complaints
+ */
+function override(base, given, complaints) {
+  /** @param {SettingName} name */
+  const setting = (name) => read(given, name, SETTINGS[name], complaints) ?? base[name];
+  return new Settings(
+    setting('driftFactor'),
+    setting('retryCount'),
+    setting('retryDelay'),
+    setting('retryJitter'),
+  );
+}
+
+/**
+ * @param {any} given
+ * @param {string[]} complaints
+ */
+function readPatience(given, complaints) {
+  const share = read(given, 'deadlineShare', PATIENCE.deadlineShare, complaints);
+  const floor = read(given, 'deadlineFloor', PATIENCE.deadlineFloor, complaints);
+  const ceiling = read(given, 'deadlineCeiling', PATIENCE.deadlineCeiling, complaints);
+  const release = read(given, 'releaseDeadline', PATIENCE.releaseDeadline, complaints);
+  // A floor wins over a ceiling; the default floor must not win over a ceiling that was asked for.
+  const lowered = ceiling === undefined ? undefined : Math.min(ceiling, DEFAULT_FLOOR);
+  return { share, floor: floor ?? lowered, ceiling, release };
+}
+
+/**
+ * @param {any} given
+ * @param {string} name
+ * @param {Rule} rule
+ * @param {string[]} complaints
+ * @returns {number | undefined}
+ */
+function read(given, name, rule, complaints) {
+  const value = given[name];
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && rule.accepts(value)) return value;
+  complaints.push(`the option "${name}" must be ${rule.expected}, not ${show(value)}`);
+  return undefined;
+}
+
+/**
+ * @param {unknown} options
+ * @param {string[]} complaints
+ * @returns {object}
+ */
+function readObject(options, complaints) {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options;
+  if (options !== undefined && options !== null) {
+    complaints.push(`options must be an object, not ${show(options)}`);
+  }
+  return {};
+}
+
+/**
+ * @param {object} given
+ * @param {object} known
+ * @param {string[]} complaints
+ */
+function complainOfUnknown(given, known, complaints) {
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(known, name)) continue;
+    const why = LATER.includes(name) ? 'comes with a later version' : 'is unknown';
+    complaints.push(`the option "${name}" ${why}`);
+  }
+}
+
+/**
+ * @param {string[]} complaints
+ * @param {(message: string) => void} tell
+ */
+function tellOnce(complaints, tell) {
+  if (complaints.length > 0) tell(complaints.join('; '));
+}
+
+/** @param {string} message */
+function warn(message) {
+  process.emitWarning(`redlock-native: ${message} (ignored)`, 'RedlockWarning', 'REDLOCK_OPTIONS');
+}
+
+module.exports = { Settings, readOptions, readCallOptions, readProperties, warn };

@@ -1,0 +1,264 @@
+'use strict';
+
+/**
+ * The class people use: redlock 4's, with native promises. Arguments are looked at here, everything
+ * else happens in the engine.
+ */
+
+const { EventEmitter } = require('node:events');
+
+const { readResource, readLock, checkTtl } = require('./arguments');
+const { settle } = require('./callback');
+const { explain } = require('./cause');
+const { LockError, InstanceError } = require('./errors');
+const { readInstances } = require('./instances');
+const { Lock, granted, believe, deadlineOf, heldSince } = require('./lock');
+const { Engine } = require('./native');
+const { readOptions, readCallOptions, readProperties, warn } = require('./options');
+
+/**
+ * @typedef {import('./arguments').LockLike} LockLike
+ * @typedef {import('./options').Settings} Settings
+ * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
+ * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
+ * @typedef {(error: Error | null) => void} UnlockCallback
+ * @typedef {import('./cause').Operation} Operation
+ */
+
+class Redlock extends EventEmitter {
+  #engine;
+  /** What the properties of the same names said when they were last looked at. */
+  #settings;
+  /** What the process was warned of, so that a busy caller is told once. @type {Set<string>} */
+  #warnings = new Set();
+  /** @type {Promise<string[]> | undefined} */
+  #quitting;
+
+  /**
+   * @param {unknown} instances
+   * @param {unknown} [options]
+   */
+  constructor(instances, options) {
+    super();
+    const config = readInstances(instances);
+    const { settings, patience } = readOptions(options);
+    this.#engine = new Engine(this, { instances: config, patience });
+    this.#settings = settings;
+    this.driftFactor = settings.driftFactor;
+    this.retryCount = settings.retryCount;
+    this.retryDelay = settings.retryDelay;
+    this.retryJitter = settings.retryJitter;
+  }
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   */
+  lock(resource, ttl, options, callback) {
+    if (typeof options === 'function') return settle(this.#lock(resource, ttl, undefined), options);
+    return settle(this.#lock(resource, ttl, options), callback);
+  }
+
+  /**
+   * @param {unknown} lock
+   * @param {UnlockCallback} [callback]
+   */
+  unlock(lock, callback) {
+    return settle(this.#unlock(lock), callback);
+  }
+
+  /**
+   * @template {LockLike} L
+   * @param {L} lock
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   */
+  extend(lock, ttl, options, callback) {
+    if (typeof options === 'function') return settle(this.#extend(lock, ttl, undefined), options);
+    return settle(this.#extend(lock, ttl, options), callback);
+  }
+
+  /** @param {(error: Error | null, replies?: string[]) => void} [callback] */
+  quit(callback) {
+    this.#quitting ??= this.#quit();
+    return settle(this.#quitting, callback);
+  }
+
+  // The methods' other names.
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   */
+  acquire(resource, ttl, options, callback) {
+    return this.lock(resource, ttl, options, callback);
+  }
+
+  /**
+   * @param {unknown} lock
+   * @param {UnlockCallback} [callback]
+   */
+  release(lock, callback) {
+    return this.unlock(lock, callback);
+  }
+
+  // Errors are made in async methods, so that their stacks name who waits for them.
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @returns {Promise<Lock>}
+   */
+  async #lock(resource, ttl, options) {
+    const names = readResource(resource);
+    const settings = this.#settingsOf(options);
+    checkTtl(ttl, settings.driftFactor);
+    const engine = this.#openEngine('lock', names);
+
+    const answer = await engine.lock(names, ttl, settings, this.#isWatched());
+    if (answer.failure) {
+      const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
+      throw new LockError(exceeded(settings, names), answer.attempts, failure);
+    }
+    return granted(this, names, answer, settings.retryCount - answer.attempts);
+  }
+
+  /**
+   * @param {any} lock
+   * @returns {Promise<void>}
+   */
+  async #unlock(lock) {
+    const names = readLock(lock);
+    const engine = this.#openEngine('unlock', names);
+    lock.expiration = 0;
+
+    const answer = await engine.unlock(names, lock.value, heldSince(lock), this.#settings, this.#isWatched());
+    if (answer.failure) {
+      const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
+      const message = `Unable to fully release the lock on resource "${names}".`;
+      throw new LockError(message, answer.attempts, failure);
+    }
+  }
+
+  /**
+   * @template {LockLike} L
+   * @param {L} lock
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @returns {Promise<L>}
+   */
+  async #extend(lock, ttl, options) {
+    const names = readLock(lock);
+    const settings = this.#settingsOf(options);
+    checkTtl(ttl, settings.driftFactor);
+    const engine = this.#openEngine('extend', names);
+    const request = /** @type {const} */ ({ operation: 'extend', names, ttl });
+
+    const deadline = deadlineOf(lock);
+    const isRelative = deadline === undefined;
+    const until = isRelative ? Math.min(lock.expiration - Date.now(), LONGEST) : deadline;
+    if (isRelative && until <= 0) throw new LockError(expired(names), 0, explain(EXPIRED, request, []));
+
+    const report = this.#isWatched();
+    const answer = await engine.extend(names, lock.value, until, isRelative, ttl, settings, report);
+    // Who has unlocked it meanwhile must not find it valid again.
+    const isUnlocked = lock.expiration === 0;
+    if (!isUnlocked && wasCarriedOut(answer)) believe(lock, answer);
+    if (answer.failure) {
+      const failure = explain(answer.failure, request, engine.addresses);
+      const message = answer.attempts > 0 ? exceeded(settings, names) : expired(names);
+      throw new LockError(message, answer.attempts, failure);
+    }
+    if (isUnlocked) {
+      throw new LockError(expired(names), answer.attempts, explain(UNLOCKED, request, []));
+    }
+    return lock;
+  }
+
+  async #quit() {
+    const engine = this.#engine;
+    await engine.close();
+    // What redis clients answer to QUIT, as redlock 4 passes it on.
+    return engine.addresses.map(() => 'OK');
+  }
+
+  /**
+   * @param {Operation} operation
+   * @param {string[]} names
+   */
+  #openEngine(operation, names) {
+    if (!this.#engine.isClosed) return this.#engine;
+    const message = `Cannot ${operation} resource "${names}": this Redlock was closed with quit().`;
+    throw new LockError(message, 0, { code: 'ERR_REDLOCK_CLOSED', resource: [...names], votes: [] });
+  }
+
+  /** Whether it is worth telling of instances' failures. */
+  #isWatched() {
+    return this.listenerCount('clientError') > 0;
+  }
+
+  /**
+   * The settings of one call: its own options, then what the properties say now.
+   *
+   * @param {CallOptions | undefined} options
+   */
+  #settingsOf(options) {
+    let settings = this.#settings;
+    if (
+      this.retryCount !== settings.retryCount ||
+      this.retryDelay !== settings.retryDelay ||
+      this.retryJitter !== settings.retryJitter ||
+      this.driftFactor !== settings.driftFactor
+    ) {
+      settings = readProperties(this, this.#warn);
+      this.#settings = settings;
+    }
+    if (typeof options !== 'object' || options === null) return settings;
+    return readCallOptions(settings, options, this.#warn);
+  }
+
+  #warn = (/** @type {string} */ message) => {
+    if (this.#warnings.has(message) || this.#warnings.size >= MOST_WARNINGS) return;
+    this.#warnings.add(message);
+    warn(message);
+  };
+}
+
+/** Of one Redlock, for what its methods are called with. */
+const MOST_WARNINGS = 100;
+
+// The longest time there is between two dates, in ms.
+const LONGEST = 2 * 8.64e15;
+
+const EXPIRED = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it has expired', votes: [] };
+const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', votes: [] };
+
+/**
+ * Whether an extension came so far that its answer says something of the lock's validity.
+ *
+ * @param {import('./native').Answer} answer
+ */
+function wasCarriedOut({ failure }) {
+  return failure === undefined || !['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID'].includes(failure.code);
+}
+
+/**
+ * @param {Settings} settings
+ * @param {string[]} names
+ */
+function exceeded({ retryCount }, names) {
+  return `Exceeded ${retryCount} attempts to lock the resource "${names}".`;
+}
+
+/** @param {string[]} names */
+function expired(names) {
+  return `Cannot extend lock on resource "${names}" because the lock has already expired.`;
+}
+
+module.exports = Object.assign(Redlock, { Redlock, Lock, LockError, InstanceError, default: Redlock });

@@ -1,0 +1,250 @@
+//! What must hold once the faults have stopped: locks are to be had, at once,
+//! and refusals come at once.
+
+use std::time::Duration;
+
+use redlock_native::engine::{Patience, Reason, Resources, Retry, Settings, Ttl, majority};
+
+use crate::checker::bump;
+use crate::connection::Remote;
+use crate::member::{Fate, Lock, Member, Terms, attempt_bound};
+use crate::scenario::Scenario;
+
+/// A newcomer, alone, when nothing is under way any more and all that is left
+/// are keys that nobody released.
+pub async fn newcomer(member: &Member) {
+    let calm = Calm::new(member);
+    calm.gets_every_lock().await;
+    // A leftover on a minority stood in nobody's way so far.
+    member.process().sleep(Scenario::LONGEST_TTL).await;
+    calm.gets_and_gives_at_once(&calm.all()).await;
+    if member.scenario().has_twins() {
+        // To what a majority is, they are only in the way.
+        return;
+    }
+    calm.ends_when_a_majority_says_so().await;
+    calm.splits_without_hanging().await;
+    calm.needs_no_minority().await;
+}
+
+struct Calm<'a> {
+    member: &'a Member,
+    ttl: Ttl,
+    settings: Settings,
+}
+
+impl<'a> Calm<'a> {
+    fn new(member: &'a Member) -> Self {
+        let settings = Settings {
+            retry: Retry::never(),
+            drift: member.scenario().drift(),
+            patience: Patience::default(),
+            report: true,
+            ..Settings::default()
+        };
+        let ttl = Ttl::new(2000.0, settings.drift).expect("a ttl with validity");
+        Self {
+            member,
+            ttl,
+            settings,
+        }
+    }
+
+    /// However things were left: one attempt after the longest ttl at the
+    /// latest.
+    async fn gets_every_lock(&self) {
+        let retry = Retry {
+            count: None,
+            delay: 40.0,
+            jitter: 20.0,
+        };
+        let settings = Settings {
+            retry,
+            ..self.settings.clone()
+        };
+        let attempt = attempt_bound(&settings, self.ttl) + Duration::from_millis(60);
+        let patient =
+            Terms::acquire(self.ttl, settings).within(Scenario::LONGEST_TTL + 2 * attempt);
+        for resource in self.member.scenario().every_resource() {
+            let lock = self.acquire(&Resources::from([resource]), &patient).await;
+            self.release(&lock).await;
+        }
+    }
+
+    /// Nothing is waited for but the answers that decide; a contender is
+    /// refused when all have let go of what it took.
+    async fn gets_and_gives_at_once(&self, resources: &Resources) {
+        let mut lock = self.acquire(resources, &self.soon(1)).await;
+        self.member.process().sleep(self.round_trip()).await;
+        self.is_refused(resources, &self.soon(2), Reason::Held)
+            .await;
+        self.expect(
+            self.member.checker().is_at_rest(),
+            "nothing under way after a refusal",
+        );
+        let extended = self.member.extend(&mut lock, &self.soon(1)).await;
+        self.expect(
+            matches!(extended, Fate::Granted(())),
+            "an undisturbed extension",
+        );
+        self.release(&lock).await;
+        let again = self.member.release(&lock, &self.soon(1)).await;
+        self.expect(
+            matches!(again, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
+            "nothing to release a second time",
+        );
+        self.member.process().sleep(self.round_trip()).await;
+    }
+
+    /// Keys that somebody deleted on a minority are not missed; on a majority,
+    /// the lock is over, and that is known at the next extension.
+    async fn ends_when_a_majority_says_so(&self) {
+        let resources = self.all();
+        let mut lock = self.acquire(&resources, &self.soon(1)).await;
+        self.member.process().sleep(self.round_trip()).await;
+        let quorum = majority(self.servers());
+        self.delete_on(self.servers() - quorum);
+        let extended = self.member.extend(&mut lock, &self.soon(1)).await;
+        self.expect(
+            matches!(extended, Fate::Granted(())),
+            "an extension by a majority",
+        );
+        self.member.process().sleep(self.round_trip()).await;
+        self.delete_on(quorum);
+        let retry = Retry {
+            count: None,
+            ..Retry::default()
+        };
+        let settings = Settings {
+            retry,
+            ..self.settings.clone()
+        };
+        let terms = Terms::acquire(self.ttl, settings).within(self.round_trip());
+        let extended = self.member.extend(&mut lock, &terms).await;
+        self.expect(
+            matches!(extended, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
+            "an extension refused by a majority",
+        );
+        self.release_what_is_left(&lock).await;
+    }
+
+    /// Half of the instances are no majority, for anybody, and say so.
+    async fn splits_without_hanging(&self) {
+        let half = self.servers() / 2;
+        let resources = self.all();
+        let servers = || self.member.remotes().iter().map(Remote::server);
+        for server in servers().take(half) {
+            server.squat(&resources);
+        }
+        if majority(self.servers()) > self.servers() - half {
+            self.is_refused(&resources, &self.soon(2), Reason::Held)
+                .await;
+        } else {
+            let lock = self.acquire(&resources, &self.soon(1)).await;
+            self.release(&lock).await;
+        }
+        // A grant that its release overtook is released once more, and nobody
+        // waits for that.
+        self.member.process().sleep(self.round_trip()).await;
+        for server in servers().take(half) {
+            server.leave();
+        }
+    }
+
+    /// As if it weren't there, for locks; a refusal gives it time till the
+    /// attempt's deadline.
+    async fn needs_no_minority(&self) {
+        let resources = self.all();
+        let world = self.member.process().world();
+        let minority = self.servers() - majority(self.servers());
+        let until = world.now().after(Duration::from_secs(60));
+        for remote in &self.member.remotes()[..minority] {
+            remote.server().hang_until(until);
+        }
+        let mut lock = self.acquire(&resources, &self.soon(1)).await;
+        let extended = self.member.extend(&mut lock, &self.soon(1)).await;
+        self.expect(
+            matches!(extended, Fate::Granted(())),
+            "an extension without a minority",
+        );
+        // They get till the attempt's deadline, and nobody waits for them after.
+        let deadline = self.ttl.span().mul_f64(self.settings.patience.share);
+        let attempt =
+            Terms::acquire(self.ttl, self.settings.clone()).within(deadline + self.round_trip());
+        self.is_refused(&resources, &attempt, Reason::Held).await;
+        self.release(&lock).await;
+        if let Some(remote) = self.member.remotes().last() {
+            remote.server().hang_until(until);
+        }
+        self.is_refused(&resources, &attempt, Reason::Unavailable)
+            .await;
+    }
+
+    async fn acquire(&self, resources: &Resources, terms: &Terms) -> Lock {
+        match self.member.acquire(resources, terms).await {
+            Fate::Granted(lock) => lock,
+            Fate::Refused(_) | Fate::GivenUp => {
+                self.expect(false, "a lock for whoever is alone");
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// The last of the acquires have been carried out by then: on the other
+    /// line, a release could overtake them.
+    async fn release(&self, lock: &Lock) {
+        self.member.process().sleep(self.round_trip()).await;
+        let released = self.member.release(lock, &self.soon(1)).await;
+        // Twins that haven't been told apart yet are asked one by one, and all
+        // but one find nothing.
+        let excused = self.member.scenario().has_twins();
+        self.expect(
+            excused || matches!(released, Fate::Granted(())),
+            "an undisturbed release",
+        );
+    }
+
+    async fn release_what_is_left(&self, lock: &Lock) {
+        self.member.release(lock, &self.soon(1)).await;
+        self.member.process().sleep(self.round_trip()).await;
+    }
+
+    fn delete_on(&self, servers: usize) {
+        for remote in &self.member.remotes()[..servers] {
+            remote.server().delete_all();
+        }
+    }
+
+    async fn is_refused(&self, resources: &Resources, terms: &Terms, why: Reason) {
+        let refused = self.member.acquire(resources, terms).await;
+        self.expect(
+            matches!(refused, Fate::Refused(failure) if failure.reason == why),
+            why.code(),
+        );
+        bump(&self.member.checker().counts.refused);
+    }
+
+    /// One attempt, whose answers are there after a number of round trips.
+    fn soon(&self, round_trips: u32) -> Terms {
+        Terms::acquire(self.ttl, self.settings.clone()).within(self.round_trip() * round_trips)
+    }
+
+    fn round_trip(&self) -> Duration {
+        2 * self.member.scenario().network.longest_delay()
+    }
+
+    fn all(&self) -> Resources {
+        self.member.scenario().every_resource().into()
+    }
+
+    fn servers(&self) -> usize {
+        self.member.remotes().len()
+    }
+
+    fn expect(&self, found: bool, what: &str) {
+        if !found {
+            let world = self.member.process().world();
+            world.blame(format_args!("with no fault left, not found: {what}"));
+        }
+    }
+}

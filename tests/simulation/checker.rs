@@ -1,0 +1,451 @@
+//! What must hold, judged in true time by somebody who sees everything.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redlock_native::engine::{
+    Environment as _, Failure, Instant, Operation, Question, Resources, Token, Ttl, Validity, Vote,
+    majority,
+};
+
+use crate::member::{Lock, Terms};
+use crate::process::Process;
+use crate::server::Server;
+use crate::world::{Moment, World};
+
+pub struct Checker {
+    world: Rc<World>,
+    servers: Vec<Rc<Server>>,
+    beliefs: RefCell<Vec<Belief>>,
+    requests: RefCell<Vec<Rc<Request>>>,
+    attempts: RefCell<BTreeMap<Token, Attempt>>,
+    /// Values and servers between which nothing is under way any more.
+    drained: RefCell<Vec<(Token, usize)>>,
+    /// Whether the engine keeps every rule.
+    strict: bool,
+    pub counts: Counts,
+}
+
+/// Somebody holds a lock and may act on it.
+struct Belief {
+    process: Process,
+    resources: Resources,
+    value: Token,
+    until: Moment,
+}
+
+/// A request of a client's to the engine, from the call to its settling.
+pub struct Request {
+    process: Process,
+    resources: Resources,
+    what: What,
+    since: Moment,
+    paused_before: Duration,
+    /// How long it may take, but for the pauses of its process.
+    bound: Duration,
+    /// The values of its attempts so far.
+    values: RefCell<Vec<Token>>,
+}
+
+/// What is requested.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    Acquire(Ttl),
+    Extend(Ttl, Instant),
+    Release,
+}
+
+/// One value, that is one attempt to acquire (unless that rule is taken out).
+struct Attempt {
+    process: Process,
+    failed: bool,
+    /// Messages, requests unanswered and releases owed, by server.
+    under_way: Vec<u32>,
+}
+
+/// What happened in the runs: a simulation in which nothing does shows nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    pub granted: Cell<u64>,
+    pub contended: Cell<u64>,
+    pub held: Cell<u64>,
+    pub unavailable: Cell<u64>,
+    pub too_slow: Cell<u64>,
+    pub cancelled: Cell<u64>,
+    pub extended: Cell<u64>,
+    pub not_extended: Cell<u64>,
+    pub lost: Cell<u64>,
+    pub released: Cell<u64>,
+    pub overtaken: Cell<u64>,
+    pub refused: Cell<u64>,
+}
+
+/// Something to do with a value that is on its way to or from a server.
+pub struct Errand {
+    checker: Rc<Checker>,
+    value: Token,
+    server: usize,
+}
+
+impl Checker {
+    pub fn new(world: &Rc<World>, servers: &[Rc<Server>], strict: bool) -> Rc<Self> {
+        Rc::new(Self {
+            world: Rc::clone(world),
+            servers: servers.to_vec(),
+            beliefs: RefCell::default(),
+            requests: RefCell::default(),
+            attempts: RefCell::default(),
+            drained: RefCell::default(),
+            strict,
+            counts: Counts::default(),
+        })
+    }
+
+    pub fn begin(
+        &self,
+        process: &Process,
+        resources: &Resources,
+        what: What,
+        bound: Duration,
+    ) -> Rc<Request> {
+        self.world
+            .note(format_args!("p{}: {what:?} {resources:?}", process.index()));
+        let request = Rc::new(Request {
+            process: process.clone(),
+            resources: Resources::clone(resources),
+            what,
+            since: self.world.now(),
+            paused_before: process.paused(),
+            bound,
+            values: RefCell::default(),
+        });
+        self.requests.borrow_mut().push(Rc::clone(&request));
+        request
+    }
+
+    /// A request is no longer waited for: it has settled or was cancelled.
+    /// Acquires that brought no lock must leave nothing behind.
+    pub fn settled(&self, request: &Rc<Request>, how: &str, granted: Option<&Token>) {
+        self.world
+            .note(format_args!("p{}: {how}", request.process.index()));
+        self.requests
+            .borrow_mut()
+            .retain(|open| !Rc::ptr_eq(open, request));
+        self.check_bound(request);
+        self.fail_attempts(request, granted);
+    }
+
+    fn check_bound(&self, request: &Request) {
+        let paused = request
+            .process
+            .paused()
+            .saturating_sub(request.paused_before);
+        let took = self.world.now().since(request.since).saturating_sub(paused);
+        if took > request.bound {
+            self.world.blame(format_args!(
+                "p{}: {:?} takes {took:?} (without pauses), not {:?} at most",
+                request.process.index(),
+                request.what,
+                request.bound,
+            ));
+        }
+    }
+
+    fn fail_attempts(&self, request: &Request, but: Option<&Token>) {
+        let mut drained = self.drained.borrow_mut();
+        let mut attempts = self.attempts.borrow_mut();
+        for value in request.values.take() {
+            if Some(&value) != but {
+                let attempt = attempts.get_mut(&value).expect("noted when it was asked");
+                attempt.failed = true;
+                drained.extend((0..self.servers.len()).map(|server| (value.clone(), server)));
+            }
+        }
+    }
+
+    /// The engine puts a question to an instance.
+    pub fn asked(self: &Rc<Self>, process: &Process, server: usize, question: &Question) -> Errand {
+        let requests = self.requests.borrow();
+        let request = requests
+            .iter()
+            .find(|open| Arc::ptr_eq(&open.resources, &question.resources));
+        self.check_question(process, question, request.map(|request| request.what));
+        if let (Operation::Acquire { .. }, Some(request)) = (question.operation, request) {
+            let mut attempts = self.attempts.borrow_mut();
+            if !attempts.contains_key(&question.value) {
+                attempts.insert(
+                    question.value.clone(),
+                    Attempt::new(process, self.servers.len()),
+                );
+                drop(attempts);
+                // A new attempt means that the one before has failed.
+                self.fail_attempts(request, None);
+                request.values.borrow_mut().push(question.value.clone());
+            }
+        }
+        Errand::new(self, &question.value, server)
+    }
+
+    /// Keys get a life only as long as a client asked for, and only while it
+    /// asks; an extension, only inside the validity (safety rule 9).
+    fn check_question(&self, process: &Process, question: &Question, request: Option<What>) {
+        let legitimate = match (question.operation, request) {
+            (Operation::Acquire { ttl }, Some(What::Acquire(asked))) => ttl == asked,
+            (Operation::Extend { ttl }, Some(What::Extend(asked, until))) => {
+                ttl == asked && process.now() < until
+            }
+            (Operation::Release { .. }, _) => true,
+            _ => false,
+        };
+        if !legitimate {
+            self.world.blame(format_args!(
+                "p{} sends what nobody asked for: {question:?}",
+                process.index()
+            ));
+        }
+    }
+
+    /// A client was handed a lock. It believes in it from this moment, were it
+    /// for this moment only.
+    pub fn granted(&self, process: &Process, lock: &Lock) {
+        bump(&self.counts.granted);
+        self.expect(
+            process.now() < lock.until,
+            format_args!("p{} is handed a lock that is over", process.index()),
+        );
+        self.believe(process, &lock.resources, &lock.value, lock.until);
+    }
+
+    /// A client was told that its lock, good until `before` so far, is good
+    /// until a new point (safety rule 9: inside its validity, and the new one).
+    pub fn extended(&self, process: &Process, lock: &Lock, before: Instant, terms: &Terms) {
+        let now = process.now();
+        self.expect(
+            now < before && now < lock.until,
+            format_args!(
+                "p{} is told too late that its lock is extended",
+                process.index()
+            ),
+        );
+        let longest = Validity::starting(now, terms.ttl, terms.settings.drift);
+        self.expect(
+            lock.until <= longest.until,
+            format_args!(
+                "p{} gets a longer extension than it asked for",
+                process.index()
+            ),
+        );
+        self.disbelieve(&lock.value);
+        self.believe(process, &lock.resources, &lock.value, lock.until);
+    }
+
+    /// A client was told that its lock, asked to live as long as `asked`, was
+    /// not extended. It is good until the earlier of the ends that it had and
+    /// was to have; not at all if a majority says so (safety rule 9).
+    pub fn not_extended(&self, process: &Process, lock: &Lock, asked: Validity, failure: &Failure) {
+        let held = |vote: &&Option<Vote>| matches!(vote, Some(Vote::Held { .. }));
+        let gone = failure.votes.iter().filter(held).count() >= majority(failure.votes.len());
+        let earlier = lock.until.min(asked.until);
+        let end = (!gone && process.now() < earlier).then_some(earlier);
+        self.expect(
+            failure.until == end,
+            format_args!(
+                "p{}: {failure}, until {:?}, not {end:?}",
+                process.index(),
+                failure.until
+            ),
+        );
+        self.disbelieve(&lock.value);
+        if let Some(until) = failure.until {
+            self.believe(process, &lock.resources, &lock.value, until);
+        }
+    }
+
+    /// Blames an engine that keeps every rule. One that lacks a rule is to be
+    /// convicted of the harm it does.
+    fn expect(&self, kept: bool, broken: fmt::Arguments<'_>) {
+        if self.strict && !kept {
+            self.world.blame(broken);
+        }
+    }
+
+    fn believe(&self, process: &Process, resources: &Resources, value: &Token, until: Instant) {
+        let now = self.world.now();
+        let moment = now.after(Duration::from_nanos(1));
+        let belief = Belief {
+            process: process.clone(),
+            resources: Resources::clone(resources),
+            value: value.clone(),
+            until: process.reaches(until).max(moment),
+        };
+        let mut beliefs = self.beliefs.borrow_mut();
+        beliefs.retain(|other| now < other.until);
+        for other in beliefs.iter() {
+            if let Some(shared) = resources.iter().find(|name| other.resources.contains(name)) {
+                self.world.blame(format_args!(
+                    "two holders of {shared}: p{} with {:.6} and, for {:?} more, p{} with {:.6}",
+                    process.index(),
+                    value.as_str(),
+                    other.until.since(now),
+                    other.process.index(),
+                    other.value.as_str(),
+                ));
+            }
+        }
+        beliefs.push(belief);
+    }
+
+    /// A client gave its lock back, or gave it up.
+    pub fn disbelieve(&self, value: &Token) {
+        self.beliefs
+            .borrow_mut()
+            .retain(|belief| belief.value != *value);
+    }
+
+    /// A process has died, and all that was in it.
+    pub fn died(&self, process: &Process) {
+        let dead = |other: &Process| other.index() == process.index();
+        self.beliefs
+            .borrow_mut()
+            .retain(|belief| !dead(&belief.process));
+        self.requests
+            .borrow_mut()
+            .retain(|request| !dead(&request.process));
+    }
+
+    /// To be called between two happenings: a failed attempt that nothing is
+    /// under way for any more must have left nothing behind.
+    pub fn look(&self) {
+        if self.drained.borrow().is_empty() {
+            return;
+        }
+        let attempts = self.attempts.borrow();
+        for (value, index) in self.drained.take() {
+            let Some(attempt) = attempts.get(&value) else {
+                continue;
+            };
+            if !attempt.failed || attempt.under_way[index] > 0 || !attempt.process.is_alive() {
+                continue;
+            }
+            // One leftover is nobody's fault: the acquire that a broken
+            // connection delivered behind the release, without its reply.
+            let server = &self.servers[index];
+            if server.keeps(&value, false) {
+                self.world.blame(format_args!(
+                    "a failed attempt of p{} left its key on s{index}: {:.6}",
+                    attempt.process.index(),
+                    value.as_str(),
+                ));
+            } else if server.keeps(&value, true) {
+                bump(&self.counts.overtaken);
+            }
+        }
+    }
+
+    /// Whether nothing is under way between clients and servers.
+    pub fn is_at_rest(&self) -> bool {
+        let attempts = self.attempts.borrow();
+        attempts
+            .values()
+            .all(|attempt| attempt.under_way.iter().all(|count| *count == 0))
+    }
+
+    /// To be called when nothing is left to happen.
+    pub fn expect_settled(&self) {
+        for request in self.requests.borrow().iter() {
+            self.world.blame(format_args!(
+                "p{}: {:?} never settled",
+                request.process.index(),
+                request.what
+            ));
+        }
+    }
+
+    /// To be called when the longest ttl has passed since anything happened.
+    pub fn expect_empty(&self) {
+        for server in &self.servers {
+            if !server.is_empty() {
+                self.world
+                    .blame(format_args!("s{}: a key outlives every ttl", server.index));
+            }
+        }
+    }
+}
+
+impl Attempt {
+    fn new(process: &Process, servers: usize) -> Self {
+        Self {
+            process: process.clone(),
+            failed: false,
+            under_way: vec![0; servers],
+        }
+    }
+}
+
+impl Errand {
+    fn new(checker: &Rc<Checker>, value: &Token, server: usize) -> Self {
+        if let Some(attempt) = checker.attempts.borrow_mut().get_mut(value) {
+            attempt.under_way[server] += 1;
+        }
+        Self {
+            checker: Rc::clone(checker),
+            value: value.clone(),
+            server,
+        }
+    }
+}
+
+impl Clone for Errand {
+    fn clone(&self) -> Self {
+        Self::new(&self.checker, &self.value, self.server)
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.checker.attempts.borrow_mut().get_mut(&self.value) {
+            let under_way = &mut attempt.under_way[self.server];
+            *under_way -= 1;
+            if *under_way == 0 && attempt.failed {
+                self.checker
+                    .drained
+                    .borrow_mut()
+                    .push((self.value.clone(), self.server));
+            }
+        }
+    }
+}
+
+impl Counts {
+    /// Every count by its name.
+    pub fn all(&self) -> [(&'static str, &Cell<u64>); 12] {
+        [
+            ("granted", &self.granted),
+            ("contended", &self.contended),
+            ("held by another", &self.held),
+            ("unavailable", &self.unavailable),
+            ("too slow", &self.too_slow),
+            ("cancelled", &self.cancelled),
+            ("extended", &self.extended),
+            ("not extended", &self.not_extended),
+            ("lost", &self.lost),
+            ("released", &self.released),
+            ("keys set after their release", &self.overtaken),
+            ("refused at once", &self.refused),
+        ]
+    }
+
+    pub fn add(&self, other: &Self) {
+        for ((_, sum), (_, count)) in self.all().iter().zip(other.all()) {
+            sum.set(sum.get() + count.get());
+        }
+    }
+}
+
+pub fn bump(count: &Cell<u64>) {
+    count.set(count.get() + 1);
+}

@@ -1,0 +1,329 @@
+//! A process's engine over its instances, with all that it does told to the
+//! checker.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use redlock_native::engine::{
+    Engine, Environment as _, Event, Failure, Instance, Instant, Reason, Resources, Rules,
+    Settings, Token, Ttl, Validity,
+};
+
+use crate::checker::{Checker, What, bump};
+use crate::connection::Remote;
+use crate::process::Process;
+use crate::scenario::Scenario;
+
+/// Clones are the same one.
+#[derive(Clone)]
+pub struct Member {
+    process: Process,
+    remotes: Rc<[Remote]>,
+    engine: Engine,
+    checker: Rc<Checker>,
+    scenario: Rc<Scenario>,
+}
+
+/// A lock as its holder knows it.
+pub struct Lock {
+    pub resources: Resources,
+    pub value: Token,
+    pub since: Instant,
+    /// Until when, on the holder's clock, it may be believed in.
+    pub until: Instant,
+}
+
+/// What is asked of the engine, and how long it may take.
+#[derive(Clone)]
+pub struct Terms {
+    pub ttl: Ttl,
+    pub settings: Settings,
+    /// After which time the client gives up.
+    pub patience: Option<Duration>,
+    pub bound: Duration,
+}
+
+/// What became of it.
+pub enum Fate<T> {
+    Granted(T),
+    Refused(Failure),
+    GivenUp,
+}
+
+impl Member {
+    pub fn new(
+        process: &Process,
+        remotes: Rc<[Remote]>,
+        checker: &Rc<Checker>,
+        scenario: &Rc<Scenario>,
+        rules: Rules,
+    ) -> Self {
+        let instance = |remote: &Remote| Rc::new(remote.clone()) as Rc<dyn Instance>;
+        let engine = Engine::sabotaged(
+            remotes.iter().map(instance).collect(),
+            Rc::new(process.clone()),
+            listener(process),
+            rules,
+        );
+        Self {
+            process: process.clone(),
+            engine,
+            remotes,
+            checker: Rc::clone(checker),
+            scenario: Rc::clone(scenario),
+        }
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub fn remotes(&self) -> &[Remote] {
+        &self.remotes
+    }
+
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    pub fn checker(&self) -> &Rc<Checker> {
+        &self.checker
+    }
+
+    pub async fn acquire(&self, resources: &Resources, terms: &Terms) -> Fate<Lock> {
+        let counts = &self.checker.counts;
+        let what = What::Acquire(terms.ttl);
+        let request = self
+            .checker
+            .begin(&self.process, resources, what, terms.bound());
+        let resources = Resources::clone(resources);
+        let acquire = self.engine.acquire(
+            Resources::clone(&resources),
+            terms.ttl,
+            terms.settings.clone(),
+        );
+        match self.process.within(terms.patience, acquire).await {
+            None => {
+                bump(&counts.cancelled);
+                self.checker.settled(&request, "changes its mind", None);
+                Fate::GivenUp
+            }
+            Some(Err(failure)) => {
+                bump(match failure.reason {
+                    Reason::Held => &counts.held,
+                    Reason::TooSlow => &counts.too_slow,
+                    _ => &counts.unavailable,
+                });
+                self.checker.settled(&request, failure.reason.code(), None);
+                Fate::Refused(failure)
+            }
+            Some(Ok(grant)) => {
+                if grant.attempts > 1 {
+                    bump(&counts.contended);
+                }
+                self.checker
+                    .settled(&request, "has the lock", Some(&grant.value));
+                let Validity { since, until } = grant.validity;
+                let value = grant.value;
+                let lock = Lock {
+                    resources,
+                    value,
+                    since,
+                    until,
+                };
+                self.checker.granted(&self.process, &lock);
+                Fate::Granted(lock)
+            }
+        }
+    }
+
+    /// Changes the lock to what may be believed afterwards.
+    pub async fn extend(&self, lock: &mut Lock, terms: &Terms) -> Fate<()> {
+        let counts = &self.checker.counts;
+        let what = What::Extend(terms.ttl, lock.until);
+        let request = self
+            .checker
+            .begin(&self.process, &lock.resources, what, terms.bound());
+        let asked = Validity::starting(self.process.now(), terms.ttl, terms.settings.drift);
+        let extend = self.engine.extend(
+            Resources::clone(&lock.resources),
+            lock.value.clone(),
+            lock.until,
+            terms.ttl,
+            terms.settings.clone(),
+        );
+        match self.process.within(terms.patience, extend).await {
+            None => {
+                bump(&counts.cancelled);
+                self.checker.settled(&request, "stops extending", None);
+                Fate::GivenUp
+            }
+            Some(Err(failure)) => {
+                bump(if failure.until.is_some() {
+                    &counts.not_extended
+                } else {
+                    &counts.lost
+                });
+                self.checker.settled(&request, failure.reason.code(), None);
+                self.checker
+                    .not_extended(&self.process, lock, asked, &failure);
+                lock.until = failure.until.unwrap_or(Instant::ORIGIN);
+                Fate::Refused(failure)
+            }
+            Some(Ok(extension)) => {
+                bump(&counts.extended);
+                self.checker
+                    .settled(&request, "has extended the lock", None);
+                let before = std::mem::replace(&mut lock.until, extension.validity.until);
+                self.checker.extended(&self.process, lock, before, terms);
+                Fate::Granted(())
+            }
+        }
+    }
+
+    pub async fn release(&self, lock: &Lock, terms: &Terms) -> Fate<()> {
+        self.checker.disbelieve(&lock.value);
+        let request =
+            self.checker
+                .begin(&self.process, &lock.resources, What::Release, terms.bound());
+        let release = self.engine.release(
+            Resources::clone(&lock.resources),
+            lock.value.clone(),
+            lock.since,
+            terms.settings.clone(),
+        );
+        match self.process.within(terms.patience, release).await {
+            None => {
+                bump(&self.checker.counts.cancelled);
+                self.checker
+                    .settled(&request, "doesn't wait for the release", None);
+                Fate::GivenUp
+            }
+            Some(Err(failure)) => {
+                self.checker.settled(&request, failure.reason.code(), None);
+                Fate::Refused(failure)
+            }
+            Some(Ok(())) => {
+                bump(&self.checker.counts.released);
+                self.checker.settled(&request, "has released", None);
+                Fate::Granted(())
+            }
+        }
+    }
+
+    /// To be called when nothing is left to happen: nothing may be open.
+    pub fn expect_quiet(&self) {
+        if self.process.is_alive() && !self.engine.is_quiet() {
+            let index = self.process.index();
+            self.process
+                .world()
+                .blame(format_args!("p{index}: a round never ends"));
+        }
+    }
+
+    /// Ends the process: tasks, connections and all.
+    pub fn end(&self) {
+        self.process.kill();
+        self.checker.died(&self.process);
+        for remote in &*self.remotes {
+            remote.die();
+        }
+    }
+}
+
+fn listener(process: &Process) -> impl Fn(Event) + 'static {
+    let process = process.clone();
+    move |event| {
+        if let Event::ClientError {
+            instance,
+            operation,
+            cause,
+        } = event
+        {
+            process.world().note(format_args!(
+                "p{}: s{instance} fails to {}: {}",
+                process.index(),
+                operation.name(),
+                cause.code(),
+            ));
+        }
+    }
+}
+
+/// What timers and the event loop may add to one wait.
+const SLACK: Duration = Duration::from_millis(10);
+
+impl Terms {
+    pub fn acquire(ttl: Ttl, settings: Settings) -> Self {
+        let bound = acquire_bound(&settings, ttl);
+        Self {
+            ttl,
+            settings,
+            patience: None,
+            bound,
+        }
+    }
+
+    /// An extension is over with the validity that it extends.
+    pub fn extend(ttl: Ttl, settings: Settings, left: Duration) -> Self {
+        Self {
+            ttl,
+            settings,
+            patience: None,
+            bound: leeway(left),
+        }
+    }
+
+    pub fn release(ttl: Ttl, settings: Settings) -> Self {
+        let bound = leeway(settings.patience.release);
+        Self {
+            ttl,
+            settings,
+            patience: None,
+            bound,
+        }
+    }
+
+    pub fn or_give_up_after(self, patience: Option<Duration>) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// But in true time, within that.
+    pub fn within(self, bound: Duration) -> Self {
+        Self {
+            bound: leeway(bound),
+            ..self
+        }
+    }
+
+    fn bound(&self) -> Duration {
+        let patience = self.patience.map_or(Duration::MAX, leeway);
+        self.bound.min(patience)
+    }
+}
+
+/// Attempts, each within its deadline and that of its release, and the waits
+/// between them.
+fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
+    let Some(retries) = settings.retry.count else {
+        return Duration::MAX;
+    };
+    let wait = (settings.retry.delay + settings.retry.jitter).max(1.0);
+    let wait = Duration::from_secs_f64(wait / 1000.0) + SLACK;
+    leeway(attempt_bound(settings, ttl) * (retries + 1) + wait * retries)
+}
+
+pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {
+    let patience = &settings.patience;
+    let share = ttl.span().mul_f64(patience.share);
+    let deadline = share
+        .min(patience.ceiling)
+        .max(patience.floor)
+        .min(ttl.span());
+    deadline + deadline.min(Duration::from_millis(100)) + 2 * SLACK
+}
+
+/// The same in true time, where the client's clock is slow.
+fn leeway(span: Duration) -> Duration {
+    span.saturating_add(span / 30).saturating_add(SLACK)
+}

@@ -1,0 +1,218 @@
+//! What a seed makes of the world: how many of everything, how bad the network
+//! is, which faults there are.
+
+use std::time::Duration;
+
+use redlock_native::engine::{Drift, Patience, Retry, Settings, Ttl};
+
+use crate::chance::Chance;
+use crate::faults::Fault;
+use crate::world::World;
+
+/// The parameters of one run. Each seed has some faults and lacks others, since
+/// all of them at once would hide what two of them do.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub servers: usize,
+    /// Which server each instance is: usually its own.
+    pub instances: Vec<usize>,
+    pub identity: Identity,
+    pub processes: usize,
+    /// Clients in one process share its engine.
+    pub clients: usize,
+    pub resources: usize,
+    /// The allowance for clock drift, in thousandths; the clocks use it up.
+    pub drift: u64,
+    pub ttls: &'static [u64],
+    pub patience: Patience,
+    pub network: Network,
+    pub faults: Faults,
+    /// How long new things begin.
+    pub busy: Duration,
+    /// How long a client does nothing between two locks, at most.
+    pub idle: Duration,
+}
+
+/// What a client can tell of which instances are the same server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Identity {
+    Unknown,
+    /// They share the connection.
+    Shared,
+    /// Each life of a server has a name of its own.
+    Named,
+    /// The same, but servers that are not the same have one name too, as
+    /// machines do that were copied while they ran.
+    Cloned,
+}
+
+impl Identity {
+    const ALL: [Self; 4] = [Self::Unknown, Self::Shared, Self::Named, Self::Cloned];
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    pub usual: Duration,
+    /// In percent of the messages, the delay is up to `slowest`.
+    pub slow: u64,
+    pub slowest: Duration,
+    /// In percent of the messages, either line is as good as the other.
+    pub spread: u64,
+    /// How long a message of a broken connection may be under way.
+    pub oldest: Duration,
+    pub backoff: Duration,
+    /// Requests wait for a dial that is under way.
+    pub patient: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// The time between two, at most.
+    pub every: Duration,
+    pub longest: Duration,
+    pub kinds: Vec<Fault>,
+    /// A client's process dies while it holds a lock.
+    pub deaths: bool,
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SHORTEST_DELAY: Duration = Duration::from_micros(50);
+
+impl Scenario {
+    /// Also the longest life of a key whose server's clock is slow.
+    pub const LONGEST_TTL: Duration = Duration::from_millis(3100);
+
+    pub fn draw(chance: &Chance) -> Self {
+        let drift = chance.pick(&[10, 10, 50]);
+        let (servers, instances) = Self::draw_instances(chance);
+        let twins = instances.len() > servers;
+        Self {
+            servers,
+            instances,
+            // Twins that nothing gives away vote against each other for ever.
+            identity: chance.pick(if twins {
+                &Identity::ALL[1..]
+            } else {
+                &Identity::ALL
+            }),
+            processes: chance.pick(&[2, 2, 3, 4]),
+            clients: chance.pick(&[1, 1, 2]),
+            resources: chance.pick(&[1, 1, 2, 3]),
+            drift,
+            ttls: chance.pick(&[
+                &[20, 40, 80],
+                &[60, 120, 300],
+                &[100, 500, 2000],
+                &[40, 400, 3000],
+            ]),
+            patience: chance.pick(&[
+                Patience::default(),
+                Patience {
+                    floor: 10 * MS,
+                    ceiling: 50 * MS,
+                    release: 100 * MS,
+                    ..Patience::default()
+                },
+                Patience {
+                    share: 0.5,
+                    floor: 5 * MS,
+                    ceiling: 400 * MS,
+                    release: 20 * MS,
+                },
+            ]),
+            network: Network::draw(chance),
+            faults: Faults::draw(chance),
+            busy: chance.pick(&[1000, 3000, 6000]) * MS,
+            idle: chance.pick(&[2, 30, 200]) * MS,
+        }
+    }
+
+    fn draw_instances(chance: &Chance) -> (usize, Vec<usize>) {
+        let servers = chance.pick(&[1, 2, 3, 3, 3, 4, 5]);
+        let mut instances: Vec<usize> = (0..servers).collect();
+        if servers < 5 && chance.percent(20) {
+            // One server under several names.
+            for _ in 0..=chance.index(5 - servers) {
+                instances.insert(chance.index(instances.len() + 1), chance.index(servers));
+            }
+        }
+        (servers, instances)
+    }
+
+    /// Whether some instances are the same server.
+    pub fn has_twins(&self) -> bool {
+        self.instances.len() > self.servers
+    }
+
+    pub fn every_resource(&self) -> Vec<Box<str>> {
+        (0..self.resources)
+            .map(|index| format!("r{index}").into())
+            .collect()
+    }
+
+    pub fn drift(&self) -> Drift {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousandths")]
+        let factor = self.drift as f64 / 1000.0;
+        Drift::new(factor).expect("a positive factor")
+    }
+
+    pub fn ttl(&self, chance: &Chance) -> Ttl {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        let millis = chance.pick(self.ttls) as f64;
+        Ttl::new(millis, self.drift()).expect("a ttl with validity")
+    }
+
+    pub fn settings(&self, chance: &Chance) -> Settings {
+        Settings {
+            retry: Retry {
+                count: chance.pick(&[Some(0), Some(1), Some(3), Some(10), None]),
+                delay: chance.pick(&[0.0, 5.0, 20.0, 100.0]),
+                jitter: chance.pick(&[0.0, 5.0, 50.0]),
+            },
+            drift: self.drift(),
+            patience: self.patience,
+            report: true,
+            ..Settings::default()
+        }
+    }
+}
+
+impl Network {
+    fn draw(chance: &Chance) -> Self {
+        Self {
+            usual: chance.pick(&[1, 1, 4, 12, 40]) * MS / 2,
+            slow: chance.pick(&[0, 0, 5, 20]),
+            slowest: chance.pick(&[20, 100, 600]) * MS,
+            spread: chance.pick(&[0, 20, 100]),
+            oldest: chance.pick(&[20, 200, 1500]) * MS,
+            backoff: chance.pick(&[20, 150]) * MS,
+            patient: chance.percent(50),
+        }
+    }
+
+    /// How long one message takes at most, where the network is not at fault.
+    pub fn longest_delay(&self) -> Duration {
+        SHORTEST_DELAY + self.usual
+    }
+
+    /// How long one message takes.
+    pub fn delay(&self, world: &World) -> Duration {
+        let slow = !world.is_quiet() && world.chance.percent(self.slow);
+        let most = if slow { self.slowest } else { self.usual };
+        SHORTEST_DELAY + world.chance.span(most)
+    }
+}
+
+impl Faults {
+    fn draw(chance: &Chance) -> Self {
+        Self {
+            every: chance.pick(&[20, 100, 400]) * MS,
+            longest: chance.pick(&[30, 200, 1200]) * MS,
+            kinds: Fault::ALL
+                .into_iter()
+                .filter(|_| chance.percent(40))
+                .collect(),
+            deaths: chance.percent(20),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A simulated instance, the server's side: keys that expire on its own clock.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use redlock_native::engine::{Operation, Question, Resources, Token, Vote};
+
+use crate::world::{Clock, Moment, World};
+
+pub struct Server {
+    pub index: usize,
+    world: Rc<World>,
+    clock: Clock,
+    keys: RefCell<BTreeMap<Box<str>, Key>>,
+    /// Values a release has been carried out for.
+    released: RefCell<BTreeSet<Token>>,
+    up: Cell<bool>,
+    /// Counts crashes: a message to an earlier life goes nowhere.
+    life: Cell<u32>,
+    hung_until: Cell<Moment>,
+}
+
+struct Key {
+    value: Token,
+    /// In the server's milliseconds, as Redis has it.
+    expires: u64,
+    /// The message that set it.
+    set_by: u64,
+    /// It was set after its own release, which had been faster, and the client
+    /// hasn't heard of it.
+    overtaken: bool,
+}
+
+impl Server {
+    pub fn new(world: &Rc<World>, index: usize, clock: Clock) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            world: Rc::clone(world),
+            clock,
+            keys: RefCell::default(),
+            released: RefCell::default(),
+            up: Cell::new(true),
+            life: Cell::default(),
+            hung_until: Cell::default(),
+        })
+    }
+
+    /// Carries one command out, atomically.
+    pub fn answer(&self, message: u64, question: &Question) -> Vote {
+        let now = self.millis();
+        let mut keys = self.keys.borrow_mut();
+        // What has expired is gone, for every command alike.
+        keys.retain(|_, key| now < key.expires);
+        let resources = &question.resources;
+        let ours = |keys: &BTreeMap<Box<str>, Key>, name: &str| {
+            keys.get(name)
+                .is_some_and(|key| key.value == question.value)
+        };
+        let applied = match question.operation {
+            Operation::Acquire { ttl } => {
+                if question.twins && resources.iter().all(|name| ours(&keys, name)) {
+                    return Vote::Own;
+                }
+                if resources.iter().any(|name| keys.contains_key(name)) {
+                    0
+                } else {
+                    let overtaken = self.released.borrow().contains(&question.value);
+                    for name in resources.iter() {
+                        let key = Key {
+                            value: question.value.clone(),
+                            expires: now + ttl.millis(),
+                            set_by: message,
+                            overtaken,
+                        };
+                        keys.insert(name.clone(), key);
+                    }
+                    resources.len()
+                }
+            }
+            Operation::Extend { ttl } => {
+                let count = resources.iter().filter(|name| ours(&keys, name)).count();
+                if count == resources.len() {
+                    for name in resources.iter() {
+                        let key = keys.get_mut(name).expect("ours, by the count");
+                        key.expires = key.expires.max(now + ttl.millis());
+                    }
+                }
+                count
+            }
+            Operation::Release { .. } => {
+                self.released.borrow_mut().insert(question.value.clone());
+                let before = keys.len();
+                for name in resources.iter() {
+                    if ours(&keys, name) {
+                        keys.remove(name);
+                    }
+                }
+                before - keys.len()
+            }
+        };
+        if applied == resources.len() {
+            Vote::Granted
+        } else {
+            Vote::Held {
+                applied: u32::try_from(applied).expect("a few resources"),
+            }
+        }
+    }
+
+    /// The client has the answer to that message: if it set a key that is not
+    /// wanted, the client knows.
+    pub fn heard(&self, message: u64) {
+        for key in self.keys.borrow_mut().values_mut() {
+            key.overtaken &= key.set_by != message;
+        }
+    }
+
+    /// Somebody deletes every key.
+    pub fn delete_all(&self) {
+        self.keys.borrow_mut().clear();
+    }
+
+    /// Somebody who is no part of the simulation takes the keys for ever.
+    pub fn squat(&self, resources: &Resources) {
+        for name in resources.iter() {
+            let key = Key {
+                value: Token::from("a stranger's"),
+                expires: u64::MAX,
+                set_by: self.world.number(),
+                overtaken: false,
+            };
+            self.keys.borrow_mut().insert(name.clone(), key);
+        }
+    }
+
+    /// He gives them back.
+    pub fn leave(&self) {
+        self.keys
+            .borrow_mut()
+            .retain(|_, key| key.expires < u64::MAX);
+    }
+
+    /// Whether a key lives that only a release could have prevented, not one
+    /// that was set after its release had come and gone.
+    pub fn keeps(&self, value: &Token, even_overtaken: bool) -> bool {
+        let now = self.millis();
+        let keys = self.keys.borrow();
+        keys.values().any(|key| {
+            key.value == *value && now < key.expires && (even_overtaken || !key.overtaken)
+        })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        let now = self.millis();
+        self.keys.borrow().values().all(|key| now >= key.expires)
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.up.get()
+    }
+
+    pub fn life(&self) -> u32 {
+        self.life.get()
+    }
+
+    /// Until then, what arrives waits to be looked at.
+    pub fn hung_until(&self) -> Moment {
+        self.hung_until.get()
+    }
+
+    pub fn hang_until(&self, until: Moment) {
+        self.hung_until.set(until.max(self.hung_until.get()));
+    }
+
+    pub fn wake(&self) {
+        self.hung_until.set(Moment::default());
+    }
+
+    /// Dies; its connections die with it.
+    pub fn crash(&self, keep_keys: bool) {
+        self.up.set(false);
+        self.life.set(self.life.get() + 1);
+        self.wake();
+        if !keep_keys {
+            self.keys.borrow_mut().clear();
+        }
+    }
+
+    pub fn restart(&self) {
+        self.world.note(format_args!("s{} is back", self.index));
+        self.up.set(true);
+    }
+
+    fn millis(&self) -> u64 {
+        self.clock.read(self.world.now()).nanos() / 1_000_000
+    }
+}
