@@ -316,10 +316,10 @@ impl Round {
             let mut leaders: Vec<usize> = possible.map(|setter| twins.leader(*setter)).collect();
             leaders.sort_unstable();
             leaders.dedup();
-            if let [setter] = leaders[..] {
-                if let Some((instance, twin)) = twins.proven(own, setter) {
-                    (self.core.listener)(Event::Twins { instance, twin });
-                }
+            if let [setter] = leaders[..]
+                && let Some((instance, twin)) = twins.proven(own, setter)
+            {
+                (self.core.listener)(Event::Twins { instance, twin });
             }
         }
     }
