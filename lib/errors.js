@@ -45,10 +45,28 @@ class InstanceError extends Error {
   }
 }
 
+/** A connection that is down. */
+class ConnectionError extends Error {
+  /**
+   * @param {Trouble} trouble
+   * @param {number} instance
+   * @param {string} address
+   */
+  constructor({ code, reply, message }, instance, address) {
+    super(`${address}: ${message}`);
+    dropStack(this);
+    this.code = `ERR_REDLOCK_${code}`;
+    this.reply = reply;
+    this.instance = instance;
+    this.address = address;
+  }
+}
+
 // On the prototype, so that printing an error doesn't list it.
 for (const [type, name] of /** @type {const} */ ([
   [LockError, 'LockError'],
   [InstanceError, 'InstanceError'],
+  [ConnectionError, 'ConnectionError'],
 ])) {
   Object.defineProperty(type.prototype, 'name', { value: name, writable: true, configurable: true });
 }
@@ -117,4 +135,4 @@ function show(value) {
   }
 }
 
-module.exports = { LockError, InstanceError, because, wrongType, outOfRange, show };
+module.exports = { LockError, InstanceError, ConnectionError, because, wrongType, outOfRange, show };

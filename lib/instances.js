@@ -6,6 +6,7 @@
  */
 
 const { wrongType, outOfRange, show } = require('./errors');
+const { readTls } = require('./tls');
 
 /**
  * @typedef {{kind: 'memory', name: string}} Memory
@@ -13,6 +14,8 @@ const { wrongType, outOfRange, show } = require('./errors');
  * @property {'redis'} kind
  * @property {string} [host]
  * @property {number} [port]
+ * @property {string} [path] of a unix socket
+ * @property {import('./tls').NativeTls} [tls]
  * @property {string} [username]
  * @property {string} [password]
  * @property {number} [db]
@@ -62,14 +65,15 @@ function readInstance(instance, name) {
 /**
  * What a scheme stands for: a way to read it, or what can't be done yet.
  *
- * @type {Record<string, ((url: URL, name: string) => Memory | Server) | string>}
+ * @type {Record<string, ((text: string, scheme: string, name: string) => Memory | Server) | string>}
  */
 const SCHEMES = {
   redis: readServerUrl,
   valkey: readServerUrl,
-  rediss: 'TLS',
-  valkeys: 'TLS',
-  unix: 'unix sockets',
+  rediss: readServerUrl,
+  valkeys: readServerUrl,
+  unix: (text, _scheme, name) => readSocket(text.slice('unix://'.length), name),
+  memory: (text, _scheme, name) => readMemory(text.slice('memory://'.length), name),
   'redis+sentinel': 'sentinels',
   'rediss+sentinel': 'sentinels',
 };
@@ -79,22 +83,22 @@ const SCHEMES = {
  * @param {string} name
  */
 function readUrl(text, name) {
-  if (text.startsWith('/')) throw later(name, 'is a path', 'unix sockets');
+  if (text.startsWith('/')) return readSocket(text, name);
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
   // What else it says isn't shown: where a URL can't be read, its password can't be found.
   if (scheme === undefined) {
     throw outOfRange('INSTANCE', `${name} is a string but not a URL, as "redis://host:port" is`);
   }
-  if (scheme === 'memory') return readMemory(text.slice('memory://'.length), name);
   if (!Object.hasOwn(SCHEMES, scheme)) {
+    const known = Object.keys(SCHEMES).map((one) => `"${one}:"`);
     throw outOfRange(
       'INSTANCE',
-      `${name} has the unknown scheme "${scheme}:"; "redis:" and "valkey:" are known`,
+      `${name} has the unknown scheme "${scheme}:"; known are ${known.join(', ')}`,
     );
   }
   const read = SCHEMES[scheme];
   if (typeof read === 'string') throw later(name, `is a "${scheme}:" URL`, read);
-  return read(parseUrl(text, scheme, name), name);
+  return read(text, scheme, name);
 }
 
 /**
@@ -130,14 +134,16 @@ function parseUrl(text, scheme, name) {
 }
 
 /** What a URL's query may say. */
-const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName'];
+const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];
 
 /**
- * @param {URL} url
+ * @param {string} text
+ * @param {string} scheme
  * @param {string} name
  * @returns {Server}
  */
-function readServerUrl(url, name) {
+function readServerUrl(text, scheme, name) {
+  const url = parseUrl(text, scheme, name);
   const path = decode(url.pathname.replace(/^\/$/, ''), 'path', name);
   if (path && !/^\/\d+$/.test(path)) {
     throw outOfRange(
@@ -152,18 +158,42 @@ function readServerUrl(url, name) {
     username: decode(url.username, 'username', name) || undefined,
     password: decode(url.password, 'password', name) || undefined,
     db: path ? path.slice(1) : undefined,
+    tls: scheme === 'rediss' || scheme === 'valkeys' ? true : undefined,
   };
-  for (const [key, value] of readQuery(url.search, name)) {
-    if (!QUERY_KEYS.includes(key)) {
+  addQuery(config, url.search, QUERY_KEYS, name);
+  return readServer(config, name);
+}
+
+/**
+ * @param {string} text a path and perhaps a query, as `/run/redis.sock?db=2`
+ * @param {string} name
+ * @returns {Server}
+ */
+function readSocket(text, name) {
+  const [path, ...query] = text.split('?');
+  /** @type {Record<string, unknown>} */
+  const config = { path: decode(path, 'path', name) };
+  addQuery(config, `?${query.join('?')}`, [...QUERY_KEYS, 'db'], name);
+  return readServer(config, name);
+}
+
+/**
+ * @param {Record<string, unknown>} config
+ * @param {string} search
+ * @param {string[]} known
+ * @param {string} name
+ */
+function addQuery(config, search, known, name) {
+  for (const [key, value] of readQuery(search, name)) {
+    if (!known.includes(key)) {
       throw outOfRange(
         'INSTANCE',
-        `${name} has the unknown query key ${show(key)}; known are ${QUERY_KEYS.join(', ')}`,
+        `${name} has the unknown query key ${show(key)}; known are ${known.join(', ')}`,
       );
     }
     if (config[key] !== undefined) throw outOfRange('INSTANCE', `${name} has the query key "${key}" twice`);
     config[key] = value;
   }
-  return readServer(config, name);
 }
 
 /**
@@ -223,14 +253,16 @@ const CLIENT_METHODS = ['eval', 'evalsha', 'EVAL', 'sendCommand', 'send_command'
 
 /** Keys that say where and how to connect, so that it would be wrong to go on without them. @type {Record<string, string>} */
 const LATER_KEYS = {
-  tls: 'TLS',
-  path: 'unix sockets',
-  socket: "node-redis' form of a configuration",
-  url: "node-redis' form of a configuration",
   sentinels: 'sentinels',
   cluster: 'clusters',
   rootNodes: 'clusters',
 };
+
+/** The names that other libraries have for our keys. @type {Record<string, string>} */
+const ALIASES = { connectionName: 'clientName', database: 'db' };
+
+/** What node-redis' `socket` says beside TLS's own options. */
+const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
 
 /**
  * @param {object} object
@@ -238,19 +270,31 @@ const LATER_KEYS = {
  */
 function readObject(object, name) {
   const given = Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
-  const ahead = given.find(([key, value]) => Object.hasOwn(LATER_KEYS, key) && value !== false);
+  const ahead = given.find(([key]) => Object.hasOwn(LATER_KEYS, key));
   if (ahead) throw later(name, `has "${ahead[0]}"`, LATER_KEYS[ahead[0]]);
-  const known = given.filter(([key]) => Object.hasOwn(KEYS, key));
-  if (known.length === 0) {
+  /** @type {Record<string, unknown>} */
+  const config = {};
+  const unknown = [];
+  let isConfig = false;
+  for (const [key, value] of given) {
+    const own = ALIASES[key] ?? key;
+    if (key === 'url') Object.assign(config, readOwnUrl(value, `${name}.url`));
+    else if (key === 'socket') Object.assign(config, flattenSocket(value, `${name}.socket`));
+    else if (key === 'name' && ('socket' in object || 'url' in object)) config.clientName = value;
+    else if (Object.hasOwn(KEYS, own)) config[own] = value;
+    else {
+      unknown.push(key);
+      continue;
+    }
+    isConfig = true;
+  }
+  if (!isConfig) {
     throw wrongType(
       'INSTANCE',
       `${name} must be a URL or an object with a host, not an object without any of its keys`,
     );
   }
-  const server = readServer(Object.fromEntries(known), name);
-  const unknown = given
-    .map(([key]) => key)
-    .filter((key) => !Object.hasOwn(KEYS, key) && !Object.hasOwn(LATER_KEYS, key));
+  const server = readServer(config, name);
   if (unknown.length) {
     const keys = unknown.map((key) => `"${key}"`).join(', ');
     process.emitWarning(
@@ -263,12 +307,41 @@ function readObject(object, name) {
 }
 
 /**
+ * @param {unknown} url
+ * @param {string} name
+ */
+function readOwnUrl(url, name) {
+  const { kind, ...server } = readUrl(readText(url, name), name);
+  if (kind === 'redis') return server;
+  throw outOfRange('INSTANCE', `${name} must lead to a server; pass "memory:" URLs by themselves`);
+}
+
+/**
+ * node-redis has TLS's options beside the host's.
+ *
+ * @param {unknown} socket
+ * @param {string} name
+ */
+function flattenSocket(socket, name) {
+  if (typeof socket !== 'object' || socket === null || Array.isArray(socket)) {
+    throw wrongType('INSTANCE', `${name} must be an object, not ${show(socket)}`);
+  }
+  const entries = Object.entries(socket);
+  const flat = Object.fromEntries(entries.filter(([key]) => SOCKET_KEYS.includes(key)));
+  const { tls, ...secured } = /** @type {Record<string, unknown>} */ (socket);
+  for (const key of SOCKET_KEYS) delete secured[key];
+  return tls ? { ...flat, tls: secured } : flat;
+}
+
+/**
  * How each key of a server is read; numbers may come as text, as they do from URLs and environments.
  *
- * @type {Record<string, (value: unknown, key: string) => string | number>}
+ * @type {Record<string, (value: unknown, key: string) => unknown>}
  */
 const KEYS = {
   host: readHost,
+  path: readPath,
+  tls: readTls,
   port: (value, key) => readNumber(value, key, 1, 65_535),
   username: readText,
   password: readText,
@@ -276,6 +349,7 @@ const KEYS = {
   keyPrefix: readText,
   clientName: readClientName,
   connectTimeout: (value, key) => readNumber(value, key, 1, 2 ** 31 - 1),
+  protocol: readProtocol,
 };
 
 /**
@@ -284,12 +358,36 @@ const KEYS = {
  * @returns {Server}
  */
 function readServer(given, name) {
-  /** @type {Record<string, string | number>} */
+  /** @type {Record<string, unknown>} */
   const server = { kind: 'redis' };
   for (const [key, value] of Object.entries(given)) {
-    if (value !== undefined) server[key] = KEYS[key](value, `${name}.${key}`);
+    if (value === undefined || value === null) continue;
+    const read = KEYS[key](value, `${name}.${key}`);
+    if (read !== undefined) server[key] = read;
   }
+  // As in ioredis, a path beats a host; there is nobody on a unix socket to be certified.
+  if (server.path !== undefined) delete server.tls;
   return /** @type {any} */ (server);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readPath(value, key) {
+  const text = readText(value, key);
+  if (text.startsWith('/')) return text;
+  throw outOfRange('INSTANCE', `${key} must be the absolute path of a unix socket, not ${show(value)}`);
+}
+
+/**
+ * Both versions say the same of a lock, so that there is nothing to choose.
+ *
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readProtocol(value, key) {
+  readNumber(value, key, 2, 3);
 }
 
 /**

@@ -5,14 +5,19 @@
  * its answers come back in batches. A request costs one slot, which is an integer, and one promise.
  */
 
-const { Mailbox } = require('../binding.js');
+const { Mailbox, defaultScripts } = require('../binding.js');
+const { Connections } = require('./connections');
 const { InstanceError } = require('./errors');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
  * @typedef {{vote: 'granted' | 'held' | 'failed' | 'pending'} & Partial<Trouble>} NativeVote
  * @typedef {{code: string, reason: string, votes: NativeVote[]}} NativeFailure
- * @typedef {Trouble & {event: string, handle: number, instance: number, operation: string}} NativeEvent
+ * @typedef {Trouble & {event: 'clientError', handle: number, instance: number, operation: string}} ClientErrorEvent
+ * @typedef {Partial<Trouble> & {event: 'connection', handle: number, instance: number, state: import('./connections').State}} ConnectionEvent
+ * @typedef {{event: 'twins', handle: number, instance: number, twin: number}} TwinsEvent
+ * @typedef {ClientErrorEvent | ConnectionEvent | TwinsEvent} NativeEvent
+ * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
  */
 
 // Operations.
@@ -52,6 +57,9 @@ class Engine {
   #handle;
   /** @type {WeakRef<import('node:events')>} */
   #owner;
+  #connections;
+  /** What native knows the caller's scripts by. */
+  #scripts = OWN_SCRIPTS;
   #inFlight = 0;
   /** @type {Promise<void> | undefined} */
   #closing;
@@ -60,7 +68,8 @@ class Engine {
 
   /**
    * @param {import('node:events')} owner emits this engine's events; the engine is closed when it is collected
-   * @param {object} config as docs/hand-over.md has it. It is not kept: it has passwords.
+   * @param {{instances: {kind: string, db?: number}[], patience: object}} config as docs/hand-over.md has it. It is
+   *   not kept: it has passwords.
    */
   constructor(owner, config) {
     mailbox ??= new Mailbox(drain);
@@ -68,8 +77,19 @@ class Engine {
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
+    this.#connections = new Connections(addresses, config.instances);
     engines.set(handle, this);
     abandoned.register(owner, this, this);
+  }
+
+  /** How the connections are now. */
+  get connections() {
+    return this.#connections.list();
+  }
+
+  /** @param {Scripts} scripts in place of our own, from now on */
+  useScripts(scripts) {
+    this.#scripts = learn(scripts);
   }
 
   get isClosed() {
@@ -160,7 +180,7 @@ class Engine {
     row[at + 8] = settings.driftFactor;
     row[at + 9] = instant;
     row[at + 10] = value.length;
-    row[at + 11] = OWN_SCRIPTS;
+    row[at + 11] = this.#scripts;
     row[at + 12] = count;
     at += REQUEST_NUMBERS;
     text += value;
@@ -188,13 +208,66 @@ class Engine {
 
   /** @param {NativeEvent} event */
   emit(event) {
-    if (event.event !== 'clientError') return;
-    const { operation, instance } = event;
-    const address = this.addresses[instance];
-    const error = new InstanceError(event, operation, instance, address);
-    this.#owner.deref()?.emit('clientError', error, { index: instance, address });
+    const owner = this.#owner.deref();
+    switch (event.event) {
+      case 'clientError': {
+        const { operation, instance } = event;
+        const address = this.addresses[instance];
+        const error = new InstanceError(event, operation, instance, address);
+        owner?.emit('clientError', error, { index: instance, address });
+        break;
+      }
+      case 'connection': {
+        const { instance, state, code, reply, message } = event;
+        const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
+        const connection = this.#connections.change(instance, state, trouble);
+        if (connection) owner?.emit('connection', connection);
+        break;
+      }
+      case 'twins':
+        warnOfTwins(this.addresses[event.instance], this.addresses[event.twin]);
+        break;
+    }
   }
 }
+
+/**
+ * What native knows a set of scripts by; it is told of each once.
+ *
+ * @param {Scripts} scripts
+ */
+function learn({ acquire, extend, release }) {
+  const key = JSON.stringify([acquire, extend, release]);
+  let number = learned.get(key);
+  if (number === undefined) {
+    number = /** @type {Mailbox} */ (mailbox).learn(acquire, extend, release);
+    learned.set(key, number);
+  }
+  return number;
+}
+
+/** @type {Map<string, number>} */
+const learned = new Map([['[null,null,null]', OWN_SCRIPTS]]);
+
+/**
+ * @param {string} one
+ * @param {string} other
+ */
+function warnOfTwins(one, other) {
+  const pair = `${one} ${other}`;
+  if (twins.has(pair)) return;
+  twins.add(pair);
+  const what =
+    one === other ? `${one} is listed more than once` : `${one} and ${other} are the same database`;
+  process.emitWarning(
+    `redlock-native: ${what}: together they count as several members of the quorum, but if that server fails, they all fail`,
+    'RedlockWarning',
+    'REDLOCK_TWINS',
+  );
+}
+
+/** @type {Set<string>} */
+const twins = new Set();
 
 /** What came of a request. */
 class Answer {
@@ -392,4 +465,4 @@ function rethrow(error) {
   throw error;
 }
 
-module.exports = { Engine, Answer };
+module.exports = { Engine, Answer, defaultScripts };

@@ -70,7 +70,8 @@ const PATIENCE = {
 
 const DEFAULT_FLOOR = 100;
 
-const LATER = ['lockScript', 'unlockScript', 'extendScript'];
+/** lib/scripts.js reads them. */
+const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
 /**
  * A Redlock's options. The process is warned once of all that is wrong with them.
@@ -84,7 +85,8 @@ function readOptions(options) {
   const given = readObject(options, complaints);
   const settings = override(DEFAULTS, given, complaints);
   const patience = readPatience(given, complaints);
-  complainOfUnknown(given, { ...SETTINGS, ...PATIENCE }, complaints);
+  complainOfUnknown(given, [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), ...SCRIPTS], complaints);
+  complainOfScripts(given, complaints);
   tellOnce(complaints, warn);
   return { settings, patience };
 }
@@ -100,7 +102,7 @@ function readCallOptions(base, options, tell) {
   /** @type {string[]} */
   const complaints = [];
   const settings = override(base, options, complaints);
-  complainOfUnknown(options, SETTINGS, complaints);
+  complainOfUnknown(options, Object.keys(SETTINGS), complaints);
   tellOnce(complaints, tell);
   return settings;
 }
@@ -179,14 +181,24 @@ function readObject(options, complaints) {
 
 /**
  * @param {object} given
- * @param {object} known
+ * @param {string[]} known
  * @param {string[]} complaints
  */
 function complainOfUnknown(given, known, complaints) {
   for (const name of Object.keys(given)) {
-    if (Object.hasOwn(known, name)) continue;
-    const why = LATER.includes(name) ? 'comes with a later version' : 'is unknown';
-    complaints.push(`the option "${name}" ${why}`);
+    if (!known.includes(name)) complaints.push(`the option "${name}" is unknown`);
+  }
+}
+
+/**
+ * @param {any} given
+ * @param {string[]} complaints
+ */
+function complainOfScripts(given, complaints) {
+  for (const name of SCRIPTS) {
+    const script = given[name];
+    if (script === undefined || typeof script === 'function') continue;
+    complaints.push(`the option "${name}" must be a function from our script to yours, not ${show(script)}`);
   }
 }
 

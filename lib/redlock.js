@@ -10,11 +10,13 @@ const { EventEmitter } = require('node:events');
 const { readResource, readLock, checkTtl } = require('./arguments');
 const { settle } = require('./callback');
 const { explain } = require('./cause');
-const { LockError, InstanceError } = require('./errors');
+const { LockError, InstanceError, ConnectionError, outOfRange } = require('./errors');
 const { readInstances } = require('./instances');
 const { Lock, granted, believe, deadlineOf, heldSince } = require('./lock');
-const { Engine } = require('./native');
+const { Engine, defaultScripts } = require('./native');
 const { readOptions, readCallOptions, readProperties, warn } = require('./options');
+const { withDisposers } = require('./promises');
+const { readScripts, customScripts } = require('./scripts');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
@@ -26,13 +28,19 @@ const { readOptions, readCallOptions, readProperties, warn } = require('./option
  */
 
 class Redlock extends EventEmitter {
+  /** What the methods return promises of; bluebird, for who needs its methods. @type {any} */
+  static Promise = Promise;
+
   #engine;
+  #servers;
   /** What the properties of the same names said when they were last looked at. */
   #settings;
   /** What the process was warned of, so that a busy caller is told once. @type {Set<string>} */
   #warnings = new Set();
   /** @type {Promise<string[]> | undefined} */
   #quitting;
+  /** The scripts that the engine was told of last. @type {string[]} */
+  #texts;
 
   /**
    * @param {unknown} instances
@@ -42,12 +50,35 @@ class Redlock extends EventEmitter {
     super();
     const config = readInstances(instances);
     const { settings, patience } = readOptions(options);
+    const scripts = readScripts(options, OWN_SCRIPTS);
+    const custom = customScripts(scripts, OWN_SCRIPTS);
+    if (custom) refuseInMemory(config);
     this.#engine = new Engine(this, { instances: config, patience });
+    if (custom) this.#engine.useScripts(custom);
+    this.#servers = instances;
     this.#settings = settings;
     this.driftFactor = settings.driftFactor;
     this.retryCount = settings.retryCount;
     this.retryDelay = settings.retryDelay;
     this.retryJitter = settings.retryJitter;
+    this.lockScript = scripts.lockScript.value;
+    this.unlockScript = scripts.unlockScript.value;
+    this.extendScript = scripts.extendScript.value;
+    /** Read at each call. */
+    this.scripts = scripts;
+    this.#texts = textsOf(scripts);
+  }
+
+  // Accessors on the prototype: printing a Redlock must not lead to URLs with passwords.
+
+  /** What the constructor was given. */
+  get servers() {
+    return this.#servers;
+  }
+
+  /** How the connection to each instance is. */
+  get connections() {
+    return this.#engine.connections;
   }
 
   /**
@@ -57,8 +88,8 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   lock(resource, ttl, options, callback) {
-    if (typeof options === 'function') return settle(this.#lock(resource, ttl, undefined), options);
-    return settle(this.#lock(resource, ttl, options), callback);
+    if (typeof options === 'function') return deliver(this.#lock(resource, ttl, undefined), options);
+    return deliver(this.#lock(resource, ttl, options), callback);
   }
 
   /**
@@ -66,7 +97,7 @@ class Redlock extends EventEmitter {
    * @param {UnlockCallback} [callback]
    */
   unlock(lock, callback) {
-    return settle(this.#unlock(lock), callback);
+    return deliver(this.#unlock(lock), callback);
   }
 
   /**
@@ -77,17 +108,68 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   extend(lock, ttl, options, callback) {
-    if (typeof options === 'function') return settle(this.#extend(lock, ttl, undefined), options);
-    return settle(this.#extend(lock, ttl, options), callback);
+    if (typeof options === 'function') return deliver(this.#extend(lock, ttl, undefined), options);
+    return deliver(this.#extend(lock, ttl, options), callback);
   }
 
   /** @param {(error: Error | null, replies?: string[]) => void} [callback] */
   quit(callback) {
     this.#quitting ??= this.#quit();
-    return settle(this.#quitting, callback);
+    return deliver(this.#quitting, callback);
+  }
+
+  /**
+   * `lock` with a release that bluebird's `using` calls.
+   *
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {(error: Error) => unknown} [unlockErrorHandler] is told why the release failed; nobody is by default
+   */
+  disposer(resource, ttl, unlockErrorHandler) {
+    const library = withDisposers(Redlock.Promise);
+    const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
+    const lock = library.resolve(this.#lock(resource, ttl, undefined));
+    return lock.disposer((/** @type {Lock} */ held) => library.resolve(held.unlock()).catch(handler));
+  }
+
+  /**
+   * `lock` and `extend` in one, for those who have used redlock's own: without a value it locks, with
+   * one it extends whatever has that value.
+   *
+   * @param {unknown} resource
+   * @param {string | null | undefined} value
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback | null} [options]
+   * @param {LockCallback} [callback]
+   */
+  _lock(resource, value, ttl, options, callback) {
+    if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
+    const given = options ?? undefined;
+    if (value === null || value === undefined) return deliver(this.#lock(resource, ttl, given), callback);
+    return deliver(this.#relock(resource, value, ttl, given), callback);
   }
 
   // The methods' other names.
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   */
+  lockWithOptions(resource, ttl, options, callback) {
+    return this.lock(resource, ttl, options, callback);
+  }
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   */
+  acquireWithOptions(resource, ttl, options, callback) {
+    return this.lock(resource, ttl, options, callback);
+  }
 
   /**
    * @param {unknown} resource
@@ -181,6 +263,19 @@ class Redlock extends EventEmitter {
     return lock;
   }
 
+  /**
+   * @param {unknown} resource
+   * @param {string} value
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @returns {Promise<Lock>}
+   */
+  async #relock(resource, value, ttl, options) {
+    const names = readResource(resource);
+    // Until when it is valid isn't said; the servers know whether it is still there.
+    return this.#extend(new Lock(this, names, value, Number.POSITIVE_INFINITY), ttl, options);
+  }
+
   async #quit() {
     const engine = this.#engine;
     await engine.close();
@@ -193,9 +288,27 @@ class Redlock extends EventEmitter {
    * @param {string[]} names
    */
   #openEngine(operation, names) {
-    if (!this.#engine.isClosed) return this.#engine;
+    if (!this.#engine.isClosed) {
+      this.#tellOfScripts();
+      return this.#engine;
+    }
     const message = `Cannot ${operation} resource "${names}": this Redlock was closed with quit().`;
     throw new LockError(message, 0, { code: 'ERR_REDLOCK_CLOSED', resource: [...names], votes: [] });
+  }
+
+  /** `scripts` may have been changed since the last call. */
+  #tellOfScripts() {
+    const { scripts } = this;
+    const [lock, unlock, extend] = this.#texts;
+    if (
+      scripts.lockScript.value === lock &&
+      scripts.unlockScript.value === unlock &&
+      scripts.extendScript.value === extend
+    ) {
+      return;
+    }
+    this.#texts = textsOf(scripts);
+    this.#engine.useScripts(customScripts(scripts, OWN_SCRIPTS) ?? {});
   }
 
   /** Whether it is worth telling of instances' failures. */
@@ -230,6 +343,31 @@ class Redlock extends EventEmitter {
   };
 }
 
+const OWN_SCRIPTS = defaultScripts();
+
+/** @param {import('./scripts').ScriptSet} scripts */
+function textsOf({ lockScript, unlockScript, extendScript }) {
+  return [lockScript.value, unlockScript.value, extendScript.value];
+}
+
+/** @param {{kind: string}[]} instances */
+function refuseInMemory(instances) {
+  const index = instances.findIndex(({ kind }) => kind === 'memory');
+  if (index === -1) return;
+  throw outOfRange('OPTIONS', `instances[${index}] is in this process, where Lua scripts can't be run`);
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {unknown} callback
+ * @returns {Promise<T>}
+ */
+function deliver(promise, callback) {
+  const library = Redlock.Promise;
+  return settle(library === Promise ? promise : library.resolve(promise), callback);
+}
+
 /** Of one Redlock, for what its methods are called with. */
 const MOST_WARNINGS = 100;
 
@@ -261,4 +399,11 @@ function expired(names) {
   return `Cannot extend lock on resource "${names}" because the lock has already expired.`;
 }
 
-module.exports = Object.assign(Redlock, { Redlock, Lock, LockError, InstanceError, default: Redlock });
+module.exports = Object.assign(Redlock, {
+  Redlock,
+  Lock,
+  LockError,
+  InstanceError,
+  ConnectionError,
+  default: Redlock,
+});

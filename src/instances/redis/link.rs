@@ -12,6 +12,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -388,6 +389,10 @@ impl Pump {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(CLOSED))),
             Poll::Ready(Ok(_)) => {}
+            // TLS calls it an error if the other end hangs up without a word.
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Poll::Ready(Err(broken(CLOSED)));
+            }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error.to_string()))),
         }
         let mut at = 0;

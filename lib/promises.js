@@ -1,0 +1,41 @@
+'use strict';
+
+/**
+ * Which promises a Redlock returns: the native ones, or those of `Redlock.Promise`; and where those
+ * with disposers come from, which native promises don't have.
+ */
+
+/**
+ * @typedef {{resolve(value: unknown): any, prototype: any}} PromiseLibrary
+ */
+
+/**
+ * @param {PromiseLibrary} library
+ * @returns {any} a promise class whose promises have `.disposer()`
+ */
+function withDisposers(library) {
+  if (hasDisposers(library)) return library;
+  const bluebird = findBluebird();
+  if (hasDisposers(bluebird)) return bluebird;
+  const error = new Error(
+    "disposer() needs bluebird's promises: install bluebird, or set Redlock.Promise = require('bluebird')",
+  );
+  throw Object.assign(error, { code: 'ERR_REDLOCK_NO_DISPOSERS' });
+}
+
+/** @param {any} library */
+function hasDisposers(library) {
+  return typeof library?.prototype?.disposer === 'function';
+}
+
+/** The app's own: `using` must come from the same copy. */
+function findBluebird() {
+  const app = require.main ? [require.main.path] : [];
+  try {
+    return require(require.resolve('bluebird', { paths: [...app, process.cwd(), __dirname] }));
+  } catch {
+    return undefined;
+  }
+}
+
+module.exports = { withDisposers };

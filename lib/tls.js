@@ -1,0 +1,127 @@
+'use strict';
+
+/**
+ * A connection's `tls` option, in Node's terms, as native takes it: certificates and keys as PEM texts.
+ */
+
+const fs = require('node:fs');
+const tls = require('node:tls');
+
+const { wrongType, outOfRange, show } = require('./errors');
+
+/**
+ * @typedef {object} NativeTls
+ * @property {string[]} ca
+ * @property {string} [cert]
+ * @property {string} [key]
+ * @property {string} [servername]
+ * @property {boolean} [rejectUnauthorized]
+ */
+
+/** What else Node's TLS takes and changes whom is trusted; to ignore it would be wrong. */
+const UNSUPPORTED = [
+  'pfx',
+  'passphrase',
+  'secureContext',
+  'checkServerIdentity',
+  'ciphers',
+  'crl',
+  'minVersion',
+  'maxVersion',
+  'pskCallback',
+];
+
+/**
+ * @param {unknown} given `true`, or an object with some of Node's options
+ * @param {string} name what to call it in an error
+ * @returns {NativeTls | undefined}
+ */
+function readTls(given, name) {
+  if (given === undefined || given === null || given === false) return undefined;
+  if (given === true) return { ca: defaultAuthorities() };
+  if (typeof given !== 'object' || Array.isArray(given)) {
+    throw wrongType('INSTANCE', `${name} must be true or an object, not ${show(given)}`);
+  }
+  const options = /** @type {Record<string, unknown>} */ (given);
+  const unsupported = UNSUPPORTED.find((key) => options[key] !== undefined && options[key] !== null);
+  if (unsupported) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name}.${unsupported} can't be used on a connection of our own: ` +
+        'give ca, cert and key as PEM, the key unencrypted, and servername or rejectUnauthorized',
+    );
+  }
+  const { ca, cert, key, servername, rejectUnauthorized } = options;
+  return {
+    ca: isAbsent(ca) ? defaultAuthorities() : readPems(ca, `${name}.ca`),
+    cert: isAbsent(cert) ? undefined : readPems(cert, `${name}.cert`).join('\n'),
+    key: isAbsent(key) ? undefined : readPems(key, `${name}.key`).join('\n'),
+    servername: isAbsent(servername) ? undefined : readName(servername, `${name}.servername`),
+    rejectUnauthorized: isAbsent(rejectUnauthorized)
+      ? undefined
+      : readFlag(rejectUnauthorized, `${name}.rejectUnauthorized`),
+  };
+}
+
+/** @type {string[] | undefined} */
+let authorities;
+
+/** Whom Node trusts: its own list and what NODE_EXTRA_CA_CERTS adds to it. */
+function defaultAuthorities() {
+  authorities ??= [...tls.rootCertificates, ...extraAuthorities()];
+  return authorities;
+}
+
+function extraAuthorities() {
+  const file = process.env.NODE_EXTRA_CA_CERTS;
+  if (!file) return [];
+  try {
+    const text = fs.readFileSync(file, 'utf8');
+    return text.includes('-----BEGIN') ? [text] : [];
+  } catch {
+    // Node warns of it by itself when it starts.
+    return [];
+  }
+}
+
+/** @param {unknown} value */
+function isAbsent(value) {
+  return value === undefined || value === null;
+}
+
+/**
+ * @param {unknown} given
+ * @param {string} name
+ * @returns {string[]}
+ */
+function readPems(given, name) {
+  const list = Array.isArray(given) ? given : [given];
+  return list.map((pem) => {
+    if (typeof pem === 'string') return pem;
+    if (ArrayBuffer.isView(pem)) {
+      return Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength).toString('utf8');
+    }
+    // It may be a key, so it isn't shown.
+    throw wrongType('INSTANCE', `${name} must be PEM text or a Buffer of it, not of the type ${typeof pem}`);
+  });
+}
+
+/**
+ * @param {unknown} given
+ * @param {string} name
+ */
+function readName(given, name) {
+  if (typeof given === 'string' && given) return given;
+  throw wrongType('INSTANCE', `${name} must be a host's name, not ${show(given)}`);
+}
+
+/**
+ * @param {unknown} given
+ * @param {string} name
+ */
+function readFlag(given, name) {
+  if (typeof given === 'boolean') return given;
+  throw wrongType('INSTANCE', `${name} must be true or false, not ${show(given)}`);
+}
+
+module.exports = { readTls };
