@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -507,7 +508,9 @@ fn keep_deadlines(core: Weak<Core>) -> Task {
         let deadlines = &core.deadlines;
         loop {
             while let Some(round) = deadlines.pop_due(core.environment.now()) {
-                round.close();
+                // A defect that one round's votes bring out must not cost the
+                // others their deadlines; the panic's own report says where.
+                let _ = catch_unwind(AssertUnwindSafe(|| round.close()));
                 deadlines.tell_if_quiet();
             }
             *deadlines.keeper.borrow_mut() = Some(context.waker().clone());

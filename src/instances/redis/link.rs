@@ -269,6 +269,7 @@ impl Drop for Link {
 /// as somebody holds the link.
 fn keep_up(link: Weak<Link>, config: Config) -> Task {
     Box::pin(async move {
+        let _mourner = Mourner(Weak::clone(&link));
         let mut backoff = Duration::ZERO;
         loop {
             match dial(&config).await {
@@ -306,6 +307,18 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
             backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
         }
     })
+}
+
+/// Should the link's task end by a panic, nobody serves the link any more: its
+/// votes must then fail, and not wait for their deadlines.
+struct Mourner(Weak<Link>);
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.upgrade() {
+            link.go_down(&Cause::Dropped);
+        }
+    }
 }
 
 /// Resolves when the connection is over: with the reason, or with `None` when
