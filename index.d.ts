@@ -17,12 +17,24 @@ import { EventEmitter } from 'node:events';
  */
 declare class Redlock extends EventEmitter {
   /**
+   * Begins to connect. An unknown or mistyped option is ignored, with one process warning
+   * (`REDLOCK_OPTIONS`); a server that is listed twice gets another (`REDLOCK_TWINS`).
+   *
    * @param instances the members of the quorum, at least one; an odd number makes sense
    * @throws {Error} `ERR_REDLOCK_INVALID_INSTANCES` if there are none
    * @throws {TypeError | RangeError} `ERR_REDLOCK_INVALID_INSTANCES` or `ERR_REDLOCK_INVALID_INSTANCE`,
-   *   naming what can't be used; passwords are never shown
+   *   naming what can't be used; passwords and keys are never shown
+   * @throws {Error} naming the `tls` option whose text is no certificate or key
+   * @throws {TypeError | RangeError} `ERR_REDLOCK_INVALID_OPTIONS` if a script option returns no string, or
+   *   if there are scripts and `memory://` instances, which can't run them
    */
   constructor(instances: readonly Redlock.Instance[], options?: Redlock.Options | null);
+
+  /**
+   * What the methods return promises of, for all Redlocks: native promises by default. Set it to
+   * bluebird to get bluebird's; the types go on saying `Promise`.
+   */
+  static Promise: Redlock.PromiseLibrary;
 
   /** The share of a ttl that is set aside for clocks that run apart. Read at every call. */
   driftFactor: number;
@@ -32,6 +44,24 @@ declare class Redlock extends EventEmitter {
   retryDelay: number;
   /** By how much that wait is changed at random, either way, in ms. Read at every call. */
   retryJitter: number;
+
+  /** The text that {@link Redlock.scripts} began with. To change a script, set its `value` there. */
+  readonly lockScript: string;
+  /** The text that {@link Redlock.scripts} began with. To change a script, set its `value` there. */
+  readonly unlockScript: string;
+  /** The text that {@link Redlock.scripts} began with. To change a script, set its `value` there. */
+  readonly extendScript: string;
+  /** The Lua scripts in use. Each `value` is read at every call. */
+  scripts: Redlock.Scripts;
+
+  /** The members of the quorum, by their addresses, without credentials. */
+  get servers(): string[];
+
+  /**
+   * How the connection to each instance is, in their order: a new array of frozen objects. It is kept
+   * up until {@link Redlock.quit}; the `connection` event tells each change.
+   */
+  get connections(): Redlock.Connection[];
 
   /**
    * Takes a lock on a resource, or on all of several resources or none.
@@ -62,6 +92,71 @@ declare class Redlock extends EventEmitter {
   ): Promise<Redlock.Lock>;
   acquire(
     resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.CallOptions | null | undefined,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Promise<Redlock.Lock>;
+
+  /** The same as {@link Redlock.lock}. */
+  lockWithOptions(
+    resource: string | readonly string[],
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Promise<Redlock.Lock>;
+  lockWithOptions(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.CallOptions | null | undefined,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Promise<Redlock.Lock>;
+
+  /** The same as {@link Redlock.lock}. */
+  acquireWithOptions(
+    resource: string | readonly string[],
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Promise<Redlock.Lock>;
+  acquireWithOptions(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.CallOptions | null | undefined,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Promise<Redlock.Lock>;
+
+  /**
+   * A lock for bluebird's `using`, which unlocks it when its function has ended.
+   *
+   * The promises with disposers are those of `Redlock.Promise` if it has them, else of the bluebird
+   * that the app has installed; `using` must come from the same copy of bluebird.
+   *
+   * @param unlockErrorHandler is told why the lock could not be unlocked; without it, nobody is
+   * @throws {Error} `ERR_REDLOCK_NO_DISPOSERS` at once if there is no bluebird
+   *
+   * @example
+   * const { using } = require('bluebird');
+   * await using(redlock.disposer('invoice:42', 5000), (lock: Redlock.Lock) => pay());
+   */
+  disposer(
+    resource: string | readonly string[],
+    ttl: number,
+    unlockErrorHandler?: (error: Error) => unknown,
+  ): Redlock.Disposer<Redlock.Lock>;
+
+  /**
+   * {@link Redlock.lock} and {@link Redlock.extend} in one, as redlock 4 has it inside.
+   *
+   * @param value null to lock; else the value of a lock that somebody has, which is extended if the
+   *   servers still have it. The result is then another `Lock`, with 0 `attempts`
+   */
+  _lock(
+    resource: string | readonly string[],
+    value: string | null | undefined,
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Promise<Redlock.Lock>;
+  _lock(
+    resource: string | readonly string[],
+    value: string | null | undefined,
     ttl: number,
     options: Redlock.CallOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
@@ -107,20 +202,29 @@ declare class Redlock extends EventEmitter {
    * An instance failed to carry out one command; contention is no failure. Nothing has to listen.
    */
   on(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  /** The connection to an instance has changed; see {@link Redlock.connections}. */
+  on(event: 'connection', listener: Redlock.ConnectionListener): this;
   on(event: string | symbol, listener: Redlock.AnyListener): this;
   once(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  once(event: 'connection', listener: Redlock.ConnectionListener): this;
   once(event: string | symbol, listener: Redlock.AnyListener): this;
   addListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  addListener(event: 'connection', listener: Redlock.ConnectionListener): this;
   addListener(event: string | symbol, listener: Redlock.AnyListener): this;
   prependListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  prependListener(event: 'connection', listener: Redlock.ConnectionListener): this;
   prependListener(event: string | symbol, listener: Redlock.AnyListener): this;
   prependOnceListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  prependOnceListener(event: 'connection', listener: Redlock.ConnectionListener): this;
   prependOnceListener(event: string | symbol, listener: Redlock.AnyListener): this;
   off(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  off(event: 'connection', listener: Redlock.ConnectionListener): this;
   off(event: string | symbol, listener: Redlock.AnyListener): this;
   removeListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
+  removeListener(event: 'connection', listener: Redlock.ConnectionListener): this;
   removeListener(event: string | symbol, listener: Redlock.AnyListener): this;
   emit(event: 'clientError', error: Redlock.InstanceError, instance: Redlock.InstanceInfo): boolean;
+  emit(event: 'connection', connection: Redlock.Connection): boolean;
   emit(event: string | symbol, ...args: Parameters<Redlock.AnyListener>): boolean;
 }
 
@@ -133,6 +237,11 @@ declare namespace Redlock {
     type Callback,
     type CallOptions,
     type ClientErrorListener,
+    type Connection,
+    ConnectionError,
+    type ConnectionListener,
+    type ConnectionState,
+    type Disposer,
     type Instance,
     InstanceError,
     type InstanceErrorCode,
@@ -141,11 +250,19 @@ declare namespace Redlock {
     LockError,
     type LockErrorCode,
     type LockLike,
+    type NodeRedisConfig,
     type Operation,
     type Options,
+    type Pem,
+    type PromiseLibrary,
+    type Script,
+    type ScriptFunction,
+    type Scripts,
     Self as default,
     Self as Redlock,
     type ServerConfig,
+    type SocketConfig,
+    type TlsOptions,
     type UnlockCallback,
     type Vote,
   };
@@ -230,6 +347,19 @@ declare namespace Redlock {
     address: string;
   }
 
+  /** The connection to an instance is down, or was. */
+  class ConnectionError extends Error {
+    private constructor();
+    name: 'ConnectionError';
+    code: InstanceErrorCode;
+    /** The first word of the server's answer, as `WRONGPASS`, if it was one. */
+    reply: string | undefined;
+    /** Its place in the constructor's array. */
+    instance: number;
+    /** Without credentials. */
+    address: string;
+  }
+
   type LockErrorCode =
     /** Somebody else holds a resource. */
     | 'ERR_REDLOCK_HELD'
@@ -282,28 +412,82 @@ declare namespace Redlock {
   }
 
   /**
-   * One member of the quorum: `redis://[user[:password]@]host[:port][/db]` or the same with
-   * `valkey://` (query: `keyPrefix`, `connectTimeout`, `clientName`), `memory://name` (in this
-   * process: for tests and demos, never a distributed lock), or {@link ServerConfig}.
+   * One member of the quorum:
+   *
+   * - `redis://[user[:password]@]host[:port][/db]`, or `valkey://`; with TLS, `rediss://` or
+   *   `valkeys://`. Query: `keyPrefix`, `connectTimeout`, `clientName`, `protocol`
+   * - `unix:///path?db=2`, or `/path?db=2`: a unix socket. Query: `db` too
+   * - `memory://name`: in this process, for tests and demos, never a distributed lock
+   * - {@link ServerConfig} with ioredis' names, or {@link NodeRedisConfig}
    */
-  type Instance = string | URL | ServerConfig;
+  type Instance = string | URL | ServerConfig | NodeRedisConfig;
 
   interface ServerConfig {
     /** Default 127.0.0.1. */
     host?: string | null;
     /** Default 6379. */
     port?: number | string | null;
+    /** The absolute path of a unix socket, which beats host, port and tls. */
+    path?: string | null;
     username?: string | null;
     password?: string | null;
     /** Default 0. */
     db?: number | string | null;
+    /** The same as `db`. */
+    database?: number | string | null;
+    /** Encrypts the connection; true = with the defaults of {@link TlsOptions}. */
+    tls?: TlsOptions | boolean | null;
     /** Stands before every key on this server. */
     keyPrefix?: string | null;
-    /** What `CLIENT LIST` shows on the server. */
+    /** What `CLIENT LIST` shows on the server: visible ASCII without spaces. */
     clientName?: string | null;
-    /** How long one dial may take, in ms. */
+    /** The same as `clientName`. */
+    connectionName?: string | null;
+    /** How long one dial may take, login included, in ms. Default 5000. */
     connectTimeout?: number | string | null;
+    /** Makes no difference: both versions of the protocol say the same of a lock. */
+    protocol?: 2 | 3 | '2' | '3' | null;
   }
+
+  /** A server in node-redis' terms. What {@link ServerConfig} has may stand beside them. */
+  type NodeRedisConfig = ServerConfig & {
+    /** The same as `clientName`. */
+    name?: string | null;
+  } & ({ url: string; socket?: SocketConfig | null } | { url?: string | null; socket: SocketConfig });
+
+  /** node-redis' `socket`: where, and, if `tls` is true, {@link TlsOptions} beside it. */
+  interface SocketConfig extends TlsOptions {
+    host?: string | null;
+    port?: number | string | null;
+    path?: string | null;
+    /** In ms. */
+    connectTimeout?: number | string | null;
+    /** Without it the options of TLS don't count. */
+    tls?: boolean | null;
+  }
+
+  /**
+   * How to trust a server and how to be trusted by it. Node's other options that change this, as `pfx`
+   * or `checkServerIdentity`, are refused.
+   */
+  interface TlsOptions {
+    /**
+     * The authorities that may vouch for the server. Default: those of Node,
+     * `tls.rootCertificates` and `NODE_EXTRA_CA_CERTS`.
+     */
+    ca?: Pem | readonly Pem[] | null;
+    /** The client's certificate and the chain to it; needs `key`. */
+    cert?: Pem | readonly Pem[] | null;
+    /** The client's private key, unencrypted. */
+    key?: Pem | readonly Pem[] | null;
+    /** The name that the server's certificate must have. Default: the host. */
+    servername?: string | null;
+    /** False trusts any certificate: encrypted, but to whoever answers. */
+    rejectUnauthorized?: boolean | null;
+  }
+
+  /** PEM text, or a Buffer of it. */
+  type Pem = string | ArrayBufferView;
 
   /** The options of one call; the Redlock's own apply where there are none. */
   interface CallOptions {
@@ -326,6 +510,66 @@ declare namespace Redlock {
     deadlineCeiling?: number;
     /** How long an instance may take to unlock, in ms. Default 1000. */
     releaseDeadline?: number;
+    /**
+     * A Lua script of one's own for `lock`. Each script gets the resources as KEYS and, as ARGV, the
+     * value and (lock, extend) the ttl in ms; it was carried out if it answers the number of KEYS.
+     */
+    lockScript?: ScriptFunction;
+    /** The same for `unlock`, and for the release of failed attempts. */
+    unlockScript?: ScriptFunction;
+    /** The same for `extend`. */
+    extendScript?: ScriptFunction;
+  }
+
+  /** From our script's text to yours; called once, by the constructor. */
+  type ScriptFunction = (script: string) => string;
+
+  interface Script {
+    /** Its text. */
+    value: string;
+    /** SHA-1 of the text that it began with, in hexadecimal. Nothing reads it. */
+    hash: string;
+  }
+
+  interface Scripts {
+    lockScript: Script;
+    unlockScript: Script;
+    extendScript: Script;
+  }
+
+  /** What `Redlock.Promise` may be: native promises, bluebird, or what resolves as they do. */
+  interface PromiseLibrary {
+    // biome-ignore lint/suspicious/noExplicitAny: each library has promises of its own
+    resolve(value: any): PromiseLike<any>;
+    readonly prototype: object;
+  }
+
+  /**
+   * What bluebird's `using` takes. The types of bluebird's disposers say nothing of what they hold, so
+   * name the type where you use it: `using(disposer, (lock: Lock) => …)`.
+   */
+  interface Disposer<T> {
+    /** No property of it: for the types only. */
+    readonly [held]?: T;
+  }
+  const held: unique symbol;
+
+  /** `down`: it is dialled again in the background. */
+  type ConnectionState = 'connecting' | 'ready' | 'down';
+
+  /** The connection to an instance, as it was when this was asked for or told. Frozen. */
+  interface Connection {
+    /** The instance's place in the constructor's array. */
+    readonly index: number;
+    /** Without credentials. */
+    readonly address: string;
+    /** The database; undefined for `memory://`. */
+    readonly db: number | undefined;
+    readonly state: ConnectionState;
+    /** Since when it has been in that state. */
+    readonly since: Date;
+    /** Why it was down the last time; undefined if it never was. */
+    readonly lastError: ConnectionError | undefined;
   }
 
   interface InstanceInfo {
@@ -336,6 +580,9 @@ declare namespace Redlock {
   }
 
   type ClientErrorListener = (error: InstanceError, instance: InstanceInfo) => void;
+
+  /** Is told each change: of the state, or of the reason for being down. */
+  type ConnectionListener = (connection: Connection) => void;
 
   // biome-ignore lint/suspicious/noExplicitAny: as EventEmitter declares them
   type AnyListener = (...args: any[]) => void;

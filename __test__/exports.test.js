@@ -16,7 +16,8 @@ describe('the package', () => {
     assert.ok(Redlock.prototype instanceof EventEmitter);
     assert.equal(Redlock.default, Redlock);
     assert.equal(Redlock.Redlock, Redlock);
-    for (const name of ['Lock', 'LockError', 'InstanceError']) assert.equal(Redlock[name].name, name);
+    for (const name of ['Lock', 'LockError', 'InstanceError', 'ConnectionError'])
+      assert.equal(Redlock[name].name, name);
   });
 
   test('imported is the same, by default and by name', async () => {
@@ -30,6 +31,7 @@ describe('the package', () => {
         Lock: Redlock.Lock,
         LockError: Redlock.LockError,
         InstanceError: Redlock.InstanceError,
+        ConnectionError: Redlock.ConnectionError,
       },
     );
   });

@@ -275,19 +275,17 @@ function readObject(object, name) {
   /** @type {Record<string, unknown>} */
   const config = {};
   const unknown = [];
-  let isConfig = false;
-  for (const [key, value] of given) {
-    const own = ALIASES[key] ?? key;
-    if (key === 'url') Object.assign(config, readOwnUrl(value, `${name}.url`));
-    else if (key === 'socket') Object.assign(config, flattenSocket(value, `${name}.socket`));
-    else if (key === 'name' && ('socket' in object || 'url' in object)) config.clientName = value;
-    else if (Object.hasOwn(KEYS, own)) config[own] = value;
-    else {
-      unknown.push(key);
-      continue;
-    }
-    isConfig = true;
+  // A URL first: what stands beside it is more particular.
+  const { url, socket, ...rest } = /** @type {Record<string, unknown>} */ (Object.fromEntries(given));
+  if (url !== undefined) Object.assign(config, readOwnUrl(url, `${name}.url`));
+  if (socket !== undefined) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
+  for (const [key, value] of Object.entries(rest)) {
+    const isName = key === 'name' && (url !== undefined || socket !== undefined);
+    const own = isName ? 'clientName' : (ALIASES[key] ?? key);
+    if (Object.hasOwn(KEYS, own)) config[own] = value;
+    else unknown.push(key);
   }
+  const isConfig = Object.keys(config).length > 0;
   if (!isConfig) {
     throw wrongType(
       'INSTANCE',
@@ -311,8 +309,9 @@ function readObject(object, name) {
  * @param {string} name
  */
 function readOwnUrl(url, name) {
-  const { kind, ...server } = readUrl(readText(url, name), name);
-  if (kind === 'redis') return server;
+  const { kind, ...server } = /** @type {Server} */ (readUrl(readText(url, name), name));
+  // What was read of TLS is native's form already; it is read anew from what was asked for.
+  if (kind === 'redis') return { ...server, ...(server.tls && { tls: true }) };
   throw outOfRange('INSTANCE', `${name} must lead to a server; pass "memory:" URLs by themselves`);
 }
 
@@ -320,9 +319,10 @@ function readOwnUrl(url, name) {
  * node-redis has TLS's options beside the host's.
  *
  * @param {unknown} socket
+ * @param {unknown} secure whether its URL has asked for TLS
  * @param {string} name
  */
-function flattenSocket(socket, name) {
+function flattenSocket(socket, secure, name) {
   if (typeof socket !== 'object' || socket === null || Array.isArray(socket)) {
     throw wrongType('INSTANCE', `${name} must be an object, not ${show(socket)}`);
   }
@@ -330,7 +330,7 @@ function flattenSocket(socket, name) {
   const flat = Object.fromEntries(entries.filter(([key]) => SOCKET_KEYS.includes(key)));
   const { tls, ...secured } = /** @type {Record<string, unknown>} */ (socket);
   for (const key of SOCKET_KEYS) delete secured[key];
-  return tls ? { ...flat, tls: secured } : flat;
+  return tls || (secure && tls !== false) ? { ...flat, tls: secured } : flat;
 }
 
 /**

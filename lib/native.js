@@ -7,7 +7,7 @@
 
 const { Mailbox, defaultScripts } = require('../binding.js');
 const { Connections } = require('./connections');
-const { InstanceError } = require('./errors');
+const { InstanceError, outOfRange } = require('./errors');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
@@ -73,7 +73,7 @@ class Engine {
    */
   constructor(owner, config) {
     mailbox ??= new Mailbox(drain);
-    const { handle, addresses } = mailbox.open(JSON.stringify(config));
+    const { handle, addresses } = open(mailbox, config);
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
@@ -228,6 +228,20 @@ class Engine {
         warnOfTwins(this.addresses[event.instance], this.addresses[event.twin]);
         break;
     }
+  }
+}
+
+/**
+ * @param {Mailbox} mailbox
+ * @param {object} config
+ */
+function open(mailbox, config) {
+  try {
+    return mailbox.open(JSON.stringify(config));
+  } catch (error) {
+    // Certificates and keys are read there; its texts show none.
+    const { code, message } = /** @type {Error & {code?: string}} */ (error);
+    throw code === 'InvalidArg' ? outOfRange('INSTANCE', message) : error;
   }
 }
 

@@ -32,7 +32,6 @@ class Redlock extends EventEmitter {
   static Promise = Promise;
 
   #engine;
-  #servers;
   /** What the properties of the same names said when they were last looked at. */
   #settings;
   /** What the process was warned of, so that a busy caller is told once. @type {Set<string>} */
@@ -55,7 +54,6 @@ class Redlock extends EventEmitter {
     if (custom) refuseInMemory(config);
     this.#engine = new Engine(this, { instances: config, patience });
     if (custom) this.#engine.useScripts(custom);
-    this.#servers = instances;
     this.#settings = settings;
     this.driftFactor = settings.driftFactor;
     this.retryCount = settings.retryCount;
@@ -69,11 +67,9 @@ class Redlock extends EventEmitter {
     this.#texts = textsOf(scripts);
   }
 
-  // Accessors on the prototype: printing a Redlock must not lead to URLs with passwords.
-
-  /** What the constructor was given. */
+  /** The members of the quorum, by their addresses: URLs and configurations have passwords. */
   get servers() {
-    return this.#servers;
+    return [...this.#engine.addresses];
   }
 
   /** How the connection to each instance is. */
@@ -88,8 +84,8 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   lock(resource, ttl, options, callback) {
-    if (typeof options === 'function') return deliver(this.#lock(resource, ttl, undefined), options);
-    return deliver(this.#lock(resource, ttl, options), callback);
+    if (typeof options === 'function') return deliver(this, this.#lock(resource, ttl, undefined), options);
+    return deliver(this, this.#lock(resource, ttl, options), callback);
   }
 
   /**
@@ -97,7 +93,7 @@ class Redlock extends EventEmitter {
    * @param {UnlockCallback} [callback]
    */
   unlock(lock, callback) {
-    return deliver(this.#unlock(lock), callback);
+    return deliver(this, this.#unlock(lock), callback);
   }
 
   /**
@@ -108,14 +104,14 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   extend(lock, ttl, options, callback) {
-    if (typeof options === 'function') return deliver(this.#extend(lock, ttl, undefined), options);
-    return deliver(this.#extend(lock, ttl, options), callback);
+    if (typeof options === 'function') return deliver(this, this.#extend(lock, ttl, undefined), options);
+    return deliver(this, this.#extend(lock, ttl, options), callback);
   }
 
   /** @param {(error: Error | null, replies?: string[]) => void} [callback] */
   quit(callback) {
     this.#quitting ??= this.#quit();
-    return deliver(this.#quitting, callback);
+    return deliver(this, this.#quitting, callback);
   }
 
   /**
@@ -126,7 +122,7 @@ class Redlock extends EventEmitter {
    * @param {(error: Error) => unknown} [unlockErrorHandler] is told why the release failed; nobody is by default
    */
   disposer(resource, ttl, unlockErrorHandler) {
-    const library = withDisposers(Redlock.Promise);
+    const library = withDisposers(libraryOf(this));
     const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
     const lock = library.resolve(this.#lock(resource, ttl, undefined));
     return lock.disposer((/** @type {Lock} */ held) => library.resolve(held.unlock()).catch(handler));
@@ -141,12 +137,14 @@ class Redlock extends EventEmitter {
    * @param {unknown} ttl
    * @param {CallOptions | LockCallback | null} [options]
    * @param {LockCallback} [callback]
+   * @returns {Promise<Lock>}
    */
   _lock(resource, value, ttl, options, callback) {
     if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
     const given = options ?? undefined;
-    if (value === null || value === undefined) return deliver(this.#lock(resource, ttl, given), callback);
-    return deliver(this.#relock(resource, value, ttl, given), callback);
+    if (value === null || value === undefined)
+      return deliver(this, this.#lock(resource, ttl, given), callback);
+    return deliver(this, this.#relock(resource, value, ttl, given), callback);
   }
 
   // The methods' other names.
@@ -359,13 +357,23 @@ function refuseInMemory(instances) {
 
 /**
  * @template T
+ * @param {Redlock} redlock
  * @param {Promise<T>} promise
  * @param {unknown} callback
  * @returns {Promise<T>}
  */
-function deliver(promise, callback) {
-  const library = Redlock.Promise;
+function deliver(redlock, promise, callback) {
+  const library = libraryOf(redlock);
   return settle(library === Promise ? promise : library.resolve(promise), callback);
+}
+
+/**
+ * A subclass may have promises of its own.
+ *
+ * @param {Redlock} redlock
+ */
+function libraryOf(redlock) {
+  return /** @type {typeof Redlock} */ (redlock.constructor).Promise ?? Promise;
 }
 
 /** Of one Redlock, for what its methods are called with. */

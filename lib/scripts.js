@@ -63,7 +63,10 @@ function customScripts(scripts, defaults) {
   const custom = {};
   for (const name of NAMES) {
     const text = scripts[name].value;
-    if (text !== defaults[NATIVE[name]]) custom[NATIVE[name]] = String(text);
+    if (typeof text !== 'string') {
+      throw wrongType('OPTIONS', `scripts.${name}.value must be a script's text, not ${show(text)}`);
+    }
+    if (text !== defaults[NATIVE[name]]) custom[NATIVE[name]] = text;
   }
   return Object.keys(custom).length ? custom : undefined;
 }

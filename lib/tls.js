@@ -51,6 +51,7 @@ function readTls(given, name) {
         'give ca, cert and key as PEM, the key unencrypted, and servername or rejectUnauthorized',
     );
   }
+  warnOfUnknown(options, name);
   const { ca, cert, key, servername, rejectUnauthorized } = options;
   return {
     ca: isAbsent(ca) ? defaultAuthorities() : readPems(ca, `${name}.ca`),
@@ -61,6 +62,22 @@ function readTls(given, name) {
       ? undefined
       : readFlag(rejectUnauthorized, `${name}.rejectUnauthorized`),
   };
+}
+
+const KNOWN = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized'];
+
+/**
+ * @param {object} options
+ * @param {string} name
+ */
+function warnOfUnknown(options, name) {
+  const unknown = Object.keys(options).filter((key) => !KNOWN.includes(key));
+  if (unknown.length === 0) return;
+  process.emitWarning(
+    `redlock-native: ${name} has unknown keys: ${unknown.join(', ')} (ignored)`,
+    'RedlockWarning',
+    'REDLOCK_OPTIONS',
+  );
 }
 
 /** @type {string[] | undefined} */

@@ -3,8 +3,23 @@
 import type { EventEmitter } from 'node:events';
 import type * as namespace from 'redlock-native';
 import type Default from 'redlock-native';
-import type { CallOptions, LockLike, Options, ServerConfig, Vote } from 'redlock-native';
-import { InstanceError, Lock, LockError, Redlock } from 'redlock-native';
+import type {
+  CallOptions,
+  Connection,
+  ConnectionState,
+  Disposer,
+  Instance,
+  InstanceErrorCode,
+  LockLike,
+  NodeRedisConfig,
+  Options,
+  PromiseLibrary,
+  Script,
+  ServerConfig,
+  TlsOptions,
+  Vote,
+} from 'redlock-native';
+import { ConnectionError, InstanceError, Lock, LockError, Redlock } from 'redlock-native';
 
 import required = require('redlock-native');
 
@@ -16,12 +31,44 @@ same<typeof Default, typeof required>(true);
 same<typeof Default, typeof namespace.default>(true);
 same<typeof Lock, typeof Redlock.Lock>(true);
 same<typeof LockError, typeof required.LockError>(true);
+same<typeof ConnectionError, typeof Redlock.ConnectionError>(true);
 
 const redlock: Default = new Redlock(
   ['redis://u:p@h:1/0', new URL('valkey://h'), { host: 'h', port: '6379', password: null }, 'memory://m'],
   { retryCount: -1, driftFactor: 0.02, deadlineFloor: 50, releaseDeadline: 500 },
 );
 const emitter: EventEmitter = redlock;
+
+const pem = new Uint8Array();
+const tls: TlsOptions = { ca: ['…', pem], cert: pem, key: '…', servername: 'a', rejectUnauthorized: false };
+const nodeRedis: NodeRedisConfig = { socket: { host: 'h', port: 6380, tls: true, ca: '…' }, database: 1 };
+const everyForm: Instance[] = [
+  'rediss://h',
+  'unix:///run/redis.sock?db=2',
+  '/run/redis.sock',
+  new URL('valkeys://h'),
+  { path: '/run/redis.sock', db: 2, username: 'u', password: 'p' },
+  { host: 'h', tls: true, connectionName: 'n', keyPrefix: 'k:', connectTimeout: 100, protocol: 3 },
+  { host: 'h', tls },
+  { host: 'h', tls: { rejectUnauthorized: false }, database: '1' },
+  { url: 'redis://h', name: 'n', username: null, keyPrefix: 'k:' },
+  { url: 'rediss://h', socket: { connectTimeout: 100 }, tls },
+  nodeRedis,
+];
+new Redlock(everyForm);
+
+// @ts-expect-error a certificate is text or bytes
+new Redlock([{ host: 'h', tls: { ca: 1 } }]);
+// @ts-expect-error what is refused at run time
+new Redlock([{ host: 'h', tls: { pfx: pem } }]);
+// @ts-expect-error a flag
+new Redlock([{ host: 'h', tls: { rejectUnauthorized: 0 } }]);
+// @ts-expect-error there are two versions
+new Redlock([{ host: 'h', protocol: 4 }]);
+// @ts-expect-error a url in an object is text
+new Redlock([{ url: new URL('redis://h') }]);
+// @ts-expect-error beside it there is TLS or not
+new Redlock([{ socket: { host: 'h', tls: {} } }]);
 redlock.retryCount = Infinity;
 redlock.retryDelay += 1;
 
@@ -50,6 +97,14 @@ async function promises(): Promise<void> {
   await redlock.acquire(names, 1000, { retryCount: 0 });
   await redlock.lock('a', 1000, undefined);
   await redlock.lock('a', 1000, null, () => {});
+  same<Awaited<ReturnType<typeof redlock.lockWithOptions>>, Lock>(true);
+  await redlock.lockWithOptions(['a'], 1000, { retryCount: 0, retryDelay: 1 });
+  await redlock.acquireWithOptions('a', 1000, {}, (_error, held) => void held?.value);
+
+  const taken: Lock = await redlock._lock('a', null, 1000);
+  const again: Lock = await redlock._lock(['a'], taken.value, 1000, { retryCount: 0 });
+  await redlock._lock('a', again.value, 1000, null, (_error, held) => void held?.value);
+  await redlock._lock('a', null, 1000, (error, held) => void [error, held]);
 
   const extended = await redlock.extend(lock, 1000, { retryDelay: 1 });
   same<typeof extended, Lock>(true);
@@ -71,6 +126,10 @@ async function promises(): Promise<void> {
   await redlock.lock(1, 1000);
   // @ts-expect-error no such option of a call
   await redlock.lock('a', 1000, { deadlineFloor: 1 });
+  // @ts-expect-error nor of one by another name
+  await redlock.lockWithOptions('a', 1000, { releaseDeadline: 1 });
+  // @ts-expect-error a value is text
+  await redlock._lock('a', 1, 1000);
   // @ts-expect-error not a lock
   await redlock.unlock({ resource: 'a' });
   // @ts-expect-error a promise of a lock is no lock
@@ -99,8 +158,71 @@ function events(): void {
       same<typeof error.operation, 'lock' | 'extend' | 'unlock'>(true);
       same<typeof error.reply, string | undefined>(true);
     })
+    .once('connection', (connection) => same<typeof connection, Connection>(true))
     .once('anything else', (...args) => void args);
   redlock.off('clientError', () => {});
+  redlock.removeListener('connection', ({ address, state }) => void [address, state]);
+}
+
+function connections(): void {
+  same<typeof redlock.connections, Connection[]>(true);
+  for (const { index, address, db, state, since, lastError } of redlock.connections) {
+    same<typeof index, number>(true);
+    same<typeof address, string>(true);
+    same<typeof db, number | undefined>(true);
+    same<typeof state, ConnectionState>(true);
+    same<ConnectionState, 'connecting' | 'ready' | 'down'>(true);
+    same<typeof since, Date>(true);
+    same<typeof lastError, ConnectionError | undefined>(true);
+    if (lastError) same<typeof lastError.code, InstanceErrorCode>(true);
+    if (lastError instanceof ConnectionError) same<typeof lastError.reply, string | undefined>(true);
+  }
+  const [first] = redlock.connections;
+  // @ts-expect-error it is frozen
+  first.state = 'ready';
+  // @ts-expect-error it can't be replaced
+  redlock.connections = [];
+  // @ts-expect-error made here only
+  new ConnectionError();
+}
+
+function scripts(): void {
+  const own = new Redlock(['redis://h'], {
+    lockScript: (text) => `-- mine\n${text}`,
+    unlockScript: (text: string) => text,
+    extendScript: () => 'return #KEYS',
+  });
+  same<typeof own.scripts.lockScript, Script>(true);
+  own.scripts.lockScript.value = own.lockScript + own.unlockScript + own.extendScript;
+  same<typeof own.scripts.extendScript.hash, string>(true);
+  same<typeof own.servers, string[]>(true);
+  // @ts-expect-error a function from our text to yours
+  new Redlock(['redis://h'], { lockScript: 'return #KEYS' });
+  // @ts-expect-error it returns the text
+  new Redlock(['redis://h'], { unlockScript: () => 1 });
+  // @ts-expect-error scripts.lockScript.value is what is read
+  own.lockScript = 'return #KEYS';
+}
+
+/** As `Promise.using` of bluebird's types takes its first argument. */
+class BluebirdDisposer<_R> {}
+declare function using<R, T>(disposer: BluebirdDisposer<R>, use: (held: R) => PromiseLike<T>): Promise<T>;
+
+function disposers(): void {
+  const disposer = redlock.disposer(['a'], 1000, (error) => console.error(error.message));
+  same<typeof disposer, Disposer<Lock>>(true);
+  const used: Promise<number> = using(redlock.disposer('a', 1000), async (lock: Lock) => lock.expiration);
+  // @ts-expect-error no promise
+  disposer.then();
+  // @ts-expect-error a handler, no options
+  redlock.disposer('a', 1000, { retryCount: 0 });
+
+  same<typeof Redlock.Promise, PromiseLibrary>(true);
+  Redlock.Promise = Promise;
+  required.Promise = class Mine<T> extends Promise<T> {};
+  // @ts-expect-error it can't make promises
+  Redlock.Promise = {};
+  void used;
 }
 
 function errors(error: unknown): string {
@@ -126,4 +248,5 @@ const options: Options = {};
 const perCall: CallOptions = options;
 const config: ServerConfig = { host: 'h' };
 const lockLike: LockLike = new Lock(redlock, 'a', 'v', 0);
-void [emitter, promises, callbacks, events, errors, perCall, config, lockLike];
+void [emitter, promises, callbacks, events, connections, scripts, disposers, errors];
+void [perCall, config, lockLike];

@@ -1,5 +1,6 @@
 //! The configuration of one Redlock, as JavaScript hands it over.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::engine::{Environment, Instance, Patience, System};
+use crate::instances::bridge::{Bridge, Port};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{self, Endpoint, Secret, Server, Tls, TlsError, TlsSettings};
 
@@ -19,6 +21,7 @@ pub(super) struct Config {
 enum Member {
     Memory(String),
     Redis(Box<redis::Config>),
+    Bridge(String),
 }
 
 /// Why a configuration can't be used. Its text isn't shown: it has passwords.
@@ -26,8 +29,8 @@ enum Member {
 pub(super) enum Unusable {
     #[error("the configuration can't be read (at character {0}); please report this as a defect")]
     Unreadable(usize),
-    #[error("{0}")]
-    Tls(#[from] TlsError),
+    #[error("instances[{0}]: {1}")]
+    Tls(usize, TlsError),
 }
 
 impl Config {
@@ -35,7 +38,14 @@ impl Config {
     pub(super) fn read(json: &str) -> Result<Self, Unusable> {
         let written: Written =
             serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
-        let members: Result<_, _> = written.instances.into_iter().map(Member::read).collect();
+        let read =
+            |(place, member)| Member::read(member).map_err(|error| Unusable::Tls(place, error));
+        let members: Result<_, _> = written
+            .instances
+            .into_iter()
+            .enumerate()
+            .map(read)
+            .collect();
         Ok(Self {
             members: members?,
             patience: written.patience.read(),
@@ -47,6 +57,7 @@ impl Config {
         let address = |member: &Member| match member {
             Member::Memory(name) => format!("memory://{name}"),
             Member::Redis(config) => config.address(),
+            Member::Bridge(address) => address.clone(),
         };
         self.members.iter().map(address).collect()
     }
@@ -56,23 +67,41 @@ impl Config {
         self.patience
     }
 
-    /// Opens the instances, on the engine's thread.
-    pub(super) fn open(self) -> Vec<Rc<dyn Instance>> {
+    /// Opens the instances, on the engine's thread. What goes out to the
+    /// caller's client at a place goes through `port` of that place.
+    pub(super) fn open(self, port: impl Fn(u32) -> Box<dyn Port>) -> Opened {
         let environment: Rc<dyn Environment> = Rc::new(System);
-        let open = |member| -> Rc<dyn Instance> {
-            match member {
-                Member::Memory(name) => Rc::new(Memory::open(&name, Rc::clone(&environment))),
+        let mut opened = Opened::default();
+        for (member, place) in self.members.into_iter().zip(0..) {
+            let environment = Rc::clone(&environment);
+            let instance: Rc<dyn Instance> = match member {
+                Member::Memory(name) => Rc::new(Memory::open(&name, environment)),
                 Member::Redis(config) => Rc::new(Server::open(*config, &environment)),
-            }
-        };
-        self.members.into_iter().map(open).collect()
+                Member::Bridge(address) => {
+                    let bridge = Rc::new(Bridge::new(&address, environment, port(place)));
+                    opened.bridges.insert(place, Rc::clone(&bridge));
+                    bridge
+                }
+            };
+            opened.instances.push(instance);
+        }
+        opened
     }
 }
 
+/// Instances that were opened, and those of them whose answers JavaScript
+/// brings, by their place.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) instances: Vec<Rc<dyn Instance>>,
+    pub(super) bridges: HashMap<u32, Rc<Bridge>>,
+}
+
 impl Member {
-    fn read(written: WrittenMember) -> Result<Self, Unusable> {
+    fn read(written: WrittenMember) -> Result<Self, TlsError> {
         match written {
             WrittenMember::Memory { name } => Ok(Self::Memory(name)),
+            WrittenMember::Bridge { address } => Ok(Self::Bridge(address)),
             WrittenMember::Redis(server) => Ok(Self::Redis(Box::new(server.read()?))),
         }
     }
@@ -91,6 +120,7 @@ struct Written {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum WrittenMember {
     Memory { name: String },
+    Bridge { address: String },
     Redis(Box<WrittenServer>),
 }
 

@@ -9,6 +9,7 @@ use super::handoff::Handoff;
 use super::outbox::Outbox;
 use super::record::Batch;
 use crate::engine::{Instant, Resources, Scripts, Token};
+use crate::instances::bridge::Ticket;
 
 /// The messages on their way to the engine's thread, which sleeps in
 /// [`Inbox::poll_take`].
@@ -37,10 +38,22 @@ pub(super) enum Errand {
     Close(Handle),
     /// A set of scripts that requests may name by its place, from 1.
     Learn(Arc<Scripts>),
+    /// What the caller's client at a place came back with.
+    Answer(Handle, u32, Ticket, ClientAnswer),
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.
     TakeBack(Handle, Resources, Token, Instant),
+}
+
+/// What a caller's client came back with.
+pub(super) enum ClientAnswer {
+    Applied(i64),
+    /// An answer of a kind that no script gives.
+    Unexpected(String),
+    /// An error of the client's: its number, the server's first word if it is
+    /// the server's, and its text.
+    Failed(u32, Option<String>, String),
 }
 
 /// An environment's number in this process.

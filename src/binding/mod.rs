@@ -26,7 +26,7 @@ use napi_derive::napi;
 use crate::engine::{Scripts, System};
 use crate::instances::redis;
 use config::Config;
-use inbox::{Errand, Handle, Message};
+use inbox::{ClientAnswer, Errand, Handle, Message};
 use outbox::{Answer, Outbox, Outcome};
 use record::{Batch, Rows};
 use runtime::Seat;
@@ -179,6 +179,37 @@ impl Mailbox {
         let number = self.scripts.get() + 1;
         self.scripts.set(number);
         number
+    }
+
+    /// Brings what the caller's client at `place` came back with: for how many
+    /// keys the script was carried out.
+    #[napi(catch_unwind)]
+    pub fn applied(&self, handle: u32, place: u32, ticket: u32, keys: i64) {
+        let answer = ClientAnswer::Applied(keys);
+        self.send(Errand::Answer(handle, place, ticket, answer));
+    }
+
+    /// The same, of an answer that no script gives.
+    #[napi(catch_unwind)]
+    pub fn unexpected(&self, handle: u32, place: u32, ticket: u32, what: String) {
+        let answer = ClientAnswer::Unexpected(what);
+        self.send(Errand::Answer(handle, place, ticket, answer));
+    }
+
+    /// The same, of an error: JavaScript's number for it, the first word of the
+    /// server's if it is the server's, its text.
+    #[napi(catch_unwind)]
+    pub fn failed(
+        &self,
+        handle: u32,
+        place: u32,
+        ticket: u32,
+        number: u32,
+        code: Option<String>,
+        message: String,
+    ) {
+        let answer = ClientAnswer::Failed(number, code, message);
+        self.send(Errand::Answer(handle, place, ticket, answer));
     }
 
     /// Hands over the first `count` requests in `numbers` and `text`.

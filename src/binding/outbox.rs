@@ -24,6 +24,8 @@ pub(super) enum Outcome {
     Failed(String, Option<Instant>),
     /// What happened, as JSON.
     Event(String),
+    /// What the caller's client is to be asked, as JSON.
+    Errand(String),
 }
 
 /// A lock on its way to JavaScript, with what it takes to release it should it

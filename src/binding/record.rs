@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::inbox::Handle;
 use super::outbox::{Answer, Outcome};
 use crate::engine::{
-    Cause, Connection, Drift, Event, Failure, Instant, Patience, Reason, Resources, Retry, Scripts,
-    Settings, Token, Ttl, Vote,
+    Cause, Connection, Drift, Event, Failure, Instant, Operation, Patience, Question, Reason,
+    Resources, Retry, Scripts, Settings, Token, Ttl, Vote,
 };
+use crate::instances::bridge::Ticket;
 
 /// The requests of a tick, as JavaScript wrote them.
 pub(super) struct Batch {
@@ -216,6 +217,7 @@ impl<'room> Rows<'room> {
                 [slot, 3.0, attempts, left, until, self.describe(&details)]
             }
             Outcome::Event(details) => [slot, 4.0, attempts, 0.0, 0.0, self.describe(&details)],
+            Outcome::Errand(details) => [slot, 5.0, attempts, 0.0, 0.0, self.describe(&details)],
         };
         let at = 1 + self.written * ROW;
         self.numbers[at..at + ROW].copy_from_slice(&row);
@@ -308,6 +310,25 @@ pub(super) fn event(handle: Handle, event: &Event) -> String {
     described.to_string()
 }
 
+/// What the caller's client at `place` is to be asked, as JSON.
+pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -> String {
+    let ttl = match question.operation {
+        Operation::Acquire { ttl } | Operation::Extend { ttl } => Some(ttl.millis()),
+        Operation::Release { .. } => None,
+    };
+    json!({
+        "handle": handle,
+        "instance": place,
+        "ticket": ticket,
+        "operation": question.operation.name(),
+        "script": question.script().map(|script| &*script.text),
+        "keys": &*question.resources,
+        "value": question.value.as_str(),
+        "ttl": ttl,
+    })
+    .to_string()
+}
+
 fn describe(code: &str, reason: &str, votes: &Value) -> String {
     json!({ "code": code, "reason": reason, "votes": votes }).to_string()
 }
@@ -329,6 +350,9 @@ fn describe_cause(cause: &Cause) -> Value {
     let mut described = json!({ "code": cause.code(), "message": cause.to_string() });
     if let Some(reply) = cause.reply() {
         described["reply"] = reply.into();
+    }
+    if let Cause::Client { number, .. } = cause {
+        described["error"] = (*number).into();
     }
     described
 }

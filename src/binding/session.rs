@@ -11,18 +11,21 @@ use std::task::{Poll, Waker};
 use tokio::task::AbortHandle;
 
 use super::config::Config;
-use super::inbox::{Errand, Handle};
+use super::inbox::{ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
-use crate::engine::{Engine, Environment as _, Event, Patience, Reason, Scripts, Settings, System};
+use crate::engine::{
+    Cause, Engine, Environment as _, Event, Patience, Question, Reason, Scripts, Settings, System,
+};
+use crate::instances::bridge::{self, Bridge, Port, Ticket};
 
 /// The engine's side of one environment.
 pub(super) struct Session {
     outbox: Arc<Outbox>,
     quorums: RefCell<HashMap<Handle, Quorum>>,
     scripts: RefCell<Vec<Arc<Scripts>>>,
-    /// Engines that were closed and still have rounds open.
-    closing: RefCell<Vec<Engine>>,
+    /// Those that were closed and still have rounds open.
+    closing: RefCell<HashMap<Handle, Quorum>>,
     /// What is under way, by slot.
     running: RefCell<Vec<Option<AbortHandle>>>,
     /// Answers of this turn, which go to JavaScript together at its end.
@@ -34,6 +37,24 @@ pub(super) struct Session {
 struct Quorum {
     engine: Engine,
     patience: Patience,
+    /// The instances that are the caller's own clients, by their place.
+    bridges: HashMap<u32, Rc<Bridge>>,
+}
+
+/// The way to the caller's client at one place of a quorum.
+struct Desk {
+    session: Weak<Session>,
+    handle: Handle,
+    place: u32,
+}
+
+impl Port for Desk {
+    fn carry(&self, ticket: Ticket, question: &Rc<Question>) {
+        if let Some(session) = self.session.upgrade() {
+            let details = record::errand(self.handle, self.place, ticket, question);
+            session.post(None, 0, Outcome::Errand(details));
+        }
+    }
 }
 
 impl Session {
@@ -57,6 +78,9 @@ impl Session {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
             Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
+            Errand::Answer(handle, place, ticket, answer) => {
+                self.bring(handle, place, ticket, answer);
+            }
             Errand::Carry(batch) => self.carry(&batch),
             Errand::TakeBack(handle, resources, value, validity) => {
                 if let Some(quorum) = self.quorums.borrow().get(&handle) {
@@ -80,13 +104,19 @@ impl Session {
         for answer in unheard.into_iter().chain(self.answers.take()) {
             self.take_back(answer);
         }
-        let open = self.quorums.take().into_values();
-        let mut engines = self.closing.take();
-        engines.extend(open.map(|quorum| quorum.engine));
         if let Some(poster) = self.poster.take() {
             poster.wake();
         }
-        engines
+        let quorums = self.quorums.take().into_values();
+        let quorums = quorums.chain(self.closing.take().into_values());
+        quorums
+            .map(|quorum| {
+                for bridge in quorum.bridges.values() {
+                    bridge.close();
+                }
+                quorum.engine
+            })
+            .collect()
     }
 
     fn open(self: &Rc<Self>, handle: Handle, config: Config) {
@@ -98,9 +128,52 @@ impl Session {
                 session.post(None, 0, Outcome::Event(details));
             }
         };
-        let engine = Engine::new(config.open(), Rc::new(System), listener);
-        let quorum = Quorum { engine, patience };
+        let opened = config.open(|place| {
+            Box::new(Desk {
+                session: Rc::downgrade(self),
+                handle,
+                place,
+            })
+        });
+        let quorum = Quorum {
+            engine: Engine::new(opened.instances, Rc::new(System), listener),
+            patience,
+            bridges: opened.bridges,
+        };
         self.quorums.borrow_mut().insert(handle, quorum);
+    }
+
+    fn bring(&self, handle: Handle, place: u32, ticket: Ticket, answer: ClientAnswer) {
+        let bridge = {
+            let (open, closing) = (self.quorums.borrow(), self.closing.borrow());
+            open.get(&handle)
+                .or_else(|| closing.get(&handle))
+                .and_then(|quorum| quorum.bridges.get(&place).cloned())
+        };
+        // Without the borrow: a vote may ask the next question.
+        if let Some(bridge) = bridge {
+            bridge.answer(
+                ticket,
+                match answer {
+                    ClientAnswer::Applied(keys) => bridge::Answer::Applied(keys),
+                    ClientAnswer::Unexpected(what) => {
+                        bridge::Answer::Failed(Cause::Unexpected { what: what.into() })
+                    }
+                    ClientAnswer::Failed(_, Some(code), message) => {
+                        bridge::Answer::Failed(Cause::Refused {
+                            code: code.into(),
+                            message: message.into(),
+                        })
+                    }
+                    ClientAnswer::Failed(number, None, message) => {
+                        bridge::Answer::Failed(Cause::Client {
+                            message: message.into(),
+                            number,
+                        })
+                    }
+                },
+            );
+        }
     }
 
     /// The engine goes once what it has been asked is answered, and its
@@ -109,16 +182,16 @@ impl Session {
         let Some(quorum) = self.quorums.borrow_mut().remove(&handle) else {
             return;
         };
-        let engine = quorum.engine;
-        self.closing.borrow_mut().push(engine.clone());
+        let engine = quorum.engine.clone();
+        self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
         tokio::task::spawn_local(async move {
             engine.quiet().await;
-            if let Some(session) = session.upgrade() {
-                session
-                    .closing
-                    .borrow_mut()
-                    .retain(|engine| !engine.is_quiet());
+            let closed = session
+                .upgrade()
+                .and_then(|session| session.closing.borrow_mut().remove(&handle));
+            for bridge in closed.iter().flat_map(|quorum| quorum.bridges.values()) {
+                bridge.close();
             }
         });
     }
@@ -137,14 +210,14 @@ impl Session {
                 self.post(Some(slot), 0, Outcome::Failed(closed, None));
                 continue;
             };
-            let ticket = Ticket {
+            let duty = Duty {
                 session: Rc::clone(self),
                 slot,
                 answered: false,
             };
             let task = tokio::task::spawn_local(async move {
                 let (attempts, outcome) = carry_out(engine, request).await;
-                ticket.answer(attempts, outcome);
+                duty.answer(attempts, outcome);
             });
             let mut running = self.running.borrow_mut();
             let at = slot as usize;
@@ -281,20 +354,20 @@ fn failed(failure: &crate::engine::Failure) -> (u32, Outcome) {
 }
 
 /// The duty to answer one request. A panic drops it, and becomes an answer.
-struct Ticket {
+struct Duty {
     session: Rc<Session>,
     slot: u32,
     answered: bool,
 }
 
-impl Ticket {
+impl Duty {
     fn answer(mut self, attempts: u32, outcome: Outcome) {
         self.answered = true;
         self.session.post(Some(self.slot), attempts, outcome);
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Duty {
     fn drop(&mut self) {
         if let Ok(mut running) = self.session.running.try_borrow_mut()
             && let Some(task) = running.get_mut(self.slot as usize)

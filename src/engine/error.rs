@@ -44,6 +44,14 @@ pub enum Cause {
         /// The whole error, as the server wrote it.
         message: Rc<str>,
     },
+    /// The caller's own client failed with an error of its own.
+    #[error("{message}")]
+    Client {
+        /// The error's text.
+        message: Rc<str>,
+        /// What JavaScript knows the error by.
+        number: u32,
+    },
     /// Too many requests wait for this instance already.
     #[error(
         "{waiting} requests already wait for this instance; it is hung or slower than it is asked"
@@ -75,6 +83,7 @@ impl Cause {
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Lost { .. } => "LOST",
             Self::Refused { .. } => "REFUSED",
+            Self::Client { .. } => "CLIENT",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Unexpected { .. } => "UNEXPECTED",
             Self::Closed => "CLOSED",

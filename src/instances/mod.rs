@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bridge;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;

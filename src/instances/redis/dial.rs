@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::command::{refused, unexpected};
-use super::config::{Config, Endpoint};
+use super::config::{Config, Endpoint, Secret};
 use super::frame;
 use super::tls::{self, Tls};
 use crate::engine::Cause;
@@ -147,12 +147,14 @@ enum Needed {
 
 fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
     let mut greeting = Vec::new();
-    if let Some(password) = &config.password {
+    let password = config.password.as_ref().map(Secret::reveal);
+    if config.username.is_some() || password.is_some() {
         let mut auth = cmd("AUTH");
         if let Some(username) = &config.username {
             auth.arg(username);
         }
-        auth.arg(password.reveal());
+        // A user without a password is logged in with any.
+        auth.arg(password.unwrap_or_default());
         greeting.push((auth, Needed::Success));
     }
     if config.db != 0 {
