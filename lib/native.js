@@ -143,16 +143,19 @@ class Engine {
   /** @returns {Promise<void>} */
   #close() {
     abandoned.unregister(this);
-    // What was asked for before goes to native before.
-    flush();
-    mailbox?.close(this.#handle);
     if (this.#inFlight === 0) {
-      engines.delete(this.#handle);
+      this.#leave();
       return Promise.resolve();
     }
     return new Promise((resolve) => {
       this.#closed = resolve;
     });
+  }
+
+  /** Native lets go of it only now that nothing is in flight. */
+  #leave() {
+    engines.delete(this.#handle);
+    mailbox?.close(this.#handle);
   }
 
   /**
@@ -201,7 +204,7 @@ class Engine {
   answered() {
     this.#inFlight -= 1;
     if (this.#inFlight === 0 && this.#closing !== undefined) {
-      engines.delete(this.#handle);
+      this.#leave();
       this.#closed();
     }
   }

@@ -6,9 +6,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::config::Config;
 use super::handoff::Handoff;
-use super::outbox::Outbox;
+use super::outbox::{Locked, Outbox};
 use super::record::Batch;
-use crate::engine::{Instant, Resources, Scripts, Token};
+use crate::engine::Scripts;
 use crate::instances::bridge::Ticket;
 
 /// The messages on their way to the engine's thread, which sleeps in
@@ -43,7 +43,7 @@ pub(super) enum Errand {
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.
-    TakeBack(Handle, Resources, Token, Instant),
+    TakeBack(Locked),
 }
 
 /// What a caller's client came back with.

@@ -267,12 +267,7 @@ impl Mailbox {
     fn still_worth_it(&self, answer: Answer, now: crate::engine::Instant) -> Answer {
         match answer.outcome {
             Outcome::Locked(locked) if !locked.validity.holds(now) => {
-                self.send(Errand::TakeBack(
-                    locked.handle,
-                    locked.resources,
-                    locked.value,
-                    locked.validity.since,
-                ));
+                self.send(Errand::TakeBack(locked));
                 session::dead_on_arrival(answer.attempts, answer.slot)
             }
             _ => answer,

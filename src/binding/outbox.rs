@@ -2,7 +2,7 @@
 
 use super::handoff::Handoff;
 use super::inbox::Handle;
-use crate::engine::{Instant, Resources, Token, Validity};
+use crate::engine::{Instant, Resources, Settings, Token, Validity};
 
 /// The answers on their way to one environment.
 pub(super) type Outbox = Handoff<Answer>;
@@ -35,4 +35,6 @@ pub(super) struct Locked {
     pub(super) resources: Resources,
     pub(super) value: Token,
     pub(super) validity: Validity,
+    /// How it was taken, and so is to be released.
+    pub(super) settings: Settings,
 }

@@ -132,15 +132,16 @@ async fn serve(inbox: &Inbox) {
                 }
                 Message::Leave(id) => {
                     if let Some(session) = sessions.remove(&id) {
-                        ending.retain(|engine: &crate::engine::Engine| !engine.is_quiet());
-                        ending.extend(session.leave());
+                        ending.retain(|end: &tokio::task::JoinHandle<()>| !end.is_finished());
+                        let engines = catch_unwind(AssertUnwindSafe(|| session.leave()));
+                        let engines = engines.unwrap_or_default();
+                        ending.push(tokio::task::spawn_local(session.end(engines)));
                     }
                 }
                 Message::End => {
-                    // Tasks that were aborted give up their attempts first.
-                    tokio::task::yield_now().await;
-                    for engine in ending {
-                        engine.quiet().await;
+                    for end in ending {
+                        // A panic there has been reported already.
+                        let _ = end.await;
                     }
                     return;
                 }

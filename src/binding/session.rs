@@ -15,7 +15,7 @@ use super::inbox::{ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
 use crate::engine::{
-    Cause, Engine, Environment as _, Event, Patience, Question, Reason, Scripts, Settings, System,
+    Cause, Engine, Environment as _, Event, Patience, Question, Reason, Scripts, System,
 };
 use crate::instances::bridge::{self, Bridge, Port, Ticket};
 
@@ -32,6 +32,8 @@ pub(super) struct Session {
     answers: RefCell<Vec<Answer>>,
     poster: RefCell<Option<Waker>>,
     gone: Cell<bool>,
+    /// How many requests are under way.
+    duties: Cell<usize>,
 }
 
 struct Quorum {
@@ -68,6 +70,7 @@ impl Session {
             answers: RefCell::default(),
             poster: RefCell::default(),
             gone: Cell::new(false),
+            duties: Cell::new(0),
         });
         tokio::task::spawn_local(post_answers(Rc::downgrade(&session)));
         session
@@ -82,14 +85,7 @@ impl Session {
                 self.bring(handle, place, ticket, answer);
             }
             Errand::Carry(batch) => self.carry(&batch),
-            Errand::TakeBack(handle, resources, value, validity) => {
-                if let Some(quorum) = self.quorums.borrow().get(&handle) {
-                    let settings = quorum.settings();
-                    quorum
-                        .engine
-                        .take_back(resources, value, validity, settings);
-                }
-            }
+            Errand::TakeBack(locked) => self.take_back(locked),
         }
     }
 
@@ -102,7 +98,7 @@ impl Session {
         }
         let unheard = self.outbox.close();
         for answer in unheard.into_iter().chain(self.answers.take()) {
-            self.take_back(answer);
+            self.take_back_unheard(answer);
         }
         if let Some(poster) = self.poster.take() {
             poster.wake();
@@ -117,6 +113,18 @@ impl Session {
                 quorum.engine
             })
             .collect()
+    }
+
+    /// Resolves when all that the environment has left behind is done: requests
+    /// that were given up have released what they took, and these releases were
+    /// answered or have passed their deadlines.
+    pub(super) async fn end(self: Rc<Self>, engines: Vec<Engine>) {
+        while self.duties.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+        for engine in engines {
+            engine.quiet().await;
+        }
     }
 
     fn open(self: &Rc<Self>, handle: Handle, config: Config) {
@@ -210,6 +218,7 @@ impl Session {
                 self.post(Some(slot), 0, Outcome::Failed(closed, None));
                 continue;
             };
+            self.duties.set(self.duties.get() + 1);
             let duty = Duty {
                 session: Rc::clone(self),
                 slot,
@@ -248,7 +257,7 @@ impl Session {
             outcome,
         };
         if self.gone.get() {
-            self.take_back(answer);
+            self.take_back_unheard(answer);
             return;
         }
         self.answers.borrow_mut().push(answer);
@@ -258,25 +267,23 @@ impl Session {
     }
 
     /// Releases a lock that nobody will be told of.
-    fn take_back(&self, answer: Answer) {
-        if let Outcome::Locked(locked) = answer.outcome
-            && let Some(quorum) = self.quorums.borrow().get(&locked.handle)
-        {
-            quorum.engine.take_back(
-                locked.resources,
-                locked.value,
-                locked.validity.since,
-                quorum.settings(),
-            );
+    fn take_back(&self, locked: Locked) {
+        let (open, closing) = (self.quorums.borrow(), self.closing.borrow());
+        let quorum = open
+            .get(&locked.handle)
+            .or_else(|| closing.get(&locked.handle));
+        if let Some(quorum) = quorum {
+            let since = locked.validity.since;
+            quorum
+                .engine
+                .take_back(locked.resources, locked.value, since, locked.settings);
         }
     }
-}
 
-impl Quorum {
-    fn settings(&self) -> Settings {
-        Settings {
-            patience: self.patience,
-            ..Settings::default()
+    /// The same, if the answer is a lock.
+    fn take_back_unheard(&self, answer: Answer) {
+        if let Outcome::Locked(locked) = answer.outcome {
+            self.take_back(locked);
         }
     }
 }
@@ -291,7 +298,7 @@ async fn post_answers(session: Weak<Session>) {
         let answers = std::mem::take(&mut *session.answers.borrow_mut());
         if let Some(unheard) = session.outbox.push(answers) {
             for answer in unheard {
-                session.take_back(answer);
+                session.take_back_unheard(answer);
             }
         }
         if session.gone.get() {
@@ -312,18 +319,22 @@ async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
         ..
     } = request;
     match verb {
-        Verb::Lock(ttl) => match engine.acquire(resources.clone(), ttl, settings).await {
-            Ok(grant) => (
-                grant.attempts,
-                Outcome::Locked(Locked {
-                    handle,
-                    resources,
-                    value: grant.value,
-                    validity: grant.validity,
-                }),
-            ),
-            Err(failure) => failed(&failure),
-        },
+        Verb::Lock(ttl) => {
+            let asked = (resources.clone(), settings.clone());
+            match engine.acquire(asked.0, ttl, asked.1).await {
+                Ok(grant) => (
+                    grant.attempts,
+                    Outcome::Locked(Locked {
+                        handle,
+                        resources,
+                        value: grant.value,
+                        validity: grant.validity,
+                        settings,
+                    }),
+                ),
+                Err(failure) => failed(&failure),
+            }
+        }
         Verb::Extend(ttl, value, until) => {
             let until = match until {
                 Until::At(until) => until,
@@ -369,6 +380,7 @@ impl Duty {
 
 impl Drop for Duty {
     fn drop(&mut self) {
+        self.session.duties.set(self.session.duties.get() - 1);
         if let Ok(mut running) = self.session.running.try_borrow_mut()
             && let Some(task) = running.get_mut(self.slot as usize)
         {

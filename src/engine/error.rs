@@ -37,7 +37,7 @@ pub enum Cause {
         what: Rc<str>,
     },
     /// The server answered with an error.
-    #[error("{message}{}", hint(.code))]
+    #[error("{message}{}", hint(.code, .message))]
     Refused {
         /// The error's first word, as `NOPERM`.
         code: Rc<str>,
@@ -102,13 +102,16 @@ impl Cause {
 }
 
 /// What to do about an error that servers are known to answer.
-fn hint(code: &str) -> &'static str {
+fn hint(code: &str, message: &str) -> &'static str {
+    const ALLOW: &str = " (allow this user SELECT, SET, EVAL, EVALSHA, EXISTS, GET, DEL, PTTL and \
+                         PEXPIRE on the resource's key)";
     match code {
+        // Inside a script, servers have no word for it.
+        "ERR" if message.contains("can't run this command") => ALLOW,
+        "ERR" if message.contains("DB index") => " (give a db that this server has)",
         "NOAUTH" => " (give this instance a password)",
         "WRONGPASS" => " (check this instance's username and password)",
-        "NOPERM" => {
-            " (allow this user SET, EVAL, EVALSHA, GET, DEL, PTTL and PEXPIRE on the resource's key)"
-        }
+        "NOPERM" => ALLOW,
         "LOADING" => " (the server is reading its data; it will vote again once it has)",
         "READONLY" => " (this is a replica; give the address of the master)",
         "MISCONF" | "OOM" => " (the server refuses writes until its disk or memory is mended)",

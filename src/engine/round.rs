@@ -131,6 +131,9 @@ enum Ballotpaper {
     Open,
     /// Votes as this other instance does, which is the same one.
     With(usize),
+    /// Said that nothing was there, perhaps because one of the same name has
+    /// just deleted it: counted when those have voted.
+    Waiting(Vote),
     /// The deadline passed; what comes now is late.
     Missed(Cause),
     Cast(Vote),
@@ -288,6 +291,7 @@ impl Round {
                 silent.push(index);
             }
         }
+        self.count_waiting(&mut state);
         let waker = state.waker.take();
         drop(state);
         for index in silent {
@@ -295,6 +299,34 @@ impl Round {
         }
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// Whether a key that isn't there may have been deleted by this round.
+    fn may_have_twins(&self) -> bool {
+        matches!(self.question.operation, Operation::Release { .. })
+            && self.core.twins.are_suspected()
+    }
+
+    /// Counts votes that waited for those of the same name: as theirs if one
+    /// of them found something, as they are if none of them did.
+    fn count_waiting(&self, state: &mut State) {
+        for index in 0..state.votes.len() {
+            let Ballotpaper::Waiting(vote) = &state.votes[index] else {
+                continue;
+            };
+            let (vote, votes) = (vote.clone(), &state.votes);
+            let mut others = (0..votes.len())
+                .filter(|other| *other != index && self.core.twins.may_be_same(index, *other))
+                .map(|other| &votes[other]);
+            if others
+                .clone()
+                .any(|other| matches!(other, Ballotpaper::Cast(Vote::Granted)))
+            {
+                state.count(index, Vote::Granted);
+            } else if !others.any(|other| matches!(other, Ballotpaper::Open)) {
+                state.count(index, vote);
+            }
         }
     }
 
@@ -382,7 +414,12 @@ impl Ballot for Round {
                     failures.push(twin);
                 }
             }
-            state.count(index, vote);
+            if matches!(vote, Vote::Held { .. }) && self.may_have_twins() {
+                state.votes[index] = Ballotpaper::Waiting(vote);
+            } else {
+                state.count(index, vote);
+            }
+            self.count_waiting(&mut state);
             if state.every_vote || self.decided(&state.tally).is_some() {
                 waker = state.waker.take();
             }
@@ -425,7 +462,7 @@ impl State {
 impl Ballotpaper {
     fn vote(&self) -> Option<Vote> {
         match self {
-            Self::NotAsked | Self::Open | Self::With(_) => None,
+            Self::NotAsked | Self::Open | Self::With(_) | Self::Waiting(_) => None,
             Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
             Self::Cast(vote) => Some(vote.clone()),
         }

@@ -110,9 +110,9 @@ impl Writer {
 pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
     let vote = match (reply, form) {
         (Value::ServerError(error), Form::Digest) if error.code() == "NOSCRIPT" => {
-            return Answer::UnknownScript(refused(&error));
+            return Answer::UnknownScript(refused(&error, &[question.value.as_str()]));
         }
-        (Value::ServerError(error), _) => Vote::Failed(refused(&error)),
+        (Value::ServerError(error), _) => Vote::Failed(refused(&error, &[question.value.as_str()])),
         (Value::Okay, Form::Set) => Vote::Granted,
         (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
         (Value::Int(applied), Form::Digest | Form::Text) => applied_to(applied, question),
@@ -144,13 +144,20 @@ fn applied_to(applied: i64, question: &Question) -> Vote {
     }
 }
 
-/// A server's error as a cause.
-pub(super) fn refused(error: &redis::ServerError) -> Cause {
+/// A server's error as a cause. Some servers repeat what they were sent: none
+/// of `secrets` is shown.
+pub(super) fn refused(error: &redis::ServerError, secrets: &[&str]) -> Cause {
     let code = error.code();
-    let message = match error.details() {
+    let mut message = match error.details() {
         Some(details) => format!("{code} {details}"),
         None => code.to_owned(),
     };
+    if let Some(echo) = message.find(", with args beginning with") {
+        message.truncate(echo);
+    }
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        message = message.replace(secret, "…");
+    }
     Cause::Refused {
         code: code.into(),
         message: message.into(),

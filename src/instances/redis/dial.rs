@@ -50,8 +50,13 @@ pub(super) async fn dial(config: &Config) -> Result<Dialled, Cause> {
     match tokio::time::timeout(config.connect_timeout, attempt).await {
         Ok(dialled) => dialled,
         Err(_) => Err(unreachable(format!(
-            "no answer within {} ms; is the server hung, or a firewall in between?",
-            config.connect_timeout.as_millis()
+            "no answer within {} ms; is the server hung, or a firewall in between{}?",
+            config.connect_timeout.as_millis(),
+            if config.tls.is_some() {
+                ", or does it not speak TLS on this port"
+            } else {
+                ""
+            }
         ))),
     }
 }
@@ -104,6 +109,11 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 /// Returns the server's run id, if it says.
 async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Option<String>, Cause> {
     let greeting = greeting(config);
+    let password = config.password.as_ref().map(Secret::reveal);
+    let secrets = [
+        password.unwrap_or_default(),
+        config.username.as_deref().unwrap_or_default(),
+    ];
     let mut bytes = Vec::new();
     for (command, _) in &greeting {
         command.write_packed_command(&mut bytes);
@@ -111,17 +121,17 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Option<S
     stream
         .write_all(&bytes)
         .await
-        .map_err(|error| lost(&error))?;
+        .map_err(|error| lost(&error, config))?;
 
     let mut heard = Vec::new();
     let mut run_id = None;
     for (_, needed) in &greeting {
-        let reply = read_reply(stream, &mut heard).await?;
+        let reply = read_reply(stream, &mut heard, config).await?;
         match (reply, needed) {
             (Value::BulkString(info), Needed::Nothing) => run_id = find_run_id(&info),
             (_, Needed::Nothing) | (Value::Okay | Value::SimpleString(_), _) => {}
             (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
-            (Value::ServerError(error), _) => return Err(refused(&error)),
+            (Value::ServerError(error), _) => return Err(refused(&error, &secrets)),
             (other, _) => return Err(unexpected(&other)),
         }
     }
@@ -174,7 +184,11 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
     greeting
 }
 
-async fn read_reply(stream: &mut Box<dyn Stream>, heard: &mut Vec<u8>) -> Result<Value, Cause> {
+async fn read_reply(
+    stream: &mut Box<dyn Stream>,
+    heard: &mut Vec<u8>,
+    config: &Config,
+) -> Result<Value, Cause> {
     loop {
         match frame::first(heard) {
             Ok(Some((reply, length))) => {
@@ -185,9 +199,9 @@ async fn read_reply(stream: &mut Box<dyn Stream>, heard: &mut Vec<u8>) -> Result
             Err(frame::NotARedisReply) => return Err(not_redis()),
         }
         match stream.read_buf(heard).await {
-            Ok(0) => return Err(unreachable(CLOSED.to_owned())),
+            Ok(0) => return Err(unreachable(format!("{CLOSED}{}", wants_tls(config)))),
             Ok(_) => {}
-            Err(error) => return Err(lost(&error)),
+            Err(error) => return Err(lost(&error, config)),
         }
     }
 }
@@ -202,12 +216,21 @@ pub(super) fn not_redis() -> Cause {
     }
 }
 
-fn lost(error: &io::Error) -> Cause {
+fn lost(error: &io::Error, config: &Config) -> Cause {
     // With TLS 1.3, a server's objection to the client's certificate comes now.
     let explained = tls::explain(error);
     unreachable(format!(
-        "the connection broke while logging in: {explained}"
+        "the connection broke while logging in: {explained}{}",
+        wants_tls(config)
     ))
+}
+
+/// What it may mean that a server hangs up on the first words.
+fn wants_tls(config: &Config) -> &'static str {
+    match (&config.endpoint, &config.tls) {
+        (Endpoint::Tcp { .. }, None) => "; does it want TLS on this port (rediss://)?",
+        _ => "",
+    }
 }
 
 fn unreachable(what: String) -> Cause {

@@ -6,8 +6,7 @@
 //!   succeeds.
 //! - An acquire or extend is written at most once. A release that was not
 //!   answered when the connection broke is written again on the next one.
-//! - A server that says nothing for [`SILENCE`] although it was asked is given
-//!   up and dialled anew.
+//! - A server that owes an answer for [`SILENCE`] is given up and dialled anew.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,12 +29,13 @@ use crate::engine::{
     Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task, Vote,
 };
 
-/// How long a server may owe every answer before its connection is given up.
+/// How long a server may owe an answer before its connection is given up.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Beyond so many unanswered questions, a server that has said nothing for
-/// [`HESITATION`] gets no more of them.
-const BACKLOG: usize = 1000;
+/// Beyond so many unanswered questions, a server that owes the oldest of them
+/// for [`HESITATION`] gets no more: what waits for it is bounded. The releases
+/// it is owed go out once it has caught up.
+const BACKLOG: usize = 10_000;
 const HESITATION: Duration = Duration::from_millis(200);
 
 /// The wait before a dial, after a failed one: from the shortest, doubled each
@@ -59,9 +59,9 @@ struct State {
     written: usize,
     /// Questions whose command is in `out` or on its way, in order.
     unanswered: VecDeque<Asked>,
+    /// How many of them, from the last, are new since the buffer was written.
+    fresh: usize,
     owed: Owed,
-    /// Since when the server has owed an answer without saying anything.
-    silent_since: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -75,6 +75,8 @@ enum Phase {
 
 struct Asked {
     question: Rc<Question>,
+    /// When its command was written, or found the way blocked.
+    at: Instant,
     form: Form,
     /// Nobody waits for the answer to an owed release.
     reply: Option<Reply>,
@@ -90,8 +92,8 @@ impl Link {
                 out: Vec::new(),
                 written: 0,
                 unanswered: VecDeque::new(),
+                fresh: 0,
                 owed: Owed::default(),
-                silent_since: None,
                 waker: None,
             }),
             environment: Rc::clone(environment),
@@ -106,19 +108,20 @@ impl Link {
     pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply) {
         let refused = {
             let mut state = self.state.borrow_mut();
-            let overloaded = state.overloaded(self.environment.as_ref());
+            let now = self.environment.now();
+            let overloaded = state.overloaded(now);
             match &mut state.phase {
                 Phase::Dialling(waiting) if waiting.len() < BACKLOG => {
                     waiting.push_back((Rc::clone(question), reply));
                     return;
                 }
                 Phase::Up if !overloaded => {
-                    state.write(Rc::clone(question), Some(reply));
+                    state.write(Rc::clone(question), Some(reply), now);
                     state.wake();
                     return;
                 }
                 Phase::Up | Phase::Dialling(_) => {
-                    state.owe(question, self.environment.now());
+                    state.owe(question, now);
                     Cause::Overloaded {
                         waiting: state.unanswered.len().max(BACKLOG),
                     }
@@ -159,14 +162,13 @@ impl Link {
     fn go_up(&self, keyspace: Option<Rc<str>>) {
         self.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
+        let now = self.environment.now();
         let mut state = self.state.borrow_mut();
-        for release in state.owed.take() {
-            state.write(release, None);
-        }
+        state.pay(now);
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for (question, reply) in waiting {
                 if self.is_wanted(&question) {
-                    state.write(question, Some(reply));
+                    state.write(question, Some(reply), now);
                 } else {
                     late.push(reply);
                 }
@@ -184,7 +186,7 @@ impl Link {
         let mut state = self.state.borrow_mut();
         state.out = Vec::new();
         state.written = 0;
-        state.silent_since = None;
+        state.fresh = 0;
         for asked in std::mem::take(&mut state.unanswered) {
             state.owe(&asked.question, now);
             failed.extend(asked.reply.map(|reply| (reply, lost(cause))));
@@ -216,10 +218,12 @@ impl Link {
 }
 
 impl State {
-    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>) {
+    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>, at: Instant) {
         let form = self.writer.write(&mut self.out, &question);
+        self.fresh += 1;
         self.unanswered.push_back(Asked {
             question,
+            at,
             form,
             reply,
         });
@@ -230,6 +234,7 @@ impl State {
         let form = Form::Text;
         self.writer
             .write_script(&mut self.out, &asked.question, form);
+        self.fresh += 1;
         self.unanswered.push_back(Asked { form, ..asked });
     }
 
@@ -244,11 +249,38 @@ impl State {
         }
     }
 
-    fn overloaded(&self, environment: &dyn Environment) -> bool {
+    fn overloaded(&self, now: Instant) -> bool {
         self.unanswered.len() >= BACKLOG
             && self
-                .silent_since
-                .is_some_and(|since| environment.now().since(since) > HESITATION)
+                .owing_since()
+                .is_some_and(|since| now.since(since) > HESITATION)
+    }
+
+    /// Since when the oldest answer has been owed.
+    fn owing_since(&self) -> Option<Instant> {
+        let owes = self.unanswered.len() > self.fresh;
+        self.unanswered
+            .front()
+            .filter(|_| owes)
+            .map(|asked| asked.at)
+    }
+
+    /// From now on the server owes what was written.
+    fn mark_written(&mut self, now: Instant) {
+        for asked in self.unanswered.iter_mut().rev().take(self.fresh) {
+            asked.at = now;
+        }
+        self.fresh = 0;
+    }
+
+    /// Writes the releases that are owed, if the server isn't behind.
+    fn pay(&mut self, now: Instant) {
+        if self.owed.is_empty() || self.unanswered.len() >= BACKLOG / 2 {
+            return;
+        }
+        for release in self.owed.take() {
+            self.write(release, None, now);
+        }
     }
 
     fn wake(&mut self) {
@@ -380,8 +412,8 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Err(broken(&error.to_string())),
             }
         }
-        if !state.unanswered.is_empty() && state.silent_since.is_none() {
-            state.silent_since = Some(link.environment.now());
+        if state.fresh > 0 {
+            state.mark_written(link.environment.now());
         }
         if state.written == state.out.len() {
             // TLS keeps what it has encrypted until it is flushed.
@@ -423,15 +455,14 @@ impl Pump {
         };
         self.heard.drain(..at);
         self.heard.shrink_to(LARGEST_KEPT);
-        let mut state = link.state.borrow_mut();
-        state.silent_since = (!state.unanswered.is_empty()).then(|| link.environment.now());
+        link.state.borrow_mut().pay(link.environment.now());
         Poll::Ready(outcome)
     }
 
     /// Ready when the server has owed an answer for too long.
     fn poll_silence(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Cause> {
         loop {
-            let Some(since) = link.state.borrow().silent_since else {
+            let Some(since) = link.state.borrow().owing_since() else {
                 return Poll::Pending;
             };
             let limit = since.after(SILENCE);

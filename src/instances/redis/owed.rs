@@ -25,6 +25,11 @@ impl Owed {
         self.releases.push_back(release);
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.releases.is_empty()
+    }
+
     /// Takes all, oldest first.
     pub(super) fn take(&mut self) -> VecDeque<Rc<Question>> {
         std::mem::take(&mut self.releases)
