@@ -89,8 +89,12 @@ impl<'a> Calm<'a> {
         );
         self.release(&lock).await;
         let again = self.member.release(&lock, &self.soon(1)).await;
+        // Of twins that haven't been told apart, one that found the key speaks
+        // for all: the first release is then done before its last messages have
+        // arrived, and the second may be the one that finds what they would.
+        let excused = self.member.scenario().names_repeat();
         self.expect(
-            matches!(again, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
+            excused || matches!(again, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
             "nothing to release a second time",
         );
         self.member.process().sleep(self.round_trip()).await;

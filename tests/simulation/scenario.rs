@@ -140,6 +140,12 @@ impl Scenario {
     }
 
     /// Whether some instances are the same server.
+    /// Whether servers call themselves the same, so that they may be taken for
+    /// twins, rightly or not.
+    pub fn names_repeat(&self) -> bool {
+        self.has_twins() || matches!(self.identity, Identity::Cloned)
+    }
+
     pub fn has_twins(&self) -> bool {
         self.instances.len() > self.servers
     }
