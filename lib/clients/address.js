@@ -1,0 +1,69 @@
+'use strict';
+
+/**
+ * Where a client leads to, for people, in the form of our own addresses. It is put together from hosts and
+ * ports alone, so that no secret can be in it.
+ *
+ * @typedef {{host?: unknown, port?: unknown, path?: unknown}} Place
+ * @typedef {object} Places
+ * @property {Place[]} places one, or the ones that a cluster or sentinels are known by
+ * @property {boolean} [tls]
+ * @property {string} [service] what sentinels call it
+ */
+
+const { read } = require('./look');
+
+/**
+ * @param {Places | undefined} places
+ * @param {number | undefined} db
+ * @returns {string | undefined} undefined where it can't be told
+ */
+function addressOf(places, db) {
+  if (!places?.places.length) return undefined;
+  const path = places.places[0].path;
+  if (typeof path === 'string' && path) return `unix://${path}${db ? `?db=${db}` : ''}`;
+  const hosts = places.places.map(hostAndPort);
+  if (hosts.includes(undefined)) return undefined;
+  const scheme = places.tls ? 'rediss' : 'redis';
+  const sentinel = places.service === undefined ? '' : '+sentinel';
+  const service = places.service === undefined ? '' : `/${places.service}`;
+  return `${scheme}${sentinel}://${hosts.join(',')}${service}${db ? `/${db}` : ''}`;
+}
+
+/** @param {Place} place */
+function hostAndPort({ host, port }) {
+  // A whole URL may have come there.
+  if (typeof host !== 'string' || !/^[^\s/@?#[\]]+$/.test(host)) return undefined;
+  const number = Number(port);
+  if (!Number.isInteger(number)) return undefined;
+  return `${host.includes(':') ? `[${host}]` : host}:${number}`;
+}
+
+/**
+ * @param {unknown} url
+ * @param {number} otherwise the port, where the URL has none
+ * @returns {Place} empty where it can't be read
+ */
+function placeOfUrl(url, otherwise) {
+  try {
+    const { hostname, port } = new URL(String(url));
+    return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port || otherwise };
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * @param {unknown} options with `host`, `port` and `path`
+ * @param {number} [otherwise] the port, where they have none
+ * @returns {Place}
+ */
+function placeOf(options, otherwise = 6379) {
+  return {
+    host: read(options, 'host') ?? 'localhost',
+    port: read(options, 'port') ?? otherwise,
+    path: read(options, 'path'),
+  };
+}
+
+module.exports = { addressOf, placeOf, placeOfUrl };

@@ -1,0 +1,153 @@
+'use strict';
+
+/**
+ * What all client libraries have in common here: a script is run by its digest and, where the server
+ * doesn't know that, by its text.
+ *
+ * @typedef {{text: string, digest: string}} Script
+ * @typedef {'single' | 'cluster' | 'sentinel' | 'pool' | 'unknown'} Topology
+ */
+
+const { addressOf } = require('./address');
+const { can, read } = require('./look');
+
+/** @abstract */
+class Client {
+  /**
+   * @param {any} client the caller's own
+   * @param {string} library
+   * @param {Topology} topology
+   */
+  constructor(client, library, topology) {
+    this.client = client;
+    this.library = library;
+    /** @type {Topology} */
+    this.topology = topology;
+  }
+
+  /** For people, without secrets. */
+  get address() {
+    return addressOf(this.places(), this.db) ?? `${this.library} client`;
+  }
+
+  /** @returns {number | undefined} as it is now; undefined where it can't be known */
+  get db() {
+    return undefined;
+  }
+
+  /** @returns {string | undefined} as it is now; undefined where there is none, or none that can be read */
+  get keyPrefix() {
+    return undefined;
+  }
+
+  /**
+   * @param {Script} script
+   * @param {string[]} keys without the client's own prefix
+   * @param {string[]} args
+   * @returns {Promise<unknown>} a number where the reply can be read as one; rejects with the client's own error
+   */
+  async run({ text, digest }, keys, args) {
+    if (!this.knowsDigests()) return toReply(await this.eval(text, keys, args));
+    try {
+      return toReply(await this.evalsha(digest, keys, args));
+    } catch (error) {
+      if (!isNoScript(error)) throw error;
+    }
+    return toReply(await this.eval(text, keys, args));
+  }
+
+  /**
+   * Ends the client as its library does that: a promise unless it says otherwise.
+   *
+   * @returns {Promise<unknown>} the client's own answer, mostly `'OK'`
+   */
+  async quit() {
+    return this.client.quit();
+  }
+
+  /**
+   * Where it leads to, as far as that can be read.
+   *
+   * @protected
+   * @returns {import('./address').Places | undefined}
+   */
+  places() {
+    return undefined;
+  }
+
+  /**
+   * Whether running by digest is possible, and hides no call from whoever replaced `eval`.
+   *
+   * @protected
+   * @returns {boolean}
+   */
+  knowsDigests() {
+    return false;
+  }
+
+  /**
+   * @protected
+   * @abstract
+   * @param {string} _text
+   * @param {string[]} _keys
+   * @param {string[]} _args
+   * @returns {unknown} perhaps a promise
+   */
+  eval(_text, _keys, _args) {
+    throw new Error('not implemented');
+  }
+
+  /**
+   * @protected
+   * @abstract
+   * @param {string} _digest
+   * @param {string[]} _keys
+   * @param {string[]} _args
+   * @returns {unknown} perhaps a promise
+   */
+  evalsha(_digest, _keys, _args) {
+    throw new Error('not implemented');
+  }
+}
+
+/**
+ * Calls once, with a callback, and takes the answer from wherever it comes: the callback or a promise.
+ *
+ * @param {(callback: (error: unknown, reply?: unknown) => void) => any} call
+ * @returns {Promise<unknown>}
+ */
+function either(call) {
+  return new Promise((resolve, reject) => {
+    // What is thrown here rejects.
+    const returned = call((error, reply) => (error ? reject(error) : resolve(reply)));
+    // A fake may answer at once; true and false are redis 2 and 3 telling how full their buffers are.
+    if (ANSWERS.includes(typeof returned)) resolve(returned);
+    // Listened to even if the callback was faster: nobody else would handle its rejection.
+    else if (can(returned, 'then')) returned.then(resolve, reject);
+  });
+}
+
+const ANSWERS = ['number', 'string', 'bigint'];
+
+/** @param {unknown} error */
+function isNoScript(error) {
+  if (typeof error === 'string') return NO_SCRIPT.test(error);
+  return ['message', 'code', 'name'].some((key) => NO_SCRIPT.test(String(read(error, key))));
+}
+
+const NO_SCRIPT = /NOSCRIPT|NoScriptError/;
+
+/**
+ * Libraries, and their type mappings, have many forms for one number.
+ *
+ * @param {unknown} reply
+ */
+function toReply(reply) {
+  const text = Buffer.isBuffer(reply) ? reply.toString('latin1') : reply;
+  const isNumeric = typeof text === 'bigint' || (typeof text === 'string' && /^-?\d+$/.test(text));
+  if (!isNumeric) return reply;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : reply;
+}
+
+module.exports = { Client, either };

@@ -1,0 +1,208 @@
+'use strict';
+
+/**
+ * node-redis 4, 5 and 6: an object of options, string arguments and promises. A wrong shape isn't
+ * refused there: callbacks are dropped silently, and keys in a row run the script without any.
+ */
+
+const { types } = require('node:util');
+
+const { placeOf, placeOfUrl } = require('./address');
+const { Client, either } = require('./client');
+const { can, has, isReplaced, read, readAt } = require('./look');
+
+/**
+ * @param {any} client
+ * @returns {Client | undefined}
+ */
+function recognise(client) {
+  if (!can(client, 'evalSha') || !can(client, 'eval')) return undefined;
+  // A fake has what its author needed; `evalSha`, spelled like that, is of this library alone.
+  if (!has(client, 'isOpen')) {
+    if (can(client, 'EVALSHA')) return new CallbackClient(client, legacyOf(client), 'single');
+    if (can(client, 'evalsha')) return undefined;
+    return new NodeRedisClient(client, 'node-redis', 'unknown');
+  }
+  if (can(read(client, 'v4'), 'evalSha')) return new LegacyModeClient(client, 'node-redis 4', 'single');
+  const library = libraryOf(client);
+  const topology = topologyOf(client);
+  const isUnrouted = library === 'node-redis 4' && topology === 'cluster' && can(client, 'sendCommand');
+  return new (isUnrouted ? UnroutedClient : NodeRedisClient)(client, library, topology);
+}
+
+/** @param {any} client */
+function libraryOf(client) {
+  if (!has(client, 'withTypeMapping')) return 'node-redis 4';
+  return isSix(client) ? 'node-redis 6' : 'node-redis 5';
+}
+
+/** @param {any} client */
+function legacyOf(client) {
+  return isSix(client) ? 'node-redis 6' : 'node-redis 5';
+}
+
+/** @param {any} client */
+function isSix(client) {
+  return has(client, '_keyPrefix') || has(client, 'arCount');
+}
+
+/** @param {any} client */
+function topologyOf(client) {
+  if (has(client, 'nodeClient') || has(client, 'getSlotMaster')) return 'cluster';
+  if (has(client, 'getMasterNode') && has(client, 'use')) return 'sentinel';
+  if (has(client, 'execute') && has(client, 'totalClients')) return 'pool';
+  return 'single';
+}
+
+class NodeRedisClient extends Client {
+  /** As given: what `select()` changed later can't be seen. */
+  get db() {
+    if (this.topology === 'cluster') return 0;
+    const options = read(this.client, 'options');
+    return options ? Number(read(options, 'database') ?? 0) : undefined;
+  }
+
+  get keyPrefix() {
+    const prefix =
+      readAt(this.client, 'options', 'keyPrefix') ?? readAt(this.client, '_options', 'keyPrefix');
+    const known = prefix ?? read(this.client, '_keyPrefix');
+    return typeof known === 'string' && known ? known : undefined;
+  }
+
+  places() {
+    if (this.topology === 'cluster') {
+      const options = read(this.client, '_options');
+      const nodes = read(options, 'rootNodes');
+      if (!Array.isArray(nodes)) return undefined;
+      const tls = Boolean(readAt(options, 'defaults', 'socket', 'tls') ?? readAt(nodes[0], 'socket', 'tls'));
+      return {
+        places: nodes.map(placeOfNode),
+        tls: tls || String(read(nodes[0], 'url')).startsWith('rediss'),
+      };
+    }
+    if (this.topology !== 'single') return undefined;
+    const options = read(this.client, 'options');
+    if (!options) return undefined;
+    const socket = read(options, 'socket');
+    return { places: [placeOf(socket)], tls: Boolean(read(socket, 'tls')) };
+  }
+
+  knowsDigests() {
+    return can(this.client, 'evalSha') && !isReplaced(this.client, 'eval', 'evalSha');
+  }
+
+  /**
+   * @param {string} text
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  eval(text, keys, args) {
+    return this.client.eval(text, { keys, arguments: args });
+  }
+
+  /**
+   * @param {string} digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  evalsha(digest, keys, args) {
+    return this.client.evalSha(digest, { keys, arguments: args });
+  }
+
+  /** Pools and sentinels, and version 5's and 6's own recommendation, know `close` only, which answers nothing. */
+  async quit() {
+    if (can(this.client, 'quit')) return this.client.quit();
+    return (await this.client.close()) ?? 'OK';
+  }
+}
+
+/**
+ * A cluster of version 4: it looks for the first key of an `eval` in the wrong place, asks any server and
+ * gives up after some MOVED. `sendCommand` is told the key.
+ */
+class UnroutedClient extends NodeRedisClient {
+  /**
+   * @param {string} text
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  eval(text, keys, args) {
+    // Whoever replaced it wants to see the call; a Proxy sees either.
+    const isReplacedHere = !types.isProxy(this.client) && isReplaced(this.client, 'eval', 'evalSha');
+    if (!keys.length || isReplacedHere) return super.eval(text, keys, args);
+    return this.client.sendCommand(keys[0], false, ['EVAL', text, String(keys.length), ...keys, ...args]);
+  }
+
+  /**
+   * @param {string} digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  evalsha(digest, keys, args) {
+    if (!keys.length) return super.evalsha(digest, keys, args);
+    return this.client.sendCommand(keys[0], false, [
+      'EVALSHA',
+      digest,
+      String(keys.length),
+      ...keys,
+      ...args,
+    ]);
+  }
+}
+
+/** Version 4 with `legacyMode`: its own shape is found in `v4`. */
+class LegacyModeClient extends NodeRedisClient {
+  // Its methods are its instances' own: a stub of `eval` can't be told from its own.
+  knowsDigests() {
+    return can(this.client.v4, 'evalSha');
+  }
+
+  /**
+   * @param {string} text
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  eval(text, keys, args) {
+    return this.client.v4.eval(text, { keys, arguments: args });
+  }
+
+  /**
+   * @param {string} digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  evalsha(digest, keys, args) {
+    return this.client.v4.evalSha(digest, { keys, arguments: args });
+  }
+
+  async quit() {
+    return this.client.v4.quit();
+  }
+}
+
+/** What `.legacy()` of versions 5 and 6 makes: callbacks, and no way to see what is behind. */
+class CallbackClient extends Client {
+  /**
+   * @param {string} text
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  eval(text, keys, args) {
+    const flat = [text, String(keys.length), ...keys, ...args];
+    return either((callback) => this.client.eval(flat, callback));
+  }
+
+  /** Version 5 gives it no `quit`: whoever has the client it was made of ends it. */
+  async quit() {
+    if (!can(this.client, 'quit')) return undefined;
+    return either((callback) => this.client.quit(callback));
+  }
+}
+
+/** @param {unknown} node */
+function placeOfNode(node) {
+  const url = read(node, 'url');
+  return url === undefined ? placeOf(read(node, 'socket')) : placeOfUrl(url, 6379);
+}
+
+module.exports = { recognise };

@@ -1,0 +1,65 @@
+'use strict';
+
+/** redis 2 and 3, as node-redis was called then: callbacks and flat arrays. */
+
+const { placeOf } = require('./address');
+const { Client, either } = require('./client');
+const { can, has, isReplaced, read, readAt } = require('./look');
+
+/**
+ * @param {any} client
+ * @returns {Client | undefined}
+ */
+function recognise(client) {
+  const isOne =
+    can(client, 'internal_send_command') &&
+    can(client, 'eval') &&
+    ['connection_options', 'connection_id', 'command_queue'].every((key) => has(client, key));
+  return isOne
+    ? new RedisClient(client, has(client, 'auth_user') ? 'redis 3' : 'redis 2', 'single')
+    : undefined;
+}
+
+class RedisClient extends Client {
+  get db() {
+    return Number(read(this.client, 'selected_db') ?? readAt(this.client, 'options', 'db') ?? 0);
+  }
+
+  get keyPrefix() {
+    const prefix = readAt(this.client, 'options', 'prefix');
+    return typeof prefix === 'string' && prefix ? prefix : undefined;
+  }
+
+  places() {
+    const tls = Boolean(readAt(this.client, 'options', 'tls'));
+    return { places: [placeOf(read(this.client, 'connection_options'))], tls };
+  }
+
+  knowsDigests() {
+    return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
+  }
+
+  /**
+   * @param {string} text
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  eval(text, keys, args) {
+    return either((callback) => this.client.eval([text, keys.length, ...keys, ...args], callback));
+  }
+
+  /**
+   * @param {string} digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  evalsha(digest, keys, args) {
+    return either((callback) => this.client.evalsha([digest, keys.length, ...keys, ...args], callback));
+  }
+
+  quit() {
+    return either((callback) => this.client.quit(callback));
+  }
+}
+
+module.exports = { recognise };
