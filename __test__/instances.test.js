@@ -36,6 +36,29 @@ describe('an instance', () => {
     ],
     [{ host: '::1', tls: undefined, path: null, password: null }, { host: '::1' }],
     [{ host: 'h', tls: false }, { host: 'h' }],
+    ['unix:///run/redis.sock', { path: '/run/redis.sock' }],
+    ['unix:///run/my%20redis.sock?db=2&keyPrefix=x', { path: '/run/my redis.sock', db: 2, keyPrefix: 'x' }],
+    ['/run/redis.sock?db=2', { path: '/run/redis.sock', db: 2 }],
+    [
+      { path: '/run/redis.sock', password: 'p' },
+      { path: '/run/redis.sock', password: 'p' },
+    ],
+    [
+      { host: 'h', path: '/run/redis.sock', tls: true },
+      { host: 'h', path: '/run/redis.sock' },
+    ],
+    [{ url: 'redis://:p@h/1' }, { host: 'h', password: 'p', db: 1 }],
+    [
+      { url: 'redis://h', database: 2, name: 'worker' },
+      { host: 'h', db: 2, clientName: 'worker' },
+    ],
+    [{ socket: { host: 'h', port: 7000 } }, { host: 'h', port: 7000 }],
+    [{ socket: { path: '/run/redis.sock' } }, { path: '/run/redis.sock' }],
+    [
+      { host: 'h', connectionName: 'worker' },
+      { host: 'h', clientName: 'worker' },
+    ],
+    ['redis://h?protocol=3', { host: 'h' }],
     [
       {
         host: 'h',
@@ -65,6 +88,30 @@ describe('an instance', () => {
     });
   }
 
+  for (const [instance, tls] of [
+    ['rediss://h', {}],
+    ['valkeys://:p@h', {}],
+    [{ host: 'h', tls: true }, {}],
+    [{ host: 'h', tls: {} }, {}],
+    [{ host: 'h', tls: { servername: 's' } }, { servername: 's' }],
+    [{ socket: { host: 'h', tls: true, rejectUnauthorized: false } }, { rejectUnauthorized: false }],
+    [{ url: 'rediss://h', socket: { servername: 's' } }, { servername: 's' }],
+    [{ tls: { servername: 's' }, url: 'rediss://h' }, { servername: 's' }],
+  ]) {
+    test(`may be over TLS: ${inspect(instance)}`, () => {
+      const { host, tls: read_ } = read(instance);
+      const { ca, ...given } = JSON.parse(JSON.stringify(read_));
+      assert.equal(host, 'h');
+      assert.ok(ca.length > 0, 'whom Node trusts is trusted');
+      assert.deepEqual(given, tls);
+    });
+  }
+
+  test('may have a certificate authority of its own, and then no other', () => {
+    const { tls } = read({ host: 'h', tls: { ca: [Buffer.from('one'), 'two'] } });
+    assert.deepEqual(tls.ca, ['one', 'two']);
+  });
+
   test('may be memory:// and a name', () => {
     assert.deepEqual(read('memory://a.b:c-1'), { kind: 'memory', name: 'a.b:c-1' });
   });
@@ -81,10 +128,6 @@ describe('an instance', () => {
     ['localhost:6379', /is a string but not a URL/],
     [`:${SECRET}@localhost:6379`, /is a string but not a URL/],
     [`http://u:${SECRET}@h`, /unknown scheme "http:"/],
-    ['rediss://h', /"rediss:" URL, which needs TLS; that comes with a later version/],
-    [`valkeys://:${SECRET}@h`, /which needs TLS/],
-    ['unix:///run/redis.sock', /which needs unix sockets/],
-    ['/run/redis.sock', /which needs unix sockets/],
     [`redis+sentinel://u:${SECRET}@h/mymaster`, /which needs sentinels/],
     ['redis://', /can't be read; it must look like redis:\/\//],
     ['redis:///0', /can't be read/],
@@ -138,13 +181,8 @@ describe('an instance', () => {
     [{ host: 'h', keyPrefix: 1 }, /keyPrefix must be a string/],
     [{ host: 'h', connectTimeout: -1 }, /connectTimeout must be .* not -1$/],
     [{ host: 'h', clientName: 'a b' }, /clientName must be/],
-    [{ host: 'h', password: SECRET, tls: {} }, /has "tls", which needs TLS/],
-    [{ host: 'h', password: SECRET, tls: true }, /has "tls", which needs TLS/],
-    [{ path: '/run/redis.sock', password: SECRET }, /has "path", which needs unix sockets/],
     [{ sentinels: [{ host: 'h' }], name: 'm' }, /has "sentinels", which needs sentinels/],
     [{ cluster: [{ host: 'h' }] }, /has "cluster", which needs clusters/],
-    [{ url: `redis://:${SECRET}@h` }, /has "url", which needs node-redis' form/],
-    [{ socket: { host: 'h' } }, /has "socket", which needs node-redis' form/],
     [{ host: 'h', eval() {}, password: SECRET }, /is a client object: .* come with a later version/],
     [{ EVAL() {}, options: {} }, /is a client object/],
     [{ customCommand() {} }, /is a client object/],

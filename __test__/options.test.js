@@ -66,7 +66,7 @@ describe('options', () => {
     [{ deadlineFloor: 0 }, /"deadlineFloor" must be a finite number above 0, not 0/],
     [{ deadlineShare: '10%' }, /"deadlineShare" must be a finite number from 0, not "10%"/],
     [{ retries: 3 }, /"retries" is unknown/],
-    [{ lockScript: (text) => text }, /"lockScript" comes with a later version/],
+    [{ lockScript: 'return 1' }, /"lockScript" must be a function from our script to yours, not "return 1"/],
     ['options', /options must be an object, not "options"/],
     [[], /options must be an object, not an empty array/],
     [{ retryCount: 'x', retryDelay: 'y', foo: 1 }, /"retryCount"/, /"retryDelay"/, /"foo" is unknown/],
