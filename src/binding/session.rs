@@ -152,12 +152,9 @@ impl Session {
     }
 
     fn bring(&self, handle: Handle, place: u32, ticket: Ticket, answer: ClientAnswer) {
-        let bridge = {
-            let (open, closing) = (self.quorums.borrow(), self.closing.borrow());
-            open.get(&handle)
-                .or_else(|| closing.get(&handle))
-                .and_then(|quorum| quorum.bridges.get(&place).cloned())
-        };
+        let bridge = self
+            .quorum(handle, |quorum| quorum.bridges.get(&place).cloned())
+            .flatten();
         // Without the borrow: a vote may ask the next question.
         if let Some(bridge) = bridge {
             bridge.answer(
@@ -268,16 +265,16 @@ impl Session {
 
     /// Releases a lock that nobody will be told of.
     fn take_back(&self, locked: Locked) {
-        let (open, closing) = (self.quorums.borrow(), self.closing.borrow());
-        let quorum = open
-            .get(&locked.handle)
-            .or_else(|| closing.get(&locked.handle));
-        if let Some(quorum) = quorum {
+        if let Some(engine) = self.quorum(locked.handle, |quorum| quorum.engine.clone()) {
             let since = locked.validity.since;
-            quorum
-                .engine
-                .take_back(locked.resources, locked.value, since, locked.settings);
+            engine.take_back(locked.resources, locked.value, since, locked.settings);
         }
+    }
+
+    /// Looks something up of a quorum, be it open or closing.
+    fn quorum<T>(&self, handle: Handle, look: impl FnOnce(&Quorum) -> T) -> Option<T> {
+        let (open, closing) = (self.quorums.borrow(), self.closing.borrow());
+        open.get(&handle).or_else(|| closing.get(&handle)).map(look)
     }
 
     /// The same, if the answer is a lock.

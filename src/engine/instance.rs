@@ -111,6 +111,21 @@ impl Question {
             Operation::Release { .. } => scripts.release.as_ref(),
         }
     }
+
+    /// What it means that a script was carried out for so many keys. −1 is our
+    /// own acquire's: the asker has all of them already.
+    #[must_use]
+    pub fn applied(&self, keys: i64) -> Vote {
+        if usize::try_from(keys) == Ok(self.resources.len()) {
+            return Vote::Granted;
+        }
+        if keys == -1 && self.script().is_none() {
+            return Vote::Own;
+        }
+        Vote::Held {
+            applied: u32::try_from(keys).unwrap_or(0),
+        }
+    }
 }
 
 /// The names of what is locked together: at least one, none of them twice.

@@ -213,16 +213,21 @@ impl Round {
         // be nothing, through no fault of the instances that answered in time:
         // they get a fresh span, and nobody waits for the others.
         let fresh = now.after(self.span().min(Duration::from_millis(100)));
-        let question = Question {
+        let question = self.release_by(self.question.deadline.max(fresh));
+        Some(Self::ask_all(&self.core, question))
+    }
+
+    /// What takes back whatever this round may have set.
+    fn release_by(&self, deadline: Instant) -> Question {
+        Question {
             operation: Operation::Release { since: self.asked },
             resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
-            deadline: self.question.deadline.max(fresh),
+            deadline,
             report: self.question.report,
             scripts: self.question.scripts.clone(),
             twins: false,
-        };
-        Some(Self::ask_all(&self.core, question))
+        }
     }
 
     /// The attempt has succeeded; a release may come before its last votes.
@@ -373,15 +378,7 @@ impl Round {
         if !self.core.rules.cleanup {
             return;
         }
-        let question = Question {
-            operation: Operation::Release { since: self.asked },
-            resources: Arc::clone(&self.question.resources),
-            value: self.question.value.clone(),
-            deadline: self.core.environment.now().after(self.span()),
-            report: self.question.report,
-            scripts: self.question.scripts.clone(),
-            twins: false,
-        };
+        let question = self.release_by(self.core.environment.now().after(self.span()));
         Self::ask(&self.core, question, index..index + 1);
     }
 }

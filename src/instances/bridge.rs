@@ -77,7 +77,7 @@ impl Bridge {
             return;
         };
         reply.vote(match answer {
-            Answer::Applied(keys) => applied(keys, &question),
+            Answer::Applied(keys) => question.applied(keys),
             Answer::Failed(cause) => Vote::Failed(cause),
         });
     }
@@ -92,18 +92,6 @@ impl Bridge {
     fn overloaded(&self) -> bool {
         self.waiting.borrow().len() >= BACKLOG
             && self.environment.now().since(self.heard.get()) > HESITATION
-    }
-}
-
-fn applied(keys: i64, question: &Question) -> Vote {
-    if usize::try_from(keys) == Ok(question.resources.len()) {
-        Vote::Granted
-    } else if keys == -1 && question.script().is_none() {
-        Vote::Own
-    } else {
-        Vote::Held {
-            applied: u32::try_from(keys).unwrap_or(0),
-        }
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
         (Value::ServerError(error), _) => Vote::Failed(refused(&error, &[question.value.as_str()])),
         (Value::Okay, Form::Set) => Vote::Granted,
         (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
-        (Value::Int(applied), Form::Digest | Form::Text) => applied_to(applied, question),
+        (Value::Int(applied), Form::Digest | Form::Text) => question.applied(applied),
         (reply, Form::Digest | Form::Text) if question.script().is_some() => {
             // A caller's script may answer what it likes; a number in a string
             // counts as one, as it always has.
@@ -125,23 +125,11 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
                 _ => None,
             };
             let applied = number.and_then(|number| number.parse().ok());
-            applied_to(applied.unwrap_or(0), question)
+            question.applied(applied.unwrap_or(0))
         }
         (other, _) => Vote::Failed(unexpected(&other)),
     };
     Answer::Vote(vote)
-}
-
-fn applied_to(applied: i64, question: &Question) -> Vote {
-    if usize::try_from(applied) == Ok(question.resources.len()) {
-        return Vote::Granted;
-    }
-    if applied == -1 && question.script().is_none() {
-        return Vote::Own;
-    }
-    Vote::Held {
-        applied: u32::try_from(applied).unwrap_or(0),
-    }
 }
 
 /// A server's error as a cause. Some servers repeat what they were sent: none
