@@ -75,7 +75,7 @@ enum Phase {
 
 struct Asked {
     question: Rc<Question>,
-    /// When its command was written, or found the way blocked.
+    /// When its command was written, or found the way blocked; nothing before.
     at: Instant,
     form: Form,
     /// Nobody waits for the answer to an owed release.
@@ -108,20 +108,19 @@ impl Link {
     pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply) {
         let refused = {
             let mut state = self.state.borrow_mut();
-            let now = self.environment.now();
-            let overloaded = state.overloaded(now);
+            let overloaded = state.overloaded(self.environment.as_ref());
             match &mut state.phase {
                 Phase::Dialling(waiting) if waiting.len() < BACKLOG => {
                     waiting.push_back((Rc::clone(question), reply));
                     return;
                 }
                 Phase::Up if !overloaded => {
-                    state.write(Rc::clone(question), Some(reply), now);
+                    state.write(Rc::clone(question), Some(reply));
                     state.wake();
                     return;
                 }
                 Phase::Up | Phase::Dialling(_) => {
-                    state.owe(question, now);
+                    state.owe(question, self.environment.now());
                     Cause::Overloaded {
                         waiting: state.unanswered.len().max(BACKLOG),
                     }
@@ -162,13 +161,12 @@ impl Link {
     fn go_up(&self, keyspace: Option<Rc<str>>) {
         self.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
-        let now = self.environment.now();
         let mut state = self.state.borrow_mut();
-        state.pay(now);
+        state.pay();
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for (question, reply) in waiting {
                 if self.is_wanted(&question) {
-                    state.write(question, Some(reply), now);
+                    state.write(question, Some(reply));
                 } else {
                     late.push(reply);
                 }
@@ -218,12 +216,12 @@ impl Link {
 }
 
 impl State {
-    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>, at: Instant) {
+    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>) {
         let form = self.writer.write(&mut self.out, &question);
         self.fresh += 1;
         self.unanswered.push_back(Asked {
             question,
-            at,
+            at: Instant::ORIGIN,
             form,
             reply,
         });
@@ -249,11 +247,11 @@ impl State {
         }
     }
 
-    fn overloaded(&self, now: Instant) -> bool {
+    fn overloaded(&self, environment: &dyn Environment) -> bool {
         self.unanswered.len() >= BACKLOG
             && self
                 .owing_since()
-                .is_some_and(|since| now.since(since) > HESITATION)
+                .is_some_and(|since| environment.now().since(since) > HESITATION)
     }
 
     /// Since when the oldest answer has been owed.
@@ -274,12 +272,12 @@ impl State {
     }
 
     /// Writes the releases that are owed, if the server isn't behind.
-    fn pay(&mut self, now: Instant) {
+    fn pay(&mut self) {
         if self.owed.is_empty() || self.unanswered.len() >= BACKLOG / 2 {
             return;
         }
         for release in self.owed.take() {
-            self.write(release, None, now);
+            self.write(release, None);
         }
     }
 
@@ -455,7 +453,7 @@ impl Pump {
         };
         self.heard.drain(..at);
         self.heard.shrink_to(LARGEST_KEPT);
-        link.state.borrow_mut().pay(link.environment.now());
+        link.state.borrow_mut().pay();
         Poll::Ready(outcome)
     }
 
