@@ -31,8 +31,16 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// A connection that is ready for commands.
 pub(super) struct Dialled {
     pub(super) stream: Box<dyn Stream>,
-    /// The id the server's process has given itself, if it says.
+    pub(super) greeting: Greeting,
+}
+
+/// What a server says of itself when it is dialled, as far as it does.
+#[derive(Default)]
+pub(super) struct Greeting {
+    /// The id its process has given itself.
     pub(super) run_id: Option<String>,
+    /// Whether it is a master, to which alone one can write.
+    pub(super) master: Option<bool>,
 }
 
 /// Connects, logs in, selects the database and sees that the server answers.
@@ -44,8 +52,8 @@ pub(super) struct Dialled {
 pub(super) async fn dial(config: &Config) -> Result<Dialled, Cause> {
     let attempt = async {
         let mut stream = connect(config).await?;
-        let run_id = greet(&mut stream, config).await?;
-        Ok(Dialled { stream, run_id })
+        let greeting = greet(&mut stream, config).await?;
+        Ok(Dialled { stream, greeting })
     };
     match tokio::time::timeout(config.connect_timeout, attempt).await {
         Ok(dialled) => dialled,
@@ -106,8 +114,7 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 /// The first commands on a connection, written together.
-/// Returns the server's run id, if it says.
-async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Option<String>, Cause> {
+async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting, Cause> {
     let greeting = greeting(config);
     let password = config.password.as_ref().map(Secret::reveal);
     let secrets = [
@@ -124,27 +131,35 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Option<S
         .map_err(|error| lost(&error, config))?;
 
     let mut heard = Vec::new();
-    let mut run_id = None;
+    let mut said = Greeting::default();
     for (_, needed) in &greeting {
         let reply = read_reply(stream, &mut heard, config).await?;
         match (reply, needed) {
-            (Value::BulkString(info), Needed::Nothing) => run_id = find_run_id(&info),
+            (Value::BulkString(info), Needed::Nothing) => said.read(&info),
             (_, Needed::Nothing) | (Value::Okay | Value::SimpleString(_), _) => {}
             (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
             (Value::ServerError(error), _) => return Err(refused(&error, &secrets)),
             (other, _) => return Err(unexpected(&other)),
         }
     }
-    Ok(run_id)
+    Ok(said)
 }
 
-/// The line `run_id:…` of INFO: forty hexadecimal digits.
-fn find_run_id(info: &[u8]) -> Option<String> {
-    let info = str::from_utf8(info).ok()?;
-    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    let id = id.trim();
-    let plausible = id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plausible.then(|| id.to_owned())
+impl Greeting {
+    /// Takes what there is from a section of INFO.
+    fn read(&mut self, info: &[u8]) {
+        for line in String::from_utf8_lossy(info).lines() {
+            match line.split_once(':') {
+                Some(("run_id", id)) => {
+                    let plausible =
+                        id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+                    self.run_id = plausible.then(|| id.to_owned());
+                }
+                Some(("role", role)) => self.master = Some(role == "master"),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// What must come of a command of the greeting.
@@ -178,9 +193,11 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
         greeting.push((set_name, Needed::Nothing));
     }
     greeting.push((cmd("PING"), Needed::Answer));
-    let mut info = cmd("INFO");
-    info.arg("server");
-    greeting.push((info, Needed::Nothing));
+    for section in ["server", "replication"] {
+        let mut info = cmd("INFO");
+        info.arg(section);
+        greeting.push((info, Needed::Nothing));
+    }
     greeting
 }
 

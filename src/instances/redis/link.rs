@@ -8,7 +8,7 @@
 //!   answered when the connection broke is written again on the next one.
 //! - A server that owes an answer for [`SILENCE`] is given up and dialled anew.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Cmd, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::command::{Answer, Form, Writer, answer, unexpected};
@@ -48,6 +48,8 @@ pub(super) struct Link {
     state: RefCell<State>,
     /// How it is, and who wants to know.
     connection: RefCell<Connection>,
+    /// Whether the server has said that it is a master, when it was dialled.
+    master: Cell<Option<bool>>,
     observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
 }
 
@@ -74,13 +76,25 @@ enum Phase {
 }
 
 struct Asked {
-    question: Rc<Question>,
     /// When its command was written, or found the way blocked; nothing before.
     at: Instant,
-    form: Form,
-    /// Nobody waits for the answer to an owed release.
-    reply: Option<Reply>,
+    wanted: Wanted,
 }
+
+/// What an answer is wanted for.
+enum Wanted {
+    Vote {
+        question: Rc<Question>,
+        form: Form,
+        /// Nobody waits for the answer to an owed release.
+        reply: Option<Reply>,
+    },
+    /// Something beside the votes.
+    Answer(Done),
+}
+
+/// Who is told what came of a command.
+pub(super) type Done = Box<dyn FnOnce(Result<Value, Cause>)>;
 
 impl Link {
     /// Begins to dial at once.
@@ -98,6 +112,7 @@ impl Link {
             }),
             environment: Rc::clone(environment),
             connection: RefCell::new(Connection::Connecting),
+            master: Cell::new(None),
             observers: RefCell::default(),
         });
         environment.spawn(keep_up(Rc::downgrade(&link), config));
@@ -134,6 +149,33 @@ impl Link {
         };
         // Only now: casting a vote may ask the next question of this link.
         reply.fail(refused);
+    }
+
+    /// Whether the server has said that it is a master, when it was dialled.
+    pub(super) fn is_master(&self) -> Option<bool> {
+        self.master.get()
+    }
+
+    /// Sends a command beside the votes, at most once and only on a connection
+    /// that is there; `done` is told the reply, be it the server's error.
+    pub(super) fn call(&self, command: &Cmd, done: Done) {
+        let refused = {
+            let mut state = self.state.borrow_mut();
+            let overloaded = state.overloaded(self.environment.as_ref());
+            match &state.phase {
+                Phase::Up if !overloaded => {
+                    command.write_packed_command(&mut state.out);
+                    state.expect(Wanted::Answer(done));
+                    state.wake();
+                    return;
+                }
+                Phase::Down(_, cause) => cause.clone(),
+                Phase::Up | Phase::Dialling(_) => Cause::Unreachable {
+                    what: "it is not ready yet".into(),
+                },
+            }
+        };
+        done(Err(refused));
     }
 
     /// Tells `observer` how the connection is, now and whenever that changes.
@@ -185,9 +227,17 @@ impl Link {
         state.out = Vec::new();
         state.written = 0;
         state.fresh = 0;
+        let mut unanswered = Vec::new();
         for asked in std::mem::take(&mut state.unanswered) {
-            state.owe(&asked.question, now);
-            failed.extend(asked.reply.map(|reply| (reply, lost(cause))));
+            match asked.wanted {
+                Wanted::Vote {
+                    question, reply, ..
+                } => {
+                    state.owe(&question, now);
+                    failed.extend(reply.map(|reply| (reply, lost(cause))));
+                }
+                Wanted::Answer(done) => unanswered.push(done),
+            }
         }
         let down = Phase::Down(now, cause.clone());
         match std::mem::replace(&mut state.phase, down) {
@@ -205,6 +255,9 @@ impl Link {
         for (reply, cause) in failed {
             reply.fail(cause);
         }
+        for done in unanswered {
+            done(Err(lost(cause)));
+        }
         let known = match &*self.connection.borrow() {
             Connection::Down(before) => before.to_string() == cause.to_string(),
             _ => false,
@@ -218,22 +271,31 @@ impl Link {
 impl State {
     fn write(&mut self, question: Rc<Question>, reply: Option<Reply>) {
         let form = self.writer.write(&mut self.out, &question);
-        self.fresh += 1;
-        self.unanswered.push_back(Asked {
+        self.expect(Wanted::Vote {
             question,
-            at: Instant::ORIGIN,
             form,
             reply,
         });
     }
 
     /// The server did not know the script, and did nothing.
-    fn write_in_full(&mut self, asked: Asked) {
+    fn write_in_full(&mut self, question: Rc<Question>, reply: Option<Reply>) {
         let form = Form::Text;
-        self.writer
-            .write_script(&mut self.out, &asked.question, form);
+        self.writer.write_script(&mut self.out, &question, form);
+        self.expect(Wanted::Vote {
+            question,
+            form,
+            reply,
+        });
+    }
+
+    /// A command was appended to `out`, whose answer is wanted.
+    fn expect(&mut self, wanted: Wanted) {
         self.fresh += 1;
-        self.unanswered.push_back(Asked { form, ..asked });
+        self.unanswered.push_back(Asked {
+            at: Instant::ORIGIN,
+            wanted,
+        });
     }
 
     /// Remembers a release for a key that may have been set before the server
@@ -303,11 +365,13 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
         let mut backoff = Duration::ZERO;
         loop {
             match dial(&config).await {
-                Ok(Dialled { stream, run_id }) => {
+                Ok(Dialled { stream, greeting }) => {
                     // The same server, database and prefix are the same keys.
-                    let keyspace =
-                        run_id.map(|id| format!("{id}/{}/{}", config.db, config.key_prefix).into());
+                    let keyspace = greeting
+                        .run_id
+                        .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix).into());
                     let Some((since, environment)) = link.upgrade().map(|link| {
+                        link.master.set(greeting.master);
                         link.go_up(keyspace);
                         (link.environment.now(), Rc::clone(&link.environment))
                     }) else {
@@ -480,16 +544,27 @@ impl Pump {
 
 impl Link {
     /// Matches a reply to the oldest question.
-    fn take(&self, reply: Value) -> Result<(), Cause> {
+    fn take(&self, answered: Value) -> Result<(), Cause> {
         let mut state = self.state.borrow_mut();
         let Some(asked) = state.unanswered.pop_front() else {
-            return Err(unexpected(&reply));
+            return Err(unexpected(&answered));
         };
-        let answer = answer(reply, asked.form, &asked.question);
-        let vote = match answer {
+        let (question, form, reply) = match asked.wanted {
+            Wanted::Vote {
+                question,
+                form,
+                reply,
+            } => (question, form, reply),
+            Wanted::Answer(done) => {
+                drop(state);
+                done(Ok(answered));
+                return Ok(());
+            }
+        };
+        let vote = match answer(answered, form, &question) {
             Answer::Vote(vote) => vote,
-            Answer::UnknownScript(_) if self.is_wanted(&asked.question) => {
-                state.write_in_full(asked);
+            Answer::UnknownScript(_) if self.is_wanted(&question) => {
+                state.write_in_full(question, reply);
                 return Ok(());
             }
             Answer::UnknownScript(cause) => Vote::Failed(cause),
@@ -500,7 +575,7 @@ impl Link {
             Vote::Failed(cause @ Cause::Refused { .. }) if cause.reply() == Some("READONLY")
         );
         let end = demoted.then(|| vote.clone());
-        if let Some(reply) = asked.reply {
+        if let Some(reply) = reply {
             reply.vote(vote);
         }
         match end {

@@ -13,16 +13,19 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
+use command::{refused, unexpected};
 pub use config::{Config, Endpoint, Secret};
 use link::Link;
+use redis::{Value, cmd};
 pub use script::{default_texts, script};
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Environment, Instance, Observer, Question, Reply};
+use crate::engine::{Cause, Environment, Instance, Observer, Question, Reply};
 
 /// One server as a member of the quorum.
 pub struct Server {
     address: Box<str>,
+    key_prefix: Box<str>,
     link: Rc<Link>,
 }
 
@@ -38,6 +41,7 @@ impl Server {
     #[must_use]
     pub fn open(config: Config, environment: &Rc<dyn Environment>) -> Self {
         let address = config.address().into();
+        let key_prefix = config.key_prefix.as_str().into();
         let link = LINKS.with_borrow_mut(|links| {
             links.retain(|_, link| link.strong_count() > 0);
             let open = links.get(&config).and_then(Weak::upgrade);
@@ -47,7 +51,39 @@ impl Server {
                 link
             })
         });
-        Self { address, link }
+        Self {
+            address,
+            key_prefix,
+            link,
+        }
+    }
+
+    /// Whether it is a master, to which alone one can write; `None` if it has
+    /// not said so.
+    #[must_use]
+    pub fn is_master(&self) -> Option<bool> {
+        self.link.is_master()
+    }
+
+    /// Reads what the key of `resource` has, if it is there. Fails at once while
+    /// there is no connection.
+    pub fn read(
+        &self,
+        resource: &str,
+        done: impl FnOnce(Result<Option<Vec<u8>>, Cause>) + 'static,
+    ) {
+        let mut get = cmd("GET");
+        get.arg(format!("{}{resource}", self.key_prefix));
+        let done = move |reply| {
+            done(match reply {
+                Ok(Value::BulkString(value)) => Ok(Some(value)),
+                Ok(Value::Nil) => Ok(None),
+                Ok(Value::ServerError(error)) => Err(refused(&error, &[])),
+                Ok(other) => Err(unexpected(&other)),
+                Err(cause) => Err(cause),
+            });
+        };
+        self.link.call(&get, Box::new(done));
     }
 }
 
