@@ -11,6 +11,7 @@ use crate::engine::{
     Resources, Retry, Scripts, Settings, Token, Ttl, Vote,
 };
 use crate::instances::bridge::Ticket;
+use crate::instances::client::Route;
 
 /// The requests of a tick, as JavaScript wrote them.
 pub(super) struct Batch {
@@ -327,6 +328,15 @@ pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Ques
         "ttl": ttl,
     })
     .to_string()
+}
+
+/// By which way the caller's client at `place` is asked, as JSON.
+pub(super) fn route(handle: Handle, place: u32, route: &Route) -> String {
+    let why = match route {
+        Route::Native => None,
+        Route::Bridge(why) => Some(why.to_string()),
+    };
+    json!({ "event": "route", "handle": handle, "instance": place, "why": why }).to_string()
 }
 
 fn describe(code: &str, reason: &str, votes: &Value) -> String {

@@ -45,10 +45,12 @@ pub enum Cause {
         message: Rc<str>,
     },
     /// The caller's own client failed with an error of its own.
-    #[error("{message}")]
+    #[error("{message}{}", .reply.as_deref().map_or("", |code| hint(code, .message)))]
     Client {
         /// The error's text.
         message: Rc<str>,
+        /// Its first word, as `NOPERM`, if it is the server's.
+        reply: Option<Rc<str>>,
         /// What JavaScript knows the error by.
         number: u32,
     },
@@ -82,8 +84,8 @@ impl Cause {
             Self::Silent { .. } => "SILENT",
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Lost { .. } => "LOST",
-            Self::Refused { .. } => "REFUSED",
-            Self::Client { .. } => "CLIENT",
+            Self::Refused { .. } | Self::Client { reply: Some(_), .. } => "REFUSED",
+            Self::Client { reply: None, .. } => "CLIENT",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Unexpected { .. } => "UNEXPECTED",
             Self::Closed => "CLOSED",
@@ -96,6 +98,7 @@ impl Cause {
     pub fn reply(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
+            Self::Client { reply, .. } => reply.as_deref(),
             _ => None,
         }
     }

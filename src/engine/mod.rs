@@ -24,8 +24,8 @@ pub use environment::{Environment, System, Task};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
 pub use instance::{
-    Ballot, Connection, Instance, Observer, Operation, Question, Reply, Resources, Script, Scripts,
-    Vote,
+    Ballot, Connection, Instance, Keyspace, Observer, Operation, Question, Reply, Resources,
+    Script, Scripts, Vote,
 };
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;

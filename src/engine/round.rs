@@ -350,7 +350,7 @@ impl Round {
         for own in owns {
             let possible = setters
                 .iter()
-                .filter(|setter| twins.may_be_same(own, **setter));
+                .filter(|setter| twins.could_be_same(own, **setter));
             let mut leaders: Vec<usize> = possible.map(|setter| twins.leader(*setter)).collect();
             leaders.sort_unstable();
             leaders.dedup();
@@ -425,8 +425,10 @@ impl Ballot for Round {
             }
         }
         let complete = state.tally.pending() == 0;
+        let own = |vote: &Ballotpaper| matches!(vote, Ballotpaper::Cast(Vote::Own));
+        let asked_twice = complete && state.votes.iter().any(own);
         drop(state);
-        if complete && self.question.twins {
+        if asked_twice {
             self.tell_twins();
         }
         if let Some(cause) = failed {

@@ -26,7 +26,8 @@ use super::dial::{self, CLOSED, Dialled, Stream, dial};
 use super::frame;
 use super::owed::Owed;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task, Vote,
+    Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question, Reply, Task,
+    Vote,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -200,7 +201,7 @@ impl Link {
     }
 
     /// The first dial is done, or a later one: what waits may go.
-    fn go_up(&self, keyspace: Option<Rc<str>>) {
+    fn go_up(&self, keyspace: Option<Keyspace>) {
         self.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
@@ -252,18 +253,19 @@ impl Link {
             Phase::Down(since, _) => state.phase = Phase::Down(since, cause.clone()),
         }
         drop(state);
-        for (reply, cause) in failed {
-            reply.fail(cause);
-        }
-        for done in unanswered {
-            done(Err(lost(cause)));
-        }
+        // First of all: who has another way takes it from now on.
         let known = match &*self.connection.borrow() {
             Connection::Down(before) => before.to_string() == cause.to_string(),
             _ => false,
         };
         if !known {
             self.tell(&Connection::Down(cause.clone()));
+        }
+        for (reply, cause) in failed {
+            reply.fail(cause);
+        }
+        for done in unanswered {
+            done(Err(lost(cause)));
         }
     }
 }
@@ -369,7 +371,8 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
                     // The same server, database and prefix are the same keys.
                     let keyspace = greeting
                         .run_id
-                        .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix).into());
+                        .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix))
+                        .map(|name| Keyspace::Given(name.into()));
                     let Some((since, environment)) = link.upgrade().map(|link| {
                         link.master.set(greeting.master);
                         link.go_up(keyspace);
