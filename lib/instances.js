@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * From the constructor's first argument to what native opens. Whatever is wrong is said here, and
- * never with a password in it.
+ * From a URL or a configuration to what native opens. Whatever is wrong is said here, and never with a
+ * password in it.
  */
 
 const { wrongType, outOfRange, show } = require('./errors');
@@ -25,37 +25,14 @@ const { readTls } = require('./tls');
  */
 
 /**
- * @param {unknown} instances
- * @returns {(Memory | Server)[]}
- */
-function readInstances(instances) {
-  if (instances === undefined || instances === null || (Array.isArray(instances) && !instances.length)) {
-    const error = new Error('Redlock must be instantiated with at least one redis server.');
-    throw Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
-  }
-  if (!Array.isArray(instances)) {
-    const what = typeof instances === 'string' ? 'a string' : show(instances);
-    throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
-  }
-  return Array.from(instances, (instance, index) => readInstance(instance, `instances[${index}]`));
-}
-
-/**
  * @param {unknown} instance
  * @param {string} name what to call it in an error
  */
 function readInstance(instance, name) {
   if (typeof instance === 'string') return readUrl(instance, name);
   if (instance instanceof URL) return readUrl(instance.href, name);
-  if (typeof instance === 'function' || (typeof instance === 'object' && instance !== null)) {
-    if (isClient(instance)) {
-      throw wrongType(
-        'INSTANCE',
-        `${name} is a client object: clients of other libraries come with a later version. ` +
-          'Pass its server instead, as a URL ("redis://host:port") or as {host, port, …}',
-      );
-    }
-    if (typeof instance === 'object' && !Array.isArray(instance)) return readObject(instance, name);
+  if (typeof instance === 'object' && instance !== null && !Array.isArray(instance)) {
+    return readConfig(instance, name);
   }
   throw wrongType('INSTANCE', `${name} must be a URL or an object with a host, not ${show(instance)}`);
 }
@@ -240,17 +217,6 @@ function readMemory(memory, name) {
 
 // ---- objects
 
-/**
- * What makes an object a client of some library: methods that no configuration has.
- *
- * @param {any} object
- */
-function isClient(object) {
-  return CLIENT_METHODS.some((method) => typeof object[method] === 'function');
-}
-
-const CLIENT_METHODS = ['eval', 'evalsha', 'EVAL', 'sendCommand', 'send_command', 'customCommand', 'on'];
-
 /** Keys that say where and how to connect, so that it would be wrong to go on without them. @type {Record<string, string>} */
 const LATER_KEYS = {
   sentinels: 'sentinels',
@@ -268,7 +234,7 @@ const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
  * @param {object} object
  * @param {string} name
  */
-function readObject(object, name) {
+function readConfig(object, name) {
   const given = Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
   const ahead = given.find(([key]) => Object.hasOwn(LATER_KEYS, key));
   if (ahead) throw later(name, `has "${ahead[0]}"`, LATER_KEYS[ahead[0]]);
@@ -449,4 +415,4 @@ function later(name, what, missing) {
   return outOfRange('INSTANCE', `${name} ${what}, which needs ${missing}; that comes with a later version`);
 }
 
-module.exports = { readInstances };
+module.exports = { readInstance, readConfig };

@@ -6,8 +6,9 @@
  */
 
 const { Mailbox, defaultScripts } = require('../binding.js');
+const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
-const { InstanceError, outOfRange } = require('./errors');
+const { troubleOf, outOfRange } = require('./errors');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
@@ -16,7 +17,11 @@ const { InstanceError, outOfRange } = require('./errors');
  * @typedef {Trouble & {event: 'clientError', handle: number, instance: number, operation: string}} ClientErrorEvent
  * @typedef {Partial<Trouble> & {event: 'connection', handle: number, instance: number, state: import('./connections').State}} ConnectionEvent
  * @typedef {{event: 'twins', handle: number, instance: number, twin: number}} TwinsEvent
- * @typedef {ClientErrorEvent | ConnectionEvent | TwinsEvent} NativeEvent
+ * @typedef {{event: 'route', handle: number, instance: number, why: string | null, failed: boolean}} RouteEvent
+ * @typedef {{event: 'closed', handle: number}} ClosedEvent
+ * @typedef {ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
+ * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
  */
 
@@ -36,6 +41,7 @@ const OWN_SCRIPTS = 0;
 const LOCKED = 1;
 const FAILED = 3;
 const EVENT = 4;
+const ERRAND = 5;
 
 const REQUEST_NUMBERS = 13;
 const ANSWER_NUMBERS = 6;
@@ -58,6 +64,10 @@ class Engine {
   /** @type {WeakRef<import('node:events')>} */
   #owner;
   #connections;
+  /** The caller's clients, by their place. @type {(Bridge | undefined)[]} */
+  #bridges;
+  /** Each of them once. @type {Bridge[]} */
+  #clients;
   /** What native knows the caller's scripts by. */
   #scripts = OWN_SCRIPTS;
   #inFlight = 0;
@@ -65,26 +75,49 @@ class Engine {
   #closing;
   /** @type {() => void} */
   #closed = () => {};
+  /** @type {NodeJS.Timeout | undefined} */
+  #vigil;
 
   /**
    * @param {import('node:events')} owner emits this engine's events; the engine is closed when it is collected
-   * @param {{instances: {kind: string, db?: number}[], patience: object}} config as docs/hand-over.md has it. It is
-   *   not kept: it has passwords.
+   * @param {import('./members').Member[]} members whose configurations are as docs/hand-over.md has them. They
+   *   are not kept: they have passwords.
+   * @param {object} patience
    */
-  constructor(owner, config) {
+  constructor(owner, members, patience) {
     mailbox ??= new Mailbox(drain);
-    const { handle, addresses } = open(mailbox, config);
+    const { handle, addresses } = open(mailbox, { instances: members.map(({ config }) => config), patience });
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
-    this.#connections = new Connections(addresses, config.instances);
+    this.#bridges = members.map(({ bridge }) => bridge);
+    this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
+    this.#connections = new Connections(addresses, members);
     engines.set(handle, this);
     abandoned.register(owner, this, this);
+    for (const bridge of this.#clients) this.#begin(bridge);
+  }
+
+  /** @param {Bridge} bridge */
+  #begin(bridge) {
+    const place = this.#bridges.indexOf(bridge);
+    try {
+      bridge.begin(lineTo(this.#handle, place), `instances[${place}]`);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** How the connections are now. */
   get connections() {
     return this.#connections.list();
+  }
+
+  /** Looks whether the callers' clients lead elsewhere by now. To be called before each request. */
+  look() {
+    const clients = this.#clients;
+    for (let at = 0; at < clients.length; at++) clients[at].look();
   }
 
   /** @param {Scripts} scripts in place of our own, from now on */
@@ -134,7 +167,7 @@ class Engine {
     return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources);
   }
 
-  /** Resolves once what is in flight has been answered. */
+  /** Resolves once what is in flight has been answered, and, where callers' clients carry it, all has come to an end. */
   close() {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -143,19 +176,28 @@ class Engine {
   /** @returns {Promise<void>} */
   #close() {
     abandoned.unregister(this);
-    if (this.#inFlight === 0) {
-      this.#leave();
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      this.#closed = resolve;
-    });
+    const closed = /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        this.#closed = resolve;
+      })
+    );
+    if (this.#inFlight === 0) this.#leave();
+    return closed;
   }
 
   /** Native lets go of it only now that nothing is in flight. */
   #leave() {
-    engines.delete(this.#handle);
     mailbox?.close(this.#handle);
+    if (this.#clients.length === 0) this.#left();
+    // Clients are still asked to release what was granted late: native says when that is over. Nothing else
+    // may keep the process until then.
+    else this.#vigil = setInterval(() => {}, 1000);
+  }
+
+  #left() {
+    engines.delete(this.#handle);
+    clearInterval(this.#vigil);
+    this.#closed();
   }
 
   /**
@@ -203,10 +245,7 @@ class Engine {
   /** One request has been answered. */
   answered() {
     this.#inFlight -= 1;
-    if (this.#inFlight === 0 && this.#closing !== undefined) {
-      this.#leave();
-      this.#closed();
-    }
+    if (this.#inFlight === 0 && this.#closing !== undefined) this.#leave();
   }
 
   /** @param {NativeEvent} event */
@@ -216,12 +255,14 @@ class Engine {
       case 'clientError': {
         const { operation, instance } = event;
         const address = this.addresses[instance];
-        const error = new InstanceError(event, operation, instance, address);
+        const error = troubleOf(event, operation, instance, address);
         owner?.emit('clientError', error, { index: instance, address });
         break;
       }
       case 'connection': {
         const { instance, state, code, reply, message } = event;
+        // What is asked through a caller's client has that client's state.
+        if (this.#bridges[instance]) break;
         const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
         const connection = this.#connections.change(instance, state, trouble);
         if (connection) owner?.emit('connection', connection);
@@ -230,7 +271,30 @@ class Engine {
       case 'twins':
         warnOfTwins(this.addresses[event.instance], this.addresses[event.twin]);
         break;
+      case 'route': {
+        const bridge = this.#bridges[event.instance];
+        const isChanged = bridge?.reroute(event.why);
+        if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
+        break;
+      }
+      case 'closed':
+        this.#left();
     }
+  }
+
+  /**
+   * @param {import('node:events') | undefined} owner
+   * @param {Bridge | undefined} bridge at one or several places
+   */
+  #tellOfRoute(owner, bridge) {
+    this.#bridges.forEach((other, place) => {
+      if (other === bridge) owner?.emit('connection', this.#connections.at(place));
+    });
+  }
+
+  /** @param {NativeErrand} errand */
+  run(errand) {
+    this.#bridges[errand.instance]?.run(errand);
   }
 }
 
@@ -246,6 +310,21 @@ function open(mailbox, config) {
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
     throw code === 'InvalidArg' ? outOfRange('INSTANCE', message) : error;
   }
+}
+
+/**
+ * @param {number} handle
+ * @param {number} place
+ * @returns {import('./bridge').Line}
+ */
+function lineTo(handle, place) {
+  const box = /** @type {Mailbox} */ (mailbox);
+  return {
+    amend: (server, hint, keep) => box.amend(handle, place, server, hint, keep),
+    applied: (ticket, keys) => box.applied(handle, place, ticket, keys),
+    unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
+    failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
+  };
 }
 
 /**
@@ -398,7 +477,7 @@ let answers;
 /** @type {Buffer & {latin1Slice(start: number, end: number): string}} */
 let values;
 
-/** @type {(NativeFailure | NativeEvent)[]} */
+/** @type {(NativeFailure | NativeEvent | NativeErrand)[]} */
 const NO_DETAILS = [];
 
 /** @type {NativeFailure} */
@@ -421,7 +500,7 @@ function drain() {
 
 /**
  * @param {number} count
- * @param {(NativeFailure | NativeEvent)[]} details
+ * @param {(NativeFailure | NativeEvent | NativeErrand)[]} details
  * @param {number} now as `Date.now()` counts
  */
 function deliver(count, details, now) {
@@ -442,6 +521,10 @@ function deliver(count, details, now) {
       failure = /** @type {NativeFailure | undefined} */ (details[last]) ?? UNEXPLAINED;
     } else if (kind === EVENT) {
       emit(/** @type {NativeEvent} */ (details[last]));
+      continue;
+    } else if (kind === ERRAND) {
+      const errand = /** @type {NativeErrand} */ (details[last]);
+      engines.get(errand.handle)?.run(errand);
       continue;
     }
     const expiration = left > 0 ? Math.floor(now + left) : 0;
@@ -481,5 +564,7 @@ function emit(event) {
 function rethrow(error) {
   throw error;
 }
+
+useOwnScripts(defaultScripts());
 
 module.exports = { Engine, Answer, defaultScripts };

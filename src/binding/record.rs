@@ -332,11 +332,17 @@ pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Ques
 
 /// By which way the caller's client at `place` is asked, as JSON.
 pub(super) fn route(handle: Handle, place: u32, route: &Route) -> String {
-    let why = match route {
-        Route::Native => None,
-        Route::Bridge(why) => Some(why.to_string()),
+    let (why, failed) = match route {
+        Route::Native => (None, false),
+        Route::Bridge(why) => (Some(why.to_string()), why.is_failure()),
     };
-    json!({ "event": "route", "handle": handle, "instance": place, "why": why }).to_string()
+    json!({ "event": "route", "handle": handle, "instance": place, "why": why, "failed": failed })
+        .to_string()
+}
+
+/// The engine under `handle` has ended: no client is asked any more, as JSON.
+pub(super) fn closed(handle: Handle) -> String {
+    json!({ "event": "closed", "handle": handle }).to_string()
 }
 
 fn describe(code: &str, reason: &str, votes: &Value) -> String {

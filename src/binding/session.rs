@@ -202,8 +202,13 @@ impl Session {
             let closed = session
                 .upgrade()
                 .and_then(|session| session.closing.borrow_mut().remove(&handle));
-            for client in closed.iter().flat_map(|quorum| quorum.clients.values()) {
+            let clients = closed.map(|quorum| quorum.clients).unwrap_or_default();
+            for client in clients.values() {
                 client.close();
+            }
+            // JavaScript may end these clients from now on.
+            if let (false, Some(session)) = (clients.is_empty(), session.upgrade()) {
+                session.post(None, 0, Outcome::Event(record::closed(handle)));
             }
         });
     }

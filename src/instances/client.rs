@@ -91,6 +91,14 @@ pub enum Why {
     Unreachable(Cause),
 }
 
+impl Why {
+    /// Whether something went wrong, and it isn't just too early.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        !matches!(self, Self::NoConnection | Self::Unproven | Self::Connecting)
+    }
+}
+
 struct State {
     /// Grows with each of our own connections.
     generation: usize,
