@@ -129,7 +129,8 @@ class Bridge {
   /** @param {boolean} keep whether the connection there was is still good for its locks */
   #amend(keep) {
     const line = /** @type {Line} */ (this.#line);
-    const hint = this.#client.keyspace;
+    // Others of the same server must not be asked through a client that is closed.
+    const hint = this.#client.isClosed ? undefined : this.#client.keyspace;
     const { server, obstacle } = this.#directOf();
     this.#obstacle = obstacle;
     try {
