@@ -19,7 +19,6 @@ const {
 } = require('./support/clients');
 const { rejection } = require('./support/rejection');
 const { needsTls, startServers } = require('./support/servers');
-const { endOfSuite } = require('./support/suite');
 const { until } = require('./support/until');
 
 const ONCE = { retryCount: 0 };
