@@ -190,17 +190,31 @@ class Bridge {
   }
 
   /** @returns {Promise<unknown>} what the client answers to it */
-  async quit() {
+  quit() {
+    const { given } = this;
+    // Several Redlocks may have one client.
+    const underWay = quits.get(given);
+    if (underWay) return underWay;
+    const quit = this.#quit().finally(() => quits.delete(given));
+    quits.set(given, quit);
+    return quit;
+  }
+
+  /** @returns {Promise<unknown>} */
+  async #quit() {
     const client = this.#client;
-    const wasClosed = client.isClosed;
+    if (client.isClosed) return 'OK';
     try {
       return await client.quit();
     } catch (error) {
-      if (wasClosed || client.isClosed) return 'OK';
+      if (client.isClosed) return 'OK';
       throw error;
     }
   }
 }
+
+/** Those that are under way. @type {WeakMap<object, Promise<unknown>>} */
+const quits = new WeakMap();
 
 /** Our own, by operation. @type {Record<string, import('./clients/client').Script>} */
 const OWN_SCRIPTS = {};
