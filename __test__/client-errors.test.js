@@ -6,7 +6,15 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
 const Redlock = require('..');
-const { IOREDIS, NODE_REDIS, REDIS_3, makeClient, endNow, connectionsTo } = require('./support/clients');
+const {
+  IOREDIS,
+  NODE_REDIS,
+  REDIS_3,
+  GLIDE,
+  makeClient,
+  endNow,
+  connectionsTo,
+} = require('./support/clients');
 const { rejection } = require('./support/rejection');
 const { startServers } = require('./support/servers');
 const { until } = require('./support/until');
@@ -45,11 +53,14 @@ describe('a client that its owner has closed', () => {
     { library: NODE_REDIS, way: 'close()', close: (client) => client.close() },
     { library: NODE_REDIS, way: 'destroy()', close: (client) => client.destroy() },
     { library: REDIS_3, way: 'quit()', close: REDIS_3.end },
+    { library: GLIDE, way: 'close()', close: GLIDE.end, skip: GLIDE.skip },
   ];
 
-  for (const { library, way, close } of WAYS) {
+  for (const { library, way, close, skip = false } of WAYS) {
     for (const mode of ['bridge', 'native']) {
-      test(`${library.title}, ${way}, in the mode ${mode}: the vote is its own error`, async (t) => {
+      test(`${library.title}, ${way}, in the mode ${mode}: the vote is its own error`, {
+        skip,
+      }, async (t) => {
         const [server] = await startServers(t, 1);
         const client = await makeClient(t, library, server);
         const told = [];

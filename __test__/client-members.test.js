@@ -222,6 +222,27 @@ describe('redlock.connections of clients', () => {
   });
 });
 
+describe('a connection of our own on the caller’s word', () => {
+  test('shows that its server is down, why, and when it is back', async (t) => {
+    const [server] = await startServers(t, 1);
+    const client = await makeClient(t, IOREDIS, server);
+    const redlock = redlockOver(t, [client], { connections: 'native' });
+    const told = [];
+    redlock.on('connection', ({ state }) => told.push(state));
+    await (await redlock.lock('a', TTL)).unlock();
+    assert.equal(redlock.connections[0].state, 'ready');
+    await server.kill();
+    const error = await rejection(redlock.lock('a', TTL, ONCE));
+    assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
+    await until(() => redlock.connections[0].state === 'down', { timeout: 1000 });
+    assert.match(redlock.connections[0].lastError.message, /refused|lost/);
+    await server.restart();
+    await until(() => redlock.connections[0].state === 'ready');
+    assert.ok(told.includes('down'));
+    assert.equal(told.at(-1), 'ready');
+  });
+});
+
 describe('members that are the same', () => {
   /** Ways to list one server three times. @type {Record<string, (t: any, server: any) => Promise<any[]>>} */
   const LISTS = {
@@ -277,6 +298,19 @@ describe('members that are the same', () => {
       assert.equal(twins.length, 1);
     });
   }
+
+  test('a client and a URL that has yet to connect: the first attempt succeeds', async (t) => {
+    const [server] = await startServers(t, 1);
+    const client = await makeClient(t, IOREDIS, server);
+    for (let time = 0; time < 20; time++) {
+      // A connection of its own each time.
+      const redlock = new Redlock([client, `${server.url}?clientName=time-${time}`], ONCE);
+      const lock = await redlock.lock('a', TTL);
+      await lock.extend(TTL);
+      await lock.unlock();
+    }
+    assert.deepEqual(await server.keys(), []);
+  });
 
   test('not: two databases of one server are two members', async (t) => {
     const [server] = await startServers(t, 1);

@@ -11,6 +11,7 @@ const {
   IOREDIS,
   NODE_REDIS,
   REDIS_3,
+  GLIDE,
   nodeRedis,
   makeClient,
   nativeOf,
@@ -81,8 +82,11 @@ function redlockOver(t, members, options) {
 }
 
 describe('a client', () => {
-  for (const library of [IOREDIS, NODE_REDIS, REDIS_3]) {
-    test(`of ${library.title} is asked itself at first, and no longer once it is proven where it leads`, async (t) => {
+  for (const library of [IOREDIS, NODE_REDIS, REDIS_3, GLIDE]) {
+    const skip = 'skip' in library && library.skip;
+    test(`of ${library.title} is asked itself at first, and no longer once it is proven where it leads`, {
+      skip,
+    }, async (t) => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, library, server);
       const monitor = await watch(t, server);
@@ -137,6 +141,15 @@ describe('without a proof', () => {
       },
     })),
     {
+      title: 'valkey-glide after select(3)',
+      skip: GLIDE.skip,
+      async make(t, server) {
+        const client = await makeClient(t, GLIDE, server);
+        await client.select(3);
+        return { client, live: `${server.url}/3` };
+      },
+    },
+    {
       title: 'node-redis 5 whose options.database was changed once it was connected',
       async make(t, server) {
         const client = await makeClient(t, NODE_REDIS, server);
@@ -179,8 +192,10 @@ describe('without a proof', () => {
     },
   ];
 
-  for (const { title, make } of CASES) {
-    test(`${title}: it is asked itself for good, and excludes whoever uses the same keys`, async (t) => {
+  for (const { title, make, skip = false } of CASES) {
+    test(`${title}: it is asked itself for good, and excludes whoever uses the same keys`, {
+      skip,
+    }, async (t) => {
       const [server, other] = await startServers(t, 2);
       const { client, live, led = server } = /** @type {any} */ (await make(t, server, other));
       const monitor = await watch(t, led);
@@ -571,5 +586,56 @@ describe('a server that answers too late', () => {
     const error = await rejection(lock.extend(TTL));
     assert.equal(error.code, 'ERR_REDLOCK_NOT_HELD');
     await (await redlock.lock('a', TTL)).unlock();
+  });
+});
+
+describe('where all goes wrong at once', () => {
+  test('clients and URLs of three servers exclude each other, whichever way each is asked', async (t) => {
+    const servers = await startServers(t, 3);
+    const overClients = async (library) =>
+      Promise.all(servers.map((server) => makeClient(t, library, server)));
+    const options = { retryCount: -1, retryDelay: 5, retryJitter: 5, deadlineFloor: 300 };
+    const redlocks = [
+      redlockOver(t, await overClients(IOREDIS), options),
+      redlockOver(t, await overClients(NODE_REDIS), options),
+      redlockOver(t, await overClients(REDIS_3), { ...options, connections: 'bridge' }),
+      redlockOver(
+        t,
+        servers.map(({ url }) => url),
+        options,
+      ),
+    ];
+    // Whoever answers an error of its connection's loss to nobody is no failure here.
+    let inside = 0;
+    let most = 0;
+    let entered = 0;
+    let done = false;
+    const workers = redlocks.map(async (redlock) => {
+      while (!done) {
+        const lock = await redlock.lock('shared', TTL);
+        inside += 1;
+        most = Math.max(most, inside);
+        entered += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        inside -= 1;
+        await lock.unlock().catch(() => {});
+      }
+    });
+    const transitions = [];
+    redlocks[0].on('connection', ({ mode }) => transitions.push(mode));
+    // Connections of clients and of our own, again and again.
+    for (let round = 0; round < 15; round++) {
+      const before = entered;
+      const server = servers[round % 3];
+      const all = await connectionsTo(server);
+      const some = all.filter((_, at) => (at + round) % 2 === 0);
+      await Promise.all(some.map(({ id }) => server.command('CLIENT', 'KILL', 'ID', id).catch(() => 0)));
+      await until(() => entered > before + 3, { timeout: 10_000, what: 'locks go on' });
+    }
+    done = true;
+    await Promise.all(workers);
+    assert.equal(most, 1, 'two held it at once');
+    assert.ok(transitions.includes('native') && transitions.includes('bridge'));
+    await until(async () => (await Promise.all(servers.map((one) => one.keys()))).flat().length === 0);
   });
 });

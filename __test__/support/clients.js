@@ -70,6 +70,29 @@ const REDIS_3 = {
   closed: /The connection is already closed/,
 };
 
+/** @type {Library & {skip: string | false}} it brings no binary for some systems */
+const GLIDE = {
+  title: 'valkey-glide',
+  skip: reasonToSkip('@valkey/valkey-glide'),
+  async make({ host, port, db }) {
+    const { GlideClient } = require('@valkey/valkey-glide');
+    return GlideClient.createClient({ addresses: [{ host, port }], databaseId: db });
+  },
+  call: (client, ...words) => client.customCommand(words),
+  end: async (client) => client.close(),
+  closed: /the client is closed/,
+};
+
+/** @param {string} name */
+function reasonToSkip(name) {
+  try {
+    require(name);
+    return false;
+  } catch (error) {
+    return error.message;
+  }
+}
+
 /**
  * A client that is ended with the test, in whatever state it is then.
  *
@@ -90,10 +113,10 @@ function isPlain(options) {
 
 /** Whatever way it knows to go without waiting for anybody. @param {any} client */
 function endNow(client) {
-  const end = ['disconnect', 'destroy', 'end'].find((name) => typeof client[name] === 'function');
-  if (client.isOpen === false || !end) return;
+  const end = ['disconnect', 'destroy', 'end', 'close'].find((name) => typeof client[name] === 'function');
+  if (client.isOpen === false || client.isClosed === true || !end) return;
   if (end === 'end') client.end(false);
-  // Version 4 and 5 of node-redis reject it on a closed client.
+  // Version 4 of node-redis has both, and they answer with promises.
   else Promise.resolve(client[client.destroy ? 'destroy' : end]()).catch(() => {});
 }
 
@@ -166,6 +189,7 @@ module.exports = {
   IOREDIS,
   NODE_REDIS,
   REDIS_3,
+  GLIDE,
   nodeRedis,
   makeClient,
   endNow,
