@@ -175,9 +175,12 @@ class Bridge {
   async run({ ticket, operation, script, keys, value, ttl }) {
     const line = /** @type {Line} */ (this.#line);
     const args = ttl === null ? [value] : [value, String(ttl)];
+    const known = script === null ? OWN_SCRIPTS[operation] : digested(script);
     let reply;
     try {
-      reply = await this.#client.run(script === null ? OWN_SCRIPTS[operation] : digested(script), keys, args);
+      reply = await (operation === 'unlock'
+        ? this.#release(known, keys, args)
+        : this.#client.run(known, keys, args));
     } catch (error) {
       const message = textOf(error);
       line.failed(ticket, remember(error), codeOf(message), message);
@@ -187,6 +190,25 @@ class Bridge {
     // A script of the caller's may answer what it likes: that is a vote against.
     else if (script !== null) line.applied(ticket, 0);
     else line.unexpected(ticket, kindOf(reply));
+  }
+
+  /**
+   * It names one attempt's value, so that a second one does no harm: lost with the client's connection, it
+   * waits in the client's queue for the next one. Otherwise the key would stay until its ttl.
+   *
+   * @param {import('./clients/client').Script} script
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  async #release(script, keys, args) {
+    for (let left = MOST_LOST; left > 0; left--) {
+      try {
+        return await this.#client.run(script, keys, args);
+      } catch (error) {
+        if (this.#client.state !== 'connecting') throw error;
+      }
+    }
+    return this.#client.run(script, keys, args);
   }
 
   /** @returns {Promise<unknown>} what the client answers to it */
@@ -212,6 +234,9 @@ class Bridge {
     }
   }
 }
+
+/** A connection that is made may be lost at once. */
+const MOST_LOST = 5;
 
 /** Those that are under way. @type {WeakMap<object, Promise<unknown>>} */
 const quits = new WeakMap();
