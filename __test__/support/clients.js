@@ -98,17 +98,13 @@ function reasonToSkip(name) {
  *
  * @param {{after: (callback: () => Promise<unknown>) => void}} t
  * @param {Library} library
- * @param {{host: string, port: number, [option: string]: any}} place may be a server itself
+ * @param {{host: string, port: number}} place a server, perhaps
+ * @param {Record<string, any>} [options]
  */
-async function makeClient(t, library, { host, port, ...options }, more = {}) {
-  const client = await library.make({ host, port, ...(isPlain(options) ? options : {}), ...more });
+async function makeClient(t, library, { host, port }, options = {}) {
+  const client = await library.make({ host, port, ...options });
   t.after(async () => endNow(client));
   return client;
-}
-
-/** A server has fields of its own, which are no options. */
-function isPlain(options) {
-  return !('dir' in options);
 }
 
 /** Whatever way it knows to go without waiting for anybody. @param {any} client */
