@@ -11,6 +11,7 @@ const path = require('node:path');
 const { freePort, HOST } = require('../../scripts/free-port');
 const { findRedisServer } = require('../../scripts/redis-server');
 const { ask } = require('../../scripts/resp');
+const { tlsArguments } = require('../../scripts/server-tls');
 const { startServers } = require('./servers');
 const { until } = require('./until');
 
@@ -123,6 +124,7 @@ async function startReplica(t, master, options = {}) {
  * @param {string} [options.name] of the service
  * @param {string} [options.password] the sentinels' own
  * @param {string} [options.masterPassword]
+ * @param {import('../../scripts/server-tls').ServerTls} [options.tls] TLS on their ports and to the servers
  * @param {string[]} [options.lines] what else stands in their sentinel.conf
  */
 async function startSentinels(t, master, { count = 3, replicas = 0, name = 'main', ...options } = {}) {
@@ -157,14 +159,16 @@ class Sentinel {
   #lines;
   #dir = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-'));
   #password;
+  #tls;
   /** @type {import('node:child_process').ChildProcess} */
   #child;
 
-  constructor(master, name, quorum, { password, masterPassword, lines = [] }) {
+  constructor(master, name, quorum, { password, masterPassword, tls, lines = [] }) {
     this.host = HOST;
     this.port = 0;
     this.name = name;
     this.#password = password;
+    this.#tls = tls;
     this.#lines = [
       `sentinel monitor ${name} ${master.host} ${master.port} ${quorum}`,
       `sentinel down-after-milliseconds ${name} 1000`,
@@ -182,7 +186,8 @@ class Sentinel {
   async start(t) {
     this.port = await freePort();
     const lines = [
-      ...[`port ${this.port}`, `bind ${HOST}`, `unixsocket ${this.#socket}`, `dir ${this.#dir}`],
+      ...[`bind ${HOST}`, `unixsocket ${this.#socket}`, `dir ${this.#dir}`],
+      ...(this.#tls ? this.#tlsLines() : [`port ${this.port}`]),
       ...this.#lines,
     ];
     const config = path.join(this.#dir, 'sentinel.conf');
@@ -200,6 +205,14 @@ class Sentinel {
     const isThere = () => this.master().catch(() => false);
     await until(isThere, { timeout: 10_000, what: 'the sentinel is up' });
     return this;
+  }
+
+  #tlsLines() {
+    const args = tlsArguments(this.#tls, this.port, this.#dir);
+    const pairs = args
+      .filter((_, at) => at % 2 === 0)
+      .map((name, at) => `${name.slice(2)} ${args[2 * at + 1]}`);
+    return [...pairs, 'tls-replication yes'];
   }
 
   command(...args) {
