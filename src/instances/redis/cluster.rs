@@ -148,14 +148,24 @@ impl Cluster {
         }
     }
 
-    /// Sends a command about `key` beside the votes, as [`Link::call`] does.
+    /// Sends a command about `key` beside the votes, as [`Link::call`] does. A
+    /// redirect is not followed, but learnt from.
     pub(super) fn call(&self, key: &str, command: &Cmd, done: Done) {
         let slot = slot_of(key.as_bytes());
         let owner = self.state.borrow().map.owner(slot).cloned();
-        match owner {
-            Some(owner) => self.link(&owner).call(command, done),
-            None => done(Err(nobody(slot))),
-        }
+        let Some(owner) = owner else {
+            return done(Err(nobody(slot)));
+        };
+        let wanted = Rc::clone(&self.wanted);
+        let learning = move |reply| {
+            if let Ok(Value::ServerError(error)) = &reply
+                && PASSING.contains(&error.code())
+            {
+                wanted.notify_one();
+            }
+            done(reply);
+        };
+        self.link(&owner).call(command, Box::new(learning));
     }
 
     /// Whether it is known where one can write.
@@ -501,19 +511,21 @@ impl Ballot for Trip {
     }
 }
 
+/// What nodes answer while the cluster, or they themselves, change.
+const PASSING: [&str; 8] = [
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "LOADING",
+    "READONLY",
+    "NOREPLICAS",
+];
+
 /// Whether a node can't carry anything out because of the state that it or its
 /// cluster is in, which will pass.
 fn is_of_the_cluster(cause: &Cause) -> bool {
-    const PASSING: [&str; 8] = [
-        "MOVED",
-        "ASK",
-        "TRYAGAIN",
-        "CLUSTERDOWN",
-        "MASTERDOWN",
-        "LOADING",
-        "READONLY",
-        "NOREPLICAS",
-    ];
     cause.reply().is_some_and(|code| PASSING.contains(&code))
 }
 

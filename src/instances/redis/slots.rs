@@ -190,8 +190,14 @@ impl Redirect {
         let mut words = message.split(' ').skip(1);
         let slot = words.next()?.parse().ok().filter(|slot| *slot < COUNT)?;
         let (host, port) = words.next()?.rsplit_once(':')?;
+        let host = match host {
+            "" => &asked.host,
+            // It is to be called by a name that it doesn't have yet; a map says more.
+            "?" => return None,
+            host => host,
+        };
         let to = Address {
-            host: if host.is_empty() { &asked.host } else { host }.to_owned(),
+            host: host.to_owned(),
             port: port.parse().ok()?,
         };
         match &**code {
@@ -343,6 +349,7 @@ mod tests {
             Some(Redirect::Moved { slot, to })
         );
         assert_eq!(read("ERR", "ERR 1 a:1"), None);
+        assert_eq!(read("MOVED", "MOVED 3999 ?:7000"), None);
         assert_eq!(read("MOVED", "MOVED nowhere"), None);
         assert_eq!(read("MOVED", "MOVED 16384 a:1"), None);
     }
