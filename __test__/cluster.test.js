@@ -256,6 +256,21 @@ describe('a cluster', () => {
     await lock.unlock();
   });
 
+  test('its connections are closed with their last user', async (t) => {
+    const config = { cluster: nodesOf(servers), clientName: 'counted' };
+    const count = async () => {
+      const lists = await Promise.all(servers.map((server) => server.command('CLIENT', 'LIST')));
+      return lists.join('').split('name=counted').length - 1;
+    };
+    const [one, other] = [open(t, config), open(t, config)];
+    for (const redlock of [one, other]) await (await redlock.lock('a', TTL)).unlock();
+    await until(async () => (await count()) === MASTERS, { what: 'there is one to each node' });
+    await one.quit();
+    assert.equal(await count(), MASTERS);
+    await other.quit();
+    await until(async () => (await count()) === 0, { what: 'all are closed' });
+  });
+
   test('a server that is in no cluster says so', async (t) => {
     const [single] = await startServers(t, 1);
     const redlock = open(t, { cluster: nodesOf([single]) });

@@ -84,6 +84,31 @@ describe('sentinels', () => {
     assert.equal(redlock.connections[0].db, 2);
   });
 
+  test('are let go of, as the master is, by the last user', async (t) => {
+    const redlock = open(t, `redis+sentinel://${list(sentinels)}/main?clientName=counted`);
+    const count = async () => {
+      const lists = await Promise.all(
+        [master, ...sentinels].map((server) => server.command('CLIENT', 'LIST')),
+      );
+      return lists.join('').split('name=counted').length - 1;
+    };
+    await until(async () => (await count()) === 1 + sentinels.length, { what: 'one to each of them' });
+    await redlock.quit();
+    await until(async () => (await count()) === 0, { what: 'all are closed' });
+  });
+
+  test('that may not show their INFO say by ROLE that they are masters', async (t) => {
+    const [server] = await startServers(t, 1, {
+      users: [`locker on >${SECRET} ~* &* -@all +set +evalsha +eval +del +get +role`],
+    });
+    const [sentinel] = await startSentinels(t, server, { count: 1, name: 'shy' });
+    const redlock = open(t, `redis+sentinel://locker:${SECRET}@${list([sentinel])}/shy`);
+    const lock = await redlock.lock('a', TTL);
+    await lock.unlock();
+    const sets = (await server.info('commandstats')).cmdstat_role;
+    assert.match(sets, /^calls=1,/);
+  });
+
   test('that hang cost nothing if the others agree', async (t) => {
     const proxy = await startProxy(t, sentinels[0]);
     proxy.hang();

@@ -83,11 +83,10 @@ async fn dial_master(config: &Config, master: &Address) -> Result<Dialled, Cause
         )),
         other => other,
     })?;
-    let says = match dialled.greeting.master {
-        Some(master) => Some(master),
-        None => role(&mut dialled.stream, &place).await?,
-    };
-    if says == Some(false) {
+    if dialled.greeting.master.is_none() {
+        dialled.greeting.master = role(&mut dialled.stream, &place).await?;
+    }
+    if dialled.greeting.master == Some(false) {
         return Err(unreachable(format!(
             "the sentinels name {}, which says that it is a replica; is a failover under way?",
             place.address()
