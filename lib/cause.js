@@ -2,7 +2,7 @@
 
 /** Why a request failed, in one sentence for whoever is on call at night. */
 
-const { InstanceError, because, show } = require('./errors');
+const { troubleOf, because, show } = require('./errors');
 
 /**
  * @typedef {import('./native').NativeFailure} NativeFailure
@@ -33,9 +33,9 @@ function explain({ code, reason, votes: nativeVotes }, { operation, names, ttl }
  * @param {number} instance
  * @returns {import('./errors').Vote}
  */
-function toVote({ address, vote, code, reply, message }, operation, instance) {
+function toVote({ address, vote, code, reply, message, error }, operation, instance) {
   if (code === undefined || message === undefined) return { address, vote };
-  return { address, vote, error: new InstanceError({ code, reply, message }, operation, instance, address) };
+  return { address, vote, error: troubleOf({ code, reply, message, error }, operation, instance, address) };
 }
 
 /** @type {Record<string, (failed: Case) => string>} */

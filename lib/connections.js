@@ -1,8 +1,7 @@
 'use strict';
 
 /**
- * How the connections to the members of a quorum are: what `redlock.connections` shows and the
- * `connection` event tells.
+ * How the members of a quorum are reached: what `redlock.connections` shows and the `connection` event tells.
  *
  * @typedef {import('./errors').Trouble} Trouble
  * @typedef {import('./errors').InstanceError} InstanceError
@@ -11,24 +10,37 @@
 
 const { ConnectionError } = require('./errors');
 
-/** One member's connection. It is replaced when it changes, never changed. */
+/**
+ * One member's connection, as it is now. It is replaced when it changes, never changed.
+ *
+ * @typedef {object} Place
+ * @property {number} index its place in the quorum
+ * @property {string} address
+ * @property {'native' | 'bridge'} mode over a connection of our own, or through the caller's client
+ * @property {string | undefined} library the client's
+ * @property {string} topology
+ * @property {number | undefined} db where there are several
+ * @property {string | undefined} keyPrefix
+ * @property {readonly string[]} reasons why the caller's client is asked
+ */
 class Connection {
   /**
-   * @param {number} index
-   * @param {string} address
-   * @param {number | undefined} db
+   * @param {Place} place
    * @param {State} state
    * @param {Date} since
    * @param {ConnectionError | undefined} lastError
    */
-  constructor(index, address, db, state, since, lastError) {
-    /** Its place in the quorum. */
-    this.index = index;
-    this.address = address;
-    /** Which database, where there are several. */
-    this.db = db;
+  constructor(place, state, since, lastError) {
+    this.index = place.index;
+    this.address = place.address;
+    this.mode = place.mode;
+    this.library = place.library;
+    this.topology = place.topology;
+    this.db = place.db;
+    this.keyPrefix = place.keyPrefix;
+    this.reasons = Object.freeze([...place.reasons]);
     this.state = state;
-    /** Since when it has been in that state. */
+    /** Since when it has been in that state, or mode. */
     this.since = since;
     /** Why it was down the last time. */
     this.lastError = lastError;
@@ -37,29 +49,37 @@ class Connection {
 }
 
 class Connections {
-  /** @type {Connection[]} */
+  /** Of our own; for callers' clients, what they say is true now. @type {(Connection | undefined)[]} */
   #connections;
+  #bridges;
+  #addresses;
 
   /**
    * @param {string[]} addresses
-   * @param {{kind: string, db?: number}[]} instances
+   * @param {import('./members').Member[]} members
    */
-  constructor(addresses, instances) {
-    this.#connections = addresses.map((address, index) => {
-      const { kind, db = 0 } = instances[index];
-      return new Connection(
-        index,
-        address,
-        kind === 'redis' ? db : undefined,
-        'connecting',
-        new Date(),
-        undefined,
-      );
+  constructor(addresses, members) {
+    this.#addresses = addresses;
+    this.#bridges = members.map(({ bridge }) => bridge);
+    this.#connections = members.map(({ config, bridge }, index) => {
+      if (bridge) return undefined;
+      const place = placeOf(config, index, addresses[index]);
+      return new Connection(place, 'connecting', new Date(), undefined);
     });
   }
 
   list() {
-    return [...this.#connections];
+    return this.#addresses.map((_, index) => this.at(index));
+  }
+
+  /** @param {number} index */
+  at(index) {
+    const bridge = this.#bridges[index];
+    if (!bridge) return /** @type {Connection} */ (this.#connections[index]);
+    const { mode, library, topology, db, keyPrefix, reasons, state, since } = bridge;
+    const address = this.#addresses[index];
+    const place = { index, address, mode, library, topology, db, keyPrefix, reasons };
+    return new Connection(place, state, since, undefined);
   }
 
   /**
@@ -71,14 +91,28 @@ class Connections {
    */
   change(index, state, trouble) {
     const before = this.#connections[index];
-    if (before.state === state && !trouble) return undefined;
-    const { address, db } = before;
-    const lastError = trouble ? new ConnectionError(trouble, index, address) : before.lastError;
+    if (!before || (before.state === state && !trouble)) return undefined;
+    const lastError = trouble ? new ConnectionError(trouble, index, before.address) : before.lastError;
     const since = before.state === state ? before.since : new Date();
-    const connection = new Connection(index, address, db, state, since, lastError);
+    const connection = new Connection(before, state, since, lastError);
     this.#connections[index] = connection;
     return connection;
   }
+}
+
+/**
+ * @param {import('./members').Config} config
+ * @param {number} index
+ * @param {string} address
+ * @returns {Place}
+ */
+function placeOf(config, index, address) {
+  const { kind, db = 0, keyPrefix, cluster, sentinel } = /** @type {any} */ (config);
+  const mode = /** @type {const} */ ('native');
+  const topology = cluster ? 'cluster' : sentinel ? 'sentinel' : 'single';
+  const place = { index, address, mode, library: undefined, keyPrefix, reasons: [] };
+  if (kind === 'memory') return { ...place, topology: 'memory', db: undefined };
+  return { ...place, topology, db };
 }
 
 module.exports = { Connections };

@@ -3,10 +3,13 @@
 /**
  * What the class rejects with and what it emits.
  *
- * @typedef {{code: string, reply?: string, message: string}} Trouble
- * @typedef {{address: string, vote: 'granted' | 'held' | 'failed' | 'pending', error?: InstanceError}} Vote
+ * @typedef {{code: string, reply?: string, message: string, error?: number}} Trouble `error` is a client's own, by
+ *   its number
+ * @typedef {{address: string, vote: 'granted' | 'held' | 'failed' | 'pending', error?: Error}} Vote
  * @typedef {{code: string, resource: string[], votes: Vote[], cause?: Error}} Failure
  */
+
+const { recall } = require('./thrown');
 
 /** A lock that could not be taken, extended or released. */
 class LockError extends Error {
@@ -34,8 +37,9 @@ class InstanceError extends Error {
    * @param {number} instance
    * @param {string} address
    */
-  constructor({ code, reply, message }, operation, instance, address) {
-    super(`${operation} on ${address}: ${message}`);
+  constructor({ code, reply, message, error }, operation, instance, address) {
+    const own = recall(error);
+    super(`${operation} on ${address}: ${message}`, own === undefined ? undefined : { cause: own });
     dropStack(this);
     this.code = `ERR_REDLOCK_${code}`;
     this.reply = reply;
@@ -43,6 +47,21 @@ class InstanceError extends Error {
     this.instance = instance;
     this.address = address;
   }
+}
+
+/**
+ * What an instance failed with: a client's own error as it is, unless it tells of a server's answer, which
+ * is explained as anywhere else.
+ *
+ * @param {Trouble} trouble
+ * @param {string} operation
+ * @param {number} instance
+ * @param {string} address
+ * @returns {Error}
+ */
+function troubleOf(trouble, operation, instance, address) {
+  const own = trouble.reply === undefined ? recall(trouble.error) : undefined;
+  return own instanceof Error ? own : new InstanceError(trouble, operation, instance, address);
 }
 
 /** A connection that is down. */
@@ -135,4 +154,13 @@ function show(value) {
   }
 }
 
-module.exports = { LockError, InstanceError, ConnectionError, because, wrongType, outOfRange, show };
+module.exports = {
+  LockError,
+  InstanceError,
+  troubleOf,
+  ConnectionError,
+  because,
+  wrongType,
+  outOfRange,
+  show,
+};

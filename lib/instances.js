@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * From the constructor's first argument to what native opens. Whatever is wrong is said here, and
- * never with a password in it.
+ * From a URL or a configuration to what native opens. Whatever is wrong is said here, and never with a
+ * password in it.
  */
 
 const { wrongType, outOfRange, show } = require('./errors');
@@ -30,37 +30,14 @@ const { readSentinelUrl, readTopology } = require('./topologies');
  */
 
 /**
- * @param {unknown} instances
- * @returns {(Memory | Server)[]}
- */
-function readInstances(instances) {
-  if (instances === undefined || instances === null || (Array.isArray(instances) && !instances.length)) {
-    const error = new Error('Redlock must be instantiated with at least one redis server.');
-    throw Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
-  }
-  if (!Array.isArray(instances)) {
-    const what = typeof instances === 'string' ? 'a string' : show(instances);
-    throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
-  }
-  return Array.from(instances, (instance, index) => readInstance(instance, `instances[${index}]`));
-}
-
-/**
  * @param {unknown} instance
  * @param {string} name what to call it in an error
  */
 function readInstance(instance, name) {
   if (typeof instance === 'string') return readUrl(instance, name);
   if (instance instanceof URL) return readUrl(instance.href, name);
-  if (typeof instance === 'function' || (typeof instance === 'object' && instance !== null)) {
-    if (isClient(instance)) {
-      throw wrongType(
-        'INSTANCE',
-        `${name} is a client object: clients of other libraries come with a later version. ` +
-          'Pass its server instead, as a URL ("redis://host:port") or as {host, port, …}',
-      );
-    }
-    if (typeof instance === 'object' && !Array.isArray(instance)) return readObject(instance, name);
+  if (typeof instance === 'object' && instance !== null && !Array.isArray(instance)) {
+    return readConfig(instance, name);
   }
   throw wrongType('INSTANCE', `${name} must be a URL or an object with a host, not ${show(instance)}`);
 }
@@ -194,17 +171,6 @@ function readMemory(memory, name) {
 
 // ---- objects
 
-/**
- * What makes an object a client of some library: methods that no configuration has.
- *
- * @param {any} object
- */
-function isClient(object) {
-  return CLIENT_METHODS.some((method) => typeof object[method] === 'function');
-}
-
-const CLIENT_METHODS = ['eval', 'evalsha', 'EVAL', 'sendCommand', 'send_command', 'customCommand', 'on'];
-
 /** The names that other libraries have for our keys. @type {Record<string, string>} */
 const ALIASES = { connectionName: 'clientName', database: 'db' };
 
@@ -215,7 +181,7 @@ const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
  * @param {object} object
  * @param {string} name
  */
-function readObject(object, name) {
+function readConfig(object, name) {
   const topology = readTopology(object, name, gather);
   if (topology) return topology;
   const { config, unknown } = gather(object, name);
@@ -286,4 +252,4 @@ function flattenSocket(socket, secure, name) {
   return tls || (secure && tls !== false) ? { ...flat, tls: secured } : flat;
 }
 
-module.exports = { readInstances };
+module.exports = { readInstance, readConfig };

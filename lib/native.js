@@ -6,8 +6,9 @@
  */
 
 const { Mailbox, defaultScripts } = require('../binding.js');
+const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
-const { InstanceError, outOfRange } = require('./errors');
+const { troubleOf, outOfRange } = require('./errors');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
@@ -16,7 +17,13 @@ const { InstanceError, outOfRange } = require('./errors');
  * @typedef {Trouble & {event: 'clientError', handle: number, instance: number, operation: string}} ClientErrorEvent
  * @typedef {Partial<Trouble> & {event: 'connection', handle: number, instance: number, state: import('./connections').State}} ConnectionEvent
  * @typedef {{event: 'twins', handle: number, instance: number, twin: number}} TwinsEvent
- * @typedef {ClientErrorEvent | ConnectionEvent | TwinsEvent} NativeEvent
+ * @typedef {{event: 'route', handle: number, instance: number, why: string | null, failed: boolean}} RouteEvent
+ * @typedef {{event: 'closed', handle: number}} ClosedEvent
+ * @typedef {{event: 'ballots', handle: number, number: number, attempt: number, votes: NativeVote[]}} BallotsEvent
+ * @typedef {(attempt: number, votes: NativeVote[]) => void} BallotsListener
+ * @typedef {BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
+ * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
  */
 
@@ -29,6 +36,9 @@ const UNLOCK = 2;
 const REPORT = 1;
 const RELATIVE = 2;
 
+/** The votes aren't wanted one by one. */
+const NO_SHEET = 0;
+
 /** The engine's own scripts, not a caller's. */
 const OWN_SCRIPTS = 0;
 
@@ -36,8 +46,9 @@ const OWN_SCRIPTS = 0;
 const LOCKED = 1;
 const FAILED = 3;
 const EVENT = 4;
+const ERRAND = 5;
 
-const REQUEST_NUMBERS = 13;
+const REQUEST_NUMBERS = 14;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 
@@ -58,33 +69,63 @@ class Engine {
   /** @type {WeakRef<import('node:events')>} */
   #owner;
   #connections;
+  /** The caller's clients, by their place. @type {(Bridge | undefined)[]} */
+  #bridges;
+  /** Each of them once. @type {Bridge[]} */
+  #clients;
   /** What native knows the caller's scripts by. */
   #scripts = OWN_SCRIPTS;
   #inFlight = 0;
+  /** Who is told of a request's votes, by number. @type {Map<number, BallotsListener>} */
+  #sheets = new Map();
+  #lastSheet = NO_SHEET;
   /** @type {Promise<void> | undefined} */
   #closing;
   /** @type {() => void} */
   #closed = () => {};
+  /** @type {NodeJS.Timeout | undefined} */
+  #vigil;
 
   /**
    * @param {import('node:events')} owner emits this engine's events; the engine is closed when it is collected
-   * @param {{instances: {kind: string, db?: number}[], patience: object}} config as docs/hand-over.md has it. It is
-   *   not kept: it has passwords.
+   * @param {import('./members').Member[]} members whose configurations are as docs/hand-over.md has them. They
+   *   are not kept: they have passwords.
+   * @param {object} patience
    */
-  constructor(owner, config) {
+  constructor(owner, members, patience) {
     mailbox ??= new Mailbox(drain);
-    const { handle, addresses } = open(mailbox, config);
+    const { handle, addresses } = open(mailbox, { instances: members.map(({ config }) => config), patience });
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
-    this.#connections = new Connections(addresses, config.instances);
+    this.#bridges = members.map(({ bridge }) => bridge);
+    this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
+    this.#connections = new Connections(addresses, members);
     engines.set(handle, this);
     abandoned.register(owner, this, this);
+    for (const bridge of this.#clients) this.#begin(bridge);
+  }
+
+  /** @param {Bridge} bridge */
+  #begin(bridge) {
+    const place = this.#bridges.indexOf(bridge);
+    try {
+      bridge.begin(lineTo(this.#handle, place), `instances[${place}]`);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** How the connections are now. */
   get connections() {
     return this.#connections.list();
+  }
+
+  /** Looks whether the callers' clients lead elsewhere by now. To be called before each request. */
+  look() {
+    const clients = this.#clients;
+    for (let at = 0; at < clients.length; at++) clients[at].look();
   }
 
   /** @param {Scripts} scripts in place of our own, from now on */
@@ -101,10 +142,12 @@ class Engine {
    * @param {number} ttl
    * @param {import('./options').Settings} settings
    * @param {boolean} report whether instances' failures are wanted as events
+   * @param {string} [value] one of the caller's own, which allows one attempt only
+   * @param {number} [sheet] from `countBallots`
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(resources, ttl, settings, report) {
-    return this.#request(LOCK, report ? REPORT : 0, ttl, settings, 0, '', resources);
+  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET) {
+    return this.#request(LOCK, report ? REPORT : 0, ttl, settings, 0, value, resources, sheet);
   }
 
   /**
@@ -115,11 +158,12 @@ class Engine {
    * @param {number} ttl
    * @param {import('./options').Settings} settings
    * @param {boolean} report
+   * @param {number} [sheet] from `countBallots`
    * @returns {Promise<Answer>} which is never rejected
    */
-  extend(resources, value, until, relative, ttl, settings, report) {
+  extend(resources, value, until, relative, ttl, settings, report, sheet = NO_SHEET) {
     const flags = (report ? REPORT : 0) | (relative ? RELATIVE : 0);
-    return this.#request(EXTEND, flags, ttl, settings, until, value, resources);
+    return this.#request(EXTEND, flags, ttl, settings, until, value, resources, sheet);
   }
 
   /**
@@ -128,13 +172,31 @@ class Engine {
    * @param {number} since the lock can't have been held before, on the engine's clock; 0 = unknown
    * @param {import('./options').Settings} settings
    * @param {boolean} report
+   * @param {number} [sheet] from `countBallots`
    * @returns {Promise<Answer>} which is never rejected
    */
-  unlock(resources, value, since, settings, report) {
-    return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources);
+  unlock(resources, value, since, settings, report, sheet = NO_SHEET) {
+    return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources, sheet);
   }
 
-  /** Resolves once what is in flight has been answered. */
+  /**
+   * Has a request's votes told, attempt by attempt, once all of them are in.
+   *
+   * @param {BallotsListener} listener
+   * @returns {number} to be given with the request
+   */
+  countBallots(listener) {
+    this.#lastSheet = (this.#lastSheet + 1) % 2 ** 32 || 1;
+    this.#sheets.set(this.#lastSheet, listener);
+    return this.#lastSheet;
+  }
+
+  /** @param {number} sheet nothing is to be told any more */
+  endBallots(sheet) {
+    this.#sheets.delete(sheet);
+  }
+
+  /** Resolves once what is in flight has been answered, and, where callers' clients carry it, all has come to an end. */
   close() {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -143,19 +205,28 @@ class Engine {
   /** @returns {Promise<void>} */
   #close() {
     abandoned.unregister(this);
-    if (this.#inFlight === 0) {
-      this.#leave();
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      this.#closed = resolve;
-    });
+    const closed = /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        this.#closed = resolve;
+      })
+    );
+    if (this.#inFlight === 0) this.#leave();
+    return closed;
   }
 
   /** Native lets go of it only now that nothing is in flight. */
   #leave() {
-    engines.delete(this.#handle);
     mailbox?.close(this.#handle);
+    if (this.#clients.length === 0) this.#left();
+    // Clients are still asked to release what was granted late: native says when that is over. Nothing else
+    // may keep the process until then.
+    else this.#vigil = setInterval(() => {}, 1000);
+  }
+
+  #left() {
+    engines.delete(this.#handle);
+    clearInterval(this.#vigil);
+    this.#closed();
   }
 
   /**
@@ -166,8 +237,9 @@ class Engine {
    * @param {number} instant
    * @param {string} value
    * @param {string[]} resources
+   * @param {number} sheet
    */
-  #request(operation, flags, ttl, settings, instant, value, resources) {
+  #request(operation, flags, ttl, settings, instant, value, resources, sheet) {
     const count = resources.length;
     let at = reserve(REQUEST_NUMBERS + count);
     const slot = takeSlot();
@@ -184,7 +256,8 @@ class Engine {
     row[at + 9] = instant;
     row[at + 10] = value.length;
     row[at + 11] = this.#scripts;
-    row[at + 12] = count;
+    row[at + 12] = sheet;
+    row[at + 13] = count;
     at += REQUEST_NUMBERS;
     text += value;
     for (let i = 0; i < count; i++) {
@@ -203,10 +276,7 @@ class Engine {
   /** One request has been answered. */
   answered() {
     this.#inFlight -= 1;
-    if (this.#inFlight === 0 && this.#closing !== undefined) {
-      this.#leave();
-      this.#closed();
-    }
+    if (this.#inFlight === 0 && this.#closing !== undefined) this.#leave();
   }
 
   /** @param {NativeEvent} event */
@@ -216,12 +286,14 @@ class Engine {
       case 'clientError': {
         const { operation, instance } = event;
         const address = this.addresses[instance];
-        const error = new InstanceError(event, operation, instance, address);
+        const error = troubleOf(event, operation, instance, address);
         owner?.emit('clientError', error, { index: instance, address });
         break;
       }
       case 'connection': {
         const { instance, state, code, reply, message } = event;
+        // What is asked through a caller's client has that client's state.
+        if (this.#bridges[instance]) break;
         const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
         const connection = this.#connections.change(instance, state, trouble);
         if (connection) owner?.emit('connection', connection);
@@ -230,7 +302,33 @@ class Engine {
       case 'twins':
         warnOfTwins(this.addresses[event.instance], this.addresses[event.twin]);
         break;
+      case 'route': {
+        const bridge = this.#bridges[event.instance];
+        const isChanged = bridge?.reroute(event.why);
+        if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
+        break;
+      }
+      case 'ballots':
+        this.#sheets.get(event.number)?.(event.attempt, event.votes);
+        break;
+      case 'closed':
+        this.#left();
     }
+  }
+
+  /**
+   * @param {import('node:events') | undefined} owner
+   * @param {Bridge | undefined} bridge at one or several places
+   */
+  #tellOfRoute(owner, bridge) {
+    this.#bridges.forEach((other, place) => {
+      if (other === bridge) owner?.emit('connection', this.#connections.at(place));
+    });
+  }
+
+  /** @param {NativeErrand} errand */
+  run(errand) {
+    this.#bridges[errand.instance]?.run(errand);
   }
 }
 
@@ -246,6 +344,21 @@ function open(mailbox, config) {
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
     throw code === 'InvalidArg' ? outOfRange('INSTANCE', message) : error;
   }
+}
+
+/**
+ * @param {number} handle
+ * @param {number} place
+ * @returns {import('./bridge').Line}
+ */
+function lineTo(handle, place) {
+  const box = /** @type {Mailbox} */ (mailbox);
+  return {
+    amend: (server, hint, keep) => box.amend(handle, place, server, hint, keep),
+    applied: (ticket, keys) => box.applied(handle, place, ticket, keys),
+    unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
+    failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
+  };
 }
 
 /**
@@ -363,7 +476,7 @@ function refuseAll(batch, error) {
     reason: `it could not be handed over: ${error.message}`,
     votes: [],
   };
-  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 12]) {
+  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 13]) {
     settle(batch[at], new Answer(FAILED, 0, 0, 0, 0, '', failure));
   }
 }
@@ -398,7 +511,7 @@ let answers;
 /** @type {Buffer & {latin1Slice(start: number, end: number): string}} */
 let values;
 
-/** @type {(NativeFailure | NativeEvent)[]} */
+/** @type {(NativeFailure | NativeEvent | NativeErrand)[]} */
 const NO_DETAILS = [];
 
 /** @type {NativeFailure} */
@@ -421,7 +534,7 @@ function drain() {
 
 /**
  * @param {number} count
- * @param {(NativeFailure | NativeEvent)[]} details
+ * @param {(NativeFailure | NativeEvent | NativeErrand)[]} details
  * @param {number} now as `Date.now()` counts
  */
 function deliver(count, details, now) {
@@ -442,6 +555,10 @@ function deliver(count, details, now) {
       failure = /** @type {NativeFailure | undefined} */ (details[last]) ?? UNEXPLAINED;
     } else if (kind === EVENT) {
       emit(/** @type {NativeEvent} */ (details[last]));
+      continue;
+    } else if (kind === ERRAND) {
+      const errand = /** @type {NativeErrand} */ (details[last]);
+      engines.get(errand.handle)?.run(errand);
       continue;
     }
     const expiration = left > 0 ? Math.floor(now + left) : 0;
@@ -481,5 +598,7 @@ function emit(event) {
 function rethrow(error) {
   throw error;
 }
+
+useOwnScripts(defaultScripts());
 
 module.exports = { Engine, Answer, defaultScripts };

@@ -6,6 +6,7 @@
  */
 
 const { show } = require('./errors');
+const { RULES } = require('./members');
 
 const UNLIMITED = -1;
 /** As many as native counts; nobody has seen the end of it. */
@@ -70,6 +71,9 @@ const PATIENCE = {
 
 const DEFAULT_FLOOR = 100;
 
+/** lib/members.js knows what it says. */
+const CONNECTIONS = 'connections';
+
 /** lib/scripts.js reads them. */
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
@@ -77,7 +81,11 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * A Redlock's options. The process is warned once of all that is wrong with them.
  *
  * @param {unknown} options
- * @returns {{settings: Settings, patience: {share?: number, floor?: number, ceiling?: number, release?: number}}}
+ * @returns {{
+ *   settings: Settings,
+ *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
+ *   rule: import('./bridge').Rule,
+ * }}
  */
 function readOptions(options) {
   /** @type {string[]} */
@@ -85,10 +93,12 @@ function readOptions(options) {
   const given = readObject(options, complaints);
   const settings = override(DEFAULTS, given, complaints);
   const patience = readPatience(given, complaints);
-  complainOfUnknown(given, [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), ...SCRIPTS], complaints);
+  const rule = readRule(given, complaints);
+  const known = [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), CONNECTIONS, ...SCRIPTS];
+  complainOfUnknown(given, known, complaints);
   complainOfScripts(given, complaints);
   tellOnce(complaints, warn);
-  return { settings, patience };
+  return { settings, patience, rule };
 }
 
 /**
@@ -149,6 +159,21 @@ function readPatience(given, complaints) {
   // A floor wins over a ceiling; the default floor must not win over a ceiling that was asked for.
   const lowered = ceiling === undefined ? undefined : Math.min(ceiling, DEFAULT_FLOOR);
   return { share, floor: floor ?? lowered, ceiling, release };
+}
+
+/**
+ * @param {any} given
+ * @param {string[]} complaints
+ * @returns {import('./bridge').Rule}
+ */
+function readRule(given, complaints) {
+  const rule = given[CONNECTIONS];
+  if (RULES.includes(rule)) return rule;
+  if (rule !== undefined) {
+    const known = RULES.map((one) => `"${one}"`).join(', ');
+    complaints.push(`the option "${CONNECTIONS}" must be one of ${known}, not ${show(rule)}`);
+  }
+  return 'auto';
 }
 
 /**

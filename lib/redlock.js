@@ -11,8 +11,8 @@ const { readResource, readLock, checkTtl } = require('./arguments');
 const { settle } = require('./callback');
 const { explain } = require('./cause');
 const { LockError, InstanceError, ConnectionError, outOfRange } = require('./errors');
-const { readInstances } = require('./instances');
 const { Lock, granted, believe, deadlineOf, heldSince } = require('./lock');
+const { readMembers } = require('./members');
 const { Engine, defaultScripts } = require('./native');
 const { readOptions, readCallOptions, readProperties, warn } = require('./options');
 const { withDisposers } = require('./promises');
@@ -36,7 +36,11 @@ class Redlock extends EventEmitter {
   #settings;
   /** What the process was warned of, so that a busy caller is told once. @type {Set<string>} */
   #warnings = new Set();
-  /** @type {Promise<string[]> | undefined} */
+  /** The members of the quorum: callers' clients as they were passed, the others by their addresses. @type {unknown[]} */
+  #servers;
+  /** The callers' clients, each once. @type {import('./bridge').Bridge[]} */
+  #clients;
+  /** @type {Promise<unknown[]> | undefined} */
   #quitting;
   /** The scripts that the engine was told of last. @type {string[]} */
   #texts;
@@ -47,12 +51,15 @@ class Redlock extends EventEmitter {
    */
   constructor(instances, options) {
     super();
-    const config = readInstances(instances);
-    const { settings, patience } = readOptions(options);
+    const { settings, patience, rule } = readOptions(options);
+    const members = readMembers(instances, rule);
     const scripts = readScripts(options, OWN_SCRIPTS);
     const custom = customScripts(scripts, OWN_SCRIPTS);
-    if (custom) refuseInMemory(config);
-    this.#engine = new Engine(this, { instances: config, patience });
+    if (custom) refuseInMemory(members.map(({ config }) => config));
+    this.#engine = new Engine(this, members, patience);
+    const { addresses } = this.#engine;
+    this.#servers = members.map(({ bridge }, index) => bridge?.given ?? addresses[index]);
+    this.#clients = [...new Set(members.map(({ bridge }) => bridge))].filter((one) => one !== undefined);
     if (custom) this.#engine.useScripts(custom);
     this.#settings = settings;
     this.driftFactor = settings.driftFactor;
@@ -67,12 +74,12 @@ class Redlock extends EventEmitter {
     this.#texts = textsOf(scripts);
   }
 
-  /** The members of the quorum, by their addresses: URLs and configurations have passwords. */
+  /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
-    return [...this.#engine.addresses];
+    return [...this.#servers];
   }
 
-  /** How the connection to each instance is. */
+  /** How each instance is reached. */
   get connections() {
     return this.#engine.connections;
   }
@@ -108,7 +115,7 @@ class Redlock extends EventEmitter {
     return deliver(this, this.#extend(lock, ttl, options), callback);
   }
 
-  /** @param {(error: Error | null, replies?: string[]) => void} [callback] */
+  /** @param {(error: Error | null, replies?: unknown[]) => void} [callback] */
   quit(callback) {
     this.#quitting ??= this.#quit();
     return deliver(this, this.#quitting, callback);
@@ -275,10 +282,16 @@ class Redlock extends EventEmitter {
   }
 
   async #quit() {
-    const engine = this.#engine;
-    await engine.close();
+    await this.#engine.close();
+    const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
+    const failed = quits.find((quit) => quit.status === 'rejected');
+    if (failed) throw failed.reason;
+    const replies = new Map(this.#clients.map((bridge, at) => [bridge.given, quits[at]]));
     // What redis clients answer to QUIT, as redlock 4 passes it on.
-    return engine.addresses.map(() => 'OK');
+    return this.#servers.map((server) => {
+      const quit = replies.get(server);
+      return quit?.status === 'fulfilled' ? quit.value : 'OK';
+    });
   }
 
   /**
@@ -287,6 +300,7 @@ class Redlock extends EventEmitter {
    */
   #openEngine(operation, names) {
     if (!this.#engine.isClosed) {
+      this.#engine.look();
       this.#tellOfScripts();
       return this.#engine;
     }

@@ -5,6 +5,7 @@ import type * as namespace from 'redlock-native';
 import type Default from 'redlock-native';
 import type {
   CallOptions,
+  CompatibleRedisClient,
   Connection,
   ConnectionState,
   Disposer,
@@ -130,7 +131,7 @@ async function promises(): Promise<void> {
   const rebuilt = new Lock(redlock, 'a', 'v', Date.now() + 1000);
   await rebuilt.release();
   const data: { resource: string[]; value: string } = rebuilt.toJSON();
-  const replies: string[] = await redlock.quit();
+  const replies: unknown[] = await redlock.quit();
 
   // @ts-expect-error a ttl is a number
   await redlock.lock('a', '1000');
@@ -156,7 +157,7 @@ function callbacks(): void {
   });
   redlock.lock('a', 1000, { retryCount: 1 }, (_error, lock) => lock?.unlock((error) => void error?.message));
   redlock.unlock(new Lock(redlock, ['a'], 'v', 0), (error) => void error);
-  redlock.quit((_error, replies) => same<typeof replies, string[] | undefined>(true));
+  redlock.quit((_error, replies) => same<typeof replies, unknown[] | undefined>(true));
   // @ts-expect-error an unlock has no result
   redlock.unlock(new Lock(redlock, ['a'], 'v', 0), (_error, _result) => {});
 }
@@ -164,9 +165,10 @@ function callbacks(): void {
 function events(): void {
   redlock
     .on('clientError', (error, instance) => {
-      same<typeof error, InstanceError>(true);
+      same<typeof error, Error | InstanceError>(true);
       const { index, address }: { index: number; address: string } = instance;
       void [index, address];
+      if (!(error instanceof InstanceError)) return;
       same<typeof error.operation, 'lock' | 'extend' | 'unlock'>(true);
       same<typeof error.reply, string | undefined>(true);
     })
@@ -178,7 +180,9 @@ function events(): void {
 
 function connections(): void {
   same<typeof redlock.connections, Connection[]>(true);
-  for (const { index, address, db, state, since, lastError } of redlock.connections) {
+  for (const { index, address, db, state, since, lastError, mode, reasons } of redlock.connections) {
+    same<typeof mode, 'native' | 'bridge'>(true);
+    same<typeof reasons, readonly string[]>(true);
     same<typeof index, number>(true);
     same<typeof address, string>(true);
     same<typeof db, number | undefined>(true);
@@ -207,7 +211,7 @@ function scripts(): void {
   same<typeof own.scripts.lockScript, Script>(true);
   own.scripts.lockScript.value = own.lockScript + own.unlockScript + own.extendScript;
   same<typeof own.scripts.extendScript.hash, string>(true);
-  same<typeof own.servers, string[]>(true);
+  same<typeof own.servers, (string | CompatibleRedisClient)[]>(true);
   // @ts-expect-error a function from our text to yours
   new Redlock(['redis://h'], { lockScript: 'return #KEYS' });
   // @ts-expect-error it returns the text

@@ -6,6 +6,8 @@
  *
  * @typedef {{text: string, digest: string}} Script
  * @typedef {'single' | 'cluster' | 'sentinel' | 'pool' | 'unknown'} Topology
+ * @typedef {'connecting' | 'ready' | 'down'} State
+ * @typedef {{config: Record<string, unknown>} | {reason: string}} Direct
  */
 
 const { addressOf } = require('./address');
@@ -13,6 +15,9 @@ const { can, read } = require('./look');
 
 /** @abstract */
 class Client {
+  /** Why it must be seen what is asked of it. @protected */
+  static REPLACED = 'its "eval" was replaced, so that whoever did that sees the calls';
+
   /**
    * @param {any} client the caller's own
    * @param {string} library
@@ -40,6 +45,36 @@ class Client {
     return undefined;
   }
 
+  /** How its connection is, as far as it says. @returns {State} */
+  get state() {
+    return 'ready';
+  }
+
+  /** Whether its owner has ended it, so that it refuses whatever it is asked. */
+  get isClosed() {
+    return false;
+  }
+
+  /**
+   * What of it may change while it is used, and would lead elsewhere then. It is looked at before each
+   * request, so it must be cheap.
+   *
+   * @returns {unknown[]} to be compared one by one
+   */
+  details() {
+    return [];
+  }
+
+  /**
+   * What a connection of our own would take, in the form that the constructor takes too; or why there can't
+   * be one.
+   *
+   * @returns {Direct}
+   */
+  direct() {
+    return { reason: `where a client of this kind (${this.library}) leads to can't be read off it` };
+  }
+
   /**
    * @param {Script} script
    * @param {string[]} keys without the client's own prefix
@@ -63,6 +98,12 @@ class Client {
    */
   async quit() {
     return this.client.quit();
+  }
+
+  /** Which keys it leads to: equal for clients that may lead to the same. @returns {string | undefined} */
+  get keyspace() {
+    const address = addressOf(this.places(), this.db);
+    return address && `${address} ${this.keyPrefix ?? ''}`;
   }
 
   /**

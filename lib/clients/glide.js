@@ -4,7 +4,7 @@
 
 const { placeOf } = require('./address');
 const { Client } = require('./client');
-const { can, has, read, readAt } = require('./look');
+const { can, has, isReplaced, read, readAt } = require('./look');
 
 /**
  * @param {any} client
@@ -29,6 +29,49 @@ class GlideClient extends Client {
     if (!Array.isArray(addresses)) return undefined;
     const places = addresses.map((one) => placeOf(one));
     return { places, tls: Boolean(readAt(this.client, 'config', 'useTLS')) };
+  }
+
+  get state() {
+    return this.isClosed ? 'down' : 'ready';
+  }
+
+  get isClosed() {
+    return read(this.client, 'isClosed') === true;
+  }
+
+  details() {
+    const config = read(this.client, 'config');
+    return [
+      this.isClosed,
+      this.client.customCommand,
+      read(config, 'databaseId'),
+      read(config, 'credentials'),
+    ];
+  }
+
+  direct() {
+    const { client } = this;
+    const config = read(client, 'config');
+    const { addresses, credentials, useTLS, advancedConfiguration = {}, clientName } = config ?? {};
+    if (!Array.isArray(addresses)) return super.direct();
+    if (!this.isOwn())
+      return { reason: 'its "customCommand" was replaced, so that whoever did that sees the calls' };
+    const password = read(credentials, 'password');
+    if (credentials && typeof password !== 'string') return { reason: 'its credentials are no password' };
+    const { insecure, rootCertificates } = advancedConfiguration.tlsAdvancedConfiguration ?? {};
+    const tls = useTLS
+      ? { rejectUnauthorized: insecure ? false : undefined, ca: rootCertificates }
+      : undefined;
+    const common = { username: read(credentials, 'username'), password, clientName };
+    const places = addresses.map((one) => placeOf(one)).map(({ host, port }) => ({ host, port }));
+    if (this.topology === 'cluster') return { config: { cluster: places, redisOptions: { ...common, tls } } };
+    if (places.length > 1) return { reason: 'which of its addresses is the master is known to it alone' };
+    return { config: { ...places[0], ...common, db: this.db, tls } };
+  }
+
+  /** @private */
+  isOwn() {
+    return !isReplaced(this.client, 'customCommand', 'ping');
   }
 
   knowsDigests() {

@@ -2,9 +2,11 @@
 
 /** ioredis 4, 5 and 6, iovalkey, which came from it, and ioredis-mock. */
 
+const dns = require('node:dns');
+
 const { placeOf, placeOfUrl } = require('./address');
 const { Client } = require('./client');
-const { can, has, isReplaced, read, readAt } = require('./look');
+const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
 
 /**
  * @param {any} client
@@ -73,6 +75,92 @@ class IoredisClient extends Client {
     }
   }
 
+  get state() {
+    const status = read(this.client, 'status');
+    if (status === 'ready') return 'ready';
+    return STARTING.includes(status) ? 'connecting' : 'down';
+  }
+
+  /** It refuses commands from `quit` on. */
+  get isClosed() {
+    const { client } = this;
+    return read(client, 'status') === 'end' || read(client, 'manuallyClosing') === true;
+  }
+
+  details() {
+    const { client } = this;
+    const options = read(client, 'options');
+    const inner = read(options, 'redisOptions');
+    return [
+      this.isClosed,
+      client.eval,
+      read(options, 'keyPrefix'),
+      readAt(client, 'condition', 'select') ?? read(options, 'db'),
+      read(options, 'username') ?? read(inner, 'username'),
+      read(options, 'password') ?? read(inner, 'password'),
+      read(options, 'host'),
+      read(options, 'port'),
+    ];
+  }
+
+  direct() {
+    const { client } = this;
+    const options = read(client, 'options') ?? {};
+    if (!this.knowsDigests()) return { reason: Client.REPLACED };
+    const given = this.topology === 'cluster' ? { ...read(options, 'redisOptions'), ...options } : options;
+    const reason = UNREPRESENTABLE.find(({ is }) => is(given))?.reason;
+    if (reason) return { reason };
+    const common = {
+      username: given.username,
+      password: given.password,
+      keyPrefix: this.keyPrefix,
+      connectTimeout: given.connectTimeout,
+      clientName: given.connectionName,
+    };
+    switch (this.topology) {
+      case 'cluster': {
+        const nodes = Array.from(read(client, 'startupNodes') ?? [], placeOfNode);
+        const cluster = nodes.map(({ host, port }) => ({ host, port: Number(port) }));
+        const { natMap } = options;
+        return {
+          config: {
+            cluster,
+            natMap,
+            redisOptions: { ...common, keyPrefix: undefined, tls: tlsOf(given) },
+            keyPrefix: this.keyPrefix,
+          },
+        };
+      }
+      case 'sentinel': {
+        const sentinels = Array.from(given.sentinels, (one) => {
+          const { host, port } = placeOf(one, 26_379);
+          return { host, port };
+        });
+        const { name, sentinelUsername, sentinelPassword, sentinelTLS, enableTLSForSentinelMode } = given;
+        return {
+          config: {
+            ...common,
+            sentinels,
+            name,
+            db: this.db,
+            tls: tlsOf(given),
+            natMap: given.natMap,
+            sentinelUsername,
+            sentinelPassword,
+            sentinelTLS,
+            enableTLSForSentinelMode,
+          },
+        };
+      }
+      default: {
+        const { host, port, path } = placeOf(options);
+        return {
+          config: { ...common, db: this.db, ...(path ? { path } : { host, port, tls: tlsOf(given) }) },
+        };
+      }
+    }
+  }
+
   knowsDigests() {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
@@ -96,7 +184,41 @@ class IoredisClient extends Client {
   }
 }
 
+const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
+
+/** What a connection of our own can't do as the client does it. */
+const UNREPRESENTABLE = [
+  { reason: 'it has a Connector of its own', is: (/** @type {any} */ { Connector }) => Boolean(Connector) },
+  {
+    reason: 'its natMap is a function',
+    is: (/** @type {any} */ { natMap }) => typeof natMap === 'function',
+  },
+  {
+    reason: 'it has a dnsLookup of its own',
+    is: (/** @type {any} */ { dnsLookup }) => dnsLookup && dnsLookup !== dns.lookup,
+  },
+  { reason: 'its role is "slave"', is: (/** @type {any} */ { role }) => role === 'slave' },
+  {
+    reason: 'its credentials are made anew for each connection',
+    is: (/** @type {any} */ { password, username }) =>
+      [password, username].some((one) => one !== undefined && one !== null && typeof one !== 'string'),
+  },
+];
+
+/** @param {any} options */
+function tlsOf({ tls }) {
+  return tls ? withoutHost(tls) : undefined;
+}
+
 class MockClient extends IoredisClient {
+  get state() {
+    return /** @type {const} */ ('ready');
+  }
+
+  direct() {
+    return { reason: 'it has no server: it is a mock' };
+  }
+
   places() {
     return undefined;
   }

@@ -78,4 +78,22 @@ function classOf(object) {
   return typeof name === 'string' && /^[\w$]{1,40}$/.test(name) && name !== 'Object' ? name : undefined;
 }
 
-module.exports = { read, readAt, has, can, isReplaced, classOf };
+/** What says where to connect to, or how the socket behaves, and not whom to trust. */
+const NOT_TLS = [
+  ...['host', 'port', 'path', 'family', 'tls', 'noDelay', 'keepAlive', 'keepAliveInitialDelay'],
+  ...['reconnectStrategy', 'connectTimeout', 'socketTimeout', 'ALPNProtocols', 'session', 'timeout'],
+];
+
+/**
+ * TLS's own options of those that a client has given to its socket.
+ *
+ * @param {unknown} options
+ * @returns {true | Record<string, unknown>}
+ */
+function withoutHost(options) {
+  if (typeof options !== 'object' || options === null) return true;
+  const own = Object.entries(options).filter(([key, value]) => value !== undefined && !NOT_TLS.includes(key));
+  return Object.fromEntries(own);
+}
+
+module.exports = { withoutHost, read, readAt, has, can, isReplaced, classOf };

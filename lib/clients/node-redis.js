@@ -9,7 +9,7 @@ const { types } = require('node:util');
 
 const { placeOf, placeOfUrl } = require('./address');
 const { Client, either } = require('./client');
-const { can, has, isReplaced, read, readAt } = require('./look');
+const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
 
 /**
  * @param {any} client
@@ -87,6 +87,66 @@ class NodeRedisClient extends Client {
     return { places: [placeOf(socket)], tls: Boolean(read(socket, 'tls')) };
   }
 
+  get state() {
+    if (read(this.client, 'isReady') === true) return 'ready';
+    return read(this.client, 'isOpen') === false ? 'down' : 'connecting';
+  }
+
+  get isClosed() {
+    return read(this.client, 'isOpen') === false;
+  }
+
+  details() {
+    const { client } = this;
+    const options = read(client, 'options');
+    const socket = read(options, 'socket');
+    return [
+      this.isClosed,
+      client.eval,
+      this.keyPrefix,
+      read(options, 'database'),
+      read(options, 'username'),
+      read(options, 'password'),
+      read(socket, 'host'),
+      read(socket, 'port'),
+    ];
+  }
+
+  direct() {
+    if (!this.knowsDigests()) return { reason: Client.REPLACED };
+    if (this.topology === 'cluster') return this.directToCluster();
+    const options = read(this.client, 'options');
+    if (this.topology !== 'single' || !options) return super.direct();
+    const reason = unrepresentable(options);
+    if (reason) return { reason };
+    const { host, port, path } = placeOf(options.socket);
+    return {
+      config: {
+        ...(path
+          ? { path }
+          : { host, port, tls: options.socket?.tls ? withoutHost(options.socket) : undefined }),
+        username: options.username,
+        password: options.password,
+        db: this.db,
+        keyPrefix: this.keyPrefix,
+        connectTimeout: options.socket?.connectTimeout,
+        clientName: options.name,
+      },
+    };
+  }
+
+  /** @private @returns {import('./client').Direct} */
+  directToCluster() {
+    const options = read(this.client, '_options');
+    const nodes = read(options, 'rootNodes');
+    if (!Array.isArray(nodes)) return super.direct();
+    if (read(options, 'nodeAddressMap') !== undefined) return { reason: 'it has a nodeAddressMap' };
+    const { rootNodes, defaults } = options;
+    const reason = [defaults ?? {}, ...rootNodes].map(unrepresentable).find(Boolean);
+    if (reason) return { reason };
+    return { config: { rootNodes, defaults, keyPrefix: this.keyPrefix } };
+  }
+
   knowsDigests() {
     return can(this.client, 'evalSha') && !isReplaced(this.client, 'eval', 'evalSha');
   }
@@ -152,6 +212,10 @@ class UnroutedClient extends NodeRedisClient {
 
 /** Version 4 with `legacyMode`: its own shape is found in `v4`. */
 class LegacyModeClient extends NodeRedisClient {
+  direct() {
+    return { reason: 'in legacyMode it can\'t be told whether its "eval" was replaced' };
+  }
+
   // Its methods are its instances' own: a stub of `eval` can't be told from its own.
   knowsDigests() {
     return can(this.client.v4, 'evalSha');
@@ -197,6 +261,20 @@ class CallbackClient extends Client {
     if (!can(this.client, 'quit')) return undefined;
     return either((callback) => this.client.quit(callback));
   }
+}
+
+/**
+ * What a connection of our own can't do as the client does it.
+ *
+ * @param {any} options
+ */
+function unrepresentable({ credentialsProvider, username, password, socket }) {
+  // Versions 5 and 6 make a provider of a username and a password.
+  const isOwn = username === undefined && password === undefined;
+  if (credentialsProvider && (isOwn || credentialsProvider.type !== 'async-credentials-provider')) {
+    return 'its credentials come from a provider of its own';
+  }
+  return socket?.lookup ? 'its socket has a lookup of its own' : undefined;
 }
 
 /** @param {unknown} node */

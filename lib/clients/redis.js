@@ -4,7 +4,7 @@
 
 const { placeOf } = require('./address');
 const { Client, either } = require('./client');
-const { can, has, isReplaced, read, readAt } = require('./look');
+const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
 
 /**
  * @param {any} client
@@ -33,6 +33,48 @@ class RedisClient extends Client {
   places() {
     const tls = Boolean(readAt(this.client, 'options', 'tls'));
     return { places: [placeOf(read(this.client, 'connection_options'))], tls };
+  }
+
+  get state() {
+    if (this.isClosed) return 'down';
+    return read(this.client, 'ready') ? 'ready' : 'connecting';
+  }
+
+  get isClosed() {
+    return read(this.client, 'closing') === true;
+  }
+
+  details() {
+    const { client } = this;
+    const options = read(client, 'options');
+    return [
+      this.isClosed,
+      client.eval,
+      read(options, 'prefix'),
+      read(client, 'selected_db'),
+      read(client, 'auth_user'),
+      read(client, 'auth_pass'),
+      read(client, 'address'),
+    ];
+  }
+
+  direct() {
+    const { client } = this;
+    const options = read(client, 'options') ?? {};
+    if (!this.knowsDigests()) return { reason: Client.REPLACED };
+    if (options.rename_commands) return { reason: 'its commands are renamed' };
+    const { host, port, path } = placeOf(read(client, 'connection_options'));
+    const place = path ? { path } : { host, port, tls: options.tls ? withoutHost(options.tls) : undefined };
+    return {
+      config: {
+        ...place,
+        username: read(client, 'auth_user') ?? read(options, 'user'),
+        password: read(client, 'auth_pass') ?? read(options, 'password'),
+        db: this.db,
+        keyPrefix: this.keyPrefix,
+        connectTimeout: read(options, 'connect_timeout'),
+      },
+    };
   }
 
   knowsDigests() {

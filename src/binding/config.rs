@@ -8,7 +8,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::engine::{Environment, Instance, Patience, System};
-use crate::instances::bridge::{Bridge, Port};
+use crate::instances::bridge::Port;
+use crate::instances::client::{Client, Rule, Watcher};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{
     self, Address, Endpoint, Secret, Sentinels, Server, Tls, TlsError, TlsSettings,
@@ -23,7 +24,7 @@ pub(super) struct Config {
 enum Member {
     Memory(String),
     Redis(Box<redis::Config>),
-    Bridge(String),
+    Client(WrittenClient),
 }
 
 /// Why a configuration can't be used. Its text isn't shown: it has passwords.
@@ -33,6 +34,8 @@ pub(super) enum Unusable {
     Unreadable(usize),
     #[error("instances[{0}]: {1}")]
     Tls(usize, TlsError),
+    #[error("{0}")]
+    OwnTls(TlsError),
 }
 
 impl Config {
@@ -59,7 +62,7 @@ impl Config {
         let address = |member: &Member| match member {
             Member::Memory(name) => format!("memory://{name}"),
             Member::Redis(config) => config.address(),
-            Member::Bridge(address) => address.clone(),
+            Member::Client(client) => client.address.clone(),
         };
         self.members.iter().map(address).collect()
     }
@@ -69,9 +72,9 @@ impl Config {
         self.patience
     }
 
-    /// Opens the instances, on the engine's thread. What goes out to the
-    /// caller's client at a place goes through `port` of that place.
-    pub(super) fn open(self, port: impl Fn(u32) -> Box<dyn Port>) -> Opened {
+    /// Opens the instances, on the engine's thread. What concerns the caller's
+    /// client at a place goes through the `desk` of that place.
+    pub(super) fn open<D: Port + Watcher + 'static>(self, desk: impl Fn(u32) -> D) -> Opened {
         let environment: Rc<dyn Environment> = Rc::new(System);
         let mut opened = Opened::default();
         for (member, place) in self.members.into_iter().zip(0..) {
@@ -79,10 +82,14 @@ impl Config {
             let instance: Rc<dyn Instance> = match member {
                 Member::Memory(name) => Rc::new(Memory::open(&name, environment)),
                 Member::Redis(config) => Rc::new(Server::open(*config, &environment)),
-                Member::Bridge(address) => {
-                    let bridge = Rc::new(Bridge::new(&address, environment, port(place)));
-                    opened.bridges.insert(place, Rc::clone(&bridge));
-                    bridge
+                Member::Client(written) => {
+                    let known = written.same.and_then(|same| opened.clients.get(&same));
+                    let client = match known {
+                        Some(client) => Rc::clone(client),
+                        None => written.open(environment, desk(place), desk(place)),
+                    };
+                    opened.clients.insert(place, Rc::clone(&client));
+                    client
                 }
             };
             opened.instances.push(instance);
@@ -91,19 +98,19 @@ impl Config {
     }
 }
 
-/// Instances that were opened, and those of them whose answers JavaScript
-/// brings, by their place.
+/// Instances that were opened, and those of them that are the caller's own
+/// clients, by their place.
 #[derive(Default)]
 pub(super) struct Opened {
     pub(super) instances: Vec<Rc<dyn Instance>>,
-    pub(super) bridges: HashMap<u32, Rc<Bridge>>,
+    pub(super) clients: HashMap<u32, Rc<Client>>,
 }
 
 impl Member {
     fn read(written: WrittenMember) -> Result<Self, TlsError> {
         match written {
             WrittenMember::Memory { name } => Ok(Self::Memory(name)),
-            WrittenMember::Bridge { address } => Ok(Self::Bridge(address)),
+            WrittenMember::Client(client) => Ok(Self::Client(client)),
             WrittenMember::Redis(server) => Ok(Self::Redis(Box::new(server.read()?))),
         }
     }
@@ -122,8 +129,49 @@ struct Written {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum WrittenMember {
     Memory { name: String },
-    Bridge { address: String },
+    Client(WrittenClient),
     Redis(Box<WrittenServer>),
+}
+
+#[derive(Deserialize)]
+struct WrittenClient {
+    address: String,
+    /// Whether it needs no proof.
+    native: bool,
+    hint: Option<String>,
+    /// The place where the very same client stands already.
+    same: Option<u32>,
+}
+
+impl WrittenClient {
+    fn open(
+        self,
+        environment: Rc<dyn Environment>,
+        port: impl Port + 'static,
+        watcher: impl Watcher + 'static,
+    ) -> Rc<Client> {
+        let rule = if self.native {
+            Rule::Native
+        } else {
+            Rule::Auto
+        };
+        let hint = self.hint.map(Rc::from);
+        Client::new(
+            &self.address,
+            rule,
+            hint,
+            environment,
+            Rc::new(port),
+            Box::new(watcher),
+        )
+    }
+}
+
+/// One server, from JSON.
+pub(super) fn read_server(json: &str) -> Result<Box<redis::Config>, Unusable> {
+    let written: WrittenServer =
+        serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
+    written.read().map(Box::new).map_err(Unusable::OwnTls)
 }
 
 /// Absent is the default.

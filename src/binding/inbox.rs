@@ -10,6 +10,7 @@ use super::outbox::{Locked, Outbox};
 use super::record::Batch;
 use crate::engine::Scripts;
 use crate::instances::bridge::Ticket;
+use crate::instances::redis;
 
 /// The messages on their way to the engine's thread, which sleeps in
 /// [`Inbox::poll_take`].
@@ -38,6 +39,8 @@ pub(super) enum Errand {
     Close(Handle),
     /// A set of scripts that requests may name by its place, from 1.
     Learn(Arc<Scripts>),
+    /// The details of the caller's client at a place are others now.
+    Amend(Handle, u32, Amendment),
     /// What the caller's client at a place came back with.
     Answer(Handle, u32, Ticket, ClientAnswer),
     /// Requests to be carried out.
@@ -54,6 +57,16 @@ pub(super) enum ClientAnswer {
     /// An error of the client's: its number, the server's first word if it is
     /// the server's, and its text.
     Failed(u32, Option<String>, String),
+}
+
+/// What our own connection beside a caller's client is to be.
+pub(super) struct Amendment {
+    /// Where to, if there is to be one.
+    pub(super) server: Option<Box<redis::Config>>,
+    /// What the client's keys are called.
+    pub(super) hint: Option<String>,
+    /// Whether the one there was is good for the locks taken with it.
+    pub(super) keep: bool,
 }
 
 /// An environment's number in this process.

@@ -26,7 +26,7 @@ use napi_derive::napi;
 use crate::engine::{Scripts, System};
 use crate::instances::redis;
 use config::Config;
-use inbox::{ClientAnswer, Errand, Handle, Message};
+use inbox::{Amendment, ClientAnswer, Errand, Handle, Message};
 use outbox::{Answer, Outbox, Outcome};
 use record::{Batch, Rows};
 use runtime::Seat;
@@ -179,6 +179,30 @@ impl Mailbox {
         let number = self.scripts.get() + 1;
         self.scripts.set(number);
         number
+    }
+
+    /// The caller's client at `place` leads here now: `server`, which is JSON,
+    /// is where a connection of our own may go; `hint` is equal for clients that
+    /// may be the same; `keep` says whether the connection there was is still
+    /// good for the locks that were taken with it.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration can't be used; nothing has changed then.
+    #[napi(catch_unwind)]
+    pub fn amend(
+        &self,
+        handle: u32,
+        place: u32,
+        server: Option<String>,
+        hint: Option<String>,
+        keep: bool,
+    ) -> Result<()> {
+        let server = server.as_deref().map(config::read_server).transpose();
+        let server = server.map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
+        let amendment = Amendment { server, hint, keep };
+        self.send(Errand::Amend(handle, place, amendment));
+        Ok(())
     }
 
     /// Brings what the caller's client at `place` came back with: for how many

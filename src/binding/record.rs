@@ -11,6 +11,7 @@ use crate::engine::{
     Resources, Retry, Scripts, Settings, Token, Ttl, Vote,
 };
 use crate::instances::bridge::Ticket;
+use crate::instances::client::Route;
 
 /// The requests of a tick, as JavaScript wrote them.
 pub(super) struct Batch {
@@ -52,11 +53,13 @@ pub(super) enum Until {
     In(std::time::Duration),
 }
 
+const LOCK: u32 = 0;
+
 const REPORT: u32 = 1;
 const RELATIVE: u32 = 2;
 
 /// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 13;
+const HEAD: usize = 14;
 
 /// How many numbers an answer has.
 const ROW: usize = 6;
@@ -81,7 +84,7 @@ fn read(
     terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
     let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[12]))?;
+    let lengths = numbers.split_off(..size(head[13]))?;
     let value = read_text(text, head[10])?;
     let resources: Option<Resources> = lengths
         .iter()
@@ -92,8 +95,10 @@ fn read(
     let flags = integer(head[3]);
     let drift = Drift::new(head[8]);
     let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
-    let verb = match (integer(head[2]), ttl) {
-        (0, Some(ttl)) => Verb::Lock(ttl),
+    let operation = integer(head[2]);
+    let own = operation == LOCK && !value.is_empty();
+    let verb = match (operation, ttl) {
+        (LOCK, Some(ttl)) => Verb::Lock(ttl),
         (1, Some(ttl)) => {
             let until = if flags & RELATIVE == 0 {
                 Until::At(instant(head[9]))
@@ -120,6 +125,8 @@ fn read(
             patience: terms.patience,
             report: flags & REPORT != 0,
             scripts: terms.scripts,
+            ballots: (head[12] > 0.0).then(|| integer(head[12]).into()),
+            value: own.then(|| Token::from(&*value)),
         },
     })
 }
@@ -291,6 +298,16 @@ pub(super) fn event(handle: Handle, event: &Event) -> String {
             described["operation"] = operation.name().into();
             described
         }
+        Event::Ballots {
+            number,
+            attempt,
+            votes,
+        } => json!({
+            "event": "ballots",
+            "number": number,
+            "attempt": attempt,
+            "votes": votes.iter().map(|given| vote(given.as_ref())).collect::<Vec<_>>(),
+        }),
         Event::Connection { instance, state } => {
             let (state, mut described) = match state {
                 Connection::Connecting => ("connecting", json!({})),
@@ -327,6 +344,21 @@ pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Ques
         "ttl": ttl,
     })
     .to_string()
+}
+
+/// By which way the caller's client at `place` is asked, as JSON.
+pub(super) fn route(handle: Handle, place: u32, route: &Route) -> String {
+    let (why, failed) = match route {
+        Route::Native => (None, false),
+        Route::Bridge(why) => (Some(why.to_string()), why.is_failure()),
+    };
+    json!({ "event": "route", "handle": handle, "instance": place, "why": why, "failed": failed })
+        .to_string()
+}
+
+/// The engine under `handle` has ended: no client is asked any more, as JSON.
+pub(super) fn closed(handle: Handle) -> String {
+    json!({ "event": "closed", "handle": handle }).to_string()
 }
 
 fn describe(code: &str, reason: &str, votes: &Value) -> String {

@@ -11,13 +11,14 @@ use std::task::{Poll, Waker};
 use tokio::task::AbortHandle;
 
 use super::config::Config;
-use super::inbox::{ClientAnswer, Errand, Handle};
+use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
 use crate::engine::{
     Cause, Engine, Environment as _, Event, Patience, Question, Reason, Scripts, System,
 };
-use crate::instances::bridge::{self, Bridge, Port, Ticket};
+use crate::instances::bridge::{self, Port, Ticket};
+use crate::instances::client::{Client, Route, Watcher};
 
 /// The engine's side of one environment.
 pub(super) struct Session {
@@ -40,10 +41,10 @@ struct Quorum {
     engine: Engine,
     patience: Patience,
     /// The instances that are the caller's own clients, by their place.
-    bridges: HashMap<u32, Rc<Bridge>>,
+    clients: HashMap<u32, Rc<Client>>,
 }
 
-/// The way to the caller's client at one place of a quorum.
+/// The way to JavaScript for the caller's client at one place of a quorum.
 struct Desk {
     session: Weak<Session>,
     handle: Handle,
@@ -55,6 +56,15 @@ impl Port for Desk {
         if let Some(session) = self.session.upgrade() {
             let details = record::errand(self.handle, self.place, ticket, question);
             session.post(None, 0, Outcome::Errand(details));
+        }
+    }
+}
+
+impl Watcher for Desk {
+    fn rerouted(&self, route: &Route) {
+        if let Some(session) = self.session.upgrade() {
+            let details = record::route(self.handle, self.place, route);
+            session.post(None, 0, Outcome::Event(details));
         }
     }
 }
@@ -81,6 +91,7 @@ impl Session {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
             Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
+            Errand::Amend(handle, place, amendment) => self.amend(handle, place, amendment),
             Errand::Answer(handle, place, ticket, answer) => {
                 self.bring(handle, place, ticket, answer);
             }
@@ -107,8 +118,8 @@ impl Session {
         let quorums = quorums.chain(self.closing.take().into_values());
         quorums
             .map(|quorum| {
-                for bridge in quorum.bridges.values() {
-                    bridge.close();
+                for client in quorum.clients.values() {
+                    client.close();
                 }
                 quorum.engine
             })
@@ -136,43 +147,39 @@ impl Session {
                 session.post(None, 0, Outcome::Event(details));
             }
         };
-        let opened = config.open(|place| {
-            Box::new(Desk {
-                session: Rc::downgrade(self),
-                handle,
-                place,
-            })
+        let opened = config.open(|place| Desk {
+            session: Rc::downgrade(self),
+            handle,
+            place,
         });
         let quorum = Quorum {
             engine: Engine::new(opened.instances, Rc::new(System), listener),
             patience,
-            bridges: opened.bridges,
+            clients: opened.clients,
         };
         self.quorums.borrow_mut().insert(handle, quorum);
     }
 
+    fn amend(&self, handle: Handle, place: u32, amendment: Amendment) {
+        if let Some(client) = self.client(handle, place) {
+            let hint = amendment.hint.map(Rc::from);
+            client.amend(amendment.server.map(|server| *server), hint, amendment.keep);
+        }
+    }
+
     fn bring(&self, handle: Handle, place: u32, ticket: Ticket, answer: ClientAnswer) {
-        let bridge = self
-            .quorum(handle, |quorum| quorum.bridges.get(&place).cloned())
-            .flatten();
-        // Without the borrow: a vote may ask the next question.
-        if let Some(bridge) = bridge {
-            bridge.answer(
+        if let Some(client) = self.client(handle, place) {
+            client.answer(
                 ticket,
                 match answer {
                     ClientAnswer::Applied(keys) => bridge::Answer::Applied(keys),
                     ClientAnswer::Unexpected(what) => {
                         bridge::Answer::Failed(Cause::Unexpected { what: what.into() })
                     }
-                    ClientAnswer::Failed(_, Some(code), message) => {
-                        bridge::Answer::Failed(Cause::Refused {
-                            code: code.into(),
-                            message: message.into(),
-                        })
-                    }
-                    ClientAnswer::Failed(number, None, message) => {
+                    ClientAnswer::Failed(number, reply, message) => {
                         bridge::Answer::Failed(Cause::Client {
                             message: message.into(),
+                            reply: reply.map(Rc::from),
                             number,
                         })
                     }
@@ -195,8 +202,13 @@ impl Session {
             let closed = session
                 .upgrade()
                 .and_then(|session| session.closing.borrow_mut().remove(&handle));
-            for bridge in closed.iter().flat_map(|quorum| quorum.bridges.values()) {
-                bridge.close();
+            let clients = closed.map(|quorum| quorum.clients).unwrap_or_default();
+            for client in clients.values() {
+                client.close();
+            }
+            // JavaScript may end these clients from now on.
+            if let (false, Some(session)) = (clients.is_empty(), session.upgrade()) {
+                session.post(None, 0, Outcome::Event(record::closed(handle)));
             }
         });
     }
@@ -275,6 +287,12 @@ impl Session {
     fn quorum<T>(&self, handle: Handle, look: impl FnOnce(&Quorum) -> T) -> Option<T> {
         let (open, closing) = (self.quorums.borrow(), self.closing.borrow());
         open.get(&handle).or_else(|| closing.get(&handle)).map(look)
+    }
+
+    /// A caller's client, without a borrow: its vote may ask the next question.
+    fn client(&self, handle: Handle, place: u32) -> Option<Rc<Client>> {
+        self.quorum(handle, |quorum| quorum.clients.get(&place).cloned())
+            .flatten()
     }
 
     /// The same, if the answer is a lock.

@@ -57,10 +57,12 @@ pub enum Cause {
         other: Rc<str>,
     },
     /// The caller's own client failed with an error of its own.
-    #[error("{message}")]
+    #[error("{message}{}", .reply.as_deref().map_or("", |code| hint(code, .message)))]
     Client {
         /// The error's text.
         message: Rc<str>,
+        /// Its first word, as `NOPERM`, if it is the server's.
+        reply: Option<Rc<str>>,
         /// What JavaScript knows the error by.
         number: u32,
     },
@@ -94,9 +96,9 @@ impl Cause {
             Self::Silent { .. } => "SILENT",
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Lost { .. } => "LOST",
-            Self::Refused { .. } => "REFUSED",
+            Self::Refused { .. } | Self::Client { reply: Some(_), .. } => "REFUSED",
             Self::CrossSlot { .. } => "CROSS_SLOT",
-            Self::Client { .. } => "CLIENT",
+            Self::Client { reply: None, .. } => "CLIENT",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Unexpected { .. } => "UNEXPECTED",
             Self::Closed => "CLOSED",
@@ -115,6 +117,7 @@ impl Cause {
     pub fn reply(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
+            Self::Client { reply, .. } => reply.as_deref(),
             _ => None,
         }
     }

@@ -50,12 +50,21 @@ pub enum Connection {
     Connecting,
     /// Commands can be sent.
     Ready {
-        /// What the server calls itself and which of its keys are meant, where
-        /// it says so. Two instances with the same name may be the same one.
-        keyspace: Option<Rc<str>>,
+        /// Which keys these are, as far as that is known.
+        keyspace: Option<Keyspace>,
     },
     /// Out of reach. It is dialled again in the background.
     Down(Cause),
+}
+
+/// What an instance's keys are called. Two instances with the same name may be
+/// the same one; a name is a hint, no proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keyspace {
+    /// What the server calls itself. Two different names are two servers.
+    Given(Rc<str>),
+    /// What it is called here. One server may have several such names.
+    Guessed(Rc<str>),
 }
 
 /// What a round asks every instance.

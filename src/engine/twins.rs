@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::instance::Instance;
+use super::instance::{Instance, Keyspace};
 
 /// Which instances are the same.
 pub(super) struct Twins {
@@ -20,7 +20,7 @@ struct Member {
     /// The instance that is asked for this one: itself, unless it has a twin.
     leader: usize,
     connection: Option<usize>,
-    keyspace: Option<Rc<str>>,
+    keyspace: Option<Keyspace>,
 }
 
 impl Twins {
@@ -64,18 +64,19 @@ impl Twins {
         self.suspected.get()
     }
 
-    /// A server has said what it is. A name is a hint, no proof.
-    pub(super) fn named(&self, index: usize, keyspace: Option<Rc<str>>) {
+    /// An instance is called this from now on.
+    pub(super) fn named(&self, index: usize, keyspace: Option<Keyspace>) {
         let mut members = self.members.borrow_mut();
+        if members[index].keyspace == keyspace {
+            return;
+        }
         members[index].keyspace = keyspace;
-        // What was proven of the servers before holds no longer if one of the
-        // two is another now.
+        // It may be another server now: what was proven of it holds no longer.
         for at in 0..members.len() {
             let leader = members[at].leader;
-            let same = members[at].keyspace == members[leader].keyspace
-                || members[at].connection.is_some()
-                    && members[at].connection == members[leader].connection;
-            if !same {
+            let same = members[at].connection.is_some()
+                && members[at].connection == members[leader].connection;
+            if !same && (at == index || leader == index) {
                 members[at].leader = at;
             }
         }
@@ -86,6 +87,15 @@ impl Twins {
     pub(super) fn may_be_same(&self, one: usize, other: usize) -> bool {
         let members = self.members.borrow();
         members[one].keyspace.is_some() && members[one].keyspace == members[other].keyspace
+    }
+
+    /// Whether the two can't be told to be different servers.
+    pub(super) fn could_be_same(&self, one: usize, other: usize) -> bool {
+        let members = self.members.borrow();
+        match (&members[one].keyspace, &members[other].keyspace) {
+            (Some(Keyspace::Given(one)), Some(Keyspace::Given(other))) => one == other,
+            _ => true,
+        }
     }
 
     /// The keys of `index` had the value that `setter`, and nobody else of its

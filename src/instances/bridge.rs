@@ -1,12 +1,12 @@
-//! An instance that is reached through the caller's own Redis client: questions
-//! go out through a port, and whoever stands behind it brings the answers.
+//! The way to an instance through the caller's own Redis client: questions go
+//! out through a port, and whoever stands behind it brings the answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::engine::{Cause, Environment, Instance, Instant, Question, Reply, Vote};
+use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Vote};
 
 /// Where questions go out.
 pub trait Port {
@@ -28,15 +28,14 @@ pub enum Answer {
     Failed(Cause),
 }
 
-/// A member of the quorum behind somebody else's connection.
+/// Questions on their way through somebody else's connection.
 ///
 /// The client's queue is its own: a question that its server does not answer
 /// waits there and may be carried out long after its deadline. The engine
 /// releases such late grants; here only their number is bounded.
 pub struct Bridge {
-    address: Box<str>,
     environment: Rc<dyn Environment>,
-    port: Box<dyn Port>,
+    port: Rc<dyn Port>,
     waiting: RefCell<HashMap<Ticket, Waiting>>,
     tickets: Cell<Ticket>,
     /// When the client last came back with anything.
@@ -49,24 +48,41 @@ struct Waiting {
 }
 
 /// Beyond so many questions without an answer, a client that has said nothing
-/// for [`HESITATION`] is asked nothing more.
+/// for [`HESITATION`] is asked nothing more; releases, which make an end of
+/// what waits before them, have room of their own.
 const BACKLOG: usize = 1000;
+const BACKLOG_OF_RELEASES: usize = 10 * BACKLOG;
 const HESITATION: Duration = Duration::from_millis(200);
 
 impl Bridge {
-    /// An instance whose questions go out through `port`. `address` is for
-    /// people and must not contain a secret.
+    /// A bridge whose questions go out through `port`.
     #[must_use]
-    pub fn new(address: &str, environment: Rc<dyn Environment>, port: Box<dyn Port>) -> Self {
+    pub fn new(environment: Rc<dyn Environment>, port: Rc<dyn Port>) -> Self {
         let now = environment.now();
         Self {
-            address: address.into(),
             environment,
             port,
             waiting: RefCell::default(),
             tickets: Cell::new(0),
             heard: Cell::new(now),
         }
+    }
+
+    /// Puts `question` to the client.
+    pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if self.overloaded(question) {
+            let waiting = self.waiting.borrow().len();
+            return reply.fail(Cause::Overloaded { waiting });
+        }
+        let ticket = self.tickets.get();
+        self.tickets.set(ticket.wrapping_add(1));
+        let question = Rc::clone(question);
+        let waiting = Waiting {
+            question: Rc::clone(&question),
+            reply,
+        };
+        self.waiting.borrow_mut().insert(ticket, waiting);
+        self.port.carry(ticket, &question);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
@@ -89,30 +105,12 @@ impl Bridge {
         }
     }
 
-    fn overloaded(&self) -> bool {
-        self.waiting.borrow().len() >= BACKLOG
-            && self.environment.now().since(self.heard.get()) > HESITATION
-    }
-}
-
-impl Instance for Bridge {
-    fn address(&self) -> &str {
-        &self.address
-    }
-
-    fn ask(&self, question: &Rc<Question>, reply: Reply) {
-        if self.overloaded() {
-            let waiting = self.waiting.borrow().len();
-            return reply.fail(Cause::Overloaded { waiting });
-        }
-        let ticket = self.tickets.get();
-        self.tickets.set(ticket.wrapping_add(1));
-        let question = Rc::clone(question);
-        let waiting = Waiting {
-            question: Rc::clone(&question),
-            reply,
+    fn overloaded(&self, question: &Question) -> bool {
+        let most = match question.operation {
+            Operation::Release { .. } => BACKLOG_OF_RELEASES,
+            Operation::Acquire { .. } | Operation::Extend { .. } => BACKLOG,
         };
-        self.waiting.borrow_mut().insert(ticket, waiting);
-        self.port.carry(ticket, &question);
+        self.waiting.borrow().len() >= most
+            && self.environment.now().since(self.heard.get()) > HESITATION
     }
 }

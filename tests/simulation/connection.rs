@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Cause, Connection as State, Environment as _, Instance, Instant, Observer, Operation, Question,
-    Reply, Vote,
+    Cause, Connection as State, Environment as _, Instance, Instant, Keyspace, Observer, Operation,
+    Question, Reply, Vote,
 };
 
 use crate::checker::{Checker, Errand};
@@ -360,8 +360,8 @@ impl Remote {
         State::Ready {
             keyspace: match self.0.identity {
                 Identity::Unknown | Identity::Shared => None,
-                Identity::Named => Some(format!("s{index}, life {life}").into()),
-                Identity::Cloned => Some("a copy".into()),
+                Identity::Named => Some(Keyspace::Given(format!("s{index}, life {life}").into())),
+                Identity::Cloned => Some(Keyspace::Given("a copy".into())),
             },
         }
     }

@@ -25,8 +25,8 @@ use super::owed::Owed;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task,
-    Vote,
+    Ballot, Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question,
+    Reply, Task, Vote,
 };
 
 /// How many redirects one question follows.
@@ -291,7 +291,8 @@ impl Cluster {
     fn take(&self, map: Map) -> bool {
         let keyspace = map
             .id()
-            .map(|id| Rc::from(format!("cluster {id}/{}", self.nodes.config.key_prefix)));
+            .map(|id| format!("cluster {id}/{}", self.nodes.config.key_prefix))
+            .map(|name| Keyspace::Given(name.into()));
         let masters = map.masters().to_vec();
         let (changed, waiting) = {
             let mut state = self.state.borrow_mut();

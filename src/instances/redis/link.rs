@@ -28,7 +28,8 @@ use super::owed::Owed;
 use super::sentinel::Watch;
 use super::standing::Standing;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task, Vote,
+    Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question, Reply, Task,
+    Vote,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -230,7 +231,7 @@ impl Link {
     }
 
     /// The first dial is done, or a later one: what waits may go.
-    fn go_up(&self, keyspace: Option<Rc<str>>) {
+    fn go_up(&self, keyspace: Option<Keyspace>) {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
@@ -292,13 +293,14 @@ impl Link {
             Phase::Down(since, _) => state.phase = Phase::Down(since, cause.clone()),
         }
         drop(state);
+        // First of all: who has another way takes it from now on.
+        self.standing.tell_down(cause);
         for (reply, cause) in failed {
             reply.fail(cause);
         }
         for (done, cause) in unanswered {
             done(Err(cause));
         }
-        self.standing.tell_down(cause);
     }
 }
 
@@ -416,7 +418,8 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
                     // The same server, database and prefix are the same keys.
                     let keyspace = greeting
                         .run_id
-                        .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix).into());
+                        .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix))
+                        .map(|name| Keyspace::Given(name.into()));
                     let Some((since, environment)) = link.upgrade().map(|link| {
                         link.master.set(greeting.master);
                         link.go_up(keyspace);

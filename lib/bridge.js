@@ -1,0 +1,270 @@
+'use strict';
+
+/**
+ * The caller's own client as a member of a quorum: the engine's questions are put to it here, and native is
+ * told where a connection of our own may lead instead.
+ *
+ * @typedef {import('./clients/client').Client} Client
+ * @typedef {'auto' | 'native' | 'bridge'} Rule which ways may be taken
+ * @typedef {object} Errand a question that the engine has for a client
+ * @property {number} ticket
+ * @property {'lock' | 'extend' | 'unlock'} operation
+ * @property {string | null} script the caller's own text for it, if there is one
+ * @property {string[]} keys
+ * @property {string} value
+ * @property {number | null} ttl in ms
+ * @typedef {object} Line the way to native, for one client
+ * @property {(server: string | undefined, hint: string | undefined, keep: boolean) => void} amend
+ * @property {(ticket: number, keys: number) => void} applied
+ * @property {(ticket: number, what: string) => void} unexpected
+ * @property {(ticket: number, error: number, code: string | undefined, message: string) => void} failed
+ */
+
+const { createHash } = require('node:crypto');
+
+const { wrongType } = require('./errors');
+const { readConfig } = require('./instances');
+const { remember } = require('./thrown');
+
+class Bridge {
+  #client;
+  #rule;
+  /** @type {Line | undefined} */
+  #line;
+  /** What the client's details were when native was told of them. @type {unknown[]} */
+  #details = [];
+  /** Why there is no connection of our own; undefined if there may be one. @type {string | undefined} */
+  #obstacle;
+  /** What native says of its own connection; undefined if that is the way. @type {string | undefined} */
+  #why = 'our own connection is not made yet';
+  #isNative = false;
+  #since = new Date();
+
+  /**
+   * @param {Client} client
+   * @param {Rule} rule
+   * @param {string} name what to call it in an error
+   */
+  constructor(client, rule, name) {
+    this.#client = client;
+    this.#rule = rule;
+    /** What it is called without secrets, when it was passed. */
+    this.address = client.address;
+    if (rule === 'native') {
+      const obstacle = client.isClosed ? 'it is closed' : this.#directOf().obstacle;
+      if (obstacle) throw cannot(name, obstacle);
+    }
+  }
+
+  /** The caller's own object. */
+  get given() {
+    return this.#client.client;
+  }
+
+  get mode() {
+    return this.#isNative ? /** @type {const} */ ('native') : /** @type {const} */ ('bridge');
+  }
+
+  get reasons() {
+    if (this.#isNative) return [];
+    return [this.#obstacle ?? this.#why ?? ''].filter(Boolean);
+  }
+
+  get state() {
+    return this.#isNative ? /** @type {const} */ ('ready') : this.#client.state;
+  }
+
+  get since() {
+    return this.#since;
+  }
+
+  get library() {
+    return this.#client.library;
+  }
+
+  get topology() {
+    return this.#client.topology;
+  }
+
+  get db() {
+    return this.#client.db;
+  }
+
+  get keyPrefix() {
+    return this.#client.keyPrefix;
+  }
+
+  /** For native, when the quorum is opened. */
+  get config() {
+    const { address } = this;
+    return { kind: 'client', address, native: this.#rule === 'native', hint: this.#client.keyspace };
+  }
+
+  /**
+   * The quorum is open.
+   *
+   * @param {Line} line
+   * @param {string} name what to call it in an error
+   */
+  begin(line, name) {
+    this.#line = line;
+    this.#details = this.#client.details();
+    this.#amend(true);
+    if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
+  }
+
+  /** Looks whether the client leads elsewhere by now. */
+  look() {
+    const now = this.#client.details();
+    const before = this.#details;
+    for (let at = 0; at < now.length; at++) {
+      if (now[at] !== before[at]) {
+        this.#details = now;
+        this.#amend(!this.#client.isClosed);
+        return;
+      }
+    }
+  }
+
+  /** @param {boolean} keep whether the connection there was is still good for its locks */
+  #amend(keep) {
+    const line = /** @type {Line} */ (this.#line);
+    const hint = this.#client.keyspace;
+    const { server, obstacle } = this.#directOf();
+    this.#obstacle = obstacle;
+    try {
+      line.amend(server && JSON.stringify(server), hint, keep);
+    } catch (error) {
+      // Certificates and keys are read there; its texts show none.
+      this.#obstacle = /** @type {Error} */ (error).message;
+      line.amend(undefined, hint, keep);
+    }
+  }
+
+  /** @returns {{server?: object, obstacle?: string}} */
+  #directOf() {
+    const client = this.#client;
+    if (this.#rule === 'bridge') return { obstacle: 'the option "connections" says so' };
+    if (client.isClosed) return { obstacle: 'the client is closed' };
+    const direct = client.direct();
+    if ('reason' in direct) return { obstacle: direct.reason };
+    try {
+      return { server: readConfig(direct.config, 'the client') };
+    } catch (error) {
+      return { obstacle: /** @type {Error} */ (error).message };
+    }
+  }
+
+  /**
+   * Native says which way is taken from now on.
+   *
+   * @param {string | null} why it is the client's; null if it is our own
+   * @returns {boolean} whether the mode is another than before
+   */
+  reroute(why) {
+    const isNative = why === null;
+    const isChanged = isNative !== this.#isNative;
+    this.#isNative = isNative;
+    this.#why = why ?? undefined;
+    if (isChanged) this.#since = new Date();
+    return isChanged;
+  }
+
+  /** @param {Errand} errand */
+  async run({ ticket, operation, script, keys, value, ttl }) {
+    const line = /** @type {Line} */ (this.#line);
+    const args = ttl === null ? [value] : [value, String(ttl)];
+    let reply;
+    try {
+      reply = await this.#client.run(script === null ? OWN_SCRIPTS[operation] : digested(script), keys, args);
+    } catch (error) {
+      const message = textOf(error);
+      line.failed(ticket, remember(error), codeOf(message), message);
+      return;
+    }
+    if (typeof reply === 'number' && Number.isSafeInteger(reply)) line.applied(ticket, reply);
+    // A script of the caller's may answer what it likes: that is a vote against.
+    else if (script !== null) line.applied(ticket, 0);
+    else line.unexpected(ticket, kindOf(reply));
+  }
+
+  /** @returns {Promise<unknown>} what the client answers to it */
+  async quit() {
+    const client = this.#client;
+    const wasClosed = client.isClosed;
+    try {
+      return await client.quit();
+    } catch (error) {
+      if (wasClosed || client.isClosed) return 'OK';
+      throw error;
+    }
+  }
+}
+
+/** Our own, by operation. @type {Record<string, import('./clients/client').Script>} */
+const OWN_SCRIPTS = {};
+
+/** @param {{acquire: string, extend: string, release: string}} texts */
+function useOwnScripts({ acquire, extend, release }) {
+  Object.assign(OWN_SCRIPTS, {
+    lock: digested(acquire),
+    extend: digested(extend),
+    unlock: digested(release),
+  });
+}
+
+/** @type {Map<string, import('./clients/client').Script>} */
+const digests = new Map();
+
+/** @param {string} text */
+function digested(text) {
+  let script = digests.get(text);
+  if (!script) {
+    script = { text, digest: createHash('sha1').update(text).digest('hex') };
+    digests.set(text, script);
+  }
+  return script;
+}
+
+/** @param {unknown} error */
+function textOf(error) {
+  const message = /** @type {any} */ (error)?.message;
+  return typeof message === 'string' && message ? message : String(error);
+}
+
+/** What servers begin their errors with. Clients begin theirs with other words. */
+const REPLIES = new Set([
+  ...['ERR', 'NOAUTH', 'WRONGPASS', 'NOPERM', 'WRONGTYPE', 'LOADING', 'READONLY', 'MASTERDOWN', 'MISCONF'],
+  ...['OOM', 'BUSY', 'NOSCRIPT', 'CLUSTERDOWN', 'CROSSSLOT', 'MOVED', 'ASK', 'TRYAGAIN', 'NOREPLICAS'],
+]);
+
+/** @param {string} message */
+function codeOf(message) {
+  // Valkey's own client puts words of its own before the server's.
+  const word = /^(?:An error was signalled by the server: (?:- )?(?:ResponseError: )?)?([A-Z]+)[ :]/.exec(
+    message,
+  );
+  return word && REPLIES.has(word[1]) ? word[1] : undefined;
+}
+
+/** @param {unknown} reply */
+function kindOf(reply) {
+  if (reply === null || reply === undefined) return 'nil';
+  if (typeof reply === 'string' || Buffer.isBuffer(reply)) return 'a string';
+  if (typeof reply === 'number') return 'a fraction';
+  return Array.isArray(reply) ? 'an array' : `of the type ${typeof reply}`;
+}
+
+/**
+ * @param {string} name
+ * @param {string} obstacle
+ */
+function cannot(name, obstacle) {
+  return wrongType(
+    'INSTANCE',
+    `${name} can't be reached over a connection of our own, as connections: 'native' asks for: ${obstacle}. ` +
+      "What works: connections: 'auto' or 'bridge', or a URL in its place",
+  );
+}
+
+module.exports = { Bridge, useOwnScripts };

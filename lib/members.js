@@ -1,0 +1,75 @@
+'use strict';
+
+/** The constructor's first argument: the members of the quorum, each a place of our own or a caller's client. */
+
+const { Bridge } = require('./bridge');
+const { isClient, adopt } = require('./clients');
+const { wrongType, show } = require('./errors');
+const { readInstance } = require('./instances');
+
+/**
+ * @typedef {import('./bridge').Rule} Rule
+ * @typedef {{kind: string, [key: string]: unknown}} Config for native
+ * @typedef {{config: Config, bridge?: Bridge}} Member
+ */
+
+/** @type {Rule[]} */
+const RULES = ['auto', 'native', 'bridge'];
+
+/**
+ * @param {unknown} instances
+ * @param {Rule} rule for the clients that come without one of their own
+ * @returns {Member[]}
+ */
+function readMembers(instances, rule) {
+  if (instances === undefined || instances === null || (Array.isArray(instances) && !instances.length)) {
+    const error = new Error('Redlock must be instantiated with at least one redis server.');
+    throw Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
+  }
+  if (!Array.isArray(instances)) {
+    const what = typeof instances === 'string' ? 'a string' : show(instances);
+    throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
+  }
+  /** @type {Map<unknown, {bridge: Bridge, index: number}>} */
+  const known = new Map();
+  return Array.from(instances, (instance, index) => {
+    const name = `instances[${index}]`;
+    const given = unwrap(instance, rule, name);
+    if (!given) return { config: readInstance(instance, name) };
+    // The very same client twice is one, and counts for both.
+    const before = known.get(given.client);
+    const bridge = before?.bridge ?? new Bridge(adopt(given.client, name), given.rule, name);
+    if (!before) known.set(given.client, { bridge, index });
+    return { config: { ...bridge.config, same: before?.index }, bridge };
+  });
+}
+
+/**
+ * @param {any} instance
+ * @param {Rule} rule
+ * @param {string} name
+ * @returns {{client: unknown, rule: Rule} | undefined} undefined if it is no client
+ */
+function unwrap(instance, rule, name) {
+  if (isWrapped(instance)) {
+    const { client, connections = rule } = instance;
+    if (!isClient(client)) {
+      throw wrongType('INSTANCE', `${name}.client must be a client of a Redis library, not ${show(client)}`);
+    }
+    if (!RULES.includes(connections)) {
+      const known = RULES.map((one) => `"${one}"`).join(', ');
+      throw wrongType('INSTANCE', `${name}.connections must be one of ${known}, not ${show(connections)}`);
+    }
+    return { client, rule: connections };
+  }
+  return isClient(instance) ? { client: instance, rule } : undefined;
+}
+
+/** Clients may have something called `client` too; ours is a plain object. @param {any} instance */
+function isWrapped(instance) {
+  if (typeof instance !== 'object' || instance === null || !Object.hasOwn(instance, 'client')) return false;
+  const prototype = Object.getPrototypeOf(instance);
+  return (prototype === Object.prototype || prototype === null) && !isClient(instance);
+}
+
+module.exports = { readMembers, RULES };
