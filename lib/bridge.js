@@ -22,6 +22,7 @@
 
 const { createHash } = require('node:crypto');
 
+const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
 const { readConfig } = require('./instances');
 const { remember } = require('./thrown');
@@ -38,6 +39,10 @@ class Bridge {
   /** What native says of its own connection; undefined if that is the way. @type {string | undefined} */
   #why = 'our own connection is not made yet';
   #isNative = false;
+  /** @type {import('./connections').State} */
+  #state = 'ready';
+  /** @type {import('./errors').ConnectionError | undefined} */
+  #lastError;
   #since = new Date();
 
   /**
@@ -70,8 +75,14 @@ class Bridge {
     return [this.#obstacle ?? this.#why ?? ''].filter(Boolean);
   }
 
+  /** Our own connection's where that is the way. */
   get state() {
-    return this.#isNative ? /** @type {const} */ ('ready') : this.#client.state;
+    return this.#isNative ? this.#state : this.#client.state;
+  }
+
+  /** Why our own connection was down the last time, where there is no other way. */
+  get lastError() {
+    return this.#lastError;
   }
 
   get since() {
@@ -111,6 +122,8 @@ class Bridge {
     this.#details = this.#client.details();
     this.#amend(true);
     if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
+    // What is under way then must not go on over our own connection.
+    if (!this.#obstacle) watchEnd(this.given, this);
   }
 
   /** Looks whether the client leads elsewhere by now. */
@@ -169,6 +182,21 @@ class Bridge {
     this.#why = why ?? undefined;
     if (isChanged) this.#since = new Date();
     return isChanged;
+  }
+
+  /**
+   * Native says how our own connection is. Where there is another way, it is taken then, and nothing is down.
+   *
+   * @param {import('./connections').State} state
+   * @param {import('./errors').ConnectionError | undefined} error
+   * @returns {boolean} whether that is news
+   */
+  connectionIs(state, error) {
+    if (this.#rule !== 'native' || (state === this.#state && !error)) return false;
+    if (state !== this.#state) this.#since = new Date();
+    this.#state = state;
+    this.#lastError = error ?? this.#lastError;
+    return true;
   }
 
   /** @param {Errand} errand */
