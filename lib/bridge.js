@@ -22,6 +22,7 @@
 
 const { createHash } = require('node:crypto');
 
+const { read } = require('./clients/look');
 const { wrongType } = require('./errors');
 const { readConfig } = require('./instances');
 const { remember } = require('./thrown');
@@ -226,10 +227,19 @@ function digested(text) {
   return script;
 }
 
-/** @param {unknown} error */
+/**
+ * Never throws, whatever was thrown: nobody would catch it, and what was asked would wait for its deadline.
+ *
+ * @param {unknown} error
+ */
 function textOf(error) {
-  const message = /** @type {any} */ (error)?.message;
-  return typeof message === 'string' && message ? message : String(error);
+  const message = read(error, 'message');
+  if (typeof message === 'string' && message) return message;
+  try {
+    return String(error);
+  } catch {
+    return 'it failed with something that has no text';
+  }
 }
 
 /** What servers begin their errors with. Clients begin theirs with other words. */

@@ -173,7 +173,8 @@ const ANSWERS = ['number', 'string', 'bigint'];
 /** @param {unknown} error */
 function isNoScript(error) {
   if (typeof error === 'string') return NO_SCRIPT.test(error);
-  return ['message', 'code', 'name'].some((key) => NO_SCRIPT.test(String(read(error, key))));
+  const texts = ['message', 'code', 'name'].map((key) => read(error, key));
+  return texts.some((text) => typeof text === 'string' && NO_SCRIPT.test(text));
 }
 
 const NO_SCRIPT = /NOSCRIPT|NoScriptError/;
