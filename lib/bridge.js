@@ -54,6 +54,9 @@ class Bridge {
     if (rule === 'native') {
       const obstacle = client.isClosed ? 'it is closed' : this.#directOf().obstacle;
       if (obstacle) throw cannot(name, obstacle);
+      // There is nothing to be proven first.
+      this.#isNative = true;
+      this.#why = undefined;
     }
   }
 
