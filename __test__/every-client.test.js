@@ -112,6 +112,22 @@ function testBehaviours({ it, cell, make, place, others }, connections) {
     if (it.own.db !== undefined) assert.equal(connection.db, it.own.db);
   });
 
+  if (isNative) {
+    cell.test('can be asked for a connection of our own from the first lock on', async (t) => {
+      const { client, end } = await make();
+      const direct = new Redlock([client], { ...options, connections: 'native' });
+      t.after(async () => {
+        await direct.quit();
+        await end?.();
+      });
+      assert.equal(direct.connections[0].mode, 'native');
+      const [name] = makeNames();
+      const lock = await direct.lock(name, TTL);
+      assert.equal(await command('GET', name), lock.value);
+      await lock.unlock();
+    });
+  }
+
   cell.test('locks: its key is there, under its own prefix and in its own database', async () => {
     const [name] = makeNames();
     const lock = await redlock.lock(name, TTL);
