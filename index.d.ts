@@ -54,12 +54,12 @@ declare class Redlock extends EventEmitter {
   /** The Lua scripts in use. Each `value` is read at every call. */
   scripts: Redlock.Scripts;
 
-  /** The members of the quorum, by their addresses, without credentials. */
-  get servers(): string[];
+  /** The members of the quorum: clients as they were passed, the others by address, without credentials. */
+  get servers(): (string | Redlock.CompatibleRedisClient)[];
 
   /**
-   * How the connection to each instance is, in their order: a new array of frozen objects. It is kept
-   * up until {@link Redlock.quit}; the `connection` event tells each change.
+   * How each instance is reached, in their order: a new array of frozen objects. It is kept up until
+   * {@link Redlock.quit}; the `connection` event tells each change.
    */
   get connections(): Redlock.Connection[];
 
@@ -191,12 +191,13 @@ declare class Redlock extends EventEmitter {
   ): Promise<L>;
 
   /**
-   * Lets what is in flight end, then closes the connections; whatever is asked for afterwards is
-   * refused with `ERR_REDLOCK_CLOSED`. Locks that are held stay until their ttl ends.
+   * Lets what is in flight end, then closes the connections and ends the clients that were passed;
+   * whatever is asked for afterwards is refused with `ERR_REDLOCK_CLOSED`. Locks that are held stay until
+   * their ttl ends.
    *
-   * @returns `'OK'` for each instance
+   * @returns for each instance `'OK'`, or what the client that was passed has answered
    */
-  quit(callback?: Redlock.Callback<string[]>): Promise<string[]>;
+  quit(callback?: Redlock.Callback<unknown[]>): Promise<unknown[]>;
 
   /**
    * An instance failed to carry out one command; contention is no failure. Nothing has to listen.
@@ -223,7 +224,7 @@ declare class Redlock extends EventEmitter {
   removeListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
   removeListener(event: 'connection', listener: Redlock.ConnectionListener): this;
   removeListener(event: string | symbol, listener: Redlock.AnyListener): this;
-  emit(event: 'clientError', error: Redlock.InstanceError, instance: Redlock.InstanceInfo): boolean;
+  emit(event: 'clientError', error: Redlock.InstanceError | Error, instance: Redlock.InstanceInfo): boolean;
   emit(event: 'connection', connection: Redlock.Connection): boolean;
   emit(event: string | symbol, ...args: Parameters<Redlock.AnyListener>): boolean;
 }
@@ -236,11 +237,16 @@ declare namespace Redlock {
     type AnyListener,
     type Callback,
     type CallOptions,
+    type ClientConfig,
     type ClientErrorListener,
+    type ClusterConfig,
+    type ClusterNode,
+    type CompatibleRedisClient,
     type Connection,
     ConnectionError,
     type ConnectionListener,
     type ConnectionState,
+    type ConnectionsRule,
     type Disposer,
     type Instance,
     InstanceError,
@@ -250,6 +256,8 @@ declare namespace Redlock {
     LockError,
     type LockErrorCode,
     type LockLike,
+    type NatMap,
+    type NodeRedisClusterConfig,
     type NodeRedisConfig,
     type Operation,
     type Options,
@@ -260,7 +268,9 @@ declare namespace Redlock {
     type Scripts,
     Self as default,
     Self as Redlock,
+    type SentinelConfig,
     type ServerConfig,
+    type SharedConfig,
     type SocketConfig,
     type TlsOptions,
     type UnlockCallback,
@@ -340,6 +350,8 @@ declare namespace Redlock {
     code: InstanceErrorCode;
     /** The first word of the server's answer, as `NOPERM`, if it was one. */
     reply: string | undefined;
+    /** The error of the client of yours that was asked, if it was one. */
+    cause?: unknown;
     operation: Operation;
     /** Its place in the constructor's array. */
     instance: number;
@@ -390,6 +402,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_OVERLOADED'
     /** The server answered what no Redis would. */
     | 'ERR_REDLOCK_UNEXPECTED'
+    /** The resources are in different slots of a cluster; a `{tag}` in their names puts them into one. */
+    | 'ERR_REDLOCK_CROSS_SLOT'
     | 'ERR_REDLOCK_CLOSED'
     | 'ERR_REDLOCK_DROPPED';
 
@@ -400,8 +414,8 @@ declare namespace Redlock {
     address: string;
     /** `pending`: it had not answered when the outcome was certain. */
     vote: 'granted' | 'held' | 'failed' | 'pending';
-    /** Why it failed. */
-    error?: InstanceError;
+    /** Why it failed; where a client of yours failed without the server, that client's own error. */
+    error?: InstanceError | Error;
   }
 
   /** What it takes to unlock or extend: a {@link Lock}, or an object rebuilt from stored values. */
@@ -417,10 +431,50 @@ declare namespace Redlock {
    * - `redis://[user[:password]@]host[:port][/db]`, or `valkey://`; with TLS, `rediss://` or
    *   `valkeys://`. Query: `keyPrefix`, `connectTimeout`, `clientName`, `protocol`
    * - `unix:///path?db=2`, or `/path?db=2`: a unix socket. Query: `db` too
+   * - `redis+sentinel://[user[:password]@]host[:port][,host…]/service[/db]`: the master that sentinels
+   *   name; `rediss+sentinel://` with TLS to them and to it. Query: `sentinel_username` and
+   *   `sentinel_password` too
    * - `memory://name`: in this process, for tests and demos, never a distributed lock
    * - {@link ServerConfig} with ioredis' names, or {@link NodeRedisConfig}
+   * - {@link SentinelConfig}: the master that sentinels name
+   * - {@link ClusterConfig} with ioredis' names, or {@link NodeRedisClusterConfig}: a cluster is one member
+   * - a client of yours, of any Redis library; or {@link ClientConfig} with one
    */
-  type Instance = string | URL | ServerConfig | NodeRedisConfig;
+  type Instance =
+    | string
+    | URL
+    | ServerConfig
+    | NodeRedisConfig
+    | SentinelConfig
+    | ClusterConfig
+    | NodeRedisClusterConfig
+    | CompatibleRedisClient
+    | ClientConfig;
+
+  /**
+   * A client of ioredis, iovalkey, node-redis (`redis`), `@valkey/valkey-glide` or ioredis-mock, single, cluster,
+   * sentinel or pool; or anything with an `eval(script, numberOfKeys, ...keys, ...args)` that returns a promise
+   * or calls back. `quit` ends it too.
+   */
+  type CompatibleRedisClient =
+    // biome-ignore lint/suspicious/noExplicitAny: each library has parameters of its own
+    | { eval(...args: any[]): unknown }
+    // biome-ignore lint/suspicious/noExplicitAny: each library has parameters of its own
+    | { customCommand(...args: any[]): unknown };
+
+  /** A client of yours that is reached in another way than the others. */
+  interface ClientConfig {
+    client: CompatibleRedisClient;
+    /** Default: the option of the same name. */
+    connections?: ConnectionsRule;
+  }
+
+  /**
+   * How clients of yours are used. `auto`: first the client, then a connection of our own, once a key that the
+   * client has set was read over it. `bridge`: the client alone. `native`: a connection of our own at once, on
+   * your word that the client's options say where it leads to; the constructor throws where they can't.
+   */
+  type ConnectionsRule = 'auto' | 'native' | 'bridge';
 
   interface ServerConfig {
     /** Default 127.0.0.1. */
@@ -454,6 +508,52 @@ declare namespace Redlock {
     /** The same as `clientName`. */
     name?: string | null;
   } & ({ url: string; socket?: SocketConfig | null } | { url?: string | null; socket: SocketConfig });
+
+  /** What holds for every server of several. */
+  type SharedConfig = Omit<ServerConfig, 'host' | 'port' | 'path'>;
+
+  /** The master that sentinels name, whichever it is. The credentials and `tls` are the master's. */
+  interface SentinelConfig extends SharedConfig {
+    /** At least one; the usual port is 26379. */
+    sentinels: readonly ClusterNode[];
+    /** What the sentinels call the master and its replicas. */
+    name: string;
+    /** Locks are written, and replicas can't be written to. */
+    role?: 'master' | null;
+    /** The sentinels' own. */
+    sentinelUsername?: string | null;
+    /** The sentinels' own. */
+    sentinelPassword?: string | null;
+    /** Encrypts the connections to the sentinels. */
+    sentinelTLS?: TlsOptions | boolean | null;
+    /** False makes nothing of `tls`; without it `tls` counts, unlike in ioredis. */
+    enableTLSForSentinelMode?: boolean | null;
+    natMap?: NatMap | null;
+  }
+
+  /** A cluster: some of its nodes, from which the others are learnt. It has no database but 0. */
+  interface ClusterConfig extends SharedConfig {
+    /** At least one; the usual port is 6379. */
+    cluster: readonly ClusterNode[];
+    /** What holds for every node. What stands beside it is more particular. */
+    redisOptions?: Omit<SharedConfig, 'keyPrefix'> | null;
+    natMap?: NatMap | null;
+  }
+
+  /** A cluster in node-redis' terms. */
+  interface NodeRedisClusterConfig extends SharedConfig {
+    rootNodes: readonly (ServerConfig | NodeRedisConfig)[];
+    /** What holds for every node. */
+    defaults?: (SharedConfig & { socket?: Omit<SocketConfig, 'host' | 'port' | 'path'> | null }) | null;
+    /** The same as ioredis' `natMap`. */
+    nodeAddressMap?: NatMap | null;
+  }
+
+  /** `"host:port"`, a URL, a port of this machine, or an object. */
+  type ClusterNode = string | number | URL | ServerConfig | NodeRedisConfig;
+
+  /** Where servers are to be found from here, by the `"host:port"` that they have in their own network. */
+  type NatMap = Readonly<Record<string, { host: string; port: number | string }>>;
 
   /** node-redis' `socket`: where, and, if `tls` is true, {@link TlsOptions} beside it. */
   interface SocketConfig extends TlsOptions {
@@ -510,6 +610,8 @@ declare namespace Redlock {
     deadlineCeiling?: number;
     /** How long an instance may take to unlock, in ms. Default 1000. */
     releaseDeadline?: number;
+    /** How clients of yours are used. Default `auto`. */
+    connections?: ConnectionsRule;
     /**
      * A Lua script of one's own for `lock`. Each script gets the resources as KEYS and, as ARGV, the
      * value and (lock, extend) the ttl in ms; it was carried out if it answers the number of KEYS.
@@ -557,18 +659,26 @@ declare namespace Redlock {
   /** `down`: it is dialled again in the background. */
   type ConnectionState = 'connecting' | 'ready' | 'down';
 
-  /** The connection to an instance, as it was when this was asked for or told. Frozen. */
+  /** How an instance is reached, as it was when this was asked for or told. Frozen. */
   interface Connection {
     /** The instance's place in the constructor's array. */
     readonly index: number;
     /** Without credentials. */
     readonly address: string;
-    /** The database; undefined for `memory://`. */
+    /** Over a connection of our own, or through a client of yours. */
+    readonly mode: 'native' | 'bridge';
+    /** Which library a client of yours is of, as far as it is known. */
+    readonly library: string | undefined;
+    readonly topology: 'single' | 'cluster' | 'sentinel' | 'pool' | 'memory' | 'unknown';
+    /** The database; undefined for `memory://`, and where a client doesn't show it. */
     readonly db: number | undefined;
+    readonly keyPrefix: string | undefined;
+    /** Why a client of yours is asked and not a connection of our own. */
+    readonly reasons: readonly string[];
     readonly state: ConnectionState;
-    /** Since when it has been in that state. */
+    /** Since when it has been in that state; of a client of yours, in that mode. */
     readonly since: Date;
-    /** Why it was down the last time; undefined if it never was. */
+    /** Why our own connection was down the last time; undefined if it never was. */
     readonly lastError: ConnectionError | undefined;
   }
 
@@ -579,7 +689,8 @@ declare namespace Redlock {
     address: string;
   }
 
-  type ClientErrorListener = (error: InstanceError, instance: InstanceInfo) => void;
+  /** Is given a client's own error where a client of yours failed without the server. */
+  type ClientErrorListener = (error: InstanceError | Error, instance: InstanceInfo) => void;
 
   /** Is told each change: of the state, or of the reason for being down. */
   type ConnectionListener = (connection: Connection) => void;

@@ -19,7 +19,9 @@ const { troubleOf, outOfRange } = require('./errors');
  * @typedef {{event: 'twins', handle: number, instance: number, twin: number}} TwinsEvent
  * @typedef {{event: 'route', handle: number, instance: number, why: string | null, failed: boolean}} RouteEvent
  * @typedef {{event: 'closed', handle: number}} ClosedEvent
- * @typedef {ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {{event: 'ballots', handle: number, number: number, attempt: number, votes: NativeVote[]}} BallotsEvent
+ * @typedef {(attempt: number, votes: NativeVote[]) => void} BallotsListener
+ * @typedef {BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
@@ -34,6 +36,9 @@ const UNLOCK = 2;
 const REPORT = 1;
 const RELATIVE = 2;
 
+/** The votes aren't wanted one by one. */
+const NO_SHEET = 0;
+
 /** The engine's own scripts, not a caller's. */
 const OWN_SCRIPTS = 0;
 
@@ -43,7 +48,7 @@ const FAILED = 3;
 const EVENT = 4;
 const ERRAND = 5;
 
-const REQUEST_NUMBERS = 13;
+const REQUEST_NUMBERS = 14;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 
@@ -71,6 +76,9 @@ class Engine {
   /** What native knows the caller's scripts by. */
   #scripts = OWN_SCRIPTS;
   #inFlight = 0;
+  /** Who is told of a request's votes, by number. @type {Map<number, BallotsListener>} */
+  #sheets = new Map();
+  #lastSheet = NO_SHEET;
   /** @type {Promise<void> | undefined} */
   #closing;
   /** @type {() => void} */
@@ -134,10 +142,12 @@ class Engine {
    * @param {number} ttl
    * @param {import('./options').Settings} settings
    * @param {boolean} report whether instances' failures are wanted as events
+   * @param {string} [value] one of the caller's own, which allows one attempt only
+   * @param {number} [sheet] from `countBallots`
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(resources, ttl, settings, report) {
-    return this.#request(LOCK, report ? REPORT : 0, ttl, settings, 0, '', resources);
+  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET) {
+    return this.#request(LOCK, report ? REPORT : 0, ttl, settings, 0, value, resources, sheet);
   }
 
   /**
@@ -148,11 +158,12 @@ class Engine {
    * @param {number} ttl
    * @param {import('./options').Settings} settings
    * @param {boolean} report
+   * @param {number} [sheet] from `countBallots`
    * @returns {Promise<Answer>} which is never rejected
    */
-  extend(resources, value, until, relative, ttl, settings, report) {
+  extend(resources, value, until, relative, ttl, settings, report, sheet = NO_SHEET) {
     const flags = (report ? REPORT : 0) | (relative ? RELATIVE : 0);
-    return this.#request(EXTEND, flags, ttl, settings, until, value, resources);
+    return this.#request(EXTEND, flags, ttl, settings, until, value, resources, sheet);
   }
 
   /**
@@ -161,10 +172,28 @@ class Engine {
    * @param {number} since the lock can't have been held before, on the engine's clock; 0 = unknown
    * @param {import('./options').Settings} settings
    * @param {boolean} report
+   * @param {number} [sheet] from `countBallots`
    * @returns {Promise<Answer>} which is never rejected
    */
-  unlock(resources, value, since, settings, report) {
-    return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources);
+  unlock(resources, value, since, settings, report, sheet = NO_SHEET) {
+    return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources, sheet);
+  }
+
+  /**
+   * Has a request's votes told, attempt by attempt, once all of them are in.
+   *
+   * @param {BallotsListener} listener
+   * @returns {number} to be given with the request
+   */
+  countBallots(listener) {
+    this.#lastSheet = (this.#lastSheet + 1) % 2 ** 32 || 1;
+    this.#sheets.set(this.#lastSheet, listener);
+    return this.#lastSheet;
+  }
+
+  /** @param {number} sheet nothing is to be told any more */
+  endBallots(sheet) {
+    this.#sheets.delete(sheet);
   }
 
   /** Resolves once what is in flight has been answered, and, where callers' clients carry it, all has come to an end. */
@@ -208,8 +237,9 @@ class Engine {
    * @param {number} instant
    * @param {string} value
    * @param {string[]} resources
+   * @param {number} sheet
    */
-  #request(operation, flags, ttl, settings, instant, value, resources) {
+  #request(operation, flags, ttl, settings, instant, value, resources, sheet) {
     const count = resources.length;
     let at = reserve(REQUEST_NUMBERS + count);
     const slot = takeSlot();
@@ -226,7 +256,8 @@ class Engine {
     row[at + 9] = instant;
     row[at + 10] = value.length;
     row[at + 11] = this.#scripts;
-    row[at + 12] = count;
+    row[at + 12] = sheet;
+    row[at + 13] = count;
     at += REQUEST_NUMBERS;
     text += value;
     for (let i = 0; i < count; i++) {
@@ -277,6 +308,9 @@ class Engine {
         if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
         break;
       }
+      case 'ballots':
+        this.#sheets.get(event.number)?.(event.attempt, event.votes);
+        break;
       case 'closed':
         this.#left();
     }
@@ -321,10 +355,30 @@ function lineTo(handle, place) {
   const box = /** @type {Mailbox} */ (mailbox);
   return {
     amend: (server, hint, keep) => box.amend(handle, place, server, hint, keep),
-    applied: (ticket, keys) => box.applied(handle, place, ticket, keys),
+    applied: (ticket, keys) => bring(handle, place, ticket, keys),
     unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
     failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
   };
+}
+
+/** What callers' clients came back with in this tick. @type {number[]} */
+let brought = [];
+
+/**
+ * @param {number} handle
+ * @param {number} place
+ * @param {number} ticket
+ * @param {number} keys
+ */
+function bring(handle, place, ticket, keys) {
+  if (brought.length === 0) process.nextTick(bringAll);
+  brought.push(handle, place, ticket, keys);
+}
+
+function bringAll() {
+  const answers = Float64Array.from(brought);
+  brought = [];
+  /** @type {Mailbox} */ (mailbox).applied(answers);
 }
 
 /**
@@ -442,7 +496,7 @@ function refuseAll(batch, error) {
     reason: `it could not be handed over: ${error.message}`,
     votes: [],
   };
-  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 12]) {
+  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 13]) {
     settle(batch[at], new Answer(FAILED, 0, 0, 0, 0, '', failure));
   }
 }

@@ -5,6 +5,7 @@ import type * as namespace from 'redlock-native';
 import type Default from 'redlock-native';
 import type {
   CallOptions,
+  CompatibleRedisClient,
   Connection,
   ConnectionState,
   Disposer,
@@ -54,9 +55,21 @@ const everyForm: Instance[] = [
   { url: 'redis://h', name: 'n', username: null, keyPrefix: 'k:' },
   { url: 'rediss://h', socket: { connectTimeout: 100 }, tls },
   nodeRedis,
+  'rediss+sentinel://u:p@a:26379,b/main/1?sentinel_password=s',
+  { sentinels: [{ host: 'a' }, 'b:26379'], name: 'main', db: 1, sentinelPassword: 's', sentinelTLS: true },
+  { sentinels: [{ host: 'a' }], name: 'main', role: 'master', tls, enableTLSForSentinelMode: true },
+  { cluster: [7000, 'a:7001', new URL('redis://b'), { host: 'c', port: 7002 }], keyPrefix: '{k}' },
+  { cluster: ['a'], redisOptions: { password: 'p', tls }, natMap: { '10.0.0.1:1': { host: 'a', port: 1 } } },
+  { rootNodes: [{ url: 'redis://a' }], defaults: { username: 'u', socket: { tls: true } } },
 ];
 new Redlock(everyForm);
 
+// @ts-expect-error locks are not written to replicas
+new Redlock([{ sentinels: [{ host: 'a' }], name: 'main', role: 'slave' }]);
+// @ts-expect-error sentinels watch more than one master
+new Redlock([{ sentinels: [{ host: 'a' }] }]);
+// @ts-expect-error a function can't be called from a connection of our own
+new Redlock([{ cluster: ['a'], natMap: (address: string) => address }]);
 // @ts-expect-error a certificate is text or bytes
 new Redlock([{ host: 'h', tls: { ca: 1 } }]);
 // @ts-expect-error what is refused at run time
@@ -118,7 +131,7 @@ async function promises(): Promise<void> {
   const rebuilt = new Lock(redlock, 'a', 'v', Date.now() + 1000);
   await rebuilt.release();
   const data: { resource: string[]; value: string } = rebuilt.toJSON();
-  const replies: string[] = await redlock.quit();
+  const replies: unknown[] = await redlock.quit();
 
   // @ts-expect-error a ttl is a number
   await redlock.lock('a', '1000');
@@ -144,7 +157,7 @@ function callbacks(): void {
   });
   redlock.lock('a', 1000, { retryCount: 1 }, (_error, lock) => lock?.unlock((error) => void error?.message));
   redlock.unlock(new Lock(redlock, ['a'], 'v', 0), (error) => void error);
-  redlock.quit((_error, replies) => same<typeof replies, string[] | undefined>(true));
+  redlock.quit((_error, replies) => same<typeof replies, unknown[] | undefined>(true));
   // @ts-expect-error an unlock has no result
   redlock.unlock(new Lock(redlock, ['a'], 'v', 0), (_error, _result) => {});
 }
@@ -152,9 +165,10 @@ function callbacks(): void {
 function events(): void {
   redlock
     .on('clientError', (error, instance) => {
-      same<typeof error, InstanceError>(true);
+      same<typeof error, Error | InstanceError>(true);
       const { index, address }: { index: number; address: string } = instance;
       void [index, address];
+      if (!(error instanceof InstanceError)) return;
       same<typeof error.operation, 'lock' | 'extend' | 'unlock'>(true);
       same<typeof error.reply, string | undefined>(true);
     })
@@ -166,7 +180,9 @@ function events(): void {
 
 function connections(): void {
   same<typeof redlock.connections, Connection[]>(true);
-  for (const { index, address, db, state, since, lastError } of redlock.connections) {
+  for (const { index, address, db, state, since, lastError, mode, reasons } of redlock.connections) {
+    same<typeof mode, 'native' | 'bridge'>(true);
+    same<typeof reasons, readonly string[]>(true);
     same<typeof index, number>(true);
     same<typeof address, string>(true);
     same<typeof db, number | undefined>(true);
@@ -195,7 +211,7 @@ function scripts(): void {
   same<typeof own.scripts.lockScript, Script>(true);
   own.scripts.lockScript.value = own.lockScript + own.unlockScript + own.extendScript;
   same<typeof own.scripts.extendScript.hash, string>(true);
-  same<typeof own.servers, string[]>(true);
+  same<typeof own.servers, (string | CompatibleRedisClient)[]>(true);
   // @ts-expect-error a function from our text to yours
   new Redlock(['redis://h'], { lockScript: 'return #KEYS' });
   // @ts-expect-error it returns the text

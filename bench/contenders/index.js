@@ -7,6 +7,8 @@
  */
 const contenders = [
   { name: 'redlock-native', file: './redlock-native' },
+  { name: 'redlock-native + ioredis 5', file: './redlock-native-ioredis' },
+  { name: 'the same, bridged', file: './redlock-native-bridge' },
   { name: 'redlock 4 + ioredis 5', file: './redlock-4-ioredis' },
 ];
 

@@ -53,11 +53,13 @@ pub(super) enum Until {
     In(std::time::Duration),
 }
 
+const LOCK: u32 = 0;
+
 const REPORT: u32 = 1;
 const RELATIVE: u32 = 2;
 
 /// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 13;
+const HEAD: usize = 14;
 
 /// How many numbers an answer has.
 const ROW: usize = 6;
@@ -82,7 +84,7 @@ fn read(
     terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
     let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[12]))?;
+    let lengths = numbers.split_off(..size(head[13]))?;
     let value = read_text(text, head[10])?;
     let resources: Option<Resources> = lengths
         .iter()
@@ -93,8 +95,10 @@ fn read(
     let flags = integer(head[3]);
     let drift = Drift::new(head[8]);
     let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
-    let verb = match (integer(head[2]), ttl) {
-        (0, Some(ttl)) => Verb::Lock(ttl),
+    let operation = integer(head[2]);
+    let own = operation == LOCK && !value.is_empty();
+    let verb = match (operation, ttl) {
+        (LOCK, Some(ttl)) => Verb::Lock(ttl),
         (1, Some(ttl)) => {
             let until = if flags & RELATIVE == 0 {
                 Until::At(instant(head[9]))
@@ -121,6 +125,8 @@ fn read(
             patience: terms.patience,
             report: flags & REPORT != 0,
             scripts: terms.scripts,
+            ballots: (head[12] > 0.0).then(|| integer(head[12]).into()),
+            value: own.then(|| Token::from(&*value)),
         },
     })
 }
@@ -162,6 +168,18 @@ fn instant(millis: f64) -> Instant {
 )]
 fn millis(nanos: u128) -> f64 {
     nanos as f64 / 1e6
+}
+
+/// What callers' clients came back with: handle, place, ticket, keys.
+pub(super) fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)> {
+    rows.chunks_exact(4).map(|row| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a whole number of JavaScript's; `as` saturates"
+        )]
+        let keys = row[3] as i64;
+        (integer(row[0]), integer(row[1]), integer(row[2]), keys)
+    })
 }
 
 /// The rows of answers in the room JavaScript gave for them.
@@ -292,6 +310,16 @@ pub(super) fn event(handle: Handle, event: &Event) -> String {
             described["operation"] = operation.name().into();
             described
         }
+        Event::Ballots {
+            number,
+            attempt,
+            votes,
+        } => json!({
+            "event": "ballots",
+            "number": number,
+            "attempt": attempt,
+            "votes": votes.iter().map(|given| vote(given.as_ref())).collect::<Vec<_>>(),
+        }),
         Event::Connection { instance, state } => {
             let (state, mut described) = match state {
                 Connection::Connecting => ("connecting", json!({})),

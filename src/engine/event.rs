@@ -1,7 +1,7 @@
 //! What the engine tells beside its answers.
 
 use super::error::Cause;
-use super::instance::{Connection, Operation};
+use super::instance::{Connection, Operation, Vote};
 
 /// Something a listener may want to know. Nothing depends on its being heard.
 #[derive(Clone, Debug)]
@@ -15,6 +15,15 @@ pub enum Event {
         operation: Operation,
         /// What went wrong.
         cause: Cause,
+    },
+    /// All votes of one attempt are in, or have missed their deadline.
+    Ballots {
+        /// What the request's settings called them.
+        number: u64,
+        /// Which attempt of the request, from 1.
+        attempt: u32,
+        /// By instance.
+        votes: Vec<Option<Vote>>,
     },
     /// The connection to an instance has changed.
     Connection {

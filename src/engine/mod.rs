@@ -32,7 +32,7 @@ pub use retry::Retry;
 pub use token::Token;
 pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
 
-use round::{Core, Round};
+use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
 /// the same engine. It lives on one thread.
@@ -54,6 +54,17 @@ pub struct Settings {
     pub report: bool,
     /// The caller's own texts for the operations, if there are any.
     pub scripts: Option<Arc<Scripts>>,
+    /// Under which number all votes of each attempt are to be told as events.
+    pub ballots: Option<u64>,
+    /// Acquire only: a value of the caller's own. There is one attempt with it,
+    /// since a second would need another (rule 1).
+    pub value: Option<Token>,
+}
+
+impl Settings {
+    fn sheet(&self, attempt: u32) -> Option<Sheet> {
+        self.ballots.map(|number| Sheet { number, attempt })
+    }
 }
 
 /// A lock that was acquired.
@@ -129,15 +140,16 @@ impl Engine {
         settings: Settings,
     ) -> Result<Grant, Failure> {
         let environment = &self.core.environment;
-        let mut value = None;
+        let mut value = settings.value.clone();
         let mut attempts = 0;
         loop {
             attempts += 1;
             // Rule 1: a value per attempt.
-            if value.is_none() || self.core.rules.fresh_value {
+            if value.is_none() || self.core.rules.fresh_value && settings.value.is_none() {
                 value = Some(Token::random(environment.as_ref()));
             }
-            let attempt = self.attempt(&resources, value.clone(), ttl, &settings);
+            let sheet = settings.sheet(attempts);
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
                     return Ok(Grant {
@@ -148,7 +160,9 @@ impl Engine {
                 }
                 Err(refusal) => refusal,
             };
-            let Some(wait) = settings.retry.after(attempts, environment.chance()) else {
+            let again = settings.value.is_none() && !self.is_hopeless(&votes);
+            let wait = settings.retry.after(attempts, environment.chance());
+            let Some(wait) = wait.filter(|_| again) else {
                 return Err(Failure {
                     reason,
                     attempts,
@@ -160,12 +174,22 @@ impl Engine {
         }
     }
 
+    /// Whether so many votes failed for good that no attempt can get a majority.
+    fn is_hopeless(&self, votes: &[Option<Vote>]) -> bool {
+        let members = self.core.instances.len();
+        let lost = votes
+            .iter()
+            .filter(|vote| matches!(vote, Some(Vote::Failed(cause)) if cause.is_permanent()));
+        members - lost.count() < majority(members)
+    }
+
     async fn attempt(
         &self,
         resources: &Resources,
         value: Option<Token>,
         ttl: Ttl,
         settings: &Settings,
+        sheet: Option<Sheet>,
     ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
         let environment = &self.core.environment;
         let value = value.unwrap_or_else(|| Token::random(environment.as_ref()));
@@ -185,6 +209,7 @@ impl Engine {
                 scripts: settings.scripts.clone(),
                 twins: self.core.twins.are_suspected(),
             },
+            sheet,
         ));
         let verdict = round.verdict().await;
         // Step 3: a majority, and time left after what it took (step 4).
@@ -255,6 +280,7 @@ impl Engine {
                     scripts: settings.scripts.clone(),
                     twins: false,
                 },
+                settings.sheet(attempts),
             );
             let verdict = round.verdict().await;
             let now = environment.now();
@@ -281,6 +307,7 @@ impl Engine {
                 Reason::Unavailable
             };
             let wait = settings.retry.after(attempts, environment.chance());
+            let wait = wait.filter(|_| !self.is_hopeless(&votes));
             let again = wait.map(|wait| now.after(wait)).filter(|at| *at < until);
             let Some(again) = again else {
                 return Err(Failure {
@@ -358,6 +385,7 @@ impl Engine {
     ) -> Rc<Round> {
         self.core.let_go(&value);
         let now = self.core.environment.now();
+        let sheet = settings.sheet(1);
         let question = Question {
             operation: Operation::Release { since },
             resources,
@@ -367,7 +395,7 @@ impl Engine {
             scripts: settings.scripts,
             twins: false,
         };
-        Round::ask_all(&self.core, question)
+        Round::ask_all(&self.core, question, sheet)
     }
 }
 

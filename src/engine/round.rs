@@ -110,9 +110,18 @@ pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Instant,
+    /// Who wants to see all votes.
+    sheet: Cell<Option<Sheet>>,
     /// Orders rounds of the same deadline; also the key for their removal.
     number: u64,
     state: RefCell<State>,
+}
+
+/// What an attempt's votes are told under.
+#[derive(Clone, Copy)]
+pub(super) struct Sheet {
+    pub(super) number: u64,
+    pub(super) attempt: u32,
 }
 
 struct State {
@@ -141,12 +150,17 @@ enum Ballotpaper {
 
 impl Round {
     /// Puts `question` to every instance at once.
-    pub(super) fn ask_all(core: &Rc<Core>, question: Question) -> Rc<Self> {
+    pub(super) fn ask_all(core: &Rc<Core>, question: Question, sheet: Option<Sheet>) -> Rc<Self> {
         let everyone = 0..core.instances.len();
-        Self::ask(core, question, everyone)
+        Self::ask(core, question, everyone, sheet)
     }
 
-    fn ask(core: &Rc<Core>, question: Question, whom: Range<usize>) -> Rc<Self> {
+    fn ask(
+        core: &Rc<Core>,
+        question: Question,
+        whom: Range<usize>,
+        sheet: Option<Sheet>,
+    ) -> Rc<Self> {
         let members = whom.len();
         let mut votes = vec![Ballotpaper::NotAsked; core.instances.len()];
         for index in whom.clone() {
@@ -160,6 +174,7 @@ impl Round {
         let round = Rc::new(Self {
             question: Rc::new(question),
             asked: core.environment.now(),
+            sheet: Cell::new(sheet),
             number: core.deadlines.next_number(),
             state: RefCell::new(State {
                 tally: Tally::with_quorum(members, core.quorum(members)),
@@ -214,7 +229,7 @@ impl Round {
         // they get a fresh span, and nobody waits for the others.
         let fresh = now.after(self.span().min(Duration::from_millis(100)));
         let question = self.release_by(self.question.deadline.max(fresh));
-        Some(Self::ask_all(&self.core, question))
+        Some(Self::ask_all(&self.core, question, None))
     }
 
     /// What takes back whatever this round may have set.
@@ -302,6 +317,7 @@ impl Round {
         for index in silent {
             self.report(index, &cause);
         }
+        self.tell_all();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -362,6 +378,18 @@ impl Round {
         }
     }
 
+    /// All votes are in.
+    fn tell_all(&self) {
+        if let Some(Sheet { number, attempt }) = self.sheet.take() {
+            let votes = self.votes();
+            (self.core.listener)(Event::Ballots {
+                number,
+                attempt,
+                votes,
+            });
+        }
+    }
+
     fn report(&self, instance: usize, cause: &Cause) {
         if self.question.report {
             (self.core.listener)(Event::ClientError {
@@ -379,7 +407,7 @@ impl Round {
             return;
         }
         let question = self.release_by(self.core.environment.now().after(self.span()));
-        Self::ask(&self.core, question, index..index + 1);
+        Self::ask(&self.core, question, index..index + 1, None);
     }
 }
 
@@ -428,6 +456,9 @@ impl Ballot for Round {
         let own = |vote: &Ballotpaper| matches!(vote, Ballotpaper::Cast(Vote::Own));
         let asked_twice = complete && state.votes.iter().any(own);
         drop(state);
+        if complete {
+            self.tell_all();
+        }
         if asked_twice {
             self.tell_twins();
         }
