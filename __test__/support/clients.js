@@ -9,7 +9,7 @@ const { makeTable } = require('./stubs');
 /**
  * Of what kinds a connection of our own can be made to whatever the client leads to.
  */
-const PROMOTABLE_TOPOLOGIES = ['single'];
+const PROMOTABLE_TOPOLOGIES = ['single', 'cluster', 'sentinel'];
 
 /** Why the others stay with the client. */
 const LATER = /comes with a later version/;

@@ -4,8 +4,7 @@
 
 const { makeCertificates } = require('./certificates');
 const { hasTls, startServers } = require('./servers');
-const { startCluster, startSentinel } = require('./topologies');
-const { until } = require('./until');
+const { startCluster, startReplica, startSentinels } = require('./topologies');
 
 const USER = { username: 'locker', password: 'p@ss:w/ord#1' };
 
@@ -73,20 +72,10 @@ async function startTls(suite) {
  * @param {number} replicas
  */
 async function startGroup(suite, replicas) {
-  // A replica's first copy needs no other one to wait for.
-  const args = ['--repl-diskless-sync-delay', '0'];
-  const [master] = await startServers(suite, 1, { args });
-  const followers = await startServers(suite, replicas, {
-    args: [...args, '--replicaof', master.host, String(master.port)],
-  });
-  for (const follower of followers) {
-    const isUp = async () => (await follower.info('replication')).master_link_status === 'up';
-    await until(isUp, { timeout: 20_000, what: 'the replica follows' });
-  }
-  const sentinel = await startSentinel(suite, master);
-  const { host, port, name, command } = sentinel;
-  const isKnown = async () => (await command('SENTINEL', 'REPLICAS', name)).length === replicas;
-  await until(isKnown, { timeout: 20_000, what: 'the sentinel knows the replicas' });
+  const [master] = await startServers(suite, 1);
+  const followers = [];
+  for (let count = 0; count < replicas; count += 1) followers.push(await startReplica(suite, master));
+  const [{ host, port, name }] = await startSentinels(suite, master, { count: 1, replicas });
   return { sentinel: { host, port, name }, servers: [master, ...followers] };
 }
 
