@@ -22,6 +22,7 @@
 
 const { createHash } = require('node:crypto');
 
+const { read } = require('./clients/look');
 const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
 const { readConfig } = require('./instances');
@@ -58,6 +59,9 @@ class Bridge {
     if (rule === 'native') {
       const obstacle = client.isClosed ? 'it is closed' : this.#directOf().obstacle;
       if (obstacle) throw cannot(name, obstacle);
+      // There is nothing to be proven first.
+      this.#isNative = true;
+      this.#why = undefined;
     }
   }
 
@@ -254,17 +258,32 @@ class Bridge {
   async #quit() {
     const client = this.#client;
     if (client.isClosed) return 'OK';
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, LONGEST_QUIT, LATE);
+    });
     try {
-      return await client.quit();
+      const answer = await Promise.race([client.quit(), late]);
+      if (answer !== LATE) return answer;
+      // Behind a server that is hung or gone, it would wait in the client's queue for good.
+      client.abandon();
+      return 'OK';
     } catch (error) {
       if (client.isClosed) return 'OK';
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
 
 /** A connection that is made may be lost at once. */
 const MOST_LOST = 5;
+
+/** How long a client may take to quit, in ms. */
+const LONGEST_QUIT = 2000;
+const LATE = Symbol('late');
 
 /** Those that are under way. @type {WeakMap<object, Promise<unknown>>} */
 const quits = new WeakMap();
@@ -294,10 +313,19 @@ function digested(text) {
   return script;
 }
 
-/** @param {unknown} error */
+/**
+ * Never throws, whatever was thrown: nobody would catch it, and what was asked would wait for its deadline.
+ *
+ * @param {unknown} error
+ */
 function textOf(error) {
-  const message = /** @type {any} */ (error)?.message;
-  return typeof message === 'string' && message ? message : String(error);
+  const message = read(error, 'message');
+  if (typeof message === 'string' && message) return message;
+  try {
+    return String(error);
+  } catch {
+    return 'it failed with something that has no text';
+  }
 }
 
 /** What servers begin their errors with. Clients begin theirs with other words. */
