@@ -162,14 +162,6 @@ describe('without a proof', () => {
       },
     },
     {
-      title: 'node-redis 5 whose options.keyPrefix says what it does not do',
-      async make(t, server) {
-        const client = await makeClient(t, NODE_REDIS, server);
-        client.options.keyPrefix = 'pretended:';
-        return { client, live: server.url };
-      },
-    },
-    {
       title: 'ioredis whose options.host and port lead to another server',
       async make(t, server, other) {
         const client = await makeClient(t, IOREDIS, server);

@@ -58,6 +58,9 @@ function quiet(client) {
 
 // ---- ioredis and iovalkey
 
+/** In version 4 a refresh that is under way when a cluster quits begins the next round, for good. */
+const ONCE = { 'ioredis-4': { slotsRefreshInterval: -1 } };
+
 function ioredisRow([name, library]) {
   const Redis = require(name);
   const make = (options, { db, prefix }) => {
@@ -73,7 +76,7 @@ function ioredisRow([name, library]) {
       tls: ({ host, port, user, ca }, own) => make({ host, port, ...user, tls: { ca } }, own),
       unix: ({ socket }, own) => make({ path: socket }, own),
       cluster: ({ nodes }, { prefix }) => ({
-        client: quiet(new Redis.Cluster(nodes, { keyPrefix: prefix })),
+        client: quiet(new Redis.Cluster(nodes, { keyPrefix: prefix, ...ONCE[name] })),
       }),
       sentinel: ({ sentinel: { host, port, name: master } }, own) =>
         make({ sentinels: [{ host, port }], name: master, sentinelRetryStrategy: () => 50 }, own),

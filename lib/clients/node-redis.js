@@ -148,7 +148,13 @@ class NodeRedisClient extends Client {
     const { rootNodes, defaults } = options;
     const reason = [defaults ?? {}, ...rootNodes].map(unrepresentable).find(Boolean);
     if (reason) return { reason };
-    return { config: { rootNodes, defaults, keyPrefix: this.keyPrefix } };
+    return {
+      config: {
+        rootNodes: rootNodes.map(connectionOf),
+        defaults: defaults && connectionOf(defaults),
+        keyPrefix: this.keyPrefix,
+      },
+    };
   }
 
   knowsDigests() {
@@ -285,6 +291,17 @@ function unrepresentable({ credentialsProvider, username, password, socket }) {
     return 'its credentials come from a provider of its own';
   }
   return socket?.lookup ? 'its socket has a lookup of its own' : undefined;
+}
+
+/**
+ * What a connection of our own takes of a node's options; the rest is the library's own business.
+ *
+ * @param {any} options
+ */
+function connectionOf({ url, socket, username, password }) {
+  const own = socket && withoutHost(socket);
+  const { host, port, path, tls, connectTimeout } = socket ?? {};
+  return { url, username, password, socket: socket && { ...own, host, port, path, tls, connectTimeout } };
 }
 
 /** @param {unknown} node */
