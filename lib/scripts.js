@@ -54,17 +54,17 @@ function describe(value) {
 /**
  * What of them isn't ours, in native's terms; undefined if all is.
  *
- * @param {ScriptSet} scripts
+ * @param {Record<ScriptName, string>} texts
  * @param {{acquire: string, extend: string, release: string}} defaults
  * @returns {import('./native').Scripts | undefined}
  */
-function customScripts(scripts, defaults) {
+function customScripts(texts, defaults) {
   /** @type {import('./native').Scripts} */
   const custom = {};
   for (const name of NAMES) {
-    const text = scripts[name].value;
+    const text = texts[name];
     if (typeof text !== 'string') {
-      throw wrongType('OPTIONS', `scripts.${name}.value must be a script's text, not ${show(text)}`);
+      throw wrongType('OPTIONS', `${name} must be a script's text, not ${show(text)}`);
     }
     if (text !== defaults[NATIVE[name]]) custom[NATIVE[name]] = text;
   }
