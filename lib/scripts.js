@@ -46,7 +46,10 @@ function readScripts(options, defaults) {
   };
 }
 
-/** @param {string} value */
+/**
+ * @param {string} value
+ * @returns {Script}
+ */
 function describe(value) {
   return { value, hash: createHash('sha1').update(value).digest('hex') };
 }
@@ -71,4 +74,4 @@ function customScripts(texts, defaults) {
   return Object.keys(custom).length ? custom : undefined;
 }
 
-module.exports = { readScripts, customScripts, NAMES };
+module.exports = { readScripts, customScripts, describe, NAMES };

@@ -1,0 +1,185 @@
+'use strict';
+
+/**
+ * `npm run test:upstream [-- name …]`: the test suites of the packages that this one stands in for,
+ * fetched from the registry and run unmodified against our entries, with the real clients on a server
+ * of our own; and the long run of all majors side by side.
+ */
+
+const { execFile, spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { promisify } = require('node:util');
+
+const { npm } = require('./npm');
+const { findRedisServer, HOW_TO_GET_ONE } = require('./redis-server');
+const { startServers } = require('./servers');
+
+const ROOT = path.join(__dirname, '..');
+const MOCHA = path.join(ROOT, 'node_modules', 'mocha', 'bin', 'mocha.js');
+const TIMEOUT = 120_000;
+
+/**
+ * @typedef {object} Suite
+ * @property {string} name
+ * @property {string} spec of the package, for npm
+ * @property {number} tests how many it has; another number is a failure
+ * @property {string[]} take which of the package's files are its tests
+ * @property {string[]} run which of them mocha is given
+ * @property {(port: number) => Record<string, string>} put the files beside them that lead to our entry, to the real
+ *   clients, and them to our server
+ */
+
+/** @type {Suite[]} */
+const SUITES = [
+  {
+    name: 'redlock-4',
+    spec: 'redlock@4.2.0',
+    tests: 224,
+    take: ['test.js'],
+    run: ['test.js'],
+    put: (port) => ({
+      'redlock.js': reexport(path.join(ROOT, 'compat', 'v4')),
+      'node_modules/bluebird.js': reexport(installed('bluebird')),
+      'node_modules/chai.js': reexport(installed('chai')),
+      'node_modules/redis.js': `
+        const redis = require(${quote(installed('redis-3'))});
+        exports.createClient = (options) => redis.createClient({ port: ${port}, ...options });`,
+      'node_modules/ioredis.js': `
+        const Redis = require(${quote(installed('ioredis'))});
+        module.exports = function (options) { return new Redis({ port: ${port}, ...options }); };`,
+    }),
+  },
+];
+
+/** What isn't another package's suite: name → how it is run. @type {Record<string, () => Promise<string[]>>} */
+const OTHERS = {
+  'side-by-side': () => runSideBySide(10_000),
+};
+
+async function main() {
+  const asked = process.argv.slice(2);
+  const all = [...SUITES.map(({ name }) => name), ...Object.keys(OTHERS)];
+  const unknown = asked.find((name) => !all.includes(name));
+  if (unknown) throw new Error(`unknown suite "${unknown}": there are ${all.join(', ')}`);
+  const redisServer = findRedisServer({ install: true });
+  if (!redisServer) throw new Error(HOW_TO_GET_ONE);
+  process.env.REDIS_SERVER = redisServer;
+
+  for (const name of asked.length ? asked : all) {
+    const start = performance.now();
+    const suite = SUITES.find((one) => one.name === name);
+    const complaints = await (suite ? runSuite(suite) : OTHERS[name]());
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.log(`${name}: ${complaints.length ? 'FAILED' : 'passed'} in ${seconds} s`);
+    for (const complaint of complaints) console.error(complaint);
+    if (complaints.length) process.exitCode = 1;
+  }
+}
+
+/**
+ * @param {Suite} suite
+ * @returns {Promise<string[]>} what is wrong
+ */
+async function runSuite({ name, spec, tests, take, run, put }) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `redlock-native-${name}-`));
+  const [server] = await startServers(1);
+  try {
+    const unpacked = await unpack(spec, path.join(folder, 'fetched'));
+    const place = path.join(folder, 'suite');
+    for (const file of take)
+      fs.cpSync(path.join(unpacked, file), path.join(place, file), { recursive: true });
+    for (const [file, text] of Object.entries(put(server.port))) write(path.join(place, file), text);
+    return complaintsOf(await mocha(place, run), tests);
+  } finally {
+    await server.stop();
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * A package as it is published.
+ *
+ * @param {string} spec
+ * @param {string} folder
+ */
+async function unpack(spec, folder) {
+  fs.mkdirSync(folder);
+  const said = await npm(folder, ['pack', '--json', '--ignore-scripts', spec]);
+  const [{ filename }] = JSON.parse(said);
+  await promisify(execFile)('tar', ['-xzf', filename], { cwd: folder });
+  return path.join(folder, 'package');
+}
+
+/**
+ * @param {string} folder
+ * @param {string[]} files
+ * @returns {Promise<{stats: {tests: number, passes: number, failures: number, pending: number}, failures: any[]}>}
+ */
+async function mocha(folder, files) {
+  const report = path.join(folder, 'report.json');
+  const args = [MOCHA, '--reporter', 'json', '--reporter-option', `output=${report}`, ...files];
+  // Without --exit: what keeps the process alive after the last test is a failure too.
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: TIMEOUT,
+    killSignal: 'SIGKILL',
+  });
+  const [, signal] = await once(child, 'exit');
+  if (signal) throw new Error(`mocha was ended with ${signal}: it didn't come to an end in ${TIMEOUT} ms`);
+  return JSON.parse(fs.readFileSync(report, 'utf8'));
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof mocha>>} report
+ * @param {number} expected
+ */
+function complaintsOf({ stats, failures }, expected) {
+  const complaints = failures.map(({ fullTitle, err }) => `${fullTitle}\n${err.stack ?? err.message}\n`);
+  console.log(`${stats.passes} of ${stats.tests} tests passed`);
+  if (stats.passes !== expected || stats.tests !== expected) {
+    complaints.push(`expected ${expected} tests, all passing: ${JSON.stringify(stats)}`);
+  }
+  return complaints;
+}
+
+/** @param {number} acquisitions */
+async function runSideBySide(acquisitions) {
+  const args = ['--test', '--test-reporter=spec', path.join('__test__', 'compat-side-by-side.test.js')];
+  const env = { ...process.env, REDLOCK_ACQUISITIONS: String(acquisitions) };
+  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  return code === 0 ? [] : ['two held at once, or it did not come to an end'];
+}
+
+/** @param {string} module */
+function installed(module) {
+  return require.resolve(module, { paths: [ROOT] });
+}
+
+/** @param {string} file */
+function reexport(file) {
+  return `module.exports = require(${quote(file)});`;
+}
+
+/** @param {string} text */
+function quote(text) {
+  return JSON.stringify(text);
+}
+
+/**
+ * @param {string} file
+ * @param {string} text
+ */
+function write(file, text) {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, `${text}\n`);
+}
+
+main().catch((error) => {
+  console.error(error.stderr || error);
+  process.exitCode = 1;
+});
