@@ -151,7 +151,7 @@ declare class Redlock extends EventEmitter {
    * {@link Redlock.lock} and {@link Redlock.extend} in one, as redlock 4 has it inside.
    *
    * @param value null to lock; else the value of a lock that somebody has, which is extended if the
-   *   servers still have it. The result is then another `Lock`, with 0 `attempts`
+   *   servers still have it. The result is then another `Lock`
    */
   _lock(
     resource: string | readonly string[],
@@ -166,6 +166,12 @@ declare class Redlock extends EventEmitter {
     options: Redlock.CallOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
+
+  /**
+   * Overridden, on an object or in a subclass, it gives the values of locks: it is called for each attempt. The
+   * engine's own are like its: 32 hexadecimal digits, random.
+   */
+  _random(): string;
 
   /**
    * Releases a lock on every instance; its `expiration` is 0 from the call on.
