@@ -3,7 +3,7 @@
 /**
  * `npm run test:upstream [-- name …]`: the test suites of the packages that this one stands in for,
  * fetched from the registry and run unmodified against our entries, with the real clients on a server
- * of our own; and the long run of all majors side by side.
+ * of our own.
  */
 
 const { execFile, spawn } = require('node:child_process');
@@ -54,26 +54,22 @@ const SUITES = [
   },
 ];
 
-/** What isn't another package's suite: name → how it is run. @type {Record<string, () => Promise<string[]>>} */
-const OTHERS = {
-  'side-by-side': () => runSideBySide(10_000),
-};
-
 async function main() {
   const asked = process.argv.slice(2);
-  const all = [...SUITES.map(({ name }) => name), ...Object.keys(OTHERS)];
-  const unknown = asked.find((name) => !all.includes(name));
-  if (unknown) throw new Error(`unknown suite "${unknown}": there are ${all.join(', ')}`);
+  const unknown = asked.find((name) => !SUITES.some((suite) => suite.name === name));
+  if (unknown) {
+    throw new Error(`unknown suite "${unknown}": there are ${SUITES.map(({ name }) => name).join(', ')}`);
+  }
   const redisServer = findRedisServer({ install: true });
   if (!redisServer) throw new Error(HOW_TO_GET_ONE);
   process.env.REDIS_SERVER = redisServer;
 
-  for (const name of asked.length ? asked : all) {
+  const suites = asked.length ? SUITES.filter(({ name }) => asked.includes(name)) : SUITES;
+  for (const suite of suites) {
     const start = performance.now();
-    const suite = SUITES.find((one) => one.name === name);
-    const complaints = await (suite ? runSuite(suite) : OTHERS[name]());
+    const complaints = await runSuite(suite);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    console.log(`${name}: ${complaints.length ? 'FAILED' : 'passed'} in ${seconds} s`);
+    console.log(`${suite.name}: ${complaints.length ? 'FAILED' : 'passed'} in ${seconds} s`);
     for (const complaint of complaints) console.error(complaint);
     if (complaints.length) process.exitCode = 1;
   }
@@ -144,15 +140,6 @@ function complaintsOf({ stats, failures }, expected) {
     complaints.push(`expected ${expected} tests, all passing: ${JSON.stringify(stats)}`);
   }
   return complaints;
-}
-
-/** @param {number} acquisitions */
-async function runSideBySide(acquisitions) {
-  const args = ['--test', '--test-reporter=spec', path.join('__test__', 'compat-side-by-side.test.js')];
-  const env = { ...process.env, REDLOCK_ACQUISITIONS: String(acquisitions) };
-  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' });
-  const [code] = await once(child, 'exit');
-  return code === 0 ? [] : ['two held at once, or it did not come to an end'];
 }
 
 /** @param {string} module */
