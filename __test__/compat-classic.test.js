@@ -191,7 +191,10 @@ for (const [name, facts] of Object.entries(ENTRIES)) {
     });
 
     test('shows the clients that were passed, and addresses without passwords', () => {
-      assert.deepEqual(make().servers, clients);
+      const { servers: shown } = make();
+      assert.deepEqual(shown, clients);
+      // The very array, where the original has one.
+      if (!isOldest) assert.equal(shown, clients);
       const redlock = over([clients[0], 'redis://u:secret@127.0.0.1:1/2']);
       assert.equal(redlock.servers[0], clients[0]);
       assert.equal(redlock.servers[1], 'redis://127.0.0.1:1/2');

@@ -90,7 +90,7 @@ class Locker {
       face.extendScript = scripts.extendScript.value;
     }
     if (profile.scripts === 'scripts') face.scripts = scripts;
-    if (profile.writableServers) face.servers = this.servers;
+    if (profile.writableServers) face.servers = this.#shown(instances);
   }
 
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
@@ -378,18 +378,32 @@ class Locker {
   /** `servers` may have been changed since the last call. */
   #lookAtServers() {
     const { servers } = this.#face;
-    const isSame =
-      Array.isArray(servers) &&
-      servers.length === this.#servers.length &&
-      servers.every((server, at) => server === this.#servers[at]);
-    if (isSame) return;
+    if (this.#isShown(servers)) return;
     const before = this.#engine;
     const instances = Array.isArray(servers)
       ? servers.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
       : servers;
     this.#engine = this.#openQuorum(instances);
-    this.#face.servers = this.servers;
+    this.#face.servers = this.#shown(servers);
     before.close();
+  }
+
+  /**
+   * What `servers` is to be: the caller's own array, unless it has what isn't to be seen.
+   *
+   * @param {unknown} instances
+   */
+  #shown(instances) {
+    return this.#isShown(instances) ? instances : this.servers;
+  }
+
+  /** @param {unknown} servers */
+  #isShown(servers) {
+    return (
+      Array.isArray(servers) &&
+      servers.length === this.#servers.length &&
+      servers.every((server, at) => server === this.#servers[at])
+    );
   }
 
   /** The scripts may have been changed since the last call. */

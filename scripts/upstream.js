@@ -26,32 +26,53 @@ const TIMEOUT = 120_000;
  * @property {string} name
  * @property {string} spec of the package, for npm
  * @property {number} tests how many it has; another number is a failure
+ * @property {boolean} leavesOpen whether it ends without closing its clients, as mocha then let it
  * @property {string[]} take which of the package's files are its tests
  * @property {string[]} run which of them mocha is given
  * @property {(port: number) => Record<string, string>} put the files beside them that lead to our entry, to the real
  *   clients, and them to our server
  */
 
-/** @type {Suite[]} */
-const SUITES = [
-  {
-    name: 'redlock-4',
-    spec: 'redlock@4.2.0',
-    tests: 224,
+/**
+ * The suites of redlock's own releases are alike: one file, beside what it tests.
+ *
+ * @param {string} spec
+ * @param {number} tests
+ * @param {string} entry
+ * @param {string} redis which node_redis it was written for
+ * @param {{leavesOpen?: boolean}} [more]
+ * @returns {Suite}
+ */
+function redlockSuite(spec, tests, entry, redis, { leavesOpen = false } = {}) {
+  return {
+    name: spec,
+    leavesOpen,
+    spec,
+    tests,
     take: ['test.js'],
     run: ['test.js'],
     put: (port) => ({
-      'redlock.js': reexport(path.join(ROOT, 'compat', 'v4')),
+      'redlock.js': reexport(path.join(ROOT, 'compat', entry)),
       'node_modules/bluebird.js': reexport(installed('bluebird')),
       'node_modules/chai.js': reexport(installed('chai')),
       'node_modules/redis.js': `
-        const redis = require(${quote(installed('redis-3'))});
+        const redis = require(${quote(installed(redis))});
         exports.createClient = (options) => redis.createClient({ port: ${port}, ...options });`,
       'node_modules/ioredis.js': `
         const Redis = require(${quote(installed('ioredis'))});
         module.exports = function (options) { return new Redis({ port: ${port}, ...options }); };`,
     }),
-  },
+  };
+}
+
+/** @type {Suite[]} */
+const SUITES = [
+  redlockSuite('redlock@4.2.0', 224, 'v4', 'redis-3'),
+  redlockSuite('redlock@3.1.2', 116, 'v3', 'redis-2'),
+  redlockSuite('redlock@2.1.0', 56, 'v2', 'redis-2', { leavesOpen: true }),
+  redlockSuite('redlock@1.0.0', 48, 'v1', 'redis-2', { leavesOpen: true }),
+  redlockSuite('redlock@0.2.0', 10, 'v0', 'redis-2', { leavesOpen: true }),
+  redlockSuite('redlock-async@3.1.2-fix.2', 56, 'redlock-async', 'redis-2'),
 ];
 
 async function main() {
@@ -79,7 +100,7 @@ async function main() {
  * @param {Suite} suite
  * @returns {Promise<string[]>} what is wrong
  */
-async function runSuite({ name, spec, tests, take, run, put }) {
+async function runSuite({ name, spec, tests, leavesOpen, take, run, put }) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `redlock-native-${name}-`));
   const [server] = await startServers(1);
   try {
@@ -88,7 +109,7 @@ async function runSuite({ name, spec, tests, take, run, put }) {
     for (const file of take)
       fs.cpSync(path.join(unpacked, file), path.join(place, file), { recursive: true });
     for (const [file, text] of Object.entries(put(server.port))) write(path.join(place, file), text);
-    return complaintsOf(await mocha(place, run), tests);
+    return complaintsOf(await mocha(place, leavesOpen ? ['--exit', ...run] : run), tests);
   } finally {
     await server.stop();
     fs.rmSync(folder, { recursive: true });
@@ -111,14 +132,14 @@ async function unpack(spec, folder) {
 
 /**
  * @param {string} folder
- * @param {string[]} files
+ * @param {string[]} args
  * @returns {Promise<{stats: {tests: number, passes: number, failures: number, pending: number}, failures: any[]}>}
  */
-async function mocha(folder, files) {
+async function mocha(folder, args) {
   const report = path.join(folder, 'report.json');
-  const args = [MOCHA, '--reporter', 'json', '--reporter-option', `output=${report}`, ...files];
-  // Without --exit: what keeps the process alive after the last test is a failure too.
-  const child = spawn(process.execPath, args, {
+  const reporting = ['--reporter', 'json', '--reporter-option', `output=${report}`];
+  // What keeps the process alive after the last test is a failure too, unless it is the suite itself.
+  const child = spawn(process.execPath, [MOCHA, ...reporting, ...args], {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'inherit'],
     timeout: TIMEOUT,
