@@ -29,10 +29,11 @@ declare class Redlock extends EventEmitter {
    *   if there are scripts and `memory://` instances, which can't run them
    */
   constructor(instances: readonly Redlock.Instance[], options?: Redlock.Options | null);
-  /** The form of redlock 0.x: the options first, then the members of the quorum, none of them by configuration. */
+  /** The form of redlock 0.x: the options first, then the members of the quorum, the first not by configuration. */
   constructor(
     options: Redlock.Options | null | undefined,
-    ...instances: (string | URL | Redlock.CompatibleRedisClient)[]
+    first: string | URL | Redlock.CompatibleRedisClient,
+    ...others: Redlock.Instance[]
   );
 
   /**
