@@ -24,7 +24,7 @@ const { ConnectionError, troubleOf, outOfRange } = require('./errors');
  * @typedef {BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('./bridge').Bridge} Bridge
- * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner
+ * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner redlock 0.x's class has no events
  * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
  */
 
@@ -297,7 +297,7 @@ class Engine {
         const bridge = this.#bridges[instance];
         if (bridge) {
           const error = trouble && new ConnectionError(trouble, instance, this.addresses[instance]);
-          if (bridge.connectionIs(state, error)) owner?.emit('connection', this.#connections.at(instance));
+          if (bridge.connectionIs(state, error)) owner?.emit?.('connection', this.#connections.at(instance));
           break;
         }
         const connection = this.#connections.change(instance, state, trouble);
