@@ -29,6 +29,12 @@ declare class Redlock extends EventEmitter {
    *   if there are scripts and `memory://` instances, which can't run them
    */
   constructor(instances: readonly Redlock.Instance[], options?: Redlock.Options | null);
+  /** The form of redlock 0.x: the options first, then the members of the quorum, the first not by configuration. */
+  constructor(
+    options: Redlock.Options | null | undefined,
+    first: string | URL | Redlock.CompatibleRedisClient,
+    ...others: Redlock.Instance[]
+  );
 
   /**
    * What the methods return promises of, for all Redlocks: native promises by default. Set it to
@@ -146,7 +152,7 @@ declare class Redlock extends EventEmitter {
    * {@link Redlock.lock} and {@link Redlock.extend} in one, as redlock 4 has it inside.
    *
    * @param value null to lock; else the value of a lock that somebody has, which is extended if the
-   *   servers still have it. The result is then another `Lock`, with 0 `attempts`
+   *   servers still have it. The result is then another `Lock`
    */
   _lock(
     resource: string | readonly string[],
@@ -161,6 +167,12 @@ declare class Redlock extends EventEmitter {
     options: Redlock.CallOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
+
+  /**
+   * Overridden, on an object or in a subclass, it gives the values of locks: it is called for each attempt. The
+   * engine's own are like its: 32 hexadecimal digits, random.
+   */
+  _random(): string;
 
   /**
    * Releases a lock on every instance; its `expiration` is 0 from the call on.

@@ -37,12 +37,15 @@ describe('the packages', () => {
   });
 
   test('hold what is used, and nothing else', () => {
-    const lib = filesIn(path.join(ROOT, 'lib')).map((file) => `lib/${file}`);
+    const [compat, lib] = ['compat', 'lib'].map((folder) =>
+      filesIn(path.join(ROOT, folder)).map((file) => `${folder}/${file}`),
+    );
     assert.deepEqual(filesIn(path.join(installed, 'redlock-native')), [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'binding.js',
+      ...compat,
       'index.d.ts',
       'index.js',
       'index.mjs',
@@ -129,6 +132,45 @@ describe('an app in TypeScript', () => {
   });
 });
 
+describe('the classic entries', () => {
+  let app;
+  before(async () => {
+    app = await install(`redlock@file:${packages.main}`, ...packages.platforms);
+    for (const name of ['bluebird', '@types/bluebird']) {
+      fs.cpSync(path.join(MODULES, name), path.join(app, 'node_modules', name), { recursive: true });
+    }
+    addConsumers(app, 'redlock');
+  });
+
+  test('work with require and with import', async () => {
+    assert.equal(await run(app, 'classic.cjs'), 'released\n');
+    assert.equal(await run(app, 'classic.mjs'), 'released\n');
+  });
+
+  test('have types, in CommonJS and ESM, as of now and as they were for years', async () => {
+    const files = ['classic-equals.cts', 'classic-module.mts'];
+    await compile(app, files, { module: 'nodenext' });
+    assert.equal(await run(app, 'classic-equals.cjs'), 'released\n');
+    assert.equal(await run(app, 'classic-module.mjs'), 'released\n');
+    await compile(app, ['classic-module.mts'], {
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      noEmit: true,
+    });
+    const options = { module: 'commonjs', moduleResolution: 'node10', esModuleInterop: false };
+    await compile(app, ['classic-equals.cts'], { ...options, ignoreDeprecations: '6.0' });
+    assert.equal(await run(app, 'classic-equals.cjs'), 'released\n');
+  });
+
+  test('that return bluebird’s promises say that it is missing, where it is', async () => {
+    const bare = await install(packages.main, ...packages.platforms);
+    fs.writeFileSync(path.join(bare, 'v4.cjs'), "require('redlock-native/v4');\n");
+    await assert.rejects(run(bare, 'v4.cjs'), ({ stderr }) => stderr.includes('npm install bluebird'));
+    fs.writeFileSync(path.join(bare, 'async.cjs'), "require('redlock-native/redlock-async');\n");
+    assert.equal(await run(bare, 'async.cjs'), '');
+  });
+});
+
 test('without a package for the platform it is installed all the same, and says what is missing', async () => {
   const app = await install(packages.main);
   assert.deepEqual(platformsIn(path.join(app, 'node_modules')), []);
@@ -154,7 +196,7 @@ async function install(...specs) {
 function addConsumers(app, name) {
   for (const file of fs.readdirSync(CONSUMERS)) {
     const text = fs.readFileSync(path.join(CONSUMERS, file), 'utf8');
-    fs.writeFileSync(path.join(app, file), text.replaceAll("'redlock-native'", `'${name}'`));
+    fs.writeFileSync(path.join(app, file), text.replaceAll("'redlock-native", `'${name}`));
   }
 }
 

@@ -10,12 +10,21 @@ const { wrongType, outOfRange, show } = require('./errors');
  * The names in a `resource` argument, in an array of our own.
  *
  * @param {unknown} resource
+ * @param {boolean} [isLenient] whether a number is the name that a server makes of it
  * @returns {string[]}
  */
-function readResource(resource) {
+function readResource(resource, isLenient) {
   const names = typeof resource === 'string' || !Array.isArray(resource) ? [resource] : resource.slice();
+  if (isLenient) nameNumbers(names);
   checkNames(names, resource);
   return names;
+}
+
+/** @param {unknown[]} names */
+function nameNumbers(names) {
+  for (let i = 0; i < names.length; i++) {
+    if (Number.isFinite(names[i])) names[i] = String(names[i]);
+  }
 }
 
 /**
@@ -78,9 +87,10 @@ function checkTtl(ttl, driftFactor) {
  * The names a lock is for. It need not be one of ours: whatever has a lock's properties will do.
  *
  * @param {any} lock
+ * @param {boolean} [isLenient] whether its `expiration` may be missing, and names may be numbers
  * @returns {string[]}
  */
-function readLock(lock) {
+function readLock(lock, isLenient) {
   if (typeof lock !== 'object' || lock === null || Array.isArray(lock) || lock instanceof Promise) {
     throw wrongType('LOCK', `lock must be a Lock, not ${show(lock)}`);
   }
@@ -88,11 +98,12 @@ function readLock(lock) {
   if (typeof value !== 'string' || value === '') {
     throw wrongType('LOCK', `lock must be a Lock: its value must be a non-empty string, not ${show(value)}`);
   }
-  if (typeof expiration !== 'number' || Number.isNaN(expiration)) {
+  if (!isLenient && (typeof expiration !== 'number' || Number.isNaN(expiration))) {
     throw wrongType('LOCK', `lock must be a Lock: its expiration must be a number, not ${show(expiration)}`);
   }
   const { resource } = lock;
-  const names = Array.isArray(resource) ? resource : [resource];
+  const names = !Array.isArray(resource) ? [resource] : isLenient ? resource.slice() : resource;
+  if (isLenient) nameNumbers(names);
   try {
     checkNames(names, resource);
     return names;

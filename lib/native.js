@@ -24,6 +24,7 @@ const { ConnectionError, troubleOf, outOfRange } = require('./errors');
  * @typedef {BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('./bridge').Bridge} Bridge
+ * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner redlock 0.x's class has no events
  * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
  */
 
@@ -66,7 +67,7 @@ const abandoned = new FinalizationRegistry((/** @type {Engine} */ engine) => eng
 /** A quorum that native has opened. */
 class Engine {
   #handle;
-  /** @type {WeakRef<import('node:events')>} */
+  /** @type {WeakRef<Owner>} */
   #owner;
   #connections;
   /** The caller's clients, by their place. @type {(Bridge | undefined)[]} */
@@ -87,7 +88,7 @@ class Engine {
   #vigil;
 
   /**
-   * @param {import('node:events')} owner emits this engine's events; the engine is closed when it is collected
+   * @param {Owner} owner emits this engine's events; the engine is closed when it is collected
    * @param {import('./members').Member[]} members whose configurations are as docs/hand-over.md has them. They
    *   are not kept: they have passwords.
    * @param {object} patience
@@ -287,7 +288,7 @@ class Engine {
         const { operation, instance } = event;
         const address = this.addresses[instance];
         const error = troubleOf(event, operation, instance, address);
-        owner?.emit('clientError', error, { index: instance, address });
+        owner?.emit?.('clientError', error, { index: instance, address });
         break;
       }
       case 'connection': {
@@ -296,11 +297,11 @@ class Engine {
         const bridge = this.#bridges[instance];
         if (bridge) {
           const error = trouble && new ConnectionError(trouble, instance, this.addresses[instance]);
-          if (bridge.connectionIs(state, error)) owner?.emit('connection', this.#connections.at(instance));
+          if (bridge.connectionIs(state, error)) owner?.emit?.('connection', this.#connections.at(instance));
           break;
         }
         const connection = this.#connections.change(instance, state, trouble);
-        if (connection) owner?.emit('connection', connection);
+        if (connection) owner?.emit?.('connection', connection);
         break;
       }
       case 'twins':
@@ -321,12 +322,12 @@ class Engine {
   }
 
   /**
-   * @param {import('node:events') | undefined} owner
+   * @param {Owner | undefined} owner
    * @param {Bridge | undefined} bridge at one or several places
    */
   #tellOfRoute(owner, bridge) {
     this.#bridges.forEach((other, place) => {
-      if (other === bridge) owner?.emit('connection', this.#connections.at(place));
+      if (other === bridge) owner?.emit?.('connection', this.#connections.at(place));
     });
   }
 

@@ -19,15 +19,17 @@ class Settings {
    * @param {number} retryCount
    * @param {number} retryDelay
    * @param {number} retryJitter
+   * @param {boolean} [isEndless] whether a retryCount of -1 is without end
    */
-  constructor(driftFactor, retryCount, retryDelay, retryJitter) {
+  constructor(driftFactor, retryCount, retryDelay, retryJitter, isEndless = true) {
     this.driftFactor = driftFactor;
     /** As it was given, for errors and `attemptsRemaining`. */
     this.retryCount = retryCount;
     this.retryDelay = retryDelay;
     this.retryJitter = retryJitter;
+    this.isEndless = isEndless;
     /** A whole number, -1 = unlimited. */
-    this.retries = retriesOf(retryCount);
+    this.retries = retryCount === UNLIMITED && !isEndless ? 0 : retriesOf(retryCount);
   }
 }
 
@@ -78,26 +80,28 @@ const CONNECTIONS = 'connections';
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
 /**
- * A Redlock's options. The process is warned once of all that is wrong with them.
+ * A Redlock's options. All that is wrong with them is told at once.
  *
  * @param {unknown} options
+ * @param {Settings} defaults
+ * @param {(message: string) => void} tell
  * @returns {{
  *   settings: Settings,
  *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
  *   rule: import('./bridge').Rule,
  * }}
  */
-function readOptions(options) {
+function readOptions(options, defaults, tell) {
   /** @type {string[]} */
   const complaints = [];
   const given = readObject(options, complaints);
-  const settings = override(DEFAULTS, given, complaints);
+  const settings = override(defaults, given, complaints);
   const patience = readPatience(given, complaints);
   const rule = readRule(given, complaints);
   const known = [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), CONNECTIONS, ...SCRIPTS];
   complainOfUnknown(given, known, complaints);
   complainOfScripts(given, complaints);
-  tellOnce(complaints, warn);
+  tellOnce(complaints, tell);
   return { settings, patience, rule };
 }
 
@@ -121,12 +125,13 @@ function readCallOptions(base, options, tell) {
  * What a Redlock's properties say.
  *
  * @param {object} redlock
+ * @param {Settings} defaults
  * @param {(message: string) => void} tell
  */
-function readProperties(redlock, tell) {
+function readProperties(redlock, defaults, tell) {
   /** @type {string[]} */
   const complaints = [];
-  const settings = override(DEFAULTS, redlock, complaints);
+  const settings = override(defaults, redlock, complaints);
   tellOnce(complaints, tell);
   return settings;
 }
@@ -144,6 +149,7 @@ function override(base, given, complaints) {
     setting('retryCount'),
     setting('retryDelay'),
     setting('retryJitter'),
+    base.isEndless,
   );
 }
 
@@ -240,4 +246,4 @@ function warn(message) {
   process.emitWarning(`redlock-native: ${message} (ignored)`, 'RedlockWarning', 'REDLOCK_OPTIONS');
 }
 
-module.exports = { Settings, readOptions, readCallOptions, readProperties, warn };
+module.exports = { Settings, DEFAULTS, readOptions, readCallOptions, readProperties, warn };

@@ -46,7 +46,10 @@ function readScripts(options, defaults) {
   };
 }
 
-/** @param {string} value */
+/**
+ * @param {string} value
+ * @returns {Script}
+ */
 function describe(value) {
   return { value, hash: createHash('sha1').update(value).digest('hex') };
 }
@@ -54,21 +57,21 @@ function describe(value) {
 /**
  * What of them isn't ours, in native's terms; undefined if all is.
  *
- * @param {ScriptSet} scripts
+ * @param {Record<ScriptName, string>} texts
  * @param {{acquire: string, extend: string, release: string}} defaults
  * @returns {import('./native').Scripts | undefined}
  */
-function customScripts(scripts, defaults) {
+function customScripts(texts, defaults) {
   /** @type {import('./native').Scripts} */
   const custom = {};
   for (const name of NAMES) {
-    const text = scripts[name].value;
+    const text = texts[name];
     if (typeof text !== 'string') {
-      throw wrongType('OPTIONS', `scripts.${name}.value must be a script's text, not ${show(text)}`);
+      throw wrongType('OPTIONS', `${name} must be a script's text, not ${show(text)}`);
     }
     if (text !== defaults[NATIVE[name]]) custom[NATIVE[name]] = text;
   }
   return Object.keys(custom).length ? custom : undefined;
 }
 
-module.exports = { readScripts, customScripts, NAMES };
+module.exports = { readScripts, customScripts, describe, NAMES };

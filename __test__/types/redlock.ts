@@ -85,6 +85,11 @@ new Redlock([{ socket: { host: 'h', tls: {} } }]);
 redlock.retryCount = Infinity;
 redlock.retryDelay += 1;
 
+new Redlock({ retryCount: 1 }, 'redis://h', new URL('redis://i'));
+new Redlock(undefined, 'redis://h');
+
+// @ts-expect-error no instance after the options
+new Redlock({ retryCount: 1 });
 // @ts-expect-error instances are an array
 new Redlock('redis://h');
 // @ts-expect-error there must be instances
@@ -118,6 +123,7 @@ async function promises(): Promise<void> {
   const again: Lock = await redlock._lock(['a'], taken.value, 1000, { retryCount: 0 });
   await redlock._lock('a', again.value, 1000, null, (_error, held) => void held?.value);
   await redlock._lock('a', null, 1000, (error, held) => void [error, held]);
+  redlock._random = () => 'mine';
 
   const extended = await redlock.extend(lock, 1000, { retryDelay: 1 });
   same<typeof extended, Lock>(true);

@@ -1,0 +1,336 @@
+'use strict';
+
+/** Makes the class that one of the classic majors exports, from its row in compat/profiles.js. */
+
+const { EventEmitter } = require('node:events');
+
+const { settle } = require('../lib/callback');
+const errors = require('../lib/errors');
+const { Locker, random } = require('../lib/locker');
+const { findBluebird, hasDisposers } = require('../lib/promises');
+const { describe, NAMES } = require('../lib/scripts');
+const { Term } = require('../lib/term');
+
+const { show, wrongType } = errors;
+
+/**
+ * @typedef {import('./profiles').Classic} Classic
+ * @typedef {Function | undefined} Callback
+ */
+
+/**
+ * @param {Classic} classic
+ * @returns {any} the class
+ */
+function classicRedlock(classic) {
+  const library = classic.promises === 'bluebird' ? requireBluebird(classic.entry) : Promise;
+  const LockError = makeLockError();
+  const Lock = makeLock(classic);
+  const profile = profileOf(classic, Lock, LockError);
+  const Base = /** @type {new () => object} */ (classic.emits ? EventEmitter : Object);
+
+  class Redlock extends Base {
+    #locker;
+
+    /** @param {...any} args */
+    constructor(...args) {
+      super();
+      const [instances, options] = classic.options === 'first' ? [args.slice(1), args[0]] : args;
+      const given = classic.falsyIsDefault ? withoutFalsy(options) : options;
+      this.#locker = new Locker(this, profile, instances, given);
+      if (classic.scripts === 'scripts') tieScripts(this);
+    }
+
+    /** How each instance is reached. No major has it, but it has no other's name. */
+    get connections() {
+      return this.#locker.connections;
+    }
+
+    /**
+     * @param {unknown} resource
+     * @param {unknown} ttl where `lockExtends`, perhaps the value to extend, the others being one further
+     * @param {any} [callback]
+     * @param {Callback} [last]
+     */
+    lock(resource, ttl, callback, last) {
+      const isExtension = classic.lockExtends && last !== undefined;
+      demand(isExtension ? last : callback);
+      if (isExtension) {
+        return answer(this.#locker.relock(resource, /** @type {string} */ (ttl), callback, undefined), last);
+      }
+      return answer(this.#locker.lock(resource, ttl, undefined), callback);
+    }
+
+    /**
+     * @param {unknown} resource
+     * @param {unknown} ttl
+     * @param {any} [options]
+     * @param {Callback} [callback]
+     */
+    lockWithOptions(resource, ttl, options, callback) {
+      return this._lock(resource, null, ttl, options, callback);
+    }
+
+    /**
+     * @param {unknown} lock
+     * @param {Callback} [callback]
+     */
+    unlock(lock, callback) {
+      return confirm(this.#locker.unlock(lock), callback);
+    }
+
+    /**
+     * @param {any} lock
+     * @param {unknown} ttl
+     * @param {Callback} [callback]
+     */
+    extend(lock, ttl, callback) {
+      demand(callback);
+      const locker = this.#locker;
+      return answer(
+        classic.extended === 'new' ? locker.extendAnew(lock, ttl) : locker.extend(lock, ttl, undefined),
+        callback,
+      );
+    }
+
+    /**
+     * @param {unknown} resource
+     * @param {string | null} value
+     * @param {unknown} ttl
+     * @param {any} [options] or the callback
+     * @param {Callback} [callback]
+     * @returns {any}
+     */
+    _lock(resource, value, ttl, options, callback) {
+      if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
+      const given = classic.callOptions ? options : undefined;
+      const locker = this.#locker;
+      const isNew = value === null || value === undefined;
+      return answer(
+        isNew ? locker.lock(resource, ttl, given) : locker.relock(resource, value, ttl, given),
+        callback,
+      );
+    }
+
+    /**
+     * @param {unknown} resource
+     * @param {unknown} ttl
+     * @param {(error: Error) => unknown} [unlockErrorHandler]
+     */
+    disposer(resource, ttl, unlockErrorHandler) {
+      const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
+      const lock = library.resolve(this.#locker.lock(resource, ttl, undefined));
+      return lock.disposer((/** @type {any} */ held) => held.unlock().catch(handler));
+    }
+
+    /** @param {Callback} [callback] */
+    quit(callback) {
+      return answer(this.#locker.quit(), callback);
+    }
+  }
+
+  /**
+   * What a method returns, and what its callback is called with.
+   *
+   * @param {Promise<any>} promise
+   * @param {unknown} callback
+   */
+  function answer(promise, callback) {
+    const promised = classic.promises === 'none' ? promise : library.resolve(promise);
+    settle(promised, classic.callbacks ? callback : undefined);
+    return classic.promises === 'none' ? undefined : promised;
+  }
+
+  /**
+   * The same for an unlock. Where there are only callbacks, that is called without arguments.
+   *
+   * @param {Promise<void>} promise
+   * @param {unknown} callback
+   */
+  function confirm(promise, callback) {
+    if (classic.promises !== 'none') return answer(promise, callback);
+    const call = typeof callback === 'function' ? callback : rethrow;
+    promise.then(
+      () => process.nextTick(call),
+      (error) => process.nextTick(call, error),
+    );
+    return undefined;
+  }
+
+  /**
+   * Without promises and without a callback, nobody would ever know of the lock, or that there is none.
+   *
+   * @param {unknown} callback
+   */
+  function demand(callback) {
+    if (classic.promises !== 'none' || typeof callback === 'function') return;
+    throw refusal(LockError, wrongType('CALLBACK', `callback must be a function, not ${show(callback)}`));
+  }
+
+  const { prototype } = Redlock;
+  define(prototype, { acquire: prototype.lock, release: prototype.unlock, _random: random });
+  define(prototype, { acquireWithOptions: prototype.lockWithOptions });
+  keepOnly(prototype, ['constructor', 'connections', ...classic.methods]);
+  const statics = { Lock, LockError };
+  for (const name of classic.statics) Object.assign(Redlock, { [name]: statics[name] });
+  return Redlock;
+}
+
+/**
+ * @param {Classic} classic
+ * @param {any} Lock
+ * @param {any} LockError
+ * @returns {import('../lib/locker').Profile}
+ */
+function profileOf(classic, Lock, LockError) {
+  const { defaults, scripts, truthyReplies, locksSeveral, release } = classic;
+  return {
+    makeLock: (redlock, names, value, expiration, attempts, remaining) =>
+      new Lock(redlock, locksSeveral ? names : names[0], value, expiration, attempts, remaining),
+    LockError,
+    refuse: (error) => (error instanceof LockError ? error : refusal(LockError, error)),
+    defaults,
+    // They never said anything of them.
+    warn: () => {},
+    scripts,
+    truthyReplies,
+    isLenient: true,
+    locksSeveral,
+    release,
+    writableServers: true,
+  };
+}
+
+/** A class of its own, so that an error is known for this entry's; it is our LockError all the same. */
+function makeLockError() {
+  class LockError extends errors.LockError {
+    /**
+     * @param {string} [message]
+     * @param {number} [attempts]
+     * @param {import('../lib/errors').Failure} [failure]
+     */
+    constructor(message, attempts, failure) {
+      super(message, attempts, failure);
+      // Own and enumerable, as redlock's are: whoever logs errors as JSON has them there.
+      this.name = 'LockError';
+      Object.defineProperty(this, 'message', { enumerable: true });
+    }
+  }
+  return LockError;
+}
+
+/**
+ * @param {any} LockError
+ * @param {any} error why nothing was asked for
+ */
+function refusal(LockError, error) {
+  return new LockError(error.message, 0, { code: error.code, resource: [], votes: [], cause: error });
+}
+
+/** @param {Classic} classic */
+function makeLock({ lockKeys, callbacks }) {
+  const countsAttempts = lockKeys.includes('attempts');
+  const countsRemaining = lockKeys.includes('attemptsRemaining');
+
+  return class Lock extends Term {
+    /**
+     * @param {any} redlock
+     * @param {string | string[]} resource
+     * @param {string} value
+     * @param {number} expiration
+     * @param {number} [attempts]
+     * @param {number} [attemptsRemaining]
+     */
+    constructor(redlock, resource, value, expiration, attempts, attemptsRemaining) {
+      super();
+      this.redlock = redlock;
+      this.resource = resource;
+      this.value = value;
+      this.expiration = expiration;
+      if (countsAttempts) this.attempts = attempts;
+      if (countsRemaining) this.attemptsRemaining = attemptsRemaining;
+    }
+
+    /** @param {Callback} [callback] */
+    unlock(callback) {
+      return this.redlock.unlock(this, callbacks ? callback : undefined);
+    }
+
+    /**
+     * @param {number} ttl
+     * @param {Callback} [callback]
+     */
+    extend(ttl, callback) {
+      return this.redlock.extend(this, ttl, callbacks ? callback : undefined);
+    }
+
+    /** Its redlock leads to clients and their secrets, and in circles. */
+    toJSON() {
+      const { redlock: _, ...rest } = this;
+      return rest;
+    }
+  };
+}
+
+/** @param {string} entry */
+function requireBluebird(entry) {
+  const bluebird = findBluebird();
+  if (hasDisposers(bluebird)) return bluebird;
+  const error = new Error(
+    `${entry} returns bluebird's promises, and bluebird was not found: install it (npm install bluebird), ` +
+      'or use redlock-native itself, whose promises are native',
+  );
+  throw Object.assign(error, { code: 'ERR_REDLOCK_NO_BLUEBIRD' });
+}
+
+/**
+ * The properties `lockScript` and so on are the texts in `scripts`, whichever is set.
+ *
+ * @param {any} redlock
+ */
+function tieScripts(redlock) {
+  for (const name of NAMES) {
+    Object.defineProperty(redlock, name, {
+      get: () => redlock.scripts[name].value,
+      set: (text) => {
+        redlock.scripts[name] = describe(text);
+      },
+      enumerable: true,
+      configurable: true,
+    });
+  }
+}
+
+/** @param {any} options */
+function withoutFalsy(options) {
+  return options && Object.fromEntries(Object.entries(options).filter(([, value]) => value));
+}
+
+/**
+ * As a class's own methods are.
+ *
+ * @param {object} prototype
+ * @param {Record<string, unknown>} methods
+ */
+function define(prototype, methods) {
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
+  }
+}
+
+/**
+ * @param {any} prototype
+ * @param {string[]} names
+ */
+function keepOnly(prototype, names) {
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    if (!names.includes(name)) delete prototype[name];
+  }
+}
+
+/** @param {unknown} [error] */
+function rethrow(error) {
+  if (error) throw error;
+}
+
+module.exports = { classicRedlock };

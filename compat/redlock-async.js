@@ -1,0 +1,6 @@
+'use strict';
+
+const { classicRedlock } = require('./classic');
+const { async } = require('./profiles');
+
+module.exports = classicRedlock(async);

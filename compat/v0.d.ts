@@ -1,0 +1,42 @@
+import Native = require('../index.js');
+
+/** redlock 0.2: its names, arguments and defaults, over the engine of redlock-native. Times are in milliseconds. */
+declare class Redlock {
+  /** @param clients one for each member of the quorum, or what else redlock-native takes for one */
+  constructor(options: Redlock.Options | null | undefined, ...clients: Redlock.Client[]);
+
+  driftFactor: number;
+  retryCount: number;
+  retryDelay: number;
+  /** Those that were passed; of what isn't a client, the address. */
+  servers: Redlock.Client[];
+  /** How each member of the quorum is reached. */
+  get connections(): Native.Connection[];
+
+  lock(resource: string, ttl: number, callback: Redlock.Callback): void;
+  /** Extends what has this value. */
+  lock(resource: string, value: string, ttl: number, callback: Redlock.Callback): void;
+  unlock(lock: Redlock.LockLike, callback?: () => void): void;
+  extend(lock: Redlock.LockLike, ttl: number, callback: Redlock.Callback): void;
+  /** Overridden, it gives the values of locks: one for each attempt. */
+  _random(): string;
+}
+
+declare namespace Redlock {
+  interface Lock {
+    redlock: Redlock;
+    resource: string;
+    value: string;
+    /** As `Date.now()` counts; 0 once it is unlocked. */
+    expiration: number;
+    unlock(callback?: () => void): void;
+    extend(ttl: number, callback: Callback): void;
+  }
+
+  type Client = Native.Instance;
+  type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
+  type Options = Native.Options;
+  type Callback = (error: Native.LockError | null, lock: Lock) => void;
+}
+
+export = Redlock;

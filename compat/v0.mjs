@@ -1,0 +1,3 @@
+import Redlock from './v0.js';
+
+export default Redlock;

@@ -1,0 +1,561 @@
+'use strict';
+
+/**
+ * What every face does behind its methods: the arguments are looked at, the engine is asked, and its
+ * answer becomes a lock or an error. Where faces differ, their profile says how.
+ */
+
+const { randomBytes } = require('node:crypto');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const { readResource, readLock, checkTtl } = require('./arguments');
+const { explain } = require('./cause');
+const { outOfRange, wrongType, show } = require('./errors');
+const { readMembers } = require('./members');
+const { Engine, defaultScripts } = require('./native');
+const { Settings, readOptions, readCallOptions, readProperties } = require('./options');
+const { readScripts, customScripts } = require('./scripts');
+const { copy, stamp, believe, deadlineOf, heldSince } = require('./term');
+
+/**
+ * @typedef {import('./arguments').LockLike} LockLike
+ * @typedef {import('./cause').Operation} Operation
+ * @typedef {import('./native').Answer} Answer
+ * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
+ *
+ * @typedef {object} Profile what a face is
+ * @property {(face: any, names: string[], value: string, expiration: number, attempts: number, remaining: number) => any} makeLock
+ * @property {new (message: string, attempts: number, failure: import('./errors').Failure) => Error} LockError
+ * @property {(error: any) => unknown} refuse what is thrown when nothing was asked for, as with wrong arguments
+ * @property {Settings} defaults
+ * @property {(message: string) => void} warn is told of options that can't be used
+ * @property {'scripts' | 'texts' | 'none'} scripts where the face shows the scripts' texts, each read at each call:
+ *   in `scripts`, in properties of their own, or nowhere
+ * @property {boolean} truthyReplies whether a custom script is carried out if its reply is something, not only the
+ *   number of keys
+ * @property {boolean} isLenient whether a number is a name, and a lock may come without an expiration
+ * @property {boolean} locksSeveral whether several resources are locked together
+ * @property {'strict' | 'answered' | 'silent'} release when an unlock succeeds: if a majority has released; also if a
+ *   majority says that there is nothing to release; always
+ * @property {boolean} writableServers whether the face has `servers` as a property that is read at each call
+ */
+
+class Locker {
+  #face;
+  #profile;
+  #patience;
+  #rule;
+  /** @type {Engine} */
+  #engine;
+  /** What the face's properties of the same names said when they were last looked at. */
+  #settings;
+  /** What the process was warned of, so that a busy caller is told once. @type {Set<string>} */
+  #warnings = new Set();
+  /** The members of the quorum: callers' clients as they were passed, the others by their addresses. @type {unknown[]} */
+  #servers = [];
+  /** What was passed for each of them, where they may be put into another order. @type {Map<unknown, unknown>} */
+  #passed = new Map();
+  /** The callers' clients, each once. @type {import('./bridge').Bridge[]} */
+  #clients = [];
+  /** The scripts that the engine was told of last. @type {string[]} */
+  #texts;
+  /** @type {Promise<unknown[]> | undefined} */
+  #quitting;
+
+  /**
+   * Gives the face the properties that are read at each call.
+   *
+   * @param {any} face emits the events, if it can
+   * @param {Profile} profile
+   * @param {unknown} instances
+   * @param {unknown} options
+   */
+  constructor(face, profile, instances, options) {
+    const { settings, patience, rule } = readOptions(options, profile.defaults, profile.warn);
+    this.#face = face;
+    this.#profile = profile;
+    this.#patience = patience;
+    this.#rule = rule;
+    const scripts = readScripts(profile.scripts === 'none' ? undefined : options, OWN_SCRIPTS);
+    this.#texts = textsOf(scripts);
+    this.#engine = this.#openQuorum(instances);
+    this.#settings = settings;
+    face.driftFactor = settings.driftFactor;
+    face.retryCount = settings.retryCount;
+    face.retryDelay = settings.retryDelay;
+    face.retryJitter = settings.retryJitter;
+    if (profile.scripts !== 'none') {
+      face.lockScript = scripts.lockScript.value;
+      face.unlockScript = scripts.unlockScript.value;
+      face.extendScript = scripts.extendScript.value;
+    }
+    if (profile.scripts === 'scripts') face.scripts = scripts;
+    if (profile.writableServers) face.servers = this.#shown(instances);
+  }
+
+  /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
+  get servers() {
+    return [...this.#servers];
+  }
+
+  /** How each instance is reached. */
+  get connections() {
+    return this.#engine.connections;
+  }
+
+  // Errors are made in async methods, so that their stacks name who waits for them.
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @returns {Promise<any>}
+   */
+  async lock(resource, ttl, options) {
+    const profile = this.#profile;
+    let names;
+    let settings;
+    let engine;
+    try {
+      names = this.#namesOf(resource);
+      settings = this.#settingsOf(options);
+      checkTtl(ttl, settings.driftFactor);
+      engine = this.#openEngine('lock', names);
+    } catch (error) {
+      throw profile.refuse(error);
+    }
+
+    const answer =
+      this.#face._random === random
+        ? await engine.lock(names, ttl, settings, this.#isWatched())
+        : await this.#lockWithOwnValues(names, ttl, settings);
+    if (answer.failure) {
+      const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
+      throw new profile.LockError(exceeded(settings, names), answer.attempts, failure);
+    }
+    const { value, expiration, attempts } = answer;
+    const remaining = settings.retryCount - attempts;
+    const lock = profile.makeLock(this.#face, names, value, expiration, attempts, remaining);
+    stamp(lock, answer);
+    return lock;
+  }
+
+  /**
+   * @param {any} lock
+   * @returns {Promise<void>}
+   */
+  async unlock(lock) {
+    const profile = this.#profile;
+    let names;
+    let engine;
+    try {
+      names = readLock(lock, profile.isLenient);
+      if (profile.release === 'silent' && lock.expiration < Date.now()) return;
+      engine = this.#openEngine('unlock', names);
+    } catch (error) {
+      throw profile.refuse(error);
+    }
+    lock.expiration = 0;
+
+    const answer = await engine.unlock(names, lock.value, heldSince(lock), this.#settings, this.#isWatched());
+    if (answer.failure && !this.#isReleased(answer.failure)) {
+      const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
+      const message = `Unable to fully release the lock on resource "${names}".`;
+      throw new profile.LockError(message, answer.attempts, failure);
+    }
+  }
+
+  /**
+   * @template {LockLike} L
+   * @param {L} lock
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @returns {Promise<L>}
+   */
+  extend(lock, ttl, options) {
+    return this.#extend(lock, lock, ttl, options, false);
+  }
+
+  /**
+   * `extend`, but what comes of it is another lock on the same keys.
+   *
+   * @param {any} lock
+   * @param {unknown} ttl
+   */
+  async extendAnew(lock, ttl) {
+    let extended;
+    try {
+      const names = readLock(lock, this.#profile.isLenient);
+      extended = this.#profile.makeLock(this.#face, names, lock.value, lock.expiration, 0, 0);
+    } catch (error) {
+      throw this.#profile.refuse(error);
+    }
+    copy(extended, lock);
+    return this.#extend(lock, extended, ttl, undefined, true);
+  }
+
+  /**
+   * `extend` for what has a certain value, whoever took it and until when.
+   *
+   * @param {unknown} resource
+   * @param {string} value
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @returns {Promise<any>}
+   */
+  async relock(resource, value, ttl, options) {
+    let lock;
+    try {
+      // Until when it is valid isn't said; the servers know whether it is still there.
+      const names = this.#namesOf(resource);
+      lock = this.#profile.makeLock(this.#face, names, value, Number.POSITIVE_INFINITY, 0, 0);
+    } catch (error) {
+      throw this.#profile.refuse(error);
+    }
+    return this.#extend(lock, lock, ttl, options, true);
+  }
+
+  /** Lets what is in flight end, refuses what comes later, and quits the callers' clients. */
+  quit() {
+    this.#quitting ??= this.#quit();
+    return this.#quitting;
+  }
+
+  /**
+   * @template {LockLike} L
+   * @param {LockLike} lock
+   * @param {L} extended the same, or a copy which stands for it from now on
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @param {boolean} isNew whether `extended` is to tell how many attempts this took
+   * @returns {Promise<L>}
+   */
+  async #extend(lock, extended, ttl, options, isNew) {
+    const profile = this.#profile;
+    let names;
+    let settings;
+    let engine;
+    try {
+      names = readLock(lock, profile.isLenient);
+      settings = this.#settingsOf(options);
+      checkTtl(ttl, settings.driftFactor);
+      engine = this.#openEngine('extend', names);
+    } catch (error) {
+      throw profile.refuse(error);
+    }
+    const request = /** @type {const} */ ({ operation: 'extend', names, ttl });
+
+    const deadline = deadlineOf(extended);
+    const isRelative = deadline === undefined;
+    const until = isRelative ? timeLeft(lock) : deadline;
+    if (isRelative && until <= 0) {
+      throw new profile.LockError(expired(names), 0, explain(EXPIRED, request, []));
+    }
+
+    const report = this.#isWatched();
+    const answer = await engine.extend(names, lock.value, until, isRelative, ttl, settings, report);
+    // Who has unlocked it meanwhile must not find it valid again.
+    const isUnlocked = lock.expiration === 0;
+    if (!isUnlocked && wasCarriedOut(answer)) believe(extended, answer);
+    if (answer.failure) {
+      const failure = explain(answer.failure, request, engine.addresses);
+      const message = answer.attempts > 0 ? exceeded(settings, names) : expired(names);
+      throw new profile.LockError(message, answer.attempts, failure);
+    }
+    if (isUnlocked) {
+      throw new profile.LockError(expired(names), answer.attempts, explain(UNLOCKED, request, []));
+    }
+    if (isNew) count(extended, answer.attempts, settings);
+    return extended;
+  }
+
+  /**
+   * Locks with the values that an overridden `_random` gives, one for each attempt: a late answer to an
+   * old attempt must not pass for one to the next.
+   *
+   * @param {string[]} names
+   * @param {number} ttl
+   * @param {Settings} settings
+   */
+  async #lockWithOwnValues(names, ttl, settings) {
+    const { driftFactor, retryCount, retryDelay, retryJitter } = settings;
+    const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
+    for (let attempt = 1; ; attempt++) {
+      const { value, engine } = this.#prepareAttempt(names);
+      const answer = await engine.lock(names, ttl, once, this.#isWatched(), value);
+      answer.attempts = attempt;
+      // What is handed over has room for values of our own length only.
+      answer.value = value;
+      const isLast = settings.retries >= 0 && attempt > retryCount;
+      if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
+      const jitter = Math.floor((Math.random() * 2 - 1) * retryJitter);
+      await sleep(Math.max(0, retryDelay + jitter));
+    }
+  }
+
+  /** @param {string[]} names */
+  #prepareAttempt(names) {
+    try {
+      const engine = this.#openEngine('lock', names);
+      const value = this.#face._random();
+      if (typeof value === 'string' && value !== '') return { value, engine };
+      throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
+    } catch (error) {
+      throw this.#profile.refuse(error);
+    }
+  }
+
+  /** @param {unknown} resource */
+  #namesOf(resource) {
+    const { isLenient, locksSeveral } = this.#profile;
+    const names = readResource(resource, isLenient);
+    if (names.length === 1 || locksSeveral) return names;
+    throw wrongType('RESOURCE', 'resource must be one name: several are locked together from redlock 4 on');
+  }
+
+  /**
+   * Whether an unlock that didn't release counts as one that did.
+   *
+   * @param {import('./native').NativeFailure} failure
+   */
+  #isReleased({ votes }) {
+    const { release } = this.#profile;
+    if (release !== 'answered') return release === 'silent';
+    const answers = votes.filter(({ vote }) => vote === 'granted' || vote === 'held');
+    return answers.length > votes.length / 2;
+  }
+
+  async #quit() {
+    await this.#engine.close();
+    const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
+    const failed = quits.find((quit) => quit.status === 'rejected');
+    if (failed) throw failed.reason;
+    const replies = new Map(this.#clients.map((bridge, at) => [bridge.given, quits[at]]));
+    // What redis clients answer to QUIT, as redlock 4 passes it on.
+    return this.#servers.map((server) => {
+      const quit = replies.get(server);
+      return quit?.status === 'fulfilled' ? quit.value : 'OK';
+    });
+  }
+
+  /** @param {unknown} instances */
+  #openQuorum(instances) {
+    const custom = this.#customScripts(this.#texts);
+    const members = readMembers(instances, this.#rule);
+    if (custom) refuseInMemory(members.map(({ config }) => config));
+    const engine = new Engine(this.#face, members, this.#patience);
+    const { addresses } = engine;
+    this.#servers = members.map(({ bridge }, index) => bridge?.given ?? addresses[index]);
+    this.#clients = [...new Set(members.map(({ bridge }) => bridge))].filter((one) => one !== undefined);
+    if (custom) engine.useScripts(custom);
+    if (this.#profile.writableServers) {
+      // A server that is named as `servers` shows it is the one that was passed, with its password.
+      const passed = Array.from(/** @type {unknown[]} */ (instances), (one, index) => [
+        this.#servers[index],
+        one,
+      ]);
+      this.#passed = new Map(/** @type {[unknown, unknown][]} */ (passed));
+    }
+    return engine;
+  }
+
+  /**
+   * @param {Operation} operation
+   * @param {string[]} names
+   */
+  #openEngine(operation, names) {
+    if (!this.#engine.isClosed) {
+      if (this.#profile.writableServers) this.#lookAtServers();
+      this.#engine.look();
+      if (this.#profile.scripts !== 'none') this.#tellOfScripts();
+      return this.#engine;
+    }
+    const message = `Cannot ${operation} resource "${names}": this Redlock was closed with quit().`;
+    const failure = { code: 'ERR_REDLOCK_CLOSED', resource: [...names], votes: [] };
+    throw new this.#profile.LockError(message, 0, failure);
+  }
+
+  /** `servers` may have been changed since the last call. */
+  #lookAtServers() {
+    const { servers } = this.#face;
+    if (this.#isShown(servers)) return;
+    const before = this.#engine;
+    const instances = Array.isArray(servers)
+      ? servers.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
+      : servers;
+    this.#engine = this.#openQuorum(instances);
+    this.#face.servers = this.#shown(servers);
+    before.close();
+  }
+
+  /**
+   * What `servers` is to be: the caller's own array, unless it has what isn't to be seen.
+   *
+   * @param {unknown} instances
+   */
+  #shown(instances) {
+    return this.#isShown(instances) ? instances : this.servers;
+  }
+
+  /** @param {unknown} servers */
+  #isShown(servers) {
+    return (
+      Array.isArray(servers) &&
+      servers.length === this.#servers.length &&
+      servers.every((server, at) => server === this.#servers[at])
+    );
+  }
+
+  /** The scripts may have been changed since the last call. */
+  #tellOfScripts() {
+    const face = this.#face;
+    const { scripts } = face;
+    const [lock, unlock, extend] = this.#texts;
+    let texts;
+    if (this.#profile.scripts === 'scripts') {
+      if (
+        scripts.lockScript.value === lock &&
+        scripts.unlockScript.value === unlock &&
+        scripts.extendScript.value === extend
+      ) {
+        return;
+      }
+      texts = textsOf(scripts);
+    } else {
+      if (face.lockScript === lock && face.unlockScript === unlock && face.extendScript === extend) return;
+      texts = [face.lockScript, face.unlockScript, face.extendScript];
+    }
+    this.#engine.useScripts(this.#customScripts(texts) ?? {});
+    this.#texts = texts;
+  }
+
+  /** @param {string[]} texts */
+  #customScripts([lockScript, unlockScript, extendScript]) {
+    const custom = customScripts({ lockScript, unlockScript, extendScript }, OWN_SCRIPTS);
+    if (!custom || !this.#profile.truthyReplies) return custom;
+    const { acquire, extend } = custom;
+    return { ...custom, acquire: acquire && countTruth(acquire), extend: extend && countTruth(extend) };
+  }
+
+  /** Whether it is worth telling of instances' failures. */
+  #isWatched() {
+    const face = this.#face;
+    return face.listenerCount !== undefined && face.listenerCount('clientError') > 0;
+  }
+
+  /**
+   * The settings of one call: its own options, then what the properties say now.
+   *
+   * @param {CallOptions | undefined} options
+   */
+  #settingsOf(options) {
+    const face = this.#face;
+    let settings = this.#settings;
+    if (
+      face.retryCount !== settings.retryCount ||
+      face.retryDelay !== settings.retryDelay ||
+      face.retryJitter !== settings.retryJitter ||
+      face.driftFactor !== settings.driftFactor
+    ) {
+      settings = readProperties(face, this.#profile.defaults, this.#warn);
+      this.#settings = settings;
+    }
+    if (typeof options !== 'object' || options === null) return settings;
+    return readCallOptions(settings, options, this.#warn);
+  }
+
+  #warn = (/** @type {string} */ message) => {
+    if (this.#warnings.has(message) || this.#warnings.size >= MOST_WARNINGS) return;
+    this.#warnings.add(message);
+    this.#profile.warn(message);
+  };
+}
+
+const OWN_SCRIPTS = defaultScripts();
+
+/** A face's own `_random`. The engine's values are like its; one that is put in its place is asked for them. */
+function random() {
+  return randomBytes(16).toString('hex');
+}
+
+/** @param {import('./scripts').ScriptSet} scripts */
+function textsOf({ lockScript, unlockScript, extendScript }) {
+  return [lockScript.value, unlockScript.value, extendScript.value];
+}
+
+/**
+ * A script whose reply counts if there is something in it, as JavaScript sees it, as one that answers the
+ * number of keys.
+ *
+ * @param {string} text
+ */
+function countTruth(text) {
+  return `local reply = (function(...)
+${text}
+end)()
+if type(reply) == 'table' and reply.err then return reply end
+if not reply or reply == 0 or reply == '' then return 0 end
+return #KEYS`;
+}
+
+/** @param {{kind: string}[]} instances */
+function refuseInMemory(instances) {
+  const index = instances.findIndex(({ kind }) => kind === 'memory');
+  if (index === -1) return;
+  throw outOfRange('OPTIONS', `instances[${index}] is in this process, where Lua scripts can't be run`);
+}
+
+/** Of one Locker, for what its methods are called with. */
+const MOST_WARNINGS = 100;
+
+/** After these another attempt may do better. */
+const RETRIED = ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_UNAVAILABLE'];
+
+// The longest time there is between two dates, in ms.
+const LONGEST = 2 * 8.64e15;
+
+const EXPIRED = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it has expired', votes: [] };
+const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', votes: [] };
+
+/**
+ * What is left of a lock that the engine doesn't know, in ms. Of one that doesn't say, the servers know.
+ *
+ * @param {LockLike} lock
+ */
+function timeLeft({ expiration }) {
+  return typeof expiration === 'number' ? Math.min(expiration - Date.now(), LONGEST) : LONGEST;
+}
+
+/**
+ * Whether an extension came so far that its answer says something of the lock's validity.
+ *
+ * @param {Answer} answer
+ */
+function wasCarriedOut({ failure }) {
+  return failure === undefined || !['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID'].includes(failure.code);
+}
+
+/**
+ * @param {any} lock
+ * @param {number} attempts
+ * @param {Settings} settings
+ */
+function count(lock, attempts, { retryCount }) {
+  if ('attempts' in lock) lock.attempts = attempts;
+  if ('attemptsRemaining' in lock) lock.attemptsRemaining = retryCount - attempts;
+}
+
+/**
+ * @param {Settings} settings
+ * @param {string[]} names
+ */
+function exceeded({ retryCount }, names) {
+  return `Exceeded ${retryCount} attempts to lock the resource "${names}".`;
+}
+
+/** @param {string[]} names */
+function expired(names) {
+  return `Cannot extend lock on resource "${names}" because the lock has already expired.`;
+}
+
+module.exports = { Locker, random };
