@@ -37,12 +37,15 @@ describe('the packages', () => {
   });
 
   test('hold what is used, and nothing else', () => {
-    const lib = filesIn(path.join(ROOT, 'lib')).map((file) => `lib/${file}`);
+    const [compat, lib] = ['compat', 'lib'].map((folder) =>
+      filesIn(path.join(ROOT, folder)).map((file) => `${folder}/${file}`),
+    );
     assert.deepEqual(filesIn(path.join(installed, 'redlock-native')), [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'binding.js',
+      ...compat,
       'index.d.ts',
       'index.js',
       'index.mjs',

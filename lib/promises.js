@@ -38,4 +38,4 @@ function findBluebird() {
   }
 }
 
-module.exports = { withDisposers };
+module.exports = { withDisposers, findBluebird };
