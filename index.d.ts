@@ -239,6 +239,8 @@ declare namespace Redlock {
     type CallOptions,
     type ClientConfig,
     type ClientErrorListener,
+    type ClusterConfig,
+    type ClusterNode,
     type CompatibleRedisClient,
     type Connection,
     ConnectionError,
@@ -254,6 +256,8 @@ declare namespace Redlock {
     LockError,
     type LockErrorCode,
     type LockLike,
+    type NatMap,
+    type NodeRedisClusterConfig,
     type NodeRedisConfig,
     type Operation,
     type Options,
@@ -264,7 +268,9 @@ declare namespace Redlock {
     type Scripts,
     Self as default,
     Self as Redlock,
+    type SentinelConfig,
     type ServerConfig,
+    type SharedConfig,
     type SocketConfig,
     type TlsOptions,
     type UnlockCallback,
@@ -396,6 +402,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_OVERLOADED'
     /** The server answered what no Redis would. */
     | 'ERR_REDLOCK_UNEXPECTED'
+    /** The resources are in different slots of a cluster; a `{tag}` in their names puts them into one. */
+    | 'ERR_REDLOCK_CROSS_SLOT'
     | 'ERR_REDLOCK_CLOSED'
     | 'ERR_REDLOCK_DROPPED';
 
@@ -423,11 +431,25 @@ declare namespace Redlock {
    * - `redis://[user[:password]@]host[:port][/db]`, or `valkey://`; with TLS, `rediss://` or
    *   `valkeys://`. Query: `keyPrefix`, `connectTimeout`, `clientName`, `protocol`
    * - `unix:///path?db=2`, or `/path?db=2`: a unix socket. Query: `db` too
+   * - `redis+sentinel://[user[:password]@]host[:port][,host…]/service[/db]`: the master that sentinels
+   *   name; `rediss+sentinel://` with TLS to them and to it. Query: `sentinel_username` and
+   *   `sentinel_password` too
    * - `memory://name`: in this process, for tests and demos, never a distributed lock
    * - {@link ServerConfig} with ioredis' names, or {@link NodeRedisConfig}
+   * - {@link SentinelConfig}: the master that sentinels name
+   * - {@link ClusterConfig} with ioredis' names, or {@link NodeRedisClusterConfig}: a cluster is one member
    * - a client of yours, of any Redis library; or {@link ClientConfig} with one
    */
-  type Instance = string | URL | ServerConfig | NodeRedisConfig | CompatibleRedisClient | ClientConfig;
+  type Instance =
+    | string
+    | URL
+    | ServerConfig
+    | NodeRedisConfig
+    | SentinelConfig
+    | ClusterConfig
+    | NodeRedisClusterConfig
+    | CompatibleRedisClient
+    | ClientConfig;
 
   /**
    * A client of ioredis, iovalkey, node-redis (`redis`), `@valkey/valkey-glide` or ioredis-mock, single, cluster,
@@ -486,6 +508,52 @@ declare namespace Redlock {
     /** The same as `clientName`. */
     name?: string | null;
   } & ({ url: string; socket?: SocketConfig | null } | { url?: string | null; socket: SocketConfig });
+
+  /** What holds for every server of several. */
+  type SharedConfig = Omit<ServerConfig, 'host' | 'port' | 'path'>;
+
+  /** The master that sentinels name, whichever it is. The credentials and `tls` are the master's. */
+  interface SentinelConfig extends SharedConfig {
+    /** At least one; the usual port is 26379. */
+    sentinels: readonly ClusterNode[];
+    /** What the sentinels call the master and its replicas. */
+    name: string;
+    /** Locks are written, and replicas can't be written to. */
+    role?: 'master' | null;
+    /** The sentinels' own. */
+    sentinelUsername?: string | null;
+    /** The sentinels' own. */
+    sentinelPassword?: string | null;
+    /** Encrypts the connections to the sentinels. */
+    sentinelTLS?: TlsOptions | boolean | null;
+    /** False makes nothing of `tls`; without it `tls` counts, unlike in ioredis. */
+    enableTLSForSentinelMode?: boolean | null;
+    natMap?: NatMap | null;
+  }
+
+  /** A cluster: some of its nodes, from which the others are learnt. It has no database but 0. */
+  interface ClusterConfig extends SharedConfig {
+    /** At least one; the usual port is 6379. */
+    cluster: readonly ClusterNode[];
+    /** What holds for every node. What stands beside it is more particular. */
+    redisOptions?: Omit<SharedConfig, 'keyPrefix'> | null;
+    natMap?: NatMap | null;
+  }
+
+  /** A cluster in node-redis' terms. */
+  interface NodeRedisClusterConfig extends SharedConfig {
+    rootNodes: readonly (ServerConfig | NodeRedisConfig)[];
+    /** What holds for every node. */
+    defaults?: (SharedConfig & { socket?: Omit<SocketConfig, 'host' | 'port' | 'path'> | null }) | null;
+    /** The same as ioredis' `natMap`. */
+    nodeAddressMap?: NatMap | null;
+  }
+
+  /** `"host:port"`, a URL, a port of this machine, or an object. */
+  type ClusterNode = string | number | URL | ServerConfig | NodeRedisConfig;
+
+  /** Where servers are to be found from here, by the `"host:port"` that they have in their own network. */
+  type NatMap = Readonly<Record<string, { host: string; port: number | string }>>;
 
   /** node-redis' `socket`: where, and, if `tls` is true, {@link TlsOptions} beside it. */
   interface SocketConfig extends TlsOptions {

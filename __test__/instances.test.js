@@ -107,6 +107,85 @@ describe('an instance', () => {
     });
   }
 
+  const NODES = [
+    { host: 'h', port: 6379 },
+    { host: '::1', port: 7000 },
+  ];
+  for (const [instance, config] of [
+    [{ cluster: ['h', '[::1]:7000'] }, { cluster: { nodes: NODES } }],
+    [
+      { cluster: [6379, '7000'] },
+      { cluster: { nodes: [6379, 7000].map((port) => ({ host: '127.0.0.1', port })) } },
+    ],
+    [{ cluster: [new URL('redis://h/0'), { host: '::1', port: '7000' }] }, { cluster: { nodes: NODES } }],
+    [
+      {
+        cluster: ['redis://u:p@h', '[::1]:7000'],
+        redisOptions: { username: 'v', connectTimeout: 5 },
+        keyPrefix: '{a}',
+        natMap: { 'a:1': { host: 'b', port: '2' } },
+      },
+      {
+        cluster: { nodes: NODES },
+        username: 'v',
+        password: 'p',
+        connectTimeout: 5,
+        keyPrefix: '{a}',
+        natMap: [
+          [
+            { host: 'a', port: 1 },
+            { host: 'b', port: 2 },
+          ],
+        ],
+      },
+    ],
+    [
+      {
+        rootNodes: [{ url: 'redis://h' }, { socket: { host: '::1', port: 7000 } }],
+        defaults: { username: 'u', password: 'p', socket: { connectTimeout: 5 } },
+      },
+      { cluster: { nodes: NODES }, username: 'u', password: 'p', connectTimeout: 5 },
+    ],
+    [
+      'redis+sentinel://u:p%40@h,[::1]:7000/main/2?sentinel_username=s&sentinel_password=t%26&keyPrefix=a+b',
+      {
+        sentinel: {
+          sentinels: [{ host: 'h', port: 26_379 }, NODES[1]],
+          service: 'main',
+          username: 's',
+          password: 't&',
+        },
+        username: 'u',
+        password: 'p@',
+        db: 2,
+        keyPrefix: 'a+b',
+      },
+    ],
+    [
+      { sentinels: [{ host: 'h' }, '[::1]:7000'], name: 'main', password: 'p', sentinelPassword: 't', db: 1 },
+      {
+        sentinel: { sentinels: [{ host: 'h', port: 26_379 }, NODES[1]], service: 'main', password: 't' },
+        password: 'p',
+        db: 1,
+      },
+    ],
+  ]) {
+    test(`may be several servers: ${inspect(instance, { depth: 4 })}`, () => {
+      assert.deepEqual(JSON.parse(JSON.stringify(read(instance))), { kind: 'redis', ...config });
+    });
+  }
+
+  test('of several servers may be over TLS', () => {
+    const whole = { sentinels: ['h'], name: 'm', tls: true };
+    assert.ok(read(whole).tls && !read(whole).sentinel.tls);
+    assert.ok(!read({ ...whole, enableTLSForSentinelMode: false }).tls);
+    assert.ok(read({ ...whole, tls: false, sentinelTLS: true }).sentinel.tls);
+    const url = read('rediss+sentinel://h/m');
+    assert.ok(url.tls && url.sentinel.tls);
+    assert.ok(read({ cluster: ['rediss://h'] }).tls);
+    assert.ok(read({ rootNodes: [{ url: 'redis://h' }], defaults: { socket: { tls: true } } }).tls);
+  });
+
   test('may have a certificate authority of its own, and then no other', () => {
     const { tls } = read({ host: 'h', tls: { ca: [Buffer.from('one'), 'two'] } });
     assert.deepEqual(tls.ca, ['one', 'two']);
@@ -128,7 +207,25 @@ describe('an instance', () => {
     ['localhost:6379', /is a string but not a URL/],
     [`:${SECRET}@localhost:6379`, /is a string but not a URL/],
     [`http://u:${SECRET}@h`, /unknown scheme "http:"/],
-    [`redis+sentinel://u:${SECRET}@h/mymaster`, /which needs sentinels/],
+    [
+      `redis+sentinel://u:${SECRET}@h`,
+      /can't be read; it must look like redis\+sentinel:\/\/user:password@host/,
+    ],
+    [`redis+sentinel://u:${SECRET}@/mymaster`, /can't be read/],
+    [`redis+sentinel://u:${SECRET}@h/mymaster/0/1`, /can't be read/],
+    [`redis+sentinel://u:${SECRET}@h/mymaster/one`, /db must be a whole number from 0 .* not "one"/],
+    [`redis+sentinel://u:${SECRET}@h/my master`, /can't be read/],
+    [`redis+sentinel://u:${SECRET}@h/my%20master`, /name must be letters, digits .* not "my master"/],
+    [`redis+sentinel://u:hun/${SECRET}@h/mymaster`, /has an "@" after its hosts/],
+    [`redis+sentinel://u:${SECRET}#@h/mymaster`, /has a "#"/],
+    [`redis+sentinel://:${SECRET}@h:port/mymaster`, /sentinels\[0\] must look like "host:port"/],
+    [
+      `redis+sentinel://:${SECRET}@h,h:0/mymaster`,
+      /sentinels\[1\].port must be a whole number from 1 .* not "0"/,
+    ],
+    [`redis+sentinel://:${SECRET}%@h/mymaster`, /has a "%" in its password that begins no escape/],
+    [`redis+sentinel://h/mymaster?password=${SECRET}`, /has the unknown query key "password"/],
+    [{ url: `redis+sentinel://:${SECRET}@h/m` }, /pass "memory:" and "redis\+sentinel:" URLs by themselves/],
     ['redis://', /can't be read; it must look like redis:\/\//],
     ['redis:///0', /can't be read/],
     ['redis://h:70000', /can't be read/],
@@ -184,8 +281,38 @@ describe('an instance', () => {
     [{ host: 'h', keyPrefix: 1 }, /keyPrefix must be a string/],
     [{ host: 'h', connectTimeout: -1 }, /connectTimeout must be .* not -1$/],
     [{ host: 'h', clientName: 'a b' }, /clientName must be/],
-    [{ sentinels: [{ host: 'h' }], name: 'm' }, /has "sentinels", which needs sentinels/],
-    [{ cluster: [{ host: 'h' }] }, /has "cluster", which needs clusters/],
+    [{ sentinels: SECRET, name: 'm' }, /sentinels must be an array, not a string$/],
+    [{ sentinels: [], name: 'm' }, /sentinels must name at least one server$/],
+    [{ sentinels: [{}], name: 'm' }, /sentinels\[0\] must have a host and a port$/],
+    [
+      { sentinels: [true], name: 'm' },
+      /sentinels\[0\] must be "host:port", a URL or \{host, port\}, not true$/,
+    ],
+    [{ sentinels: [{ host: 'h' }] }, /name must say which master the sentinels are to be asked for/],
+    [{ sentinels: [{ host: 'h' }], name: 'm', role: 'slave' }, /role must be "master", .* not "slave"$/],
+    [{ sentinels: [{ host: 'h' }], name: 'm', natMap() {} }, /natMap is a function, which can't be called/],
+    [
+      { sentinels: [{ host: 'h' }], name: 'm', sentinelPassword: [SECRET] },
+      /sentinelPassword must be a string, not of the type object$/,
+    ],
+    [{ sentinels: [{ host: 'h' }], cluster: [1] }, /has both "sentinels" and "cluster"/],
+    [{ cluster: { host: 'h' } }, /cluster must be an array, not an object$/],
+    [{ cluster: `redis://:${SECRET}@h` }, /cluster must be an array, not a string$/],
+    [{ cluster: [] }, /cluster must name at least one server$/],
+    [{ cluster: [0] }, /cluster\[0\].port must be .* not 0$/],
+    [{ cluster: ['h:1:2'] }, /cluster\[0\] must look like "host:port" or "\[::1\]:port"$/],
+    [{ cluster: [`u:${SECRET}@h:1`] }, /cluster\[0\] must look like "host:port"/],
+    [{ cluster: [`redis://:${SECRET}@h/1`] }, /is a cluster, which has no database but 0, not "?1"?$/],
+    [{ cluster: ['h'], db: 2 }, /is a cluster, which has no database but 0, not 2$/],
+    [{ cluster: ['memory://a'] }, /cluster\[0\].url must lead to a server/],
+    [{ cluster: ['h'], redisOptions: SECRET }, /redisOptions must be an object/],
+    [{ cluster: ['h'], redisOptions: { db: 1 } }, /has no database but 0, not 1$/],
+    [{ cluster: ['h'], redisOptions: { keyPrefix: 'x' } }, /redisOptions.keyPrefix does nothing in ioredis/],
+    [{ cluster: ['h'], natMap() {} }, /natMap is a function, which can't be called/],
+    [{ cluster: ['h'], dnsLookup() {} }, /dnsLookup is a function, which can't be called/],
+    [{ cluster: ['h'], natMap: { 'a:1': 'b:1' } }, /natMap\["a:1"\] must be \{host, port\}, not a string$/],
+    [{ rootNodes: [{ url: 'redis://h' }], nodeAddressMap() {} }, /nodeAddressMap is a function/],
+    [{ rootNodes: [{ url: 'redis://h' }], defaults: { database: 3 } }, /has no database but 0, not 3$/],
     [{ EVAL() {}, options: {} }, /without "eval" \(it has "EVAL"\)/],
     [{ sendCommand() {} }, /without "eval" \(it has "sendCommand"\)/],
     [{ client: { get() {} } }, /instances\[1\]\.client must be a client of a Redis library, not an object$/],

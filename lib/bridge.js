@@ -129,7 +129,8 @@ class Bridge {
   /** @param {boolean} keep whether the connection there was is still good for its locks */
   #amend(keep) {
     const line = /** @type {Line} */ (this.#line);
-    const hint = this.#client.keyspace;
+    // Others of the same server must not be asked through a client that is closed.
+    const hint = this.#client.isClosed ? undefined : this.#client.keyspace;
     const { server, obstacle } = this.#directOf();
     this.#obstacle = obstacle;
     try {
@@ -174,9 +175,12 @@ class Bridge {
   async run({ ticket, operation, script, keys, value, ttl }) {
     const line = /** @type {Line} */ (this.#line);
     const args = ttl === null ? [value] : [value, String(ttl)];
+    const known = script === null ? OWN_SCRIPTS[operation] : digested(script);
     let reply;
     try {
-      reply = await this.#client.run(script === null ? OWN_SCRIPTS[operation] : digested(script), keys, args);
+      reply = await (operation === 'unlock'
+        ? this.#release(known, keys, args)
+        : this.#client.run(known, keys, args));
     } catch (error) {
       const message = textOf(error);
       line.failed(ticket, remember(error), codeOf(message), message);
@@ -188,18 +192,54 @@ class Bridge {
     else line.unexpected(ticket, kindOf(reply));
   }
 
+  /**
+   * It names one attempt's value, so that a second one does no harm: lost with the client's connection, it
+   * waits in the client's queue for the next one. Otherwise the key would stay until its ttl.
+   *
+   * @param {import('./clients/client').Script} script
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  async #release(script, keys, args) {
+    for (let left = MOST_LOST; left > 0; left--) {
+      try {
+        return await this.#client.run(script, keys, args);
+      } catch (error) {
+        if (this.#client.state !== 'connecting') throw error;
+      }
+    }
+    return this.#client.run(script, keys, args);
+  }
+
   /** @returns {Promise<unknown>} what the client answers to it */
-  async quit() {
+  quit() {
+    const { given } = this;
+    // Several Redlocks may have one client.
+    const underWay = quits.get(given);
+    if (underWay) return underWay;
+    const quit = this.#quit().finally(() => quits.delete(given));
+    quits.set(given, quit);
+    return quit;
+  }
+
+  /** @returns {Promise<unknown>} */
+  async #quit() {
     const client = this.#client;
-    const wasClosed = client.isClosed;
+    if (client.isClosed) return 'OK';
     try {
       return await client.quit();
     } catch (error) {
-      if (wasClosed || client.isClosed) return 'OK';
+      if (client.isClosed) return 'OK';
       throw error;
     }
   }
 }
+
+/** A connection that is made may be lost at once. */
+const MOST_LOST = 5;
+
+/** Those that are under way. @type {WeakMap<object, Promise<unknown>>} */
+const quits = new WeakMap();
 
 /** Our own, by operation. @type {Record<string, import('./clients/client').Script>} */
 const OWN_SCRIPTS = {};

@@ -6,7 +6,9 @@
  */
 
 const { wrongType, outOfRange, show } = require('./errors');
-const { readTls } = require('./tls');
+const { QUERY_KEYS, addQuery, decode } = require('./query');
+const { KEYS, readServer, readText, warnOfUnknown } = require('./server');
+const { readSentinelUrl, readTopology } = require('./topologies');
 
 /**
  * @typedef {{kind: 'memory', name: string}} Memory
@@ -15,6 +17,9 @@ const { readTls } = require('./tls');
  * @property {string} [host]
  * @property {number} [port]
  * @property {string} [path] of a unix socket
+ * @property {import('./topologies').NativeSentinel} [sentinel] in place of a host and a path
+ * @property {{nodes: import('./topologies').Address[]}} [cluster] in place of a host and a path
+ * @property {[import('./topologies').Address, import('./topologies').Address][]} [natMap]
  * @property {import('./tls').NativeTls} [tls]
  * @property {string} [username]
  * @property {string} [password]
@@ -40,9 +45,9 @@ function readInstance(instance, name) {
 // ---- URLs
 
 /**
- * What a scheme stands for: a way to read it, or what can't be done yet.
+ * How a URL of each scheme is read.
  *
- * @type {Record<string, ((text: string, scheme: string, name: string) => Memory | Server) | string>}
+ * @type {Record<string, (text: string, scheme: string, name: string) => Memory | Server>}
  */
 const SCHEMES = {
   redis: readServerUrl,
@@ -51,8 +56,8 @@ const SCHEMES = {
   valkeys: readServerUrl,
   unix: (text, _scheme, name) => readSocket(text.slice('unix://'.length), name),
   memory: (text, _scheme, name) => readMemory(text.slice('memory://'.length), name),
-  'redis+sentinel': 'sentinels',
-  'rediss+sentinel': 'sentinels',
+  'redis+sentinel': readSentinelUrl,
+  'rediss+sentinel': readSentinelUrl,
 };
 
 /**
@@ -73,9 +78,7 @@ function readUrl(text, name) {
       `${name} has the unknown scheme "${scheme}:"; known are ${known.join(', ')}`,
     );
   }
-  const read = SCHEMES[scheme];
-  if (typeof read === 'string') throw later(name, `is a "${scheme}:" URL`, read);
-  return read(text, scheme, name);
+  return SCHEMES[scheme](text, scheme, name);
 }
 
 /**
@@ -109,9 +112,6 @@ function parseUrl(text, scheme, name) {
   if (url.hash) throw outOfRange('INSTANCE', `${name} has a "#" after its host; write it as %23`);
   return url;
 }
-
-/** What a URL's query may say. */
-const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];
 
 /**
  * @param {string} text
@@ -155,52 +155,6 @@ function readSocket(text, name) {
 }
 
 /**
- * @param {Record<string, unknown>} config
- * @param {string} search
- * @param {string[]} known
- * @param {string} name
- */
-function addQuery(config, search, known, name) {
-  for (const [key, value] of readQuery(search, name)) {
-    if (!known.includes(key)) {
-      throw outOfRange(
-        'INSTANCE',
-        `${name} has the unknown query key ${show(key)}; known are ${known.join(', ')}`,
-      );
-    }
-    if (config[key] !== undefined) throw outOfRange('INSTANCE', `${name} has the query key "${key}" twice`);
-    config[key] = value;
-  }
-}
-
-/**
- * Not URLSearchParams: it would make a space of a "+", in a prefix too.
- *
- * @param {string} search
- * @param {string} name
- */
-function readQuery(search, name) {
-  const pairs = search.slice(1).split('&').filter(Boolean);
-  return pairs.map((pair) => {
-    const [key, ...value] = pair.split('=');
-    return [decode(key, 'query', name), decode(value.join('='), 'query', name)];
-  });
-}
-
-/**
- * @param {string} text
- * @param {string} part
- * @param {string} name
- */
-function decode(text, part, name) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw outOfRange('INSTANCE', `${name} has a "%" in its ${part} that begins no escape; write it as %25`);
-  }
-}
-
-/**
  * @param {string} memory
  * @param {string} name
  * @returns {Memory}
@@ -217,13 +171,6 @@ function readMemory(memory, name) {
 
 // ---- objects
 
-/** Keys that say where and how to connect, so that it would be wrong to go on without them. @type {Record<string, string>} */
-const LATER_KEYS = {
-  sentinels: 'sentinels',
-  cluster: 'clusters',
-  rootNodes: 'clusters',
-};
-
 /** The names that other libraries have for our keys. @type {Record<string, string>} */
 const ALIASES = { connectionName: 'clientName', database: 'db' };
 
@@ -235,9 +182,28 @@ const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
  * @param {string} name
  */
 function readConfig(object, name) {
+  const topology = readTopology(object, name, gather);
+  if (topology) return topology;
+  const { config, unknown } = gather(object, name);
+  if (!Object.keys(config).length) {
+    throw wrongType(
+      'INSTANCE',
+      `${name} must be a URL or an object with a host, not an object without any of its keys`,
+    );
+  }
+  const server = readServer(config, name);
+  warnOfUnknown(unknown, name);
+  return server;
+}
+
+/**
+ * What an object says of a server, under our names, and its keys that say nothing.
+ *
+ * @param {object} object
+ * @param {string} name
+ */
+function gather(object, name) {
   const given = Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
-  const ahead = given.find(([key]) => Object.hasOwn(LATER_KEYS, key));
-  if (ahead) throw later(name, `has "${ahead[0]}"`, LATER_KEYS[ahead[0]]);
   /** @type {Record<string, unknown>} */
   const config = {};
   const unknown = [];
@@ -251,23 +217,7 @@ function readConfig(object, name) {
     if (Object.hasOwn(KEYS, own)) config[own] = value;
     else unknown.push(key);
   }
-  const isConfig = Object.keys(config).length > 0;
-  if (!isConfig) {
-    throw wrongType(
-      'INSTANCE',
-      `${name} must be a URL or an object with a host, not an object without any of its keys`,
-    );
-  }
-  const server = readServer(config, name);
-  if (unknown.length) {
-    const keys = unknown.map((key) => `"${key}"`).join(', ');
-    process.emitWarning(
-      `redlock-native: ${name} has unknown keys: ${keys} (ignored)`,
-      'RedlockWarning',
-      'REDLOCK_OPTIONS',
-    );
-  }
-  return server;
+  return { config, unknown };
 }
 
 /**
@@ -277,8 +227,11 @@ function readConfig(object, name) {
 function readOwnUrl(url, name) {
   const { kind, ...server } = /** @type {Server} */ (readUrl(readText(url, name), name));
   // What was read of TLS is native's form already; it is read anew from what was asked for.
-  if (kind === 'redis') return { ...server, ...(server.tls && { tls: true }) };
-  throw outOfRange('INSTANCE', `${name} must lead to a server; pass "memory:" URLs by themselves`);
+  if (kind === 'redis' && !server.sentinel) return { ...server, ...(server.tls && { tls: true }) };
+  throw outOfRange(
+    'INSTANCE',
+    `${name} must lead to a server; pass "memory:" and "redis+sentinel:" URLs by themselves`,
+  );
 }
 
 /**
@@ -297,122 +250,6 @@ function flattenSocket(socket, secure, name) {
   const { tls, ...secured } = /** @type {Record<string, unknown>} */ (socket);
   for (const key of SOCKET_KEYS) delete secured[key];
   return tls || (secure && tls !== false) ? { ...flat, tls: secured } : flat;
-}
-
-/**
- * How each key of a server is read; numbers may come as text, as they do from URLs and environments.
- *
- * @type {Record<string, (value: unknown, key: string) => unknown>}
- */
-const KEYS = {
-  host: readHost,
-  path: readPath,
-  tls: readTls,
-  port: (value, key) => readNumber(value, key, 1, 65_535),
-  username: readText,
-  password: readText,
-  db: (value, key) => readNumber(value, key, 0, 2 ** 31 - 1),
-  keyPrefix: readText,
-  clientName: readClientName,
-  connectTimeout: (value, key) => readNumber(value, key, 1, 2 ** 31 - 1),
-  protocol: readProtocol,
-};
-
-/**
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @returns {Server}
- */
-function readServer(given, name) {
-  /** @type {Record<string, unknown>} */
-  const server = { kind: 'redis' };
-  for (const [key, value] of Object.entries(given)) {
-    if (value === undefined || value === null) continue;
-    const read = KEYS[key](value, `${name}.${key}`);
-    if (read !== undefined) server[key] = read;
-  }
-  // As in ioredis, a path beats a host; there is nobody on a unix socket to be certified.
-  if (server.path !== undefined) delete server.tls;
-  return /** @type {any} */ (server);
-}
-
-/**
- * @param {unknown} value
- * @param {string} key
- */
-function readPath(value, key) {
-  const text = readText(value, key);
-  if (text.startsWith('/')) return text;
-  throw outOfRange('INSTANCE', `${key} must be the absolute path of a unix socket, not ${show(value)}`);
-}
-
-/**
- * Both versions say the same of a lock, so that there is nothing to choose.
- *
- * @param {unknown} value
- * @param {string} key
- */
-function readProtocol(value, key) {
-  readNumber(value, key, 2, 3);
-}
-
-/**
- * @param {unknown} value
- * @param {string} key
- */
-function readHost(value, key) {
-  const text = readText(value, key);
-  // A whole URL may have come here, so it isn't shown.
-  if (/^[^\s/@?#[\]]+$/.test(text)) return text;
-  throw outOfRange('INSTANCE', `${key} must be the name or the address of a host`);
-}
-
-/**
- * @param {unknown} value
- * @param {string} key
- */
-function readText(value, key) {
-  if (typeof value === 'string') return value;
-  // It may be a secret of the wrong type, so it isn't shown.
-  throw wrongType('INSTANCE', `${key} must be a string, not of the type ${typeof value}`);
-}
-
-/**
- * @param {unknown} value
- * @param {string} key
- */
-function readClientName(value, key) {
-  const text = readText(value, key);
-  if (!/^[!-~]+$/.test(text)) {
-    throw outOfRange(
-      'INSTANCE',
-      `${key} must be letters, digits and signs without spaces, not ${show(text)}`,
-    );
-  }
-  return text;
-}
-
-/**
- * @param {unknown} value
- * @param {string} key
- * @param {number} least
- * @param {number} most
- */
-function readNumber(value, key, least, most) {
-  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  const message = `${key} must be a whole number from ${least} to ${most}, not ${show(value)}`;
-  if (typeof number !== 'number') throw wrongType('INSTANCE', message);
-  if (!Number.isInteger(number) || number < least || number > most) throw outOfRange('INSTANCE', message);
-  return number;
-}
-
-/**
- * @param {string} name
- * @param {string} what
- * @param {string} missing
- */
-function later(name, what, missing) {
-  return outOfRange('INSTANCE', `${name} ${what}, which needs ${missing}; that comes with a later version`);
 }
 
 module.exports = { readInstance, readConfig };

@@ -356,10 +356,30 @@ function lineTo(handle, place) {
   const box = /** @type {Mailbox} */ (mailbox);
   return {
     amend: (server, hint, keep) => box.amend(handle, place, server, hint, keep),
-    applied: (ticket, keys) => box.applied(handle, place, ticket, keys),
+    applied: (ticket, keys) => bring(handle, place, ticket, keys),
     unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
     failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
   };
+}
+
+/** What callers' clients came back with in this tick. @type {number[]} */
+let brought = [];
+
+/**
+ * @param {number} handle
+ * @param {number} place
+ * @param {number} ticket
+ * @param {number} keys
+ */
+function bring(handle, place, ticket, keys) {
+  if (brought.length === 0) process.nextTick(bringAll);
+  brought.push(handle, place, ticket, keys);
+}
+
+function bringAll() {
+  const answers = Float64Array.from(brought);
+  brought = [];
+  /** @type {Mailbox} */ (mailbox).applied(answers);
 }
 
 /**

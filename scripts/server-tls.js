@@ -15,6 +15,8 @@ const { findRedisServer, HOW_TO_GET_ONE } = require('./redis-server');
  * @property {string} [ca] who signs the certificates of clients; needed unless `clientAuth` is `'no'`
  * @property {'yes' | 'no' | 'optional'} [clientAuth] whether clients must show a certificate: they
  *   must, they need not and theirs isn't looked at, or it must be good if they do. Default `'no'`.
+ * @property {{cert: string, key: string}} [client] what it shows to the other servers of its cluster and
+ *   to its master
  */
 
 /**
@@ -25,7 +27,7 @@ const { findRedisServer, HOW_TO_GET_ONE } = require('./redis-server');
  * @param {number} port
  * @param {string} folder
  */
-function tlsArguments({ cert, key, ca, clientAuth = 'no' }, port, folder) {
+function tlsArguments({ cert, key, ca, clientAuth = 'no', client }, port, folder) {
   const file = (name, text) => {
     const written = path.join(folder, name);
     fs.writeFileSync(written, text, { mode: 0o600 });
@@ -35,6 +37,8 @@ function tlsArguments({ cert, key, ca, clientAuth = 'no' }, port, folder) {
     ...['--port', '0', '--tls-port', String(port), '--tls-auth-clients', clientAuth],
     ...['--tls-cert-file', file('cert.pem', cert), '--tls-key-file', file('key.pem', key)],
     ...(ca ? ['--tls-ca-cert-file', file('ca.pem', ca)] : []),
+    ...(client ? ['--tls-client-cert-file', file('client.pem', client.cert)] : []),
+    ...(client ? ['--tls-client-key-file', file('client-key.pem', client.key)] : []),
   ];
 }
 

@@ -55,9 +55,21 @@ const everyForm: Instance[] = [
   { url: 'redis://h', name: 'n', username: null, keyPrefix: 'k:' },
   { url: 'rediss://h', socket: { connectTimeout: 100 }, tls },
   nodeRedis,
+  'rediss+sentinel://u:p@a:26379,b/main/1?sentinel_password=s',
+  { sentinels: [{ host: 'a' }, 'b:26379'], name: 'main', db: 1, sentinelPassword: 's', sentinelTLS: true },
+  { sentinels: [{ host: 'a' }], name: 'main', role: 'master', tls, enableTLSForSentinelMode: true },
+  { cluster: [7000, 'a:7001', new URL('redis://b'), { host: 'c', port: 7002 }], keyPrefix: '{k}' },
+  { cluster: ['a'], redisOptions: { password: 'p', tls }, natMap: { '10.0.0.1:1': { host: 'a', port: 1 } } },
+  { rootNodes: [{ url: 'redis://a' }], defaults: { username: 'u', socket: { tls: true } } },
 ];
 new Redlock(everyForm);
 
+// @ts-expect-error locks are not written to replicas
+new Redlock([{ sentinels: [{ host: 'a' }], name: 'main', role: 'slave' }]);
+// @ts-expect-error sentinels watch more than one master
+new Redlock([{ sentinels: [{ host: 'a' }] }]);
+// @ts-expect-error a function can't be called from a connection of our own
+new Redlock([{ cluster: ['a'], natMap: (address: string) => address }]);
 // @ts-expect-error a certificate is text or bytes
 new Redlock([{ host: 'h', tls: { ca: 1 } }]);
 // @ts-expect-error what is refused at run time

@@ -143,7 +143,8 @@ class IoredisClient extends Client {
             sentinels,
             name,
             db: this.db,
-            tls: tlsOf(given),
+            // Without this the library ignores it.
+            tls: enableTLSForSentinelMode ? tlsOf(given) : undefined,
             natMap: given.natMap,
             sentinelUsername,
             sentinelPassword,

@@ -1,6 +1,6 @@
 //! The configuration of one Redlock, as JavaScript hands it over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use crate::engine::{Environment, Instance, Patience, System};
 use crate::instances::bridge::Port;
 use crate::instances::client::{Client, Rule, Watcher};
 use crate::instances::memory::Memory;
-use crate::instances::redis::{self, Endpoint, Secret, Server, Tls, TlsError, TlsSettings};
+use crate::instances::redis::{
+    self, Address, Endpoint, Secret, Sentinels, Server, Tls, TlsError, TlsSettings,
+};
 
 /// A quorum to be opened.
 pub(super) struct Config {
@@ -179,6 +181,10 @@ struct WrittenServer {
     host: Option<String>,
     port: Option<u16>,
     path: Option<String>,
+    sentinel: Option<WrittenSentinel>,
+    cluster: Option<WrittenCluster>,
+    #[serde(default)]
+    nat_map: Vec<(WrittenAddress, WrittenAddress)>,
     tls: Option<WrittenTls>,
     username: Option<String>,
     password: Option<String>,
@@ -186,6 +192,29 @@ struct WrittenServer {
     key_prefix: Option<String>,
     client_name: Option<String>,
     connect_timeout: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSentinel {
+    sentinels: Vec<WrittenAddress>,
+    service: String,
+    username: Option<String>,
+    password: Option<String>,
+    tls: Option<WrittenTls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenCluster {
+    nodes: Vec<WrittenAddress>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAddress {
+    host: String,
+    port: u16,
 }
 
 #[derive(Deserialize)]
@@ -210,9 +239,13 @@ struct WrittenPatience {
 
 impl WrittenServer {
     fn read(self) -> Result<redis::Config, TlsError> {
-        let endpoint = match self.path {
-            Some(path) => Endpoint::Unix { path },
-            None => Endpoint::Tcp {
+        let endpoint = match (self.sentinel, self.cluster, self.path) {
+            (Some(sentinel), ..) => Endpoint::Sentinel(sentinel.read()?),
+            (_, Some(cluster), _) => Endpoint::Cluster {
+                nodes: read_addresses(cluster.nodes),
+            },
+            (.., Some(path)) => Endpoint::Unix { path },
+            _ => Endpoint::Tcp {
                 host: self.host.unwrap_or_else(|| "127.0.0.1".to_owned()),
                 port: self.port.unwrap_or(6379),
             },
@@ -226,9 +259,39 @@ impl WrittenServer {
             key_prefix: self.key_prefix.unwrap_or_default(),
             client_name: self.client_name,
             connect_timeout: span(self.connect_timeout).unwrap_or(default.connect_timeout),
+            nat_map: self
+                .nat_map
+                .into_iter()
+                .map(|(from, to)| (from.read(), to.read()))
+                .collect::<BTreeMap<_, _>>(),
             ..default
         })
     }
+}
+
+impl WrittenSentinel {
+    fn read(self) -> Result<Sentinels, TlsError> {
+        Ok(Sentinels {
+            addresses: read_addresses(self.sentinels),
+            service: self.service,
+            username: self.username,
+            password: self.password.map(Secret::from),
+            tls: self.tls.map(WrittenTls::read).transpose()?,
+        })
+    }
+}
+
+impl WrittenAddress {
+    fn read(self) -> Address {
+        Address {
+            host: self.host,
+            port: self.port,
+        }
+    }
+}
+
+fn read_addresses(written: Vec<WrittenAddress>) -> Vec<Address> {
+    written.into_iter().map(WrittenAddress::read).collect()
 }
 
 impl WrittenTls {

@@ -41,7 +41,9 @@ pub(super) enum Errand {
     Learn(Arc<Scripts>),
     /// The details of the caller's client at a place are others now.
     Amend(Handle, u32, Amendment),
-    /// What the caller's client at a place came back with.
+    /// For how many keys callers' clients have carried scripts out, as rows.
+    Applied(Vec<f64>),
+    /// What else the caller's client at a place came back with.
     Answer(Handle, u32, Ticket, ClientAnswer),
     /// Requests to be carried out.
     Carry(Batch),
@@ -51,7 +53,6 @@ pub(super) enum Errand {
 
 /// What a caller's client came back with.
 pub(super) enum ClientAnswer {
-    Applied(i64),
     /// An answer of a kind that no script gives.
     Unexpected(String),
     /// An error of the client's: its number, the server's first word if it is

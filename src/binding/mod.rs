@@ -205,15 +205,15 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Brings what the caller's client at `place` came back with: for how many
-    /// keys the script was carried out.
+    /// Brings what callers' clients came back with in one tick: four numbers for
+    /// each, which are the handle, the place, the ticket, and for how many keys
+    /// the script was carried out.
     #[napi(catch_unwind)]
-    pub fn applied(&self, handle: u32, place: u32, ticket: u32, keys: i64) {
-        let answer = ClientAnswer::Applied(keys);
-        self.send(Errand::Answer(handle, place, ticket, answer));
+    pub fn applied(&self, answers: &[f64]) {
+        self.send(Errand::Applied(answers.to_vec()));
     }
 
-    /// The same, of an answer that no script gives.
+    /// Brings an answer that no script gives.
     #[napi(catch_unwind)]
     pub fn unexpected(&self, handle: u32, place: u32, ticket: u32, what: String) {
         let answer = ClientAnswer::Unexpected(what);

@@ -170,6 +170,18 @@ fn millis(nanos: u128) -> f64 {
     nanos as f64 / 1e6
 }
 
+/// What callers' clients came back with: handle, place, ticket, keys.
+pub(super) fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)> {
+    rows.chunks_exact(4).map(|row| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a whole number of JavaScript's; `as` saturates"
+        )]
+        let keys = row[3] as i64;
+        (integer(row[0]), integer(row[1]), integer(row[2]), keys)
+    })
+}
+
 /// The rows of answers in the room JavaScript gave for them.
 pub(super) struct Rows<'room> {
     numbers: &'room mut [f64],

@@ -92,6 +92,13 @@ impl Session {
             Errand::Close(handle) => self.close(handle),
             Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
             Errand::Amend(handle, place, amendment) => self.amend(handle, place, amendment),
+            Errand::Applied(rows) => {
+                for (handle, place, ticket, keys) in record::applied(&rows) {
+                    if let Some(client) = self.client(handle, place) {
+                        client.answer(ticket, bridge::Answer::Applied(keys));
+                    }
+                }
+            }
             Errand::Answer(handle, place, ticket, answer) => {
                 self.bring(handle, place, ticket, answer);
             }
@@ -172,7 +179,6 @@ impl Session {
             client.answer(
                 ticket,
                 match answer {
-                    ClientAnswer::Applied(keys) => bridge::Answer::Applied(keys),
                     ClientAnswer::Unexpected(what) => {
                         bridge::Answer::Failed(Cause::Unexpected { what: what.into() })
                     }

@@ -44,6 +44,18 @@ pub enum Cause {
         /// The whole error, as the server wrote it.
         message: Rc<str>,
     },
+    /// The instance spreads its keys over several places, and these are in two:
+    /// no command reaches both.
+    #[error(
+        "{one:?} and {other:?} are in different slots of the cluster and can't be locked together; put \
+         the same {{tag}} in their names, as \"{{order:1}}:a\" and \"{{order:1}}:b\""
+    )]
+    CrossSlot {
+        /// A resource.
+        one: Rc<str>,
+        /// One that is elsewhere.
+        other: Rc<str>,
+    },
     /// The caller's own client failed with an error of its own.
     #[error("{message}{}", .reply.as_deref().map_or("", |code| hint(code, .message)))]
     Client {
@@ -85,12 +97,19 @@ impl Cause {
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Lost { .. } => "LOST",
             Self::Refused { .. } | Self::Client { reply: Some(_), .. } => "REFUSED",
+            Self::CrossSlot { .. } => "CROSS_SLOT",
             Self::Client { reply: None, .. } => "CLIENT",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Unexpected { .. } => "UNEXPECTED",
             Self::Closed => "CLOSED",
             Self::Dropped => "DROPPED",
         }
+    }
+
+    /// Whether the same question will fail again, whenever it is asked.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        matches!(self, Self::CrossSlot { .. })
     }
 
     /// The first word of the server's error, as `NOPERM`, if it was one.
@@ -111,12 +130,23 @@ fn hint(code: &str, message: &str) -> &'static str {
     match code {
         // Inside a script, servers have no word for it.
         "ERR" if message.contains("can't run this command") => ALLOW,
+        "ERR" if message.contains("cluster support disabled") => {
+            " (this server is not in a cluster; list it by itself)"
+        }
         "ERR" if message.contains("DB index") => " (give a db that this server has)",
         "NOAUTH" => " (give this instance a password)",
         "WRONGPASS" => " (check this instance's username and password)",
+        "NOPERM" if message.contains("'cluster") => {
+            " (allow this user CLUSTER SLOTS, which says where the cluster's keys are)"
+        }
         "NOPERM" => ALLOW,
         "LOADING" => " (the server is reading its data; it will vote again once it has)",
         "READONLY" => " (this is a replica; give the address of the master)",
+        "MOVED" | "ASK" => " (this is one node of a cluster; list the cluster as {cluster: [...]})",
+        "CROSSSLOT" => " (put the same {tag} in the names of resources that are locked together)",
+        "CLUSTERDOWN" => " (nodes of the cluster are lost; it will vote again once they are back)",
+        "TRYAGAIN" => " (the keys are being moved to another node of the cluster; try again)",
+        "MASTERDOWN" => " (this is a replica that has lost its master; give the master's address)",
         "MISCONF" | "OOM" => " (the server refuses writes until its disk or memory is mended)",
         "WRONGTYPE" => " (the resource's name is taken by a key that is not a lock)",
         _ => "",

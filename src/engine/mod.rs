@@ -160,7 +160,7 @@ impl Engine {
                 }
                 Err(refusal) => refusal,
             };
-            let again = settings.value.is_none();
+            let again = settings.value.is_none() && !self.is_hopeless(&votes);
             let wait = settings.retry.after(attempts, environment.chance());
             let Some(wait) = wait.filter(|_| again) else {
                 return Err(Failure {
@@ -172,6 +172,15 @@ impl Engine {
             };
             environment.sleep_until(environment.now().after(wait)).await;
         }
+    }
+
+    /// Whether so many votes failed for good that no attempt can get a majority.
+    fn is_hopeless(&self, votes: &[Option<Vote>]) -> bool {
+        let members = self.core.instances.len();
+        let lost = votes
+            .iter()
+            .filter(|vote| matches!(vote, Some(Vote::Failed(cause)) if cause.is_permanent()));
+        members - lost.count() < majority(members)
     }
 
     async fn attempt(
@@ -298,6 +307,7 @@ impl Engine {
                 Reason::Unavailable
             };
             let wait = settings.retry.after(attempts, environment.chance());
+            let wait = wait.filter(|_| !self.is_hopeless(&votes));
             let again = wait.map(|wait| now.after(wait)).filter(|at| *at < until);
             let Some(again) = again else {
                 return Err(Failure {

@@ -58,6 +58,18 @@ impl Writer {
         }
     }
 
+    /// The same, but with no script that the server may not know.
+    pub(super) fn write_in_full(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+        let before = out.len();
+        let form = self.write(out, question);
+        if form != Form::Digest {
+            return form;
+        }
+        out.truncate(before);
+        self.write_script(out, question, Form::Text);
+        Form::Text
+    }
+
     fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
         self.command.clear();
         self.command.arg("SET");

@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 use super::command::{refused, unexpected};
 use super::config::{Config, Endpoint, Secret};
 use super::frame;
+use super::sentinel::{self, Watch};
 use super::tls::{self, Tls};
 use crate::engine::Cause;
 
@@ -32,6 +33,8 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub(super) struct Dialled {
     pub(super) stream: Box<dyn Stream>,
     pub(super) greeting: Greeting,
+    /// Resolves when the server is no longer the one that is meant.
+    pub(super) watch: Option<Watch>,
 }
 
 /// What a server says of itself when it is dialled, as far as it does.
@@ -50,10 +53,22 @@ pub(super) struct Greeting {
 /// [`Cause::Unreachable`] where there is no connection,
 /// [`Cause::Refused`] with the server's own error where it lets nobody in.
 pub(super) async fn dial(config: &Config) -> Result<Dialled, Cause> {
+    match &config.endpoint {
+        Endpoint::Sentinel(sentinels) => sentinel::dial(config, sentinels).await,
+        _ => dial_server(config).await,
+    }
+}
+
+/// The same for a server whose place is known.
+pub(super) async fn dial_server(config: &Config) -> Result<Dialled, Cause> {
     let attempt = async {
         let mut stream = connect(config).await?;
         let greeting = greet(&mut stream, config).await?;
-        Ok(Dialled { stream, greeting })
+        Ok(Dialled {
+            stream,
+            greeting,
+            watch: None,
+        })
     };
     match tokio::time::timeout(config.connect_timeout, attempt).await {
         Ok(dialled) => dialled,
@@ -83,6 +98,8 @@ async fn connect(config: &Config) -> Result<Box<dyn Stream>, Cause> {
         },
         #[cfg(not(unix))]
         Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+        // Those are places of several servers.
+        Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => Err(io::ErrorKind::Unsupported.into()),
     };
     connected.map_err(|error| unreachable(explain(&error)))
 }
@@ -199,6 +216,24 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
         greeting.push((info, Needed::Nothing));
     }
     greeting
+}
+
+/// Sends one command on a connection that nobody else uses yet.
+pub(super) async fn request(
+    stream: &mut Box<dyn Stream>,
+    heard: &mut Vec<u8>,
+    command: &Cmd,
+    config: &Config,
+) -> Result<Value, Cause> {
+    stream
+        .write_all(&command.get_packed_command())
+        .await
+        .map_err(|error| unreachable(explain(&error)))?;
+    stream
+        .flush()
+        .await
+        .map_err(|error| unreachable(explain(&error)))?;
+    read_reply(stream, heard, config).await
 }
 
 async fn read_reply(

@@ -17,7 +17,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, Value, cmd};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::command::{Answer, Form, Writer, answer, unexpected};
@@ -25,6 +25,8 @@ use super::config::Config;
 use super::dial::{self, CLOSED, Dialled, Stream, dial};
 use super::frame;
 use super::owed::Owed;
+use super::sentinel::Watch;
+use super::standing::Standing;
 use crate::engine::{
     Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question, Reply, Task,
     Vote,
@@ -47,11 +49,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 pub(super) struct Link {
     environment: Rc<dyn Environment>,
     state: RefCell<State>,
-    /// How it is, and who wants to know.
-    connection: RefCell<Connection>,
+    standing: Standing,
     /// Whether the server has said that it is a master, when it was dialled.
     master: Cell<Option<bool>>,
-    observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
 }
 
 struct State {
@@ -70,10 +70,24 @@ struct State {
 
 enum Phase {
     /// The first dial is under way; these wait for it.
-    Dialling(VecDeque<(Rc<Question>, Reply)>),
+    Dialling(VecDeque<Waiting>),
     Up,
     /// Out of reach since then, for this reason.
     Down(Instant, Cause),
+}
+
+enum Waiting {
+    Question(Rc<Question>, Reply, Slot),
+    Command(Vec<u8>, Done),
+}
+
+/// Whether the slot that a question's keys are in belongs to the server, if it
+/// is one of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Own,
+    /// It is just being moved there, and served only if that is asked for.
+    Importing,
 }
 
 struct Asked {
@@ -112,26 +126,25 @@ impl Link {
                 waker: None,
             }),
             environment: Rc::clone(environment),
-            connection: RefCell::new(Connection::Connecting),
+            standing: Standing::connecting(),
             master: Cell::new(None),
-            observers: RefCell::default(),
         });
         environment.spawn(keep_up(Rc::downgrade(&link), config));
         link
     }
 
     /// Puts `question` to the server.
-    pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply, slot: Slot) {
         let refused = {
             let mut state = self.state.borrow_mut();
             let overloaded = state.overloaded(self.environment.as_ref());
             match &mut state.phase {
                 Phase::Dialling(waiting) if waiting.len() < BACKLOG => {
-                    waiting.push_back((Rc::clone(question), reply));
+                    waiting.push_back(Waiting::Question(Rc::clone(question), reply, slot));
                     return;
                 }
                 Phase::Up if !overloaded => {
-                    state.write(Rc::clone(question), Some(reply));
+                    state.write(Rc::clone(question), Some(reply), slot);
                     state.wake();
                     return;
                 }
@@ -157,13 +170,46 @@ impl Link {
         self.master.get()
     }
 
+    /// Since when it has been out of reach.
+    pub(super) fn down_since(&self) -> Option<Instant> {
+        match &self.state.borrow().phase {
+            Phase::Down(since, _) => Some(*since),
+            Phase::Up | Phase::Dialling(_) => None,
+        }
+    }
+
+    /// Whether commands can be sent.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state.borrow().phase, Phase::Up)
+    }
+
+    /// Whether nobody waits for an answer.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state.borrow();
+        let waits = matches!(&state.phase, Phase::Dialling(waiting) if !waiting.is_empty());
+        state.unanswered.is_empty() && !waits
+    }
+
     /// Sends a command beside the votes, at most once and only on a connection
     /// that is there; `done` is told the reply, be it the server's error.
     pub(super) fn call(&self, command: &Cmd, done: Done) {
+        self.call_if(command, done, false);
+    }
+
+    /// The same, but it waits for the end of the first dial.
+    pub(super) fn call_soon(&self, command: &Cmd, done: Done) {
+        self.call_if(command, done, true);
+    }
+
+    fn call_if(&self, command: &Cmd, done: Done, soon: bool) {
         let refused = {
             let mut state = self.state.borrow_mut();
             let overloaded = state.overloaded(self.environment.as_ref());
-            match &state.phase {
+            match &mut state.phase {
+                Phase::Dialling(waiting) if soon => {
+                    waiting.push_back(Waiting::Command(command.get_packed_command(), done));
+                    return;
+                }
                 Phase::Up if !overloaded => {
                     command.write_packed_command(&mut state.out);
                     state.expect(Wanted::Answer(done));
@@ -181,37 +227,26 @@ impl Link {
 
     /// Tells `observer` how the connection is, now and whenever that changes.
     pub(super) fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
-        let now = self.connection.borrow().clone();
-        if let Some(observer) = observer.upgrade() {
-            observer.connection_changed(index, &now);
-        }
-        let mut observers = self.observers.borrow_mut();
-        observers.retain(|(_, observer)| observer.strong_count() > 0);
-        observers.push((index, observer));
-    }
-
-    fn tell(&self, connection: &Connection) {
-        self.connection.replace(connection.clone());
-        let observers = self.observers.borrow().clone();
-        for (index, observer) in observers {
-            if let Some(observer) = observer.upgrade() {
-                observer.connection_changed(index, connection);
-            }
-        }
+        self.standing.observe(index, observer);
     }
 
     /// The first dial is done, or a later one: what waits may go.
     fn go_up(&self, keyspace: Option<Keyspace>) {
-        self.tell(&Connection::Ready { keyspace });
+        self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
         state.pay();
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
-            for (question, reply) in waiting {
-                if self.is_wanted(&question) {
-                    state.write(question, Some(reply));
-                } else {
-                    late.push(reply);
+            for waiting in waiting {
+                match waiting {
+                    Waiting::Question(question, reply, slot) if self.is_wanted(&question) => {
+                        state.write(question, Some(reply), slot);
+                    }
+                    Waiting::Question(_, reply, _) => late.push(reply),
+                    Waiting::Command(command, done) => {
+                        state.out.extend(command);
+                        state.expect(Wanted::Answer(done));
+                    }
                 }
             }
         }
@@ -237,15 +272,20 @@ impl Link {
                     state.owe(&question, now);
                     failed.extend(reply.map(|reply| (reply, lost(cause))));
                 }
-                Wanted::Answer(done) => unanswered.push(done),
+                Wanted::Answer(done) => unanswered.push((done, lost(cause))),
             }
         }
         let down = Phase::Down(now, cause.clone());
         match std::mem::replace(&mut state.phase, down) {
             Phase::Dialling(waiting) => {
-                for (question, reply) in waiting {
-                    state.owe(&question, now);
-                    failed.push((reply, cause.clone()));
+                for waiting in waiting {
+                    match waiting {
+                        Waiting::Question(question, reply, _) => {
+                            state.owe(&question, now);
+                            failed.push((reply, cause.clone()));
+                        }
+                        Waiting::Command(_, done) => unanswered.push((done, cause.clone())),
+                    }
                 }
             }
             Phase::Up => {}
@@ -254,25 +294,28 @@ impl Link {
         }
         drop(state);
         // First of all: who has another way takes it from now on.
-        let known = match &*self.connection.borrow() {
-            Connection::Down(before) => before.to_string() == cause.to_string(),
-            _ => false,
-        };
-        if !known {
-            self.tell(&Connection::Down(cause.clone()));
-        }
+        self.standing.tell_down(cause);
         for (reply, cause) in failed {
             reply.fail(cause);
         }
-        for done in unanswered {
-            done(Err(lost(cause)));
+        for (done, cause) in unanswered {
+            done(Err(cause));
         }
     }
 }
 
 impl State {
-    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>) {
-        let form = self.writer.write(&mut self.out, &question);
+    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>, slot: Slot) {
+        let form = match slot {
+            Slot::Own => self.writer.write(&mut self.out, &question),
+            Slot::Importing => {
+                cmd("ASKING").write_packed_command(&mut self.out);
+                self.expect(Wanted::Answer(Box::new(drop)));
+                // That holds for one command: a script that turns out to be
+                // unknown could not be sent again.
+                self.writer.write_in_full(&mut self.out, &question)
+            }
+        };
         self.expect(Wanted::Vote {
             question,
             form,
@@ -341,7 +384,7 @@ impl State {
             return;
         }
         for release in self.owed.take() {
-            self.write(release, None);
+            self.write(release, None, Slot::Own);
         }
     }
 
@@ -367,7 +410,11 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
         let mut backoff = Duration::ZERO;
         loop {
             match dial(&config).await {
-                Ok(Dialled { stream, greeting }) => {
+                Ok(Dialled {
+                    stream,
+                    greeting,
+                    watch,
+                }) => {
                     // The same server, database and prefix are the same keys.
                     let keyspace = greeting
                         .run_id
@@ -380,7 +427,7 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
                     }) else {
                         return;
                     };
-                    let Some(cause) = serve(&link, stream).await else {
+                    let Some(cause) = serve(&link, stream, watch).await else {
                         return;
                     };
                     if let Some(link) = link.upgrade() {
@@ -420,7 +467,11 @@ impl Drop for Mourner {
 
 /// Resolves when the connection is over: with the reason, or with `None` when
 /// nobody needs the link any more.
-async fn serve(link: &Weak<Link>, stream: Box<dyn Stream>) -> Option<Cause> {
+async fn serve(
+    link: &Weak<Link>,
+    stream: Box<dyn Stream>,
+    mut watch: Option<Watch>,
+) -> Option<Cause> {
     let mut pump = Pump {
         stream,
         heard: Vec::new(),
@@ -428,7 +479,13 @@ async fn serve(link: &Weak<Link>, stream: Box<dyn Stream>) -> Option<Cause> {
     };
     let end = poll_fn(|context| match link.upgrade() {
         None => Poll::Ready(None),
-        Some(link) => pump.poll(&link, context).map(Some),
+        Some(link) => {
+            let moved = watch.as_mut().map(|watch| watch.as_mut().poll(context));
+            match moved {
+                Some(Poll::Ready(cause)) => Poll::Ready(Some(cause)),
+                _ => pump.poll(&link, context).map(Some),
+            }
+        }
     })
     .await;
     if end.is_some() {

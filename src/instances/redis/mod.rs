@@ -1,5 +1,7 @@
-//! Redis and Valkey servers, each over one connection of our own.
+//! Redis and Valkey over connections of our own: single servers, masters that
+//! sentinels name, and clusters.
 
+mod cluster;
 mod command;
 mod config;
 mod dial;
@@ -7,62 +9,95 @@ mod frame;
 mod link;
 mod owed;
 mod script;
+mod sentinel;
+mod slots;
+mod standing;
 mod tls;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
+use cluster::Cluster;
 use command::{refused, unexpected};
-pub use config::{Config, Endpoint, Secret};
-use link::Link;
-use redis::{Value, cmd};
+pub use config::{Address, Config, Endpoint, Secret, Sentinels};
+use link::{Done, Link, Slot};
+use redis::{Cmd, Value, cmd};
 pub use script::{default_texts, script};
 pub use tls::{Tls, TlsError, TlsSettings};
 
 use crate::engine::{Cause, Environment, Instance, Observer, Question, Reply};
 
-/// One server as a member of the quorum.
+/// One server as a member of the quorum, or what stands for one: whichever is
+/// the master of a sentinels' group, or a cluster.
 pub struct Server {
     address: Box<str>,
     key_prefix: Box<str>,
-    link: Rc<Link>,
+    reach: Reach,
 }
 
+/// How it is asked.
+enum Reach {
+    Link(Rc<Link>),
+    Cluster(Rc<Cluster>),
+}
+
+type Shared<T> = RefCell<HashMap<Config, Weak<T>>>;
+
 thread_local! {
-    static LINKS: RefCell<HashMap<Config, Weak<Link>>> = RefCell::default();
+    static LINKS: Shared<Link> = RefCell::default();
+    static CLUSTERS: Shared<Cluster> = RefCell::default();
+}
+
+/// What is open for `config`, or what `open` makes of it.
+fn share<T>(shared: &Shared<T>, config: Config, open: impl FnOnce(Config) -> Rc<T>) -> Rc<T> {
+    let mut shared = shared.borrow_mut();
+    shared.retain(|_, one| one.strong_count() > 0);
+    let known = shared.get(&config).and_then(Weak::upgrade);
+    known.unwrap_or_else(|| {
+        let one = open(config.clone());
+        shared.insert(config, Rc::downgrade(&one));
+        one
+    })
+}
+
+/// The connection to one server that all of its users share.
+fn link_to(config: Config, environment: &Rc<dyn Environment>) -> Rc<Link> {
+    LINKS.with(|links| share(links, config, |config| Link::open(config, environment)))
 }
 
 impl Server {
-    /// Opens the server that `config` describes. Equal configurations share
-    /// one connection, which is closed with its last user.
+    /// Opens what `config` describes. Equal configurations share their
+    /// connections, which are closed with their last user.
     ///
     /// The environment of the first user serves all.
     #[must_use]
     pub fn open(config: Config, environment: &Rc<dyn Environment>) -> Self {
         let address = config.address().into();
         let key_prefix = config.key_prefix.as_str().into();
-        let link = LINKS.with_borrow_mut(|links| {
-            links.retain(|_, link| link.strong_count() > 0);
-            let open = links.get(&config).and_then(Weak::upgrade);
-            open.unwrap_or_else(|| {
-                let link = Link::open(config.clone(), environment);
-                links.insert(config, Rc::downgrade(&link));
-                link
-            })
-        });
+        let reach = match &config.endpoint {
+            Endpoint::Cluster { nodes } => {
+                let nodes = nodes.clone();
+                let open = |config| Cluster::open(config, &nodes, environment);
+                Reach::Cluster(CLUSTERS.with(|clusters| share(clusters, config, open)))
+            }
+            _ => Reach::Link(link_to(config, environment)),
+        };
         Self {
             address,
             key_prefix,
-            link,
+            reach,
         }
     }
 
     /// Whether it is a master, to which alone one can write; `None` if it has
-    /// not said so.
+    /// not said so. Of a cluster, the masters are asked.
     #[must_use]
     pub fn is_master(&self) -> Option<bool> {
-        self.link.is_master()
+        match &self.reach {
+            Reach::Link(link) => link.is_master(),
+            Reach::Cluster(cluster) => cluster.is_known().then_some(true),
+        }
     }
 
     /// Reads what the key of `resource` has, if it is there. Fails at once while
@@ -72,8 +107,9 @@ impl Server {
         resource: &str,
         done: impl FnOnce(Result<Option<Vec<u8>>, Cause>) + 'static,
     ) {
+        let key = format!("{}{resource}", self.key_prefix);
         let mut get = cmd("GET");
-        get.arg(format!("{}{resource}", self.key_prefix));
+        get.arg(&key);
         let done = move |reply| {
             done(match reply {
                 Ok(Value::BulkString(value)) => Ok(Some(value)),
@@ -83,7 +119,14 @@ impl Server {
                 Err(cause) => Err(cause),
             });
         };
-        self.link.call(&get, Box::new(done));
+        self.call(&key, &get, Box::new(done));
+    }
+
+    fn call(&self, key: &str, command: &Cmd, done: Done) {
+        match &self.reach {
+            Reach::Link(link) => link.call(command, done),
+            Reach::Cluster(cluster) => cluster.call(key, command, done),
+        }
     }
 }
 
@@ -93,14 +136,23 @@ impl Instance for Server {
     }
 
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
-        self.link.ask(question, reply);
+        match &self.reach {
+            Reach::Link(link) => link.ask(question, reply, Slot::Own),
+            Reach::Cluster(cluster) => cluster.ask(question, reply),
+        }
     }
 
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
-        self.link.observe(index, observer);
+        match &self.reach {
+            Reach::Link(link) => link.observe(index, observer),
+            Reach::Cluster(cluster) => cluster.observe(index, observer),
+        }
     }
 
     fn connection(&self) -> Option<usize> {
-        Some(Rc::as_ptr(&self.link).addr())
+        Some(match &self.reach {
+            Reach::Link(link) => Rc::as_ptr(link).addr(),
+            Reach::Cluster(cluster) => Rc::as_ptr(cluster).addr(),
+        })
     }
 }

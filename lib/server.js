@@ -1,0 +1,129 @@
+'use strict';
+
+/** What is said of one server, key by key, as native takes it. */
+
+const { wrongType, outOfRange, show } = require('./errors');
+const { readTls } = require('./tls');
+
+/**
+ * How each key of a server is read; numbers may come as text, as they do from URLs and environments.
+ *
+ * @type {Record<string, (value: unknown, key: string) => unknown>}
+ */
+const KEYS = {
+  host: readHost,
+  path: readPath,
+  tls: readTls,
+  port: (value, key) => readNumber(value, key, 1, 65_535),
+  username: readText,
+  password: readText,
+  db: (value, key) => readNumber(value, key, 0, 2 ** 31 - 1),
+  keyPrefix: readText,
+  clientName: readClientName,
+  connectTimeout: (value, key) => readNumber(value, key, 1, 2 ** 31 - 1),
+  protocol: readProtocol,
+};
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @returns {import('./instances').Server}
+ */
+function readServer(given, name) {
+  /** @type {Record<string, unknown>} */
+  const server = { kind: 'redis' };
+  for (const [key, value] of Object.entries(given)) {
+    if (value === undefined || value === null) continue;
+    const read = KEYS[key](value, `${name}.${key}`);
+    if (read !== undefined) server[key] = read;
+  }
+  // As in ioredis, a path beats a host; there is nobody on a unix socket to be certified.
+  if (server.path !== undefined) delete server.tls;
+  return /** @type {any} */ (server);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readPath(value, key) {
+  const text = readText(value, key);
+  if (text.startsWith('/')) return text;
+  throw outOfRange('INSTANCE', `${key} must be the absolute path of a unix socket, not ${show(value)}`);
+}
+
+/**
+ * Both versions say the same of a lock, so that there is nothing to choose.
+ *
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readProtocol(value, key) {
+  readNumber(value, key, 2, 3);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readHost(value, key) {
+  const text = readText(value, key);
+  // A whole URL may have come here, so it isn't shown.
+  if (/^[^\s/@?#[\]]+$/.test(text)) return text;
+  throw outOfRange('INSTANCE', `${key} must be the name or the address of a host`);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readText(value, key) {
+  if (typeof value === 'string') return value;
+  // It may be a secret of the wrong type, so it isn't shown.
+  throw wrongType('INSTANCE', `${key} must be a string, not of the type ${typeof value}`);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ */
+function readClientName(value, key) {
+  const text = readText(value, key);
+  if (!/^[!-~]+$/.test(text)) {
+    throw outOfRange(
+      'INSTANCE',
+      `${key} must be letters, digits and signs without spaces, not ${show(text)}`,
+    );
+  }
+  return text;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} key
+ * @param {number} least
+ * @param {number} most
+ */
+function readNumber(value, key, least, most) {
+  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+  const message = `${key} must be a whole number from ${least} to ${most}, not ${show(value)}`;
+  if (typeof number !== 'number') throw wrongType('INSTANCE', message);
+  if (!Number.isInteger(number) || number < least || number > most) throw outOfRange('INSTANCE', message);
+  return number;
+}
+
+/**
+ * @param {string[]} unknown
+ * @param {string} name
+ */
+function warnOfUnknown(unknown, name) {
+  if (!unknown.length) return;
+  const keys = unknown.map((key) => `"${key}"`).join(', ');
+  process.emitWarning(
+    `redlock-native: ${name} has unknown keys: ${keys} (ignored)`,
+    'RedlockWarning',
+    'REDLOCK_OPTIONS',
+  );
+}
+
+module.exports = { KEYS, readServer, readHost, readNumber, readText, warnOfUnknown };
