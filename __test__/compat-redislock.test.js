@@ -262,6 +262,23 @@ describe('a lock', () => {
     assert.deepEqual(redislock.getAcquiredLocks(), []);
   });
 
+  test('that is granted after its timeout is refused, and its key taken away', async (t) => {
+    const [slow] = await startServers(t, 1);
+    const own = CLIENTS.ioredis(slow);
+    t.after(() => own.quit());
+    const lock = redislock.createLock(own, { timeout: 60_000 });
+    await lock.acquire('warm');
+    await lock.release();
+    const late = redislock.createLock(own, { timeout: 1000 });
+    slow.pause();
+    const error = await rejection(late.acquire('late'));
+    assert.ok(error instanceof LockAcquisitionError);
+    assert.deepEqual([late._locked, late._key], [false, null]);
+    slow.resume();
+    // Long before its timeout is over.
+    await until(async () => (await slow.keys()).length === 0, { timeout: 500, what: 'no key is left' });
+  });
+
   test('whose client is closed is refused with the client’s own words', async () => {
     const own = CLIENTS.ioredis(server);
     const lock = redislock.createLock(own);

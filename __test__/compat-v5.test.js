@@ -253,6 +253,18 @@ describe('on three servers, redlock 5', () => {
       );
     });
 
+    test('has the client’s own error as the vote of a client that can’t reach its server', async (t) => {
+      const client = new Ioredis({ port: 1, maxRetriesPerRequest: 0, retryStrategy: () => null });
+      client.on('error', () => {});
+      const redlock = new Redlock([client], { retryCount: 2, retryDelay: 5, retryJitter: 0 });
+      t.after(() => redlock.quit());
+      const stats = await statsOf(await rejection(redlock.acquire([freshKey()], 1000)));
+      assert.deepEqual(
+        stats.map(({ votesAgainst }) => votesAgainst.get(client).message),
+        new Array(3).fill('Connection is closed.'),
+      );
+    });
+
     test('of a duration that is no whole number comes before anything is sent', async (t) => {
       const { redlock } = await open(t);
       const lock = await redlock.acquire([freshKey()], 5000);
@@ -413,6 +425,18 @@ describe('on three servers, redlock 5', () => {
         assert.equal(typeof redlock.scripts[name].value, 'string');
         assert.match(redlock.scripts[name].hash, /^[0-9a-f]{40}$/);
       }
+    });
+
+    test('takes a retryCount of Infinity, and ignores what it does not know, without a warning', async () => {
+      const { code, stderr } = await runScript(`
+        const { default: Redlock } = require('redlock-native/v5');
+        const redlock = new Redlock(['memory://quiet'], { retryCount: Infinity, retryDelay: 'x', other: 1 });
+        redlock
+          .acquire(['a'], 50)
+          .then(() => redlock.acquire(['a'], 1000, { other: 1, retryDelay: 5, retryJitter: '1' }))
+          .then(() => redlock.quit());
+      `);
+      assert.deepEqual([code, stderr], [0, '']);
     });
 
     test('takes any iterable of clients, and each of them once', async (t) => {
