@@ -45,6 +45,7 @@ class Attempts {
     this.#names = names;
     this.#voters = voters;
     this.#tell = tell;
+    stayAwake(1);
     /** To be given with the request. */
     this.sheet = engine.countBallots((attempt, votes) => this.#read(attempt, votes));
     /** Resolves once there is nothing more to be told. */
@@ -83,6 +84,7 @@ class Attempts {
   #endIfTold() {
     if (this.#count === undefined || this.#toldCount < this.#count) return;
     this.#engine.endBallots(this.sheet);
+    stayAwake(-1);
     this.#end();
   }
 
@@ -129,6 +131,25 @@ class Attempts {
     const own = recall(error);
     if (own instanceof Error) return own;
     return troubleOf({ code, reply, message, error }, this.#operation, place, this.#engine.addresses[place]);
+  }
+}
+
+let open = 0;
+/** @type {NodeJS.Timeout | undefined} */
+let vigil;
+
+/**
+ * Native keeps the process for answers, not for votes that come after them; whoever waits for those must get
+ * them. They come before long: those that miss their deadline count as against.
+ *
+ * @param {1 | -1} change in the number of requests with votes to come
+ */
+function stayAwake(change) {
+  open += change;
+  if (open === 0) vigil?.unref();
+  else if (open === 1 && change === 1) {
+    vigil ??= setInterval(() => {}, 2 ** 30);
+    vigil.ref();
   }
 }
 
