@@ -51,12 +51,15 @@ async function promote(redlock) {
 async function tryToProve(redlock, monitor, index = 0) {
   const wait = { what: 'the connection is made' };
   await until(() => !/being made|not made/.test(reasonOf(redlock, index)), wait);
-  for (let round = 1; round <= 3; round++) {
+  for (let round = 1; round <= 2; round++) {
     if (redlock.connections[index].mode === 'native') return;
     const before = await monitor.reads();
-    const lock = await redlock.lock(fresh('proof'), TTL);
-    await until(async () => (await monitor.reads()) > before, { what: 'a key was read' });
-    await lock.unlock();
+    // After a proof that failed, not every lock is one.
+    const isRead = async () => {
+      await (await redlock.lock(fresh('proof'), TTL)).unlock();
+      return (await monitor.reads()) > before;
+    };
+    await until(isRead, { what: 'a key was read', timeout: 10_000 });
   }
 }
 
@@ -297,7 +300,9 @@ describe('without a proof', () => {
   });
 
   test('a server that does not say that it is a master is asked through the client', async (t) => {
-    const [server] = await startServers(t, 1, { users: ['shy on >secret ~* +@all -info -role', 'default off'] });
+    const [server] = await startServers(t, 1, {
+      users: ['shy on >secret ~* +@all -info -role', 'default off'],
+    });
     const client = await makeClient(t, IOREDIS, server, {
       username: 'shy',
       password: 'secret',

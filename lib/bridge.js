@@ -22,6 +22,8 @@
 
 const { createHash } = require('node:crypto');
 
+const { read } = require('./clients/look');
+const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
 const { readConfig } = require('./instances');
 const { remember } = require('./thrown');
@@ -38,6 +40,10 @@ class Bridge {
   /** What native says of its own connection; undefined if that is the way. @type {string | undefined} */
   #why = 'our own connection is not made yet';
   #isNative = false;
+  /** @type {import('./connections').State} */
+  #state = 'ready';
+  /** @type {import('./errors').ConnectionError | undefined} */
+  #lastError;
   #since = new Date();
 
   /**
@@ -53,6 +59,9 @@ class Bridge {
     if (rule === 'native') {
       const obstacle = client.isClosed ? 'it is closed' : this.#directOf().obstacle;
       if (obstacle) throw cannot(name, obstacle);
+      // There is nothing to be proven first.
+      this.#isNative = true;
+      this.#why = undefined;
     }
   }
 
@@ -70,8 +79,14 @@ class Bridge {
     return [this.#obstacle ?? this.#why ?? ''].filter(Boolean);
   }
 
+  /** Our own connection's where that is the way. */
   get state() {
-    return this.#isNative ? /** @type {const} */ ('ready') : this.#client.state;
+    return this.#isNative ? this.#state : this.#client.state;
+  }
+
+  /** Why our own connection was down the last time, where there is no other way. */
+  get lastError() {
+    return this.#lastError;
   }
 
   get since() {
@@ -111,6 +126,8 @@ class Bridge {
     this.#details = this.#client.details();
     this.#amend(true);
     if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
+    // What is under way then must not go on over our own connection.
+    if (!this.#obstacle) watchEnd(this.given, this);
   }
 
   /** Looks whether the client leads elsewhere by now. */
@@ -171,6 +188,21 @@ class Bridge {
     return isChanged;
   }
 
+  /**
+   * Native says how our own connection is. Where there is another way, it is taken then, and nothing is down.
+   *
+   * @param {import('./connections').State} state
+   * @param {import('./errors').ConnectionError | undefined} error
+   * @returns {boolean} whether that is news
+   */
+  connectionIs(state, error) {
+    if (this.#rule !== 'native' || (state === this.#state && !error)) return false;
+    if (state !== this.#state) this.#since = new Date();
+    this.#state = state;
+    this.#lastError = error ?? this.#lastError;
+    return true;
+  }
+
   /** @param {Errand} errand */
   async run({ ticket, operation, script, keys, value, ttl }) {
     const line = /** @type {Line} */ (this.#line);
@@ -226,17 +258,32 @@ class Bridge {
   async #quit() {
     const client = this.#client;
     if (client.isClosed) return 'OK';
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, LONGEST_QUIT, LATE);
+    });
     try {
-      return await client.quit();
+      const answer = await Promise.race([client.quit(), late]);
+      if (answer !== LATE) return answer;
+      // Behind a server that is hung or gone, it would wait in the client's queue for good.
+      client.abandon();
+      return 'OK';
     } catch (error) {
       if (client.isClosed) return 'OK';
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
 
 /** A connection that is made may be lost at once. */
 const MOST_LOST = 5;
+
+/** How long a client may take to quit, in ms. */
+const LONGEST_QUIT = 2000;
+const LATE = Symbol('late');
 
 /** Those that are under way. @type {WeakMap<object, Promise<unknown>>} */
 const quits = new WeakMap();
@@ -266,10 +313,19 @@ function digested(text) {
   return script;
 }
 
-/** @param {unknown} error */
+/**
+ * Never throws, whatever was thrown: nobody would catch it, and what was asked would wait for its deadline.
+ *
+ * @param {unknown} error
+ */
 function textOf(error) {
-  const message = /** @type {any} */ (error)?.message;
-  return typeof message === 'string' && message ? message : String(error);
+  const message = read(error, 'message');
+  if (typeof message === 'string' && message) return message;
+  try {
+    return String(error);
+  } catch {
+    return 'it failed with something that has no text';
+  }
 }
 
 /** What servers begin their errors with. Clients begin theirs with other words. */

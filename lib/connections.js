@@ -79,7 +79,7 @@ class Connections {
     const { mode, library, topology, db, keyPrefix, reasons, state, since } = bridge;
     const address = this.#addresses[index];
     const place = { index, address, mode, library, topology, db, keyPrefix, reasons };
-    return new Connection(place, state, since, undefined);
+    return new Connection(place, state, since, bridge.lastError);
   }
 
   /**

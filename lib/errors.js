@@ -9,6 +9,8 @@
  * @typedef {{code: string, resource: string[], votes: Vote[], cause?: Error}} Failure
  */
 
+const { types } = require('node:util');
+
 const { recall } = require('./thrown');
 
 /** A lock that could not be taken, extended or released. */
@@ -61,7 +63,22 @@ class InstanceError extends Error {
  */
 function troubleOf(trouble, operation, instance, address) {
   const own = trouble.reply === undefined ? recall(trouble.error) : undefined;
-  return own instanceof Error ? own : new InstanceError(trouble, operation, instance, address);
+  return isError(own) ? own : new InstanceError(trouble, operation, instance, address);
+}
+
+/**
+ * Also one of another realm, as in Jest; and never throws, as a Proxy may.
+ *
+ * @param {unknown} thrown
+ * @returns {thrown is Error}
+ */
+function isError(thrown) {
+  if (types.isNativeError(thrown)) return true;
+  try {
+    return thrown instanceof Error;
+  } catch {
+    return false;
+  }
 }
 
 /** A connection that is down. */

@@ -8,7 +8,7 @@
 const { Mailbox, defaultScripts } = require('../binding.js');
 const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
-const { troubleOf, outOfRange } = require('./errors');
+const { ConnectionError, troubleOf, outOfRange } = require('./errors');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
@@ -293,9 +293,13 @@ class Engine {
       }
       case 'connection': {
         const { instance, state, code, reply, message } = event;
-        // What is asked through a caller's client has that client's state.
-        if (this.#bridges[instance]) break;
         const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
+        const bridge = this.#bridges[instance];
+        if (bridge) {
+          const error = trouble && new ConnectionError(trouble, instance, this.addresses[instance]);
+          if (bridge.connectionIs(state, error)) owner?.emit('connection', this.#connections.at(instance));
+          break;
+        }
         const connection = this.#connections.change(instance, state, trouble);
         if (connection) owner?.emit('connection', connection);
         break;

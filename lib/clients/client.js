@@ -100,6 +100,12 @@ class Client {
     return this.client.quit();
   }
 
+  /** Ends the client without its server. */
+  abandon() {
+    const end = ENDS.find((method) => can(this.client, method));
+    if (end) Promise.resolve(this.client[end]()).catch(() => {});
+  }
+
   /** Which keys it leads to: equal for clients that may lead to the same. @returns {string | undefined} */
   get keyspace() {
     const address = addressOf(this.places(), this.db);
@@ -168,12 +174,16 @@ function either(call) {
   });
 }
 
+/** What ends a client at once: node-redis 5 and 6, 4 and ioredis, redis 2 and 3, GLIDE. */
+const ENDS = ['destroy', 'disconnect', 'end', 'close'];
+
 const ANSWERS = ['number', 'string', 'bigint'];
 
 /** @param {unknown} error */
 function isNoScript(error) {
   if (typeof error === 'string') return NO_SCRIPT.test(error);
-  return ['message', 'code', 'name'].some((key) => NO_SCRIPT.test(String(read(error, key))));
+  const texts = ['message', 'code', 'name'].map((key) => read(error, key));
+  return texts.some((text) => typeof text === 'string' && NO_SCRIPT.test(text));
 }
 
 const NO_SCRIPT = /NOSCRIPT|NoScriptError/;

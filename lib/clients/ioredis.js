@@ -76,6 +76,7 @@ class IoredisClient extends Client {
   }
 
   get state() {
+    if (this.isClosed) return 'down';
     const status = read(this.client, 'status');
     if (status === 'ready') return 'ready';
     return STARTING.includes(status) ? 'connecting' : 'down';

@@ -63,6 +63,8 @@ class NodeRedisClient extends Client {
   }
 
   get keyPrefix() {
+    // Versions 4 and 5 ignore such an option.
+    if (this.library === 'node-redis 4' || this.library === 'node-redis 5') return undefined;
     const prefix =
       readAt(this.client, 'options', 'keyPrefix') ?? readAt(this.client, '_options', 'keyPrefix');
     const known = prefix ?? read(this.client, '_keyPrefix');
@@ -88,8 +90,10 @@ class NodeRedisClient extends Client {
   }
 
   get state() {
-    if (read(this.client, 'isReady') === true) return 'ready';
-    return read(this.client, 'isOpen') === false ? 'down' : 'connecting';
+    if (this.isClosed) return 'down';
+    // Pools, and clusters of versions 4 and 5, only say whether they are open.
+    const isReady = read(this.client, 'isReady') ?? true;
+    return isReady ? 'ready' : 'connecting';
   }
 
   get isClosed() {
@@ -259,7 +263,13 @@ class CallbackClient extends Client {
   /** Version 5 gives it no `quit`: whoever has the client it was made of ends it. */
   async quit() {
     if (!can(this.client, 'quit')) return undefined;
-    return either((callback) => this.client.quit(callback));
+    try {
+      return await either((callback) => this.client.quit(callback));
+    } catch (error) {
+      // Whether it is closed can't be read off it.
+      if (read(error, 'message') === 'The client is closed') return 'OK';
+      throw error;
+    }
   }
 }
 

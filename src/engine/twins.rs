@@ -20,6 +20,8 @@ struct Member {
     /// The instance that is asked for this one: itself, unless it has a twin.
     leader: usize,
     connection: Option<usize>,
+    /// Whether it has said by which name it goes, if any.
+    told: bool,
     keyspace: Option<Keyspace>,
 }
 
@@ -35,12 +37,13 @@ impl Twins {
             members.push(Member {
                 leader: first.unwrap_or(index),
                 connection,
+                told: false,
                 keyspace: None,
             });
         }
         Self {
+            suspected: Cell::new(suspicious(&members)),
             members: RefCell::new(members.into()),
-            suspected: Cell::new(false),
         }
     }
 
@@ -67,7 +70,8 @@ impl Twins {
     /// An instance is called this from now on.
     pub(super) fn named(&self, index: usize, keyspace: Option<Keyspace>) {
         let mut members = self.members.borrow_mut();
-        if members[index].keyspace == keyspace {
+        let told = std::mem::replace(&mut members[index].told, true);
+        if told && members[index].keyspace == keyspace {
             return;
         }
         members[index].keyspace = keyspace;
@@ -92,10 +96,7 @@ impl Twins {
     /// Whether the two can't be told to be different servers.
     pub(super) fn could_be_same(&self, one: usize, other: usize) -> bool {
         let members = self.members.borrow();
-        match (&members[one].keyspace, &members[other].keyspace) {
-            (Some(Keyspace::Given(one)), Some(Keyspace::Given(other))) => one == other,
-            _ => true,
-        }
+        members[one].could_be(&members[other])
     }
 
     /// The keys of `index` had the value that `setter`, and nobody else of its
@@ -117,13 +118,31 @@ impl Twins {
     }
 }
 
-/// Whether two that are asked have the same name.
+impl Member {
+    fn could_be(&self, other: &Self) -> bool {
+        match (&self.keyspace, &other.keyspace) {
+            (Some(Keyspace::Given(one)), Some(Keyspace::Given(other))) => one == other,
+            _ => true,
+        }
+    }
+
+    /// Whether there is a reason to think that the two are the same, or to fear
+    /// it: they have the same name, or what one of them is called is not known
+    /// yet, or of one it is only guessed. Two different guesses are no reason.
+    fn is_suspected_of_being(&self, other: &Self) -> bool {
+        let guessed = |member: &Self| matches!(member.keyspace, Some(Keyspace::Guessed(_)));
+        let untold = !self.told || !other.told;
+        let same = self.keyspace.is_some() && self.keyspace == other.keyspace;
+        self.could_be(other) && (untold || guessed(self) != guessed(other) || same)
+    }
+}
+
+/// Whether two that are asked may be the same.
 fn suspicious(members: &[Member]) -> bool {
     members.iter().enumerate().any(|(at, member)| {
         member.leader == at
-            && member.keyspace.is_some()
-            && members[..at]
-                .iter()
-                .any(|other| other.keyspace == member.keyspace)
+            && members[..at].iter().enumerate().any(|(before, other)| {
+                other.leader == before && member.is_suspected_of_being(other)
+            })
     })
 }

@@ -2,13 +2,18 @@
 //! client, and over a connection of our own once the two are proven to lead to
 //! the same keys.
 //!
-//! The proof: a key that the client has just set to a value nobody can guess is
-//! read over our own connection. The same value can only stand there if server,
-//! database and prefix are the same. Without the proof a wrong database would
-//! let two holders in. It is asked for anew after each reconnect.
+//! The proof: the client is asked to set a key of a name and a value that nobody
+//! else can guess, and the key is deleted over our own connection. It can only be
+//! found there if server, database and prefix are the same. Without the proof a
+//! wrong database would let two holders in. It is asked for anew after each
+//! reconnect.
+//!
+//! A lock's own key would not do: all members of a quorum set it to the same
+//! value, so that one could pass for another.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,8 +21,8 @@ use thiserror::Error;
 use super::bridge::{Answer, Bridge, Port, Ticket};
 use super::redis::{Config, Server};
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instance, Instant, Keyspace, Observer, Operation,
-    Question, Reply, Vote,
+    Ballot, Cause, Connection, Drift, Environment, Instance, Instant, Keyspace, Observer,
+    Operation, Question, Reply, Token, Ttl, Vote,
 };
 
 /// The caller's client as a member of the quorum.
@@ -66,6 +71,9 @@ pub enum Why {
     /// Nothing has been locked yet on the connection there is.
     #[error("our own connection is not proven yet; the next lock that is granted proves it")]
     Unproven,
+    /// A lock was taken in a way that proves nothing.
+    #[error("locks are taken with a lockScript of one's own, which nothing but the client may run")]
+    OwnScript,
     /// The proof failed.
     #[error(
         "our own connection does not see the key that the client has just set; \
@@ -73,7 +81,7 @@ pub enum Why {
     )]
     Refuted,
     /// The proof could not be made.
-    #[error("the key that was to prove our own connection could not be read: {0}")]
+    #[error("the key that was to prove our own connection could not be set or found: {0}")]
     Unreadable(Cause),
     /// One can't write there.
     #[error("our own connection leads to a replica")]
@@ -95,13 +103,18 @@ impl Why {
     /// Whether something went wrong, and it isn't just too early.
     #[must_use]
     pub const fn is_failure(&self) -> bool {
-        !matches!(self, Self::NoConnection | Self::Unproven | Self::Connecting)
+        !matches!(
+            self,
+            Self::NoConnection | Self::Unproven | Self::OwnScript | Self::Connecting
+        )
     }
 }
 
 struct State {
     /// Grows with each of our own connections.
     generation: usize,
+    /// Grows with each proof that is asked for.
+    probes: u64,
     direct: Option<Direct>,
     /// Connections whose details the client no longer has: locks that were taken
     /// with them are still there.
@@ -117,16 +130,18 @@ struct Direct {
     server: Rc<Server>,
     connection: Connection,
     proof: Proof,
+    /// The wait before the next proof, once one has failed.
+    pause: Duration,
 }
 
 #[derive(Clone, Debug)]
 enum Proof {
     Missing(Why),
-    /// The key is being read.
-    Asked,
+    /// The probe of this number is under way.
+    Asked(u64),
     Given,
     /// It did not come out: not again before then.
-    Failed(Why, Instant, Duration),
+    Failed(Why, Instant),
 }
 
 struct Former {
@@ -141,6 +156,9 @@ const MOST_FORMER: usize = 4;
 
 /// The wait before the next proof, after a failed one: doubled each time.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How long the key of a proof lives, should it not be deleted, in milliseconds.
+const PROBE_TTL: f64 = 2000.0;
 
 impl Client {
     /// A client that is asked through `port`. `address` is for people and must
@@ -163,6 +181,7 @@ impl Client {
             watcher,
             state: RefCell::new(State {
                 generation: 0,
+                probes: 0,
                 direct: None,
                 former: Vec::new(),
                 hint,
@@ -206,6 +225,7 @@ impl Client {
                 server: Rc::clone(&server),
                 connection: Connection::Connecting,
                 proof: Proof::Missing(Why::Connecting),
+                pause: PAUSE.0,
             });
             let observer: Weak<dyn Observer> = Weak::<Self>::clone(&self.myself);
             server.observe(generation, observer);
@@ -232,6 +252,19 @@ impl Client {
         }
     }
 
+    /// With a text of the caller's nothing is ever proven: that is the reason then.
+    fn note_own_acquire(&self) {
+        let mut state = self.state.borrow_mut();
+        if let Some(direct) = &mut state.direct
+            && self.rule == Rule::Auto
+            && matches!(direct.proof, Proof::Missing(Why::Unproven))
+        {
+            direct.proof = Proof::Missing(Why::OwnScript);
+            drop(state);
+            self.tell_route();
+        }
+    }
+
     fn tell_route(&self) {
         self.watcher.rerouted(&self.route());
     }
@@ -246,20 +279,25 @@ impl Client {
         }
     }
 
-    /// It can always be asked. Its name stays the same whichever way it is
-    /// asked, so that what was proven of twins holds on.
+    /// While there are two ways it can always be asked. Its name stays the same
+    /// whichever way it is asked, so that what was proven of twins holds on.
     fn ready(&self) -> Connection {
-        let hint = self.state.borrow().hint.clone();
-        Connection::Ready {
-            keyspace: hint.map(Keyspace::Guessed),
+        let state = self.state.borrow();
+        match &state.direct {
+            // There is no other way then.
+            Some(direct) if self.rule == Rule::Native && !direct.is_ready() => {
+                direct.connection.clone()
+            }
+            _ => Connection::Ready {
+                keyspace: state.hint.clone().map(Keyspace::Guessed),
+            },
         }
     }
 
     /// Our own connection, if it is the way for `question`.
     fn direct_for(&self, question: &Question) -> Option<Rc<Server>> {
         // A caller's own acquire may do what only that client can.
-        let own = question.scripts.as_ref();
-        if self.rule == Rule::Auto && own.is_some_and(|scripts| scripts.acquire.is_some()) {
+        if self.rule == Rule::Auto && has_own_acquire(question) {
             return None;
         }
         let state = self.state.borrow();
@@ -276,68 +314,78 @@ impl Client {
         alive.map(|former| Rc::clone(&former.server)).collect()
     }
 
-    /// Whether the grant of `question` would prove our own connection.
+    /// Whether it is time, with `question`, to prove our own connection.
     fn wants_proof_by(&self, question: &Question) -> bool {
-        if !matches!(question.operation, Operation::Acquire { .. }) || question.scripts.is_some() {
+        if !matches!(question.operation, Operation::Acquire { .. }) || has_own_acquire(question) {
             return false;
         }
         let now = self.environment.now();
         let state = self.state.borrow();
         state.direct.as_ref().is_some_and(|direct| {
-            matches!(direct.connection, Connection::Ready { .. })
+            direct.is_ready()
                 && match direct.proof {
                     Proof::Missing(_) => direct.server.is_master() == Some(true),
-                    Proof::Failed(_, again, _) => now >= again,
-                    Proof::Asked | Proof::Given => false,
+                    Proof::Failed(_, again) => now >= again,
+                    Proof::Asked(_) | Proof::Given => false,
                 }
         })
     }
 
-    /// The client has set the keys of `question`: reads the first of them.
-    fn prove(&self, question: &Rc<Question>) {
+    /// Has the client set a key that nobody else sets, not even another member of
+    /// this quorum, and looks for it over our own connection.
+    fn prove(&self, question: &Question) {
+        let Ok(ttl) = Ttl::new(PROBE_TTL, Drift::default()) else {
+            return;
+        };
+        let number = {
+            let mut state = self.state.borrow_mut();
+            state.probes += 1;
+            let number = state.probes;
+            let Some(direct) = &mut state.direct else {
+                return;
+            };
+            direct.pause = match direct.proof {
+                Proof::Failed(..) => (direct.pause * 2).min(PAUSE.1),
+                _ => PAUSE.0,
+            };
+            direct.proof = Proof::Asked(number);
+            number
+        };
+        // Beside the resource, so that whoever may lock that may do this too.
+        let environment = self.environment.as_ref();
+        let secret = Token::random(environment);
+        let name = format!("{}:{}", question.resources[0], secret.as_str());
+        let probe = Probe {
+            client: Weak::clone(&self.myself),
+            number,
+            asks: Cell::new(Asks::Client),
+            question: Rc::new(Question {
+                operation: Operation::Acquire { ttl },
+                resources: Arc::new([name.into()]),
+                value: Token::random(environment),
+                deadline: environment.now().after(ttl.span()),
+                report: false,
+                scripts: None,
+                twins: false,
+            }),
+        };
+        let probing = Rc::clone(&probe.question);
+        self.bridge.ask(&probing, Reply::new(Rc::new(probe), 0));
+    }
+
+    /// What came of a probe, unless something else has come meanwhile.
+    fn judge(&self, number: u64, outcome: Result<(), Why>) {
         let mut state = self.state.borrow_mut();
-        let generation = state.generation;
         let Some(direct) = &mut state.direct else {
             return;
         };
-        let pause = match &direct.proof {
-            Proof::Failed(_, _, pause) => (*pause * 2).min(PAUSE.1),
-            _ => PAUSE.0,
-        };
-        direct.proof = Proof::Asked;
-        let server = Rc::clone(&direct.server);
-        drop(state);
-        let (client, question) = (Weak::clone(&self.myself), Rc::clone(question));
-        server.read(&question.resources[0].clone(), move |read| {
-            if let Some(client) = client.upgrade() {
-                client.judge(generation, &question, read, pause);
-            }
-        });
-    }
-
-    fn judge(
-        &self,
-        generation: usize,
-        question: &Question,
-        read: Result<Option<Vec<u8>>, Cause>,
-        pause: Duration,
-    ) {
-        let again = self.environment.now().after(pause);
-        let mut state = self.state.borrow_mut();
-        let current = state.generation == generation;
-        let Some(direct) = state.direct.as_mut().filter(|_| current) else {
-            return;
-        };
-        // The connection may have been lost meanwhile: then it is another one.
-        if !matches!(direct.proof, Proof::Asked) {
+        if !matches!(direct.proof, Proof::Asked(asked) if asked == number) {
             return;
         }
-        direct.proof = match read {
-            Ok(Some(value)) if value == question.value.as_str().as_bytes() => Proof::Given,
-            // It may have been released already: that proves nothing.
-            Ok(None) => Proof::Failed(Why::Unproven, self.environment.now(), pause),
-            Ok(Some(_)) => Proof::Failed(Why::Refuted, again, pause),
-            Err(cause) => Proof::Failed(Why::Unreadable(cause), again, pause),
+        let again = self.environment.now().after(direct.pause);
+        direct.proof = match outcome {
+            Ok(()) => Proof::Given,
+            Err(why) => Proof::Failed(why, again),
         };
         drop(state);
         self.tell_route();
@@ -345,10 +393,14 @@ impl Client {
 }
 
 impl Direct {
+    fn is_ready(&self) -> bool {
+        matches!(self.connection, Connection::Ready { .. })
+    }
+
     fn route(&self, rule: Rule) -> Route {
         match (&self.proof, rule) {
             (_, Rule::Native) | (Proof::Given, Rule::Auto) => Route::Native,
-            (Proof::Asked, Rule::Auto) => Route::Bridge(Why::Unproven),
+            (Proof::Asked(_), Rule::Auto) => Route::Bridge(Why::Unproven),
             (Proof::Missing(why) | Proof::Failed(why, ..), Rule::Auto) => {
                 Route::Bridge(why.clone())
             }
@@ -376,6 +428,9 @@ impl Observer for Client {
                 },
             });
         }
+        if self.rule == Rule::Native {
+            self.tell_name();
+        }
         self.tell_route();
     }
 }
@@ -391,6 +446,9 @@ impl Instance for Client {
                 let mut state = self.state.borrow_mut();
                 state.last_end = state.last_end.max(question.deadline.after(ttl.span()));
                 drop(state);
+                if has_own_acquire(question) {
+                    self.note_own_acquire();
+                }
                 reply
             }
             Operation::Extend { ttl } => {
@@ -414,12 +472,9 @@ impl Instance for Client {
                 server.ask(question, reply);
             }
             None if self.wants_proof_by(question) => {
-                let proof = Rc::new(ProofBallot {
-                    client: Weak::clone(&self.myself),
-                    question: Rc::clone(question),
-                    reply: Cell::new(Some(reply)),
-                });
-                self.bridge.ask(question, Reply::new(proof, 0));
+                self.bridge.ask(question, reply);
+                // At once: before anybody has the lock, the proof's key is gone.
+                self.prove(question);
             }
             None => self.bridge.ask(question, reply),
         }
@@ -466,25 +521,89 @@ impl Client {
     }
 }
 
-/// Takes the client's vote on an acquire that may prove our own connection.
-struct ProofBallot {
+/// A key that proves our own connection: set by the client, and deleted again
+/// over the connection, which finds it only if both lead to the same keys.
+struct Probe {
     client: Weak<Client>,
+    number: u64,
     question: Rc<Question>,
-    reply: Cell<Option<Reply>>,
+    asks: Cell<Asks>,
 }
 
-impl Ballot for ProofBallot {
+/// Whose vote on it comes next.
+#[derive(Clone, Copy)]
+enum Asks {
+    /// The client's, on setting it.
+    Client,
+    /// Our own connection's, on deleting it.
+    Direct,
+    /// Nobody's that counts.
+    Nobody,
+}
+
+impl Ballot for Probe {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
-        // Before the vote: the lock may be released as soon as it is counted.
-        if let (Vote::Granted, Some(client)) = (&vote, self.client.upgrade())
-            && client.wants_proof_by(&self.question)
-        {
-            client.prove(&self.question);
-        }
-        if let Some(reply) = self.reply.take() {
-            reply.vote(vote);
+        let Some(client) = self.client.upgrade() else {
+            return;
+        };
+        match (self.asks.get(), vote) {
+            (Asks::Client, Vote::Granted) => self.find(&client),
+            (Asks::Direct, Vote::Granted) => client.judge(self.number, Ok(())),
+            (Asks::Client | Asks::Direct, vote) => {
+                let why = match vote {
+                    Vote::Failed(cause) => Why::Unreadable(cause),
+                    _ => Why::Refuted,
+                };
+                client.judge(self.number, Err(why));
+                if let Asks::Direct = self.asks.replace(Asks::Nobody) {
+                    // Wherever it stands, there the client finds it.
+                    let nobody = Reply::new(Rc::<Self>::clone(&self), 0);
+                    client.bridge.ask(&self.release(), nobody);
+                }
+            }
+            (Asks::Nobody, _) => {}
         }
     }
+}
+
+impl Probe {
+    fn find(self: Rc<Self>, client: &Client) {
+        let server = client
+            .state
+            .borrow()
+            .direct
+            .as_ref()
+            .map(|direct| Rc::clone(&direct.server));
+        let reply = Reply::new(Rc::<Self>::clone(&self), 0);
+        if let Some(server) = server {
+            self.asks.set(Asks::Direct);
+            server.ask(&self.release(), reply);
+        } else {
+            self.asks.set(Asks::Nobody);
+            client.bridge.ask(&self.release(), reply);
+        }
+    }
+
+    fn release(&self) -> Rc<Question> {
+        Rc::new(Question {
+            operation: Operation::Release {
+                since: Instant::ORIGIN,
+            },
+            resources: Arc::clone(&self.question.resources),
+            value: self.question.value.clone(),
+            deadline: self.question.deadline,
+            report: false,
+            scripts: None,
+            twins: false,
+        })
+    }
+}
+
+/// Whether it is taken with a text of the caller's, which proves nothing and may
+/// do what only the client can.
+fn has_own_acquire(question: &Question) -> bool {
+    let scripts = question.scripts.as_ref();
+    scripts.is_some_and(|scripts| scripts.acquire.is_some())
 }
 
 /// Takes our own connection's vote on a release.

@@ -14,13 +14,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use redis::{Cmd, Value, cmd};
+use redis::{Value, cmd};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::config::{Address, Config};
-use super::link::{Done, Link, Slot};
+use super::link::{Link, Slot};
 use super::owed::Owed;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
@@ -146,26 +146,6 @@ impl Cluster {
                 hops: 0,
             }),
         }
-    }
-
-    /// Sends a command about `key` beside the votes, as [`Link::call`] does. A
-    /// redirect is not followed, but learnt from.
-    pub(super) fn call(&self, key: &str, command: &Cmd, done: Done) {
-        let slot = slot_of(key.as_bytes());
-        let owner = self.state.borrow().map.owner(slot).cloned();
-        let Some(owner) = owner else {
-            return done(Err(nobody(slot)));
-        };
-        let wanted = Rc::clone(&self.wanted);
-        let learning = move |reply| {
-            if let Ok(Value::ServerError(error)) = &reply
-                && PASSING.contains(&error.code())
-            {
-                wanted.notify_one();
-            }
-            done(reply);
-        };
-        self.link(&owner).call(command, Box::new(learning));
     }
 
     /// Whether it is known where one can write.
@@ -655,7 +635,7 @@ async fn ask_for_map(link: Rc<Link>, address: Rc<Address>) -> Result<Map, Cause>
         // Another node may have answered first.
         let _ = tell.send(reply);
     };
-    link.call_soon(&question, Box::new(done));
+    link.call(&question, Box::new(done));
     let of_node = |cause| match cause {
         Cause::Unreachable { what } | Cause::Lost { what } => Cause::Unreachable {
             what: format!("the node {address}: {what}").into(),

@@ -190,23 +190,15 @@ impl Link {
         state.unanswered.is_empty() && !waits
     }
 
-    /// Sends a command beside the votes, at most once and only on a connection
-    /// that is there; `done` is told the reply, be it the server's error.
+    /// Sends a command beside the votes, at most once, on the connection that is
+    /// there or being made for the first time; `done` is told the reply, be it the
+    /// server's error.
     pub(super) fn call(&self, command: &Cmd, done: Done) {
-        self.call_if(command, done, false);
-    }
-
-    /// The same, but it waits for the end of the first dial.
-    pub(super) fn call_soon(&self, command: &Cmd, done: Done) {
-        self.call_if(command, done, true);
-    }
-
-    fn call_if(&self, command: &Cmd, done: Done, soon: bool) {
         let refused = {
             let mut state = self.state.borrow_mut();
             let overloaded = state.overloaded(self.environment.as_ref());
             match &mut state.phase {
-                Phase::Dialling(waiting) if soon => {
+                Phase::Dialling(waiting) => {
                     waiting.push_back(Waiting::Command(command.get_packed_command(), done));
                     return;
                 }
@@ -217,8 +209,8 @@ impl Link {
                     return;
                 }
                 Phase::Down(_, cause) => cause.clone(),
-                Phase::Up | Phase::Dialling(_) => Cause::Unreachable {
-                    what: "it is not ready yet".into(),
+                Phase::Up => Cause::Overloaded {
+                    waiting: state.unanswered.len(),
                 },
             }
         };

@@ -19,20 +19,17 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use cluster::Cluster;
-use command::{refused, unexpected};
 pub use config::{Address, Config, Endpoint, Secret, Sentinels};
-use link::{Done, Link, Slot};
-use redis::{Cmd, Value, cmd};
+use link::{Link, Slot};
 pub use script::{default_texts, script};
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Cause, Environment, Instance, Observer, Question, Reply};
+use crate::engine::{Environment, Instance, Observer, Question, Reply};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
 pub struct Server {
     address: Box<str>,
-    key_prefix: Box<str>,
     reach: Reach,
 }
 
@@ -74,7 +71,6 @@ impl Server {
     #[must_use]
     pub fn open(config: Config, environment: &Rc<dyn Environment>) -> Self {
         let address = config.address().into();
-        let key_prefix = config.key_prefix.as_str().into();
         let reach = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
                 let nodes = nodes.clone();
@@ -83,11 +79,7 @@ impl Server {
             }
             _ => Reach::Link(link_to(config, environment)),
         };
-        Self {
-            address,
-            key_prefix,
-            reach,
-        }
+        Self { address, reach }
     }
 
     /// Whether it is a master, to which alone one can write; `None` if it has
@@ -97,35 +89,6 @@ impl Server {
         match &self.reach {
             Reach::Link(link) => link.is_master(),
             Reach::Cluster(cluster) => cluster.is_known().then_some(true),
-        }
-    }
-
-    /// Reads what the key of `resource` has, if it is there. Fails at once while
-    /// there is no connection.
-    pub fn read(
-        &self,
-        resource: &str,
-        done: impl FnOnce(Result<Option<Vec<u8>>, Cause>) + 'static,
-    ) {
-        let key = format!("{}{resource}", self.key_prefix);
-        let mut get = cmd("GET");
-        get.arg(&key);
-        let done = move |reply| {
-            done(match reply {
-                Ok(Value::BulkString(value)) => Ok(Some(value)),
-                Ok(Value::Nil) => Ok(None),
-                Ok(Value::ServerError(error)) => Err(refused(&error, &[])),
-                Ok(other) => Err(unexpected(&other)),
-                Err(cause) => Err(cause),
-            });
-        };
-        self.call(&key, &get, Box::new(done));
-    }
-
-    fn call(&self, key: &str, command: &Cmd, done: Done) {
-        match &self.reach {
-            Reach::Link(link) => link.call(command, done),
-            Reach::Cluster(cluster) => cluster.call(key, command, done),
         }
     }
 }
