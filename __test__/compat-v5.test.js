@@ -506,6 +506,20 @@ describe('on three servers, redlock 5', () => {
       await (await lock.extend(5000)).release();
     });
 
+    test('runs its scripts as they are when it is called', async (t) => {
+      const { redlock } = await open(t);
+      redlock.scripts.acquireScript.value = 'return 0';
+      assert.equal((await rejection(redlock.acquire([freshKey()], 1000, ONCE))).message, NO_QUORUM);
+    });
+
+    test('refuses what is no script, and scripts in memory', () => {
+      const own = { acquireScript: () => 5 };
+      const code = 'ERR_REDLOCK_INVALID_OPTIONS';
+      assert.throws(() => new Redlock(['redis://127.0.0.1:1'], {}, own), { name: 'TypeError', code });
+      const changed = { releaseScript: (script) => `${script}\n` };
+      assert.throws(() => new Redlock(['memory://scripts'], {}, changed), { name: 'RangeError', code });
+    });
+
     test('takes a script’s answer of fewer resources for a vote against', async (t) => {
       const { redlock, clients } = await open(t, { scripts: { acquireScript: () => 'return 1' } });
       const error = await rejection(redlock.acquire([freshKey(), freshKey()], 1000, ONCE));

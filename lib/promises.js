@@ -38,4 +38,4 @@ function findBluebird() {
   }
 }
 
-module.exports = { withDisposers, findBluebird };
+module.exports = { withDisposers, hasDisposers, findBluebird };

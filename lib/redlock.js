@@ -10,13 +10,13 @@ const { EventEmitter } = require('node:events');
 const { readResource, readLock, checkTtl } = require('./arguments');
 const { settle } = require('./callback');
 const { explain } = require('./cause');
-const { LockError, InstanceError, ConnectionError } = require('./errors');
+const { LockError, InstanceError, ConnectionError, outOfRange } = require('./errors');
 const { Lock, granted, believe, deadlineOf, heldSince } = require('./lock');
 const { readMembers } = require('./members');
 const { Engine, defaultScripts } = require('./native');
 const { readOptions, readCallOptions, readProperties, warn } = require('./options');
 const { withDisposers } = require('./promises');
-const { readScripts, customScripts, refuseInMemory, NAMES } = require('./scripts');
+const { readScripts, customScripts } = require('./scripts');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
@@ -53,7 +53,7 @@ class Redlock extends EventEmitter {
     super();
     const { settings, patience, rule } = readOptions(options);
     const members = readMembers(instances, rule);
-    const scripts = readScripts(options, OWN_SCRIPTS, NAMES);
+    const scripts = readScripts(options, OWN_SCRIPTS);
     const custom = customScripts(scripts, OWN_SCRIPTS);
     if (custom) refuseInMemory(members.map(({ config }) => config));
     this.#engine = new Engine(this, members, patience);
@@ -360,6 +360,13 @@ const OWN_SCRIPTS = defaultScripts();
 /** @param {import('./scripts').ScriptSet} scripts */
 function textsOf({ lockScript, unlockScript, extendScript }) {
   return [lockScript.value, unlockScript.value, extendScript.value];
+}
+
+/** @param {{kind: string}[]} instances */
+function refuseInMemory(instances) {
+  const index = instances.findIndex(({ kind }) => kind === 'memory');
+  if (index === -1) return;
+  throw outOfRange('OPTIONS', `instances[${index}] is in this process, where Lua scripts can't be run`);
 }
 
 /**

@@ -7,7 +7,7 @@
 
 const { createHash } = require('node:crypto');
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { wrongType, show } = require('./errors');
 
 /**
  * @typedef {'lockScript' | 'extendScript' | 'unlockScript'} ScriptName
@@ -15,27 +15,22 @@ const { wrongType, outOfRange, show } = require('./errors');
  * @typedef {Record<ScriptName, Script>} ScriptSet
  */
 
-/** What native calls them, which is what redlock 5 does. */
+/** What native calls them. */
 const NATIVE = /** @type {const} */ ({
   lockScript: 'acquire',
-  acquireScript: 'acquire',
   extendScript: 'extend',
   unlockScript: 'release',
-  releaseScript: 'release',
 });
 
-/** @type {ScriptName[]} */
-const NAMES = ['lockScript', 'unlockScript', 'extendScript'];
+const NAMES = /** @type {ScriptName[]} */ (Object.keys(NATIVE));
 
 /**
- * @template {keyof NATIVE} Name
  * @param {any} options
  * @param {{acquire: string, extend: string, release: string}} defaults our own texts
- * @param {readonly Name[]} names what they are called
- * @returns {Record<Name, Script>}
+ * @returns {ScriptSet}
  */
-function readScripts(options, defaults, names) {
-  /** @param {Name} name */
+function readScripts(options, defaults) {
+  /** @param {ScriptName} name */
   const script = (name) => {
     const own = defaults[NATIVE[name]];
     const change = options?.[name];
@@ -44,7 +39,11 @@ function readScripts(options, defaults, names) {
     if (typeof text === 'string') return describe(text);
     throw wrongType('OPTIONS', `the option "${name}" must return a script's text, not ${show(text)}`);
   };
-  return /** @type {Record<Name, Script>} */ (Object.fromEntries(names.map((name) => [name, script(name)])));
+  return {
+    lockScript: script('lockScript'),
+    unlockScript: script('unlockScript'),
+    extendScript: script('extendScript'),
+  };
 }
 
 /** @param {string} value */
@@ -55,16 +54,14 @@ function describe(value) {
 /**
  * What of them isn't ours, in native's terms; undefined if all is.
  *
- * @template {keyof NATIVE} Name
- * @param {Record<Name, Script>} scripts
+ * @param {ScriptSet} scripts
  * @param {{acquire: string, extend: string, release: string}} defaults
  * @returns {import('./native').Scripts | undefined}
  */
 function customScripts(scripts, defaults) {
   /** @type {import('./native').Scripts} */
   const custom = {};
-  for (const name of /** @type {Name[]} */ (Object.keys(scripts))) {
-    if (!Object.hasOwn(NATIVE, name)) continue;
+  for (const name of NAMES) {
     const text = scripts[name].value;
     if (typeof text !== 'string') {
       throw wrongType('OPTIONS', `scripts.${name}.value must be a script's text, not ${show(text)}`);
@@ -74,11 +71,4 @@ function customScripts(scripts, defaults) {
   return Object.keys(custom).length ? custom : undefined;
 }
 
-/** @param {{kind: string}[]} instances that are to run scripts of a caller's */
-function refuseInMemory(instances) {
-  const index = instances.findIndex(({ kind }) => kind === 'memory');
-  if (index === -1) return;
-  throw outOfRange('OPTIONS', `instances[${index}] is in this process, where Lua scripts can't be run`);
-}
-
-module.exports = { readScripts, customScripts, refuseInMemory, NAMES };
+module.exports = { readScripts, customScripts, NAMES };

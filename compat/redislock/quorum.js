@@ -49,18 +49,13 @@ class Quorum {
     return this.#bridge?.library;
   }
 
-  /** The client may have been ended: nothing else of ours may stay connected then. */
-  look() {
-    this.#engine.look();
-  }
-
   /**
    * @param {string} key
    * @param {string} value
    * @param {number} ttl
    */
   async acquire(key, value, ttl) {
-    this.look();
+    this.#engine.look();
     const answer = await this.#engine.lock([key], ttl, ONCE, false, value);
     return this.#refusalOf(answer, 'lock', key, ttl);
   }
@@ -71,7 +66,7 @@ class Quorum {
    * @param {number} ttl
    */
   async extend(key, value, ttl) {
-    this.look();
+    this.#engine.look();
     const answer = await this.#engine.extend([key], value, FOR_EVER, true, ttl, ONCE, false);
     return this.#refusalOf(answer, 'extend', key, ttl);
   }
@@ -81,7 +76,7 @@ class Quorum {
    * @param {string} value
    */
   async release(key, value) {
-    this.look();
+    this.#engine.look();
     const answer = await this.#engine.unlock([key], value, 0, ONCE, false);
     return this.#refusalOf(answer, 'unlock', key, 0);
   }
@@ -108,34 +103,23 @@ class Quorum {
 /**
  * By client. Weakly, as an engine has its client: a quorum lives as long as Locks have it.
  *
- * @type {WeakMap<object, {quorum?: WeakRef<Quorum>}>}
+ * @type {WeakMap<object, WeakRef<Quorum>>}
  */
-const places = new WeakMap();
+const quorums = new WeakMap();
 
 /**
  * @param {unknown} client
  * @returns {Quorum}
  */
 function quorumOf(client) {
-  const place = places.get(/** @type {object} */ (client));
-  return place?.quorum?.deref() ?? openQuorum(client, place);
-}
-
-/**
- * @param {unknown} client
- * @param {{quorum?: WeakRef<Quorum>} | undefined} before
- */
-function openQuorum(client, before) {
-  if (!isClient(client))
+  if (!isClient(client)) {
     throw wrongType('CLIENT', `a lock needs a client of a Redis library, not ${show(client)}`);
-  const quorum = new Quorum(/** @type {object} */ (client));
-  const place = before ?? {};
-  place.quorum = new WeakRef(quorum);
-  if (!before) {
-    places.set(/** @type {object} */ (client), place);
-    // There is no `quit` here: whoever ends the client has ended all there is.
-    /** @type {any} */ (client).on?.('end', () => place.quorum?.deref()?.look());
   }
+  const own = /** @type {object} */ (client);
+  const known = quorums.get(own)?.deref();
+  if (known) return known;
+  const quorum = new Quorum(own);
+  quorums.set(own, new WeakRef(quorum));
   return quorum;
 }
 

@@ -9,13 +9,13 @@ const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
 const { wrongType, show } = require('../../lib/errors');
 const { readMembers } = require('../../lib/members');
-const { Engine, defaultScripts } = require('../../lib/native');
+const { Engine } = require('../../lib/native');
 const { readOptions } = require('../../lib/options');
-const { readScripts, customScripts, refuseInMemory } = require('../../lib/scripts');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
 const { hold } = require('./holding');
 const { granted, believe, deadlineOf, heldSince } = require('./lock');
+const { readScripts, textsOf, customOf, refuseInMemory } = require('./scripts');
 const { readSettings, toEngine, waitOf } = require('./settings');
 
 /**
@@ -53,9 +53,9 @@ class Redlock extends EventEmitter {
     const given = readClients(clients);
     const { patience, rule } = readOptions(pickNewer(settings));
     const members = readMembers(given, rule);
-    this.scripts = readScripts(scripts, OWN_SCRIPTS, SCRIPTS);
-    const custom = customScripts(this.scripts, OWN_SCRIPTS);
-    if (custom) refuseInMemory(members.map(({ config }) => config));
+    this.scripts = readScripts(scripts);
+    const custom = customOf(this.scripts);
+    if (custom) refuseInMemory(members);
     this.#engine = new Engine(this, members, patience);
     if (custom) this.#engine.useScripts(custom);
     this.#texts = textsOf(this.scripts);
@@ -246,7 +246,7 @@ class Redlock extends EventEmitter {
     const texts = textsOf(this.scripts);
     if (texts === this.#texts) return;
     this.#texts = texts;
-    this.#engine.useScripts(customScripts(this.scripts, OWN_SCRIPTS) ?? {});
+    this.#engine.useScripts(customOf(this.scripts) ?? {});
   }
 
   /**
@@ -283,15 +283,6 @@ class Redlock extends EventEmitter {
   #settingsOf(given) {
     return readSettings(given, readSettings(this.settings));
   }
-}
-
-const OWN_SCRIPTS = defaultScripts();
-
-const SCRIPTS = /** @type {const} */ (['acquireScript', 'extendScript', 'releaseScript']);
-
-/** @param {Record<typeof SCRIPTS[number], {value: string}>} scripts */
-function textsOf(scripts) {
-  return JSON.stringify(SCRIPTS.map((name) => scripts[name].value));
 }
 
 /** What our settings have beyond redlock 5's; lib/options.js reads them. */
