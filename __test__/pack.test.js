@@ -119,11 +119,18 @@ describe('an app in TypeScript', () => {
   });
 
   test('may be configured as they were for years, without esModuleInterop', async () => {
-    const files = ['import-equals.cts', 'import-default.cts'];
+    const files = ['import-equals.cts', 'import-default.cts', 'v5.cts'];
     const options = { module: 'commonjs', moduleResolution: 'node10', esModuleInterop: false };
     await compile(app, files, { ...options, ignoreDeprecations: '6.0' });
     assert.equal(await run(app, 'import-equals.cjs'), 'released\n');
     assert.equal(await run(app, 'import-default.cjs'), 'released\n');
+    assert.equal(await run(app, 'v5.cjs'), 'released\n');
+  });
+
+  test('may use the entries that stand in for other packages', async () => {
+    await compile(app, ['v5.mts', 'v5.cts', 'redislock.mts'], { module: 'nodenext' });
+    assert.equal(await run(app, 'v5.mjs'), 'released\n');
+    assert.equal(await run(app, 'v5.cjs'), 'released\n');
   });
 
   test('may be meant for a bundler', async () => {

@@ -50,7 +50,8 @@ const SENTENCES = {
   ERR_REDLOCK_UNAVAILABLE({ operation, names, answers }) {
     const granted = `${count(answers, 'granted')} of ${answers.length} granted`;
     const refused = count(answers, 'held') ? `, ${count(answers, 'held')} refused` : '';
-    const needed = `${Math.floor(answers.length / 2) + 1} are needed`;
+    const quorum = Math.floor(answers.length / 2) + 1;
+    const needed = quorum === 1 ? '1 is needed' : `${quorum} are needed`;
     return (
       `too few instances answered to ${operation} ${names}: ` +
       `${granted}${refused}, ${needed}${whatFailed(answers)}`

@@ -12,7 +12,8 @@ const { ConnectionError, troubleOf, outOfRange } = require('./errors');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
- * @typedef {{vote: 'granted' | 'held' | 'failed' | 'pending'} & Partial<Trouble>} NativeVote
+ * @typedef {{vote: 'granted' | 'held' | 'failed' | 'pending', applied?: number} & Partial<Trouble>} NativeVote held
+ *   by another: how many of the keys it was applied to
  * @typedef {{code: string, reason: string, votes: NativeVote[]}} NativeFailure
  * @typedef {Trouble & {event: 'clientError', handle: number, instance: number, operation: string}} ClientErrorEvent
  * @typedef {Partial<Trouble> & {event: 'connection', handle: number, instance: number, state: import('./connections').State}} ConnectionEvent

@@ -1,0 +1,231 @@
+'use strict';
+
+/** redislock's Lock: one key on one server, taken, extended and released by the object itself. */
+
+const { randomUUID } = require('node:crypto');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const bluebird = require('./bluebird');
+const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
+const { quorumOf } = require('./quorum');
+
+/**
+ * @typedef {import('./errors').ErrorConstructor} ErrorConstructor
+ * @typedef {import('./quorum').Refusal} Refusal
+ * @typedef {(error: Error | null) => void} Callback
+ * @typedef {{timeout: number, retries: number, delay: number}} Defaults
+ */
+
+class Lock {
+  /** What new Locks begin with; `setDefaults` changes it. @type {Defaults} */
+  static _defaults = { timeout: 10000, retries: 0, delay: 50 };
+
+  /** Those that are held, by `_id`. @type {Record<string, Lock>} */
+  static _acquiredLocks = {};
+
+  /**
+   * @param {unknown} client of any Redis library
+   * @param {any} [options] `timeout`, `retries`, `delay`
+   */
+  constructor(client, options) {
+    /** What is stored under the key. @type {string} */
+    this._id = randomUUID();
+    this._locked = false;
+    /** @type {any} */
+    this._key = null;
+    /** @type {any} */
+    this._client = client;
+    this.timeout = 0;
+    this.retries = 0;
+    this.delay = 0;
+    // Whatever the defaults have now, be it inherited.
+    for (const name in Lock._defaults) {
+      const own = /** @type {keyof Defaults} */ (name);
+      const isGiven = options && name in Object(options);
+      this[own] = isGiven ? Number.parseInt(options[name], 10) || 0 : Lock._defaults[own];
+    }
+    addPromised(client, keep(this).library);
+  }
+
+  /**
+   * @param {unknown} key
+   * @param {Callback} [fn]
+   */
+  acquire(key, fn) {
+    return bluebird.resolve(acquire(this, key)).nodeify(fn);
+  }
+
+  /** @param {Callback} [fn] */
+  release(fn) {
+    return bluebird.resolve(release(this)).nodeify(fn);
+  }
+
+  /**
+   * @param {number} time in ms from now
+   * @param {Callback} [fn]
+   */
+  extend(time, fn) {
+    return bluebird.resolve(extend(this, time)).nodeify(fn);
+  }
+}
+
+/**
+ * @param {Lock} lock
+ * @param {unknown} key
+ */
+async function acquire(lock, key) {
+  if (lock._locked) throw new LockAcquisitionError(HELD_ALREADY);
+  const { timeout } = lock;
+  if (!(timeout >= 1)) throw new LockAcquisitionError("ERR invalid expire time in 'set' command");
+
+  const quorum = keep(lock);
+  const name = String(key);
+  let { retries } = lock;
+  for (;;) {
+    const value = nextValue(lock);
+    const refusal = await quorum.acquire(name, value, timeout);
+    if (!refusal) return hold(lock, key, name, value);
+    if (!refusal.isHeld) throw because(LockAcquisitionError, messageOf(refusal, key), refusal);
+    if (retries === 0) throw because(LockAcquisitionError, notAcquired(key), refusal);
+    // Below 0 there is no end to them.
+    retries -= 1;
+    await sleep(lock.delay);
+  }
+}
+
+/**
+ * @param {Lock} lock
+ * @param {unknown} key
+ * @param {string} name
+ * @param {string} value
+ */
+async function hold(lock, key, name, value) {
+  // Two calls at once, and the other was first.
+  if (lock._locked) {
+    await quorumOf(lock._client).release(name, value);
+    throw new LockAcquisitionError(HELD_ALREADY);
+  }
+  lock._id = value;
+  lock._locked = true;
+  lock._key = key;
+  Lock._acquiredLocks[value] = lock;
+}
+
+/** @param {Lock} lock */
+async function release(lock) {
+  const { _key: key, _id: value } = lock;
+  if (!lock._locked) throw new LockReleaseError(NOT_ACQUIRED);
+
+  const refusal = await keep(lock).release(String(key), value);
+  if (refusal && !refusal.isHeld) throw because(LockReleaseError, refusal.message, refusal);
+  letGo(lock, value);
+  if (refusal) throw because(LockReleaseError, expired(key), refusal);
+}
+
+/**
+ * @param {Lock} lock
+ * @param {unknown} time
+ */
+async function extend(lock, time) {
+  const { _key: key, _id: value } = lock;
+  if (!Number.isInteger(time) || /** @type {number} */ (time) < 1) {
+    throw new LockExtendError('Int time is required to extend lock');
+  }
+  if (!lock._locked) throw new LockExtendError(NOT_ACQUIRED);
+
+  const refusal = await keep(lock).extend(String(key), value, /** @type {number} */ (time));
+  if (!refusal) return;
+  if (!refusal.isHeld) throw because(LockExtendError, refusal.message, refusal);
+  letGo(lock, value);
+  throw because(LockExtendError, expired(key), refusal);
+}
+
+/**
+ * @param {Lock} lock
+ * @param {string} value it may have been taken anew since, with another
+ */
+function letGo(lock, value) {
+  delete Lock._acquiredLocks[value];
+  if (lock._id !== value) return;
+  lock._locked = false;
+  lock._key = null;
+}
+
+/** Those whose first value was used. @type {WeakSet<Lock>} */
+const used = new WeakSet();
+
+/**
+ * A value serves one attempt: the clean-up of one that failed must never find the key of a later one.
+ *
+ * @param {Lock} lock
+ * @returns {string}
+ */
+function nextValue(lock) {
+  if (used.has(lock)) return randomUUID();
+  used.add(lock);
+  return lock._id;
+}
+
+/** What each Lock asks, so that it lives as long as the Lock. @type {WeakMap<Lock, ReturnType<typeof quorumOf>>} */
+const kept = new WeakMap();
+
+/** @param {Lock} lock */
+function keep(lock) {
+  const before = kept.get(lock);
+  if (before && before.client === lock._client) return before;
+  const quorum = quorumOf(lock._client);
+  kept.set(lock, quorum);
+  return quorum;
+}
+
+/** The methods that redislock adds to a client of callbacks, with the promises of bluebird. */
+const PROMISED = ['get', 'set', 'watch'];
+
+/**
+ * @param {any} client
+ * @param {string | undefined} library
+ */
+function addPromised(client, library) {
+  if (!library?.startsWith('redis ')) return;
+  for (const method of PROMISED) {
+    client[`${method}Async`] ??= bluebird.promisify(client[method]);
+  }
+}
+
+const HELD_ALREADY = 'Lock already held';
+const NOT_ACQUIRED = 'Lock has not been acquired';
+
+/** @param {unknown} key */
+function notAcquired(key) {
+  return `Could not acquire lock on "${key}"`;
+}
+
+/** @param {unknown} key */
+function expired(key) {
+  return `Lock on "${key}" had expired`;
+}
+
+/**
+ * @param {Refusal} refusal
+ * @param {unknown} key
+ */
+function messageOf(refusal, key) {
+  // It was granted, but too late: nobody has said anything.
+  return refusal.failure.code === 'ERR_REDLOCK_TOO_SLOW' ? notAcquired(key) : refusal.message;
+}
+
+/**
+ * What explains an error stands beside its message, where printing or comparing it doesn't show it.
+ *
+ * @param {ErrorConstructor} Type
+ * @param {string} message
+ * @param {Refusal} refusal
+ */
+function because(Type, message, { failure: { code, cause } }) {
+  return Object.defineProperties(new Type(message), {
+    code: { value: code, writable: true, configurable: true },
+    cause: { value: cause, writable: true, configurable: true },
+  });
+}
+
+module.exports = Lock;

@@ -1,0 +1,42 @@
+'use strict';
+
+/** redislock 1: locks on a single server, by key. */
+
+const errors = require('./errors');
+const Lock = require('./lock');
+
+const { LockAcquisitionError, LockReleaseError, LockExtendError } = errors;
+
+/**
+ * @param {unknown} client
+ * @param {unknown} [options]
+ */
+function createLock(client, options) {
+  return new Lock(client, options);
+}
+
+/**
+ * What is left out, null or undefined stays as it is.
+ *
+ * @param {any} [options]
+ */
+function setDefaults(options) {
+  const given = options || {};
+  for (const name in Lock._defaults) {
+    if (given[name] === null || given[name] === undefined) continue;
+    Lock._defaults[/** @type {keyof Lock._defaults} */ (name)] = Number.parseInt(given[name], 10);
+  }
+}
+
+function getAcquiredLocks() {
+  return Object.values(Lock._acquiredLocks);
+}
+
+module.exports = {
+  createLock,
+  setDefaults,
+  getAcquiredLocks,
+  LockAcquisitionError,
+  LockReleaseError,
+  LockExtendError,
+};

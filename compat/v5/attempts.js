@@ -1,0 +1,168 @@
+'use strict';
+
+/** What redlock 5 tells of an operation: for each attempt a promise of all of its votes. */
+
+const { troubleOf } = require('../../lib/errors');
+const { recall } = require('../../lib/thrown');
+const { ResourceLockedError } = require('./errors');
+
+/**
+ * @typedef {import('../../lib/native').NativeVote} NativeVote
+ * @typedef {import('../../lib/cause').Operation} Operation
+ * @typedef {object} Stats
+ * @property {number} membershipSize
+ * @property {number} quorumSize
+ * @property {Set<unknown>} votesFor the clients as they were passed
+ * @property {Map<unknown, Error>} votesAgainst
+ * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Told
+ */
+
+/** The attempts of one request. */
+class Attempts {
+  #engine;
+  #operation;
+  #names;
+  #voters;
+  #tell;
+  /** By attempt, from 1 on. @type {Map<number, Told>} */
+  #told = new Map();
+  #toldCount = 0;
+  /** How many there were, once that is known. @type {number | undefined} */
+  #count;
+  /** @type {() => void} */
+  #end = () => {};
+
+  /**
+   * @param {import('../../lib/native').Engine} engine
+   * @param {Operation} operation
+   * @param {string[]} names
+   * @param {unknown[]} voters by their place: what stands for each of them
+   * @param {(error: Error) => void} tell is called with each vote against
+   */
+  constructor(engine, operation, names, voters, tell) {
+    this.#engine = engine;
+    this.#operation = operation;
+    this.#names = names;
+    this.#voters = voters;
+    this.#tell = tell;
+    stayAwake(1);
+    /** To be given with the request. */
+    this.sheet = engine.countBallots((attempt, votes) => this.#read(attempt, votes));
+    /** Resolves once there is nothing more to be told. */
+    this.ended = /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        this.#end = resolve;
+      })
+    );
+  }
+
+  /**
+   * The request was answered.
+   *
+   * @param {import('../../lib/native').Answer} answer
+   * @returns {Promise<Stats>[]} for each attempt; the last ones may have votes to come
+   */
+  answered({ attempts }) {
+    this.#count = attempts;
+    const promises = Array.from({ length: attempts }, (_, index) => this.#of(index + 1).promise);
+    this.#endIfTold();
+    return promises;
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {NativeVote[]} votes
+   */
+  #read(attempt, votes) {
+    const stats = this.#statsOf(votes);
+    this.#of(attempt).resolve(stats);
+    this.#toldCount += 1;
+    this.#endIfTold();
+    for (const error of stats.votesAgainst.values()) this.#tell(error);
+  }
+
+  #endIfTold() {
+    if (this.#count === undefined || this.#toldCount < this.#count) return;
+    this.#engine.endBallots(this.sheet);
+    stayAwake(-1);
+    this.#end();
+  }
+
+  /** @param {number} attempt */
+  #of(attempt) {
+    let told = this.#told.get(attempt);
+    if (!told) {
+      told = promised();
+      this.#told.set(attempt, told);
+    }
+    return told;
+  }
+
+  /** @param {NativeVote[]} votes */
+  #statsOf(votes) {
+    /** @type {Stats} */
+    const stats = {
+      membershipSize: votes.length,
+      quorumSize: Math.floor(votes.length / 2) + 1,
+      votesFor: new Set(),
+      votesAgainst: new Map(),
+    };
+    votes.forEach((vote, place) => {
+      const voter = this.#voters[place];
+      if (vote.vote === 'granted') stats.votesFor.add(voter);
+      else stats.votesAgainst.set(voter, this.#errorOf(vote, place));
+    });
+    return stats;
+  }
+
+  /**
+   * @param {NativeVote} vote
+   * @param {number} place
+   * @returns {Error}
+   */
+  #errorOf({ vote, applied = 0, code = 'SILENT', reply, message = 'no answer', error }, place) {
+    if (vote === 'held') {
+      const wanted = this.#names.length;
+      return new ResourceLockedError(
+        `The operation was applied to: ${applied} of the ${wanted} requested resources.`,
+      );
+    }
+    // A client's own, also where the server has answered with it: that is what redlock 5 hands on.
+    const own = recall(error);
+    if (own instanceof Error) return own;
+    return troubleOf({ code, reply, message, error }, this.#operation, place, this.#engine.addresses[place]);
+  }
+}
+
+let open = 0;
+/** @type {NodeJS.Timeout | undefined} */
+let vigil;
+
+/**
+ * Native keeps the process for answers, not for votes that come after them; whoever waits for those must get
+ * them. They come before long: those that miss their deadline count as against.
+ *
+ * @param {1 | -1} change in the number of requests with votes to come
+ */
+function stayAwake(change) {
+  open += change;
+  if (open === 0) vigil?.unref();
+  else if (open === 1 && change === 1) {
+    vigil ??= setInterval(() => {}, 2 ** 30);
+    vigil.ref();
+  }
+}
+
+/** @returns {Told} */
+function promised() {
+  /** @type {(stats: Stats) => void} */
+  let resolve = () => {};
+  const promise = /** @type {Promise<Stats>} */ (
+    new Promise((settle) => {
+      resolve = settle;
+    })
+  );
+  return { promise, resolve };
+}
+
+module.exports = { Attempts };

@@ -1,0 +1,15 @@
+export {
+  type Client,
+  type ClientExecutionResult,
+  ExecutionError,
+  type ExecutionResult,
+  type ExecutionStats,
+  Lock,
+  type NewerSettings,
+  Redlock as default,
+  type RedlockAbortSignal,
+  ResourceLockedError,
+  type Script,
+  type Scripts,
+  type Settings,
+} from './types';

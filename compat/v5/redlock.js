@@ -1,0 +1,347 @@
+'use strict';
+
+/** redlock 5's class, over our engine. */
+
+const { EventEmitter } = require('node:events');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const { readResource, readLock, checkTtl } = require('../../lib/arguments');
+const { explain } = require('../../lib/cause');
+const { wrongType, show } = require('../../lib/errors');
+const { readMembers } = require('../../lib/members');
+const { Engine } = require('../../lib/native');
+const { DEFAULTS, readOptions, warn } = require('../../lib/options');
+const { Attempts } = require('./attempts');
+const { ExecutionError, TEXTS } = require('./errors');
+const { hold } = require('./holding');
+const { granted, believe, deadlineOf, heldSince } = require('./lock');
+const { readScripts, textsOf, customOf, refuseInMemory } = require('./scripts');
+const { readSettings, toEngine, waitOf } = require('./settings');
+
+/**
+ * @typedef {import('./attempts').Stats} Stats
+ * @typedef {import('./lock').Lock} Lock
+ * @typedef {import('./settings').V5Settings} V5Settings
+ * @typedef {import('../../lib/cause').Operation} Operation
+ * @typedef {import('../../lib/native').Answer} Answer
+ * @typedef {import('./holding').Signal} Signal
+ * @typedef {(signal: Signal) => unknown} Routine
+ */
+
+class Redlock extends EventEmitter {
+  #engine;
+  /** What stands for each member in the votes: a client as it was passed, else an address. @type {unknown[]} */
+  #voters;
+  /** The callers' clients. */
+  #bridges;
+  /** Requests whose votes aren't all told yet. @type {Set<Attempts>} */
+  #open = new Set();
+  /** Locks that were released, by object. @type {WeakSet<Lock>} */
+  #released = new WeakSet();
+  /** The scripts that the engine was told of last. @type {string} */
+  #texts;
+  /** @type {Promise<void> | undefined} */
+  #quitting;
+
+  /**
+   * @param {Iterable<unknown>} clients
+   * @param {any} [settings]
+   * @param {any} [scripts]
+   */
+  constructor(clients, settings, scripts) {
+    super();
+    const given = readClients(clients);
+    const { patience, rule } = readOptions(pickNewer(settings), DEFAULTS, warn);
+    const members = readMembers(given, rule);
+    this.scripts = readScripts(scripts);
+    const custom = customOf(this.scripts);
+    if (custom) refuseInMemory(members);
+    this.#engine = new Engine(this, members, patience);
+    if (custom) this.#engine.useScripts(custom);
+    this.#texts = textsOf(this.scripts);
+    const { addresses } = this.#engine;
+    this.#voters = members.map(({ bridge }, place) => bridge?.given ?? addresses[place]);
+    this.#bridges = members.map(({ bridge }) => bridge).filter((bridge) => bridge !== undefined);
+    /** Members that were passed as URLs or objects stand here by their addresses, as they have passwords. */
+    this.clients = new Set(this.#voters);
+    this.settings = readSettings(settings);
+  }
+
+  /** How each member is reached. */
+  get connections() {
+    return this.#engine.connections;
+  }
+
+  async quit() {
+    this.#quitting ??= this.#quit();
+    return this.#quitting;
+  }
+
+  /**
+   * @param {string[]} resources
+   * @param {number} duration
+   * @param {Partial<V5Settings>} [settings]
+   * @returns {Promise<Lock>}
+   */
+  async acquire(resources, duration, settings) {
+    checkDuration(duration);
+    const names = readResource(resources);
+    const own = toEngine(this.#settingsOf(settings));
+    checkTtl(duration, own.driftFactor);
+    const engine = this.#openEngine('lock', names);
+
+    const attempts = this.#count('lock', names);
+    const answer = await engine.lock(names, duration, own, false, '', attempts.sheet);
+    const told = attempts.answered(answer);
+    if (answer.failure) throw this.#failed('lock', names, duration, answer, told);
+    return granted(this, names, answer.value, answer.since, told, answer);
+  }
+
+  /**
+   * @param {Lock} lock
+   * @param {Partial<V5Settings>} [settings]
+   */
+  async release(lock, settings) {
+    return this.#release(lock, this.#settingsOf(settings), Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * @param {Lock} existing
+   * @param {number} duration
+   * @param {Partial<V5Settings>} [settings]
+   * @returns {Promise<Lock>}
+   */
+  async extend(existing, duration, settings) {
+    checkDuration(duration);
+    const names = readLock(asLockLike(existing));
+    const deadline = deadlineOf(existing);
+    const isRelative = deadline === undefined;
+    const until = isRelative ? Math.min(existing.expiration - Date.now(), LONGEST) : deadline;
+    if (isRelative && until < 0) throw new ExecutionError(TEXTS.expired, []);
+    const own = toEngine(this.#settingsOf(settings));
+    checkTtl(duration, own.driftFactor);
+    const engine = this.#openEngine('extend', names);
+
+    const { value } = existing;
+    const attempts = this.#count('extend', names);
+    const answer = await engine.extend(names, value, until, isRelative, duration, own, false, attempts.sheet);
+    const told = attempts.answered(answer);
+    if (answer.failure) {
+      // 0 also where another call has extended it meanwhile: then there is a new lock to believe in.
+      if (existing.expiration !== 0 && wasCarriedOut(answer)) believe(existing, answer);
+      throw this.#failed('extend', names, duration, answer, told);
+    }
+    existing.expiration = 0;
+    // Who has released it meanwhile must not get it back.
+    if (this.#released.has(existing)) throw new ExecutionError(TEXTS.expired, told);
+    return granted(this, names, value, heldSince(existing), told, answer);
+  }
+
+  /**
+   * @param {string[]} resources
+   * @param {number} duration
+   * @param {Partial<V5Settings> | Routine} settingsOrRoutine
+   * @param {Routine} [optionalRoutine]
+   */
+  async using(resources, duration, settingsOrRoutine, optionalRoutine) {
+    checkDuration(duration);
+    const given = typeof settingsOrRoutine === 'function' ? undefined : settingsOrRoutine;
+    const routine = optionalRoutine ?? settingsOrRoutine;
+    if (typeof routine !== 'function') throw new Error(TEXTS.noRoutine);
+    const settings = this.#settingsOf(given);
+    const { automaticExtensionThreshold: threshold } = settings;
+    if (threshold > duration - MARGIN) throw new Error(TEXTS.threshold);
+
+    const lock = await this.acquire(resources, duration, settings);
+    const holding = hold(lock, {
+      threshold,
+      extend: (held) => this.extend(held, duration, { ...settings, retryCount: 0 }),
+      wait: () => waitOf(settings),
+    });
+    try {
+      return await routine(holding.signal);
+    } finally {
+      await this.#letGo(holding.stop(), settings);
+    }
+  }
+
+  /**
+   * The release after a routine: what came of the routine counts, and a lock that is gone is one that is
+   * released. It isn't tried for longer than the servers keep the lock.
+   *
+   * @param {Lock} lock
+   * @param {V5Settings} settings
+   */
+  async #letGo(lock, settings) {
+    const patience = Math.max(0, lock.expiration - Date.now());
+    try {
+      await this.#release(lock, settings, patience);
+    } catch {
+      // Whoever listens to `error` was told of every vote.
+    }
+  }
+
+  /**
+   * @param {Lock} lock
+   * @param {V5Settings} settings
+   * @param {number} patience in ms; if finite, a lock that is gone isn't asked for again either
+   */
+  async #release(lock, settings, patience) {
+    const names = readLock(asLockLike(lock));
+    lock.expiration = 0;
+    this.#released.add(lock);
+    const engine = this.#openEngine('unlock', names);
+    const own = toEngine(settings);
+    const isFinal = patience < Number.POSITIVE_INFINITY || own.retries === UNLIMITED;
+    const end = performance.now() + patience;
+
+    /** @type {Promise<Stats>[]} */
+    const told = [];
+    for (;;) {
+      const attempts = this.#count('unlock', names);
+      const answer = await engine.unlock(names, lock.value, heldSince(lock), own, false, attempts.sheet);
+      told.push(...attempts.answered(answer));
+      const { failure } = answer;
+      if (!failure) return { attempts: told };
+
+      const wait = waitOf(settings);
+      const isGone = isFinal && failure.code === 'ERR_REDLOCK_NOT_HELD';
+      const isLast = own.retries !== UNLIMITED && told.length > own.retries;
+      if (isGone || isLast || engine.isClosed || performance.now() + wait > end) {
+        throw this.#failed('unlock', names, 0, answer, told);
+      }
+      await sleep(wait);
+    }
+  }
+
+  async #quit() {
+    // Their last votes come from connections that closing would take away.
+    while (this.#open.size > 0) await Promise.all([...this.#open].map(({ ended }) => ended));
+    await this.#engine.close();
+    const quits = await Promise.allSettled(this.#bridges.map((bridge) => bridge.quit()));
+    const failed = quits.find((quit) => quit.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  /**
+   * @param {Operation} operation
+   * @param {string[]} names
+   */
+  #openEngine(operation, names) {
+    if (this.#quitting) {
+      const failure = {
+        code: 'ERR_REDLOCK_CLOSED',
+        reason: 'this Redlock was closed with quit()',
+        votes: [],
+      };
+      throw new ExecutionError(TEXTS.noQuorum, [], explain(failure, { operation, names, ttl: 0 }, []));
+    }
+    this.#engine.look();
+    this.#tellOfScripts();
+    return this.#engine;
+  }
+
+  /** `scripts` may have been changed since the last call. */
+  #tellOfScripts() {
+    const texts = textsOf(this.scripts);
+    if (texts === this.#texts) return;
+    this.#texts = texts;
+    this.#engine.useScripts(customOf(this.scripts) ?? {});
+  }
+
+  /**
+   * @param {Operation} operation
+   * @param {string[]} names
+   */
+  #count(operation, names) {
+    const attempts = new Attempts(this.#engine, operation, names, this.#voters, this.#tell);
+    this.#open.add(attempts);
+    attempts.ended.then(() => this.#open.delete(attempts));
+    return attempts;
+  }
+
+  /** Nothing has to listen. */
+  #tell = (/** @type {Error} */ error) => {
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+  };
+
+  /**
+   * @param {Operation} operation
+   * @param {string[]} names
+   * @param {number} ttl
+   * @param {Answer} answer
+   * @param {Promise<Stats>[]} told
+   */
+  #failed(operation, names, ttl, { failure, attempts }, told) {
+    const known = /** @type {import('../../lib/native').NativeFailure} */ (failure);
+    const text = attempts === 0 && known.code === 'ERR_REDLOCK_EXPIRED' ? TEXTS.expired : TEXTS.noQuorum;
+    const explained = explain(known, { operation, names, ttl }, this.#engine.addresses);
+    return new ExecutionError(text, told, explained);
+  }
+
+  /** @param {unknown} given the settings of one call */
+  #settingsOf(given) {
+    return readSettings(given, readSettings(this.settings));
+  }
+}
+
+/** What our settings have beyond redlock 5's; lib/options.js reads them. */
+const NEWER = ['connections', 'deadlineShare', 'deadlineFloor', 'deadlineCeiling', 'releaseDeadline'];
+
+/** @param {any} settings */
+function pickNewer(settings) {
+  return Object.fromEntries(
+    NEWER.filter((name) => settings?.[name] !== undefined).map((name) => [name, settings[name]]),
+  );
+}
+
+/**
+ * @param {any} clients
+ * @returns {unknown[]} each once
+ */
+function readClients(clients) {
+  if (typeof clients === 'string' || (clients ?? []) instanceof URL) {
+    throw wrongType('INSTANCES', 'clients must be an array or another iterable of clients, not a single URL');
+  }
+  if (typeof (clients ?? [])[Symbol.iterator] !== 'function') {
+    throw wrongType(
+      'INSTANCES',
+      `clients must be an array or another iterable of clients, not ${show(clients)}`,
+    );
+  }
+  const given = [...new Set(clients ?? [])];
+  if (given.length > 0) return given;
+  throw Object.assign(new Error(TEXTS.noClients), { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
+}
+
+/** By how much a lock must last longer than the threshold of its extension, in ms. */
+const MARGIN = 100;
+
+const UNLIMITED = -1;
+
+// The longest time there is between two dates, in ms.
+const LONGEST = 2 * 8.64e15;
+
+/** @param {unknown} duration */
+function checkDuration(duration) {
+  if (!Number.isInteger(duration)) throw new Error(TEXTS.duration);
+}
+
+/** @param {any} lock */
+function asLockLike(lock) {
+  if (typeof lock !== 'object' || lock === null) return lock;
+  const { resources: resource, value, expiration } = lock;
+  return { resource, value, expiration };
+}
+
+/**
+ * Whether an extension came so far that its answer says something of the lock's validity.
+ *
+ * @param {Answer} answer
+ */
+function wasCarriedOut({ failure }) {
+  const code = failure?.code ?? '';
+  return !['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID', 'ERR_REDLOCK_INTERNAL'].includes(code);
+}
+
+module.exports = { Redlock };
