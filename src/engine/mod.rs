@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod event;
 mod instance;
+mod keeper;
 mod quorum;
 mod retry;
 mod round;
@@ -17,8 +18,12 @@ mod token;
 mod twins;
 mod validity;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 pub use environment::{Environment, System, Task};
 pub use error::{Cause, Failure, Reason};
@@ -27,11 +32,13 @@ pub use instance::{
     Ballot, Connection, Instance, Keyspace, Observer, Operation, Question, Reply, Resources,
     Script, Scripts, Vote,
 };
+pub use keeper::{Hold, Renewal, Watch};
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
 pub use token::Token;
 pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
 
+use keeper::Kept;
 use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -56,6 +63,8 @@ pub struct Settings {
     pub scripts: Option<Arc<Scripts>>,
     /// Under which number all votes of each attempt are to be told as events.
     pub ballots: Option<u64>,
+    /// Acquire only: how long the asker waits for the lock altogether.
+    pub max_wait: Option<Duration>,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -132,7 +141,9 @@ impl Engine {
     /// # Errors
     ///
     /// After the last attempt, with that attempt's reason and votes:
-    /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`].
+    /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`];
+    /// [`Reason::TimedOut`] if it was not granted within
+    /// [`Settings::max_wait`]: an attempt under way is given up then.
     pub async fn acquire(
         &self,
         resources: Resources,
@@ -140,6 +151,7 @@ impl Engine {
         settings: Settings,
     ) -> Result<Grant, Failure> {
         let environment = &self.core.environment;
+        let limit = settings.max_wait.map(|span| environment.now().after(span));
         let mut value = settings.value.clone();
         let mut attempts = 0;
         loop {
@@ -149,7 +161,7 @@ impl Engine {
                 value = Some(Token::random(environment.as_ref()));
             }
             let sheet = settings.sheet(attempts);
-            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet);
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet, limit);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
                     return Ok(Grant {
@@ -170,7 +182,20 @@ impl Engine {
                     until: None,
                 });
             };
-            environment.sleep_until(environment.now().after(wait)).await;
+            let next = environment.now().after(wait);
+            if reason == Reason::TimedOut || limit.is_some_and(|limit| limit <= next) {
+                // Nothing more can come of it; it is said when it was asked for.
+                if let Some(limit) = limit {
+                    environment.sleep_until(limit).await;
+                }
+                return Err(Failure {
+                    reason: Reason::TimedOut,
+                    attempts,
+                    votes,
+                    until: None,
+                });
+            }
+            environment.sleep_until(next).await;
         }
     }
 
@@ -181,6 +206,7 @@ impl Engine {
         ttl: Ttl,
         settings: &Settings,
         sheet: Option<Sheet>,
+        limit: Option<Instant>,
     ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
         let environment = &self.core.environment;
         let value = value.unwrap_or_else(|| Token::random(environment.as_ref()));
@@ -202,7 +228,11 @@ impl Engine {
             },
             sheet,
         ));
-        let verdict = round.verdict().await;
+        let verdict = self.before(limit, round.verdict()).await;
+        let Some(verdict) = verdict else {
+            let round = round.give_up();
+            return Err((Reason::TimedOut, round.votes()));
+        };
         // Step 3: a majority, and time left after what it took (step 4).
         let believable = !self.core.rules.validity || validity.holds(environment.now());
         if verdict == Verdict::Granted && believable {
@@ -210,7 +240,11 @@ impl Engine {
             return Ok((value, validity));
         }
         // Step 5: whatever may have been set is released, everywhere.
-        let round = round.fail().await;
+        let votes = round.votes();
+        let round = self.before(limit, round.fail()).await;
+        let Some(round) = round else {
+            return Err((Reason::TimedOut, votes));
+        };
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
@@ -220,6 +254,71 @@ impl Engine {
             Reason::Unavailable
         };
         Err((reason, round.votes()))
+    }
+
+    /// What `future` comes to, unless `limit` comes first.
+    async fn before<T>(
+        &self,
+        limit: Option<Instant>,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let Some(limit) = limit else {
+            return Some(future.await);
+        };
+        let mut future = pin!(future);
+        let mut sleep = self.core.environment.sleep_until(limit);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Keeps a lock: extends it if its renewal says so, and tells of its loss by
+    /// [`Event::Lost`]. It ends with the lock's release, and with
+    /// [`Engine::let_go`]. A lock that is kept already is kept in this way from
+    /// now on.
+    pub fn keep(&self, hold: Hold, watch: Watch) {
+        self.let_go(&hold.value);
+        let kept = Kept::new(hold.until, watch);
+        let value = hold.value.clone();
+        self.core.keeps.borrow_mut().insert(value, Rc::clone(&kept));
+        let environment = Rc::clone(&self.core.environment);
+        let core = Rc::downgrade(&self.core);
+        let task = keeper::keep(core, Rc::clone(&environment), kept, hold);
+        environment.spawn(Box::pin(task));
+    }
+
+    /// The lock with this value is kept no longer; it stays as it is.
+    pub fn let_go(&self, value: &Token) {
+        let kept = self.core.keeps.borrow_mut().remove(value);
+        if let Some(kept) = kept {
+            kept.release();
+        }
+    }
+
+    /// No lock is kept any longer.
+    pub fn let_all_go(&self) {
+        for kept in self.core.keeps.take().into_values() {
+            kept.release();
+        }
+    }
+
+    /// What each instance says of `resource`'s key: [`Vote::Seen`] or
+    /// [`Vote::Failed`], by instance.
+    pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
+        let question = Question {
+            operation: Operation::Inspect,
+            resources: Arc::new([resource]),
+            value: Token::from(""),
+            deadline: self.core.environment.now().after(settings.patience.release),
+            report: settings.report,
+            scripts: None,
+            twins: false,
+        };
+        let round = Round::ask_all(&self.core, question, None);
+        round.verdict().await;
+        round.votes()
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -233,6 +332,25 @@ impl Engine {
     /// [`Reason::Held`] or [`Reason::Unavailable`] if the attempts are used up.
     /// [`Failure::until`] says how long the lock may still be believed in.
     pub async fn extend(
+        &self,
+        resources: Resources,
+        value: Token,
+        until: Instant,
+        ttl: Ttl,
+        settings: Settings,
+    ) -> Result<Extension, Failure> {
+        let kept = self.core.keeps.borrow().get(&value).cloned();
+        let outcome = self
+            .extend_kept(resources, value, until, ttl, settings)
+            .await;
+        if let Some(kept) = kept {
+            kept.extended(&outcome);
+        }
+        outcome
+    }
+
+    /// The same, on behalf of who keeps the lock.
+    async fn extend_kept(
         &self,
         resources: Resources,
         value: Token,
@@ -405,10 +523,24 @@ impl Attempt {
         }
     }
 
+    fn votes(&self) -> Vec<Option<Vote>> {
+        self.0
+            .as_ref()
+            .map(|round| round.votes())
+            .unwrap_or_default()
+    }
+
     fn succeed(mut self) {
         if let Some(round) = self.0.take() {
             round.succeed();
         }
+    }
+
+    /// Releases everywhere and waits for nobody.
+    fn give_up(mut self) -> Rc<Round> {
+        let round = self.0.take().expect("an attempt ends once");
+        round.abandon();
+        round
     }
 
     /// Releases everywhere and waits for the instances that still answer.

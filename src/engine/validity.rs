@@ -36,6 +36,12 @@ impl Instant {
         Self(self.0.saturating_add(saturating_nanos(span)))
     }
 
+    /// The point `span` earlier; the origin where that would be before it.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(saturating_nanos(span)))
+    }
+
     /// The time from `earlier` to here; zero where `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -102,6 +108,15 @@ impl Ttl {
             return Err(TtlError::NoValidity { ttl: ttl.0, drift });
         }
         Ok(ttl)
+    }
+
+    /// The same ttl, or, if that is longer, as much of it as fits into `room`;
+    /// `None` where nothing of that could be believed.
+    #[must_use]
+    pub fn at_most(self, room: Duration, drift: Drift) -> Option<Self> {
+        let room = u64::try_from(room.as_millis()).unwrap_or(u64::MAX);
+        let ttl = Self(self.0.min(room));
+        (!ttl.believable(drift).is_zero()).then_some(ttl)
     }
 
     /// In milliseconds.
