@@ -103,6 +103,10 @@ impl Session {
                 let Terms { patience, scripts } = self.terms(handle, scripts);
                 hold.settings.patience = patience;
                 hold.settings.scripts = scripts;
+                if !self.quorums.borrow().contains_key(&handle) {
+                    // It is being closed: a lock would keep it open.
+                    hold.renewal = None;
+                }
                 if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
                     engine.keep(*hold, watch);
                 }
@@ -138,6 +142,8 @@ impl Session {
                 for client in quorum.clients.values() {
                     client.close();
                 }
+                // Nobody is left to hold a lock.
+                quorum.engine.let_all_end();
                 quorum.engine
             })
             .collect()
@@ -215,6 +221,8 @@ impl Session {
             return;
         };
         let engine = quorum.engine.clone();
+        // Or the locks that are kept would keep it open.
+        engine.let_all_end();
         self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
         tokio::task::spawn_local(async move {

@@ -7,7 +7,7 @@
 //! safety rules 9, 10 and 11.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::instance::Resources;
 use super::round::Core;
 use super::token::Token;
 use super::validity::{Instant, Ttl, Validity};
-use super::{Engine, Extension, Settings};
+use super::{Engine, Extension, Prolonging, Settings};
 
 /// A lock that is to be kept.
 #[derive(Clone, Debug)]
@@ -47,9 +47,11 @@ pub struct Hold {
 pub struct Renewal {
     /// For how long, each time.
     pub ttl: Ttl,
-    /// How long before its validity ends an extension begins.
+    /// How long before its validity ends an extension begins. One that leaves
+    /// no time for it, or none until the next, is brought within bounds.
     pub lead: Duration,
-    /// Beyond this its validity is not extended (rule 10).
+    /// Beyond this its validity is not extended by itself (rule 10); its holder
+    /// may still do so by hand.
     pub cap: Option<Instant>,
 }
 
@@ -65,7 +67,7 @@ impl Watch {
         Instant::from_nanos(self.0.load(Ordering::Acquire))
     }
 
-    /// Says so.
+    /// Says so, from now on.
     pub fn set(&self, until: Instant) {
         self.0.store(until.nanos(), Ordering::Release);
     }
@@ -74,10 +76,13 @@ impl Watch {
 /// A lock that is being kept.
 pub(super) struct Kept {
     watch: Watch,
+    /// The origin once it is lost before its time.
     until: Cell<Instant>,
-    /// Why it is lost, before its time.
+    /// Why it is lost, if its holder found that out by extending it by hand.
     lost: RefCell<Option<Failure>>,
     released: Cell<bool>,
+    /// It is not extended any more.
+    retired: Cell<bool>,
     /// Changes with each of the above.
     changes: Cell<u64>,
     waker: RefCell<Option<Waker>>,
@@ -91,9 +96,15 @@ impl Kept {
             until: Cell::new(until),
             lost: RefCell::default(),
             released: Cell::new(false),
+            retired: Cell::new(false),
             changes: Cell::new(0),
             waker: RefCell::default(),
         })
+    }
+
+    /// Until when it may be believed in, whoever has extended it.
+    pub(super) fn until(&self) -> Instant {
+        self.until.get()
     }
 
     /// Its holder has let go of it, or is about to.
@@ -103,29 +114,56 @@ impl Kept {
         self.changed();
     }
 
-    /// Its holder has extended it, or tried to.
-    pub(super) fn extended(&self, outcome: &Result<Extension, Failure>) {
-        match outcome {
-            Ok(extension) => self.move_to(extension.validity.until),
-            Err(failure) => {
-                if let Some(until) = failure.until {
-                    self.move_to(until);
-                } else {
-                    self.watch.set(Instant::ORIGIN);
-                    *self.lost.borrow_mut() = Some(failure.clone());
-                    self.changed();
-                }
-            }
+    /// It is extended no more, but watched until it ends.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.changed();
+    }
+
+    /// Its holder asks for it to live until then. Where that is earlier, it
+    /// counts from now on, however the request ends (rule 9): it may be granted
+    /// without anybody's hearing of it.
+    pub(super) fn asked(&self, until: Instant) {
+        if until < self.until.get() {
+            self.move_to(until);
         }
     }
 
+    /// Its holder has extended it, or tried to.
+    pub(super) fn extended(&self, outcome: &Result<Extension, Failure>, now: Instant) {
+        match outcome {
+            Ok(extension) => self.move_to(extension.validity.until),
+            Err(failure) => match failure.until {
+                Some(until) => self.move_to(until),
+                None if self.is_over() => {}
+                None => {
+                    self.end(now);
+                    *self.lost.borrow_mut() = Some(failure.clone());
+                    self.changed();
+                }
+            },
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.released.get() || self.lost.borrow().is_some()
+    }
+
     fn move_to(&self, until: Instant) {
-        if self.released.get() || self.lost.borrow().is_some() {
+        if self.is_over() || until == self.until.get() {
             return;
         }
         self.until.set(until);
         self.watch.set(until);
         self.changed();
+    }
+
+    /// It is lost, whatever is left of its time.
+    fn end(&self, now: Instant) {
+        if now < self.until.get() {
+            self.until.set(Instant::ORIGIN);
+            self.watch.set(Instant::ORIGIN);
+        }
     }
 
     fn changed(&self) {
@@ -135,18 +173,18 @@ impl Kept {
         }
     }
 
-    /// Resolves at `at`, or earlier with the next change.
-    async fn wait(&self, environment: &dyn Environment, at: Instant) {
+    /// What `future` comes to, or `None` with the next change.
+    async fn unless_changed<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let before = self.changes.get();
-        let mut sleep = environment.sleep_until(at);
+        let mut future = pin!(future);
         poll_fn(|context| {
             if self.changes.get() != before {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
             *self.waker.borrow_mut() = Some(context.waker().clone());
-            sleep.as_mut().poll(context)
+            future.as_mut().poll(context).map(Some)
         })
-        .await;
+        .await
     }
 }
 
@@ -159,12 +197,11 @@ pub(super) async fn keep(
 ) {
     // What the last extension failed with: it explains the loss.
     let mut trouble: Option<Failure> = None;
-    let mut gave_up = false;
     let failure = loop {
         if kept.released.get() {
             return;
         }
-        if let Some(failure) = kept.lost.take() {
+        if let Some(failure) = kept.lost.borrow().clone() {
             break failure;
         }
         let now = environment.now();
@@ -173,43 +210,46 @@ pub(super) async fn keep(
             break at_its_end(&hold, now, trouble);
         }
         let engine = core.upgrade().map(|core| Engine { core });
-        let next = match (&hold.renewal, &engine, gave_up) {
-            (Some(renewal), Some(_), false) => next(renewal, &hold.settings, until, now),
+        let next = match (&hold.renewal, &engine) {
+            (Some(renewal), Some(engine)) if trouble.is_none() && !kept.retired.get() => {
+                next(renewal, &hold.settings, until, now).map(|at| (at, renewal, engine))
+            }
             _ => None,
         };
-        match (next, engine) {
-            (Some((at, ttl)), Some(engine)) if at <= now => {
-                let lead = hold.renewal.map_or(Duration::ZERO, |renewal| renewal.lead);
-                match extend(&engine, &kept, &hold, until, ttl, lead).await {
+        match next {
+            Some((at, renewal, engine)) if at <= now => {
+                // What it was to change may be another thing once its holder
+                // has extended it by hand.
+                let extension = extend(engine, &kept, &hold, renewal, until);
+                match kept.unless_changed(extension).await {
                     None => {}
-                    Some(Ok(extension)) => {
-                        trouble = None;
-                        // A longer one that its holder has asked for still counts.
-                        let until = extension.validity.until.max(kept.until.get());
-                        kept.move_to(until);
-                    }
-                    Some(Err(failure)) if failure.until.is_none() => break failure,
+                    // It is not shortened: one that came late would win nothing.
+                    Some(Ok(extension)) => kept.move_to(extension.validity.until.max(until)),
                     Some(Err(failure)) => {
-                        // All retries are used up. Until its time is over it is held.
-                        kept.move_to(failure.until.unwrap_or(until).min(until));
+                        let Some(left) = failure.until else {
+                            break failure;
+                        };
+                        // There is no time for another. What is left it is held.
+                        kept.move_to(left.min(until));
                         trouble = Some(failure);
-                        gave_up = true;
                     }
                 }
             }
-            (next, engine) => {
+            next => {
+                let at = next.map_or(until, |(at, ..)| at.min(until));
                 // While it sleeps, nothing keeps the engine alive.
                 drop(engine);
-                let at = next.map_or(until, |(at, _)| at.min(until));
-                let changes = kept.changes.get();
-                kept.wait(environment.as_ref(), at).await;
-                gave_up = gave_up && changes == kept.changes.get();
+                if kept
+                    .unless_changed(environment.sleep_until(at))
+                    .await
+                    .is_none()
+                {
+                    trouble = None;
+                }
             }
         }
     };
-    if failure.reason == Reason::NotHeld {
-        kept.watch.set(Instant::ORIGIN);
-    }
+    kept.end(environment.now());
     if let Some(core) = core.upgrade() {
         core.forget(&hold.value, &kept);
         (core.listener)(Event::Lost {
@@ -219,57 +259,65 @@ pub(super) async fn keep(
     }
 }
 
-/// When the next extension begins and for how long it is, if there is one.
-fn next(
-    renewal: &Renewal,
-    settings: &Settings,
-    until: Instant,
-    now: Instant,
-) -> Option<(Instant, Ttl)> {
-    let at = until.before(renewal.lead).max(now);
-    let Some(cap) = renewal.cap else {
-        return Some((at, renewal.ttl));
+/// When the next extension begins, if there is one.
+fn next(renewal: &Renewal, settings: &Settings, until: Instant, now: Instant) -> Option<Instant> {
+    let at = until.before(lead(renewal, settings)).max(now);
+    let (ttl, least) = match renewal.cap {
+        // At least this much must be won, or it would be extended without end.
+        Some(cap) => (
+            renewal.ttl.at_most(cap.since(at), settings.drift)?,
+            Duration::from_millis(1),
+        ),
+        // At the end of all time nothing is.
+        None => (renewal.ttl, Duration::ZERO),
     };
-    let ttl = renewal.ttl.at_most(cap.since(at), settings.drift)?;
-    // At least this much must be won, or it would be extended without end.
     let validity = Validity::starting(at, ttl, settings.drift);
-    let won = validity.until.since(until);
-    (won > Duration::from_millis(1)).then_some((at, ttl))
+    (validity.until.since(until) > least).then_some(at)
 }
 
-/// One extension, given up when the lock is released meanwhile.
+/// How long before its end it is extended: not so early that each extension
+/// would be followed by the next at once, nor so late that none could succeed.
+fn lead(renewal: &Renewal, settings: &Settings) -> Duration {
+    const ENOUGH: Duration = Duration::from_millis(50);
+    let quarter = renewal.ttl.believable(settings.drift) / 4;
+    renewal.lead.max(quarter.min(ENOUGH)).min(quarter * 3)
+}
+
+/// One extension, tried again for as long as there is time.
 async fn extend(
     engine: &Engine,
     kept: &Kept,
     hold: &Hold,
+    renewal: &Renewal,
     until: Instant,
-    ttl: Ttl,
-    lead: Duration,
-) -> Option<Result<Extension, Failure>> {
+) -> Result<Extension, Failure> {
     let mut settings = hold.settings.clone();
     settings.retry.count = None;
     // Several tries must fit before its end.
-    settings.retry.delay = settings.retry.delay.min(lead.as_secs_f64() * 1000.0 / 8.0);
+    let lead = lead(renewal, &settings).as_secs_f64() * 1000.0;
+    settings.retry.delay = settings.retry.delay.min(lead / 8.0);
     settings.retry.jitter = settings.retry.jitter.min(settings.retry.delay / 2.0);
-    let resources = Arc::clone(&hold.resources);
-    let mut extension =
-        pin!(engine.extend_kept(resources, hold.value.clone(), until, ttl, settings));
-    poll_fn(|context| {
-        if kept.released.get() || kept.lost.borrow().is_some() {
-            return Poll::Ready(None);
-        }
-        *kept.waker.borrow_mut() = Some(context.waker().clone());
-        extension.as_mut().poll(context).map(Some)
-    })
-    .await
+    let prolonging = Prolonging {
+        resources: Arc::clone(&hold.resources),
+        value: hold.value.clone(),
+        ttl: renewal.ttl,
+        cap: renewal.cap,
+        until: &|| until,
+        asked: &|hoped| {
+            if !engine.core.rules.loss {
+                kept.watch.set(hoped);
+            }
+        },
+    };
+    engine.prolong(prolonging, settings).await
 }
 
 /// The validity has ended.
 fn at_its_end(hold: &Hold, now: Instant, trouble: Option<Failure>) -> Failure {
-    let capped = hold
-        .renewal
-        .and_then(|renewal| renewal.cap)
-        .is_some_and(|cap| cap.before(Duration::from_millis(5)) <= now);
+    // No extension is worth while that near to it, or the clock is read late.
+    const NEAR: Duration = Duration::from_millis(5);
+    let cap = hold.renewal.and_then(|renewal| renewal.cap);
+    let capped = cap.is_some_and(|cap| cap.before(NEAR) <= now);
     let (attempts, votes) = trouble.map_or_else(Default::default, |trouble| {
         (trouble.attempts, trouble.votes)
     });
@@ -284,3 +332,6 @@ fn at_its_end(hold: &Hold, now: Instant, trouble: Option<Failure>) -> Failure {
         until: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

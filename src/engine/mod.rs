@@ -18,6 +18,7 @@ mod token;
 mod twins;
 mod validity;
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -297,10 +298,11 @@ impl Engine {
         }
     }
 
-    /// No lock is kept any longer.
-    pub fn let_all_go(&self) {
-        for kept in self.core.keeps.take().into_values() {
-            kept.release();
+    /// No lock is extended any longer by itself. Each is believed in, and
+    /// watched, until its validity ends.
+    pub fn let_all_end(&self) {
+        for kept in self.core.keeps.borrow().values() {
+            kept.retire();
         }
     }
 
@@ -331,6 +333,9 @@ impl Engine {
     /// [`Reason::NotHeld`], without a retry, if a majority says so;
     /// [`Reason::Held`] or [`Reason::Unavailable`] if the attempts are used up.
     /// [`Failure::until`] says how long the lock may still be believed in.
+    ///
+    /// Of a lock that is kept, `until` is known here and the given one is not
+    /// looked at. Once its loss was told nothing is known of it any more.
     pub async fn extend(
         &self,
         resources: Resources,
@@ -339,33 +344,51 @@ impl Engine {
         ttl: Ttl,
         settings: Settings,
     ) -> Result<Extension, Failure> {
-        let kept = self.core.keeps.borrow().get(&value).cloned();
-        let outcome = self
-            .extend_kept(resources, value, until, ttl, settings)
-            .await;
-        if let Some(kept) = kept {
-            kept.extended(&outcome);
+        let environment = &self.core.environment;
+        // Who keeps the lock knows best until when it is held, also if that
+        // changes meanwhile; the caller may not have heard of it.
+        let known: RefCell<Option<Rc<Kept>>> = RefCell::default();
+        let kept = || {
+            let now_kept = self.core.keeps.borrow().get(&value).cloned();
+            let mut known = known.borrow_mut();
+            *known = now_kept.or_else(|| known.take());
+            known.clone()
+        };
+        let prolonging = Prolonging {
+            resources,
+            value: value.clone(),
+            ttl,
+            cap: None,
+            until: &|| kept().map_or(until, |kept| kept.until()),
+            asked: &|hoped| {
+                if let Some(kept) = kept() {
+                    kept.asked(hoped);
+                }
+            },
+        };
+        let outcome = self.prolong(prolonging, settings).await;
+        if let Some(kept) = kept() {
+            kept.extended(&outcome, environment.now());
         }
         outcome
     }
 
-    /// The same, on behalf of who keeps the lock.
-    async fn extend_kept(
+    async fn prolong(
         &self,
-        resources: Resources,
-        value: Token,
-        until: Instant,
-        ttl: Ttl,
+        prolonging: Prolonging<'_>,
         settings: Settings,
     ) -> Result<Extension, Failure> {
         let environment = &self.core.environment;
-        let mut left = until;
+        // The earliest end that was asked for.
+        let mut asked = Instant::LAST;
         let mut attempts = 0;
+        let mut reason = Reason::Expired;
         let mut votes = Vec::new();
         loop {
-            let validity = Validity::starting(environment.now(), ttl, settings.drift);
+            let now = environment.now();
+            let until = (prolonging.until)();
             // Rule 9: inside the old validity only.
-            if validity.since >= until {
+            if now >= until {
                 return Err(Failure {
                     reason: Reason::Expired,
                     attempts,
@@ -373,7 +396,18 @@ impl Engine {
                     until: None,
                 });
             }
+            let Some(ttl) = prolonging.ttl_at(now, settings.drift) else {
+                return Err(Failure {
+                    reason,
+                    attempts,
+                    votes,
+                    until: Some(asked.min(until)).filter(|left| now < *left),
+                });
+            };
+            let validity = Validity::starting(now, ttl, settings.drift);
             attempts += 1;
+            (prolonging.asked)(validity.until);
+            asked = asked.min(validity.until);
             let deadline =
                 settings
                     .patience
@@ -382,8 +416,8 @@ impl Engine {
                 &self.core,
                 Question {
                     operation: Operation::Extend { ttl },
-                    resources: Arc::clone(&resources),
-                    value: value.clone(),
+                    resources: Arc::clone(&prolonging.resources),
+                    value: prolonging.value.clone(),
                     deadline,
                     report: settings.report,
                     scripts: settings.scripts.clone(),
@@ -393,11 +427,11 @@ impl Engine {
             );
             let verdict = round.verdict().await;
             let now = environment.now();
+            let until = (prolonging.until)();
             let in_time = now < until && validity.holds(now);
             if verdict == Verdict::Granted && (in_time || !self.core.rules.validity) {
                 return Ok(Extension { validity, attempts });
             }
-            left = left.min(validity.until);
             votes = round.votes();
             let tally = round.tally();
             if tally.majority_held() {
@@ -408,7 +442,7 @@ impl Engine {
                     until: None,
                 });
             }
-            let reason = if verdict == Verdict::Granted {
+            reason = if verdict == Verdict::Granted {
                 Reason::Expired
             } else if tally.refused_by_holders(self.core.instances.len()) {
                 Reason::Held
@@ -418,6 +452,7 @@ impl Engine {
             let wait = settings.retry.after(attempts, environment.chance());
             let again = wait.map(|wait| now.after(wait)).filter(|at| *at < until);
             let Some(again) = again else {
+                let left = asked.min(until);
                 return Err(Failure {
                     reason,
                     attempts,
@@ -507,6 +542,29 @@ impl Engine {
     }
 }
 
+/// An extension of a lock, by hand or by who keeps it.
+struct Prolonging<'a> {
+    resources: Resources,
+    value: Token,
+    ttl: Ttl,
+    /// It may not be believed in beyond this.
+    cap: Option<Instant>,
+    /// Until when it is held so far.
+    until: &'a dyn Fn() -> Instant,
+    /// Is told, before each attempt, until when it would be held by that.
+    asked: &'a dyn Fn(Instant),
+}
+
+impl Prolonging<'_> {
+    /// For how long it can be asked for at `now`: what is left till the cap is
+    /// less for each attempt.
+    fn ttl_at(&self, now: Instant, drift: Drift) -> Option<Ttl> {
+        self.cap.map_or(Some(self.ttl), |cap| {
+            self.ttl.at_most(cap.since(now), drift)
+        })
+    }
+}
+
 /// An attempt to acquire, which is given up unless it is said to have
 /// succeeded: also when the caller no longer waits for it.
 struct Attempt(Option<Rc<Round>>);
@@ -577,6 +635,9 @@ pub struct Rules {
     pub majority: bool,
     /// Rule 1: a value per attempt.
     pub fresh_value: bool,
+    /// Rules 9 and 11: a kept lock is believed in for no longer than a majority
+    /// has granted.
+    pub loss: bool,
 }
 
 impl Rules {
@@ -586,5 +647,6 @@ impl Rules {
         cleanup: true,
         majority: true,
         fresh_value: true,
+        loss: true,
     };
 }

@@ -32,8 +32,9 @@ pub(super) struct Core {
     pub(super) twins: Twins,
     /// Acquires that succeeded and still have votes to come, by value.
     stragglers: RefCell<HashMap<Token, Weak<Round>>>,
-    /// Locks that are being kept, by value.
-    pub(super) keeps: RefCell<HashMap<Token, Rc<Kept>>>,
+    /// Locks that are being kept, by value: in an order that is the same in
+    /// every run of a simulation.
+    pub(super) keeps: RefCell<BTreeMap<Token, Rc<Kept>>>,
     deadlines: Deadlines,
 }
 

@@ -16,6 +16,8 @@ pub struct Instant(u64);
 impl Instant {
     /// The clock's origin: before everything.
     pub const ORIGIN: Self = Self(0);
+    /// After everything.
+    pub const LAST: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the origin.
     #[must_use]
@@ -110,12 +112,25 @@ impl Ttl {
         Ok(ttl)
     }
 
-    /// The same ttl, or, if that is longer, as much of it as fits into `room`;
-    /// `None` where nothing of that could be believed.
+    /// The same ttl, or, if more of that than `room` could be believed, the
+    /// longest of which not more can; `None` where that is nothing.
     #[must_use]
     pub fn at_most(self, room: Duration, drift: Drift) -> Option<Self> {
-        let room = u64::try_from(room.as_millis()).unwrap_or(u64::MAX);
-        let ttl = Self(self.0.min(room));
+        let fits = |millis| Self(millis).believable(drift) <= room;
+        let (mut fitting, mut beyond) = (0, self.0 + 1);
+        if fits(self.0) {
+            fitting = self.0;
+        }
+        // What can be believed grows with the ttl.
+        while beyond - fitting > 1 {
+            let middle = fitting + (beyond - fitting) / 2;
+            if fits(middle) {
+                fitting = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        let ttl = Self(fitting);
         (!ttl.believable(drift).is_zero()).then_some(ttl)
     }
 
