@@ -40,9 +40,13 @@ impl Environment for Virtual {
 
     fn sleep_until(&self, at: Instant) -> Task {
         let world = Rc::clone(&self.0);
+        let mut armed = false;
         Box::pin(poll_fn(move |context| {
             if world.now.get() >= at {
                 return Poll::Ready(());
+            }
+            if std::mem::replace(&mut armed, true) {
+                return Poll::Pending;
             }
             let timer = world.timer.replace(world.timer.get() + 1);
             let waker = context.waker().clone();
