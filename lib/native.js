@@ -22,7 +22,8 @@ const { ConnectionError, troubleOf, outOfRange } = require('./errors');
  * @typedef {{event: 'closed', handle: number}} ClosedEvent
  * @typedef {{event: 'ballots', handle: number, number: number, attempt: number, votes: NativeVote[]}} BallotsEvent
  * @typedef {(attempt: number, votes: NativeVote[]) => void} BallotsListener
- * @typedef {BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {NativeFailure & {event: 'lost', handle: number, number: number}} LostEvent
+ * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner redlock 0.x's class has no events
@@ -33,10 +34,14 @@ const { ConnectionError, troubleOf, outOfRange } = require('./errors');
 const LOCK = 0;
 const EXTEND = 1;
 const UNLOCK = 2;
+const INSPECT = 3;
 
 // Flags of a request.
 const REPORT = 1;
 const RELATIVE = 2;
+
+/** However long it takes. */
+const NO_LIMIT = -1;
 
 /** The votes aren't wanted one by one. */
 const NO_SHEET = 0;
@@ -49,8 +54,9 @@ const LOCKED = 1;
 const FAILED = 3;
 const EVENT = 4;
 const ERRAND = 5;
+const INSPECTED = 6;
 
-const REQUEST_NUMBERS = 14;
+const REQUEST_NUMBERS = 15;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 
@@ -81,6 +87,8 @@ class Engine {
   /** Who is told of a request's votes, by number. @type {Map<number, BallotsListener>} */
   #sheets = new Map();
   #lastSheet = NO_SHEET;
+  /** Locks that are kept, by number. @type {Map<number, WeakRef<import('./keep').Keep>>} */
+  #keeps = new Map();
   /** @type {Promise<void> | undefined} */
   #closing;
   /** @type {() => void} */
@@ -146,10 +154,61 @@ class Engine {
    * @param {boolean} report whether instances' failures are wanted as events
    * @param {string} [value] one of the caller's own, which allows one attempt only
    * @param {number} [sheet] from `countBallots`
+   * @param {number} [maxWait] how long to wait for it altogether, in ms
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET) {
-    return this.#request(LOCK, report ? REPORT : 0, ttl, settings, 0, value, resources, sheet);
+  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET, maxWait = NO_LIMIT) {
+    const flags = report ? REPORT : 0;
+    return this.#request(LOCK, flags, ttl, settings, 0, value, resources, sheet, maxWait);
+  }
+
+  /**
+   * What each instance says of a resource's key.
+   *
+   * @param {string} resource
+   * @param {import('./options').Settings} settings
+   * @returns {Promise<Answer>} with the votes; never rejected
+   */
+  inspect(resource, settings) {
+    return this.#request(INSPECT, 0, 0, settings, 0, '', [resource], NO_SHEET, NO_LIMIT);
+  }
+
+  /**
+   * A way to give up the request that was made last. It is answered all the same, perhaps with what it
+   * wanted.
+   *
+   * @returns {() => void}
+   */
+  get cancel() {
+    const slot = lastSlot;
+    const waiting = settling[slot];
+    return () => {
+      if (settling[slot] !== waiting) return;
+      flush();
+      mailbox?.cancel(slot);
+    };
+  }
+
+  /**
+   * Keeps a lock: extends it, if asked to, and has its loss told.
+   *
+   * @param {import('./keep').Keep} keep
+   * @param {number} number its own
+   * @param {number[]} terms as docs/hand-over.md has them
+   * @param {string} value
+   * @param {string[]} resources
+   */
+  keep(keep, number, terms, value, resources) {
+    if (!this.#keeps.has(number)) this.#keeps.set(number, new WeakRef(keep));
+    // What was asked for before, as its unlocking, comes before.
+    flush();
+    mailbox?.keep(this.#handle, number, this.#scripts, Float64Array.from(terms), value, resources);
+  }
+
+  /** @param {number} number of a keep */
+  letGo(number) {
+    this.#keeps.delete(number);
+    mailbox?.letGo(number);
   }
 
   /**
@@ -165,7 +224,7 @@ class Engine {
    */
   extend(resources, value, until, relative, ttl, settings, report, sheet = NO_SHEET) {
     const flags = (report ? REPORT : 0) | (relative ? RELATIVE : 0);
-    return this.#request(EXTEND, flags, ttl, settings, until, value, resources, sheet);
+    return this.#request(EXTEND, flags, ttl, settings, until, value, resources, sheet, NO_LIMIT);
   }
 
   /**
@@ -178,7 +237,8 @@ class Engine {
    * @returns {Promise<Answer>} which is never rejected
    */
   unlock(resources, value, since, settings, report, sheet = NO_SHEET) {
-    return this.#request(UNLOCK, report ? REPORT : 0, 0, settings, since, value, resources, sheet);
+    const flags = report ? REPORT : 0;
+    return this.#request(UNLOCK, flags, 0, settings, since, value, resources, sheet, NO_LIMIT);
   }
 
   /**
@@ -227,6 +287,9 @@ class Engine {
 
   #left() {
     engines.delete(this.#handle);
+    // Nothing is told any more: who keeps a lock has to look by himself.
+    for (const keep of this.#keeps.values()) keep.deref()?.orphan();
+    this.#keeps.clear();
     clearInterval(this.#vigil);
     this.#closed();
   }
@@ -240,11 +303,13 @@ class Engine {
    * @param {string} value
    * @param {string[]} resources
    * @param {number} sheet
+   * @param {number} maxWait
    */
-  #request(operation, flags, ttl, settings, instant, value, resources, sheet) {
+  #request(operation, flags, ttl, settings, instant, value, resources, sheet, maxWait) {
     const count = resources.length;
     let at = reserve(REQUEST_NUMBERS + count);
     const slot = takeSlot();
+    lastSlot = slot;
     const row = numbers;
     row[at] = slot;
     row[at + 1] = this.#handle;
@@ -259,7 +324,8 @@ class Engine {
     row[at + 10] = value.length;
     row[at + 11] = this.#scripts;
     row[at + 12] = sheet;
-    row[at + 13] = count;
+    row[at + 13] = maxWait;
+    row[at + 14] = count;
     at += REQUEST_NUMBERS;
     text += value;
     for (let i = 0; i < count; i++) {
@@ -312,6 +378,12 @@ class Engine {
         const bridge = this.#bridges[event.instance];
         const isChanged = bridge?.reroute(event.why);
         if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
+        break;
+      }
+      case 'lost': {
+        const keep = this.#keeps.get(event.number)?.deref();
+        this.letGo(event.number);
+        keep?.lose(event, owner);
         break;
       }
       case 'ballots':
@@ -502,7 +574,7 @@ function refuseAll(batch, error) {
     reason: `it could not be handed over: ${error.message}`,
     votes: [],
   };
-  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 13]) {
+  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 14]) {
     settle(batch[at], new Answer(FAILED, 0, 0, 0, 0, '', failure));
   }
 }
@@ -515,6 +587,9 @@ const settling = [];
 const asking = [];
 /** @type {number[]} */
 const free = [];
+
+/** The slot that was taken last. */
+let lastSlot = 0;
 
 function takeSlot() {
   const slot = free.pop();
@@ -577,7 +652,7 @@ function deliver(count, details, now) {
       value = values.latin1Slice(valueAt, valueAt + VALUE_LENGTH);
       valueAt += VALUE_LENGTH;
       since = last;
-    } else if (kind === FAILED) {
+    } else if (kind === FAILED || kind === INSPECTED) {
       failure = /** @type {NativeFailure | undefined} */ (details[last]) ?? UNEXPLAINED;
     } else if (kind === EVENT) {
       emit(/** @type {NativeEvent} */ (details[last]));
@@ -627,4 +702,19 @@ function rethrow(error) {
 
 useOwnScripts(defaultScripts());
 
-module.exports = { Engine, Answer, defaultScripts };
+/** The engine's clock, in ms: monotonic, counting the time the machine was suspended. */
+function clock() {
+  return /** @type {Mailbox} */ (mailbox).clock();
+}
+
+/**
+ * Until when the lock kept under this number may be believed in, on the engine's clock; 0 once it is released,
+ * or lost before its time.
+ *
+ * @param {number} number
+ */
+function keptUntil(number) {
+  return /** @type {Mailbox} */ (mailbox).until(number);
+}
+
+module.exports = { Engine, Answer, defaultScripts, clock, keptUntil };

@@ -279,6 +279,53 @@ proptest! {
     }
 
     #[test]
+    fn before_undoes_after_and_saturates_at_the_origin(instant in instant(), span in span()) {
+        let earlier = instant.before(span);
+        prop_assert!(earlier <= instant);
+        if span.as_nanos() <= u128::from(instant.nanos()) {
+            prop_assert_eq!(earlier.after(span), instant);
+            prop_assert_eq!(instant.since(earlier), span);
+        } else {
+            prop_assert_eq!(earlier, Instant::ORIGIN);
+        }
+    }
+
+    #[test]
+    fn within_a_room_a_ttl_is_the_longest_of_which_not_more_can_be_believed(
+        millis in millis(),
+        drift in drift(),
+        room in span(),
+    ) {
+        prop_assume!(a_ttl(millis, drift).is_some());
+        let ttl = a_ttl(millis, drift).expect("assumed");
+        let Some(most) = ttl.at_most(room, drift) else {
+            prop_assert!(room < Duration::from_millis(1));
+            return Ok(());
+        };
+        prop_assert!(most <= ttl);
+        prop_assert!(most.believable(drift) <= room);
+        prop_assert!(!most.believable(drift).is_zero());
+        if most < ttl {
+            let longer = a_ttl(most.millis() + 1, drift).expect("more than enough");
+            prop_assert!(longer.believable(drift) > room);
+            // Nothing is given away but what is less than a millisecond.
+            prop_assert!(room.saturating_sub(most.believable(drift)) < Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_room_that_is_large_enough_leaves_a_ttl_as_it_is(
+        millis in millis(),
+        drift in drift(),
+        more in span(),
+    ) {
+        prop_assume!(a_ttl(millis, drift).is_some());
+        let ttl = a_ttl(millis, drift).expect("assumed");
+        let room = ttl.believable(drift).saturating_add(more);
+        prop_assert_eq!(ttl.at_most(room, drift), Some(ttl));
+    }
+
+    #[test]
     fn a_deadline_is_the_share_within_its_bounds_and_never_after_the_end(
         now in instant(),
         millis in millis(),

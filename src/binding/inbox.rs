@@ -8,7 +8,7 @@ use super::config::Config;
 use super::handoff::Handoff;
 use super::outbox::{Locked, Outbox};
 use super::record::Batch;
-use crate::engine::Scripts;
+use crate::engine::{Hold, Scripts, Token, Watch};
 use crate::instances::bridge::Ticket;
 use crate::instances::redis;
 
@@ -45,6 +45,12 @@ pub(super) enum Errand {
     Applied(Vec<f64>),
     /// What else the caller's client at a place came back with.
     Answer(Handle, u32, Ticket, ClientAnswer),
+    /// The request of this slot is no longer wanted.
+    Cancel(u32),
+    /// A lock to be kept, with a set of scripts.
+    Keep(Handle, u32, Box<Hold>, Watch),
+    /// The lock with this value is kept no longer.
+    LetGo(Handle, Token),
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.
@@ -58,6 +64,8 @@ pub(super) enum ClientAnswer {
     /// An error of the client's: its number, the server's first word if it is
     /// the server's, and its text.
     Failed(u32, Option<String>, String),
+    /// What a key has, and for how many milliseconds.
+    Seen(Option<String>, Option<f64>),
 }
 
 /// What our own connection beside a caller's client is to be.

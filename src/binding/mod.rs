@@ -13,7 +13,8 @@ mod record;
 mod runtime;
 mod session;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
@@ -23,7 +24,7 @@ use napi::threadsafe_function::{
 use napi::{Error, Result, Status, sys};
 use napi_derive::napi;
 
-use crate::engine::{Scripts, System};
+use crate::engine::{Scripts, System, Token, Watch};
 use crate::instances::redis;
 use config::Config;
 use inbox::{Amendment, ClientAnswer, Errand, Handle, Message};
@@ -51,6 +52,14 @@ pub struct Mailbox {
     scripts: Cell<u32>,
     /// Requests that are not answered yet.
     pending: Cell<u32>,
+    /// The locks that are kept, by JavaScript's number for them.
+    watches: RefCell<HashMap<u32, Kept>>,
+}
+
+struct Kept {
+    handle: Handle,
+    value: Token,
+    watch: Watch,
 }
 
 /// A quorum that was opened.
@@ -67,6 +76,8 @@ pub struct Opened {
 pub struct DefaultScripts {
     /// Takes resources.
     pub acquire: String,
+    /// Says what a key has.
+    pub inspect: String,
     /// Extends them.
     pub extend: String,
     /// Releases them.
@@ -77,9 +88,10 @@ pub struct DefaultScripts {
 #[napi(catch_unwind)]
 #[must_use]
 pub fn default_scripts() -> DefaultScripts {
-    let [acquire, extend, release] = redis::default_texts().map(str::to_owned);
+    let [acquire, extend, release, inspect] = redis::default_texts().map(str::to_owned);
     DefaultScripts {
         acquire,
+        inspect,
         extend,
         release,
     }
@@ -136,6 +148,7 @@ impl Mailbox {
             handles: Cell::new(0),
             scripts: Cell::new(0),
             pending: Cell::new(0),
+            watches: RefCell::default(),
         })
     }
 
@@ -234,6 +247,76 @@ impl Mailbox {
     ) {
         let answer = ClientAnswer::Failed(number, code, message);
         self.send(Errand::Answer(handle, place, ticket, answer));
+    }
+
+    /// The same, of what a key has, and for how many milliseconds.
+    #[napi(catch_unwind)]
+    pub fn seen(
+        &self,
+        handle: u32,
+        place: u32,
+        ticket: u32,
+        value: Option<String>,
+        ttl: Option<f64>,
+    ) {
+        let answer = ClientAnswer::Seen(value, ttl);
+        self.send(Errand::Answer(handle, place, ticket, answer));
+    }
+
+    /// Gives up the request of this slot, which is answered all the same.
+    #[napi(catch_unwind)]
+    pub fn cancel(&self, slot: u32) {
+        self.send(Errand::Cancel(slot));
+    }
+
+    /// Keeps a lock under `number`, which comes with the event of its loss.
+    #[napi(catch_unwind)]
+    pub fn keep(
+        &self,
+        handle: u32,
+        number: u32,
+        scripts: u32,
+        terms: &[f64],
+        value: String,
+        resources: Vec<String>,
+    ) {
+        let Some(hold) = record::hold(number, terms, &value, resources) else {
+            return;
+        };
+        let watch = Watch::default();
+        watch.set(hold.until);
+        let kept = Kept {
+            handle,
+            value: hold.value.clone(),
+            watch: watch.clone(),
+        };
+        self.watches.borrow_mut().insert(number, kept);
+        self.send(Errand::Keep(handle, scripts, Box::new(hold), watch));
+    }
+
+    /// Until when the lock kept under `number` may be believed in, on the
+    /// engine's clock in ms; 0 once it is released, or lost before its time.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn until(&self, number: u32) -> f64 {
+        let watches = self.watches.borrow();
+        let until = watches.get(&number).map(|kept| kept.watch.until());
+        until.map_or(0.0, |until| record::millis(until.nanos().into()))
+    }
+
+    /// The lock under `number` is kept no longer; it stays as it is.
+    #[napi(catch_unwind)]
+    pub fn let_go(&self, number: u32) {
+        if let Some(kept) = self.watches.borrow_mut().remove(&number) {
+            self.send(Errand::LetGo(kept.handle, kept.value));
+        }
+    }
+
+    /// The engine's clock, in ms.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn clock(&self) -> f64 {
+        record::millis(System::clock().nanos().into())
     }
 
     /// Hands over the first `count` requests in `numbers` and `text`.

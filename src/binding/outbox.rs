@@ -22,6 +22,8 @@ pub(super) enum Outcome {
     Extended(Validity),
     /// Why, as JSON, and until when the lock may still be believed in.
     Failed(String, Option<Instant>),
+    /// What instances said of a key, as JSON.
+    Inspected(String),
     /// What happened, as JSON.
     Event(String),
     /// What the caller's client is to be asked, as JSON.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::inbox::Handle;
 use super::outbox::{Answer, Outcome};
 use crate::engine::{
-    Cause, Connection, Drift, Event, Failure, Instant, Operation, Patience, Question, Reason,
-    Resources, Retry, Scripts, Settings, Token, Ttl, Vote,
+    Cause, Connection, Drift, Event, Failure, Hold, Instant, Operation, Patience, Question, Reason,
+    Renewal, Resources, Retry, Scripts, Settings, Token, Ttl, Vote,
 };
 use crate::instances::bridge::Ticket;
 use crate::instances::client::Route;
@@ -40,6 +40,7 @@ pub(super) enum Verb {
     Lock(Ttl),
     Extend(Ttl, Token, Until),
     Unlock(Token, Instant),
+    Inspect,
     /// What JavaScript should not have let through.
     Nonsense,
 }
@@ -59,7 +60,7 @@ const REPORT: u32 = 1;
 const RELATIVE: u32 = 2;
 
 /// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 14;
+const HEAD: usize = 15;
 
 /// How many numbers an answer has.
 const ROW: usize = 6;
@@ -84,7 +85,7 @@ fn read(
     terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
     let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[13]))?;
+    let lengths = numbers.split_off(..size(head[14]))?;
     let value = read_text(text, head[10])?;
     let resources: Option<Resources> = lengths
         .iter()
@@ -108,6 +109,7 @@ fn read(
             Verb::Extend(ttl, Token::from(&*value), until)
         }
         (2, _) => Verb::Unlock(Token::from(&*value), instant(head[9])),
+        (3, _) => Verb::Inspect,
         _ => Verb::Nonsense,
     };
     Some(Request {
@@ -126,6 +128,7 @@ fn read(
             report: flags & REPORT != 0,
             scripts: terms.scripts,
             ballots: (head[12] > 0.0).then(|| integer(head[12]).into()),
+            max_wait: (head[13] >= 0.0).then(|| span(head[13])),
             value: own.then(|| Token::from(&*value)),
         },
     })
@@ -150,15 +153,24 @@ fn integer(number: f64) -> u32 {
     clippy::cast_sign_loss,
     reason = "whole numbers of JavaScript's; `as` saturates"
 )]
+pub(super) fn whole(number: f64) -> u64 {
+    number as u64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers of JavaScript's; `as` saturates"
+)]
 fn size(number: f64) -> usize {
     number as usize
 }
 
-fn span(millis: f64) -> std::time::Duration {
+pub(super) fn span(millis: f64) -> std::time::Duration {
     std::time::Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default()
 }
 
-fn instant(millis: f64) -> Instant {
+pub(super) fn instant(millis: f64) -> Instant {
     Instant::ORIGIN.after(span(millis))
 }
 
@@ -166,7 +178,7 @@ fn instant(millis: f64) -> Instant {
     clippy::cast_precision_loss,
     reason = "below a microsecond for as long as a machine is up"
 )]
-fn millis(nanos: u128) -> f64 {
+pub(super) fn millis(nanos: u128) -> f64 {
     nanos as f64 / 1e6
 }
 
@@ -179,6 +191,44 @@ pub(super) fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket
         )]
         let keys = row[3] as i64;
         (integer(row[0]), integer(row[1]), integer(row[2]), keys)
+    })
+}
+
+/// A lock to be kept, from the numbers that docs/hand-over.md has.
+pub(super) fn hold(
+    number: u32,
+    terms: &[f64],
+    value: &str,
+    resources: Vec<String>,
+) -> Option<Hold> {
+    let [until, ttl, lead, cap, drift, delay, jitter] = *terms else {
+        return None;
+    };
+    let drift = Drift::new(drift)?;
+    let renewal = match Ttl::new(ttl, drift) {
+        Ok(ttl) => Some(Renewal {
+            ttl,
+            lead: span(lead),
+            cap: (cap > 0.0).then(|| instant(cap)),
+        }),
+        Err(_) => None,
+    };
+    Some(Hold {
+        resources: resources.into_iter().map(String::into_boxed_str).collect(),
+        value: Token::from(value),
+        until: instant(until),
+        renewal,
+        settings: Settings {
+            retry: Retry {
+                count: None,
+                delay,
+                jitter,
+            },
+            drift,
+            report: true,
+            ..Settings::default()
+        },
+        number: number.into(),
     })
 }
 
@@ -236,6 +286,7 @@ impl<'room> Rows<'room> {
                 [slot, 3.0, attempts, left, until, self.describe(&details)]
             }
             Outcome::Event(details) => [slot, 4.0, attempts, 0.0, 0.0, self.describe(&details)],
+            Outcome::Inspected(details) => [slot, 6.0, attempts, 0.0, 0.0, self.describe(&details)],
             Outcome::Errand(details) => [slot, 5.0, attempts, 0.0, 0.0, self.describe(&details)],
         };
         let at = 1 + self.written * ROW;
@@ -274,16 +325,24 @@ const VALUE: usize = 32;
 
 /// A failure of the engine's, as JSON.
 pub(super) fn failure(failure: &Failure) -> String {
-    let votes: Vec<Value> = failure
-        .votes
-        .iter()
-        .map(|given| vote(given.as_ref()))
-        .collect();
-    describe(
-        failure.reason.code(),
-        &failure.reason.to_string(),
-        &votes.into(),
-    )
+    describe_failure(failure).to_string()
+}
+
+fn describe_failure(failure: &Failure) -> Value {
+    json!({
+        "code": failure.reason.code(),
+        "reason": failure.reason.to_string(),
+        "votes": describe_votes(&failure.votes),
+    })
+}
+
+/// What instances said of a key, as JSON.
+pub(super) fn inspection(votes: &[Option<Vote>]) -> String {
+    json!({ "votes": describe_votes(votes) }).to_string()
+}
+
+fn describe_votes(votes: &[Option<Vote>]) -> Value {
+    votes.iter().map(|given| vote(given.as_ref())).collect()
 }
 
 /// A refusal for a reason of the algorithm's, without votes.
@@ -299,6 +358,12 @@ pub(super) fn trouble(code: &str, reason: &str) -> String {
 /// An event of the engine under `handle`, as JSON.
 pub(super) fn event(handle: Handle, event: &Event) -> String {
     let mut described = match event {
+        Event::Lost { number, failure } => {
+            let mut described = describe_failure(failure);
+            described["event"] = "lost".into();
+            described["number"] = (*number).into();
+            described
+        }
         Event::ClientError {
             instance,
             operation,
@@ -318,7 +383,7 @@ pub(super) fn event(handle: Handle, event: &Event) -> String {
             "event": "ballots",
             "number": number,
             "attempt": attempt,
-            "votes": votes.iter().map(|given| vote(given.as_ref())).collect::<Vec<_>>(),
+            "votes": describe_votes(votes),
         }),
         Event::Connection { instance, state } => {
             let (state, mut described) = match state {
@@ -343,7 +408,7 @@ pub(super) fn event(handle: Handle, event: &Event) -> String {
 pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -> String {
     let ttl = match question.operation {
         Operation::Acquire { ttl } | Operation::Extend { ttl } => Some(ttl.millis()),
-        Operation::Release { .. } => None,
+        Operation::Inspect | Operation::Release { .. } => None,
     };
     json!({
         "handle": handle,
@@ -382,6 +447,9 @@ fn vote(vote: Option<&Vote>) -> Value {
         None => json!({ "vote": "pending" }),
         Some(Vote::Granted | Vote::Own) => json!({ "vote": "granted" }),
         Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
+        Some(Vote::Seen { value, ttl }) => {
+            json!({ "vote": "seen", "value": value.as_deref(), "ttl": ttl })
+        }
         Some(Vote::Failed(cause)) => {
             let mut described = describe_cause(cause);
             described["vote"] = "failed".into();

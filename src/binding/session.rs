@@ -2,7 +2,7 @@
 //! what it has asked for, and the answers on their way back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(super) struct Session {
     closing: RefCell<HashMap<Handle, Quorum>>,
     /// What is under way, by slot.
     running: RefCell<Vec<Option<AbortHandle>>>,
+    /// Those of them that are being given up on JavaScript's wish.
+    cancelled: RefCell<HashSet<u32>>,
     /// Answers of this turn, which go to JavaScript together at its end.
     answers: RefCell<Vec<Answer>>,
     poster: RefCell<Option<Waker>>,
@@ -77,6 +79,7 @@ impl Session {
             scripts: RefCell::default(),
             closing: RefCell::default(),
             running: RefCell::default(),
+            cancelled: RefCell::default(),
             answers: RefCell::default(),
             poster: RefCell::default(),
             gone: Cell::new(false),
@@ -101,6 +104,24 @@ impl Session {
             }
             Errand::Answer(handle, place, ticket, answer) => {
                 self.bring(handle, place, ticket, answer);
+            }
+            Errand::Cancel(slot) => self.cancel(slot),
+            Errand::Keep(handle, scripts, mut hold, watch) => {
+                let Terms { patience, scripts } = self.terms(handle, scripts);
+                hold.settings.patience = patience;
+                hold.settings.scripts = scripts;
+                if !self.quorums.borrow().contains_key(&handle) {
+                    // It is being closed: a lock would keep it open.
+                    hold.renewal = None;
+                }
+                if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
+                    engine.keep(*hold, watch);
+                }
+            }
+            Errand::LetGo(handle, value) => {
+                if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
+                    engine.let_go(&value);
+                }
             }
             Errand::Carry(batch) => self.carry(&batch),
             Errand::TakeBack(locked) => self.take_back(locked),
@@ -128,6 +149,8 @@ impl Session {
                 for client in quorum.clients.values() {
                     client.close();
                 }
+                // Nobody is left to hold a lock.
+                quorum.engine.let_all_end();
                 quorum.engine
             })
             .collect()
@@ -179,6 +202,9 @@ impl Session {
             client.answer(
                 ticket,
                 match answer {
+                    ClientAnswer::Seen(value, ttl) => {
+                        bridge::Answer::Seen(value.map(Rc::from), ttl.map(record::whole))
+                    }
                     ClientAnswer::Unexpected(what) => {
                         bridge::Answer::Failed(Cause::Unexpected { what: what.into() })
                     }
@@ -201,6 +227,8 @@ impl Session {
             return;
         };
         let engine = quorum.engine.clone();
+        // Or the locks that are kept would keep it open.
+        engine.let_all_end();
         self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
         tokio::task::spawn_local(async move {
@@ -249,6 +277,18 @@ impl Session {
                 running.resize_with(at + 1, || None);
             }
             running[at] = Some(task.abort_handle());
+        }
+    }
+
+    /// Gives a request up: its clean-up still runs. One that is answered already
+    /// can't be cancelled.
+    fn cancel(&self, slot: u32) {
+        let mut running = self.running.borrow_mut();
+        let task = running.get_mut(slot as usize).and_then(Option::take);
+        drop(running);
+        if let Some(task) = task {
+            self.cancelled.borrow_mut().insert(slot);
+            task.abort();
         }
     }
 
@@ -372,6 +412,11 @@ async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
                 Err(failure) => failed(&failure),
             }
         }
+        Verb::Inspect => {
+            let resource = resources[0].clone();
+            let votes = engine.inspect(resource, settings).await;
+            (1, Outcome::Inspected(record::inspection(&votes)))
+        }
         Verb::Nonsense => {
             let reason = "a request that makes no sense; please report this as a defect";
             let details = record::trouble("ERR_REDLOCK_INVALID", reason);
@@ -408,8 +453,14 @@ impl Drop for Duty {
             *task = None;
         }
         if !self.answered && !self.session.gone.get() {
-            let reason = "the engine failed; please report this as a defect";
-            let details = record::trouble("ERR_REDLOCK_INTERNAL", reason);
+            let cancelled = self.session.cancelled.borrow_mut().remove(&self.slot);
+            let (code, reason) = if cancelled {
+                ("ERR_REDLOCK_CANCELLED", "it was cancelled")
+            } else {
+                let reason = "the engine failed; please report this as a defect";
+                ("ERR_REDLOCK_INTERNAL", reason)
+            };
+            let details = record::trouble(code, reason);
             self.session
                 .post(Some(self.slot), 0, Outcome::Failed(details, None));
         }

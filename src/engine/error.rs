@@ -174,6 +174,12 @@ pub enum Reason {
     /// A majority said that the lock's key is gone or somebody else's.
     #[error("the lock is no longer held")]
     NotHeld,
+    /// The lock was not granted within the time its asker would wait.
+    #[error("it was not granted within maxWait")]
+    TimedOut,
+    /// The lock was held for as long as it may be.
+    #[error("it was held for as long as maxHold allows")]
+    MaxHold,
 }
 
 impl Reason {
@@ -186,6 +192,8 @@ impl Reason {
             Self::TooSlow => "ERR_REDLOCK_TOO_SLOW",
             Self::Expired => "ERR_REDLOCK_EXPIRED",
             Self::NotHeld => "ERR_REDLOCK_NOT_HELD",
+            Self::TimedOut => "ERR_REDLOCK_TIMEOUT",
+            Self::MaxHold => "ERR_REDLOCK_MAX_HOLD",
         }
     }
 }

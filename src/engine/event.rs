@@ -1,6 +1,6 @@
 //! What the engine tells beside its answers.
 
-use super::error::Cause;
+use super::error::{Cause, Failure};
 use super::instance::{Connection, Operation, Vote};
 
 /// Something a listener may want to know. Nothing depends on its being heard.
@@ -15,6 +15,13 @@ pub enum Event {
         operation: Operation,
         /// What went wrong.
         cause: Cause,
+    },
+    /// A lock that was being kept is lost: from now on it must not be believed in.
+    Lost {
+        /// What it was kept under.
+        number: u64,
+        /// Why.
+        failure: Failure,
     },
     /// All votes of one attempt are in, or have missed their deadline.
     Ballots {

@@ -117,6 +117,7 @@ impl Question {
         match self.operation {
             Operation::Acquire { .. } => scripts.acquire.as_ref(),
             Operation::Extend { .. } => scripts.extend.as_ref(),
+            Operation::Inspect => None,
             Operation::Release { .. } => scripts.release.as_ref(),
         }
     }
@@ -155,6 +156,8 @@ pub enum Operation {
         /// How long the keys are to live.
         ttl: Ttl,
     },
+    /// Say what the first key has, and for how long.
+    Inspect,
     /// Delete every key that has the value.
     Release {
         /// No key can have the value from before this point. An instance that
@@ -170,6 +173,7 @@ impl Operation {
         match self {
             Self::Acquire { .. } => "lock",
             Self::Extend { .. } => "extend",
+            Self::Inspect => "inspect",
             Self::Release { .. } => "unlock",
         }
     }
@@ -187,6 +191,14 @@ pub enum Vote {
     Held {
         /// For how many keys it was done (release) or could have been.
         applied: u32,
+    },
+    /// Inspect only: what the key has.
+    Seen {
+        /// Its value; `None` if there is no such key.
+        value: Option<Rc<str>>,
+        /// How long it lives on, in milliseconds; `None` if for ever, or if it
+        /// isn't there.
+        ttl: Option<u64>,
     },
     /// No answer, or an error for an answer.
     Failed(Cause),

@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod event;
 mod instance;
+mod keeper;
 mod quorum;
 mod retry;
 mod round;
@@ -17,8 +18,13 @@ mod token;
 mod twins;
 mod validity;
 
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 pub use environment::{Environment, System, Task};
 pub use error::{Cause, Failure, Reason};
@@ -27,11 +33,13 @@ pub use instance::{
     Ballot, Connection, Instance, Keyspace, Observer, Operation, Question, Reply, Resources,
     Script, Scripts, Vote,
 };
+pub use keeper::{Hold, Renewal, Watch};
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
 pub use token::Token;
 pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
 
+use keeper::Kept;
 use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -56,6 +64,8 @@ pub struct Settings {
     pub scripts: Option<Arc<Scripts>>,
     /// Under which number all votes of each attempt are to be told as events.
     pub ballots: Option<u64>,
+    /// Acquire only: how long the asker waits for the lock altogether.
+    pub max_wait: Option<Duration>,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -132,7 +142,9 @@ impl Engine {
     /// # Errors
     ///
     /// After the last attempt, with that attempt's reason and votes:
-    /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`].
+    /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`];
+    /// [`Reason::TimedOut`] if it was not granted within
+    /// [`Settings::max_wait`]: an attempt under way is given up then.
     pub async fn acquire(
         &self,
         resources: Resources,
@@ -140,6 +152,7 @@ impl Engine {
         settings: Settings,
     ) -> Result<Grant, Failure> {
         let environment = &self.core.environment;
+        let limit = settings.max_wait.map(|span| environment.now().after(span));
         let mut value = settings.value.clone();
         let mut attempts = 0;
         loop {
@@ -149,7 +162,7 @@ impl Engine {
                 value = Some(Token::random(environment.as_ref()));
             }
             let sheet = settings.sheet(attempts);
-            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet);
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet, limit);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
                     return Ok(Grant {
@@ -170,7 +183,20 @@ impl Engine {
                     until: None,
                 });
             };
-            environment.sleep_until(environment.now().after(wait)).await;
+            let next = environment.now().after(wait);
+            if reason == Reason::TimedOut || limit.is_some_and(|limit| limit <= next) {
+                // Nothing more can come of it; it is said when it was asked for.
+                if let Some(limit) = limit {
+                    environment.sleep_until(limit).await;
+                }
+                return Err(Failure {
+                    reason: Reason::TimedOut,
+                    attempts,
+                    votes,
+                    until: None,
+                });
+            }
+            environment.sleep_until(next).await;
         }
     }
 
@@ -190,6 +216,7 @@ impl Engine {
         ttl: Ttl,
         settings: &Settings,
         sheet: Option<Sheet>,
+        limit: Option<Instant>,
     ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
         let environment = &self.core.environment;
         let value = value.unwrap_or_else(|| Token::random(environment.as_ref()));
@@ -211,7 +238,11 @@ impl Engine {
             },
             sheet,
         ));
-        let verdict = round.verdict().await;
+        let verdict = self.before(limit, round.verdict()).await;
+        let Some(verdict) = verdict else {
+            let round = round.give_up();
+            return Err((Reason::TimedOut, round.votes()));
+        };
         // Step 3: a majority, and time left after what it took (step 4).
         let believable = !self.core.rules.validity || validity.holds(environment.now());
         if verdict == Verdict::Granted && believable {
@@ -219,7 +250,11 @@ impl Engine {
             return Ok((value, validity));
         }
         // Step 5: whatever may have been set is released, everywhere.
-        let round = round.fail().await;
+        let votes = round.votes();
+        let round = self.before(limit, round.fail()).await;
+        let Some(round) = round else {
+            return Err((Reason::TimedOut, votes));
+        };
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
@@ -229,6 +264,72 @@ impl Engine {
             Reason::Unavailable
         };
         Err((reason, round.votes()))
+    }
+
+    /// What `future` comes to, unless `limit` comes first.
+    async fn before<T>(
+        &self,
+        limit: Option<Instant>,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let Some(limit) = limit else {
+            return Some(future.await);
+        };
+        let mut future = pin!(future);
+        let mut sleep = self.core.environment.sleep_until(limit);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Keeps a lock: extends it if its renewal says so, and tells of its loss by
+    /// [`Event::Lost`]. It ends with the lock's release, and with
+    /// [`Engine::let_go`]. A lock that is kept already is kept in this way from
+    /// now on.
+    pub fn keep(&self, hold: Hold, watch: Watch) {
+        self.let_go(&hold.value);
+        let kept = Kept::new(hold.until, watch);
+        let value = hold.value.clone();
+        self.core.keeps.borrow_mut().insert(value, Rc::clone(&kept));
+        let environment = Rc::clone(&self.core.environment);
+        let core = Rc::downgrade(&self.core);
+        let task = keeper::keep(core, Rc::clone(&environment), kept, hold);
+        environment.spawn(Box::pin(task));
+    }
+
+    /// The lock with this value is kept no longer; it stays as it is.
+    pub fn let_go(&self, value: &Token) {
+        let kept = self.core.keeps.borrow_mut().remove(value);
+        if let Some(kept) = kept {
+            kept.release();
+        }
+    }
+
+    /// No lock is extended any longer by itself. Each is believed in, and
+    /// watched, until its validity ends.
+    pub fn let_all_end(&self) {
+        for kept in self.core.keeps.borrow().values() {
+            kept.retire();
+        }
+    }
+
+    /// What each instance says of `resource`'s key: [`Vote::Seen`] or
+    /// [`Vote::Failed`], by instance.
+    pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
+        let question = Question {
+            operation: Operation::Inspect,
+            resources: Arc::new([resource]),
+            value: Token::from(""),
+            deadline: self.core.environment.now().after(settings.patience.release),
+            report: settings.report,
+            scripts: None,
+            twins: false,
+        };
+        let round = Round::ask_all(&self.core, question, None);
+        round.verdict().await;
+        round.votes()
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -241,6 +342,9 @@ impl Engine {
     /// [`Reason::NotHeld`], without a retry, if a majority says so;
     /// [`Reason::Held`] or [`Reason::Unavailable`] if the attempts are used up.
     /// [`Failure::until`] says how long the lock may still be believed in.
+    ///
+    /// Of a lock that is kept, `until` is known here and the given one is not
+    /// looked at. Once its loss was told nothing is known of it any more.
     pub async fn extend(
         &self,
         resources: Resources,
@@ -250,13 +354,50 @@ impl Engine {
         settings: Settings,
     ) -> Result<Extension, Failure> {
         let environment = &self.core.environment;
-        let mut left = until;
+        // Who keeps the lock knows best until when it is held, also if that
+        // changes meanwhile; the caller may not have heard of it.
+        let known: RefCell<Option<Rc<Kept>>> = RefCell::default();
+        let kept = || {
+            let now_kept = self.core.keeps.borrow().get(&value).cloned();
+            let mut known = known.borrow_mut();
+            *known = now_kept.or_else(|| known.take());
+            known.clone()
+        };
+        let prolonging = Prolonging {
+            resources,
+            value: value.clone(),
+            ttl,
+            cap: None,
+            until: &|| kept().map_or(until, |kept| kept.until()),
+            asked: &|hoped| {
+                if let Some(kept) = kept() {
+                    kept.asked(hoped);
+                }
+            },
+        };
+        let outcome = self.prolong(prolonging, settings).await;
+        if let Some(kept) = kept() {
+            kept.extended(&outcome, environment.now());
+        }
+        outcome
+    }
+
+    async fn prolong(
+        &self,
+        prolonging: Prolonging<'_>,
+        settings: Settings,
+    ) -> Result<Extension, Failure> {
+        let environment = &self.core.environment;
+        // The earliest end that was asked for.
+        let mut asked = Instant::LAST;
         let mut attempts = 0;
+        let mut reason = Reason::Expired;
         let mut votes = Vec::new();
         loop {
-            let validity = Validity::starting(environment.now(), ttl, settings.drift);
+            let now = environment.now();
+            let until = (prolonging.until)();
             // Rule 9: inside the old validity only.
-            if validity.since >= until {
+            if now >= until {
                 return Err(Failure {
                     reason: Reason::Expired,
                     attempts,
@@ -264,7 +405,18 @@ impl Engine {
                     until: None,
                 });
             }
+            let Some(ttl) = prolonging.ttl_at(now, settings.drift) else {
+                return Err(Failure {
+                    reason,
+                    attempts,
+                    votes,
+                    until: Some(asked.min(until)).filter(|left| now < *left),
+                });
+            };
+            let validity = Validity::starting(now, ttl, settings.drift);
             attempts += 1;
+            (prolonging.asked)(validity.until);
+            asked = asked.min(validity.until);
             let deadline =
                 settings
                     .patience
@@ -273,8 +425,8 @@ impl Engine {
                 &self.core,
                 Question {
                     operation: Operation::Extend { ttl },
-                    resources: Arc::clone(&resources),
-                    value: value.clone(),
+                    resources: Arc::clone(&prolonging.resources),
+                    value: prolonging.value.clone(),
                     deadline,
                     report: settings.report,
                     scripts: settings.scripts.clone(),
@@ -284,11 +436,11 @@ impl Engine {
             );
             let verdict = round.verdict().await;
             let now = environment.now();
+            let until = (prolonging.until)();
             let in_time = now < until && validity.holds(now);
             if verdict == Verdict::Granted && (in_time || !self.core.rules.validity) {
                 return Ok(Extension { validity, attempts });
             }
-            left = left.min(validity.until);
             votes = round.votes();
             let tally = round.tally();
             if tally.majority_held() {
@@ -299,7 +451,7 @@ impl Engine {
                     until: None,
                 });
             }
-            let reason = if verdict == Verdict::Granted {
+            reason = if verdict == Verdict::Granted {
                 Reason::Expired
             } else if tally.refused_by_holders(self.core.instances.len()) {
                 Reason::Held
@@ -310,6 +462,7 @@ impl Engine {
             let wait = wait.filter(|_| !self.is_hopeless(&votes));
             let again = wait.map(|wait| now.after(wait)).filter(|at| *at < until);
             let Some(again) = again else {
+                let left = asked.min(until);
                 return Err(Failure {
                     reason,
                     attempts,
@@ -399,6 +552,29 @@ impl Engine {
     }
 }
 
+/// An extension of a lock, by hand or by who keeps it.
+struct Prolonging<'a> {
+    resources: Resources,
+    value: Token,
+    ttl: Ttl,
+    /// It may not be believed in beyond this.
+    cap: Option<Instant>,
+    /// Until when it is held so far.
+    until: &'a dyn Fn() -> Instant,
+    /// Is told, before each attempt, until when it would be held by that.
+    asked: &'a dyn Fn(Instant),
+}
+
+impl Prolonging<'_> {
+    /// For how long it can be asked for at `now`: what is left till the cap is
+    /// less for each attempt.
+    fn ttl_at(&self, now: Instant, drift: Drift) -> Option<Ttl> {
+        self.cap.map_or(Some(self.ttl), |cap| {
+            self.ttl.at_most(cap.since(now), drift)
+        })
+    }
+}
+
 /// An attempt to acquire, which is given up unless it is said to have
 /// succeeded: also when the caller no longer waits for it.
 struct Attempt(Option<Rc<Round>>);
@@ -415,10 +591,24 @@ impl Attempt {
         }
     }
 
+    fn votes(&self) -> Vec<Option<Vote>> {
+        self.0
+            .as_ref()
+            .map(|round| round.votes())
+            .unwrap_or_default()
+    }
+
     fn succeed(mut self) {
         if let Some(round) = self.0.take() {
             round.succeed();
         }
+    }
+
+    /// Releases everywhere and waits for nobody.
+    fn give_up(mut self) -> Rc<Round> {
+        let round = self.0.take().expect("an attempt ends once");
+        round.abandon();
+        round
     }
 
     /// Releases everywhere and waits for the instances that still answer.
@@ -455,6 +645,9 @@ pub struct Rules {
     pub majority: bool,
     /// Rule 1: a value per attempt.
     pub fresh_value: bool,
+    /// Rules 9 and 11: a kept lock is believed in for no longer than a majority
+    /// has granted.
+    pub loss: bool,
 }
 
 impl Rules {
@@ -464,5 +657,6 @@ impl Rules {
         cleanup: true,
         majority: true,
         fresh_value: true,
+        loss: true,
     };
 }

@@ -51,7 +51,7 @@ impl Tally {
         match vote {
             Vote::Granted | Vote::Own => self.granted += 1,
             Vote::Held { .. } => self.held += 1,
-            Vote::Failed(_) => {}
+            Vote::Seen { .. } | Vote::Failed(_) => {}
         }
     }
 

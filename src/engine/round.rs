@@ -17,6 +17,7 @@ use super::environment::{Environment, Task};
 use super::error::Cause;
 use super::event::Event;
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
+use super::keeper::Kept;
 use super::quorum::{Tally, Verdict, majority};
 use super::token::Token;
 use super::twins::Twins;
@@ -31,6 +32,9 @@ pub(super) struct Core {
     pub(super) twins: Twins,
     /// Acquires that succeeded and still have votes to come, by value.
     stragglers: RefCell<HashMap<Token, Weak<Round>>>,
+    /// Locks that are being kept, by value: in an order that is the same in
+    /// every run of a simulation.
+    pub(super) keeps: RefCell<BTreeMap<Token, Rc<Kept>>>,
     deadlines: Deadlines,
 }
 
@@ -49,6 +53,7 @@ impl Core {
             rules,
             twins,
             stragglers: RefCell::default(),
+            keeps: RefCell::default(),
             deadlines: Deadlines::default(),
         });
         for (index, instance) in core.instances.iter().enumerate() {
@@ -76,6 +81,21 @@ impl Core {
         let straggler = self.stragglers.borrow_mut().remove(value);
         if let Some(round) = straggler.and_then(|round| round.upgrade()) {
             round.state.borrow_mut().abandoned = true;
+        }
+        let kept = self.keeps.borrow_mut().remove(value);
+        if let Some(kept) = kept {
+            kept.release();
+        }
+    }
+
+    /// This lock is kept no longer.
+    pub(super) fn forget(&self, value: &Token, kept: &Rc<Kept>) {
+        let mut keeps = self.keeps.borrow_mut();
+        if keeps
+            .get(value)
+            .is_some_and(|known| Rc::ptr_eq(known, kept))
+        {
+            keeps.remove(value);
         }
     }
 
@@ -211,6 +231,8 @@ impl Round {
 
     fn decided(&self, tally: &Tally) -> Option<Verdict> {
         match self.question.operation {
+            // Every answer is wanted; there is nothing to grant.
+            Operation::Inspect => (tally.pending() == 0).then_some(Verdict::Refused),
             Operation::Acquire { .. } => tally.verdict(),
             Operation::Extend { .. } | Operation::Release { .. } => tally.verdict_on_held(),
         }

@@ -16,6 +16,8 @@ pub struct Instant(u64);
 impl Instant {
     /// The clock's origin: before everything.
     pub const ORIGIN: Self = Self(0);
+    /// After everything.
+    pub const LAST: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the origin.
     #[must_use]
@@ -34,6 +36,12 @@ impl Instant {
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(saturating_nanos(span)))
+    }
+
+    /// The point `span` earlier; the origin where that would be before it.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(saturating_nanos(span)))
     }
 
     /// The time from `earlier` to here; zero where `earlier` is later.
@@ -102,6 +110,28 @@ impl Ttl {
             return Err(TtlError::NoValidity { ttl: ttl.0, drift });
         }
         Ok(ttl)
+    }
+
+    /// The same ttl, or, if more of that than `room` could be believed, the
+    /// longest of which not more can; `None` where that is nothing.
+    #[must_use]
+    pub fn at_most(self, room: Duration, drift: Drift) -> Option<Self> {
+        let fits = |millis| Self(millis).believable(drift) <= room;
+        let (mut fitting, mut beyond) = (0, self.0 + 1);
+        if fits(self.0) {
+            fitting = self.0;
+        }
+        // What can be believed grows with the ttl.
+        while beyond - fitting > 1 {
+            let middle = fitting + (beyond - fitting) / 2;
+            if fits(middle) {
+                fitting = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        let ttl = Self(fitting);
+        (!ttl.believable(drift).is_zero()).then_some(ttl)
     }
 
     /// In milliseconds.

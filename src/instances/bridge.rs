@@ -24,6 +24,8 @@ pub enum Answer {
     /// For how many keys the script was carried out; −1 if the keys had the
     /// asker's value already.
     Applied(i64),
+    /// What the key has, and for how many milliseconds.
+    Seen(Option<Rc<str>>, Option<u64>),
     /// The client's or the server's error.
     Failed(Cause),
 }
@@ -94,6 +96,7 @@ impl Bridge {
         };
         reply.vote(match answer {
             Answer::Applied(keys) => question.applied(keys),
+            Answer::Seen(value, ttl) => Vote::Seen { value, ttl },
             Answer::Failed(cause) => Vote::Failed(cause),
         });
     }
@@ -108,7 +111,7 @@ impl Bridge {
     fn overloaded(&self, question: &Question) -> bool {
         let most = match question.operation {
             Operation::Release { .. } => BACKLOG_OF_RELEASES,
-            Operation::Acquire { .. } | Operation::Extend { .. } => BACKLOG,
+            Operation::Acquire { .. } | Operation::Extend { .. } | Operation::Inspect => BACKLOG,
         };
         self.waiting.borrow().len() >= most
             && self.environment.now().since(self.heard.get()) > HESITATION

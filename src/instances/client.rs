@@ -462,12 +462,13 @@ impl Instance for Client {
                 self.otherwise_former(question, reply)
             }
             Operation::Release { .. } => self.otherwise_former(question, reply),
+            Operation::Inspect => reply,
         };
         match self.direct_for(question) {
             Some(server) => {
                 let reply = match question.operation {
                     Operation::Release { .. } => self.otherwise_bridge(question, reply),
-                    Operation::Acquire { .. } | Operation::Extend { .. } => reply,
+                    _ => reply,
                 };
                 server.ask(question, reply);
             }

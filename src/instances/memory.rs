@@ -112,6 +112,13 @@ impl Table {
                 }
                 ours
             }
+            Operation::Inspect => {
+                let entry = self.live(&resources[0], now);
+                return Vote::Seen {
+                    value: entry.map(|entry| entry.value.as_str().into()),
+                    ttl: entry.map(|entry| entry.left(now)),
+                };
+            }
             Operation::Release { .. } => {
                 let mut released = 0;
                 for key in resources.iter() {
@@ -157,5 +164,10 @@ impl Entry {
             value: question.value.clone(),
             expires: now.after(ttl.span()),
         }
+    }
+
+    /// In milliseconds.
+    fn left(&self, now: Instant) -> u64 {
+        u64::try_from(self.expires.since(now).as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use redlock_native::engine::{Patience, Reason, Resources, Retry, Settings, Ttl, majority};
+use redlock_native::engine::{
+    Environment as _, Instant, Patience, Reason, Renewal, Resources, Retry, Settings, Ttl, majority,
+};
 
 use crate::checker::bump;
 use crate::connection::Remote;
@@ -24,6 +26,9 @@ pub async fn newcomer(member: &Member) {
     }
     calm.ends_when_a_majority_says_so().await;
     calm.splits_without_hanging().await;
+    calm.keeps_a_lock_without_a_minority().await;
+    calm.keeps_a_lock_up_to_its_cap().await;
+    calm.loses_a_lock_in_time_when_all_are_silent().await;
     calm.needs_no_minority().await;
 }
 
@@ -153,6 +158,100 @@ impl<'a> Calm<'a> {
         for server in servers().take(half) {
             server.leave();
         }
+    }
+
+    /// A lock that a majority can be asked to extend is extended in time, until
+    /// a majority has lost it.
+    async fn keeps_a_lock_without_a_minority(&self) {
+        let lock = self.acquire(&self.all(), &self.soon(1)).await;
+        self.rest(self.round_trip()).await;
+        let quorum = majority(self.servers());
+        let minority = self.servers() - quorum;
+        self.delete_on(minority);
+        let span = 6 * self.ttl.span();
+        self.silence(minority, span);
+        let vigil = self
+            .member
+            .keep(&lock, Some(self.renewal(None)), &self.settings);
+        vigil.trust();
+        bump(&self.member.checker().counts.trusted);
+        self.rest(span).await;
+        self.expect(
+            vigil.is_believed() && vigil.extensions() >= 5,
+            "a lock extended by itself several times",
+        );
+        // All must be able to say so, and to the same extension.
+        self.rest(2 * self.round_trip()).await;
+        let so_far = vigil.extensions();
+        while vigil.is_believed() && vigil.extensions() == so_far {
+            self.rest(Duration::from_millis(5)).await;
+        }
+        self.rest(self.round_trip()).await;
+        self.delete_on(quorum);
+        vigil.distrust();
+        let gone = self.member.checker().counts.gone.get();
+        self.rest(self.ttl.span()).await;
+        self.expect(
+            self.member.checker().counts.gone.get() == gone + 1,
+            "a kept lock whose loss a majority told of",
+        );
+        self.release_what_is_left(&lock).await;
+    }
+
+    async fn keeps_a_lock_up_to_its_cap(&self) {
+        let lock = self.acquire(&self.all(), &self.soon(1)).await;
+        let process = self.member.process();
+        let span = self.ttl.span() + process.world().chance.span(3 * self.ttl.span());
+        let cap = process.now().after(span);
+        let renewal = self.renewal(Some(cap));
+        let vigil = self.member.keep(&lock, Some(renewal), &self.settings);
+        vigil.trust();
+        self.rest(cap.before(Duration::from_millis(5)).since(process.now()))
+            .await;
+        self.expect(vigil.is_believed(), "a lock kept up to its cap");
+        self.rest(Duration::from_millis(10)).await;
+        self.expect(vigil.is_told(), "a lock lost at its cap");
+        self.release_what_is_left(&lock).await;
+    }
+
+    /// The checker looks at when that is.
+    async fn loses_a_lock_in_time_when_all_are_silent(&self) {
+        let lock = self.acquire(&self.all(), &self.soon(1)).await;
+        let span = 3 * self.ttl.span();
+        self.silence(self.servers(), span);
+        let vigil = self
+            .member
+            .keep(&lock, Some(self.renewal(None)), &self.settings);
+        self.rest(self.ttl.span()).await;
+        self.expect(
+            vigil.is_told(),
+            "a lock lost at its end, though nobody answers",
+        );
+        self.rest(span).await;
+        self.release_what_is_left(&lock).await;
+    }
+
+    /// With a lead of a round trip at least.
+    fn renewal(&self, cap: Option<Instant>) -> Renewal {
+        let chance = &self.member.process().world().chance;
+        let most = chance.pick(&[50, 500, 3000].map(Duration::from_millis));
+        let lead = self.round_trip() + Duration::from_millis(10) + chance.span(most);
+        Renewal {
+            ttl: self.ttl,
+            lead,
+            cap,
+        }
+    }
+
+    fn silence(&self, servers: usize, span: Duration) {
+        let until = self.member.process().world().now().after(span);
+        for remote in &self.member.remotes()[..servers] {
+            remote.server().hang_until(until);
+        }
+    }
+
+    async fn rest(&self, span: Duration) {
+        self.member.process().sleep(span).await;
     }
 
     /// As if it weren't there, for locks; a refusal gives it time till the

@@ -1,6 +1,6 @@
 //! What must hold, judged in true time by somebody who sees everything.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -8,19 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Failure, Instant, Operation, Question, Resources, Token, Ttl, Validity, Vote,
-    majority,
+    Environment as _, Failure, Instant, Operation, Question, Reason, Resources, Token, Ttl,
+    Validity, Vote, Watch, majority,
 };
 
 use crate::member::{Lock, Terms};
 use crate::process::Process;
 use crate::server::Server;
+use crate::vigil::Vigil;
 use crate::world::{Moment, World};
 
 pub struct Checker {
     world: Rc<World>,
     servers: Vec<Rc<Server>>,
     beliefs: RefCell<Vec<Belief>>,
+    /// Locks that are or were kept.
+    vigils: RefCell<Vec<Rc<Vigil>>>,
+    /// Requests whose votes are to be told.
+    sheets: RefCell<BTreeMap<u64, Sheet>>,
     requests: RefCell<Vec<Rc<Request>>>,
     attempts: RefCell<BTreeMap<Token, Attempt>>,
     /// Values and servers between which nothing is under way any more.
@@ -52,10 +57,12 @@ pub struct Request {
 }
 
 /// What is requested.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum What {
     Acquire(Ttl),
     Extend(Ttl, Instant),
+    /// A lock that is kept: until then, and that may change meanwhile.
+    ExtendKept(Ttl, Watch),
     Release,
 }
 
@@ -65,6 +72,15 @@ struct Attempt {
     failed: bool,
     /// Messages, requests unanswered and releases owed, by server.
     under_way: Vec<u32>,
+}
+
+/// A request whose votes are to be told.
+struct Sheet {
+    process: Process,
+    /// How many times each attempt's were.
+    told: BTreeMap<u32, u32>,
+    /// How many attempts it made; `None` if it was not waited for.
+    attempts: Option<u32>,
 }
 
 /// What happened in the runs: a simulation in which nothing does shows nothing.
@@ -82,6 +98,16 @@ pub struct Counts {
     pub released: Cell<u64>,
     pub overtaken: Cell<u64>,
     pub refused: Cell<u64>,
+    pub timed_out: Cell<u64>,
+    pub votes_told: Cell<u64>,
+    pub kept: Cell<u64>,
+    pub extended_by_itself: Cell<u64>,
+    pub kept_long: Cell<u64>,
+    pub extended_by_hand: Cell<u64>,
+    pub capped: Cell<u64>,
+    pub gone: Cell<u64>,
+    pub ended: Cell<u64>,
+    pub trusted: Cell<u64>,
 }
 
 /// Something to do with a value that is on its way to or from a server.
@@ -97,6 +123,8 @@ impl Checker {
             world: Rc::clone(world),
             servers: servers.to_vec(),
             beliefs: RefCell::default(),
+            vigils: RefCell::default(),
+            sheets: RefCell::default(),
             requests: RefCell::default(),
             attempts: RefCell::default(),
             drained: RefCell::default(),
@@ -173,7 +201,7 @@ impl Checker {
         let request = requests
             .iter()
             .find(|open| Arc::ptr_eq(&open.resources, &question.resources));
-        self.check_question(process, question, request.map(|request| request.what));
+        self.check_question(process, question, request.map(|request| &request.what));
         if let (Operation::Acquire { .. }, Some(request)) = (question.operation, request) {
             let mut attempts = self.attempts.borrow_mut();
             if !attempts.contains_key(&question.value) {
@@ -192,13 +220,21 @@ impl Checker {
 
     /// Keys get a life only as long as a client asked for, and only while it
     /// asks; an extension, only inside the validity (safety rule 9).
-    fn check_question(&self, process: &Process, question: &Question, request: Option<What>) {
+    fn check_question(&self, process: &Process, question: &Question, request: Option<&What>) {
         let legitimate = match (question.operation, request) {
-            (Operation::Acquire { ttl }, Some(What::Acquire(asked))) => ttl == asked,
+            (Operation::Acquire { ttl }, Some(What::Acquire(asked))) => ttl == *asked,
             (Operation::Extend { ttl }, Some(What::Extend(asked, until))) => {
-                ttl == asked && process.now() < until
+                ttl == *asked && process.now() < *until
             }
-            (Operation::Release { .. }, _) => true,
+            (Operation::Extend { ttl }, Some(What::ExtendKept(asked, watch))) => {
+                // A shorter life may be granted from now on.
+                let longest = process.now().after(ttl.span());
+                ttl == *asked && process.now() < watch.until() && watch.until() <= longest
+            }
+            (Operation::Extend { ttl }, None) => self.vigils().iter().any(|vigil| {
+                Arc::ptr_eq(&vigil.resources, &question.resources) && vigil.may_extend(ttl)
+            }),
+            (Operation::Release { .. } | Operation::Inspect, _) => true,
             _ => false,
         };
         if !legitimate {
@@ -218,6 +254,17 @@ impl Checker {
             format_args!("p{} is handed a lock that is over", process.index()),
         );
         self.believe(process, &lock.resources, &lock.value, lock.until);
+    }
+
+    /// A client was told that it won't have a lock, which it would wait for till
+    /// `limit`: it waited no less if that is why. That it waited no longer is a
+    /// matter of the request's bound.
+    pub fn refused(&self, process: &Process, failure: &Failure, limit: Option<Instant>) {
+        let early = limit.is_none_or(|limit| process.now() < limit);
+        self.expect(
+            !early || failure.reason != Reason::TimedOut,
+            format_args!("p{} is told too early: {failure}", process.index()),
+        );
     }
 
     /// A client was told that its lock, good until `before` so far, is good
@@ -267,7 +314,7 @@ impl Checker {
 
     /// Blames an engine that keeps every rule. One that lacks a rule is to be
     /// convicted of the harm it does.
-    fn expect(&self, kept: bool, broken: fmt::Arguments<'_>) {
+    pub fn expect(&self, kept: bool, broken: fmt::Arguments<'_>) {
         if self.strict && !kept {
             self.world.blame(broken);
         }
@@ -276,27 +323,110 @@ impl Checker {
     fn believe(&self, process: &Process, resources: &Resources, value: &Token, until: Instant) {
         let now = self.world.now();
         let moment = now.after(Duration::from_nanos(1));
-        let belief = Belief {
+        self.expect_alone(process, resources, value);
+        self.beliefs.borrow_mut().push(Belief {
             process: process.clone(),
             resources: Resources::clone(resources),
             value: value.clone(),
             until: process.reaches(until).max(moment),
-        };
+        });
+    }
+
+    /// Nobody else believes in a lock on any of this.
+    pub fn expect_alone(&self, process: &Process, resources: &Resources, value: &Token) {
+        let now = self.world.now();
         let mut beliefs = self.beliefs.borrow_mut();
         beliefs.retain(|other| now < other.until);
-        for other in beliefs.iter() {
-            if let Some(shared) = resources.iter().find(|name| other.resources.contains(name)) {
+        let plain = beliefs.iter().map(|other| {
+            let span = other.until.since(now);
+            (&other.process, &other.resources, &other.value, span)
+        });
+        let vigils = self.vigils.borrow();
+        let kept = vigils
+            .iter()
+            .filter(|other| other.is_believed())
+            .map(|other| {
+                let span = other.process.reaches(other.watch.until()).since(now);
+                (&other.process, &other.resources, &other.value, span)
+            });
+        for (holder, held, theirs, span) in plain.chain(kept) {
+            let shared = resources.iter().find(|name| held.contains(name));
+            if let (Some(shared), true) = (shared, theirs != value) {
                 self.world.blame(format_args!(
-                    "two holders of {shared}: p{} with {:.6} and, for {:?} more, p{} with {:.6}",
+                    "two holders of {shared}: p{} with {:.6} and, for {span:?} more, p{} with {:.6}",
                     process.index(),
                     value.as_str(),
-                    other.until.since(now),
-                    other.process.index(),
-                    other.value.as_str(),
+                    holder.index(),
+                    theirs.as_str(),
                 ));
             }
         }
-        beliefs.push(belief);
+    }
+
+    /// A lock that was kept is believed in as others are.
+    pub fn go_on_believing(&self, process: &Process, lock: &Lock) {
+        if process.now() < lock.until {
+            self.believe(process, &lock.resources, &lock.value, lock.until);
+        }
+    }
+
+    pub fn world(&self) -> &Rc<World> {
+        &self.world
+    }
+
+    pub fn vigils(&self) -> RefMut<'_, Vec<Rc<Vigil>>> {
+        self.vigils.borrow_mut()
+    }
+
+    /// A request begins whose votes are to be told under this number.
+    pub fn votes_wanted(&self, process: &Process, number: u64) {
+        let sheet = Sheet {
+            process: process.clone(),
+            told: BTreeMap::new(),
+            attempts: None,
+        };
+        self.sheets.borrow_mut().insert(number, sheet);
+    }
+
+    /// It has made so many attempts.
+    pub fn votes_due(&self, number: u64, attempts: u32) {
+        if let Some(sheet) = self.sheets.borrow_mut().get_mut(&number) {
+            sheet.attempts = Some(attempts);
+        }
+    }
+
+    /// The votes of one attempt are told.
+    pub fn votes(&self, number: u64, attempt: u32, votes: &[Option<Vote>], instances: usize) {
+        bump(&self.counts.votes_told);
+        let complete = votes.len() == instances && votes.iter().all(Option::is_some);
+        let mut sheets = self.sheets.borrow_mut();
+        let sheet = sheets.get_mut(&number);
+        let wanted = sheet.is_some_and(|sheet| {
+            let told = sheet.told.entry(attempt).or_default();
+            *told += 1;
+            *told == 1
+        });
+        self.expect(
+            complete && wanted,
+            format_args!("the votes of attempt {attempt} of {number} are told: {votes:?}"),
+        );
+    }
+
+    /// To be called when nothing is left to happen.
+    fn expect_votes(&self) {
+        for (number, sheet) in &*self.sheets.borrow() {
+            let told = sheet.told.keys();
+            let due = sheet.attempts.unwrap_or(0);
+            // Of one that was given up, those it had begun are told too.
+            let right = sheet.attempts.is_none() || told.copied().eq(1..=due);
+            self.expect(
+                right || !sheet.process.is_alive(),
+                format_args!(
+                    "of {due} attempts of {number}, the votes of {:?} are told",
+                    sheet.told
+                ),
+            );
+        }
     }
 
     /// A client gave its lock back, or gave it up.
@@ -320,6 +450,7 @@ impl Checker {
     /// To be called between two happenings: a failed attempt that nothing is
     /// under way for any more must have left nothing behind.
     pub fn look(&self) {
+        self.watch_over_all();
         if self.drained.borrow().is_empty() {
             return;
         }
@@ -356,6 +487,8 @@ impl Checker {
 
     /// To be called when nothing is left to happen.
     pub fn expect_settled(&self) {
+        self.expect_told();
+        self.expect_votes();
         for request in self.requests.borrow().iter() {
             self.world.blame(format_args!(
                 "p{}: {:?} never settled",
@@ -422,7 +555,7 @@ impl Drop for Errand {
 
 impl Counts {
     /// Every count by its name.
-    pub fn all(&self) -> [(&'static str, &Cell<u64>); 12] {
+    pub fn all(&self) -> [(&'static str, &Cell<u64>); 22] {
         [
             ("granted", &self.granted),
             ("contended", &self.contended),
@@ -436,6 +569,16 @@ impl Counts {
             ("released", &self.released),
             ("keys set after their release", &self.overtaken),
             ("refused at once", &self.refused),
+            ("refused after the longest wait", &self.timed_out),
+            ("told by vote", &self.votes_told),
+            ("kept", &self.kept),
+            ("extended by itself", &self.extended_by_itself),
+            ("extended by itself several times", &self.kept_long),
+            ("extended by hand while it was kept", &self.extended_by_hand),
+            ("kept up to its cap", &self.capped),
+            ("kept and found gone", &self.gone),
+            ("kept and over", &self.ended),
+            ("kept with nothing in its way", &self.trusted),
         ]
     }
 

@@ -1,13 +1,16 @@
 //! What clients do with locks: take them, hold them, extend them, give them
 //! back, forget them, change their minds, die.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use redlock_native::engine::{Environment as _, Resources, Settings, Ttl};
+use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Ttl};
 
 use crate::chance::Chance;
+use crate::checker::bump;
 use crate::faults::Fault;
 use crate::member::{Fate, Lock, Member, Terms};
+use crate::vigil::Vigil;
 
 /// Takes one lock after the other until the world is quiet.
 pub async fn live(member: &Member) {
@@ -18,7 +21,11 @@ pub async fn live(member: &Member) {
             .sleep(client.chance().span(member.scenario().idle))
             .await;
         if let Some(lock) = client.take().await {
-            client.hold(lock).await;
+            if client.chance().percent(40) {
+                client.keep(lock).await;
+            } else {
+                client.hold(lock).await;
+            }
         }
     }
 }
@@ -29,9 +36,16 @@ impl Client<'_> {
     async fn take(&self) -> Option<Lock> {
         let chance = self.chance();
         let resources = self.resources();
-        let terms = Terms::acquire(self.ttl(), self.settings());
+        let mut settings = self.settings();
+        let longest = chance.pick(&[1, 20, 200].map(Duration::from_millis));
+        settings.max_wait = chance.percent(25).then(|| chance.span(longest));
+        settings.ballots = chance
+            .percent(40)
+            .then(|| self.0.process().world().number());
+        let terms = Terms::acquire(self.ttl(), settings);
         // Whoever tries without end changes his mind some time.
-        let moody = terms.settings.retry.count.is_none() || chance.percent(15);
+        let endless = terms.settings.retry.count.is_none() && terms.settings.max_wait.is_none();
+        let moody = endless || chance.percent(15);
         let longest = chance.pick(&[5, 50, 500].map(Duration::from_millis));
         let patience = moody.then(|| chance.span(longest));
         self.stall(terms.ttl);
@@ -74,6 +88,89 @@ impl Client<'_> {
         if chance.percent(10) {
             self.release(&lock).await;
         }
+    }
+
+    /// Has the engine keep the lock, and believes what its watch says.
+    async fn keep(&self, mut lock: Lock) {
+        let chance = self.chance();
+        let mut vigil = self.watched(&lock);
+        loop {
+            let longest = (4 * self.ttl().span()).min(Duration::from_secs(2));
+            self.0.process().sleep(chance.span(longest)).await;
+            if vigil.is_told() && chance.percent(50) {
+                break;
+            }
+            match chance.below(20) {
+                0..6 => {
+                    let terms = Terms::acquire(self.ttl(), self.settings());
+                    let moody = terms.settings.retry.count.is_none() || chance.percent(15);
+                    let patience = moody.then(|| chance.span(Duration::from_millis(100)));
+                    let terms = terms.or_give_up_after(patience);
+                    self.0.extend_kept(&vigil, &lock, &terms).await;
+                }
+                6 => {
+                    self.0.let_go(&vigil, &mut lock);
+                    if chance.percent(50) {
+                        return self.hold(lock).await;
+                    }
+                    vigil = self.watched(&lock);
+                }
+                7 => self.0.let_all_end(),
+                8 if self.0.scenario().faults.deaths => self.die().await,
+                // Forgotten; it ends with the process's interest in its locks.
+                9 => {
+                    if chance.percent(50) {
+                        self.0.let_all_end();
+                        return;
+                    }
+                }
+                10..12 => {}
+                _ => break,
+            }
+        }
+        self.0.checker().kept_no_longer(&vigil);
+        if chance.percent(50) {
+            self.0.let_go(&vigil, &mut lock);
+            self.release(&lock).await;
+        } else {
+            // It must get as far as to be asked for.
+            let terms = Terms::release(self.ttl(), self.settings());
+            self.0.release(&lock, &terms).await;
+        }
+    }
+
+    fn watched(&self, lock: &Lock) -> Rc<Vigil> {
+        let chance = self.chance();
+        let (process, scenario) = (self.0.process(), self.0.scenario());
+        let now = process.now();
+        let settings = self.settings();
+        let renewal = chance.percent(80).then(|| {
+            let ttl = self.ttl();
+            let lead = match chance.below(5) {
+                0 => Duration::ZERO,
+                1 => 2 * ttl.span(),
+                _ => chance.span(ttl.span()),
+            };
+            let capped = chance.percent(40);
+            let cap = capped.then(|| now.after(chance.span(4 * ttl.span())));
+            Renewal { ttl, lead, cap }
+        });
+        let vigil = self.0.keep(lock, renewal, &settings);
+        if let Some(renewal) = renewal
+            && scenario.is_undisturbed()
+        {
+            // One round trip and a little must fit into the lead.
+            let lead = renewal
+                .lead
+                .min(renewal.ttl.believable(settings.drift) / 2)
+                .min(lock.until.since(now));
+            let enough = 2 * scenario.network.longest_delay() + Duration::from_millis(10);
+            if renewal.cap.is_none() && lead > enough {
+                vigil.trust();
+                bump(&self.0.checker().counts.trusted);
+            }
+        }
+        vigil
     }
 
     async fn extend(&self, lock: &mut Lock) -> Fate<()> {

@@ -432,7 +432,7 @@ impl Instance for Remote {
         }
         let waits = match question.operation {
             Operation::Release { since } => self.may_owe(question, since),
-            Operation::Acquire { .. } | Operation::Extend { .. } => {
+            Operation::Acquire { .. } | Operation::Extend { .. } | Operation::Inspect => {
                 self.0.network.patient && self.0.lines.iter().any(|line| line.dialing.get())
             }
         };
@@ -455,6 +455,7 @@ fn name(vote: &Vote) -> &'static str {
         Vote::Granted => "granted",
         Vote::Own => "own",
         Vote::Held { .. } => "held",
+        Vote::Seen { .. } => "seen",
         Vote::Failed(_) => "failed",
     }
 }

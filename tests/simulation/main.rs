@@ -8,10 +8,10 @@
 //!
 //! - `SEEDS=10000` says how many seeds are run.
 //! - `SEED=7` runs one alone, with its trace (`-- --nocapture` shows it).
-//! - `WITHOUT=validity` (or `cleanup`, `majority`, `fresh_value`) takes a rule
+//! - `WITHOUT=validity` (or `cleanup`, `majority`, `fresh_value`, `loss`) takes a rule
 //!   out of the engine for it.
 //!
-//! Read [`simulation`] first; [`checker`] has what must hold, [`calm`] what more
+//! Read [`simulation`] first; [`checker`] and [`vigil`] have what must hold, [`calm`] what more
 //! must hold once the faults have stopped, [`scenario`] what a seed decides,
 //! [`faults`] what goes wrong.
 
@@ -28,6 +28,7 @@ mod process;
 mod scenario;
 mod server;
 mod simulation;
+mod vigil;
 mod world;
 
 use std::env;
@@ -92,6 +93,11 @@ fn without_the_majority_a_seed_has_two_holders() {
 #[test]
 fn without_a_fresh_value_per_attempt_a_seed_has_two_holders() {
     assert_missed("fresh_value", "two holders");
+}
+
+#[test]
+fn without_waiting_for_the_majority_to_extend_a_kept_lock_a_seed_has_two_holders() {
+    assert_missed("loss", "two holders");
 }
 
 #[test]
@@ -187,6 +193,7 @@ fn without(rule: &str) -> Rules {
         "cleanup" => rules.cleanup = false,
         "majority" => rules.majority = false,
         "fresh_value" => rules.fresh_value = false,
+        "loss" => rules.loss = false,
         _ => panic!("no rule is called {rule}"),
     }
     rules

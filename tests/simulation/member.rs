@@ -5,14 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Engine, Environment as _, Event, Failure, Instance, Instant, Reason, Resources, Rules,
-    Settings, Token, Ttl, Validity,
+    Engine, Environment as _, Event, Failure, Hold, Instance, Instant, Reason, Renewal, Resources,
+    Rules, Settings, Token, Ttl, Validity,
 };
 
 use crate::checker::{Checker, What, bump};
 use crate::connection::Remote;
 use crate::process::Process;
 use crate::scenario::Scenario;
+use crate::vigil::Vigil;
 
 /// Clones are the same one.
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl Member {
         let engine = Engine::sabotaged(
             remotes.iter().map(instance).collect(),
             Rc::new(process.clone()),
-            listener(process),
+            listener(process, checker, remotes.len()),
             rules,
         );
         Self {
@@ -97,6 +98,18 @@ impl Member {
             .checker
             .begin(&self.process, resources, what, terms.bound());
         let resources = Resources::clone(resources);
+        if let Some(number) = terms.settings.ballots {
+            self.checker.votes_wanted(&self.process, number);
+        }
+        let due = |attempts| {
+            if let Some(number) = terms.settings.ballots {
+                self.checker.votes_due(number, attempts);
+            }
+        };
+        let limit = terms
+            .settings
+            .max_wait
+            .map(|span| self.process.now().after(span));
         let acquire = self.engine.acquire(
             Resources::clone(&resources),
             terms.ttl,
@@ -109,15 +122,19 @@ impl Member {
                 Fate::GivenUp
             }
             Some(Err(failure)) => {
+                due(failure.attempts);
+                self.checker.refused(&self.process, &failure, limit);
                 bump(match failure.reason {
                     Reason::Held => &counts.held,
                     Reason::TooSlow => &counts.too_slow,
+                    Reason::TimedOut => &counts.timed_out,
                     _ => &counts.unavailable,
                 });
                 self.checker.settled(&request, failure.reason.code(), None);
                 Fate::Refused(failure)
             }
             Some(Ok(grant)) => {
+                due(grant.attempts);
                 if grant.attempts > 1 {
                     bump(&counts.contended);
                 }
@@ -211,6 +228,96 @@ impl Member {
         }
     }
 
+    /// Has a lock kept. One that is kept already is kept in this way from now on.
+    pub fn keep(&self, lock: &Lock, renewal: Option<Renewal>, settings: &Settings) -> Rc<Vigil> {
+        let (resources, value) = (&lock.resources, &lock.value);
+        let vigil = self.checker.keep(
+            &self.process,
+            resources,
+            value,
+            lock.until,
+            renewal,
+            settings,
+        );
+        let hold = Hold {
+            resources: Resources::clone(&vigil.resources),
+            value: value.clone(),
+            until: lock.until,
+            renewal,
+            settings: settings.clone(),
+            number: vigil.number,
+        };
+        self.engine.keep(hold, vigil.watch.clone());
+        vigil
+    }
+
+    /// It is kept no longer, and believed in till the end it has.
+    pub fn let_go(&self, vigil: &Vigil, lock: &mut Lock) {
+        lock.until = vigil.watch.until();
+        self.checker.kept_no_longer(vigil);
+        self.engine.let_go(&lock.value);
+        self.checker.go_on_believing(&self.process, lock);
+    }
+
+    /// No lock of this process is extended by itself any longer.
+    pub fn let_all_end(&self) {
+        let index = self.process.index();
+        self.process
+            .world()
+            .note(format_args!("p{index} lets all its locks end"));
+        self.checker.retired(&self.process);
+        self.engine.let_all_end();
+    }
+
+    /// Extends a kept lock by hand.
+    pub async fn extend_kept(&self, vigil: &Vigil, lock: &Lock, terms: &Terms) -> Fate<()> {
+        let counts = &self.checker.counts;
+        vigil.distrust();
+        let what = What::ExtendKept(terms.ttl, vigil.watch.clone());
+        let request = self
+            .checker
+            .begin(&self.process, &lock.resources, what, terms.bound());
+        // Its holder need not know how far it has been extended, but that it was
+        // lost.
+        let until = if vigil.is_told() {
+            lock.until.min(vigil.watch.until())
+        } else {
+            lock.until
+        };
+        let extend = self.engine.extend(
+            Resources::clone(&lock.resources),
+            lock.value.clone(),
+            until,
+            terms.ttl,
+            terms.settings.clone(),
+        );
+        match self.process.within(terms.patience, extend).await {
+            None => {
+                bump(&counts.cancelled);
+                self.checker.settled(&request, "stops extending", None);
+                Fate::GivenUp
+            }
+            Some(Err(failure)) => {
+                bump(if failure.until.is_some() {
+                    &counts.not_extended
+                } else {
+                    &counts.lost
+                });
+                self.checker.settled(&request, failure.reason.code(), None);
+                self.checker.not_extended_by_hand(vigil, &failure);
+                Fate::Refused(failure)
+            }
+            Some(Ok(extension)) => {
+                bump(&counts.extended_by_hand);
+                self.checker
+                    .settled(&request, "has extended the kept lock", None);
+                self.checker
+                    .extended_by_hand(vigil, extension.validity.until);
+                Fate::Granted(())
+            }
+        }
+    }
+
     /// To be called when nothing is left to happen: nothing may be open.
     pub fn expect_quiet(&self) {
         if self.process.is_alive() && !self.engine.is_quiet() {
@@ -231,22 +338,33 @@ impl Member {
     }
 }
 
-fn listener(process: &Process) -> impl Fn(Event) + 'static {
+fn listener(
+    process: &Process,
+    checker: &Rc<Checker>,
+    instances: usize,
+) -> impl Fn(Event) + 'static {
     let process = process.clone();
-    move |event| {
-        if let Event::ClientError {
+    let checker = Rc::clone(checker);
+    move |event| match event {
+        Event::ClientError {
             instance,
             operation,
             cause,
-        } = event
-        {
-            process.world().note(format_args!(
-                "p{}: s{instance} fails to {}: {}",
-                process.index(),
-                operation.name(),
-                cause.code(),
-            ));
-        }
+        } => process.world().note(format_args!(
+            "p{}: s{instance} fails to {}: {}",
+            process.index(),
+            operation.name(),
+            cause.code(),
+        )),
+        // The end of a dead process drops what it had asked.
+        _ if !process.is_alive() => {}
+        Event::Lost { number, failure } => checker.lost(&process, number, &failure),
+        Event::Ballots {
+            number,
+            attempt,
+            votes,
+        } => checker.votes(number, attempt, &votes, instances),
+        _ => {}
     }
 }
 
@@ -305,12 +423,13 @@ impl Terms {
 /// Attempts, each within its deadline and that of its release, and the waits
 /// between them.
 fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
+    let longest = settings.max_wait.map_or(Duration::MAX, leeway);
     let Some(retries) = settings.retry.count else {
-        return Duration::MAX;
+        return longest;
     };
     let wait = (settings.retry.delay + settings.retry.jitter).max(1.0);
     let wait = Duration::from_secs_f64(wait / 1000.0) + SLACK;
-    leeway(attempt_bound(settings, ttl) * (retries + 1) + wait * retries)
+    leeway(attempt_bound(settings, ttl) * (retries + 1) + wait * retries).min(longest)
 }
 
 pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {

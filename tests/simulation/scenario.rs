@@ -139,13 +139,18 @@ impl Scenario {
         (servers, instances)
     }
 
-    /// Whether some instances are the same server.
+    /// Whether nothing ever goes wrong.
+    pub fn is_undisturbed(&self) -> bool {
+        self.faults.kinds.is_empty() && self.network.slow == 0
+    }
+
     /// Whether servers call themselves the same, so that they may be taken for
     /// twins, rightly or not.
     pub fn names_repeat(&self) -> bool {
         self.has_twins() || matches!(self.identity, Identity::Cloned)
     }
 
+    /// Whether some instances are the same server.
     pub fn has_twins(&self) -> bool {
         self.instances.len() > self.servers
     }

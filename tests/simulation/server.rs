@@ -88,6 +88,7 @@ impl Server {
                 }
                 count
             }
+            Operation::Inspect => unreachable!("nobody inspects here"),
             Operation::Release { .. } => {
                 self.released.borrow_mut().insert(question.value.clone());
                 let before = keys.len();

@@ -52,7 +52,11 @@ impl Simulation {
         let servers: Vec<_> = (0..scenario.servers)
             .map(|index| Server::new(&world, index, clock()))
             .collect();
-        let checker = Checker::new(&world, &servers, rules.validity && rules.majority);
+        let checker = Checker::new(
+            &world,
+            &servers,
+            rules.validity && rules.majority && rules.loss,
+        );
         // One more than there are contenders: the one that comes when they are
         // gone.
         let members: Vec<_> = (0..=scenario.processes)

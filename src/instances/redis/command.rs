@@ -87,6 +87,7 @@ impl Writer {
         let (default, ttl): (&Script, _) = match question.operation {
             Operation::Acquire { ttl } => (&script::ACQUIRE, Some(ttl)),
             Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
+            Operation::Inspect => (&script::INSPECT, None),
             Operation::Release { .. } => (&script::RELEASE, None),
         };
         let script = question.script().unwrap_or(default);
@@ -128,6 +129,7 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
         (Value::Okay, Form::Set) => Vote::Granted,
         (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
         (Value::Int(applied), Form::Digest | Form::Text) => question.applied(applied),
+        (Value::Array(seen), _) if question.operation == Operation::Inspect => seen_in(&seen),
         (reply, Form::Digest | Form::Text) if question.script().is_some() => {
             // A caller's script may answer what it likes; a number in a string
             // counts as one, as it always has.
@@ -142,6 +144,21 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
         (other, _) => Vote::Failed(unexpected(&other)),
     };
     Answer::Vote(vote)
+}
+
+/// What INSPECT has answered: a value, if there is one, and its life.
+fn seen_in(seen: &[Value]) -> Vote {
+    match seen {
+        [Value::Nil, _] => Vote::Seen {
+            value: None,
+            ttl: None,
+        },
+        [Value::BulkString(value), Value::Int(ttl)] => Vote::Seen {
+            value: Some(String::from_utf8_lossy(value).into()),
+            ttl: u64::try_from(*ttl).ok(),
+        },
+        _ => Vote::Failed(unexpected(&Value::Array(Vec::new()))),
+    }
 }
 
 /// A server's error as a cause. Some servers repeat what they were sent: none

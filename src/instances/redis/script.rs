@@ -17,11 +17,15 @@ pub(super) static EXTEND: LazyLock<Script> =
 pub(super) static RELEASE: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/release.lua")));
 
-/// The texts of [`ACQUIRE`], [`EXTEND`] and [`RELEASE`], for those who write
-/// their own from them.
+/// Says what a key has.
+pub(super) static INSPECT: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("scripts/inspect.lua")));
+
+/// The texts of [`ACQUIRE`], [`EXTEND`], [`RELEASE`] and [`INSPECT`], for those
+/// who run them elsewhere or write their own from them.
 #[must_use]
-pub fn default_texts() -> [&'static str; 3] {
-    [&ACQUIRE.text, &EXTEND.text, &RELEASE.text]
+pub fn default_texts() -> [&'static str; 4] {
+    [&ACQUIRE.text, &EXTEND.text, &RELEASE.text, &INSPECT.text]
 }
 
 /// A text with the digest servers know it by.

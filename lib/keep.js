@@ -1,0 +1,175 @@
+'use strict';
+
+/**
+ * A lock that is kept: its end is watched, and put off if it is to be extended, in the engine's own thread.
+ * JavaScript is told of its loss, and sees it by itself the first time it looks after having been blocked.
+ *
+ * @typedef {object} Renewal
+ * @property {number} ttl for how long each extension is, in ms
+ * @property {number} lead how long before its end it is extended, in ms
+ * @property {number} cap the point on the engine's clock beyond which it isn't; 0 = none
+ * @typedef {object} Held
+ * @property {string[]} names
+ * @property {string} value
+ * @property {number} until until when it may be believed in, on the engine's clock
+ * @property {import('./options').Settings} settings of its extensions
+ */
+
+const { explain } = require('./cause');
+const { LockError } = require('./errors');
+const { clock, keptUntil } = require('./native');
+
+/** setTimeout's longest. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+let last = 0;
+
+class Keep {
+  #number;
+  #engine;
+  #held;
+  /** @type {WeakRef<object>} */
+  #lock;
+  #controller = new AbortController();
+  /** Why it is lost. @type {LockError | undefined} */
+  #error;
+  #isReleased = false;
+  #isExtended = false;
+  #cap = 0;
+
+  /**
+   * @param {import('./native').Engine} engine
+   * @param {object} lock is let go of when it is garbage-collected
+   * @param {Held} held
+   */
+  constructor(engine, lock, held) {
+    last = (last + 1) % 2 ** 32;
+    this.#number = last;
+    this.#engine = engine;
+    this.#held = held;
+    this.#lock = new WeakRef(lock);
+    collected.register(lock, { engine, number: this.#number }, this);
+    watchBy(this.#controller.signal, this, lock);
+  }
+
+  /** Aborted when the lock is lost. It keeps the lock alive. */
+  get signal() {
+    return this.#controller.signal;
+  }
+
+  /** Whether it is extended, so that its end moves by itself. */
+  get isExtended() {
+    return this.#isExtended;
+  }
+
+  /** @param {Renewal} [renewal] how it is extended, if it is */
+  start(renewal) {
+    const { names, value, settings } = this.#held;
+    const until = this.#isExtended ? this.until : this.#held.until;
+    const { ttl = 0, lead = 0, cap = 0 } = renewal ?? {};
+    this.#isExtended = renewal !== undefined;
+    this.#cap = cap;
+    const { driftFactor, retryDelay, retryJitter } = settings;
+    const terms = [until, ttl, lead, cap, driftFactor, retryDelay, retryJitter];
+    this.#engine.keep(this, this.#number, terms, value, names);
+  }
+
+  /** Until when the lock may be believed in, on the engine's clock; 0 once it is not. */
+  get until() {
+    return this.#isReleased || this.#error ? 0 : keptUntil(this.#number);
+  }
+
+  /** Its holder lets go of it. */
+  release() {
+    this.#isReleased = true;
+    collected.unregister(this);
+    this.#engine.letGo(this.#number);
+  }
+
+  /**
+   * Looks at the engine's clock.
+   *
+   * @returns {LockError | undefined} why it is lost, if it is
+   */
+  look() {
+    if (this.#error || this.#isReleased) return this.#error;
+    const until = keptUntil(this.#number);
+    if (until > clock()) return undefined;
+    const isCapped = this.#cap > 0 && until >= this.#cap - NEAR;
+    const code = until === 0 ? 'NOT_HELD' : isCapped ? 'MAX_HOLD' : 'EXPIRED';
+    this.#error = this.#lossFor({ code: `ERR_REDLOCK_${code}`, reason: REASONS[code], votes: [] });
+    // Who looks must not run the listeners.
+    queueMicrotask(() => this.#controller.abort(this.#error));
+    return this.#error;
+  }
+
+  /**
+   * Native says that it is lost.
+   *
+   * @param {import('./native').NativeFailure} failure
+   * @param {import('node:events') | undefined} owner is told too
+   */
+  lose(failure, owner) {
+    if (this.#isReleased) return;
+    collected.unregister(this);
+    this.#error ??= this.#lossFor(failure);
+    this.#controller.abort(this.#error);
+    owner?.emit('lost', this.#error, this.#lock.deref());
+  }
+
+  /** Native tells nothing any more. */
+  orphan() {
+    if (this.look() || this.#isReleased) return;
+    const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
+    setTimeout(() => this.orphan(), left).unref();
+  }
+
+  /** @param {import('./native').NativeFailure} failure */
+  #lossFor(failure) {
+    const { names } = this.#held;
+    const request = /** @type {const} */ ({ operation: 'extend', names, ttl: 0 });
+    const message = `The lock on resource "${names}" is no longer held.`;
+    return new LockError(message, 0, explain(failure, request, this.#engine.addresses));
+  }
+}
+
+/** As near to its cap as no extension is worth while. */
+const NEAR = 5;
+
+/** @type {Record<string, string>} */
+const REASONS = {
+  NOT_HELD: 'the lock is no longer held',
+  MAX_HOLD: 'it was held for as long as maxHold allows',
+  EXPIRED: "the lock's validity had passed",
+};
+
+/** A lock that nobody can unlock any more isn't extended any more. */
+const collected = new FinalizationRegistry(
+  (/** @type {{engine: import('./native').Engine, number: number}} */ { engine, number }) =>
+    engine.letGo(number),
+);
+
+/**
+ * Has the signal look for itself whenever it is asked.
+ *
+ * @param {AbortSignal} signal
+ * @param {Keep} keep
+ * @param {object} lock is kept alive by it
+ */
+function watchBy(signal, keep, lock) {
+  Object.defineProperties(signal, {
+    aborted: { get: () => keep.look() !== undefined },
+    reason: { get: () => keep.look() },
+    throwIfAborted: {
+      value() {
+        const error = keep.look();
+        if (error) throw error;
+      },
+    },
+    [HELD]: { value: lock },
+  });
+}
+
+const HELD = Symbol('lock');
+
+module.exports = { Keep };
