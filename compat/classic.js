@@ -198,6 +198,7 @@ function profileOf(classic, Lock, LockError) {
     locksSeveral,
     release,
     writableServers: true,
+    hasWishes: false,
   };
 }
 

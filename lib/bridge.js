@@ -8,7 +8,7 @@
  * @typedef {'auto' | 'native' | 'bridge'} Rule which ways may be taken
  * @typedef {object} Errand a question that the engine has for a client
  * @property {number} ticket
- * @property {'lock' | 'extend' | 'unlock'} operation
+ * @property {'lock' | 'extend' | 'unlock' | 'inspect'} operation
  * @property {string | null} script the caller's own text for it, if there is one
  * @property {string[]} keys
  * @property {string} value
@@ -16,6 +16,7 @@
  * @typedef {object} Line the way to native, for one client
  * @property {(server: string | undefined, hint: string | undefined, keep: boolean) => void} amend
  * @property {(ticket: number, keys: number) => void} applied
+ * @property {(ticket: number, value: string | undefined, ttl: number | undefined) => void} seen
  * @property {(ticket: number, what: string) => void} unexpected
  * @property {(ticket: number, error: number, code: string | undefined, message: string) => void} failed
  */
@@ -206,7 +207,7 @@ class Bridge {
   /** @param {Errand} errand */
   async run({ ticket, operation, script, keys, value, ttl }) {
     const line = /** @type {Line} */ (this.#line);
-    const args = ttl === null ? [value] : [value, String(ttl)];
+    const args = operation === 'inspect' ? [] : ttl === null ? [value] : [value, String(ttl)];
     const known = script === null ? OWN_SCRIPTS[operation] : digested(script);
     let reply;
     try {
@@ -218,7 +219,12 @@ class Bridge {
       line.failed(ticket, remember(error), codeOf(message), message);
       return;
     }
-    if (typeof reply === 'number' && Number.isSafeInteger(reply)) line.applied(ticket, reply);
+    if (operation === 'inspect') {
+      const [seen, life] = Array.isArray(reply) ? reply : [];
+      if (Array.isArray(reply))
+        line.seen(ticket, textOrNothing(seen), Number(life) >= 0 ? Number(life) : undefined);
+      else line.unexpected(ticket, kindOf(reply));
+    } else if (typeof reply === 'number' && Number.isSafeInteger(reply)) line.applied(ticket, reply);
     // A script of the caller's may answer what it likes: that is a vote against.
     else if (script !== null) line.applied(ticket, 0);
     else line.unexpected(ticket, kindOf(reply));
@@ -291,12 +297,13 @@ const quits = new WeakMap();
 /** Our own, by operation. @type {Record<string, import('./clients/client').Script>} */
 const OWN_SCRIPTS = {};
 
-/** @param {{acquire: string, extend: string, release: string}} texts */
-function useOwnScripts({ acquire, extend, release }) {
+/** @param {{acquire: string, extend: string, release: string, inspect: string}} texts */
+function useOwnScripts({ acquire, extend, release, inspect }) {
   Object.assign(OWN_SCRIPTS, {
     lock: digested(acquire),
     extend: digested(extend),
     unlock: digested(release),
+    inspect: digested(inspect),
   });
 }
 
@@ -341,6 +348,11 @@ function codeOf(message) {
     message,
   );
   return word && REPLIES.has(word[1]) ? word[1] : undefined;
+}
+
+/** @param {unknown} value of a key, as a client gives it */
+function textOrNothing(value) {
+  return value === null || value === undefined ? undefined : String(value);
 }
 
 /** @param {unknown} reply */

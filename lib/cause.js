@@ -7,7 +7,7 @@ const { troubleOf, because, show } = require('./errors');
 /**
  * @typedef {import('./native').NativeFailure} NativeFailure
  * @typedef {import('./native').NativeVote & {address: string}} Said what an instance said
- * @typedef {'lock' | 'extend' | 'unlock'} Operation
+ * @typedef {'lock' | 'extend' | 'unlock' | 'inspect'} Operation
  * @typedef {{operation: Operation, names: string, ttl: number, reason: string, answers: Said[]}} Case
  */
 
@@ -63,6 +63,15 @@ const SENTENCES = {
       `${names} was granted, but so late that nothing was left of its ttl of ${ttl} ms, and so released: ` +
       `use a longer ttl, or find out why the instances or this process are slow${whatFailed(answers)}`
     );
+  },
+
+  ERR_REDLOCK_TIMEOUT({ names, answers }) {
+    const held = count(answers, 'held') ? `; ${whoRefused(answers)}` : '';
+    return `${names} was not granted within maxWait${held}${whatFailed(answers)}`;
+  },
+
+  ERR_REDLOCK_MAX_HOLD({ names }) {
+    return `the lock on ${names} was held for as long as maxHold allows: use a longer maxHold, or finish earlier`;
   },
 
   ERR_REDLOCK_EXPIRED({ names, answers }) {

@@ -107,14 +107,14 @@ class Keep {
    * Native says that it is lost.
    *
    * @param {import('./native').NativeFailure} failure
-   * @param {import('node:events') | undefined} owner is told too
+   * @param {import('./native').Owner | undefined} owner is told too
    */
   lose(failure, owner) {
     if (this.#isReleased) return;
     collected.unregister(this);
     this.#error ??= this.#lossFor(failure);
     this.#controller.abort(this.#error);
-    owner?.emit('lost', this.#error, this.#lock.deref());
+    owner?.emit?.('lost', this.#error, this.#lock.deref());
   }
 
   /** Native tells nothing any more. */

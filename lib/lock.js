@@ -9,7 +9,8 @@
 
 const { settle } = require('./callback');
 const { wrongType } = require('./errors');
-const { Term } = require('./term');
+const { lockers } = require('./lockers');
+const { Term, remainingOf } = require('./term');
 
 class Lock extends Term {
   /** @type {Redlock | undefined} */
@@ -25,6 +26,7 @@ class Lock extends Term {
    */
   constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
     super();
+    if (disposal !== Symbol.asyncDispose) makeDisposable();
     this.#redlock = redlock;
     this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
     this.value = value;
@@ -72,11 +74,61 @@ class Lock extends Term {
     return settle(orphaned(), typeof options === 'function' ? options : callback);
   }
 
+  /**
+   * Has it extended in the engine's own thread, for as long as this object lives.
+   *
+   * @param {object} [options]
+   */
+  autoExtend(options) {
+    return this.#locker().autoExtend(this, options);
+  }
+
+  /** Is aborted when the lock is lost, with the reason; not when it is released. */
+  get signal() {
+    return this.#locker().watch(this).signal;
+  }
+
+  /** For how long it may still be believed in, in ms, on the engine's clock. */
+  remaining() {
+    return remainingOf(this);
+  }
+
+  /** Whether it may be believed in now. */
+  get held() {
+    return remainingOf(this) > 0;
+  }
+
+  #locker() {
+    const { redlock } = this;
+    const locker = redlock && lockers.get(redlock);
+    if (locker) return locker;
+    throw wrongType('LOCK', 'this lock has no redlock');
+  }
+
   toJSON() {
     const { resource, value, expiration, attempts, attemptsRemaining } = this;
     return { resource, value, expiration, attempts, attemptsRemaining };
   }
 }
+
+/** What `await using` calls; a polyfill may bring it at any time. @type {symbol | undefined} */
+let disposal;
+
+function makeDisposable() {
+  disposal = Symbol.asyncDispose;
+  if (disposal === undefined) return;
+  Object.defineProperty(Lock.prototype, disposal, {
+    configurable: true,
+    writable: true,
+    /** @this {Lock} */
+    value() {
+      const locker = this.redlock && lockers.get(this.redlock);
+      return locker ? locker.letGo(this) : orphaned();
+    },
+  });
+}
+
+makeDisposable();
 
 /** Where there is nothing to ask. */
 async function orphaned() {

@@ -12,10 +12,14 @@ const { readResource, readLock, checkTtl } = require('./arguments');
 const { explain } = require('./cause');
 const { outOfRange, wrongType, show } = require('./errors');
 const { readMembers } = require('./members');
-const { Engine, defaultScripts } = require('./native');
+const { Engine, clock, defaultScripts } = require('./native');
 const { Settings, readOptions, readCallOptions, readProperties } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
-const { copy, stamp, believe, deadlineOf, heldSince } = require('./term');
+const { Keep } = require('./keep');
+const { Inspection } = require('./inspection');
+const { lockers } = require('./lockers');
+const { agreedOn, believe, copy, deadlineOf, heldSince, keepBy, keepOf, stamp } = require('./term');
+const { NAMES, readExtension, readWishes } = require('./wishes');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
@@ -37,6 +41,7 @@ const { copy, stamp, believe, deadlineOf, heldSince } = require('./term');
  * @property {boolean} locksSeveral whether several resources are locked together
  * @property {'strict' | 'answered' | 'silent'} release when an unlock succeeds: if a majority has released; also if a
  *   majority says that there is nothing to release; always
+ * @property {boolean} hasWishes whether its locks may be waited for and kept as lib/wishes.js has it
  * @property {boolean} writableServers whether the face has `servers` as a property that is read at each call
  */
 
@@ -72,6 +77,7 @@ class Locker {
    */
   constructor(face, profile, instances, options) {
     const { settings, patience, rule } = readOptions(options, profile.defaults, profile.warn);
+    lockers.set(face, this);
     this.#face = face;
     this.#profile = profile;
     this.#patience = patience;
@@ -115,29 +121,142 @@ class Locker {
     const profile = this.#profile;
     let names;
     let settings;
+    let wishes;
     let engine;
     try {
       names = this.#namesOf(resource);
       settings = this.#settingsOf(options);
       checkTtl(ttl, settings.driftFactor);
+      wishes = profile.hasWishes ? readWishes(options, ttl, settings.driftFactor) : undefined;
       engine = this.#openEngine('lock', names);
     } catch (error) {
       throw profile.refuse(error);
     }
 
-    const answer =
-      this.#face._random === random
-        ? await engine.lock(names, ttl, settings, this.#isWatched())
-        : await this.#lockWithOwnValues(names, ttl, settings);
+    const answer = await this.#acquire(engine, names, ttl, settings, wishes);
     if (answer.failure) {
+      const { code } = answer.failure;
+      if (wishes?.isTry && code === 'ERR_REDLOCK_HELD') return null;
       const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
-      throw new profile.LockError(exceeded(settings, names), answer.attempts, failure);
+      const message =
+        code === 'ERR_REDLOCK_TIMEOUT' ? timedOut(wishes?.maxWait, names) : exceeded(settings, names);
+      throw new profile.LockError(message, answer.attempts, failure);
     }
     const { value, expiration, attempts } = answer;
     const remaining = settings.retryCount - attempts;
     const lock = profile.makeLock(this.#face, names, value, expiration, attempts, remaining);
-    stamp(lock, answer);
+    stamp(lock, answer, ttl, settings === this.#settings ? undefined : settings);
+    if (wishes?.extension) this.#extendByItself(lock, wishes.extension);
     return lock;
+  }
+
+  /**
+   * @param {Engine} engine
+   * @param {string[]} names
+   * @param {number} ttl
+   * @param {Settings} settings
+   * @param {import('./wishes').Wishes | undefined} wishes
+   * @returns {Promise<Answer>}
+   */
+  #acquire(engine, names, ttl, settings, wishes) {
+    const terms = wishes?.isTry ? onceOf(settings) : settings;
+    if (this.#face._random !== random) return this.#lockWithOwnValues(names, ttl, terms, wishes);
+    if (!wishes) return engine.lock(names, ttl, terms, this.#isWatched());
+    const { signal, maxWait } = wishes;
+    if (signal?.aborted) throw signal.reason;
+    const asked = engine.lock(names, ttl, terms, this.#isWatched(), undefined, undefined, maxWait);
+    return signal ? unlessAborted(signal, asked, engine, names, settings) : asked;
+  }
+
+  /**
+   * Has the lock's end watched.
+   *
+   * @param {any} lock
+   * @returns {Keep}
+   */
+  watch(lock) {
+    const known = keepOf(lock);
+    if (known) return known;
+    const keep = this.#keepFor(lock);
+    keep.start();
+    return keep;
+  }
+
+  /**
+   * Has the lock extended by itself.
+   *
+   * @param {any} lock
+   * @param {unknown} options
+   */
+  autoExtend(lock, options) {
+    const { ttl, settings = this.#settings } = agreedOn(lock);
+    const extension = readExtension(options, ttl, settings.driftFactor);
+    this.#openEngine('extend', readLock(lock));
+    this.#extendByItself(lock, extension);
+    return lock;
+  }
+
+  /**
+   * @param {any} lock
+   * @param {import('./wishes').Extension} extension
+   */
+  #extendByItself(lock, { ttl, threshold, maxHold }) {
+    const keep = keepOf(lock) ?? this.#keepFor(lock);
+    const since = heldSince(lock) || clock();
+    keep.start({ ttl, lead: threshold, cap: maxHold === undefined ? 0 : since + maxHold });
+    followEnd(lock, keep);
+  }
+
+  /** @param {any} lock */
+  #keepFor(lock) {
+    const names = readLock(lock);
+    const until = deadlineOf(lock) ?? clock() + Math.min(timeLeft(lock), FOR_EVER);
+    const { settings = this.#settings } = agreedOn(lock);
+    const keep = new Keep(this.#engine, lock, { names, value: lock.value, until, settings });
+    keepBy(lock, keep);
+    return keep;
+  }
+
+  /**
+   * Unlocks what nobody needs any more: that it is gone already is as good, and what goes wrong is an event.
+   *
+   * @param {any} lock
+   */
+  async letGo(lock) {
+    try {
+      await this.unlock(lock);
+    } catch (error) {
+      const { code } = /** @type {any} */ (error);
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#tell('unlockError', error, lock);
+    }
+  }
+
+  /**
+   * @param {string} event
+   * @param {...unknown} what
+   */
+  #tell(event, ...what) {
+    try {
+      this.#face.emit?.(event, ...what);
+    } catch (error) {
+      // A listener's exception must not cost the routine's result: it is thrown where nobody else is.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+
+  /**
+   * @param {unknown} resource
+   * @returns {Promise<Inspection>}
+   */
+  async inspect(resource) {
+    const names = readResource(resource);
+    if (names.length > 1) throw wrongType('RESOURCE', 'resource must be one name: inspect one at a time');
+    const engine = this.#openEngine('inspect', names);
+    const answer = await engine.inspect(names[0], this.#settings);
+    const votes = answer.failure?.votes ?? [];
+    return new Inspection(names[0], votes, engine.addresses);
   }
 
   /**
@@ -156,8 +275,10 @@ class Locker {
       throw profile.refuse(error);
     }
     lock.expiration = 0;
+    keepOf(lock)?.release();
 
-    const answer = await engine.unlock(names, lock.value, heldSince(lock), this.#settings, this.#isWatched());
+    const { settings = this.#settings } = agreedOn(lock);
+    const answer = await engine.unlock(names, lock.value, heldSince(lock), settings, this.#isWatched());
     if (answer.failure && !this.#isReleased(answer.failure)) {
       const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
       const message = `Unable to fully release the lock on resource "${names}".`;
@@ -237,7 +358,7 @@ class Locker {
     let engine;
     try {
       names = readLock(lock, profile.isLenient);
-      settings = this.#settingsOf(options);
+      settings = this.#settingsOf(options, agreedOn(lock).settings);
       checkTtl(ttl, settings.driftFactor);
       engine = this.#openEngine('extend', names);
     } catch (error) {
@@ -276,11 +397,16 @@ class Locker {
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} settings
+   * @param {import('./wishes').Wishes} [wishes]
+   * @returns {Promise<Answer>}
    */
-  async #lockWithOwnValues(names, ttl, settings) {
+  async #lockWithOwnValues(names, ttl, settings, wishes) {
+    const { signal, maxWait } = wishes ?? {};
+    const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : performance.now() + maxWait;
     const { driftFactor, retryCount, retryDelay, retryJitter } = settings;
     const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
     for (let attempt = 1; ; attempt++) {
+      if (signal?.aborted) throw signal.reason;
       const { value, engine } = this.#prepareAttempt(names);
       const answer = await engine.lock(names, ttl, once, this.#isWatched(), value);
       answer.attempts = attempt;
@@ -289,7 +415,12 @@ class Locker {
       const isLast = settings.retries >= 0 && attempt > retryCount;
       if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
       const jitter = Math.floor((Math.random() * 2 - 1) * retryJitter);
-      await sleep(Math.max(0, retryDelay + jitter));
+      const wait = Math.max(0, retryDelay + jitter);
+      if (performance.now() + wait >= limit) {
+        answer.failure = { ...answer.failure, code: 'ERR_REDLOCK_TIMEOUT' };
+        return answer;
+      }
+      await sleep(wait);
     }
   }
 
@@ -447,8 +578,9 @@ class Locker {
    * The settings of one call: its own options, then what the properties say now.
    *
    * @param {CallOptions | undefined} options
+   * @param {Settings} [own] of the lock, in place of the properties
    */
-  #settingsOf(options) {
+  #settingsOf(options, own) {
     const face = this.#face;
     let settings = this.#settings;
     if (
@@ -460,8 +592,8 @@ class Locker {
       settings = readProperties(face, this.#profile.defaults, this.#warn);
       this.#settings = settings;
     }
-    if (typeof options !== 'object' || options === null) return settings;
-    return readCallOptions(settings, options, this.#warn);
+    if (typeof options !== 'object' || options === null) return own ?? settings;
+    return readCallOptions(own ?? settings, options, this.#warn, this.#profile.hasWishes ? NAMES : []);
   }
 
   #warn = (/** @type {string} */ message) => {
@@ -469,6 +601,76 @@ class Locker {
     this.#warnings.add(message);
     this.#profile.warn(message);
   };
+}
+
+/**
+ * A request's answer, unless the caller gives up first: what it is granted then is released.
+ *
+ * @param {AbortSignal} signal
+ * @param {Promise<Answer>} asked the request that was made last
+ * @param {Engine} engine
+ * @param {string[]} names
+ * @param {Settings} settings
+ * @returns {Promise<Answer>}
+ */
+function unlessAborted(signal, asked, engine, names, settings) {
+  const { cancel } = engine;
+  return new Promise((resolve, reject) => {
+    const giveUp = () => {
+      cancel();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    asked.then((answer) => {
+      signal.removeEventListener('abort', giveUp);
+      if (signal.aborted && !answer.failure) {
+        engine.unlock(names, answer.value, answer.since, settings, false);
+        reject(signal.reason);
+      }
+      resolve(answer);
+    });
+  });
+}
+
+/** @param {Settings} settings */
+function onceOf({ driftFactor, retryDelay, retryJitter }) {
+  return new Settings(driftFactor, 0, retryDelay, retryJitter);
+}
+
+/**
+ * Lets `expiration` tell a lock's end as it moves, until somebody sets it.
+ *
+ * @param {any} lock
+ * @param {Keep} keep
+ */
+function followEnd(lock, keep) {
+  Object.defineProperty(lock, 'expiration', {
+    configurable: true,
+    enumerable: true,
+    get() {
+      const left = keep.until - clock();
+      return left > 0 ? Math.floor(Date.now() + left) : 0;
+    },
+    set(value) {
+      Object.defineProperty(lock, 'expiration', {
+        configurable: true,
+        enumerable: true,
+        writable: true,
+        value,
+      });
+    },
+  });
+}
+
+/** In ms; a hundred years. */
+const FOR_EVER = 3.2e12;
+
+/**
+ * @param {number | undefined} maxWait
+ * @param {string[]} names
+ */
+function timedOut(maxWait, names) {
+  return `Gave up waiting for the resource "${names}" after ${maxWait} ms.`;
 }
 
 const OWN_SCRIPTS = defaultScripts();

@@ -434,6 +434,7 @@ function lineTo(handle, place) {
   return {
     amend: (server, hint, keep) => box.amend(handle, place, server, hint, keep),
     applied: (ticket, keys) => bring(handle, place, ticket, keys),
+    seen: (ticket, value, ttl) => box.seen(handle, place, ticket, value, ttl),
     unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
     failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
   };

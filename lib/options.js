@@ -111,12 +111,13 @@ function readOptions(options, defaults, tell) {
  * @param {Settings} base
  * @param {object} options
  * @param {(message: string) => void} tell
+ * @param {string[]} others that are read elsewhere
  */
-function readCallOptions(base, options, tell) {
+function readCallOptions(base, options, tell, others) {
   /** @type {string[]} */
   const complaints = [];
   const settings = override(base, options, complaints);
-  complainOfUnknown(options, Object.keys(SETTINGS), complaints);
+  complainOfUnknown(options, [...Object.keys(SETTINGS), ...others], complaints);
   tellOnce(complaints, tell);
   return settings;
 }

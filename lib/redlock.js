@@ -6,7 +6,8 @@ const { EventEmitter } = require('node:events');
 
 const { settle } = require('./callback');
 const { isClient } = require('./clients');
-const { LockError, InstanceError, ConnectionError } = require('./errors');
+const { readLock } = require('./arguments');
+const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
 const { Lock } = require('./lock');
 const { Locker, random } = require('./locker');
 const { DEFAULTS, warn } = require('./options');
@@ -80,6 +81,41 @@ class Redlock extends EventEmitter {
     return deliver(this, this.#locker.extend(lock, ttl, options), callback);
   }
 
+  /**
+   * Runs `routine` under a lock that is extended for as long as it takes, and released then.
+   *
+   * @template T
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | ((signal: AbortSignal, lock: Lock) => T)} [options]
+   * @param {(signal: AbortSignal, lock: Lock) => T} [routine]
+   * @returns {Promise<Awaited<T> | null>} null if `tryLock` found it held
+   */
+  using(resource, ttl, options, routine) {
+    if (typeof options === 'function')
+      return deliver(this, this.#using(resource, ttl, {}, options), undefined);
+    return deliver(this, this.#using(resource, ttl, options ?? {}, routine), undefined);
+  }
+
+  /**
+   * Whether a resource is locked, as far as a majority shows it.
+   *
+   * @param {unknown} resource one name
+   */
+  inspect(resource) {
+    return deliver(this, this.#locker.inspect(resource), undefined);
+  }
+
+  /**
+   * A lock as `JSON.stringify` has stored it, here or in another process.
+   *
+   * @param {unknown} stored text, or what was parsed of it
+   */
+  restore(stored) {
+    const { resource, value, expiration, attempts, attemptsRemaining } = readStored(stored);
+    return new Lock(this, resource, value, expiration, attempts, attemptsRemaining);
+  }
+
   /** @param {(error: Error | null, replies?: unknown[]) => void} [callback] */
   quit(callback) {
     return deliver(this, this.#locker.quit(), callback);
@@ -116,6 +152,26 @@ class Redlock extends EventEmitter {
     if (value === null || value === undefined)
       return deliver(this, this.#locker.lock(resource, ttl, given), callback);
     return deliver(this, this.#locker.relock(resource, value, ttl, given), callback);
+  }
+
+  /**
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {any} options
+   * @param {any} routine
+   */
+  async #using(resource, ttl, options, routine) {
+    if (typeof routine !== 'function') {
+      const given = routine === undefined && typeof options !== 'object' ? options : routine;
+      throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
+    }
+    const lock = await this.#locker.lock(resource, ttl, { autoExtend: true, ...options });
+    if (lock === null) return null;
+    try {
+      return await routine(lock.signal, lock);
+    } finally {
+      await this.#locker.letGo(lock);
+    }
   }
 
   // The methods' other names.
@@ -159,6 +215,23 @@ class Redlock extends EventEmitter {
   }
 }
 
+/**
+ * @param {unknown} stored
+ * @returns {any}
+ */
+function readStored(stored) {
+  let parsed = stored;
+  if (typeof stored === 'string') {
+    try {
+      parsed = JSON.parse(stored);
+    } catch {
+      throw wrongType('LOCK', 'what is restored must be the JSON of a lock');
+    }
+  }
+  readLock(parsed);
+  return parsed;
+}
+
 /** Overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
 
@@ -176,6 +249,7 @@ const PROFILE = {
   locksSeveral: true,
   release: 'strict',
   writableServers: false,
+  hasWishes: true,
 };
 
 /**

@@ -6,12 +6,16 @@
  *
  * @typedef {import('./arguments').LockLike} LockLike
  * @typedef {import('./native').Answer} Answer
+ * @typedef {import('./options').Settings} Settings
+ * @typedef {import('./keep').Keep} Keep
  */
+
+const { clock } = require('./native');
 
 /**
  * A lock as the engine gave it.
  *
- * @type {(lock: Term & LockLike, answer: Answer) => void}
+ * @type {(lock: Term & LockLike, answer: Answer, ttl: number, settings: Settings | undefined) => void}
  */
 let stamp;
 
@@ -43,6 +47,34 @@ let deadlineOf;
  */
 let heldSince;
 
+/**
+ * For how long it may still be believed in, in ms.
+ *
+ * @type {(lock: LockLike) => number}
+ */
+let remainingOf;
+
+/**
+ * What was agreed on when it was taken: its ttl, and the settings of that call if it had some of its own.
+ *
+ * @type {(lock: LockLike) => {ttl: number | undefined, settings: Settings | undefined}}
+ */
+let agreedOn;
+
+/**
+ * How the lock is kept, if it is.
+ *
+ * @type {(lock: LockLike) => Keep | undefined}
+ */
+let keepOf;
+
+/**
+ * The lock is kept from now on.
+ *
+ * @type {(lock: LockLike, keep: Keep) => void}
+ */
+let keepBy;
+
 class Term {
   // The engine's own times decide as long as nobody has changed `expiration` meanwhile: the wall
   // clock may be set, the engine's may not.
@@ -52,9 +84,17 @@ class Term {
   #until = 0;
   /** Since when it may have been held, on the engine's clock; 0 = unknown. */
   #since = 0;
+  /** For how long it was asked for, in ms. @type {number | undefined} */
+  #ttl;
+  /** Of the call that took it, if it had some of its own. @type {Settings | undefined} */
+  #settings;
+  /** @type {Keep | undefined} */
+  #keep;
 
   static {
-    stamp = (lock, answer) => {
+    stamp = (lock, answer, ttl, settings) => {
+      lock.#ttl = ttl;
+      lock.#settings = settings;
       lock.#given = answer.expiration;
       lock.#until = answer.until;
       lock.#since = answer.since;
@@ -64,17 +104,46 @@ class Term {
       lock.#given = from.#given;
       lock.#until = from.#until;
       lock.#since = from.#since;
+      lock.#ttl = from.#ttl;
+      lock.#settings = from.#settings;
     };
     believe = (lock, answer) => {
+      // It follows by itself what the engine knows.
+      if (#keep in lock && lock.#keep?.isExtended) return;
       lock.expiration = answer.expiration;
       if (#until in lock) {
         lock.#given = answer.expiration;
         lock.#until = answer.until;
       }
     };
-    deadlineOf = (lock) => (#until in lock && lock.expiration === lock.#given ? lock.#until : undefined);
+    deadlineOf = (lock) => {
+      if (!(#until in lock)) return undefined;
+      if (lock.#keep?.isExtended) return lock.#keep.until;
+      return lock.expiration === lock.#given ? lock.#until : undefined;
+    };
+    remainingOf = (lock) => {
+      const until = #keep in lock && lock.#keep ? lock.#keep.until : deadlineOf(lock);
+      return Math.max(0, until === undefined ? lock.expiration - Date.now() : until - clock());
+    };
+    agreedOn = (lock) =>
+      #ttl in lock ? { ttl: lock.#ttl, settings: lock.#settings } : { ttl: undefined, settings: undefined };
+    keepOf = (lock) => (#keep in lock ? lock.#keep : undefined);
+    keepBy = (lock, keep) => {
+      if (#keep in lock) lock.#keep = keep;
+    };
     heldSince = (lock) => (#since in lock ? lock.#since : 0);
   }
 }
 
-module.exports = { Term, stamp, copy, believe, deadlineOf, heldSince };
+module.exports = {
+  Term,
+  stamp,
+  copy,
+  believe,
+  deadlineOf,
+  heldSince,
+  remainingOf,
+  agreedOn,
+  keepOf,
+  keepBy,
+};

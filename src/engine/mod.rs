@@ -155,6 +155,7 @@ impl Engine {
         let limit = settings.max_wait.map(|span| environment.now().after(span));
         let mut value = settings.value.clone();
         let mut attempts = 0;
+        let mut before = Vec::new();
         loop {
             attempts += 1;
             // Rule 1: a value per attempt.
@@ -189,13 +190,16 @@ impl Engine {
                 if let Some(limit) = limit {
                     environment.sleep_until(limit).await;
                 }
+                // An attempt that was cut short says less than the one before it.
+                let silent = votes.iter().all(Option::is_none);
                 return Err(Failure {
                     reason: Reason::TimedOut,
                     attempts,
-                    votes,
+                    votes: if silent { before } else { votes },
                     until: None,
                 });
             }
+            before = votes;
             environment.sleep_until(next).await;
         }
     }

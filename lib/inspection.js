@@ -1,0 +1,76 @@
+'use strict';
+
+/** What the members of a quorum say of a key, and what that comes to. */
+
+const { troubleOf } = require('./errors');
+
+/**
+ * @typedef {Omit<import('./native').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} Seen
+ * @typedef {object} Sight what one instance says
+ * @property {string} address
+ * @property {boolean | undefined} held undefined if it did not say
+ * @property {string} [value]
+ * @property {number} [remaining] in ms; Infinity if the key never ends
+ * @property {Error} [error] why it did not say
+ */
+
+class Inspection {
+  /**
+   * @param {string} resource
+   * @param {Seen[]} votes
+   * @param {string[]} addresses
+   */
+  constructor(resource, votes, addresses) {
+    this.resource = resource;
+    this.instances = votes.map((vote, instance) => sightOf(vote, instance, addresses[instance]));
+    const quorum = Math.floor(votes.length / 2) + 1;
+    const holder = holderOf(this.instances, quorum);
+    const isFree = this.instances.filter(({ held }) => held === false).length >= quorum;
+    /**
+     * True if a majority has the same value, false if a majority has none. Undefined otherwise: nobody may
+     * have it, or too few have answered.
+     *
+     * @type {boolean | undefined}
+     */
+    this.held = holder ? true : isFree ? false : undefined;
+    /** What it is held by. @type {string | undefined} */
+    this.value = holder?.value;
+    /** For how long at least a majority goes on having it, in ms, by the servers' clocks. @type {number | undefined} */
+    this.remaining = holder?.remaining;
+  }
+}
+
+/**
+ * @param {Seen} vote
+ * @param {number} instance
+ * @param {string} address
+ * @returns {Sight}
+ */
+function sightOf({ vote, value, ttl, code, reply, message, error }, instance, address) {
+  if (vote === 'failed' && code !== undefined && message !== undefined) {
+    const trouble = { code, reply, message, error };
+    return { address, held: undefined, error: troubleOf(trouble, 'inspect', instance, address) };
+  }
+  if (value === null || value === undefined) return { address, held: vote === 'seen' ? false : undefined };
+  return { address, held: true, value, remaining: ttl ?? Number.POSITIVE_INFINITY };
+}
+
+/**
+ * @param {Sight[]} sights
+ * @param {number} quorum
+ */
+function holderOf(sights, quorum) {
+  /** @type {Map<string, number[]>} */
+  const lives = new Map();
+  for (const { value, remaining } of sights) {
+    if (value === undefined || remaining === undefined) continue;
+    lives.set(value, [...(lives.get(value) ?? []), remaining]);
+  }
+  for (const [value, remaining] of lives) {
+    // The shortest of the longest lives that make a majority.
+    if (remaining.length >= quorum) return { value, remaining: remaining.sort((a, b) => b - a)[quorum - 1] };
+  }
+  return undefined;
+}
+
+module.exports = { Inspection };

@@ -1,0 +1,108 @@
+'use strict';
+
+/**
+ * What a caller wishes of one lock beside its settings: how long to wait for it, what gives it up, and how it
+ * is kept. Other than a setting, a wish that can't be used is an error: to ignore it could cost the lock.
+ *
+ * @typedef {object} Wishes
+ * @property {AbortSignal | undefined} signal gives the wait up
+ * @property {number | undefined} maxWait in ms
+ * @property {boolean} isTry whether there is one attempt, and no error if it is held
+ * @property {Extension | undefined} extension how it is extended by itself, if it is
+ *
+ * @typedef {object} Extension
+ * @property {number} ttl for how long each time, in ms
+ * @property {number} threshold how long before its end, in ms
+ * @property {number | undefined} maxHold for how long altogether, in ms
+ */
+
+const { checkTtl } = require('./arguments');
+const { outOfRange, wrongType, show } = require('./errors');
+
+const NAMES = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
+
+/** A lock is extended when this share of its ttl is left: there is time for some tries then. */
+const SHARE_LEFT = 2 / 3;
+
+/** @type {Wishes} */
+const NONE = { signal: undefined, maxWait: undefined, isTry: false, extension: undefined };
+
+/**
+ * @param {any} options of one call
+ * @param {number} ttl
+ * @param {number} driftFactor
+ * @returns {Wishes}
+ */
+function readWishes(options, ttl, driftFactor) {
+  if (typeof options !== 'object' || options === null) return NONE;
+  const { signal, maxWait, tryLock, autoExtend } = options;
+  return {
+    signal: readSignal(signal),
+    maxWait: maxWait === undefined ? undefined : readTime(maxWait, 'maxWait', 0),
+    isTry: readFlag(tryLock, 'tryLock'),
+    extension:
+      autoExtend === undefined || autoExtend === false
+        ? undefined
+        : readExtension(autoExtend === true ? undefined : autoExtend, ttl, driftFactor),
+  };
+}
+
+/**
+ * @param {any} options
+ * @param {number | undefined} ttl the lock's own, where it is known
+ * @param {number} driftFactor
+ * @returns {Extension}
+ */
+function readExtension(options, ttl, driftFactor) {
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw wrongType('OPTIONS', `autoExtend must be true or an object, not ${show(options)}`);
+  }
+  const { ttl: own = ttl, threshold, maxHold } = options ?? {};
+  if (own === undefined) {
+    throw wrongType('OPTIONS', 'autoExtend needs a ttl: this lock does not know the one it was taken with');
+  }
+  checkTtl(own, driftFactor);
+  const extension = {
+    ttl: own,
+    threshold: threshold === undefined ? own * SHARE_LEFT : readTime(threshold, 'threshold', 1),
+    maxHold: maxHold === undefined ? undefined : readTime(maxHold, 'maxHold', 0),
+  };
+  if (extension.threshold >= own) {
+    throw outOfRange('OPTIONS', `threshold must be less than the ttl of ${own} ms, not ${show(threshold)}`);
+  }
+  if (extension.maxHold !== undefined && extension.maxHold < own) {
+    throw outOfRange('OPTIONS', `maxHold must not be less than the ttl of ${own} ms, not ${show(maxHold)}`);
+  }
+  return extension;
+}
+
+/** @param {any} signal */
+function readSignal(signal) {
+  if (signal === undefined) return undefined;
+  const isOne = typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function';
+  if (!isOne) throw wrongType('OPTIONS', `signal must be an AbortSignal, not ${show(signal)}`);
+  return signal;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ */
+function readFlag(value, name) {
+  if (value === undefined || typeof value === 'boolean') return value === true;
+  throw wrongType('OPTIONS', `${name} must be true or false, not ${show(value)}`);
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ * @param {number} least
+ */
+function readTime(value, name, least) {
+  const message = `${name} must be a number of milliseconds from ${least}, not ${show(value)}`;
+  if (typeof value !== 'number') throw wrongType('OPTIONS', message);
+  if (!Number.isFinite(value) || value < least) throw outOfRange('OPTIONS', message);
+  return value;
+}
+
+module.exports = { NAMES, readWishes, readExtension };
