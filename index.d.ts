@@ -86,7 +86,13 @@ declare class Redlock extends EventEmitter {
   lock(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.CallOptions | null | undefined,
+    options: Redlock.TryOptions,
+    callback?: Redlock.Callback<Redlock.Lock | null>,
+  ): Promise<Redlock.Lock | null>;
+  lock(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.AcquireOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
@@ -99,7 +105,13 @@ declare class Redlock extends EventEmitter {
   acquire(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.CallOptions | null | undefined,
+    options: Redlock.TryOptions,
+    callback?: Redlock.Callback<Redlock.Lock | null>,
+  ): Promise<Redlock.Lock | null>;
+  acquire(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.AcquireOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
@@ -112,7 +124,13 @@ declare class Redlock extends EventEmitter {
   lockWithOptions(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.CallOptions | null | undefined,
+    options: Redlock.TryOptions,
+    callback?: Redlock.Callback<Redlock.Lock | null>,
+  ): Promise<Redlock.Lock | null>;
+  lockWithOptions(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.AcquireOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
@@ -125,7 +143,13 @@ declare class Redlock extends EventEmitter {
   acquireWithOptions(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.CallOptions | null | undefined,
+    options: Redlock.TryOptions,
+    callback?: Redlock.Callback<Redlock.Lock | null>,
+  ): Promise<Redlock.Lock | null>;
+  acquireWithOptions(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.AcquireOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
@@ -203,6 +227,49 @@ declare class Redlock extends EventEmitter {
   ): Promise<L>;
 
   /**
+   * Runs `routine` under a lock, which is extended for as long as that takes (`autoExtend`) and released then.
+   * The routine's result or error comes through whatever becomes of the release: that it failed is told by
+   * the `unlockError` event.
+   *
+   * @param routine is given the lock's {@link Redlock.Lock.signal}, which is aborted when the lock is lost
+   * @returns what the routine returns; rejected as {@link Redlock.lock} if there was no lock to be had
+   */
+  using<T>(
+    resource: string | readonly string[],
+    ttl: number,
+    routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
+  ): Promise<Awaited<T>>;
+  using<T>(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.AcquireOptions | null | undefined,
+    routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
+  ): Promise<Awaited<T>>;
+  /** With `tryLock`, null if it was held. */
+  using<T>(
+    resource: string | readonly string[],
+    ttl: number,
+    options: Redlock.TryOptions,
+    routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
+  ): Promise<Awaited<T> | null>;
+
+  /**
+   * Whether a resource is locked, by what, and for how long. It says what was true when each instance
+   * answered, and is no protection: another may have it by the time this is read.
+   *
+   * @param resource one name
+   */
+  inspect(resource: string | readonly [string]): Promise<Redlock.Inspection>;
+
+  /**
+   * A lock that was stored with `JSON.stringify`, to be extended or unlocked here.
+   *
+   * @param stored the JSON, or what was parsed of it
+   * @throws {TypeError} `ERR_REDLOCK_INVALID_LOCK` if it is not a lock's
+   */
+  restore(stored: string | Redlock.LockLike): Redlock.Lock;
+
+  /**
    * Lets what is in flight end, then closes the connections and ends the clients that were passed;
    * whatever is asked for afterwards is refused with `ERR_REDLOCK_CLOSED`. Locks that are held stay until
    * their ttl ends.
@@ -217,6 +284,10 @@ declare class Redlock extends EventEmitter {
   on(event: 'clientError', listener: Redlock.ClientErrorListener): this;
   /** The connection to an instance has changed; see {@link Redlock.connections}. */
   on(event: 'connection', listener: Redlock.ConnectionListener): this;
+  /** A lock with a signal or `autoExtend` was lost. */
+  on(event: 'lost', listener: Redlock.LockListener): this;
+  /** A lock could not be released by `using` or `await using`. */
+  on(event: 'unlockError', listener: Redlock.LockListener): this;
   on(event: string | symbol, listener: Redlock.AnyListener): this;
   once(event: 'clientError', listener: Redlock.ClientErrorListener): this;
   once(event: 'connection', listener: Redlock.ConnectionListener): this;
@@ -246,7 +317,9 @@ import Self = Redlock;
 /** The named exports; in JavaScript they are statics of the class. */
 declare namespace Redlock {
   export {
+    type AcquireOptions,
     type AnyListener,
+    type AutoExtendOptions,
     type Callback,
     type CallOptions,
     type ClientConfig,
@@ -260,6 +333,7 @@ declare namespace Redlock {
     type ConnectionState,
     type ConnectionsRule,
     type Disposer,
+    type Inspection,
     type Instance,
     InstanceError,
     type InstanceErrorCode,
@@ -268,6 +342,7 @@ declare namespace Redlock {
     LockError,
     type LockErrorCode,
     type LockLike,
+    type LockListener,
     type NatMap,
     type NodeRedisClusterConfig,
     type NodeRedisConfig,
@@ -285,6 +360,7 @@ declare namespace Redlock {
     type SharedConfig,
     type SocketConfig,
     type TlsOptions,
+    type TryOptions,
     type UnlockCallback,
     type Vote,
   };
@@ -329,6 +405,30 @@ declare namespace Redlock {
     /** {@link Redlock.extend} of this lock. */
     extend(ttl: number, callback?: Callback<this>): Promise<this>;
     extend(ttl: number, options: CallOptions | null | undefined, callback?: Callback<this>): Promise<this>;
+
+    /**
+     * Has it extended in the engine's own thread, until it is unlocked, lost, or this object is
+     * garbage-collected. `expiration` tells its end as it moves.
+     *
+     * @throws {TypeError | RangeError} `ERR_REDLOCK_INVALID_OPTIONS`
+     */
+    autoExtend(options?: AutoExtendOptions): this;
+
+    /**
+     * Is aborted when the lock is lost: at its end, even if no server can be reached, or as soon as a majority
+     * says that it is gone. Its `reason` is a {@link LockError}. It looks at the engine's clock whenever it is
+     * asked, so that what it says is true after JavaScript has been blocked, too. Unlocking doesn't abort it.
+     */
+    get signal(): AbortSignal;
+
+    /** For how long it may still be believed in, in ms, on the engine's monotonic clock; 0 = not at all. */
+    remaining(): number;
+
+    /** Whether it may be believed in now. */
+    get held(): boolean;
+
+    /** {@link Redlock.unlock}, for `await using`: what goes wrong is told by the `unlockError` event. */
+    [Symbol.asyncDispose](): Promise<void>;
 
     toJSON(): {
       resource: string[];
@@ -395,6 +495,10 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_EXPIRED'
     /** A majority says that it is gone. */
     | 'ERR_REDLOCK_NOT_HELD'
+    /** It was not granted within `maxWait`. */
+    | 'ERR_REDLOCK_TIMEOUT'
+    /** It was held for as long as `maxHold` allows. */
+    | 'ERR_REDLOCK_MAX_HOLD'
     /** This Redlock was closed with `quit()`. */
     | 'ERR_REDLOCK_CLOSED'
     /** A defect of this package. */
@@ -613,6 +717,53 @@ declare namespace Redlock {
     retryJitter?: number;
   }
 
+  /** The options of one `lock`. */
+  interface AcquireOptions extends CallOptions {
+    /** Gives the wait up: rejects with the signal's reason, and releases whatever is granted late. */
+    signal?: AbortSignal;
+    /** How long to wait for the lock altogether, in ms; then `ERR_REDLOCK_TIMEOUT`. */
+    maxWait?: number;
+    /** Has the lock extended from the start: {@link Lock.autoExtend}. */
+    autoExtend?: boolean | AutoExtendOptions;
+    tryLock?: false;
+  }
+
+  /** One attempt: null if it is held by another; rejected if too few instances answer. */
+  interface TryOptions extends Omit<AcquireOptions, 'tryLock'> {
+    tryLock: boolean;
+  }
+
+  interface AutoExtendOptions {
+    /** For how long it is extended each time, in ms. Default: the ttl it was taken with. */
+    ttl?: number;
+    /** How long before its end it is extended, in ms, less than the ttl. Default two thirds of the ttl. */
+    threshold?: number;
+    /** For how long it is held altogether, in ms, from when it was asked for; then it is lost. Default: no limit. */
+    maxHold?: number;
+  }
+
+  /** What the instances said of a resource. */
+  interface Inspection {
+    resource: string;
+    /** True if a majority has the same value, false if a majority has none, else undefined: nobody knows. */
+    held: boolean | undefined;
+    /** What it is held by: a lock's `value`. */
+    value: string | undefined;
+    /** For how long at least a majority goes on having it, in ms, by the servers' clocks. */
+    remaining: number | undefined;
+    instances: {
+      /** Without credentials. */
+      address: string;
+      /** Undefined if it did not say. */
+      held: boolean | undefined;
+      value?: string;
+      /** In ms; Infinity if the key never ends. */
+      remaining?: number;
+      /** Why it did not say. */
+      error?: InstanceError | Error;
+    }[];
+  }
+
   interface Options extends CallOptions {
     /** How long an instance may take for its vote: this share of the ttl … Default 0.1. */
     deadlineShare?: number;
@@ -706,6 +857,9 @@ declare namespace Redlock {
 
   /** Is told each change: of the state, or of the reason for being down. */
   type ConnectionListener = (connection: Connection) => void;
+
+  /** `lock` is undefined if nobody has it any more. */
+  type LockListener = (error: LockError, lock: Lock | undefined) => void;
 
   // biome-ignore lint/suspicious/noExplicitAny: as EventEmitter declares them
   type AnyListener = (...args: any[]) => void;

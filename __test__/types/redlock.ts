@@ -156,6 +156,44 @@ async function promises(): Promise<void> {
   void [data, replies];
 }
 
+async function holding(): Promise<void> {
+  const result = await redlock.using(['a'], 1000, async (signal, lock) => {
+    same<typeof signal, AbortSignal>(true);
+    same<typeof lock, Lock>(true);
+    return 7;
+  });
+  same<typeof result, number>(true);
+  const tried = await redlock.using('a', 1000, { tryLock: true, maxWait: 5 }, () => 'done');
+  same<typeof tried, string | null>(true);
+  const maybe = await redlock.lock('a', 1000, { tryLock: true });
+  same<typeof maybe, Lock | null>(true);
+  const controller = new AbortController();
+  const sure = await redlock.acquire('a', 1000, {
+    signal: controller.signal,
+    maxWait: 100,
+    autoExtend: { maxHold: 60_000, threshold: 500 },
+  });
+  same<typeof sure, Lock>(true);
+  same<ReturnType<typeof sure.remaining>, number>(true);
+  same<typeof sure.held, boolean>(true);
+  sure.autoExtend({ ttl: 2000 }).signal.throwIfAborted();
+  await sure[Symbol.asyncDispose]();
+  const { held, instances } = await redlock.inspect('a');
+  same<typeof held, boolean | undefined>(true);
+  void instances[0].error?.message;
+  const restored: Lock = redlock.restore(JSON.stringify(sure));
+  redlock.on('lost', (error, lock) => void [error.code, lock?.resource]).on('unlockError', () => {});
+  // @ts-expect-error a routine is needed
+  await redlock.using('a', 1000, {});
+  // @ts-expect-error one at a time
+  await redlock.inspect(['a', 'b']);
+  // @ts-expect-error in ms
+  await redlock.lock('a', 1000, { maxWait: '1s' });
+  void restored;
+}
+
+void holding;
+
 function callbacks(): void {
   redlock.lock('a', 1000, (error, lock) => {
     same<typeof lock, Lock | undefined>(true);
