@@ -13,6 +13,7 @@
  * @property {string} value
  * @property {number} until until when it may be believed in, on the engine's clock
  * @property {import('./options').Settings} settings of its extensions
+ * @typedef {(failure: import('./errors').Failure, names: string[]) => Error} MakeError
  */
 
 const { explain } = require('./cause');
@@ -31,7 +32,8 @@ class Keep {
   /** @type {WeakRef<object>} */
   #lock;
   #controller = new AbortController();
-  /** Why it is lost. @type {LockError | undefined} */
+  #makeError;
+  /** Why it is lost. @type {Error | undefined} */
   #error;
   #isReleased = false;
   #isExtended = false;
@@ -41,12 +43,14 @@ class Keep {
    * @param {import('./native').Engine} engine
    * @param {object} lock is let go of when it is garbage-collected
    * @param {Held} held
+   * @param {MakeError} makeError what its loss is told with
    */
-  constructor(engine, lock, held) {
+  constructor(engine, lock, held, makeError = lossOf) {
     last = (last + 1) % 2 ** 32;
     this.#number = last;
     this.#engine = engine;
     this.#held = held;
+    this.#makeError = makeError;
     this.#lock = new WeakRef(lock);
     collected.register(lock, { engine, number: this.#number }, this);
     watchBy(this.#controller.signal, this, lock);
@@ -79,6 +83,23 @@ class Keep {
     return this.#isReleased || this.#error ? 0 : keptUntil(this.#number);
   }
 
+  /**
+   * Runs a routine under the lock. Its signal's loss may be all that it waits for, which by itself would not
+   * keep the process.
+   *
+   * @template T
+   * @param {() => T} routine
+   * @returns {Promise<Awaited<T>>}
+   */
+  async during(routine) {
+    const vigil = setInterval(() => {}, LONGEST_TIMER);
+    try {
+      return await routine();
+    } finally {
+      clearInterval(vigil);
+    }
+  }
+
   /** Its holder lets go of it. */
   release() {
     this.#isReleased = true;
@@ -89,7 +110,7 @@ class Keep {
   /**
    * Looks at the engine's clock.
    *
-   * @returns {LockError | undefined} why it is lost, if it is
+   * @returns {Error | undefined} why it is lost, if it is
    */
   look() {
     if (this.#error || this.#isReleased) return this.#error;
@@ -128,9 +149,13 @@ class Keep {
   #lossFor(failure) {
     const { names } = this.#held;
     const request = /** @type {const} */ ({ operation: 'extend', names, ttl: 0 });
-    const message = `The lock on resource "${names}" is no longer held.`;
-    return new LockError(message, 0, explain(failure, request, this.#engine.addresses));
+    return this.#makeError(explain(failure, request, this.#engine.addresses), names);
   }
+}
+
+/** @type {MakeError} */
+function lossOf(failure, names) {
+  return new LockError(`The lock on resource "${names}" is no longer held.`, 0, failure);
 }
 
 /** As near to its cap as no extension is worth while. */

@@ -168,7 +168,7 @@ class Redlock extends EventEmitter {
     const lock = await this.#locker.lock(resource, ttl, { autoExtend: true, ...options });
     if (lock === null) return null;
     try {
-      return await routine(lock.signal, lock);
+      return await this.#locker.watch(lock).during(() => routine(lock.signal, lock));
     } finally {
       await this.#locker.letGo(lock);
     }

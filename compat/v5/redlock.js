@@ -9,11 +9,11 @@ const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
 const { wrongType, show } = require('../../lib/errors');
 const { readMembers } = require('../../lib/members');
-const { Engine } = require('../../lib/native');
+const { Keep } = require('../../lib/keep');
+const { Engine, clock } = require('../../lib/native');
 const { DEFAULTS, readOptions, warn } = require('../../lib/options');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
-const { hold } = require('./holding');
 const { granted, believe, deadlineOf, heldSince } = require('./lock');
 const { readScripts, textsOf, customOf, refuseInMemory } = require('./scripts');
 const { readSettings, toEngine, waitOf } = require('./settings');
@@ -24,7 +24,7 @@ const { readSettings, toEngine, waitOf } = require('./settings');
  * @typedef {import('./settings').V5Settings} V5Settings
  * @typedef {import('../../lib/cause').Operation} Operation
  * @typedef {import('../../lib/native').Answer} Answer
- * @typedef {import('./holding').Signal} Signal
+ * @typedef {AbortSignal & {error?: Error}} Signal
  * @typedef {(signal: Signal) => unknown} Routine
  */
 
@@ -153,16 +153,30 @@ class Redlock extends EventEmitter {
     if (threshold > duration - MARGIN) throw new Error(TEXTS.threshold);
 
     const lock = await this.acquire(resources, duration, settings);
-    const holding = hold(lock, {
-      threshold,
-      extend: (held) => this.extend(held, duration, { ...settings, retryCount: 0 }),
-      wait: () => waitOf(settings),
-    });
+    const keep = this.#keep(lock, duration, settings);
     try {
-      return await routine(holding.signal);
+      return await keep.during(() => routine(keep.signal));
     } finally {
-      await this.#letGo(holding.stop(), settings);
+      const patience = Math.max(0, keep.until - clock());
+      keep.release();
+      await this.#letGo(lock, settings, patience);
     }
+  }
+
+  /**
+   * Has the lock extended in the engine's own thread.
+   *
+   * @param {Lock} lock that was acquired just now
+   * @param {number} duration
+   * @param {V5Settings} settings
+   */
+  #keep(lock, duration, settings) {
+    const { resources: names, value } = lock;
+    const until = deadlineOf(lock) ?? 0;
+    const keep = new Keep(this.#engine, lock, { names, value, until, settings: toEngine(settings) }, lossOf);
+    Object.defineProperty(keep.signal, 'error', { get: () => keep.look() });
+    keep.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
+    return keep;
   }
 
   /**
@@ -171,9 +185,9 @@ class Redlock extends EventEmitter {
    *
    * @param {Lock} lock
    * @param {V5Settings} settings
+   * @param {number} patience for how long the servers keep it, in ms
    */
-  async #letGo(lock, settings) {
-    const patience = Math.max(0, lock.expiration - Date.now());
+  async #letGo(lock, settings, patience) {
     try {
       await this.#release(lock, settings, patience);
     } catch {
@@ -260,6 +274,20 @@ class Redlock extends EventEmitter {
     return attempts;
   }
 
+  /**
+   * Of the engine's events redlock 5 has one: what goes wrong with an extension that nobody waits for.
+   *
+   * @param {string | symbol} event
+   * @param {...any} args
+   */
+  emit(event, ...args) {
+    if (event === 'clientError') {
+      this.#tell(args[0]);
+      return false;
+    }
+    return super.emit(event, ...args);
+  }
+
   /** Nothing has to listen. */
   #tell = (/** @type {Error} */ error) => {
     if (this.listenerCount('error') > 0) this.emit('error', error);
@@ -283,6 +311,16 @@ class Redlock extends EventEmitter {
   #settingsOf(given) {
     return readSettings(given, readSettings(this.settings));
   }
+}
+
+/**
+ * What the signal of a lock that is lost says.
+ *
+ * @param {import('../../lib/errors').Failure} failure
+ */
+function lossOf(failure) {
+  const text = failure.code === 'ERR_REDLOCK_EXPIRED' ? TEXTS.expired : TEXTS.noQuorum;
+  return new ExecutionError(text, [], failure);
 }
 
 /** What our settings have beyond redlock 5's; lib/options.js reads them. */
