@@ -587,7 +587,7 @@ declare namespace Redlock {
 
   /**
    * How clients of yours are used. `auto`: first the client, then a connection of our own, once a key that the
-   * client has set was read over it. `bridge`: the client alone. `native`: a connection of our own at once, on
+   * client has set was found over it. `bridge`: the client alone. `native`: a connection of our own at once, on
    * your word that the client's options say where it leads to; the constructor throws where they can't.
    */
   type ConnectionsRule = 'auto' | 'native' | 'bridge';
