@@ -50,7 +50,7 @@ pub(super) enum Errand {
     /// A lock to be kept, with a set of scripts.
     Keep(Handle, u32, Box<Hold>, Watch),
     /// The lock with this value is kept no longer.
-    LetGo(Handle, Token),
+    LetGo(Handle, Token, u32),
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.

@@ -308,7 +308,7 @@ impl Mailbox {
     #[napi(catch_unwind)]
     pub fn let_go(&self, number: u32) {
         if let Some(kept) = self.watches.borrow_mut().remove(&number) {
-            self.send(Errand::LetGo(kept.handle, kept.value));
+            self.send(Errand::LetGo(kept.handle, kept.value, number));
         }
     }
 

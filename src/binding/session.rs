@@ -118,9 +118,9 @@ impl Session {
                     engine.keep(*hold, watch);
                 }
             }
-            Errand::LetGo(handle, value) => {
+            Errand::LetGo(handle, value, number) => {
                 if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
-                    engine.let_go(&value);
+                    engine.let_go(&value, number.into());
                 }
             }
             Errand::Carry(batch) => self.carry(&batch),

@@ -16,12 +16,15 @@ use super::validity::Instant;
 pub enum Cause {
     /// The deadline passed without an answer.
     #[error(
-        "no answer within {} ms; the server is hung, overloaded or cut off from here",
-        .waited.as_millis()
+        "no answer within {} ms; {}",
+        .waited.as_millis(),
+        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here")
     )]
     Silent {
         /// How long was waited.
         waited: Duration,
+        /// What is known to be wrong, if anything is.
+        because: Option<Rc<str>>,
     },
     /// There is no connection, and this is why the last dial failed.
     #[error("not connected: {what}")]

@@ -30,6 +30,11 @@ pub trait Instance {
         let _ = (index, observer);
     }
 
+    /// What is known to be wrong with it, for whoever has waited in vain.
+    fn trouble(&self) -> Option<Rc<str>> {
+        None
+    }
+
     /// A number that two instances share only if they are the same keys behind
     /// the same connection. `None` if that can't be told.
     fn connection(&self) -> Option<usize> {

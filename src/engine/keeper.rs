@@ -76,6 +76,7 @@ impl Watch {
 /// A lock that is being kept.
 pub(super) struct Kept {
     watch: Watch,
+    number: u64,
     /// The origin once it is lost before its time.
     until: Cell<Instant>,
     /// Why it is lost, if its holder found that out by extending it by hand.
@@ -89,10 +90,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(until: Instant, watch: Watch) -> Rc<Self> {
+    pub(super) fn new(until: Instant, watch: Watch, number: u64) -> Rc<Self> {
         watch.set(until);
         Rc::new(Self {
             watch,
+            number,
             until: Cell::new(until),
             lost: RefCell::default(),
             released: Cell::new(false),
@@ -112,6 +114,17 @@ impl Kept {
         self.watch.set(Instant::ORIGIN);
         self.released.set(true);
         self.changed();
+    }
+
+    /// Another keeps it from now on: what was believed of it stands until then.
+    pub(super) fn displace(&self) {
+        self.released.set(true);
+        self.changed();
+    }
+
+    /// What its holder knows it by.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// It is extended no more, but watched until it ends.

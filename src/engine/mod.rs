@@ -292,9 +292,17 @@ impl Engine {
     /// [`Event::Lost`]. It ends with the lock's release, and with
     /// [`Engine::let_go`]. A lock that is kept already is kept in this way from
     /// now on.
-    pub fn keep(&self, hold: Hold, watch: Watch) {
-        self.let_go(&hold.value);
-        let kept = Kept::new(hold.until, watch);
+    pub fn keep(&self, mut hold: Hold, watch: Watch) {
+        let before = self.core.keeps.borrow_mut().remove(&hold.value);
+        if let Some(before) = before {
+            // What the engine knows of its end is newer than what the caller does.
+            hold.until = before.until();
+            before.displace();
+        }
+        if let Some(cap) = hold.renewal.and_then(|renewal| renewal.cap) {
+            hold.until = hold.until.min(cap);
+        }
+        let kept = Kept::new(hold.until, watch, hold.number);
         let value = hold.value.clone();
         self.core.keeps.borrow_mut().insert(value, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
@@ -303,10 +311,12 @@ impl Engine {
         environment.spawn(Box::pin(task));
     }
 
-    /// The lock with this value is kept no longer; it stays as it is.
-    pub fn let_go(&self, value: &Token) {
-        let kept = self.core.keeps.borrow_mut().remove(value);
-        if let Some(kept) = kept {
+    /// The lock with this value is kept no longer under this number; it stays as
+    /// it is.
+    pub fn let_go(&self, value: &Token, number: u64) {
+        let kept = self.core.keeps.borrow().get(value).cloned();
+        if let Some(kept) = kept.filter(|kept| kept.number() == number) {
+            self.core.keeps.borrow_mut().remove(value);
             kept.release();
         }
     }

@@ -321,22 +321,22 @@ impl Round {
 
     /// Counts every instance that is still silent as failed.
     fn close(&self) {
-        let cause = Cause::Silent {
-            waited: self.span(),
-        };
+        let waited = self.span();
         let mut silent = Vec::new();
         let mut state = self.state.borrow_mut();
         for index in 0..state.votes.len() {
             if matches!(state.votes[index], Ballotpaper::Open | Ballotpaper::With(_)) {
+                let because = self.core.instances[index].trouble();
+                let cause = Cause::Silent { waited, because };
                 state.votes[index] = Ballotpaper::Missed(cause.clone());
                 state.tally.count(&Vote::Failed(cause.clone()));
-                silent.push(index);
+                silent.push((index, cause));
             }
         }
         self.count_waiting(&mut state);
         let waker = state.waker.take();
         drop(state);
-        for index in silent {
+        for (index, cause) in silent {
             self.report(index, &cause);
         }
         self.tell_all();
@@ -360,7 +360,7 @@ impl Round {
             };
             let (vote, votes) = (vote.clone(), &state.votes);
             let mut others = (0..votes.len())
-                .filter(|other| *other != index && self.core.twins.may_be_same(index, *other))
+                .filter(|other| *other != index && self.core.twins.may_share(index, *other))
                 .map(|other| &votes[other]);
             if others
                 .clone()
@@ -374,7 +374,8 @@ impl Round {
     }
 
     /// Once all have voted: who saw the value that only one of the same name
-    /// can have set is that one's twin.
+    /// can have set is that one's twin. Of another name it may be one too, or a
+    /// client has sent its command twice: that is no proof.
     fn tell_twins(&self) {
         let twins = &self.core.twins;
         let (mut setters, mut owns) = (Vec::new(), Vec::new());
@@ -388,7 +389,7 @@ impl Round {
         for own in owns {
             let possible = setters
                 .iter()
-                .filter(|setter| twins.could_be_same(own, **setter));
+                .filter(|setter| twins.may_be_same(own, **setter));
             let mut leaders: Vec<usize> = possible.map(|setter| twins.leader(*setter)).collect();
             leaders.sort_unstable();
             leaders.dedup();
@@ -396,6 +397,27 @@ impl Round {
                 && let Some((instance, twin)) = twins.proven(own, setter)
             {
                 (self.core.listener)(Event::Twins { instance, twin });
+            } else if leaders.is_empty() {
+                let possible = setters
+                    .iter()
+                    .find(|setter| twins.could_be_same(own, **setter));
+                if let Some(instance) = possible
+                    && twins.echoed(own)
+                {
+                    (self.core.listener)(Event::Twins {
+                        instance: *instance,
+                        twin: own,
+                    });
+                }
+            }
+        }
+    }
+
+    /// All have voted, and none has seen the value before.
+    fn tell_setters(&self) {
+        for (index, vote) in self.state.borrow().votes.iter().enumerate() {
+            if matches!(vote, Ballotpaper::Cast(Vote::Granted)) {
+                self.core.twins.set_by_itself(index);
             }
         }
     }
@@ -477,12 +499,16 @@ impl Ballot for Round {
         let complete = state.tally.pending() == 0;
         let own = |vote: &Ballotpaper| matches!(vote, Ballotpaper::Cast(Vote::Own));
         let asked_twice = complete && state.votes.iter().any(own);
+        let acquires = matches!(self.question.operation, Operation::Acquire { .. });
+        let set = complete && acquires && self.core.twins.are_suspected();
         drop(state);
         if complete {
             self.tell_all();
         }
         if asked_twice {
             self.tell_twins();
+        } else if set {
+            self.tell_setters();
         }
         if let Some(cause) = failed {
             for instance in failures {

@@ -22,6 +22,9 @@ struct Member {
     connection: Option<usize>,
     /// Whether it has said by which name it goes, if any.
     told: bool,
+    /// How often in a row it has answered with the asker's own value, without
+    /// being proven to be another's twin.
+    echoes: u32,
     keyspace: Option<Keyspace>,
 }
 
@@ -38,6 +41,7 @@ impl Twins {
                 leader: first.unwrap_or(index),
                 connection,
                 told: false,
+                echoes: 0,
                 keyspace: None,
             });
         }
@@ -99,6 +103,32 @@ impl Twins {
         members[one].could_be(&members[other])
     }
 
+    /// `index` had the asker's own value, and it can't be told from whom: from
+    /// another of these, or from itself, since callers' clients may send a command
+    /// twice. Returns whether it is time to say that it looks like a twin.
+    pub(super) fn echoed(&self, index: usize) -> bool {
+        let mut members = self.members.borrow_mut();
+        members[index].echoes += 1;
+        let often = members[index].echoes == ECHOES;
+        self.suspected.set(suspicious(&members));
+        often
+    }
+
+    /// `index` has set the keys anew, beside others: it is no twin of theirs.
+    pub(super) fn set_by_itself(&self, index: usize) {
+        let mut members = self.members.borrow_mut();
+        if members[index].echoes > 0 {
+            members[index].echoes = 0;
+            self.suspected.set(suspicious(&members));
+        }
+    }
+
+    /// Whether what `index` no longer has may have been deleted through `other`.
+    pub(super) fn may_share(&self, index: usize, other: usize) -> bool {
+        let echoes = self.members.borrow()[index].echoes > 0;
+        self.may_be_same(index, other) || echoes && self.could_be_same(index, other)
+    }
+
     /// The keys of `index` had the value that `setter`, and nobody else of its
     /// name, can have set. Returns which one leads which from now on, if new.
     pub(super) fn proven(&self, index: usize, setter: usize) -> Option<(usize, usize)> {
@@ -117,6 +147,9 @@ impl Twins {
         Some((first, twin))
     }
 }
+
+/// So often it is no accident.
+const ECHOES: u32 = 3;
 
 impl Member {
     fn could_be(&self, other: &Self) -> bool {
@@ -141,8 +174,9 @@ impl Member {
 fn suspicious(members: &[Member]) -> bool {
     members.iter().enumerate().any(|(at, member)| {
         member.leader == at
-            && members[..at].iter().enumerate().any(|(before, other)| {
-                other.leader == before && member.is_suspected_of_being(other)
-            })
+            && (member.echoes > 0
+                || members[..at].iter().enumerate().any(|(before, other)| {
+                    other.leader == before && member.is_suspected_of_being(other)
+                }))
     })
 }

@@ -489,6 +489,16 @@ impl Instance for Client {
         self.observers.borrow_mut().push((index, observer));
     }
 
+    fn trouble(&self) -> Option<Rc<str>> {
+        let state = self.state.borrow();
+        match &state.direct.as_ref()?.connection {
+            Connection::Down(cause) => {
+                Some(format!("a connection of our own to it can't be made either: {cause}").into())
+            }
+            _ => None,
+        }
+    }
+
     fn connection(&self) -> Option<usize> {
         Some(std::ptr::from_ref(self).addr())
     }
@@ -624,8 +634,37 @@ impl Ballot for ReleaseBallot {
             Vote::Failed(Cause::Lost { .. } | Cause::Unreachable { .. } | Cause::Silent { .. })
         );
         match self.client.upgrade() {
-            Some(client) if lost => client.bridge.ask(&self.question, reply),
+            Some(client) if lost => {
+                let again = SecondBallot {
+                    first: Cell::new(Some(vote)),
+                    reply: Cell::new(Some(reply)),
+                };
+                let reply = Reply::new(Rc::new(again), 0);
+                client.bridge.ask(&self.question, reply);
+            }
             _ => reply.vote(vote),
+        }
+    }
+}
+
+/// Takes the client's vote on a release that our own connection has left open.
+struct SecondBallot {
+    first: Cell<Option<Vote>>,
+    reply: Cell<Option<Reply>>,
+}
+
+impl Ballot for SecondBallot {
+    fn cast(self: Rc<Self>, _: usize, vote: Vote) {
+        // Nothing may be there because it was carried out the first time.
+        let vote = match (vote, self.first.take()) {
+            (
+                Vote::Held { .. },
+                Some(first @ Vote::Failed(Cause::Lost { .. } | Cause::Silent { .. })),
+            ) => first,
+            (vote, _) => vote,
+        };
+        if let Some(reply) = self.reply.take() {
+            reply.vote(vote);
         }
     }
 }

@@ -435,7 +435,7 @@ fn a_holder_need_not_know_how_far_its_lock_was_extended() {
 #[test]
 fn an_extension_by_hand_that_began_before_the_lock_was_kept_counts() {
     let bench = Bench::keep(None);
-    bench.engine.let_go(&Token::from(VALUE));
+    bench.engine.let_go(&Token::from(VALUE), NUMBER);
     bench.world.settle();
     bench.answer(None);
     bench.extend(5000);

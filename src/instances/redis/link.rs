@@ -48,6 +48,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// A connection that keeps itself up for as long as somebody holds the link.
 pub(super) struct Link {
     environment: Rc<dyn Environment>,
+    encrypts: bool,
     state: RefCell<State>,
     standing: Standing,
     /// Whether the server has said that it is a master, when it was dialled.
@@ -115,6 +116,7 @@ impl Link {
     /// Begins to dial at once.
     pub(super) fn open(config: Config, environment: &Rc<dyn Environment>) -> Rc<Self> {
         let link = Rc::new(Self {
+            encrypts: config.tls.is_some(),
             state: RefCell::new(State {
                 phase: Phase::Dialling(VecDeque::new()),
                 writer: Writer::new(&config.key_prefix),
@@ -215,6 +217,19 @@ impl Link {
             }
         };
         done(Err(refused));
+    }
+
+    /// What is known to be wrong with it.
+    pub(super) fn trouble(&self) -> Option<Rc<str>> {
+        let state = self.state.borrow();
+        let Phase::Dialling(_) = state.phase else {
+            return None;
+        };
+        Some(if self.encrypts {
+            "the TLS connection is not made yet; is the server reachable, and does it speak TLS on this port?".into()
+        } else {
+            "the connection is not made yet; is the server reachable?".into()
+        })
     }
 
     /// Tells `observer` how the connection is, now and whenever that changes.
@@ -581,7 +596,10 @@ impl Pump {
             };
             let limit = since.after(SILENCE);
             if link.environment.now() >= limit {
-                return Poll::Ready(Cause::Silent { waited: SILENCE });
+                return Poll::Ready(Cause::Silent {
+                    waited: SILENCE,
+                    because: None,
+                });
             }
             let alarm = self
                 .alarm

@@ -112,6 +112,13 @@ impl Instance for Server {
         }
     }
 
+    fn trouble(&self) -> Option<Rc<str>> {
+        match &self.reach {
+            Reach::Link(link) => link.trouble(),
+            Reach::Cluster(_) => None,
+        }
+    }
+
     fn connection(&self) -> Option<usize> {
         Some(match &self.reach {
             Reach::Link(link) => Rc::as_ptr(link).addr(),
