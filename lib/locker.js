@@ -408,7 +408,9 @@ class Locker {
     for (let attempt = 1; ; attempt++) {
       if (signal?.aborted) throw signal.reason;
       const { value, engine } = this.#prepareAttempt(names);
-      const answer = await engine.lock(names, ttl, once, this.#isWatched(), value);
+      const left = maxWait === undefined ? undefined : Math.max(0, limit - performance.now());
+      const asked = engine.lock(names, ttl, once, this.#isWatched(), value, undefined, left);
+      const answer = await (signal ? unlessAborted(signal, asked, engine, names, settings, value) : asked);
       answer.attempts = attempt;
       // What is handed over has room for values of our own length only.
       answer.value = value;
@@ -416,11 +418,12 @@ class Locker {
       if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
       const jitter = Math.floor((Math.random() * 2 - 1) * retryJitter);
       const wait = Math.max(0, retryDelay + jitter);
-      if (performance.now() + wait >= limit) {
+      const time = limit - performance.now();
+      await pause(Math.min(wait, Math.max(0, time)), signal);
+      if (wait >= time) {
         answer.failure = { ...answer.failure, code: 'ERR_REDLOCK_TIMEOUT' };
         return answer;
       }
-      await sleep(wait);
     }
   }
 
@@ -611,9 +614,10 @@ class Locker {
  * @param {Engine} engine
  * @param {string[]} names
  * @param {Settings} settings
+ * @param {string} [value] that it is asked for with, if it isn't the engine's
  * @returns {Promise<Answer>}
  */
-function unlessAborted(signal, asked, engine, names, settings) {
+function unlessAborted(signal, asked, engine, names, settings, value) {
   const { cancel } = engine;
   return new Promise((resolve, reject) => {
     const giveUp = () => {
@@ -624,12 +628,24 @@ function unlessAborted(signal, asked, engine, names, settings) {
     asked.then((answer) => {
       signal.removeEventListener('abort', giveUp);
       if (signal.aborted && !answer.failure) {
-        engine.unlock(names, answer.value, answer.since, settings, false);
+        engine.unlock(names, value ?? answer.value, answer.since, settings, false);
         reject(signal.reason);
       }
       resolve(answer);
     });
   });
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal} [signal] ends it, with its own reason
+ */
+async function pause(ms, signal) {
+  try {
+    await sleep(ms, undefined, signal && { signal });
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : error;
+  }
 }
 
 /** @param {Settings} settings */
