@@ -41,6 +41,7 @@ class Bridge {
   /** What native says of its own connection; undefined if that is the way. @type {string | undefined} */
   #why = 'our own connection is not made yet';
   #isNative = false;
+  #isBroken = false;
   /** @type {import('./connections').State} */
   #state = 'ready';
   /** @type {import('./errors').ConnectionError | undefined} */
@@ -80,9 +81,11 @@ class Bridge {
     return [this.#obstacle ?? this.#why ?? ''].filter(Boolean);
   }
 
-  /** Our own connection's where that is the way. */
+  /** Our own connection's where that is the way; where neither can be used, it is down. */
   get state() {
-    return this.#isNative ? this.#state : this.#client.state;
+    if (this.#isNative) return this.#state;
+    const { state } = this.#client;
+    return state === 'connecting' && this.#isBroken ? 'down' : state;
   }
 
   /** Why our own connection was down the last time, where there is no other way. */
@@ -178,12 +181,14 @@ class Bridge {
    * Native says which way is taken from now on.
    *
    * @param {string | null} why it is the client's; null if it is our own
+   * @param {boolean} isBroken whether something is wrong with our own
    * @returns {boolean} whether the mode is another than before
    */
-  reroute(why) {
+  reroute(why, isBroken) {
     const isNative = why === null;
     const isChanged = isNative !== this.#isNative;
     this.#isNative = isNative;
+    this.#isBroken = isBroken;
     this.#why = why ?? undefined;
     if (isChanged) this.#since = new Date();
     return isChanged;

@@ -75,9 +75,11 @@ const SENTENCES = {
   },
 
   ERR_REDLOCK_EXPIRED({ names, answers }) {
+    const failures = whatFailed(answers);
+    if (failures) return `the lock on ${names} could not be extended before its validity was over${failures}`;
     return (
       `the validity of the lock on ${names} was over before it was extended: ` +
-      `extend it earlier, or use a longer ttl${whatFailed(answers)}`
+      'extend it earlier, or use a longer ttl'
     );
   },
 

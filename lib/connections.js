@@ -79,7 +79,9 @@ class Connections {
     const { mode, library, topology, db, keyPrefix, reasons, state, since } = bridge;
     const address = this.#addresses[index];
     const place = { index, address, mode, library, topology, db, keyPrefix, reasons };
-    return new Connection(place, state, since, bridge.lastError);
+    const lastError =
+      bridge.lastError ?? (state === 'down' ? downFor(reasons.join('; '), index, address) : undefined);
+    return new Connection(place, state, since, lastError);
   }
 
   /**
@@ -98,6 +100,15 @@ class Connections {
     this.#connections[index] = connection;
     return connection;
   }
+}
+
+/**
+ * @param {string} why a client of the caller's can't be asked
+ * @param {number} index
+ * @param {string} address
+ */
+function downFor(why, index, address) {
+  return new ConnectionError({ code: 'UNREACHABLE', message: why || 'the client is down' }, index, address);
 }
 
 /**

@@ -36,6 +36,9 @@ const { readSentinelUrl, readTopology } = require('./topologies');
 function readInstance(instance, name) {
   if (typeof instance === 'string') return readUrl(instance, name);
   if (instance instanceof URL) return readUrl(instance.href, name);
+  if (typeof (/** @type {any} */ (instance)?.then) === 'function') {
+    throw wrongType('INSTANCE', `${name} is a promise: await it first`);
+  }
   if (typeof instance === 'object' && instance !== null && !Array.isArray(instance)) {
     return readConfig(instance, name);
   }

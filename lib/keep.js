@@ -138,11 +138,20 @@ class Keep {
     owner?.emit?.('lost', this.#error, this.#lock.deref());
   }
 
-  /** Native tells nothing any more. */
-  orphan() {
-    if (this.look() || this.#isReleased) return;
+  /**
+   * Native tells nothing any more: timers do, as well as they can.
+   *
+   * @param {import('./native').Owner | undefined} owner is told of the loss
+   */
+  orphan(owner) {
+    if (this.#isReleased) return;
+    if (this.look()) {
+      owner?.emit?.('lost', this.#error, this.#lock.deref());
+      return;
+    }
     const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
-    setTimeout(() => this.orphan(), left).unref();
+    const self = new WeakRef(this);
+    setTimeout(() => self.deref()?.orphan(owner), left).unref();
   }
 
   /** @param {import('./native').NativeFailure} failure */

@@ -138,9 +138,7 @@ class Locker {
       const { code } = answer.failure;
       if (wishes?.isTry && code === 'ERR_REDLOCK_HELD') return null;
       const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
-      const message =
-        code === 'ERR_REDLOCK_TIMEOUT' ? timedOut(wishes?.maxWait, names) : exceeded(settings, names);
-      throw new profile.LockError(message, answer.attempts, failure);
+      throw new profile.LockError(refusal(code, names, settings, wishes), answer.attempts, failure);
     }
     const { value, expiration, attempts } = answer;
     const remaining = settings.retryCount - attempts;
@@ -682,11 +680,21 @@ function followEnd(lock, keep) {
 const FOR_EVER = 3.2e12;
 
 /**
- * @param {number | undefined} maxWait
+ * In redlock's own words, where it has some.
+ *
+ * @param {string} code
  * @param {string[]} names
+ * @param {Settings} settings
+ * @param {import('./wishes').Wishes | undefined} wishes
  */
-function timedOut(maxWait, names) {
-  return `Gave up waiting for the resource "${names}" after ${maxWait} ms.`;
+function refusal(code, names, settings, wishes) {
+  if (code === 'ERR_REDLOCK_TIMEOUT') {
+    return `Gave up waiting for the resource "${names}" after ${wishes?.maxWait} ms.`;
+  }
+  if (code === 'ERR_REDLOCK_CLOSED') {
+    return `Cannot lock resource "${names}": this Redlock was closed with quit().`;
+  }
+  return wishes?.isTry ? `Could not lock the resource "${names}" in one attempt.` : exceeded(settings, names);
 }
 
 const OWN_SCRIPTS = defaultScripts();

@@ -40,6 +40,9 @@ const INSPECT = 3;
 const REPORT = 1;
 const RELATIVE = 2;
 
+/** How long requests have to come to an end once the engine is closing, in ms. */
+const LONGEST_END = 2000;
+
 /** However long it takes. */
 const NO_LIMIT = -1;
 
@@ -199,10 +202,12 @@ class Engine {
    * @param {string[]} resources
    */
   keep(keep, number, terms, value, resources) {
-    if (!this.#keeps.has(number)) this.#keeps.set(number, new WeakRef(keep));
+    if (engines.get(this.#handle) === this) this.#keeps.set(number, new WeakRef(keep));
     // What was asked for before, as its unlocking, comes before.
     flush();
     mailbox?.keep(this.#handle, number, this.#scripts, Float64Array.from(terms), value, resources);
+    // Native has let go of it already: nobody else watches it.
+    if (engines.get(this.#handle) !== this) keep.orphan(this.#owner.deref());
   }
 
   /** @param {number} number of a keep */
@@ -273,11 +278,21 @@ class Engine {
       })
     );
     if (this.#inFlight === 0) this.#leave();
+    // What waits for a lock may wait without end.
+    else this.#vigil = setTimeout(() => this.#giveUp(), LONGEST_END);
     return closed;
+  }
+
+  #giveUp() {
+    flush();
+    asking.forEach((engine, slot) => {
+      if (engine === this) mailbox?.cancel(slot);
+    });
   }
 
   /** Native lets go of it only now that nothing is in flight. */
   #leave() {
+    clearTimeout(this.#vigil);
     mailbox?.close(this.#handle);
     if (this.#clients.length === 0) this.#left();
     // Clients are still asked to release what was granted late: native says when that is over. Nothing else
@@ -288,7 +303,7 @@ class Engine {
   #left() {
     engines.delete(this.#handle);
     // Nothing is told any more: who keeps a lock has to look by himself.
-    for (const keep of this.#keeps.values()) keep.deref()?.orphan();
+    for (const keep of this.#keeps.values()) keep.deref()?.orphan(this.#owner.deref());
     this.#keeps.clear();
     clearInterval(this.#vigil);
     this.#closed();
@@ -376,7 +391,7 @@ class Engine {
         break;
       case 'route': {
         const bridge = this.#bridges[event.instance];
-        const isChanged = bridge?.reroute(event.why);
+        const isChanged = bridge?.reroute(event.why, event.failed);
         if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
         break;
       }
@@ -682,8 +697,13 @@ function settle(slot, answer) {
   settling[slot] = undefined;
   asking[slot] = undefined;
   free.push(slot);
+  if (engine.isClosed && answer.failure?.code === 'ERR_REDLOCK_CANCELLED') {
+    answer.failure.code = 'ERR_REDLOCK_CLOSED';
+  }
   resolve(answer);
-  engine.answered();
+  // Whoever waits for it may have more to ask before the engine closes.
+  if (engine.isClosed) queueMicrotask(() => queueMicrotask(() => engine.answered()));
+  else engine.answered();
 }
 
 /** @param {NativeEvent} event */

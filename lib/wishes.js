@@ -21,6 +21,8 @@ const { outOfRange, wrongType, show } = require('./errors');
 
 const NAMES = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
 
+const EXTENSION = ['ttl', 'threshold', 'maxHold'];
+
 /** A lock is extended when this share of its ttl is left: there is time for some tries then. */
 const SHARE_LEFT = 2 / 3;
 
@@ -56,6 +58,11 @@ function readWishes(options, ttl, driftFactor) {
 function readExtension(options, ttl, driftFactor) {
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     throw wrongType('OPTIONS', `autoExtend must be true or an object, not ${show(options)}`);
+  }
+  const unknown = Object.keys(options ?? {}).find((key) => !EXTENSION.includes(key));
+  if (unknown) {
+    const known = EXTENSION.join(', ');
+    throw outOfRange('OPTIONS', `autoExtend has the unknown key ${show(unknown)}; known are ${known}`);
   }
   const { ttl: own = ttl, threshold, maxHold } = options ?? {};
   if (own === undefined) {

@@ -255,7 +255,7 @@ impl Member {
     pub fn let_go(&self, vigil: &Vigil, lock: &mut Lock) {
         lock.until = vigil.watch.until();
         self.checker.kept_no_longer(vigil);
-        self.engine.let_go(&lock.value);
+        self.engine.let_go(&lock.value, vigil.number);
         self.checker.go_on_believing(&self.process, lock);
     }
 

@@ -350,11 +350,11 @@ fn an_extension_that_is_tried_again_keeps_to_the_cap() {
 }
 
 #[test]
-fn a_cap_that_is_over_already_leaves_the_validity_there_is() {
+fn a_cap_within_the_validity_there_is_ends_it() {
     for cap in [at(0), at(500), at(1000)] {
         let bench = Bench::keep(Some(capped(1000, ms(900), cap)));
         bench.world.run_until(at(5000));
-        assert_eq!(*bench.lost.borrow(), [(at(1000), Reason::MaxHold)]);
+        assert_eq!(*bench.lost.borrow(), [(cap, Reason::MaxHold)]);
         assert_eq!(bench.extensions(), 0);
     }
 }
@@ -435,7 +435,7 @@ fn a_holder_need_not_know_how_far_its_lock_was_extended() {
 #[test]
 fn an_extension_by_hand_that_began_before_the_lock_was_kept_counts() {
     let bench = Bench::keep(None);
-    bench.engine.let_go(&Token::from(VALUE), NUMBER);
+    bench.engine.let_go(&Token::from(VALUE), 7);
     bench.world.settle();
     bench.answer(None);
     bench.extend(5000);
