@@ -26,6 +26,9 @@ const ONCE = new Settings(0, 0, 0, 0);
 /** There is no other instance whose answer would do, so that it is given time. */
 const PATIENCE = { share: 1, floor: 1000, ceiling: 5000, release: 5000 };
 
+/** In ms: less than that can't be held. */
+const SHORTEST = 3;
+
 /** In ms; whoever has the value has the lock. */
 const FOR_EVER = 8.64e15;
 
@@ -56,7 +59,7 @@ class Quorum {
    */
   async acquire(key, value, ttl) {
     this.#engine.look();
-    const answer = await this.#engine.lock([key], ttl, ONCE, false, value);
+    const answer = await this.#engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
     return this.#refusalOf(answer, 'lock', key, ttl);
   }
 
