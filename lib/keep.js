@@ -24,6 +24,9 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 let last = 0;
 
+/** Those that are only watched, until their end. @type {Set<Keep>} */
+const watched = new Set();
+
 class Keep {
   #number;
   #engine;
@@ -68,6 +71,9 @@ class Keep {
     const until = this.#isExtended ? this.until : this.#held.until;
     const { ttl = 0, lead = 0, cap = 0 } = renewal ?? {};
     this.#isExtended = renewal !== undefined;
+    // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
+    if (this.#isExtended) watched.delete(this);
+    else watched.add(this);
     this.#cap = cap;
     const { driftFactor, retryDelay, retryJitter } = settings;
     const terms = [until, ttl, lead, cap, driftFactor, retryDelay, retryJitter];
@@ -82,6 +88,7 @@ class Keep {
   /** Its holder lets go of it. */
   release() {
     this.#isReleased = true;
+    watched.delete(this);
     collected.unregister(this);
     this.#engine.letGo(this.#number);
   }
@@ -111,14 +118,18 @@ class Keep {
    */
   lose(failure, owner) {
     if (this.#isReleased) return;
+    watched.delete(this);
     collected.unregister(this);
-    this.#error ??= this.#lossFor(failure);
+    // The last extension may have failed at the very end, or just before: both are the same loss.
+    const isOver = OVER.includes(failure.code);
+    this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
     this.#controller.abort(this.#error);
     owner?.emit?.('lost', this.#error, this.#lock.deref());
   }
 
   /** Native tells nothing any more. */
   orphan() {
+    watched.delete(this);
     if (this.look() || this.#isReleased) return;
     const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
     setTimeout(() => this.orphan(), left).unref();
@@ -135,6 +146,9 @@ class Keep {
 
 /** As near to its cap as no extension is worth while. */
 const NEAR = 5;
+
+/** What an extension fails with when there was no time left for another. */
+const OVER = ['ERR_REDLOCK_UNAVAILABLE', 'ERR_REDLOCK_TOO_SLOW'];
 
 /** @type {Record<string, string>} */
 const REASONS = {
