@@ -25,6 +25,12 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 let last = 0;
 
+/** Those that a routine runs under. @type {Set<Keep>} */
+const pinned = new Set();
+
+/** Those that are only watched, until their end. @type {Set<Keep>} */
+const watched = new Set();
+
 class Keep {
   #number;
   #engine;
@@ -72,6 +78,9 @@ class Keep {
     const until = this.#isExtended ? this.until : this.#held.until;
     const { ttl = 0, lead = 0, cap = 0 } = renewal ?? {};
     this.#isExtended = renewal !== undefined;
+    // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
+    if (this.#isExtended) watched.delete(this);
+    else watched.add(this);
     this.#cap = cap;
     const { driftFactor, retryDelay, retryJitter } = settings;
     const terms = [until, ttl, lead, cap, driftFactor, retryDelay, retryJitter];
@@ -92,10 +101,13 @@ class Keep {
    * @returns {Promise<Awaited<T>>}
    */
   async during(routine) {
-    const vigil = setInterval(() => {}, LONGEST_TIMER);
+    // Nor would it keep the lock from being collected.
+    const vigil = setInterval(() => this, LONGEST_TIMER);
+    pinned.add(this);
     try {
       return await routine();
     } finally {
+      pinned.delete(this);
       clearInterval(vigil);
     }
   }
@@ -103,6 +115,7 @@ class Keep {
   /** Its holder lets go of it. */
   release() {
     this.#isReleased = true;
+    watched.delete(this);
     collected.unregister(this);
     this.#engine.letGo(this.#number);
   }
@@ -132,8 +145,11 @@ class Keep {
    */
   lose(failure, owner) {
     if (this.#isReleased) return;
+    watched.delete(this);
     collected.unregister(this);
-    this.#error ??= this.#lossFor(failure);
+    // The last extension may have failed at the very end, or just before: both are the same loss.
+    const isOver = OVER.includes(failure.code);
+    this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
     this.#controller.abort(this.#error);
     owner?.emit?.('lost', this.#error, this.#lock.deref());
   }
@@ -144,6 +160,7 @@ class Keep {
    * @param {import('./native').Owner | undefined} owner is told of the loss
    */
   orphan(owner) {
+    watched.delete(this);
     if (this.#isReleased) return;
     if (this.look()) {
       owner?.emit?.('lost', this.#error, this.#lock.deref());
@@ -169,6 +186,9 @@ function lossOf(failure, names) {
 
 /** As near to its cap as no extension is worth while. */
 const NEAR = 5;
+
+/** What an extension fails with when there was no time left for another. */
+const OVER = ['ERR_REDLOCK_UNAVAILABLE', 'ERR_REDLOCK_TOO_SLOW'];
 
 /** @type {Record<string, string>} */
 const REASONS = {

@@ -167,9 +167,11 @@ class Redlock extends EventEmitter {
     }
     const lock = await this.#locker.lock(resource, ttl, { autoExtend: true, ...options });
     if (lock === null) return null;
+    inUse.add(lock);
     try {
       return await this.#locker.watch(lock).during(() => routine(lock.signal, lock));
     } finally {
+      inUse.delete(lock);
       await this.#locker.letGo(lock);
     }
   }
@@ -214,6 +216,9 @@ class Redlock extends EventEmitter {
     return this.unlock(lock, callback);
   }
 }
+
+/** A routine that waits for nothing but its signal's event would be garbage-collected with its lock. @type {Set<Lock>} */
+const inUse = new Set();
 
 /**
  * @param {unknown} stored

@@ -125,8 +125,9 @@ impl Twins {
 
     /// Whether what `index` no longer has may have been deleted through `other`.
     pub(super) fn may_share(&self, index: usize, other: usize) -> bool {
-        let echoes = self.members.borrow()[index].echoes > 0;
-        self.may_be_same(index, other) || echoes && self.could_be_same(index, other)
+        let echoes = |at: usize| self.members.borrow()[at].echoes > 0;
+        self.may_be_same(index, other)
+            || (echoes(index) || echoes(other)) && self.could_be_same(index, other)
     }
 
     /// The keys of `index` had the value that `setter`, and nobody else of its

@@ -226,9 +226,10 @@ impl Link {
             return None;
         };
         Some(if self.encrypts {
-            "the TLS connection is not made yet; is the server reachable, and does it speak TLS on this port?".into()
+            "its TLS connection is not made yet: it is hung, overloaded or cut off from here, or does not speak TLS on this port".into()
         } else {
-            "the connection is not made yet; is the server reachable?".into()
+            "its connection is not made yet: the server is hung, overloaded or cut off from here"
+                .into()
         })
     }
 
