@@ -10,6 +10,7 @@ const Redlock = require('..');
 const { IOREDIS, NODE_REDIS, REDIS_3, makeClient, connectionsTo, nativeOf } = require('./support/clients');
 const { rejection } = require('./support/rejection');
 const { runScript } = require('./support/script');
+const { startProxy } = require('./support/proxy');
 const { startServers } = require('./support/servers');
 const { until } = require('./support/until');
 
@@ -311,6 +312,34 @@ describe('members that are the same', () => {
       await lock.unlock();
     }
     assert.deepEqual(await server.keys(), []);
+  });
+
+  test('not: a client that sends its command again, when the answer was lost', async (t) => {
+    const servers = await startServers(t, 3);
+    const proxy = await startProxy(t, servers[0]);
+    const clients = await Promise.all([proxy, ...servers.slice(1)].map((one) => makeClient(t, IOREDIS, one)));
+    const warnings = warningsIn(t);
+    const redlock = new Redlock(clients, {
+      connections: 'bridge',
+      deadlineFloor: 5000,
+      deadlineCeiling: 5000,
+    });
+    await (await redlock.lock('warm', TTL)).unlock();
+    // Of the others one sets the key, and one has it for somebody else.
+    await servers[2].command('SET', 'a', 'another');
+    proxy.dropReply();
+    const locking = redlock.lock('a', TTL, ONCE);
+    await until(() => proxy.droppedBytes > 0);
+    proxy.pass();
+    await (await locking).unlock();
+    // Now a majority is somebody else's, and the first one alone must not count for two.
+    for (const server of servers.slice(1)) await server.command('SET', 'b', 'another');
+    const error = await rejection(redlock.lock('b', TTL, ONCE));
+    assert.equal(error.code, 'ERR_REDLOCK_HELD');
+    assert.deepEqual(
+      warnings.filter(({ code }) => code === 'REDLOCK_TWINS'),
+      [],
+    );
   });
 
   test('not: two databases of one server are two members', async (t) => {
