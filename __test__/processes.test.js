@@ -35,7 +35,11 @@ test('processes that count under a lock lose nothing, while a server dies', asyn
           const seen = Number(fs.readFileSync(process.env.COUNTER, 'utf8'));
           await sleep(2);
           fs.writeFileSync(process.env.COUNTER, String(seen + 1));
-          await lock.unlock();
+          // One that only the server that dies and one other had is released as far as it can be: its unlock
+          // says so, and the next holder waits for nothing more than its ttl on a dead server.
+          await lock.unlock().catch((error) => {
+            if (error.code !== 'ERR_REDLOCK_UNAVAILABLE') throw error;
+          });
         }
       })();
     `,
