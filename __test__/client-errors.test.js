@@ -91,7 +91,8 @@ describe('a client that its owner has closed', () => {
         const [connection] = redlock.connections;
         assert.deepEqual([connection.mode, connection.state], ['bridge', 'down']);
         assert.match(connection.reasons.join(), /closed/);
-        assert.deepEqual(await server.keys(), ['held']);
+        // A proof that was under way leaves its key for its short ttl.
+        await until(async () => String(await server.keys()) === 'held', { what: 'nothing of ours is left' });
         await until(async () => (await connectionsTo(server)).length === 0, {
           what: 'our own connection is closed too',
         });
