@@ -417,7 +417,8 @@ class Locker {
       const jitter = Math.floor((Math.random() * 2 - 1) * retryJitter);
       const wait = Math.max(0, retryDelay + jitter);
       const time = limit - performance.now();
-      await pause(Math.min(wait, Math.max(0, time)), signal);
+      // Timers drop fractions, and may be early by one more: maxWait is no less than was asked for.
+      await pause(wait < time ? wait : Math.ceil(Math.max(0, time)) + 1, signal);
       if (wait >= time) {
         answer.failure = { ...answer.failure, code: 'ERR_REDLOCK_TIMEOUT' };
         return answer;
