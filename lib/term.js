@@ -4,7 +4,7 @@
  * What the engine knows of a lock's validity, kept out of sight in the lock: the part that all faces'
  * locks have in common. Nobody needs it to release a lock; without it the lock's plain properties decide.
  *
- * @typedef {import('./arguments').LockLike} LockLike
+ * @typedef {{expiration: number}} LockLike what counts here of a face's lock
  * @typedef {import('./native').Answer} Answer
  * @typedef {import('./options').Settings} Settings
  * @typedef {import('./keep').Keep} Keep

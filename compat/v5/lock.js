@@ -8,43 +8,9 @@
  * @typedef {import('../../lib/native').Answer} Answer
  */
 
-/**
- * A lock as the engine gave it.
- *
- * @type {(redlock: Redlock, resources: string[], value: string, since: number, attempts: Promise<Stats>[], answer: Answer) => Lock}
- */
-let granted;
+const { Term, stamp } = require('../../lib/term');
 
-/**
- * Takes over what the answer to an extension that failed says of the validity.
- *
- * @type {(lock: Lock, answer: Answer) => void}
- */
-let believe;
-
-/**
- * When the lock's validity ends, on the engine's clock; undefined if its `expiration` decides.
- *
- * @type {(lock: Lock) => number | undefined}
- */
-let deadlineOf;
-
-/**
- * Since when it may have been held, on the engine's clock; 0 if that isn't known.
- *
- * @type {(lock: Lock) => number}
- */
-let heldSince;
-
-class Lock {
-  // As in lib/lock.js: the engine's times decide as long as nobody has changed `expiration`.
-  /** The `expiration` that was given; NaN, which equals nothing, if the engine knows nothing of it. */
-  #given = Number.NaN;
-  /** Until when it may be believed in, on the engine's clock. */
-  #until = 0;
-  /** Since when it may have been held, on the engine's clock; 0 = unknown. */
-  #since = 0;
-
+class Lock extends Term {
   /**
    * @param {Redlock} redlock
    * @param {string[]} resources
@@ -53,6 +19,7 @@ class Lock {
    * @param {number} expiration
    */
   constructor(redlock, resources, value, attempts, expiration) {
+    super();
     /** @type {Redlock} */
     this.redlock = redlock;
     // Printing or serialising a lock must not lead to its clients.
@@ -71,24 +38,23 @@ class Lock {
   async extend(duration) {
     return this.redlock.extend(this, duration);
   }
-
-  static {
-    granted = (redlock, resources, value, since, attempts, { expiration, until }) => {
-      const lock = new Lock(redlock, resources, value, attempts, expiration);
-      lock.#given = expiration;
-      lock.#until = until;
-      lock.#since = since;
-      return lock;
-    };
-    believe = (lock, { expiration, until }) => {
-      lock.expiration = expiration;
-      if (!(#until in lock)) return;
-      lock.#given = expiration;
-      lock.#until = until;
-    };
-    deadlineOf = (lock) => (#until in lock && lock.expiration === lock.#given ? lock.#until : undefined);
-    heldSince = (lock) => (#since in lock ? lock.#since : 0);
-  }
 }
 
-module.exports = { Lock, granted, believe, deadlineOf, heldSince };
+/**
+ * A lock as the engine gave it.
+ *
+ * @param {Redlock} redlock
+ * @param {string[]} resources
+ * @param {string} value
+ * @param {number} since it can't have been held before, on the engine's clock
+ * @param {number} duration
+ * @param {Promise<Stats>[]} attempts
+ * @param {Answer} answer
+ */
+function granted(redlock, resources, value, since, duration, attempts, answer) {
+  const lock = /** @type {any} */ (new Lock(redlock, resources, value, attempts, answer.expiration));
+  stamp(lock, { ...answer, since }, duration, undefined);
+  return /** @type {Lock} */ (lock);
+}
+
+module.exports = { Lock, granted };

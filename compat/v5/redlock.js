@@ -12,9 +12,10 @@ const { readMembers } = require('../../lib/members');
 const { Keep } = require('../../lib/keep');
 const { Engine, clock } = require('../../lib/native');
 const { DEFAULTS, readOptions, warn } = require('../../lib/options');
+const { believe, deadlineOf, heldSince } = require('../../lib/term');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
-const { granted, believe, deadlineOf, heldSince } = require('./lock');
+const { granted } = require('./lock');
 const { readScripts, textsOf, customOf, refuseInMemory } = require('./scripts');
 const { readSettings, toEngine, waitOf } = require('./settings');
 
@@ -94,7 +95,7 @@ class Redlock extends EventEmitter {
     const answer = await engine.lock(names, duration, own, false, '', attempts.sheet);
     const told = attempts.answered(answer);
     if (answer.failure) throw this.#failed('lock', names, duration, answer, told);
-    return granted(this, names, answer.value, answer.since, told, answer);
+    return granted(this, names, answer.value, answer.since, duration, told, answer);
   }
 
   /**
@@ -134,7 +135,7 @@ class Redlock extends EventEmitter {
     existing.expiration = 0;
     // Who has released it meanwhile must not get it back.
     if (this.#released.has(existing)) throw new ExecutionError(TEXTS.expired, told);
-    return granted(this, names, value, heldSince(existing), told, answer);
+    return granted(this, names, value, heldSince(existing), duration, told, answer);
   }
 
   /**
