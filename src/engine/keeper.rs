@@ -20,6 +20,7 @@ use super::error::{Failure, Reason};
 use super::event::Event;
 use super::instance::Resources;
 use super::round::Core;
+use super::rule::Rule;
 use super::token::Token;
 use super::validity::{Instant, Ttl, Validity};
 use super::{Engine, Extension, Prolonging, Settings};
@@ -317,7 +318,7 @@ async fn extend(
         cap: renewal.cap,
         until: &|| until,
         asked: &|hoped| {
-            if !engine.core.rules.loss {
+            if !Rule::Loss.is_kept() {
                 kept.watch.set(hoped);
             }
         },

@@ -14,6 +14,7 @@ mod keeper;
 mod quorum;
 mod retry;
 mod round;
+mod rule;
 mod token;
 mod twins;
 mod validity;
@@ -36,6 +37,7 @@ pub use instance::{
 pub use keeper::{Hold, Renewal, Watch};
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
+pub use rule::Rule;
 pub use token::Token;
 pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
 
@@ -107,31 +109,9 @@ impl Engine {
         environment: Rc<dyn Environment>,
         listener: impl Fn(Event) + 'static,
     ) -> Self {
-        Self::with_rules(instances, environment, listener, Rules::ALL)
-    }
-
-    fn with_rules(
-        instances: Vec<Rc<dyn Instance>>,
-        environment: Rc<dyn Environment>,
-        listener: impl Fn(Event) + 'static,
-        rules: Rules,
-    ) -> Self {
         Self {
-            core: Core::new(instances, environment, Box::new(listener), rules),
+            core: Core::new(instances, environment, Box::new(listener)),
         }
-    }
-
-    /// An engine that leaves safety rules out, for tests that must show that
-    /// they would notice.
-    #[cfg(feature = "sabotage")]
-    #[must_use]
-    pub fn sabotaged(
-        instances: Vec<Rc<dyn Instance>>,
-        environment: Rc<dyn Environment>,
-        listener: impl Fn(Event) + 'static,
-        rules: Rules,
-    ) -> Self {
-        Self::with_rules(instances, environment, listener, rules)
     }
 
     /// Takes a lock on all of `resources`, or on none.
@@ -159,7 +139,7 @@ impl Engine {
         loop {
             attempts += 1;
             // Rule 1: a value per attempt.
-            if value.is_none() || self.core.rules.fresh_value && settings.value.is_none() {
+            if value.is_none() || Rule::FreshValue.is_kept() && settings.value.is_none() {
                 value = Some(Token::random(environment.as_ref()));
             }
             let sheet = settings.sheet(attempts);
@@ -248,7 +228,7 @@ impl Engine {
             return Err((Reason::TimedOut, round.votes()));
         };
         // Step 3: a majority, and time left after what it took (step 4).
-        let believable = !self.core.rules.validity || validity.holds(environment.now());
+        let believable = !Rule::Validity.is_kept() || validity.holds(environment.now());
         if verdict == Verdict::Granted && believable {
             round.succeed();
             return Ok((value, validity));
@@ -452,7 +432,7 @@ impl Engine {
             let now = environment.now();
             let until = (prolonging.until)();
             let in_time = now < until && validity.holds(now);
-            if verdict == Verdict::Granted && (in_time || !self.core.rules.validity) {
+            if verdict == Verdict::Granted && (in_time || !Rule::Validity.is_kept()) {
                 return Ok(Extension { validity, attempts });
             }
             votes = round.votes();
@@ -641,36 +621,4 @@ impl Drop for Attempt {
             round.abandon();
         }
     }
-}
-
-/// Which safety rules are kept: all, except where a test of the simulation
-/// takes one out to see that it is missed.
-#[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each rule is there or not, independently"
-)]
-pub struct Rules {
-    /// Rule 3: no success without validity left.
-    pub validity: bool,
-    /// Rule 5: a failed attempt releases everywhere.
-    pub cleanup: bool,
-    /// Rule 3: no success without a majority.
-    pub majority: bool,
-    /// Rule 1: a value per attempt.
-    pub fresh_value: bool,
-    /// Rules 9 and 11: a kept lock is believed in for no longer than a majority
-    /// has granted.
-    pub loss: bool,
-}
-
-impl Rules {
-    /// Every rule.
-    pub const ALL: Self = Self {
-        validity: true,
-        cleanup: true,
-        majority: true,
-        fresh_value: true,
-        loss: true,
-    };
 }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::Rules;
 use super::environment::{Environment, Task};
 use super::error::Cause;
 use super::event::Event;
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::keeper::Kept;
 use super::quorum::{Tally, Verdict, majority};
+use super::rule::Rule;
 use super::token::Token;
 use super::twins::Twins;
 use super::validity::Instant;
@@ -28,7 +28,6 @@ pub(super) struct Core {
     pub(super) instances: Box<[Rc<dyn Instance>]>,
     pub(super) environment: Rc<dyn Environment>,
     pub(super) listener: Box<dyn Fn(Event)>,
-    pub(super) rules: Rules,
     pub(super) twins: Twins,
     /// Acquires that succeeded and still have votes to come, by value.
     stragglers: RefCell<HashMap<Token, Weak<Round>>>,
@@ -43,14 +42,12 @@ impl Core {
         instances: Vec<Rc<dyn Instance>>,
         environment: Rc<dyn Environment>,
         listener: Box<dyn Fn(Event)>,
-        rules: Rules,
     ) -> Rc<Self> {
         let twins = Twins::new(&instances);
         let core = Rc::new(Self {
             instances: instances.into(),
             environment,
             listener,
-            rules,
             twins,
             stragglers: RefCell::default(),
             keeps: RefCell::default(),
@@ -100,7 +97,7 @@ impl Core {
     }
 
     fn quorum(&self, members: usize) -> usize {
-        if self.rules.majority {
+        if Rule::Majority.is_kept() {
             majority(members)
         } else {
             1
@@ -242,7 +239,7 @@ impl Round {
     /// and on every instance, and so is what it is granted from now on.
     pub(super) fn abandon(&self) -> Option<Rc<Self>> {
         self.state.borrow_mut().abandoned = true;
-        if !self.core.rules.cleanup {
+        if !Rule::Cleanup.is_kept() {
             return None;
         }
         let now = self.core.environment.now();
@@ -447,7 +444,7 @@ impl Round {
     /// A grant for an attempt that has failed already: its release may have
     /// overtaken it on another connection, so it is released once more.
     fn take_back(&self, index: usize) {
-        if !self.core.rules.cleanup {
+        if !Rule::Cleanup.is_kept() {
             return;
         }
         let question = self.release_by(self.core.environment.now().after(self.span()));

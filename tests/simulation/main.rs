@@ -8,8 +8,7 @@
 //!
 //! - `SEEDS=10000` says how many seeds are run.
 //! - `SEED=7` runs one alone, with its trace (`-- --nocapture` shows it).
-//! - `WITHOUT=validity` (or `cleanup`, `majority`, `fresh_value`, `loss`) takes a rule
-//!   out of the engine for it.
+//! - `WITHOUT=Validity`, or another `Rule`, takes that out of the engine for it.
 //!
 //! Read [`simulation`] first; [`checker`] and [`vigil`] have what must hold, [`calm`] what more
 //! must hold once the faults have stopped, [`scenario`] what a seed decides,
@@ -38,7 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use redlock_native::engine::Rules;
+use redlock_native::engine::Rule;
 
 use crate::checker::Counts;
 use crate::simulation::{Outcome, run};
@@ -56,7 +55,7 @@ fn no_seed_breaks_a_promise() {
     }
     let seeds = number("SEEDS").unwrap_or(DEFAULT_SEEDS);
     let begun = Instant::now();
-    let report = search(Rules::ALL, seeds, "");
+    let report = search(None, seeds, "");
     println!("{seeds} seeds in {:?}", begun.elapsed());
     for (name, count) in report.counts.all() {
         println!("  {name}: {}", count.get());
@@ -77,52 +76,49 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 fn without_the_validity_check_a_seed_has_two_holders() {
-    assert_missed("validity", "two holders");
+    assert_missed(Rule::Validity, "two holders");
 }
 
 #[test]
 fn without_the_release_after_a_failed_attempt_a_seed_leaves_a_key() {
-    assert_missed("cleanup", "left its key");
+    assert_missed(Rule::Cleanup, "left its key");
 }
 
 #[test]
 fn without_the_majority_a_seed_has_two_holders() {
-    assert_missed("majority", "two holders");
+    assert_missed(Rule::Majority, "two holders");
 }
 
 #[test]
 fn without_a_fresh_value_per_attempt_a_seed_has_two_holders() {
-    assert_missed("fresh_value", "two holders");
+    assert_missed(Rule::FreshValue, "two holders");
 }
 
 #[test]
 fn without_waiting_for_the_majority_to_extend_a_kept_lock_a_seed_has_two_holders() {
-    assert_missed("loss", "two holders");
+    assert_missed(Rule::Loss, "two holders");
 }
 
 #[test]
 fn a_seed_is_the_same_run_every_time() {
     for seed in 0..20 {
-        let [first, second] = [(); 2].map(|()| run(seed, Rules::ALL, false));
+        let [first, second] = [(); 2].map(|()| run(seed, None, false));
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
-    assert_ne!(
-        run(0, Rules::ALL, false).trace,
-        run(1, Rules::ALL, false).trace
-    );
+    assert_ne!(run(0, None, false).trace, run(1, None, false).trace);
 }
 
-fn assert_missed(rule: &str, consequence: &str) {
+fn assert_missed(rule: Rule, consequence: &str) {
     if number("SEED").is_some() {
         return;
     }
     let begun = Instant::now();
-    let report = search(without(rule), SABOTAGED_SEEDS, consequence);
+    let report = search(Some(rule), SABOTAGED_SEEDS, consequence);
     let Some((seed, violation)) = report.first else {
-        panic!("nobody missed {rule} in {SABOTAGED_SEEDS} seeds");
+        panic!("nobody missed {rule:?} in {SABOTAGED_SEEDS} seeds");
     };
     println!(
-        "without {rule}: seed {seed} after {:?}: {violation}",
+        "without {rule:?}: seed {seed} after {:?}: {violation}",
         begun.elapsed()
     );
     println!("  {}", command(seed, Some(rule)));
@@ -135,7 +131,7 @@ struct Report {
 }
 
 /// Runs seeds on all cores until one breaks a promise, in these words.
-fn search(rules: Rules, seeds: u64, words: &str) -> Report {
+fn search(without: Option<Rule>, seeds: u64, words: &str) -> Report {
     let next = AtomicU64::new(0);
     let end = AtomicU64::new(seeds);
     let report = Mutex::new(Report {
@@ -151,7 +147,7 @@ fn search(rules: Rules, seeds: u64, words: &str) -> Report {
                     if seed >= end.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = run_to_the_end(seed, rules);
+                    let outcome = run_to_the_end(seed, without);
                     let mut report = report.lock().expect("no panic while it is held");
                     report.counts.add(&outcome.counts);
                     if let Some(violation) = outcome.violation.filter(|it| it.contains(words)) {
@@ -168,8 +164,8 @@ fn search(rules: Rules, seeds: u64, words: &str) -> Report {
 }
 
 /// A run in which a panic is one more broken promise.
-fn run_to_the_end(seed: u64, rules: Rules) -> Outcome {
-    let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, rules, false)));
+fn run_to_the_end(seed: u64, without: Option<Rule>) -> Outcome {
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, without, false)));
     outcome.unwrap_or_else(|_| Outcome {
         trace: 0,
         violation: Some("a panic".into()),
@@ -178,29 +174,18 @@ fn run_to_the_end(seed: u64, rules: Rules) -> Outcome {
 }
 
 fn replay(seed: u64) {
-    let rules = env::var("WITHOUT").map_or(Rules::ALL, |rule| without(&rule));
-    let outcome = run(seed, rules, true);
+    let without = env::var("WITHOUT")
+        .ok()
+        .map(|name| Rule::named(&name).unwrap_or_else(|| panic!("no rule is called {name}")));
+    let outcome = run(seed, without, true);
     if let Some(violation) = outcome.violation {
         panic!("seed {seed}: {violation}");
     }
     println!("seed {seed} broke no promise");
 }
 
-fn without(rule: &str) -> Rules {
-    let mut rules = Rules::ALL;
-    match rule {
-        "validity" => rules.validity = false,
-        "cleanup" => rules.cleanup = false,
-        "majority" => rules.majority = false,
-        "fresh_value" => rules.fresh_value = false,
-        "loss" => rules.loss = false,
-        _ => panic!("no rule is called {rule}"),
-    }
-    rules
-}
-
-fn command(seed: u64, without: Option<&str>) -> String {
-    let without = without.map_or(String::new(), |rule| format!("WITHOUT={rule} "));
+fn command(seed: u64, without: Option<Rule>) -> String {
+    let without = without.map_or(String::new(), |rule| format!("WITHOUT={rule:?} "));
     format!(
         "SEED={seed} {without}cargo test --no-default-features --features sabotage \
          --test simulation no_seed -- --nocapture"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redlock_native::engine::{
     Engine, Environment as _, Event, Failure, Hold, Instance, Instant, Reason, Renewal, Resources,
-    Rules, Settings, Token, Ttl, Validity,
+    Settings, Token, Ttl, Validity,
 };
 
 use crate::checker::{Checker, What, bump};
@@ -57,14 +57,12 @@ impl Member {
         remotes: Rc<[Remote]>,
         checker: &Rc<Checker>,
         scenario: &Rc<Scenario>,
-        rules: Rules,
     ) -> Self {
         let instance = |remote: &Remote| Rc::new(remote.clone()) as Rc<dyn Instance>;
-        let engine = Engine::sabotaged(
+        let engine = Engine::new(
             remotes.iter().map(instance).collect(),
             Rc::new(process.clone()),
             listener(process, checker, remotes.len()),
-            rules,
         );
         Self {
             process: process.clone(),

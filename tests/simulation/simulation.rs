@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use redlock_native::engine::{Environment as _, Rules};
+use redlock_native::engine::{Environment as _, Rule};
 
 use crate::checker::{Checker, Counts};
 use crate::connection::Remote;
@@ -27,10 +27,12 @@ pub struct Outcome {
 /// More happenings than any run has that comes to an end.
 const ENDLESS: u32 = 2_000_000;
 
-/// Runs the world of `seed` with the engine keeping `rules`. A run told to be
+/// Runs the world of `seed`, with the engine keeping every rule but one, if that is
+/// taken out. A run told to be
 /// `verbose` prints its trace.
-pub fn run(seed: u64, rules: Rules, verbose: bool) -> Outcome {
-    let simulation = Simulation::new(seed, rules, verbose);
+pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
+    Rule::take_out(without);
+    let simulation = Simulation::new(seed, without, verbose);
     simulation.live();
     simulation.end()
 }
@@ -44,7 +46,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64, rules: Rules, verbose: bool) -> Self {
+    fn new(seed: u64, without: Option<Rule>, verbose: bool) -> Self {
         let world = World::new(seed, verbose);
         let scenario = Rc::new(Scenario::draw(&world.chance));
         world.note(format_args!("{scenario:#?}"));
@@ -55,7 +57,7 @@ impl Simulation {
         let checker = Checker::new(
             &world,
             &servers,
-            rules.validity && rules.majority && rules.loss,
+            !matches!(without, Some(Rule::Validity | Rule::Majority | Rule::Loss)),
         );
         // One more than there are contenders: the one that comes when they are
         // gone.
@@ -65,7 +67,7 @@ impl Simulation {
                 let remote =
                     |server: &usize| Remote::new(&process, &servers[*server], &checker, &scenario);
                 let remotes = scenario.instances.iter().map(remote).collect();
-                Member::new(&process, remotes, &checker, &scenario, rules)
+                Member::new(&process, remotes, &checker, &scenario)
             })
             .collect();
         let remotes = members
