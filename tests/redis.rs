@@ -274,8 +274,9 @@ fn equal_configurations_share_a_connection_and_the_last_user_closes_it() {
             // One of them is the asker's own.
             list.lines().count() - 1
         };
-        let (first, _) = engine([server.config()]);
-        let (second, _) = engine([server.config()]);
+        let network = support::network();
+        let (first, _) = support::engine_on(&network, [server.config()]);
+        let (second, _) = support::engine_on(&network, [server.config()]);
         for engine in [&first, &second] {
             let lock = engine.acquire(resources(&["a"]), ttl(1000), Settings::default());
             lock.await.expect("free, or soon");

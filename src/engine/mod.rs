@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-pub use environment::{Environment, System, Task};
+pub use environment::{Environment, System, Task, until, within};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
 pub use instance::{
