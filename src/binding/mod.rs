@@ -24,11 +24,11 @@ use napi::threadsafe_function::{
 use napi::{Error, Result, Status, sys};
 use napi_derive::napi;
 
-use crate::engine::{Scripts, System, Token, Watch};
+use crate::engine::{Resources, Scripts, System, Token, Watch};
 use crate::instances::redis;
 use config::Config;
 use inbox::{Amendment, ClientAnswer, Errand, Handle, Message};
-use outbox::{Answer, Outbox, Outcome};
+use outbox::Outbox;
 use record::{Batch, Rows};
 use runtime::Seat;
 
@@ -58,6 +58,7 @@ pub struct Mailbox {
 
 struct Kept {
     handle: Handle,
+    resources: Resources,
     value: Token,
     watch: Watch,
 }
@@ -184,36 +185,35 @@ impl Mailbox {
         release: Option<String>,
     ) -> u32 {
         let script = |text: Option<String>| text.map(|text| redis::script(&text));
-        self.send(Errand::Learn(Arc::new(Scripts {
+        let number = self.scripts.get() + 1;
+        self.scripts.set(number);
+        let scripts = Scripts {
             acquire: script(acquire),
             extend: script(extend),
             release: script(release),
-        })));
-        let number = self.scripts.get() + 1;
-        self.scripts.set(number);
+        };
+        self.send(Errand::Learn(number, Arc::new(scripts)));
         number
     }
 
+    /// No request will name that set of scripts any more.
+    #[napi(catch_unwind)]
+    pub fn forget(&self, scripts: u32) {
+        self.send(Errand::Forget(scripts));
+    }
+
     /// The caller's client at `place` leads here now: `server`, which is JSON,
-    /// is where a connection of our own may go; `hint` is equal for clients that
-    /// may be the same; `keep` says whether the connection there was is still
-    /// good for the locks that were taken with it.
+    /// is where a connection of our own may go; `keep` says whether the connection
+    /// there was is still good for releasing the locks that were taken with it.
     ///
     /// # Errors
     ///
     /// When the configuration can't be used; nothing has changed then.
     #[napi(catch_unwind)]
-    pub fn amend(
-        &self,
-        handle: u32,
-        place: u32,
-        server: Option<String>,
-        hint: Option<String>,
-        keep: bool,
-    ) -> Result<()> {
+    pub fn amend(&self, handle: u32, place: u32, server: Option<String>, keep: bool) -> Result<()> {
         let server = server.as_deref().map(config::read_server).transpose();
         let server = server.map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
-        let amendment = Amendment { server, hint, keep };
+        let amendment = Amendment { server, keep };
         self.send(Errand::Amend(handle, place, amendment));
         Ok(())
     }
@@ -287,6 +287,7 @@ impl Mailbox {
         watch.set(hold.until);
         let kept = Kept {
             handle,
+            resources: Arc::clone(&hold.resources),
             value: hold.value.clone(),
             watch: watch.clone(),
         };
@@ -308,7 +309,12 @@ impl Mailbox {
     #[napi(catch_unwind)]
     pub fn let_go(&self, number: u32) {
         if let Some(kept) = self.watches.borrow_mut().remove(&number) {
-            self.send(Errand::LetGo(kept.handle, kept.value, number));
+            self.send(Errand::LetGo(
+                kept.handle,
+                kept.resources,
+                kept.value,
+                number,
+            ));
         }
     }
 
@@ -359,7 +365,11 @@ impl Mailbox {
         let mut answered = 0;
         for answer in self.outbox.take(rows.room()) {
             answered += u32::from(answer.slot.is_some());
-            rows.write(self.still_worth_it(answer, now));
+            let (answer, over) = session::handed_over(answer, now);
+            rows.write(answer);
+            if let Some(locked) = over {
+                self.send(Errand::TakeBack(locked));
+            }
         }
         let pending = self.pending.get().saturating_sub(answered);
         self.pending.set(pending);
@@ -367,18 +377,6 @@ impl Mailbox {
             self.keep_alive(&env, false)?;
         }
         Ok(rows.finish())
-    }
-
-    /// Rule 3: a lock whose validity has passed on its way here is released,
-    /// and refused as too slow.
-    fn still_worth_it(&self, answer: Answer, now: crate::engine::Instant) -> Answer {
-        match answer.outcome {
-            Outcome::Locked(locked) if !locked.validity.holds(now) => {
-                self.send(Errand::TakeBack(locked));
-                session::dead_on_arrival(answer.attempts, answer.slot)
-            }
-            _ => answer,
-        }
     }
 
     fn send(&self, errand: Errand) {

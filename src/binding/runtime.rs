@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use super::inbox::{Inbox, Message, SessionId};
 use super::outbox::Outbox;
 use super::session::Session;
+use crate::engine::Claims;
 
 static PROCESS: Mutex<Process> = Mutex::new(Process {
     thread: None,
@@ -117,11 +118,12 @@ fn run(runtime: LocalRuntime, inbox: &Inbox) {
 async fn serve(inbox: &Inbox) {
     let mut sessions: HashMap<SessionId, Rc<Session>> = HashMap::new();
     let mut ending = Vec::new();
+    let claims = Rc::new(Claims::default());
     loop {
         for message in poll_fn(|context| inbox.poll_take(context)).await {
             match message {
                 Message::Enter(id, outbox) => {
-                    sessions.insert(id, Session::new(outbox));
+                    sessions.insert(id, Session::new(outbox, &claims));
                 }
                 Message::Session(id, errand) => {
                     if let Some(session) = sessions.get(&id) {

@@ -15,7 +15,8 @@ use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
 use crate::engine::{
-    Cause, Engine, Environment as _, Event, Patience, Question, Reason, Scripts, System,
+    Cause, Claims, Engine, Environment as _, Event, Instant, Patience, Question, Reason, Rule,
+    Scripts, System,
 };
 use crate::instances::bridge::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
@@ -24,7 +25,8 @@ use crate::instances::client::{Client, Route, Watcher};
 pub(super) struct Session {
     outbox: Arc<Outbox>,
     quorums: RefCell<HashMap<Handle, Quorum>>,
-    scripts: RefCell<Vec<Arc<Scripts>>>,
+    /// Sets of the caller's scripts, by their numbers.
+    scripts: RefCell<HashMap<u32, Arc<Scripts>>>,
     /// Those that were closed and still have rounds open.
     closing: RefCell<HashMap<Handle, Quorum>>,
     /// What is under way, by slot.
@@ -35,6 +37,7 @@ pub(super) struct Session {
     answers: RefCell<Vec<Answer>>,
     poster: RefCell<Option<Waker>>,
     gone: Cell<bool>,
+    claims: Rc<Claims>,
     /// How many requests are under way.
     duties: Cell<usize>,
 }
@@ -72,7 +75,7 @@ impl Watcher for Desk {
 }
 
 impl Session {
-    pub(super) fn new(outbox: Arc<Outbox>) -> Rc<Self> {
+    pub(super) fn new(outbox: Arc<Outbox>, claims: &Rc<Claims>) -> Rc<Self> {
         let session = Rc::new(Self {
             outbox,
             quorums: RefCell::default(),
@@ -83,6 +86,7 @@ impl Session {
             answers: RefCell::default(),
             poster: RefCell::default(),
             gone: Cell::new(false),
+            claims: Rc::clone(claims),
             duties: Cell::new(0),
         });
         tokio::task::spawn_local(post_answers(Rc::downgrade(&session)));
@@ -93,7 +97,12 @@ impl Session {
         match errand {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
-            Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
+            Errand::Learn(number, scripts) => {
+                self.scripts.borrow_mut().insert(number, scripts);
+            }
+            Errand::Forget(number) => {
+                self.scripts.borrow_mut().remove(&number);
+            }
             Errand::Amend(handle, place, amendment) => self.amend(handle, place, amendment),
             Errand::Applied(rows) => {
                 for (handle, place, ticket, keys) in record::applied(&rows) {
@@ -118,9 +127,9 @@ impl Session {
                     engine.keep(*hold, watch);
                 }
             }
-            Errand::LetGo(handle, value, number) => {
+            Errand::LetGo(handle, resources, value, number) => {
                 if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
-                    engine.let_go(&value, number.into());
+                    engine.let_go(&resources, &value, number.into());
                 }
             }
             Errand::Carry(batch) => self.carry(&batch),
@@ -182,8 +191,9 @@ impl Session {
             handle,
             place,
         });
+        let claims = Rc::clone(&self.claims);
         let quorum = Quorum {
-            engine: Engine::new(opened.instances, Rc::new(System), listener),
+            engine: Engine::new(opened.instances, Rc::new(System), claims, listener),
             patience,
             clients: opened.clients,
         };
@@ -192,8 +202,7 @@ impl Session {
 
     fn amend(&self, handle: Handle, place: u32, amendment: Amendment) {
         if let Some(client) = self.client(handle, place) {
-            let hint = amendment.hint.map(Rc::from);
-            client.amend(amendment.server.map(|server| *server), hint, amendment.keep);
+            client.amend(amendment.server.map(|server| *server), amendment.keep);
         }
     }
 
@@ -293,10 +302,7 @@ impl Session {
     }
 
     fn terms(&self, handle: Handle, scripts: u32) -> Terms {
-        let known = self.scripts.borrow();
-        let scripts = (scripts as usize)
-            .checked_sub(1)
-            .and_then(|at| known.get(at).cloned());
+        let scripts = self.scripts.borrow().get(&scripts).cloned();
         let quorums = self.quorums.borrow();
         let patience = quorums.get(&handle).map(|quorum| quorum.patience);
         Terms {
@@ -467,11 +473,29 @@ impl Drop for Duty {
     }
 }
 
-/// A lock that was still valid when it was granted and is not now.
-pub(super) fn dead_on_arrival(attempts: u32, slot: Option<u32>) -> Answer {
-    Answer {
+/// What is handed over of an answer at `now`, and the lock that is to be taken
+/// back if it is one that is over by now (rule 3). An extension that is over is
+/// none (rule 19).
+pub(super) fn handed_over(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
+    let Answer {
         slot,
         attempts,
-        outcome: Outcome::Failed(record::refusal(Reason::TooSlow), None),
-    }
+        outcome,
+    } = answer;
+    let refused = |reason| Outcome::Failed(record::refusal(reason), None);
+    let (outcome, over) = match outcome {
+        Outcome::Locked(locked) if !locked.validity.holds(now) && Rule::HandOver.is_kept() => {
+            (refused(Reason::TooSlow), Some(locked))
+        }
+        Outcome::Extended(validity) if !validity.holds(now) && Rule::HandOver.is_kept() => {
+            (refused(Reason::Expired), None)
+        }
+        outcome => (outcome, None),
+    };
+    let answer = Answer {
+        slot,
+        attempts,
+        outcome,
+    };
+    (answer, over)
 }

@@ -144,7 +144,7 @@ pub fn engine(configs: impl IntoIterator<Item = Config>) -> (Engine, Events) {
         .collect();
     let events = Events::default();
     let heard = Rc::clone(&events);
-    let engine = Engine::new(instances, environment, move |event| {
+    let engine = Engine::new(instances, environment, Rc::default(), move |event| {
         heard.borrow_mut().push(event);
     });
     (engine, events)

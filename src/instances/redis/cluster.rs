@@ -25,8 +25,8 @@ use super::owed::Owed;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question,
-    Reply, Task, Vote,
+    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task,
+    Vote,
 };
 
 /// How many redirects one question follows.
@@ -272,7 +272,7 @@ impl Cluster {
         let keyspace = map
             .id()
             .map(|id| format!("cluster {id}/{}", self.nodes.config.key_prefix))
-            .map(|name| Keyspace::Given(name.into()));
+            .map(Rc::from);
         let masters = map.masters().to_vec();
         let (changed, waiting) = {
             let mut state = self.state.borrow_mut();
@@ -427,7 +427,7 @@ impl State {
     /// be asked, at `since`.
     fn owe(&mut self, question: &Rc<Question>, since: Instant) {
         match question.operation {
-            Operation::Release { since: held } if held < since => {
+            Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
             _ => {}
