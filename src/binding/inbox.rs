@@ -14,13 +14,13 @@ use crate::instances::redis;
 
 /// The messages on their way to the engine's thread, which sleeps in
 /// [`Inbox::poll_take`].
-pub(super) struct Inbox {
+pub struct Inbox {
     messages: Handoff<Message>,
     reader: Arc<Mutex<Option<Waker>>>,
 }
 
 /// A message to the engine's thread.
-pub(super) enum Message {
+pub enum Message {
     /// An environment comes, whose answers go to this outbox.
     Enter(SessionId, Arc<Outbox>),
     /// Something of an environment that is here.
@@ -32,7 +32,7 @@ pub(super) enum Message {
 }
 
 /// What an environment wants.
-pub(super) enum Errand {
+pub enum Errand {
     /// An engine under this handle.
     Open(Handle, Config),
     /// No engine under this handle any more.
@@ -60,7 +60,7 @@ pub(super) enum Errand {
 }
 
 /// What a caller's client came back with.
-pub(super) enum ClientAnswer {
+pub enum ClientAnswer {
     /// An answer of a kind that no script gives.
     Unexpected(String),
     /// An error of the client's: its number, the server's first word if it is
@@ -71,21 +71,21 @@ pub(super) enum ClientAnswer {
 }
 
 /// What our own connection beside a caller's client is to be.
-pub(super) struct Amendment {
+pub struct Amendment {
     /// Where to, if there is to be one.
-    pub(super) server: Option<Box<redis::Config>>,
+    pub server: Option<Box<redis::Config>>,
     /// Whether the one there was is good for the locks taken with it.
-    pub(super) keep: bool,
+    pub keep: bool,
 }
 
 /// An environment's number in this process.
-pub(super) type SessionId = u32;
+pub type SessionId = u32;
 
 /// An engine's number in its environment.
-pub(super) type Handle = u32;
+pub type Handle = u32;
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let reader = Arc::new(Mutex::new(None::<Waker>));
         let sleeping = Arc::clone(&reader);
         let wake = move || {
@@ -104,13 +104,13 @@ impl Inbox {
     }
 
     /// Adds a message and wakes the engine's thread if it sleeps.
-    pub(super) fn push(&self, message: Message) {
+    pub fn push(&self, message: Message) {
         // It is never closed: the thread outlives all who write.
         self.messages.push([message]);
     }
 
     /// All messages there are; ready when there is one.
-    pub(super) fn poll_take(&self, context: &Context<'_>) -> Poll<VecDeque<Message>> {
+    pub fn poll_take(&self, context: &Context<'_>) -> Poll<VecDeque<Message>> {
         let messages = self.messages.take(usize::MAX);
         if !messages.is_empty() {
             return Poll::Ready(messages);

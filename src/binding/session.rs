@@ -2,51 +2,54 @@
 //! what it has asked for, and the answers on their way back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 
+use super::abort::{Abort, abortable};
 use super::config::Config;
 use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
+use super::shared::Shared;
 use crate::engine::{
-    Cause, Claims, Engine, Environment as _, Event, Instant, Patience, Question, Reason, Rule,
-    Scripts, System,
+    Cause, Engine, Environment, Event, Instant, Patience, Question, Reason, Rule, Scripts,
 };
 use crate::instances::bridge::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
 
 /// The engine's side of one environment.
-pub(super) struct Session {
+pub struct Session {
+    shared: Shared,
     outbox: Arc<Outbox>,
-    quorums: RefCell<HashMap<Handle, Quorum>>,
+    quorums: RefCell<BTreeMap<Handle, Quorum>>,
     /// Sets of the caller's scripts, by their numbers.
-    scripts: RefCell<HashMap<u32, Arc<Scripts>>>,
+    scripts: RefCell<BTreeMap<u32, Arc<Scripts>>>,
     /// Those that were closed and still have rounds open.
-    closing: RefCell<HashMap<Handle, Quorum>>,
+    closing: RefCell<BTreeMap<Handle, Quorum>>,
     /// What is under way, by slot.
-    running: RefCell<Vec<Option<AbortHandle>>>,
+    running: RefCell<Vec<Option<Abort>>>,
     /// Those of them that are being given up on JavaScript's wish.
     cancelled: RefCell<HashSet<u32>>,
     /// Answers of this turn, which go to JavaScript together at its end.
     answers: RefCell<Vec<Answer>>,
     poster: RefCell<Option<Waker>>,
     gone: Cell<bool>,
-    claims: Rc<Claims>,
     /// How many requests are under way.
     duties: Cell<usize>,
+    /// That the last of them is answered.
+    idle: Notify,
 }
 
 struct Quorum {
     engine: Engine,
     patience: Patience,
     /// The instances that are the caller's own clients, by their place.
-    clients: HashMap<u32, Rc<Client>>,
+    clients: BTreeMap<u32, Rc<Client>>,
 }
 
 /// The way to JavaScript for the caller's client at one place of a quorum.
@@ -75,8 +78,9 @@ impl Watcher for Desk {
 }
 
 impl Session {
-    pub(super) fn new(outbox: Arc<Outbox>, claims: &Rc<Claims>) -> Rc<Self> {
+    pub fn new(outbox: Arc<Outbox>, shared: Shared) -> Rc<Self> {
         let session = Rc::new(Self {
+            shared,
             outbox,
             quorums: RefCell::default(),
             scripts: RefCell::default(),
@@ -86,14 +90,14 @@ impl Session {
             answers: RefCell::default(),
             poster: RefCell::default(),
             gone: Cell::new(false),
-            claims: Rc::clone(claims),
             duties: Cell::new(0),
+            idle: Notify::new(),
         });
-        tokio::task::spawn_local(post_answers(Rc::downgrade(&session)));
+        session.spawn(post_answers(Rc::downgrade(&session)));
         session
     }
 
-    pub(super) fn run(self: &Rc<Self>, errand: Errand) {
+    pub fn run(self: &Rc<Self>, errand: Errand) {
         match errand {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
@@ -139,7 +143,7 @@ impl Session {
 
     /// The environment has gone: what it waits for is given up, what it can no
     /// longer be told of is released. Returns what must still come to an end.
-    pub(super) fn leave(&self) -> Vec<Engine> {
+    pub fn leave(&self) -> Vec<Engine> {
         self.gone.set(true);
         for task in self.running.take().into_iter().flatten() {
             task.abort();
@@ -168,13 +172,17 @@ impl Session {
     /// Resolves when all that the environment has left behind is done: requests
     /// that were given up have released what they took, and these releases were
     /// answered or have passed their deadlines.
-    pub(super) async fn end(self: Rc<Self>, engines: Vec<Engine>) {
+    pub async fn end(self: Rc<Self>, engines: Vec<Engine>) {
         while self.duties.get() > 0 {
-            tokio::task::yield_now().await;
+            self.idle.notified().await;
         }
         for engine in engines {
             engine.quiet().await;
         }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.shared.environment.spawn(Box::pin(task));
     }
 
     fn open(self: &Rc<Self>, handle: Handle, config: Config) {
@@ -186,14 +194,18 @@ impl Session {
                 session.post(None, 0, Outcome::Event(details));
             }
         };
-        let opened = config.open(|place| Desk {
+        let opened = config.open(&self.shared, |place| Desk {
             session: Rc::downgrade(self),
             handle,
             place,
         });
-        let claims = Rc::clone(&self.claims);
         let quorum = Quorum {
-            engine: Engine::new(opened.instances, Rc::new(System), claims, listener),
+            engine: Engine::new(
+                opened.instances,
+                Rc::clone(&self.shared.environment),
+                Rc::clone(&self.shared.claims),
+                listener,
+            ),
             patience,
             clients: opened.clients,
         };
@@ -240,7 +252,7 @@ impl Session {
         engine.let_all_end();
         self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        self.spawn(async move {
             engine.quiet().await;
             let closed = session
                 .upgrade()
@@ -276,8 +288,9 @@ impl Session {
                 slot,
                 answered: false,
             };
-            let task = tokio::task::spawn_local(async move {
-                let (attempts, outcome) = carry_out(engine, request).await;
+            let environment = Rc::clone(&self.shared.environment);
+            let (task, abort) = abortable(async move {
+                let (attempts, outcome) = carry_out(engine, request, environment.as_ref()).await;
                 duty.answer(attempts, outcome);
             });
             let mut running = self.running.borrow_mut();
@@ -285,7 +298,9 @@ impl Session {
             if running.len() <= at {
                 running.resize_with(at + 1, || None);
             }
-            running[at] = Some(task.abort_handle());
+            running[at] = Some(abort);
+            drop(running);
+            self.spawn(task);
         }
     }
 
@@ -377,7 +392,11 @@ async fn post_answers(session: Weak<Session>) {
     .await;
 }
 
-async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
+async fn carry_out(
+    engine: Engine,
+    request: Request,
+    environment: &dyn Environment,
+) -> (u32, Outcome) {
     let Request {
         handle,
         verb,
@@ -405,7 +424,7 @@ async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
         Verb::Extend(ttl, value, until) => {
             let until = match until {
                 Until::At(until) => until,
-                Until::In(span) => System.now().after(span),
+                Until::In(span) => environment.now().after(span),
             };
             match engine.extend(resources, value, until, ttl, settings).await {
                 Ok(extension) => (extension.attempts, Outcome::Extended(extension.validity)),
@@ -453,6 +472,9 @@ impl Duty {
 impl Drop for Duty {
     fn drop(&mut self) {
         self.session.duties.set(self.session.duties.get() - 1);
+        if self.session.duties.get() == 0 {
+            self.session.idle.notify_one();
+        }
         if let Ok(mut running) = self.session.running.try_borrow_mut()
             && let Some(task) = running.get_mut(self.slot as usize)
         {
@@ -476,7 +498,7 @@ impl Drop for Duty {
 /// What is handed over of an answer at `now`, and the lock that is to be taken
 /// back if it is one that is over by now (rule 3). An extension that is over is
 /// none (rule 19).
-pub(super) fn handed_over(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
+pub fn handed_over(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
     let Answer {
         slot,
         attempts,

@@ -31,7 +31,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 pub use claims::Claims;
-pub use environment::{Environment, System, Task};
+pub use environment::{Environment, System, Task, until, within};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
 pub use instance::{

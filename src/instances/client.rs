@@ -19,7 +19,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::bridge::{Answer, Bridge, Port, Ticket};
-use super::redis::{Config, Server};
+use super::redis::{Config, Network, Server};
 use crate::engine::{
     Ballot, Cause, Connection, Drift, Environment, Instance, Instant, Observer, Operation,
     Question, Reply, Rule, Token, Ttl, Vote,
@@ -30,6 +30,7 @@ pub struct Client {
     address: Box<str>,
     mode: Mode,
     environment: Rc<dyn Environment>,
+    network: Rc<Network>,
     bridge: Bridge,
     watcher: Box<dyn Watcher>,
     state: RefCell<State>,
@@ -159,22 +160,24 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const PROBE_TTL: f64 = 2000.0;
 
 impl Client {
-    /// A client that is asked through `port`. `address` is for people and must
-    /// not contain a secret.
+    /// A client that is asked through `port`, and on `network` once it is proven.
+    /// `address` is for people and must not contain a secret.
     #[must_use]
     pub fn new(
         address: &str,
         mode: Mode,
-        environment: Rc<dyn Environment>,
+        network: Rc<Network>,
         port: Rc<dyn Port>,
         watcher: Box<dyn Watcher>,
     ) -> Rc<Self> {
+        let environment = network.environment();
         let now = environment.now();
         Rc::new_cyclic(|myself| Self {
             address: address.into(),
             mode,
             bridge: Bridge::new(Rc::clone(&environment), port),
             environment,
+            network,
             watcher,
             state: RefCell::new(State {
                 generation: 0,
@@ -215,7 +218,7 @@ impl Client {
             state.generation
         };
         if let Some(config) = config {
-            let server = Rc::new(Server::open(config, &self.environment));
+            let server = Rc::new(Server::open(config, &self.network));
             self.state.borrow_mut().direct = Some(Direct {
                 server: Rc::clone(&server),
                 connection: Connection::Connecting,

@@ -10,8 +10,7 @@ use crate::engine::{
     Token, Ttl, Vote,
 };
 
-/// A table of keys that expire, shared by all who open it under one name on
-/// one thread.
+/// A table of keys that expire, shared by all who open it under one name.
 pub struct Memory {
     address: Box<str>,
     environment: Rc<dyn Environment>,
@@ -30,28 +29,34 @@ struct Entry {
     expires: Instant,
 }
 
-thread_local! {
-    static TABLES: RefCell<HashMap<Box<str>, Weak<RefCell<Table>>>> = RefCell::default();
+/// The tables that are open, by their names. One thread has one of these.
+#[derive(Default)]
+pub struct Tables {
+    open: RefCell<HashMap<Box<str>, Weak<RefCell<Table>>>>,
+}
+
+impl Tables {
+    fn table(&self, name: &str) -> Rc<RefCell<Table>> {
+        let mut tables = self.open.borrow_mut();
+        tables.retain(|_, table| table.strong_count() > 0);
+        let open = tables.get(name).and_then(Weak::upgrade);
+        open.unwrap_or_else(|| {
+            let table = Rc::default();
+            tables.insert(name.into(), Rc::downgrade(&table));
+            table
+        })
+    }
 }
 
 impl Memory {
-    /// Opens the table called `name`, which lives as long as somebody has it
-    /// open.
+    /// Opens the table of `tables` called `name`, which lives as long as
+    /// somebody has it open.
     #[must_use]
-    pub fn open(name: &str, environment: Rc<dyn Environment>) -> Self {
-        let table = TABLES.with_borrow_mut(|tables| {
-            tables.retain(|_, table| table.strong_count() > 0);
-            let open = tables.get(name).and_then(Weak::upgrade);
-            open.unwrap_or_else(|| {
-                let table = Rc::default();
-                tables.insert(name.into(), Rc::downgrade(&table));
-                table
-            })
-        });
+    pub fn open(name: &str, environment: Rc<dyn Environment>, tables: &Tables) -> Self {
         Self {
             address: format!("memory://{name}").into(),
             environment,
-            table,
+            table: tables.table(name),
         }
     }
 }

@@ -10,23 +10,23 @@
 //!   owed by whoever has the slot next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use redis::{Value, cmd};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::config::{Address, Config};
 use super::link::{Link, Slot};
+use super::network::Network;
 use super::owed::Owed;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
+use super::together::Together;
 use crate::engine::{
     Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task,
-    Vote,
+    Vote, within,
 };
 
 /// How many redirects one question follows.
@@ -58,13 +58,13 @@ pub(super) struct Cluster {
 #[derive(Clone)]
 struct Nodes {
     config: Config,
-    environment: Rc<dyn Environment>,
+    network: Rc<Network>,
 }
 
 struct State {
     phase: Phase,
     map: Map,
-    nodes: HashMap<Rc<Address>, Node>,
+    nodes: BTreeMap<Rc<Address>, Node>,
     owed: Owed,
 }
 
@@ -85,23 +85,20 @@ struct Node {
 
 impl Cluster {
     /// Begins to learn the map at once, from the nodes at `seeds`.
-    pub(super) fn open(
-        config: Config,
-        seeds: &[Address],
-        environment: &Rc<dyn Environment>,
-    ) -> Rc<Self> {
+    pub(super) fn open(config: Config, seeds: &[Address], network: &Rc<Network>) -> Rc<Self> {
+        let environment = &network.environment;
         let cluster = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             nodes: Nodes {
                 config,
-                environment: Rc::clone(environment),
+                network: Rc::clone(network),
             },
             seeds: seeds.iter().cloned().map(Rc::new).collect(),
             environment: Rc::clone(environment),
             state: RefCell::new(State {
                 phase: Phase::Learning(VecDeque::new()),
                 map: Map::default(),
-                nodes: HashMap::new(),
+                nodes: BTreeMap::new(),
                 owed: Owed::default(),
             }),
             standing: Standing::connecting(),
@@ -418,7 +415,7 @@ impl Drop for Cluster {
 
 impl Nodes {
     fn link(&self, address: &Address) -> Rc<Link> {
-        super::link_to(self.config.at(address), &self.environment)
+        self.network.link(self.config.at(address))
     }
 }
 
@@ -596,25 +593,26 @@ async fn fetch(
     whom: &[Rc<Address>],
     links: &mut Vec<Rc<Link>>,
 ) -> Result<Map, Cause> {
-    let mut asked = JoinSet::new();
+    let mut asked = Together::new();
     let mut whom = whom.iter().peekable();
     let mut complaint: Option<Cause> = None;
     loop {
         if let Some(address) = whom.next() {
             let link = nodes.link(address);
             links.push(Rc::clone(&link));
-            asked.spawn_local(ask_for_map(link, Rc::clone(address)));
+            asked.add(ask_for_map(link, Rc::clone(address)));
         } else if asked.is_empty() {
             return Err(complaint.unwrap_or(Cause::Dropped));
         }
         let answer = if whom.peek().is_some() {
-            timeout(HESITATION, asked.join_next()).await
+            let environment = nodes.network.environment.as_ref();
+            within(environment, HESITATION, asked.next()).await
         } else {
-            Ok(asked.join_next().await)
+            Some(asked.next().await)
         };
         match answer {
-            Ok(Some(Ok(Ok(map)))) => return Ok(map),
-            Ok(Some(Ok(Err(cause)))) if !complaint.as_ref().is_some_and(is_an_answer) => {
+            Some(Some(Ok(map))) => return Ok(map),
+            Some(Some(Err(cause))) if !complaint.as_ref().is_some_and(is_an_answer) => {
                 // What a node says says more than that one can't be reached.
                 complaint = Some(cause);
             }

@@ -22,8 +22,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::command::{Answer, Form, Writer, answer, unexpected};
 use super::config::Config;
-use super::dial::{self, CLOSED, Dialled, Stream, dial};
+use super::dial::{self, CLOSED, Dialled, dial};
 use super::frame;
+use super::network::{Network, Stream};
 use super::owed::Owed;
 use super::sentinel::Watch;
 use super::standing::Standing;
@@ -113,7 +114,8 @@ pub(super) type Done = Box<dyn FnOnce(Result<Value, Cause>)>;
 
 impl Link {
     /// Begins to dial at once.
-    pub(super) fn open(config: Config, environment: &Rc<dyn Environment>) -> Rc<Self> {
+    pub(super) fn open(config: Config, network: &Rc<Network>) -> Rc<Self> {
+        let environment = &network.environment;
         let link = Rc::new(Self {
             encrypts: config.tls.is_some(),
             state: RefCell::new(State {
@@ -130,7 +132,7 @@ impl Link {
             standing: Standing::connecting(),
             master: Cell::new(None),
         });
-        environment.spawn(keep_up(Rc::downgrade(&link), config));
+        environment.spawn(keep_up(Rc::downgrade(&link), config, Rc::clone(network)));
         link
     }
 
@@ -411,12 +413,12 @@ impl Drop for Link {
 
 /// Dials, serves the connection until it breaks, and dials again, for as long
 /// as somebody holds the link.
-fn keep_up(link: Weak<Link>, config: Config) -> Task {
+fn keep_up(link: Weak<Link>, config: Config, network: Rc<Network>) -> Task {
     Box::pin(async move {
         let _mourner = Mourner(Weak::clone(&link));
         let mut backoff = Duration::ZERO;
         loop {
-            match dial(&config).await {
+            match dial(&network, &config).await {
                 Ok(Dialled {
                     stream,
                     greeting,
