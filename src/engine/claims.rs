@@ -32,6 +32,7 @@ pub(super) type Owner = u64;
 type Key = (Box<str>, Token, Owner);
 
 struct Claim {
+    since: Instant,
     /// When the last key that has it ends.
     until: Instant,
     /// Whether every member has answered the acquire, so that nothing of it can
@@ -85,6 +86,7 @@ impl Claims {
         let mut claims = self.claims.borrow_mut();
         for name in resources.iter() {
             let claim = Claim {
+                since: now(),
                 until,
                 acquire_answered: false,
                 release_answered: false,
@@ -104,14 +106,23 @@ impl Claims {
         value: &Token,
         now: Instant,
     ) -> bool {
-        let claims = self.claims.borrow();
-        !claims.is_empty()
-            && resources.iter().any(|name| {
-                let all =
-                    (name.clone(), value.clone(), 0)..=(name.clone(), value.clone(), u64::MAX);
-                claims
-                    .range(all)
-                    .any(|((.., other), claim)| *other != owner && now < claim.until)
+        self.any(resources, value, |other, claim| {
+            other != owner && now < claim.until
+        })
+    }
+
+    /// Whether the value was taken again, by any quorum, after the lock that was
+    /// asked for at `since`: what stands with it now is another's.
+    pub(super) fn is_taken_since(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        since: Instant,
+        now: Instant,
+    ) -> bool {
+        since > Instant::ORIGIN
+            && self.any(resources, value, |_, claim| {
+                since < claim.since && now < claim.until
             })
     }
 
@@ -181,6 +192,22 @@ impl Claims {
                 claims.remove(&key);
             }
         }
+    }
+
+    fn any(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        is: impl Fn(Owner, &Claim) -> bool,
+    ) -> bool {
+        let claims = self.claims.borrow();
+        !claims.is_empty()
+            && resources.iter().any(|name| {
+                let key = |owner| (name.clone(), value.clone(), owner);
+                claims
+                    .range(key(0)..=key(Owner::MAX))
+                    .any(|((.., owner), claim)| is(*owner, claim))
+            })
     }
 
     fn each(

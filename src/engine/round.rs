@@ -164,6 +164,8 @@ pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Instant,
+    /// Acquire only: from when on the value may be given again.
+    expires: Instant,
     /// Who wants to see all votes.
     sheet: Cell<Option<Sheet>>,
     /// Orders rounds of the same deadline; also the key for their removal.
@@ -222,7 +224,15 @@ impl Round {
             core.claims
                 .releasing(core.owner, &question.resources, &question.value);
         }
+        let expires = match question.operation {
+            Operation::Acquire { .. } => {
+                core.claims
+                    .end_of(core.owner, &question.resources, &question.value)
+            }
+            _ => Instant::LAST,
+        };
         let round = Rc::new(Self {
+            expires,
             question: Rc::new(question),
             asked: core.environment.now(),
             sheet: Cell::new(sheet),
@@ -293,7 +303,8 @@ impl Round {
             .core
             .claims
             .is_shared(self.core.owner, resources, value, now);
-        Rule::Cleanup.is_kept() && !(is_shared && Rule::Claims.is_kept())
+        let is_another = is_shared || now >= self.expires;
+        Rule::Cleanup.is_kept() && !(is_another && Rule::Claims.is_kept())
     }
 
     /// What takes back whatever this round may have set.
@@ -301,11 +312,7 @@ impl Round {
         Question {
             operation: Operation::Release {
                 since: self.asked,
-                expires: self.core.claims.end_of(
-                    self.core.owner,
-                    &self.question.resources,
-                    &self.question.value,
-                ),
+                expires: self.expires,
             },
             resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
