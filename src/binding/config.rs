@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::shared::Shared;
 use crate::engine::{Instance, Patience};
 use crate::instances::bridge::Port;
-use crate::instances::client::{Client, Rule, Watcher};
+use crate::instances::client::{Client, Mode, Watcher};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{
     self, Address, Endpoint, Secret, Sentinels, Server, Tls, TlsError, TlsSettings,
@@ -144,7 +144,6 @@ struct WrittenClient {
     address: String,
     /// Whether it needs no proof.
     native: bool,
-    hint: Option<String>,
     /// The place where the very same client stands already.
     same: Option<u32>,
 }
@@ -156,16 +155,14 @@ impl WrittenClient {
         port: impl Port + 'static,
         watcher: impl Watcher + 'static,
     ) -> Rc<Client> {
-        let rule = if self.native {
-            Rule::Native
+        let mode = if self.native {
+            Mode::Native
         } else {
-            Rule::Auto
+            Mode::Auto
         };
-        let hint = self.hint.map(Rc::from);
         Client::new(
             &self.address,
-            rule,
-            hint,
+            mode,
             Rc::clone(&shared.network),
             Rc::new(port),
             Box::new(watcher),

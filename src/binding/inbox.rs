@@ -8,7 +8,7 @@ use super::config::Config;
 use super::handoff::Handoff;
 use super::outbox::{Locked, Outbox};
 use super::record::Batch;
-use crate::engine::{Hold, Scripts, Token, Watch};
+use crate::engine::{Hold, Resources, Scripts, Token, Watch};
 use crate::instances::bridge::Ticket;
 use crate::instances::redis;
 
@@ -37,8 +37,10 @@ pub enum Errand {
     Open(Handle, Config),
     /// No engine under this handle any more.
     Close(Handle),
-    /// A set of scripts that requests may name by its place, from 1.
-    Learn(Arc<Scripts>),
+    /// A set of scripts that requests may name by this number, from 1.
+    Learn(u32, Arc<Scripts>),
+    /// No request names it any more.
+    Forget(u32),
     /// The details of the caller's client at a place are others now.
     Amend(Handle, u32, Amendment),
     /// For how many keys callers' clients have carried scripts out, as rows.
@@ -49,8 +51,8 @@ pub enum Errand {
     Cancel(u32),
     /// A lock to be kept, with a set of scripts.
     Keep(Handle, u32, Box<Hold>, Watch),
-    /// The lock with this value is kept no longer.
-    LetGo(Handle, Token, u32),
+    /// This lock is kept no longer.
+    LetGo(Handle, Resources, Token, u32),
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.
@@ -72,8 +74,6 @@ pub enum ClientAnswer {
 pub struct Amendment {
     /// Where to, if there is to be one.
     pub server: Option<Box<redis::Config>>,
-    /// What the client's keys are called.
-    pub hint: Option<String>,
     /// Whether the one there was is good for the locks taken with it.
     pub keep: bool,
 }

@@ -16,8 +16,8 @@ use super::inbox::{Amendment, ClientAnswer, Errand, Handle, Message};
 use super::outbox::Outbox;
 use super::record::{self, Batch, Rows};
 use super::runtime::{self, Seat};
-use super::session::still_worth_it;
-use crate::engine::{Scripts, System, Token, Watch};
+use super::session::handed_over;
+use crate::engine::{Resources, Scripts, System, Token, Watch};
 use crate::instances::redis;
 
 /// Calls JavaScript's `wake`. Weak: it does not keep the process alive unless
@@ -41,6 +41,7 @@ pub struct Mailbox {
 
 struct Kept {
     handle: Handle,
+    resources: Resources,
     value: Token,
     watch: Watch,
 }
@@ -167,36 +168,35 @@ impl Mailbox {
         release: Option<String>,
     ) -> u32 {
         let script = |text: Option<String>| text.map(|text| redis::script(&text));
-        self.send(Errand::Learn(Arc::new(Scripts {
+        let number = self.scripts.get() + 1;
+        self.scripts.set(number);
+        let scripts = Scripts {
             acquire: script(acquire),
             extend: script(extend),
             release: script(release),
-        })));
-        let number = self.scripts.get() + 1;
-        self.scripts.set(number);
+        };
+        self.send(Errand::Learn(number, Arc::new(scripts)));
         number
     }
 
+    /// No request will name that set of scripts any more.
+    #[napi(catch_unwind)]
+    pub fn forget(&self, scripts: u32) {
+        self.send(Errand::Forget(scripts));
+    }
+
     /// The caller's client at `place` leads here now: `server`, which is JSON,
-    /// is where a connection of our own may go; `hint` is equal for clients that
-    /// may be the same; `keep` says whether the connection there was is still
-    /// good for the locks that were taken with it.
+    /// is where a connection of our own may go; `keep` says whether the connection
+    /// there was is still good for releasing the locks that were taken with it.
     ///
     /// # Errors
     ///
     /// When the configuration can't be used; nothing has changed then.
     #[napi(catch_unwind)]
-    pub fn amend(
-        &self,
-        handle: u32,
-        place: u32,
-        server: Option<String>,
-        hint: Option<String>,
-        keep: bool,
-    ) -> Result<()> {
+    pub fn amend(&self, handle: u32, place: u32, server: Option<String>, keep: bool) -> Result<()> {
         let server = server.as_deref().map(config::read_server).transpose();
         let server = server.map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
-        let amendment = Amendment { server, hint, keep };
+        let amendment = Amendment { server, keep };
         self.send(Errand::Amend(handle, place, amendment));
         Ok(())
     }
@@ -270,6 +270,7 @@ impl Mailbox {
         watch.set(hold.until);
         let kept = Kept {
             handle,
+            resources: Arc::clone(&hold.resources),
             value: hold.value.clone(),
             watch: watch.clone(),
         };
@@ -291,7 +292,12 @@ impl Mailbox {
     #[napi(catch_unwind)]
     pub fn let_go(&self, number: u32) {
         if let Some(kept) = self.watches.borrow_mut().remove(&number) {
-            self.send(Errand::LetGo(kept.handle, kept.value, number));
+            self.send(Errand::LetGo(
+                kept.handle,
+                kept.resources,
+                kept.value,
+                number,
+            ));
         }
     }
 
@@ -342,7 +348,7 @@ impl Mailbox {
         let mut answered = 0;
         for answer in self.outbox.take(rows.room()) {
             answered += u32::from(answer.slot.is_some());
-            let (answer, dead) = still_worth_it(answer, now);
+            let (answer, dead) = handed_over(answer, now);
             if let Some(locked) = dead {
                 self.send(Errand::TakeBack(locked));
             }

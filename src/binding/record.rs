@@ -391,9 +391,16 @@ pub fn event(handle: Handle, event: &Event) -> String {
             described["state"] = state.into();
             described
         }
-        Event::Twins { instance, twin } => {
-            json!({ "event": "twins", "instance": instance, "twin": twin })
-        }
+        Event::LookAlikes {
+            instance,
+            other,
+            sole,
+        } => json!({
+            "event": "lookAlikes",
+            "instance": instance,
+            "other": other,
+            "sole": sole,
+        }),
     };
     described["handle"] = handle.into();
     described.to_string()
@@ -440,7 +447,7 @@ fn describe(code: &str, reason: &str, votes: &Value) -> String {
 fn vote(vote: Option<&Vote>) -> Value {
     match vote {
         None => json!({ "vote": "pending" }),
-        Some(Vote::Granted | Vote::Own) => json!({ "vote": "granted" }),
+        Some(Vote::Granted) => json!({ "vote": "granted" }),
         Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
         Some(Vote::Seen { value, ttl }) => {
             json!({ "vote": "seen", "value": value.as_deref(), "ttl": ttl })

@@ -17,7 +17,7 @@ use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
 use super::shared::Shared;
 use crate::engine::{
-    Cause, Engine, Environment, Event, Instant, Patience, Question, Reason, Scripts,
+    Cause, Engine, Environment, Event, Instant, Patience, Question, Reason, Rule, Scripts,
 };
 use crate::instances::bridge::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
@@ -27,7 +27,8 @@ pub struct Session {
     shared: Shared,
     outbox: Arc<Outbox>,
     quorums: RefCell<BTreeMap<Handle, Quorum>>,
-    scripts: RefCell<Vec<Arc<Scripts>>>,
+    /// Sets of the caller's scripts, by their numbers.
+    scripts: RefCell<BTreeMap<u32, Arc<Scripts>>>,
     /// Those that were closed and still have rounds open.
     closing: RefCell<BTreeMap<Handle, Quorum>>,
     /// What is under way, by slot.
@@ -100,7 +101,12 @@ impl Session {
         match errand {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
-            Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
+            Errand::Learn(number, scripts) => {
+                self.scripts.borrow_mut().insert(number, scripts);
+            }
+            Errand::Forget(number) => {
+                self.scripts.borrow_mut().remove(&number);
+            }
             Errand::Amend(handle, place, amendment) => self.amend(handle, place, amendment),
             Errand::Applied(rows) => {
                 for (handle, place, ticket, keys) in record::applied(&rows) {
@@ -125,9 +131,9 @@ impl Session {
                     engine.keep(*hold, watch);
                 }
             }
-            Errand::LetGo(handle, value, number) => {
+            Errand::LetGo(handle, resources, value, number) => {
                 if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
-                    engine.let_go(&value, number.into());
+                    engine.let_go(&resources, &value, number.into());
                 }
             }
             Errand::Carry(batch) => self.carry(&batch),
@@ -194,7 +200,12 @@ impl Session {
             place,
         });
         let quorum = Quorum {
-            engine: Engine::new(opened.instances, self.shared.environment.clone(), listener),
+            engine: Engine::new(
+                opened.instances,
+                Rc::clone(&self.shared.environment),
+                Rc::clone(&self.shared.claims),
+                listener,
+            ),
             patience,
             clients: opened.clients,
         };
@@ -203,8 +214,7 @@ impl Session {
 
     fn amend(&self, handle: Handle, place: u32, amendment: Amendment) {
         if let Some(client) = self.client(handle, place) {
-            let hint = amendment.hint.map(Rc::from);
-            client.amend(amendment.server.map(|server| *server), hint, amendment.keep);
+            client.amend(amendment.server.map(|server| *server), amendment.keep);
         }
     }
 
@@ -307,10 +317,7 @@ impl Session {
     }
 
     fn terms(&self, handle: Handle, scripts: u32) -> Terms {
-        let known = self.scripts.borrow();
-        let scripts = (scripts as usize)
-            .checked_sub(1)
-            .and_then(|at| known.get(at).cloned());
+        let scripts = self.scripts.borrow().get(&scripts).cloned();
         let quorums = self.quorums.borrow();
         let patience = quorums.get(&handle).map(|quorum| quorum.patience);
         Terms {
@@ -488,22 +495,29 @@ impl Drop for Duty {
     }
 }
 
-/// Rule 3, when an answer is handed over at `now`: a lock whose validity has
-/// passed on its way there is refused as too slow, and is to be taken back.
-pub fn still_worth_it(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
-    match answer.outcome {
-        Outcome::Locked(locked) if !locked.validity.holds(now) => {
-            (dead_on_arrival(answer.attempts, answer.slot), Some(locked))
-        }
-        _ => (answer, None),
-    }
-}
-
-/// A lock that was still valid when it was granted and is not now.
-fn dead_on_arrival(attempts: u32, slot: Option<u32>) -> Answer {
-    Answer {
+/// What is handed over of an answer at `now`, and the lock that is to be taken
+/// back if it is one that is over by now (rule 3). An extension that is over is
+/// none (rule 19).
+pub fn handed_over(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
+    let Answer {
         slot,
         attempts,
-        outcome: Outcome::Failed(record::refusal(Reason::TooSlow), None),
-    }
+        outcome,
+    } = answer;
+    let refused = |reason| Outcome::Failed(record::refusal(reason), None);
+    let (outcome, over) = match outcome {
+        Outcome::Locked(locked) if !locked.validity.holds(now) && Rule::HandOver.is_kept() => {
+            (refused(Reason::TooSlow), Some(locked))
+        }
+        Outcome::Extended(validity) if !validity.holds(now) && Rule::HandOver.is_kept() => {
+            (refused(Reason::Expired), None)
+        }
+        outcome => (outcome, None),
+    };
+    let answer = Answer {
+        slot,
+        attempts,
+        outcome,
+    };
+    (answer, over)
 }

@@ -2,16 +2,18 @@
 
 use std::rc::Rc;
 
-use crate::engine::Environment;
+use crate::engine::{Claims, Environment};
 use crate::instances::memory::Tables;
 use crate::instances::redis::{Dialler, Network};
 
-/// One thread's clock and chance, its way to the servers, its tables in memory.
+/// One thread's clock and chance, its way to the servers, its tables in memory,
+/// and the callers' own values that are in use.
 #[derive(Clone)]
 pub struct Shared {
     pub environment: Rc<dyn Environment>,
     pub network: Rc<Network>,
     pub tables: Rc<Tables>,
+    pub claims: Rc<Claims>,
 }
 
 impl Shared {
@@ -20,6 +22,7 @@ impl Shared {
             network: Network::new(Rc::clone(&environment), dialler),
             environment,
             tables: Rc::default(),
+            claims: Rc::default(),
         }
     }
 }

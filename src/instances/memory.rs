@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use crate::engine::{
-    Cause, Connection, Environment, Instance, Instant, Observer, Operation, Question, Reply, Token,
-    Ttl, Vote,
+    Cause, Connection, Environment, Instance, Instant, Observer, Operation, Question, Reply, Rule,
+    Token, Ttl, Vote,
 };
 
 /// A table of keys that expire, shared by all who open it under one name.
@@ -85,7 +85,7 @@ impl Instance for Memory {
         }
     }
 
-    fn connection(&self) -> Option<usize> {
+    fn identity(&self) -> Option<usize> {
         Some(Rc::as_ptr(&self.table).addr())
     }
 }
@@ -111,7 +111,12 @@ impl Table {
                 if ours == resources.len() {
                     for key in resources.iter() {
                         if let Some(entry) = self.keys.get_mut(key) {
-                            entry.expires = entry.expires.max(now.after(ttl.span()));
+                            let asked = now.after(ttl.span());
+                            entry.expires = if Rule::NeverShorter.is_kept() {
+                                entry.expires.max(asked)
+                            } else {
+                                asked
+                            };
                         }
                     }
                 }

@@ -155,9 +155,14 @@ pub fn engine_on(
         .collect();
     let events = Events::default();
     let heard = Rc::clone(&events);
-    let engine = Engine::new(instances, network.environment(), move |event| {
-        heard.borrow_mut().push(event);
-    });
+    let engine = Engine::new(
+        instances,
+        network.environment(),
+        Rc::default(),
+        move |event| {
+            heard.borrow_mut().push(event);
+        },
+    );
     (engine, events)
 }
 

@@ -25,8 +25,8 @@ use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use super::together::Together;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question,
-    Reply, Task, Vote, within,
+    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task,
+    Vote, within,
 };
 
 /// How many redirects one question follows.
@@ -269,7 +269,7 @@ impl Cluster {
         let keyspace = map
             .id()
             .map(|id| format!("cluster {id}/{}", self.nodes.config.key_prefix))
-            .map(|name| Keyspace::Given(name.into()));
+            .map(Rc::from);
         let masters = map.masters().to_vec();
         let (changed, waiting) = {
             let mut state = self.state.borrow_mut();
@@ -424,7 +424,7 @@ impl State {
     /// be asked, at `since`.
     fn owe(&mut self, question: &Rc<Question>, since: Instant) {
         match question.operation {
-            Operation::Release { since: held } if held < since => {
+            Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
             _ => {}

@@ -29,8 +29,7 @@ use super::owed::Owed;
 use super::sentinel::Watch;
 use super::standing::Standing;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question, Reply, Task,
-    Vote,
+    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task, Vote,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -241,7 +240,7 @@ impl Link {
     }
 
     /// The first dial is done, or a later one: what waits may go.
-    fn go_up(&self, keyspace: Option<Keyspace>) {
+    fn go_up(&self, keyspace: Option<Rc<str>>) {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
@@ -357,7 +356,7 @@ impl State {
     /// went out of reach at `since`.
     fn owe(&mut self, question: &Rc<Question>, since: Instant) {
         match question.operation {
-            Operation::Release { since: held } if held < since => {
+            Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
             _ => {}
@@ -429,7 +428,7 @@ fn keep_up(link: Weak<Link>, config: Config, network: Rc<Network>) -> Task {
                     let keyspace = greeting
                         .run_id
                         .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix))
-                        .map(|name| Keyspace::Given(name.into()));
+                        .map(Rc::from);
                     let Some((since, environment)) = link.upgrade().map(|link| {
                         link.master.set(greeting.master);
                         link.go_up(keyspace);

@@ -33,6 +33,8 @@ use crate::engine::{Instance, Observer, Question, Reply};
 /// the master of a sentinels' group, or a cluster.
 pub struct Server {
     address: Box<str>,
+    /// Whether its name can lead to one server only.
+    is_local: bool,
     reach: Reach,
 }
 
@@ -48,6 +50,7 @@ impl Server {
     #[must_use]
     pub fn open(config: Config, network: &Rc<Network>) -> Self {
         let address = config.address().into();
+        let is_local = config.is_local();
         let reach = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
                 let nodes = nodes.clone();
@@ -55,7 +58,11 @@ impl Server {
             }
             _ => Reach::Link(network.link(config)),
         };
-        Self { address, reach }
+        Self {
+            address,
+            is_local,
+            reach,
+        }
     }
 
     /// Whether it is a master, to which alone one can write; `None` if it has
@@ -95,10 +102,10 @@ impl Instance for Server {
         }
     }
 
-    fn connection(&self) -> Option<usize> {
-        Some(match &self.reach {
-            Reach::Link(link) => Rc::as_ptr(link).addr(),
-            Reach::Cluster(cluster) => Rc::as_ptr(cluster).addr(),
-        })
+    fn identity(&self) -> Option<usize> {
+        match &self.reach {
+            Reach::Link(link) if self.is_local => Some(Rc::as_ptr(link).addr()),
+            _ => None,
+        }
     }
 }
