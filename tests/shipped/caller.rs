@@ -37,7 +37,7 @@ impl Caller {
         while !self.is_quiet() {
             self.sleep(self.chance().span(self.scenario.idle)).await;
             if let Some(lock) = self.take().await {
-                if self.chance().percent(30) {
+                if self.chance().percent(20) {
                     self.keep(lock).await;
                 } else {
                     self.hold(lock).await;
@@ -116,7 +116,7 @@ impl Caller {
         let chance = self.chance();
         for _ in 0..4 {
             let left = lock.until.since(self.app.clock());
-            self.sleep(chance.span(left.min(Duration::from_millis(100))))
+            self.sleep(chance.span(left.min(Duration::from_millis(30))))
                 .await;
             match chance.below(10) {
                 0..4 => {
@@ -216,8 +216,8 @@ impl Caller {
             &watch,
             lock.asked,
         );
-        for _ in 0..1 + chance.below(4) {
-            self.sleep(chance.span(Duration::from_millis(2 * ttl)))
+        for _ in 0..1 + chance.below(3) {
+            self.sleep(chance.span(Duration::from_millis(ttl)))
                 .await;
             if self.app.clock() >= watch.until() || self.is_quiet() {
                 break;
@@ -287,6 +287,7 @@ impl Caller {
         let chance = self.chance();
         Request {
             engine: self.engine,
+            reports: chance.percent(20),
             delay: chance.pick(&[2.0, 20.0]),
             jitter: chance.pick(&[0.0, 5.0, 20.0]),
             drift: self.drift(),

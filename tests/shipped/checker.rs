@@ -229,10 +229,6 @@ impl Ledger {
         }
     }
 
-    pub fn is_settled(&self) -> bool {
-        self.requests.borrow().is_empty()
-    }
-
     pub fn expect_settled(&self) {
         let requests = self.requests.borrow();
         if let Some((since, what)) = requests.values().next() {

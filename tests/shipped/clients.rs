@@ -101,20 +101,14 @@ impl Client {
         self.process.world()
     }
 
-    /// What native is told of it.
-    pub fn details(&self) -> (Option<Config>, Option<String>) {
-        let says = self.says.borrow().clone();
-        let hint = says.as_ref().map(|config| config.address());
-        (says, hint)
+    /// Where its options say that it leads, for native.
+    pub fn says(&self) -> Option<Config> {
+        self.says.borrow().clone()
     }
 
     /// Whether it leads elsewhere since this was asked last.
     pub fn has_changed(&self) -> bool {
         self.changed.replace(false)
-    }
-
-    pub fn server(&self) -> Rc<Server> {
-        Rc::clone(&self.truth.borrow().server)
     }
 
     /// Another database or prefix from now on, as `select()` has it: the options

@@ -18,9 +18,9 @@ use redlock_native::binding::inbox::{Amendment, ClientAnswer, Errand, Inbox, Mes
 use redlock_native::binding::outbox::{Answer as Posted, Outbox};
 use redlock_native::binding::record::{self, Batch, Rows};
 use redlock_native::binding::serve::serve;
-use redlock_native::binding::session::still_worth_it;
+use redlock_native::binding::session::handed_over;
 use redlock_native::binding::shared::Shared;
-use redlock_native::engine::{Environment, Instant, Rule, Token, Watch};
+use redlock_native::engine::{Environment, Instant, Resources, Token, Watch};
 use redlock_native::instances::redis::Dialler;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -64,8 +64,8 @@ struct Opened {
 
 struct Kept {
     engine: u32,
+    resources: Resources,
     value: String,
-    watch: Watch,
 }
 
 /// What came of a request.
@@ -91,6 +91,8 @@ pub const FAILED: u32 = 3;
 pub struct Request {
     pub engine: u32,
     pub operation: u32,
+    /// Whether members' failures are wanted as events.
+    pub reports: bool,
     pub ttl: u64,
     pub retries: f64,
     pub delay: f64,
@@ -252,11 +254,9 @@ impl App {
     }
 
     fn amend(&self, handle: u32, place: usize, client: &Client) {
-        let (server, hint) = client.details();
         let place = u32::try_from(place).expect("a few");
         let amendment = Amendment {
-            server: server.map(Box::new),
-            hint,
+            server: client.says().map(Box::new),
             keep: true,
         };
         self.send(Errand::Amend(handle, place, amendment));
@@ -318,7 +318,7 @@ impl App {
             f64::from(slot),
             f64::from(request.engine),
             f64::from(request.operation),
-            1.0,
+            f64::from(u32::from(request.reports)),
             request.ttl as f64,
             request.retries,
             request.delay,
@@ -366,8 +366,8 @@ impl App {
         watch.set(hold.until);
         let kept = Kept {
             engine,
+            resources: hold.resources.clone(),
             value: value.to_owned(),
-            watch: watch.clone(),
         };
         self.0.keeps.borrow_mut().insert(number, kept);
         self.send(Errand::Keep(engine, 0, Box::new(hold), watch.clone()));
@@ -378,7 +378,7 @@ impl App {
     pub fn let_go(&self, number: u32) {
         if let Some(kept) = self.0.keeps.borrow_mut().remove(&number) {
             let value = Token::from(&*kept.value);
-            self.send(Errand::LetGo(kept.engine, value, number));
+            self.send(Errand::LetGo(kept.engine, kept.resources, value, number));
         }
     }
 
@@ -407,10 +407,7 @@ impl App {
     }
 
     fn worth(&self, answer: Posted, now: Instant) -> Posted {
-        if !Rule::HandOver.is_kept() {
-            return answer;
-        }
-        let (answer, dead) = still_worth_it(answer, now);
+        let (answer, dead) = handed_over(answer, now);
         if let Some(locked) = dead {
             bump(&self.0.ledger.counts.dead);
             self.send(Errand::TakeBack(locked));

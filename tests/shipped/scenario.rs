@@ -33,6 +33,8 @@ pub struct Scenario {
     pub between: Duration,
     pub prefix: &'static str,
     pub db: u32,
+    /// In milliseconds.
+    pub connect_timeout: u32,
     pub odd: u64,
     /// Whether names lead elsewhere than they say, differently in each process.
     pub strange_names: bool,
@@ -134,10 +136,10 @@ impl Scenario {
                 .into_iter()
                 .filter(|_| chance.percent(40))
                 .collect(),
-            every: chance.pick(&[20, 60, 200]) * MS,
-            longest: chance.pick(&[30, 200, 1000]) * MS,
-            busy: chance.pick(&[800, 1500, 3000]) * MS,
-            idle: chance.pick(&[2, 10, 60]) * MS,
+            every: chance.pick(&[60, 150, 400]) * MS,
+            longest: chance.pick(&[20, 100, 600]) * MS,
+            busy: chance.pick(&[600, 1000, 2000]) * MS,
+            idle: chance.pick(&[2, 5, 20]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
             prefix: chance.pick(&["", "", "app:"]),
@@ -146,6 +148,7 @@ impl Scenario {
             } else {
                 chance.pick(&[0, 0, 2])
             },
+            connect_timeout: chance.pick(&[100, 500, 5000]),
             odd: chance.pick(&[0, 0, 0, 1, 3]),
             strange_names,
             reach,
@@ -153,11 +156,11 @@ impl Scenario {
                 twice: chance.pick(&[0, 0, 10]),
                 late: chance.pick(&[0, 5]),
                 never: chance.pick(&[0, 0, 2]),
-                odd: chance.pick(&[0, 0, 5]),
+            odd: chance.pick(&[0, 0, 5]),
                 resends: chance.percent(60),
             },
-            changes: reach != Reach::Links && chance.percent(20),
-            burst: if overloaded { 3000 } else { 0 },
+            changes: reach == Reach::Clients && chance.percent(30),
+            burst: if overloaded { 100 } else { 0 },
             members,
         }
     }

@@ -324,7 +324,7 @@ impl Run {
         let in_cluster = matches!(self.places[place], Place::Cluster(_));
         config["db"] = if in_cluster { 0 } else { db }.into();
         config["keyPrefix"] = prefix.into();
-        config["connectTimeout"] = self.world.chance.pick(&[100, 500, 5000]).into();
+        config["connectTimeout"] = self.scenario.connect_timeout.into();
         (config, None)
     }
 
@@ -353,7 +353,6 @@ impl Run {
                 ..config
             }
         });
-        let hint = says.as_ref().map(Config::address);
         let client = Client::new(
             process,
             &self.ledger,
@@ -366,7 +365,6 @@ impl Run {
             "kind": "client",
             "address": format!("redis://{host}"),
             "native": false,
-            "hint": hint,
         });
         (config, Some(client))
     }
@@ -406,7 +404,8 @@ impl Run {
                 ));
             }
         }
-        self.go_on(Scenario::LONGEST_KEY, |_| false);
+        // What is still under way may set a key now.
+        self.go_on(SETTLING + Scenario::LONGEST_KEY, |_| false);
         for server in &self.servers {
             let left = server.left();
             if !left.is_empty() {
