@@ -8,6 +8,8 @@ mod dial;
 mod frame;
 mod link;
 mod owed;
+mod queue;
+mod redact;
 mod script;
 mod sentinel;
 mod slots;
@@ -89,6 +91,17 @@ impl Server {
         match &self.reach {
             Reach::Link(link) => link.is_master(),
             Reach::Cluster(cluster) => cluster.is_known().then_some(true),
+        }
+    }
+
+    /// About how many bytes it keeps for what is not answered yet, and for the
+    /// releases that it owes.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match &self.reach {
+            Reach::Link(link) => link.weight(),
+            Reach::Cluster(cluster) => cluster.weight(),
         }
     }
 }

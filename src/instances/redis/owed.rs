@@ -3,26 +3,40 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::engine::Question;
+use super::queue::weight_of;
+use crate::engine::{Question, Rule};
 
-/// Releases to be delivered on the next connection. The number is bounded: what
-/// is dropped beyond it ends by its ttl.
+/// Releases to be delivered on the next connection. Their number is bounded, and
+/// how many bytes they are: what is dropped beyond that ends by its ttl.
+///
+/// A question is kept as it was asked, so that one that several servers are owed
+/// is there once.
 #[derive(Default)]
 pub(super) struct Owed {
     releases: VecDeque<Rc<Question>>,
+    /// What all of them weigh.
+    weight: usize,
 }
 
 impl Owed {
-    /// About 2 MB, with names of the usual length.
+    /// With names of the usual length, about 2 MB.
     const MOST: usize = 10_000;
+    /// Of names and values.
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-    /// Adds one; beyond the bound the oldest makes room, whose key is the
-    /// nearest to its end.
+    /// Adds one; beyond a bound the oldest make room, whose keys are the
+    /// nearest to their end.
     pub(super) fn add(&mut self, release: Rc<Question>) {
-        if self.releases.len() == Self::MOST {
-            self.releases.pop_front();
-        }
+        self.weight += weight_of(&release);
         self.releases.push_back(release);
+        while Rule::Bounded.is_kept()
+            && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
+        {
+            let Some(oldest) = self.releases.pop_front() else {
+                break;
+            };
+            self.weight -= weight_of(&oldest);
+        }
     }
 
     /// Whether there is none.
@@ -30,8 +44,41 @@ impl Owed {
         self.releases.is_empty()
     }
 
+    /// About how many bytes they are.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Takes all, oldest first.
     pub(super) fn take(&mut self) -> VecDeque<Rc<Question>> {
+        self.weight = 0;
         std::mem::take(&mut self.releases)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::tests::release;
+    use super::*;
+
+    #[test]
+    fn what_is_owed_is_bounded_in_number_and_in_bytes_and_the_oldest_make_room() {
+        let mut owed = Owed::default();
+        for number in 0..Owed::MOST + 5 {
+            owed.add(release(&number.to_string(), &["a"]));
+        }
+        let values: Vec<_> = owed.take().iter().map(|one| one.value.clone()).collect();
+        assert_eq!((values.len(), values[0].as_str()), (Owed::MOST, "5"));
+        let long = "x".repeat(1024 * 1024);
+        for number in 0..20 {
+            owed.add(release(&number.to_string(), &[&long]));
+        }
+        assert!(owed.weight() <= Owed::MOST_BYTES);
+        let values: Vec<_> = owed.take().iter().map(|one| one.value.clone()).collect();
+        let kept: Vec<_> = values.iter().map(crate::engine::Token::as_str).collect();
+        assert_eq!(kept, ["17", "18", "19"]);
+        assert_eq!(owed.weight(), 0);
+        owed.add(release("v", &[&long.repeat(5)]));
+        assert!(owed.is_empty(), "one alone can be too long");
     }
 }
