@@ -16,7 +16,7 @@ use redlock_native::engine::{
     Ballot, Cause, Drift, Environment, Instance, Instant, Operation, Question, Reply, System, Ttl,
     Vote,
 };
-use redlock_native::instances::redis::{Config, Endpoint, Secret, Server};
+use redlock_native::instances::redis::{Address, Config, Endpoint, Secret, Sentinels, Server};
 use support::{run, until};
 
 /// A server that answers each command as `answer` says, and else as Redis would.
@@ -318,13 +318,11 @@ fn replies_that_a_command_can_give_are_votes() {
 #[test]
 fn one_lost_reply_grants_at_most_one_name_that_is_held() {
     let mut keys = HashMap::from([(String::from("held"), String::from("holder"))]);
-    let mut lost = 0;
     let fake = Fake::start(move |words| match words[0].as_str() {
         "SET" if keys.contains_key(&words[1]) => Some("$-1\r\n".into()),
         "SET" => {
             keys.insert(words[1].clone(), words[2].clone());
             if words[1] == "lost" {
-                lost += 1;
                 return Some(String::new());
             }
             None
@@ -418,6 +416,46 @@ fn a_server_that_lets_nobody_ask_for_its_name_is_used() {
         let asker = Asker::ready(config).await;
         asker.ask(0, acquire(), "v", &["a"]);
         assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+    });
+}
+
+#[test]
+fn a_sentinel_that_says_more_than_it_was_asked_is_dialled_anew() {
+    let master = Fake::start(|words| (words[0] == "ROLE").then(|| "-NOPERM no\r\n".into()));
+    let names = |port: u16| format!("*2\r\n$9\r\n127.0.0.1\r\n$5\r\n{port}\r\n");
+    // A port of five digits that nobody is asked at.
+    let (right, wrong) = (names(master.port), names(10_001));
+    let mut asked = 0;
+    let sentinel = Fake::start(move |words| {
+        (words[0] == "SENTINEL").then(|| {
+            asked += 1;
+            if asked == 1 {
+                format!("{right}{wrong}")
+            } else {
+                right.clone()
+            }
+        })
+    });
+    run(async {
+        let sentinels = Sentinels {
+            addresses: vec![Address {
+                host: "127.0.0.1".into(),
+                port: sentinel.port,
+            }],
+            service: "main".into(),
+            username: None,
+            password: None,
+            tls: None,
+        };
+        let asker = Asker::ready(Config::new(Endpoint::Sentinel(sentinels))).await;
+        until("the sentinel to be asked again", || {
+            sentinel.heard("main").len() == 3
+        })
+        .await;
+        assert_eq!(sentinel.dials(), 2);
+        asker.ask(0, acquire(), "v", &["a"]);
+        assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+        assert_eq!(master.dials(), 1, "the same master all the time");
     });
 }
 

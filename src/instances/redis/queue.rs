@@ -1,6 +1,6 @@
 //! Acquires that are not written yet, in the order in which they were asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::link::Slot;
@@ -10,8 +10,9 @@ use crate::engine::{Instant, Question, Reply, Token};
 /// its release withdraws it.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: BTreeMap<u64, Queued>,
-    by_value: BTreeSet<(Token, u64)>,
+    waiting: BTreeMap<u64, (Queued, Earlier)>,
+    /// The last one of each value.
+    by_value: HashMap<Token, u64>,
     /// The number of the next one.
     next: u64,
     /// What all of them weigh.
@@ -26,52 +27,62 @@ pub(super) struct Queued {
     pub(super) since: Instant,
 }
 
+/// The one before of the same value, if it still waits: a caller may give a value
+/// again.
+type Earlier = Option<u64>;
+
 impl Queue {
     pub(super) fn push(&mut self, acquire: Queued) {
-        self.weight += weight_of(&acquire.question);
-        self.by_value
-            .insert((acquire.question.value.clone(), self.next));
-        self.waiting.insert(self.next, acquire);
+        let number = self.next;
         self.next += 1;
+        self.weight += weight_of(&acquire.question);
+        let value = acquire.question.value.clone();
+        let earlier = self.by_value.insert(value, number);
+        self.waiting.insert(number, (acquire, earlier));
     }
 
     /// Takes the oldest.
     pub(super) fn pop(&mut self) -> Option<Queued> {
-        let number = *self.waiting.first_key_value()?.0;
-        self.remove(number)
-    }
-
-    /// Takes those of the value of `release` that are for one of its resources.
-    pub(super) fn withdraw(&mut self, release: &Question) -> Vec<Reply> {
-        if self.waiting.is_empty() {
-            return Vec::new();
+        let (number, (acquire, _)) = self.waiting.pop_first()?;
+        // Those that come after it are found without it.
+        if self.by_value.get(&acquire.question.value) == Some(&number) {
+            self.by_value.remove(&acquire.question.value);
         }
-        let bounds = [0, u64::MAX].map(|number| (release.value.clone(), number));
-        let [first, last] = bounds;
-        let numbers: Vec<u64> = self
-            .by_value
-            .range(first..=last)
-            .map(|(_, number)| *number)
-            .filter(|number| {
-                let acquire = &self.waiting[number].question;
-                share_a_resource(acquire, release)
-            })
-            .collect();
-        let taken = numbers.iter().filter_map(|number| self.remove(*number));
-        taken.map(|acquire| acquire.reply).collect()
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Queued> {
-        let acquire = self.waiting.remove(&number)?;
-        self.by_value
-            .remove(&(acquire.question.value.clone(), number));
         self.weight -= weight_of(&acquire.question);
         Some(acquire)
     }
 
+    /// Takes those of the value of `release` that are for one of its resources.
+    pub(super) fn withdraw(&mut self, release: &Question) -> Vec<Reply> {
+        let mut taken = Vec::new();
+        if self.waiting.is_empty() {
+            return taken;
+        }
+        let mut next = self.by_value.remove(&release.value);
+        let mut stay = Vec::new();
+        while let Some((number, (acquire, earlier))) =
+            next.and_then(|number| self.waiting.remove_entry(&number))
+        {
+            next = earlier;
+            if share_a_resource(&acquire.question, release) {
+                self.weight -= weight_of(&acquire.question);
+                taken.push(acquire.reply);
+            } else {
+                stay.push((number, acquire));
+            }
+        }
+        for (number, acquire) in stay.into_iter().rev() {
+            let value = acquire.question.value.clone();
+            let earlier = self.by_value.insert(value, number);
+            self.waiting.insert(number, (acquire, earlier));
+        }
+        taken
+    }
+
     /// When the oldest was asked.
     pub(super) fn since(&self) -> Option<Instant> {
-        self.waiting.values().next().map(|acquire| acquire.since)
+        let first = self.waiting.first_key_value();
+        first.map(|(_, (acquire, _))| acquire.since)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -163,15 +174,20 @@ pub(super) mod tests {
 
     #[test]
     fn a_release_withdraws_its_own_acquires_only() {
-        let acquires: [(&str, &[&str]); 4] = [
+        let acquires: [(&str, &[&str]); 6] = [
+            ("v", &["0"]),
             ("v", &["a"]),
             ("w", &["a"]),
             ("v", &["b", "c"]),
             ("v", &["d"]),
+            ("v", &["e"]),
         ];
         let mut queue = queue(&acquires);
+        let oldest = queue.pop().expect("the oldest");
+        assert_eq!(&*oldest.question.resources[0], "0");
         assert_eq!(queue.withdraw(&release("v", &["c", "a"])).len(), 2);
         assert_eq!(queue.withdraw(&release("x", &["d"])).len(), 0);
+        assert_eq!(queue.withdraw(&release("v", &["e"])).len(), 1);
         assert_eq!(queue.len(), 2);
         assert_eq!(rest(queue), ["a", "d"]);
     }
