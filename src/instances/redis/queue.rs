@@ -1,5 +1,6 @@
 //! Acquires that are not written yet, in the order in which they were asked.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -45,8 +46,10 @@ impl Queue {
     pub(super) fn pop(&mut self) -> Option<Queued> {
         let (number, (acquire, _)) = self.waiting.pop_first()?;
         // Those that come after it are found without it.
-        if self.by_value.get(&acquire.question.value) == Some(&number) {
-            self.by_value.remove(&acquire.question.value);
+        if let Entry::Occupied(last) = self.by_value.entry(acquire.question.value.clone())
+            && *last.get() == number
+        {
+            last.remove();
         }
         self.weight -= weight_of(&acquire.question);
         Some(acquire)
