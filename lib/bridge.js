@@ -14,7 +14,7 @@
  * @property {string} value
  * @property {number | null} ttl in ms
  * @typedef {object} Line the way to native, for one client
- * @property {(server: string | undefined, hint: string | undefined, keep: boolean) => void} amend
+ * @property {(server: string | undefined, keep: boolean) => void} amend
  * @property {(ticket: number, keys: number) => void} applied
  * @property {(ticket: number, value: string | undefined, ttl: number | undefined) => void} seen
  * @property {(ticket: number, what: string) => void} unexpected
@@ -116,7 +116,7 @@ class Bridge {
   /** For native, when the quorum is opened. */
   get config() {
     const { address } = this;
-    return { kind: 'client', address, native: this.#rule === 'native', hint: this.#client.keyspace };
+    return { kind: 'client', address, native: this.#rule === 'native' };
   }
 
   /**
@@ -150,16 +150,14 @@ class Bridge {
   /** @param {boolean} keep whether the connection there was is still good for its locks */
   #amend(keep) {
     const line = /** @type {Line} */ (this.#line);
-    // Others of the same server must not be asked through a client that is closed.
-    const hint = this.#client.isClosed ? undefined : this.#client.keyspace;
     const { server, obstacle } = this.#directOf();
     this.#obstacle = obstacle;
     try {
-      line.amend(server && JSON.stringify(server), hint, keep);
+      line.amend(server && JSON.stringify(server), keep);
     } catch (error) {
       // Certificates and keys are read there; its texts show none.
       this.#obstacle = /** @type {Error} */ (error).message;
-      line.amend(undefined, hint, keep);
+      line.amend(undefined, keep);
     }
   }
 

@@ -19,12 +19,12 @@ const { troubleOf, because, show } = require('./errors');
  * @param {string[]} addresses
  * @returns {import('./errors').Failure}
  */
-function explain({ code, reason, votes: nativeVotes }, { operation, names, ttl }, addresses) {
+function explain({ code, reason, votes: nativeVotes, suspicion = '' }, { operation, names, ttl }, addresses) {
   const answers = nativeVotes.map((vote, instance) => ({ ...vote, address: addresses[instance] }));
   const votes = answers.map((answer, instance) => toVote(answer, operation, instance));
   const describe = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : otherwise;
   const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers });
-  return { code, resource: [...names], votes, cause: because(sentence) };
+  return { code, resource: [...names], votes, cause: because(sentence + suspicion) };
 }
 
 /**
@@ -44,6 +44,12 @@ const SENTENCES = {
     // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
     const { names, answers } = failed;
+    if (!answers.length) {
+      return (
+        `${names} is held, or may still be, by this process with the very value that _random() gave now: ` +
+        'give a new value for each attempt'
+      );
+    }
     return `${names} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
   },
 

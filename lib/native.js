@@ -9,21 +9,23 @@ const { Mailbox, defaultScripts } = require('../binding.js');
 const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
 const { ConnectionError, troubleOf, outOfRange } = require('./errors');
+const { LookAlikes } = require('./look-alikes');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
  * @typedef {{vote: 'granted' | 'held' | 'failed' | 'pending', applied?: number} & Partial<Trouble>} NativeVote held
  *   by another: how many of the keys it was applied to
- * @typedef {{code: string, reason: string, votes: NativeVote[]}} NativeFailure
+ * @typedef {{code: string, reason: string, votes: NativeVote[], suspicion?: string}} NativeFailure suspicion: which
+ *   members look like one server, if that may be why
  * @typedef {Trouble & {event: 'clientError', handle: number, instance: number, operation: string}} ClientErrorEvent
  * @typedef {Partial<Trouble> & {event: 'connection', handle: number, instance: number, state: import('./connections').State}} ConnectionEvent
- * @typedef {{event: 'twins', handle: number, instance: number, twin: number}} TwinsEvent
+ * @typedef {{event: 'lookAlikes', handle: number, instance: number, other: number, sole: boolean}} LookAlikesEvent
  * @typedef {{event: 'route', handle: number, instance: number, why: string | null, failed: boolean}} RouteEvent
  * @typedef {{event: 'closed', handle: number}} ClosedEvent
  * @typedef {{event: 'ballots', handle: number, number: number, attempt: number, votes: NativeVote[]}} BallotsEvent
  * @typedef {(attempt: number, votes: NativeVote[]) => void} BallotsListener
  * @typedef {NativeFailure & {event: 'lost', handle: number, number: number}} LostEvent
- * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | TwinsEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner redlock 0.x's class has no events
@@ -80,6 +82,7 @@ class Engine {
   /** @type {WeakRef<Owner>} */
   #owner;
   #connections;
+  #lookAlikes;
   /** The caller's clients, by their place. @type {(Bridge | undefined)[]} */
   #bridges;
   /** Each of them once. @type {Bridge[]} */
@@ -114,6 +117,7 @@ class Engine {
     this.#bridges = members.map(({ bridge }) => bridge);
     this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
     this.#connections = new Connections(addresses, members);
+    this.#lookAlikes = new LookAlikes(addresses);
     engines.set(handle, this);
     abandoned.register(owner, this, this);
     for (const bridge of this.#clients) this.#begin(bridge);
@@ -133,6 +137,15 @@ class Engine {
   /** How the connections are now. */
   get connections() {
     return this.#connections.list();
+  }
+
+  /**
+   * What is to be said of members that look like one server, where that may be why a lock was not had.
+   *
+   * @param {NativeVote[]} votes
+   */
+  suspicion(votes) {
+    return this.#lookAlikes.suspicion(votes);
   }
 
   /** Looks whether the callers' clients lead elsewhere by now. To be called before each request. */
@@ -386,8 +399,8 @@ class Engine {
         if (connection) owner?.emit?.('connection', connection);
         break;
       }
-      case 'twins':
-        warnOfTwins(this.addresses[event.instance], this.addresses[event.twin]);
+      case 'lookAlikes':
+        this.#lookAlikes.note(event);
         break;
       case 'route': {
         const bridge = this.#bridges[event.instance];
@@ -447,7 +460,7 @@ function open(mailbox, config) {
 function lineTo(handle, place) {
   const box = /** @type {Mailbox} */ (mailbox);
   return {
-    amend: (server, hint, keep) => box.amend(handle, place, server, hint, keep),
+    amend: (server, keep) => box.amend(handle, place, server, keep),
     applied: (ticket, keys) => bring(handle, place, ticket, keys),
     seen: (ticket, value, ttl) => box.seen(handle, place, ticket, value, ttl),
     unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
@@ -492,26 +505,6 @@ function learn({ acquire, extend, release }) {
 
 /** @type {Map<string, number>} */
 const learned = new Map([['[null,null,null]', OWN_SCRIPTS]]);
-
-/**
- * @param {string} one
- * @param {string} other
- */
-function warnOfTwins(one, other) {
-  const pair = `${one} ${other}`;
-  if (twins.has(pair)) return;
-  twins.add(pair);
-  const what =
-    one === other ? `${one} is listed more than once` : `${one} and ${other} are the same database`;
-  process.emitWarning(
-    `redlock-native: ${what}: together they count as several members of the quorum, but if that server fails, they all fail`,
-    'RedlockWarning',
-    'REDLOCK_TWINS',
-  );
-}
-
-/** @type {Set<string>} */
-const twins = new Set();
 
 /** What came of a request. */
 class Answer {
@@ -697,8 +690,10 @@ function settle(slot, answer) {
   settling[slot] = undefined;
   asking[slot] = undefined;
   free.push(slot);
-  if (engine.isClosed && answer.failure?.code === 'ERR_REDLOCK_CANCELLED') {
-    answer.failure.code = 'ERR_REDLOCK_CLOSED';
+  const { failure } = answer;
+  if (failure) {
+    if (engine.isClosed && failure.code === 'ERR_REDLOCK_CANCELLED') failure.code = 'ERR_REDLOCK_CLOSED';
+    failure.suspicion = engine.suspicion(failure.votes);
   }
   resolve(answer);
   // Whoever waits for it may have more to ask before the engine closes.

@@ -2,7 +2,7 @@
 //!
 //! The crate has three storeys and imports go down only:
 //!
-//! - [`binding`] (feature `napi`) is the hand-over to JavaScript: requests in,
+//! - [`binding`] (feature `hand-over`, the whole with `napi`) is the hand-over to JavaScript: requests in,
 //!   answers and events out, one thread for the whole process.
 //! - [`instances`] are what can vote: a Redis server behind a connection of our
 //!   own (feature `redis`), or a table in this process.
@@ -17,7 +17,7 @@
 #![warn(missing_docs)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
-#[cfg(feature = "napi")]
+#[cfg(feature = "hand-over")]
 pub mod binding;
 pub mod engine;
 pub mod instances;

@@ -314,8 +314,9 @@ fn equal_configurations_share_a_connection_and_the_last_user_closes_it() {
             // One of them is the asker's own.
             list.lines().count() - 1
         };
-        let (first, _) = engine([server.config()]);
-        let (second, _) = engine([server.config()]);
+        let network = support::network();
+        let (first, _) = support::engine_on(&network, [server.config()]);
+        let (second, _) = support::engine_on(&network, [server.config()]);
         for engine in [&first, &second] {
             let lock = engine.acquire(resources(&["a"]), ttl(1000), Settings::default());
             lock.await.expect("free, or soon");
@@ -361,12 +362,12 @@ fn one_server_listed_three_times_is_asked_once_and_said_to_be_one() {
         assert_eq!(other.expect_err("held").reason, Reason::Held);
         let release = engine.release(name, held.value, held.validity.since, once());
         release.await.expect("ours on all three");
-        assert_eq!(twins(&events), [(0, 1), (0, 2)]);
+        assert_eq!(look_alikes(&events), [(0, 1, true), (0, 2, true)]);
     });
 }
 
 #[test]
-fn one_server_under_two_names_is_found_out_by_the_locks_own_value() {
+fn one_server_under_two_names_grants_once_and_is_said_to_look_like_one() {
     let server = RedisServer::start(&[]);
     run(async {
         let alias = Config {
@@ -374,14 +375,14 @@ fn one_server_under_two_names_is_found_out_by_the_locks_own_value() {
             ..server.config()
         };
         let (engine, events) = engine([server.config(), alias]);
-        let names = [resources(&["a"]), resources(&["b", "c"])];
-        for name in names {
-            let held = engine.acquire(name.clone(), ttl(5000), Settings::default());
-            let held = held.await.expect("it does not vote against itself");
-            let release = engine.release(name, held.value, held.validity.since, once());
-            release.await.expect("ours");
+        for names in [&["a"][..], &["b", "c"]] {
+            let refused = engine.acquire(resources(names), ttl(5000), once()).await;
+            let votes = refused.expect_err("one of two is no majority").votes;
+            let granted = |vote: &&Option<Vote>| matches!(vote, Some(Vote::Granted));
+            assert_eq!(votes.iter().filter(granted).count(), 1, "{votes:?}");
         }
-        assert_eq!(twins(&events), [(0, 1)]);
+        assert_eq!(look_alikes(&events), [(0, 1, false)]);
+        assert_eq!(server.command::<u32>(&["DBSIZE"]), 0, "it was released");
     });
 }
 
@@ -396,7 +397,7 @@ fn the_same_server_with_two_databases_is_two_instances() {
         let (engine, events) = engine([server.config(), other]);
         let lock = engine.acquire(resources(&["a"]), ttl(5000), once());
         lock.await.expect("free");
-        assert_eq!(twins(&events), []);
+        assert_eq!(look_alikes(&events), []);
         let keyspace: String = server.command(&["INFO", "keyspace"]);
         assert!(
             keyspace.contains("db0") && keyspace.contains("db1"),
@@ -461,10 +462,14 @@ fn failures(events: &Events) -> Vec<Event> {
     events.borrow().iter().filter(failed).cloned().collect()
 }
 
-/// Which instances were said to be the same.
-fn twins(events: &Events) -> Vec<(usize, usize)> {
+/// Which instances were said to look like one server, and whether they are.
+fn look_alikes(events: &Events) -> Vec<(usize, usize, bool)> {
     let told = |event: &Event| match event {
-        Event::Twins { instance, twin } => Some((*instance, *twin)),
+        Event::LookAlikes {
+            instance,
+            other,
+            sole,
+        } => Some((*instance, *other, *sole)),
         _ => None,
     };
     events.borrow().iter().filter_map(told).collect()

@@ -13,11 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use redlock_native::engine::{
-    Ballot, Cause, Drift, Environment, Instance, Instant, Operation, Question, Reply, System, Ttl,
-    Vote,
+    Ballot, Cause, Drift, Instance, Instant, Operation, Question, Reply, Ttl, Vote,
 };
 use redlock_native::instances::redis::{Address, Config, Endpoint, Secret, Sentinels, Server};
-use support::{run, until};
+use support::{network, run, until};
 
 /// A server that answers each command as `answer` says, and else as Redis would.
 struct Fake {
@@ -172,9 +171,8 @@ struct Asker {
 
 impl Asker {
     fn open(config: Config) -> Self {
-        let environment: Rc<dyn Environment> = Rc::new(System);
         Self {
-            server: Server::open(config, &environment),
+            server: Server::open(config, &network()),
             votes: Rc::default(),
         }
     }
@@ -197,7 +195,6 @@ impl Asker {
             deadline: Instant::LAST,
             report: false,
             scripts: None,
-            twins: false,
         };
         let ballot: Rc<dyn Ballot> = self.votes.clone();
         self.server
@@ -214,8 +211,10 @@ fn extend() -> Operation {
 }
 
 fn release() -> Operation {
-    let since = Instant::ORIGIN;
-    Operation::Release { since }
+    Operation::Release {
+        since: Instant::ORIGIN,
+        expires: Instant::LAST,
+    }
 }
 
 fn ttl() -> Ttl {

@@ -106,12 +106,6 @@ class Client {
     if (end) Promise.resolve(this.client[end]()).catch(() => {});
   }
 
-  /** Which keys it leads to: equal for clients that may lead to the same. @returns {string | undefined} */
-  get keyspace() {
-    const address = addressOf(this.places(), this.db);
-    return address && `${address} ${this.keyPrefix ?? ''}`;
-  }
-
   /**
    * Where it leads to, as far as that can be read.
    *

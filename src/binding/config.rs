@@ -1,22 +1,23 @@
 //! The configuration of one Redlock, as JavaScript hands it over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::engine::{Environment, Instance, Patience, System};
+use super::shared::Shared;
+use crate::engine::{Instance, Patience};
 use crate::instances::bridge::Port;
-use crate::instances::client::{Client, Rule, Watcher};
+use crate::instances::client::{Client, Mode, Watcher};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{
     self, Address, Endpoint, Secret, Sentinels, Server, Tls, TlsError, TlsSettings,
 };
 
 /// A quorum to be opened.
-pub(super) struct Config {
+pub struct Config {
     members: Vec<Member>,
     patience: Patience,
 }
@@ -29,7 +30,7 @@ enum Member {
 
 /// Why a configuration can't be used. Its text isn't shown: it has passwords.
 #[derive(Debug, Error)]
-pub(super) enum Unusable {
+pub enum Unusable {
     #[error("the configuration can't be read (at character {0}); please report this as a defect")]
     Unreadable(usize),
     #[error("instances[{0}]: {1}")]
@@ -40,7 +41,7 @@ pub(super) enum Unusable {
 
 impl Config {
     /// Reads it from JSON.
-    pub(super) fn read(json: &str) -> Result<Self, Unusable> {
+    pub fn read(json: &str) -> Result<Self, Unusable> {
         let written: Written =
             serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
         let read =
@@ -58,7 +59,7 @@ impl Config {
     }
 
     /// The instances' addresses, in order, without secrets.
-    pub(super) fn addresses(&self) -> Vec<String> {
+    pub fn addresses(&self) -> Vec<String> {
         let address = |member: &Member| match member {
             Member::Memory(name) => format!("memory://{name}"),
             Member::Redis(config) => config.address(),
@@ -68,25 +69,30 @@ impl Config {
     }
 
     /// How long one instance may take.
-    pub(super) fn patience(&self) -> Patience {
+    pub fn patience(&self) -> Patience {
         self.patience
     }
 
     /// Opens the instances, on the engine's thread. What concerns the caller's
     /// client at a place goes through the `desk` of that place.
-    pub(super) fn open<D: Port + Watcher + 'static>(self, desk: impl Fn(u32) -> D) -> Opened {
-        let environment: Rc<dyn Environment> = Rc::new(System);
+    pub fn open<D: Port + Watcher + 'static>(
+        self,
+        shared: &Shared,
+        desk: impl Fn(u32) -> D,
+    ) -> Opened {
         let mut opened = Opened::default();
         for (member, place) in self.members.into_iter().zip(0..) {
-            let environment = Rc::clone(&environment);
             let instance: Rc<dyn Instance> = match member {
-                Member::Memory(name) => Rc::new(Memory::open(&name, environment)),
-                Member::Redis(config) => Rc::new(Server::open(*config, &environment)),
+                Member::Memory(name) => {
+                    let environment = Rc::clone(&shared.environment);
+                    Rc::new(Memory::open(&name, environment, &shared.tables))
+                }
+                Member::Redis(config) => Rc::new(Server::open(*config, &shared.network)),
                 Member::Client(written) => {
                     let known = written.same.and_then(|same| opened.clients.get(&same));
                     let client = match known {
                         Some(client) => Rc::clone(client),
-                        None => written.open(environment, desk(place), desk(place)),
+                        None => written.open(shared, desk(place), desk(place)),
                     };
                     opened.clients.insert(place, Rc::clone(&client));
                     client
@@ -101,9 +107,9 @@ impl Config {
 /// Instances that were opened, and those of them that are the caller's own
 /// clients, by their place.
 #[derive(Default)]
-pub(super) struct Opened {
-    pub(super) instances: Vec<Rc<dyn Instance>>,
-    pub(super) clients: HashMap<u32, Rc<Client>>,
+pub struct Opened {
+    pub instances: Vec<Rc<dyn Instance>>,
+    pub clients: BTreeMap<u32, Rc<Client>>,
 }
 
 impl Member {
@@ -138,7 +144,6 @@ struct WrittenClient {
     address: String,
     /// Whether it needs no proof.
     native: bool,
-    hint: Option<String>,
     /// The place where the very same client stands already.
     same: Option<u32>,
 }
@@ -146,21 +151,19 @@ struct WrittenClient {
 impl WrittenClient {
     fn open(
         self,
-        environment: Rc<dyn Environment>,
+        shared: &Shared,
         port: impl Port + 'static,
         watcher: impl Watcher + 'static,
     ) -> Rc<Client> {
-        let rule = if self.native {
-            Rule::Native
+        let mode = if self.native {
+            Mode::Native
         } else {
-            Rule::Auto
+            Mode::Auto
         };
-        let hint = self.hint.map(Rc::from);
         Client::new(
             &self.address,
-            rule,
-            hint,
-            environment,
+            mode,
+            Rc::clone(&shared.network),
             Rc::new(port),
             Box::new(watcher),
         )
@@ -168,7 +171,7 @@ impl WrittenClient {
 }
 
 /// One server, from JSON.
-pub(super) fn read_server(json: &str) -> Result<Box<redis::Config>, Unusable> {
+pub fn read_server(json: &str) -> Result<Box<redis::Config>, Unusable> {
     let written: WrittenServer =
         serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
     written.read().map(Box::new).map_err(Unusable::OwnTls)

@@ -8,19 +8,19 @@ use super::config::Config;
 use super::handoff::Handoff;
 use super::outbox::{Locked, Outbox};
 use super::record::Batch;
-use crate::engine::{Hold, Scripts, Token, Watch};
+use crate::engine::{Hold, Resources, Scripts, Token, Watch};
 use crate::instances::bridge::Ticket;
 use crate::instances::redis;
 
 /// The messages on their way to the engine's thread, which sleeps in
 /// [`Inbox::poll_take`].
-pub(super) struct Inbox {
+pub struct Inbox {
     messages: Handoff<Message>,
     reader: Arc<Mutex<Option<Waker>>>,
 }
 
 /// A message to the engine's thread.
-pub(super) enum Message {
+pub enum Message {
     /// An environment comes, whose answers go to this outbox.
     Enter(SessionId, Arc<Outbox>),
     /// Something of an environment that is here.
@@ -32,13 +32,15 @@ pub(super) enum Message {
 }
 
 /// What an environment wants.
-pub(super) enum Errand {
+pub enum Errand {
     /// An engine under this handle.
     Open(Handle, Config),
     /// No engine under this handle any more.
     Close(Handle),
-    /// A set of scripts that requests may name by its place, from 1.
-    Learn(Arc<Scripts>),
+    /// A set of scripts that requests may name by this number, from 1.
+    Learn(u32, Arc<Scripts>),
+    /// No request names it any more.
+    Forget(u32),
     /// The details of the caller's client at a place are others now.
     Amend(Handle, u32, Amendment),
     /// For how many keys callers' clients have carried scripts out, as rows.
@@ -49,8 +51,8 @@ pub(super) enum Errand {
     Cancel(u32),
     /// A lock to be kept, with a set of scripts.
     Keep(Handle, u32, Box<Hold>, Watch),
-    /// The lock with this value is kept no longer.
-    LetGo(Handle, Token, u32),
+    /// This lock is kept no longer.
+    LetGo(Handle, Resources, Token, u32),
     /// Requests to be carried out.
     Carry(Batch),
     /// A lock to be released that came too late to be handed over.
@@ -58,7 +60,7 @@ pub(super) enum Errand {
 }
 
 /// What a caller's client came back with.
-pub(super) enum ClientAnswer {
+pub enum ClientAnswer {
     /// An answer of a kind that no script gives.
     Unexpected(String),
     /// An error of the client's: its number, the server's first word if it is
@@ -69,23 +71,21 @@ pub(super) enum ClientAnswer {
 }
 
 /// What our own connection beside a caller's client is to be.
-pub(super) struct Amendment {
+pub struct Amendment {
     /// Where to, if there is to be one.
-    pub(super) server: Option<Box<redis::Config>>,
-    /// What the client's keys are called.
-    pub(super) hint: Option<String>,
+    pub server: Option<Box<redis::Config>>,
     /// Whether the one there was is good for the locks taken with it.
-    pub(super) keep: bool,
+    pub keep: bool,
 }
 
 /// An environment's number in this process.
-pub(super) type SessionId = u32;
+pub type SessionId = u32;
 
 /// An engine's number in its environment.
-pub(super) type Handle = u32;
+pub type Handle = u32;
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let reader = Arc::new(Mutex::new(None::<Waker>));
         let sleeping = Arc::clone(&reader);
         let wake = move || {
@@ -104,13 +104,13 @@ impl Inbox {
     }
 
     /// Adds a message and wakes the engine's thread if it sleeps.
-    pub(super) fn push(&self, message: Message) {
+    pub fn push(&self, message: Message) {
         // It is never closed: the thread outlives all who write.
         self.messages.push([message]);
     }
 
     /// All messages there are; ready when there is one.
-    pub(super) fn poll_take(&self, context: &Context<'_>) -> Poll<VecDeque<Message>> {
+    pub fn poll_take(&self, context: &Context<'_>) -> Poll<VecDeque<Message>> {
         let messages = self.messages.take(usize::MAX);
         if !messages.is_empty() {
             return Poll::Ready(messages);

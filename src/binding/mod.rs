@@ -1,409 +1,47 @@
 //! The hand-over to JavaScript: requests in, answers and events out.
 //!
 //! JavaScript hands over the requests of a tick in one call
-//! ([`Mailbox::submit`]); the engine's thread answers into a queue and wakes
+//! (`Mailbox::submit`); the engine's thread answers into a queue and wakes
 //! JavaScript once per batch, which then takes the answers in one call
-//! ([`Mailbox::drain`]). docs/hand-over.md describes the rows.
+//! (`Mailbox::drain`). docs/hand-over.md describes the rows.
 
-mod config;
-mod handoff;
-mod inbox;
-mod outbox;
-mod record;
+// What needs no Node.js is public for the simulation, and for nobody else.
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    reason = "no part of an interface"
+)]
+
+#[doc(hidden)]
+pub mod abort;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod handoff;
+#[doc(hidden)]
+pub mod inbox;
+#[cfg(feature = "napi")]
+mod mailbox;
+#[doc(hidden)]
+pub mod outbox;
+#[doc(hidden)]
+pub mod record;
+#[cfg(feature = "napi")]
 mod runtime;
-mod session;
+#[doc(hidden)]
+pub mod serve;
+#[doc(hidden)]
+pub mod session;
+#[doc(hidden)]
+pub mod shared;
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
-use napi::threadsafe_function::{
-    ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue,
-};
-use napi::{Error, Result, Status, sys};
-use napi_derive::napi;
-
-use crate::engine::{Scripts, System, Token, Watch};
-use crate::instances::redis;
-use config::Config;
-use inbox::{Amendment, ClientAnswer, Errand, Handle, Message};
-use outbox::{Answer, Outbox, Outcome};
-use record::{Batch, Rows};
-use runtime::Seat;
+#[cfg(feature = "napi")]
+pub use mailbox::{DefaultScripts, Mailbox, Opened, default_scripts};
 
 /// Where the hand-off takes its locks from; its checker brings others.
 mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard};
-}
-
-/// Calls JavaScript's `wake`. Weak: it does not keep the process alive unless
-/// it is referenced, which it is while requests are unanswered.
-type Wake = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false, true>;
-
-/// One environment's exchange with the engine's thread.
-#[napi]
-pub struct Mailbox {
-    seat: Arc<Place>,
-    outbox: Arc<Outbox>,
-    wake: Arc<Wake>,
-    handles: Cell<Handle>,
-    /// How many sets of scripts were made known.
-    scripts: Cell<u32>,
-    /// Requests that are not answered yet.
-    pending: Cell<u32>,
-    /// The locks that are kept, by JavaScript's number for them.
-    watches: RefCell<HashMap<u32, Kept>>,
-}
-
-struct Kept {
-    handle: Handle,
-    value: Token,
-    watch: Watch,
-}
-
-/// A quorum that was opened.
-#[napi(object)]
-pub struct Opened {
-    /// What requests name it by.
-    pub handle: u32,
-    /// The instances' addresses, in order, without secrets.
-    pub addresses: Vec<String>,
-}
-
-/// The texts of our own scripts.
-#[napi(object)]
-pub struct DefaultScripts {
-    /// Takes resources.
-    pub acquire: String,
-    /// Says what a key has.
-    pub inspect: String,
-    /// Extends them.
-    pub extend: String,
-    /// Releases them.
-    pub release: String,
-}
-
-/// Our own scripts, for those who write theirs from them.
-#[napi(catch_unwind)]
-#[must_use]
-pub fn default_scripts() -> DefaultScripts {
-    let [acquire, extend, release, inspect] = redis::default_texts().map(str::to_owned);
-    DefaultScripts {
-        acquire,
-        inspect,
-        extend,
-        release,
-    }
-}
-
-/// A seat that is left once: by the environment's end or the object's.
-struct Place {
-    seat: Seat,
-    left: std::sync::atomic::AtomicBool,
-}
-
-impl Place {
-    fn leave(&self) {
-        if !self.left.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            self.seat.leave();
-        }
-    }
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "napi hands arguments over by value"
-)]
-#[napi]
-impl Mailbox {
-    /// `wake` is called on the JavaScript thread when there is something to
-    /// drain.
-    ///
-    /// # Errors
-    ///
-    /// When the engine's thread can't be started.
-    #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
-        let wake: Wake = wake.build_threadsafe_function().weak::<true>().build()?;
-        let wake = Arc::new(wake);
-        let woken = Arc::clone(&wake);
-        let outbox = Arc::new(Outbox::new(move || {
-            // It can only fail when the environment ends, which is told anyway.
-            let _ = woken.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        }));
-        let seat = runtime::enter(Arc::clone(&outbox)).map_err(|error| {
-            let reason = format!("the engine's thread could not be started: {error}");
-            Error::new(Status::GenericFailure, reason)
-        })?;
-        let seat = Arc::new(Place {
-            seat,
-            left: false.into(),
-        });
-        env.add_env_cleanup_hook(Arc::clone(&seat), |seat| seat.leave())?;
-        Ok(Self {
-            seat,
-            outbox,
-            wake,
-            handles: Cell::new(0),
-            scripts: Cell::new(0),
-            pending: Cell::new(0),
-            watches: RefCell::default(),
-        })
-    }
-
-    /// Opens an engine over the instances of `config`, which is JSON.
-    ///
-    /// # Errors
-    ///
-    /// When the configuration can't be read.
-    #[napi(catch_unwind)]
-    pub fn open(&self, config: String) -> Result<Opened> {
-        let config = Config::read(&config)
-            .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
-        let handle = self.handles.get();
-        self.handles.set(handle.wrapping_add(1));
-        let addresses = config.addresses();
-        self.send(Errand::Open(handle, config));
-        Ok(Opened { handle, addresses })
-    }
-
-    /// Lets the engine go once what it has been asked is answered.
-    #[napi(catch_unwind)]
-    pub fn close(&self, handle: u32) {
-        self.send(Errand::Close(handle));
-    }
-
-    /// Makes scripts of the caller's known; an absent one is our own. Returns
-    /// what requests name them by.
-    #[napi(catch_unwind)]
-    pub fn learn(
-        &self,
-        acquire: Option<String>,
-        extend: Option<String>,
-        release: Option<String>,
-    ) -> u32 {
-        let script = |text: Option<String>| text.map(|text| redis::script(&text));
-        self.send(Errand::Learn(Arc::new(Scripts {
-            acquire: script(acquire),
-            extend: script(extend),
-            release: script(release),
-        })));
-        let number = self.scripts.get() + 1;
-        self.scripts.set(number);
-        number
-    }
-
-    /// The caller's client at `place` leads here now: `server`, which is JSON,
-    /// is where a connection of our own may go; `hint` is equal for clients that
-    /// may be the same; `keep` says whether the connection there was is still
-    /// good for the locks that were taken with it.
-    ///
-    /// # Errors
-    ///
-    /// When the configuration can't be used; nothing has changed then.
-    #[napi(catch_unwind)]
-    pub fn amend(
-        &self,
-        handle: u32,
-        place: u32,
-        server: Option<String>,
-        hint: Option<String>,
-        keep: bool,
-    ) -> Result<()> {
-        let server = server.as_deref().map(config::read_server).transpose();
-        let server = server.map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
-        let amendment = Amendment { server, hint, keep };
-        self.send(Errand::Amend(handle, place, amendment));
-        Ok(())
-    }
-
-    /// Brings what callers' clients came back with in one tick: four numbers for
-    /// each, which are the handle, the place, the ticket, and for how many keys
-    /// the script was carried out.
-    #[napi(catch_unwind)]
-    pub fn applied(&self, answers: &[f64]) {
-        self.send(Errand::Applied(answers.to_vec()));
-    }
-
-    /// Brings an answer that no script gives.
-    #[napi(catch_unwind)]
-    pub fn unexpected(&self, handle: u32, place: u32, ticket: u32, what: String) {
-        let answer = ClientAnswer::Unexpected(what);
-        self.send(Errand::Answer(handle, place, ticket, answer));
-    }
-
-    /// The same, of an error: JavaScript's number for it, the first word of the
-    /// server's if it is the server's, its text.
-    #[napi(catch_unwind)]
-    pub fn failed(
-        &self,
-        handle: u32,
-        place: u32,
-        ticket: u32,
-        number: u32,
-        code: Option<String>,
-        message: String,
-    ) {
-        let answer = ClientAnswer::Failed(number, code, message);
-        self.send(Errand::Answer(handle, place, ticket, answer));
-    }
-
-    /// The same, of what a key has, and for how many milliseconds.
-    #[napi(catch_unwind)]
-    pub fn seen(
-        &self,
-        handle: u32,
-        place: u32,
-        ticket: u32,
-        value: Option<String>,
-        ttl: Option<f64>,
-    ) {
-        let answer = ClientAnswer::Seen(value, ttl);
-        self.send(Errand::Answer(handle, place, ticket, answer));
-    }
-
-    /// Gives up the request of this slot, which is answered all the same.
-    #[napi(catch_unwind)]
-    pub fn cancel(&self, slot: u32) {
-        self.send(Errand::Cancel(slot));
-    }
-
-    /// Keeps a lock under `number`, which comes with the event of its loss.
-    #[napi(catch_unwind)]
-    pub fn keep(
-        &self,
-        handle: u32,
-        number: u32,
-        scripts: u32,
-        terms: &[f64],
-        value: String,
-        resources: Vec<String>,
-    ) {
-        let Some(hold) = record::hold(number, terms, &value, resources) else {
-            return;
-        };
-        let watch = Watch::default();
-        watch.set(hold.until);
-        let kept = Kept {
-            handle,
-            value: hold.value.clone(),
-            watch: watch.clone(),
-        };
-        self.watches.borrow_mut().insert(number, kept);
-        self.send(Errand::Keep(handle, scripts, Box::new(hold), watch));
-    }
-
-    /// Until when the lock kept under `number` may be believed in, on the
-    /// engine's clock in ms; 0 once it is released, or lost before its time.
-    #[napi(catch_unwind)]
-    #[must_use]
-    pub fn until(&self, number: u32) -> f64 {
-        let watches = self.watches.borrow();
-        let until = watches.get(&number).map(|kept| kept.watch.until());
-        until.map_or(0.0, |until| record::millis(until.nanos().into()))
-    }
-
-    /// The lock under `number` is kept no longer; it stays as it is.
-    #[napi(catch_unwind)]
-    pub fn let_go(&self, number: u32) {
-        if let Some(kept) = self.watches.borrow_mut().remove(&number) {
-            self.send(Errand::LetGo(kept.handle, kept.value, number));
-        }
-    }
-
-    /// The engine's clock, in ms.
-    #[napi(catch_unwind)]
-    #[must_use]
-    pub fn clock(&self) -> f64 {
-        record::millis(System::clock().nanos().into())
-    }
-
-    /// Hands over the first `count` requests in `numbers` and `text`.
-    ///
-    /// # Errors
-    ///
-    /// When the environment is ending.
-    #[napi(catch_unwind)]
-    pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
-        let pending = self.pending.get();
-        if pending == 0 && count > 0 {
-            self.keep_alive(&env, true)?;
-        }
-        self.pending.set(pending + count);
-        self.send(Errand::Carry(Batch {
-            numbers: numbers.to_vec(),
-            text: text.to_vec(),
-        }));
-        Ok(())
-    }
-
-    /// Writes the answers there are into `numbers` and `values`; returns their
-    /// details, if there are any, as JSON.
-    ///
-    /// # Errors
-    ///
-    /// When the environment is ending.
-    #[napi(catch_unwind)]
-    pub fn drain(
-        &self,
-        env: Env,
-        mut numbers: Float64ArraySlice,
-        mut values: Uint8ArraySlice,
-    ) -> Result<Option<String>> {
-        let now = System::clock();
-        // SAFETY: the arrays belong to lib/native.js, which passes them to
-        // nobody else, and no JavaScript runs before this call returns.
-        let (numbers, values) = unsafe { (numbers.as_mut(), values.as_mut()) };
-        let mut rows = Rows::new(numbers, values, now);
-        let mut answered = 0;
-        for answer in self.outbox.take(rows.room()) {
-            answered += u32::from(answer.slot.is_some());
-            rows.write(self.still_worth_it(answer, now));
-        }
-        let pending = self.pending.get().saturating_sub(answered);
-        self.pending.set(pending);
-        if pending == 0 && answered > 0 {
-            self.keep_alive(&env, false)?;
-        }
-        Ok(rows.finish())
-    }
-
-    /// Rule 3: a lock whose validity has passed on its way here is released,
-    /// and refused as too slow.
-    fn still_worth_it(&self, answer: Answer, now: crate::engine::Instant) -> Answer {
-        match answer.outcome {
-            Outcome::Locked(locked) if !locked.validity.holds(now) => {
-                self.send(Errand::TakeBack(locked));
-                session::dead_on_arrival(answer.attempts, answer.slot)
-            }
-            _ => answer,
-        }
-    }
-
-    fn send(&self, errand: Errand) {
-        let seat = &self.seat.seat;
-        seat.inbox.push(Message::Session(seat.session, errand));
-    }
-
-    /// Whether the process stays alive for what is pending.
-    fn keep_alive(&self, env: &Env, alive: bool) -> Result<()> {
-        let (env, wake) = (env.raw(), self.wake.raw());
-        // SAFETY: both are alive: the environment is calling, and the function
-        // is held by `self`. Node-API wants this on the environment's thread.
-        let status = unsafe {
-            if alive {
-                sys::napi_ref_threadsafe_function(env, wake)
-            } else {
-                sys::napi_unref_threadsafe_function(env, wake)
-            }
-        };
-        napi::check_status!(status)
-    }
-}
-
-impl Drop for Mailbox {
-    fn drop(&mut self) {
-        self.seat.leave();
-    }
 }

@@ -5,18 +5,18 @@ use super::inbox::Handle;
 use crate::engine::{Instant, Resources, Settings, Token, Validity};
 
 /// The answers on their way to one environment.
-pub(super) type Outbox = Handoff<Answer>;
+pub type Outbox = Handoff<Answer>;
 
 /// The answer to one request, or an event.
-pub(super) struct Answer {
+pub struct Answer {
     /// Whose: `None` for an event.
-    pub(super) slot: Option<u32>,
-    pub(super) attempts: u32,
-    pub(super) outcome: Outcome,
+    pub slot: Option<u32>,
+    pub attempts: u32,
+    pub outcome: Outcome,
 }
 
 /// What came of a request.
-pub(super) enum Outcome {
+pub enum Outcome {
     Unlocked,
     Locked(Locked),
     Extended(Validity),
@@ -32,11 +32,11 @@ pub(super) enum Outcome {
 
 /// A lock on its way to JavaScript, with what it takes to release it should it
 /// never arrive.
-pub(super) struct Locked {
-    pub(super) handle: Handle,
-    pub(super) resources: Resources,
-    pub(super) value: Token,
-    pub(super) validity: Validity,
+pub struct Locked {
+    pub handle: Handle,
+    pub resources: Resources,
+    pub value: Token,
+    pub validity: Validity,
     /// How it was taken, and so is to be released.
-    pub(super) settings: Settings,
+    pub settings: Settings,
 }

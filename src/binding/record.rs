@@ -14,29 +14,29 @@ use crate::instances::bridge::Ticket;
 use crate::instances::client::Route;
 
 /// The requests of a tick, as JavaScript wrote them.
-pub(super) struct Batch {
-    pub(super) numbers: Vec<f64>,
-    pub(super) text: Vec<u16>,
+pub struct Batch {
+    pub numbers: Vec<f64>,
+    pub text: Vec<u16>,
 }
 
 /// What a request's numbers only refer to.
 #[derive(Default)]
-pub(super) struct Terms {
-    pub(super) patience: Patience,
-    pub(super) scripts: Option<Arc<Scripts>>,
+pub struct Terms {
+    pub patience: Patience,
+    pub scripts: Option<Arc<Scripts>>,
 }
 
 /// One request.
-pub(super) struct Request {
-    pub(super) slot: u32,
-    pub(super) handle: Handle,
-    pub(super) verb: Verb,
-    pub(super) resources: Resources,
-    pub(super) settings: Settings,
+pub struct Request {
+    pub slot: u32,
+    pub handle: Handle,
+    pub verb: Verb,
+    pub resources: Resources,
+    pub settings: Settings,
 }
 
 /// What is to be done.
-pub(super) enum Verb {
+pub enum Verb {
     Lock(Ttl),
     Extend(Ttl, Token, Until),
     Unlock(Token, Instant),
@@ -47,7 +47,7 @@ pub(super) enum Verb {
 
 /// Until when a lock is valid.
 #[derive(Clone, Copy)]
-pub(super) enum Until {
+pub enum Until {
     /// On the engine's clock.
     At(Instant),
     /// From when the request is looked at.
@@ -68,7 +68,7 @@ const ROW: usize = 6;
 impl Batch {
     /// The requests, in order, ending where the numbers make no sense.
     /// `terms` says what was agreed on for an engine and a set of scripts.
-    pub(super) fn requests(&self, terms: impl Fn(Handle, u32) -> Terms) -> Vec<Request> {
+    pub fn requests(&self, terms: impl Fn(Handle, u32) -> Terms) -> Vec<Request> {
         let mut numbers = &self.numbers[..];
         let mut text = &self.text[..];
         let mut requests = Vec::new();
@@ -153,7 +153,7 @@ fn integer(number: f64) -> u32 {
     clippy::cast_sign_loss,
     reason = "whole numbers of JavaScript's; `as` saturates"
 )]
-pub(super) fn whole(number: f64) -> u64 {
+pub fn whole(number: f64) -> u64 {
     number as u64
 }
 
@@ -166,11 +166,11 @@ fn size(number: f64) -> usize {
     number as usize
 }
 
-pub(super) fn span(millis: f64) -> std::time::Duration {
+pub fn span(millis: f64) -> std::time::Duration {
     std::time::Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default()
 }
 
-pub(super) fn instant(millis: f64) -> Instant {
+pub fn instant(millis: f64) -> Instant {
     Instant::ORIGIN.after(span(millis))
 }
 
@@ -178,12 +178,12 @@ pub(super) fn instant(millis: f64) -> Instant {
     clippy::cast_precision_loss,
     reason = "below a microsecond for as long as a machine is up"
 )]
-pub(super) fn millis(nanos: u128) -> f64 {
+pub fn millis(nanos: u128) -> f64 {
     nanos as f64 / 1e6
 }
 
 /// What callers' clients came back with: handle, place, ticket, keys.
-pub(super) fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)> {
+pub fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)> {
     rows.chunks_exact(4).map(|row| {
         #[expect(
             clippy::cast_possible_truncation,
@@ -195,12 +195,7 @@ pub(super) fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket
 }
 
 /// A lock to be kept, from the numbers that docs/hand-over.md has.
-pub(super) fn hold(
-    number: u32,
-    terms: &[f64],
-    value: &str,
-    resources: Vec<String>,
-) -> Option<Hold> {
+pub fn hold(number: u32, terms: &[f64], value: &str, resources: Vec<String>) -> Option<Hold> {
     let [until, ttl, lead, cap, drift, delay, jitter] = *terms else {
         return None;
     };
@@ -233,7 +228,7 @@ pub(super) fn hold(
 }
 
 /// The rows of answers in the room JavaScript gave for them.
-pub(super) struct Rows<'room> {
+pub struct Rows<'room> {
     numbers: &'room mut [f64],
     values: &'room mut [u8],
     details: String,
@@ -244,7 +239,7 @@ pub(super) struct Rows<'room> {
 }
 
 impl<'room> Rows<'room> {
-    pub(super) fn new(numbers: &'room mut [f64], values: &'room mut [u8], now: Instant) -> Self {
+    pub fn new(numbers: &'room mut [f64], values: &'room mut [u8], now: Instant) -> Self {
         Self {
             numbers,
             values,
@@ -257,12 +252,12 @@ impl<'room> Rows<'room> {
     }
 
     /// How many answers there is room for.
-    pub(super) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         let rows = self.numbers.len().saturating_sub(1) / ROW;
         rows.min(self.values.len() / VALUE)
     }
 
-    pub(super) fn write(&mut self, answer: Answer) {
+    pub fn write(&mut self, answer: Answer) {
         let slot = answer.slot.map_or(-1.0, f64::from);
         let attempts = f64::from(answer.attempts);
         let row = match answer.outcome {
@@ -295,7 +290,7 @@ impl<'room> Rows<'room> {
     }
 
     /// Writes the count; the details, if there are any, as a JSON array.
-    pub(super) fn finish(mut self) -> Option<String> {
+    pub fn finish(mut self) -> Option<String> {
         if let Some(count) = self.numbers.first_mut() {
             *count = f64::from(u32::try_from(self.written).unwrap_or(u32::MAX));
         }
@@ -324,7 +319,7 @@ impl<'room> Rows<'room> {
 const VALUE: usize = 32;
 
 /// A failure of the engine's, as JSON.
-pub(super) fn failure(failure: &Failure) -> String {
+pub fn failure(failure: &Failure) -> String {
     describe_failure(failure).to_string()
 }
 
@@ -337,7 +332,7 @@ fn describe_failure(failure: &Failure) -> Value {
 }
 
 /// What instances said of a key, as JSON.
-pub(super) fn inspection(votes: &[Option<Vote>]) -> String {
+pub fn inspection(votes: &[Option<Vote>]) -> String {
     json!({ "votes": describe_votes(votes) }).to_string()
 }
 
@@ -346,17 +341,17 @@ fn describe_votes(votes: &[Option<Vote>]) -> Value {
 }
 
 /// A refusal for a reason of the algorithm's, without votes.
-pub(super) fn refusal(reason: Reason) -> String {
+pub fn refusal(reason: Reason) -> String {
     describe(reason.code(), &reason.to_string(), &json!([]))
 }
 
 /// A refusal that has nothing to do with locking.
-pub(super) fn trouble(code: &str, reason: &str) -> String {
+pub fn trouble(code: &str, reason: &str) -> String {
     describe(code, reason, &json!([]))
 }
 
 /// An event of the engine under `handle`, as JSON.
-pub(super) fn event(handle: Handle, event: &Event) -> String {
+pub fn event(handle: Handle, event: &Event) -> String {
     let mut described = match event {
         Event::Lost { number, failure } => {
             let mut described = describe_failure(failure);
@@ -396,16 +391,23 @@ pub(super) fn event(handle: Handle, event: &Event) -> String {
             described["state"] = state.into();
             described
         }
-        Event::Twins { instance, twin } => {
-            json!({ "event": "twins", "instance": instance, "twin": twin })
-        }
+        Event::LookAlikes {
+            instance,
+            other,
+            sole,
+        } => json!({
+            "event": "lookAlikes",
+            "instance": instance,
+            "other": other,
+            "sole": sole,
+        }),
     };
     described["handle"] = handle.into();
     described.to_string()
 }
 
 /// What the caller's client at `place` is to be asked, as JSON.
-pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -> String {
+pub fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -> String {
     let ttl = match question.operation {
         Operation::Acquire { ttl } | Operation::Extend { ttl } => Some(ttl.millis()),
         Operation::Inspect | Operation::Release { .. } => None,
@@ -424,7 +426,7 @@ pub(super) fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Ques
 }
 
 /// By which way the caller's client at `place` is asked, as JSON.
-pub(super) fn route(handle: Handle, place: u32, route: &Route) -> String {
+pub fn route(handle: Handle, place: u32, route: &Route) -> String {
     let (why, failed) = match route {
         Route::Native => (None, false),
         Route::Bridge(why) => (Some(why.to_string()), why.is_failure()),
@@ -434,7 +436,7 @@ pub(super) fn route(handle: Handle, place: u32, route: &Route) -> String {
 }
 
 /// The engine under `handle` has ended: no client is asked any more, as JSON.
-pub(super) fn closed(handle: Handle) -> String {
+pub fn closed(handle: Handle) -> String {
     json!({ "event": "closed", "handle": handle }).to_string()
 }
 
@@ -445,7 +447,7 @@ fn describe(code: &str, reason: &str, votes: &Value) -> String {
 fn vote(vote: Option<&Vote>) -> Value {
     match vote {
         None => json!({ "vote": "pending" }),
-        Some(Vote::Granted | Vote::Own) => json!({ "vote": "granted" }),
+        Some(Vote::Granted) => json!({ "vote": "granted" }),
         Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
         Some(Vote::Seen { value, ttl }) => {
             json!({ "vote": "seen", "value": value.as_deref(), "ttl": ttl })

@@ -1,10 +1,7 @@
 //! The engine's thread: one for the whole process, shared by all environments,
 //! started for the first and joined when the last has gone.
 
-use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -14,7 +11,10 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 use super::inbox::{Inbox, Message, SessionId};
 use super::outbox::Outbox;
-use super::session::Session;
+use super::serve::serve;
+use super::shared::Shared;
+use crate::engine::System;
+use crate::instances::redis::Sockets;
 
 static PROCESS: Mutex<Process> = Mutex::new(Process {
     thread: None,
@@ -109,43 +109,8 @@ fn start() -> io::Result<Thread> {
 }
 
 fn run(runtime: LocalRuntime, inbox: &Inbox) {
-    runtime.block_on(serve(inbox));
+    let shared = Shared::new(Rc::new(System), Rc::new(Sockets));
+    runtime.block_on(serve(inbox, &shared));
     // A name's resolution that hangs must not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
-}
-
-async fn serve(inbox: &Inbox) {
-    let mut sessions: HashMap<SessionId, Rc<Session>> = HashMap::new();
-    let mut ending = Vec::new();
-    loop {
-        for message in poll_fn(|context| inbox.poll_take(context)).await {
-            match message {
-                Message::Enter(id, outbox) => {
-                    sessions.insert(id, Session::new(outbox));
-                }
-                Message::Session(id, errand) => {
-                    if let Some(session) = sessions.get(&id) {
-                        // A defect that one errand brings out must not stop the
-                        // others; the panic's own report says where it is.
-                        let _ = catch_unwind(AssertUnwindSafe(|| session.run(errand)));
-                    }
-                }
-                Message::Leave(id) => {
-                    if let Some(session) = sessions.remove(&id) {
-                        ending.retain(|end: &tokio::task::JoinHandle<()>| !end.is_finished());
-                        let engines = catch_unwind(AssertUnwindSafe(|| session.leave()));
-                        let engines = engines.unwrap_or_default();
-                        ending.push(tokio::task::spawn_local(session.end(engines)));
-                    }
-                }
-                Message::End => {
-                    for end in ending {
-                        // A panic there has been reported already.
-                        let _ = end.await;
-                    }
-                    return;
-                }
-            }
-        }
-    }
 }

@@ -2,33 +2,37 @@
 //! what it has asked for, and the answers on their way back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 
+use super::abort::{Abort, abortable};
 use super::config::Config;
 use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
+use super::shared::Shared;
 use crate::engine::{
-    Cause, Engine, Environment as _, Event, Patience, Question, Reason, Scripts, System,
+    Cause, Engine, Environment, Event, Instant, Patience, Question, Reason, Rule, Scripts,
 };
 use crate::instances::bridge::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
 
 /// The engine's side of one environment.
-pub(super) struct Session {
+pub struct Session {
+    shared: Shared,
     outbox: Arc<Outbox>,
-    quorums: RefCell<HashMap<Handle, Quorum>>,
-    scripts: RefCell<Vec<Arc<Scripts>>>,
+    quorums: RefCell<BTreeMap<Handle, Quorum>>,
+    /// Sets of the caller's scripts, by their numbers.
+    scripts: RefCell<BTreeMap<u32, Arc<Scripts>>>,
     /// Those that were closed and still have rounds open.
-    closing: RefCell<HashMap<Handle, Quorum>>,
+    closing: RefCell<BTreeMap<Handle, Quorum>>,
     /// What is under way, by slot.
-    running: RefCell<Vec<Option<AbortHandle>>>,
+    running: RefCell<Vec<Option<Abort>>>,
     /// Those of them that are being given up on JavaScript's wish.
     cancelled: RefCell<HashSet<u32>>,
     /// Answers of this turn, which go to JavaScript together at its end.
@@ -37,13 +41,15 @@ pub(super) struct Session {
     gone: Cell<bool>,
     /// How many requests are under way.
     duties: Cell<usize>,
+    /// That the last of them is answered.
+    idle: Notify,
 }
 
 struct Quorum {
     engine: Engine,
     patience: Patience,
     /// The instances that are the caller's own clients, by their place.
-    clients: HashMap<u32, Rc<Client>>,
+    clients: BTreeMap<u32, Rc<Client>>,
 }
 
 /// The way to JavaScript for the caller's client at one place of a quorum.
@@ -72,8 +78,9 @@ impl Watcher for Desk {
 }
 
 impl Session {
-    pub(super) fn new(outbox: Arc<Outbox>) -> Rc<Self> {
+    pub fn new(outbox: Arc<Outbox>, shared: Shared) -> Rc<Self> {
         let session = Rc::new(Self {
+            shared,
             outbox,
             quorums: RefCell::default(),
             scripts: RefCell::default(),
@@ -84,16 +91,22 @@ impl Session {
             poster: RefCell::default(),
             gone: Cell::new(false),
             duties: Cell::new(0),
+            idle: Notify::new(),
         });
-        tokio::task::spawn_local(post_answers(Rc::downgrade(&session)));
+        session.spawn(post_answers(Rc::downgrade(&session)));
         session
     }
 
-    pub(super) fn run(self: &Rc<Self>, errand: Errand) {
+    pub fn run(self: &Rc<Self>, errand: Errand) {
         match errand {
             Errand::Open(handle, config) => self.open(handle, config),
             Errand::Close(handle) => self.close(handle),
-            Errand::Learn(scripts) => self.scripts.borrow_mut().push(scripts),
+            Errand::Learn(number, scripts) => {
+                self.scripts.borrow_mut().insert(number, scripts);
+            }
+            Errand::Forget(number) => {
+                self.scripts.borrow_mut().remove(&number);
+            }
             Errand::Amend(handle, place, amendment) => self.amend(handle, place, amendment),
             Errand::Applied(rows) => {
                 for (handle, place, ticket, keys) in record::applied(&rows) {
@@ -118,9 +131,9 @@ impl Session {
                     engine.keep(*hold, watch);
                 }
             }
-            Errand::LetGo(handle, value, number) => {
+            Errand::LetGo(handle, resources, value, number) => {
                 if let Some(engine) = self.quorum(handle, |quorum| quorum.engine.clone()) {
-                    engine.let_go(&value, number.into());
+                    engine.let_go(&resources, &value, number.into());
                 }
             }
             Errand::Carry(batch) => self.carry(&batch),
@@ -130,7 +143,7 @@ impl Session {
 
     /// The environment has gone: what it waits for is given up, what it can no
     /// longer be told of is released. Returns what must still come to an end.
-    pub(super) fn leave(&self) -> Vec<Engine> {
+    pub fn leave(&self) -> Vec<Engine> {
         self.gone.set(true);
         for task in self.running.take().into_iter().flatten() {
             task.abort();
@@ -159,13 +172,17 @@ impl Session {
     /// Resolves when all that the environment has left behind is done: requests
     /// that were given up have released what they took, and these releases were
     /// answered or have passed their deadlines.
-    pub(super) async fn end(self: Rc<Self>, engines: Vec<Engine>) {
+    pub async fn end(self: Rc<Self>, engines: Vec<Engine>) {
         while self.duties.get() > 0 {
-            tokio::task::yield_now().await;
+            self.idle.notified().await;
         }
         for engine in engines {
             engine.quiet().await;
         }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.shared.environment.spawn(Box::pin(task));
     }
 
     fn open(self: &Rc<Self>, handle: Handle, config: Config) {
@@ -177,13 +194,18 @@ impl Session {
                 session.post(None, 0, Outcome::Event(details));
             }
         };
-        let opened = config.open(|place| Desk {
+        let opened = config.open(&self.shared, |place| Desk {
             session: Rc::downgrade(self),
             handle,
             place,
         });
         let quorum = Quorum {
-            engine: Engine::new(opened.instances, Rc::new(System), listener),
+            engine: Engine::new(
+                opened.instances,
+                Rc::clone(&self.shared.environment),
+                Rc::clone(&self.shared.claims),
+                listener,
+            ),
             patience,
             clients: opened.clients,
         };
@@ -192,8 +214,7 @@ impl Session {
 
     fn amend(&self, handle: Handle, place: u32, amendment: Amendment) {
         if let Some(client) = self.client(handle, place) {
-            let hint = amendment.hint.map(Rc::from);
-            client.amend(amendment.server.map(|server| *server), hint, amendment.keep);
+            client.amend(amendment.server.map(|server| *server), amendment.keep);
         }
     }
 
@@ -231,7 +252,7 @@ impl Session {
         engine.let_all_end();
         self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        self.spawn(async move {
             engine.quiet().await;
             let closed = session
                 .upgrade()
@@ -267,8 +288,9 @@ impl Session {
                 slot,
                 answered: false,
             };
-            let task = tokio::task::spawn_local(async move {
-                let (attempts, outcome) = carry_out(engine, request).await;
+            let environment = Rc::clone(&self.shared.environment);
+            let (task, abort) = abortable(async move {
+                let (attempts, outcome) = carry_out(engine, request, environment.as_ref()).await;
                 duty.answer(attempts, outcome);
             });
             let mut running = self.running.borrow_mut();
@@ -276,7 +298,9 @@ impl Session {
             if running.len() <= at {
                 running.resize_with(at + 1, || None);
             }
-            running[at] = Some(task.abort_handle());
+            running[at] = Some(abort);
+            drop(running);
+            self.spawn(task);
         }
     }
 
@@ -293,10 +317,7 @@ impl Session {
     }
 
     fn terms(&self, handle: Handle, scripts: u32) -> Terms {
-        let known = self.scripts.borrow();
-        let scripts = (scripts as usize)
-            .checked_sub(1)
-            .and_then(|at| known.get(at).cloned());
+        let scripts = self.scripts.borrow().get(&scripts).cloned();
         let quorums = self.quorums.borrow();
         let patience = quorums.get(&handle).map(|quorum| quorum.patience);
         Terms {
@@ -371,7 +392,11 @@ async fn post_answers(session: Weak<Session>) {
     .await;
 }
 
-async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
+async fn carry_out(
+    engine: Engine,
+    request: Request,
+    environment: &dyn Environment,
+) -> (u32, Outcome) {
     let Request {
         handle,
         verb,
@@ -399,7 +424,7 @@ async fn carry_out(engine: Engine, request: Request) -> (u32, Outcome) {
         Verb::Extend(ttl, value, until) => {
             let until = match until {
                 Until::At(until) => until,
-                Until::In(span) => System.now().after(span),
+                Until::In(span) => environment.now().after(span),
             };
             match engine.extend(resources, value, until, ttl, settings).await {
                 Ok(extension) => (extension.attempts, Outcome::Extended(extension.validity)),
@@ -447,6 +472,9 @@ impl Duty {
 impl Drop for Duty {
     fn drop(&mut self) {
         self.session.duties.set(self.session.duties.get() - 1);
+        if self.session.duties.get() == 0 {
+            self.session.idle.notify_one();
+        }
         if let Ok(mut running) = self.session.running.try_borrow_mut()
             && let Some(task) = running.get_mut(self.slot as usize)
         {
@@ -467,11 +495,29 @@ impl Drop for Duty {
     }
 }
 
-/// A lock that was still valid when it was granted and is not now.
-pub(super) fn dead_on_arrival(attempts: u32, slot: Option<u32>) -> Answer {
-    Answer {
+/// What is handed over of an answer at `now`, and the lock that is to be taken
+/// back if it is one that is over by now (rule 3). An extension that is over is
+/// none (rule 19).
+pub fn handed_over(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
+    let Answer {
         slot,
         attempts,
-        outcome: Outcome::Failed(record::refusal(Reason::TooSlow), None),
-    }
+        outcome,
+    } = answer;
+    let refused = |reason| Outcome::Failed(record::refusal(reason), None);
+    let (outcome, over) = match outcome {
+        Outcome::Locked(locked) if !locked.validity.holds(now) && Rule::HandOver.is_kept() => {
+            (refused(Reason::TooSlow), Some(locked))
+        }
+        Outcome::Extended(validity) if !validity.holds(now) && Rule::HandOver.is_kept() => {
+            (refused(Reason::Expired), None)
+        }
+        outcome => (outcome, None),
+    };
+    let answer = Answer {
+        slot,
+        attempts,
+        outcome,
+    };
+    (answer, over)
 }

@@ -1,8 +1,10 @@
 //! What the engine needs of the outside world: a clock, sleep, chance, and
 //! somewhere to run its housekeeping. The simulation brings its own.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
 use super::validity::Instant;
 
@@ -31,6 +33,30 @@ pub trait Environment {
     }
 }
 
+/// What `future` comes to, unless the clock shows `at` first.
+pub async fn until<T>(
+    environment: &dyn Environment,
+    at: Instant,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    let mut sleep = environment.sleep_until(at);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
+
+/// What `future` comes to, unless it takes longer than `span`.
+pub async fn within<T>(
+    environment: &dyn Environment,
+    span: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    until(environment, environment.now().after(span), future).await
+}
+
 /// The system's clock and random source, with tokio's timers.
 ///
 /// It must be used inside a tokio `LocalRuntime` (or a `LocalSet`): tasks are
@@ -54,7 +80,7 @@ impl Environment for System {
     fn sleep_until(&self, at: Instant) -> Task {
         // tokio's timers stand still while the machine is suspended; a second
         // later at most the clock is looked at again.
-        const LONGEST: std::time::Duration = std::time::Duration::from_secs(1);
+        const LONGEST: Duration = Duration::from_secs(1);
         Box::pin(async move {
             loop {
                 let left = at.since(clock::now());

@@ -83,6 +83,17 @@ pub enum Cause {
         /// The kind of the answer.
         what: Rc<str>,
     },
+    /// The keys had the value of this very attempt before it was carried out.
+    /// That is no grant: whose command set it can't be told.
+    #[error(
+        "the keys already had this attempt's value: the server was asked twice; list each server once, \
+         or keep the client from sending a command again"
+    )]
+    AskedTwice,
+    /// Extend only: who had not granted the lock may be a server that counts under
+    /// another name already.
+    #[error("it had not granted this lock when it was taken, so that its vote doesn't count now")]
+    HadNotGranted,
     /// The Redlock was closed with `quit()`.
     #[error("closed by quit()")]
     Closed,
@@ -107,6 +118,8 @@ impl Cause {
             Self::Client { reply: None, .. } => "CLIENT",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Unexpected { .. } => "UNEXPECTED",
+            Self::AskedTwice => "ASKED_TWICE",
+            Self::HadNotGranted => "HAD_NOT_GRANTED",
             Self::Closed => "CLOSED",
             Self::Withdrawn => "WITHDRAWN",
             Self::Dropped => "DROPPED",

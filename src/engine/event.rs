@@ -39,12 +39,14 @@ pub enum Event {
         /// How it is now.
         state: Connection,
     },
-    /// Two instances turned out to be the same keys: what looks like a quorum
-    /// is fewer servers than it seems.
-    Twins {
-        /// The one that is asked from now on.
+    /// Two instances look like one server.
+    LookAlikes {
+        /// The first of the two.
         instance: usize,
-        /// The one that votes as it does.
-        twin: usize,
+        /// The other one.
+        other: usize,
+        /// Whether all of the quorum are that server by nature, which is then
+        /// asked once and counts for all. Else each votes for itself.
+        sole: bool,
     },
 }

@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::error::Cause;
+use super::rule::Rule;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
 
@@ -35,9 +36,11 @@ pub trait Instance {
         None
     }
 
-    /// A number that two instances share only if they are the same keys behind
-    /// the same connection. `None` if that can't be told.
-    fn connection(&self) -> Option<usize> {
+    /// What tells one server from another by nature: the same number means the
+    /// same keys (rule 16). A table of this process has one, and a configuration
+    /// that leads to a unix socket or a loopback address. It is looked at for
+    /// each question. `None` where only a name is known, which may lead anywhere.
+    fn identity(&self) -> Option<usize> {
         None
     }
 }
@@ -55,21 +58,12 @@ pub enum Connection {
     Connecting,
     /// Commands can be sent.
     Ready {
-        /// Which keys these are, as far as that is known.
-        keyspace: Option<Keyspace>,
+        /// What its keys are called, for people: two of the same name look like
+        /// one server, and that is all.
+        keyspace: Option<Rc<str>>,
     },
     /// Out of reach. It is dialled again in the background.
     Down(Cause),
-}
-
-/// What an instance's keys are called. Two instances with the same name may be
-/// the same one; a name is a hint, no proof.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keyspace {
-    /// What the server calls itself. Two different names are two servers.
-    Given(Rc<str>),
-    /// What it is called here. One server may have several such names.
-    Guessed(Rc<str>),
 }
 
 /// What a round asks every instance.
@@ -87,9 +81,6 @@ pub struct Question {
     pub report: bool,
     /// The caller's own texts for the operation, if there are any.
     pub scripts: Option<Arc<Scripts>>,
-    /// Whether several instances may be the same keys: an acquire must then
-    /// tell its own value from another's ([`Vote::Own`]).
-    pub twins: bool,
 }
 
 /// Texts that replace an instance's own way of carrying an operation out. Each
@@ -127,15 +118,29 @@ impl Question {
         }
     }
 
+    /// How many bytes it keeps for as long as it waits somewhere.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const ITSELF: usize = 128;
+        const NAME: usize = size_of::<Box<str>>();
+        let names = self.resources.iter().map(|name| name.len() + NAME);
+        ITSELF + self.value.as_str().len() + names.sum::<usize>()
+    }
+
     /// What it means that a script was carried out for so many keys. −1 is our
-    /// own acquire's: the asker has all of them already.
+    /// own acquire's: they all have the asker's value already.
     #[must_use]
     pub fn applied(&self, keys: i64) -> Vote {
         if usize::try_from(keys) == Ok(self.resources.len()) {
             return Vote::Granted;
         }
-        if keys == -1 && self.script().is_none() {
-            return Vote::Own;
+        let acquires = matches!(self.operation, Operation::Acquire { .. });
+        if keys == -1 && acquires && self.script().is_none() {
+            return if Rule::OwnValue.is_kept() {
+                Vote::Failed(Cause::AskedTwice)
+            } else {
+                Vote::Granted
+            };
         }
         Vote::Held {
             applied: u32::try_from(keys).unwrap_or(0),
@@ -168,6 +173,9 @@ pub enum Operation {
         /// No key can have the value from before this point. An instance that
         /// has been out of reach for longer owes nothing.
         since: Instant,
+        /// Nor after this one, from when on the value may be given again;
+        /// [`Instant::LAST`] for one that never is.
+        expires: Instant,
     },
 }
 
@@ -189,9 +197,6 @@ impl Operation {
 pub enum Vote {
     /// Done, for every key.
     Granted,
-    /// Acquire only: nothing to do, since every key has this attempt's value
-    /// already. Another instance that was asked is the same one.
-    Own,
     /// Not done: a key is somebody else's, or (extend, release) gone.
     Held {
         /// For how many keys it was done (release) or could have been.

@@ -19,6 +19,7 @@ use super::environment::Environment;
 use super::error::{Failure, Reason};
 use super::event::Event;
 use super::instance::Resources;
+use super::lock_id::LockId;
 use super::round::Core;
 use super::rule::Rule;
 use super::token::Token;
@@ -41,6 +42,12 @@ pub struct Hold {
     pub settings: Settings,
     /// What its loss is told under.
     pub number: u64,
+}
+
+impl Hold {
+    pub(super) fn lock(&self) -> LockId {
+        LockId::new(&self.value, &self.resources)
+    }
 }
 
 /// How a kept lock is extended.
@@ -265,7 +272,7 @@ pub(super) async fn keep(
     };
     kept.end(environment.now());
     if let Some(core) = core.upgrade() {
-        core.forget(&hold.value, &kept);
+        core.forget(&hold.lock(), &kept);
         (core.listener)(Event::Lost {
             number: hold.number,
             failure,

@@ -6,17 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+mod claims;
 mod environment;
 mod error;
 mod event;
+mod granted_by;
 mod instance;
 mod keeper;
+mod lock_id;
+mod lookalikes;
 mod quorum;
 mod retry;
 mod round;
 mod rule;
 mod token;
-mod twins;
 mod validity;
 
 use std::cell::RefCell;
@@ -27,12 +30,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-pub use environment::{Environment, System, Task};
+pub use claims::Claims;
+pub use environment::{Environment, System, Task, until, within};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
 pub use instance::{
-    Ballot, Connection, Instance, Keyspace, Observer, Operation, Question, Reply, Resources,
-    Script, Scripts, Vote,
+    Ballot, Connection, Instance, Observer, Operation, Question, Reply, Resources, Script, Scripts,
+    Vote,
 };
 pub use keeper::{Hold, Renewal, Watch};
 pub use quorum::{Tally, Verdict, majority};
@@ -42,6 +46,7 @@ pub use token::Token;
 pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
 
 use keeper::Kept;
+use lock_id::LockId;
 use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -101,16 +106,18 @@ pub struct Extension {
 
 impl Engine {
     /// An engine over `instances` (at least one), whose events go to
-    /// `listener`. Its housekeeping is spawned on the environment and ends with
-    /// the engine's last clone and request.
+    /// `listener`. `claims` are those of all engines of the process. Its
+    /// housekeeping is spawned on the environment and ends with the engine's last
+    /// clone and request.
     #[must_use]
     pub fn new(
         instances: Vec<Rc<dyn Instance>>,
         environment: Rc<dyn Environment>,
+        claims: Rc<Claims>,
         listener: impl Fn(Event) + 'static,
     ) -> Self {
         Self {
-            core: Core::new(instances, environment, Box::new(listener)),
+            core: Core::new(instances, environment, claims, Box::new(listener)),
         }
     }
 
@@ -133,6 +140,16 @@ impl Engine {
     ) -> Result<Grant, Failure> {
         let environment = &self.core.environment;
         let limit = settings.max_wait.map(|span| environment.now().after(span));
+        if let Some(value) = &settings.value
+            && let Err(reason) = self.claim(&resources, value, ttl, &settings, limit).await
+        {
+            return Err(Failure {
+                reason,
+                attempts: 0,
+                votes: Vec::new(),
+                until: None,
+            });
+        }
         let mut value = settings.value.clone();
         let mut attempts = 0;
         let mut before = Vec::new();
@@ -184,6 +201,34 @@ impl Engine {
         }
     }
 
+    /// Sees that a value of the caller's own is not in use (rule 16): the clean-up
+    /// of a second attempt with it would delete the first one's keys.
+    async fn claim(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        ttl: Ttl,
+        settings: &Settings,
+        limit: Option<Instant>,
+    ) -> Result<(), Reason> {
+        if !Rule::Claims.is_kept() {
+            return Ok(());
+        }
+        let now = || self.core.environment.now();
+        let claim = self
+            .core
+            .claims
+            .take(self.core.owner, resources, value, ttl, now);
+        // A release that is under way is over by then.
+        let end = now().after(settings.patience.release);
+        let first = limit.map_or(end, |limit| limit.min(end));
+        match self.before(Some(first), claim).await {
+            Some(true) => Ok(()),
+            None if limit == Some(first) => Err(Reason::TimedOut),
+            _ => Err(Reason::Held),
+        }
+    }
+
     /// Whether so many votes failed for good that no attempt can get a majority.
     fn is_hopeless(&self, votes: &[Option<Vote>]) -> bool {
         let members = self.core.instances.len();
@@ -218,7 +263,6 @@ impl Engine {
                     .deadline(validity.since, ttl, validity.until),
                 report: settings.report,
                 scripts: settings.scripts.clone(),
-                twins: self.core.twins.are_suspected(),
             },
             sheet,
         ));
@@ -230,7 +274,7 @@ impl Engine {
         // Step 3: a majority, and time left after what it took (step 4).
         let believable = !Rule::Validity.is_kept() || validity.holds(environment.now());
         if verdict == Verdict::Granted && believable {
-            round.succeed();
+            round.succeed(validity.until);
             return Ok((value, validity));
         }
         // Step 5: whatever may have been set is released, everywhere.
@@ -273,30 +317,35 @@ impl Engine {
     /// [`Engine::let_go`]. A lock that is kept already is kept in this way from
     /// now on.
     pub fn keep(&self, mut hold: Hold, watch: Watch) {
-        let before = self.core.keeps.borrow_mut().remove(&hold.value);
+        let before = self.core.keeps.borrow_mut().remove(&hold.lock());
         if let Some(before) = before {
             // What the engine knows of its end is newer than what the caller does.
-            hold.until = before.until();
+            if Rule::KnownEnd.is_kept() {
+                hold.until = before.until();
+            }
             before.displace();
+        }
+        if let (false, Some(renewal)) = (Rule::Cap.is_kept(), &mut hold.renewal) {
+            renewal.cap = None;
         }
         if let Some(cap) = hold.renewal.and_then(|renewal| renewal.cap) {
             hold.until = hold.until.min(cap);
         }
         let kept = Kept::new(hold.until, watch, hold.number);
-        let value = hold.value.clone();
-        self.core.keeps.borrow_mut().insert(value, Rc::clone(&kept));
+        let lock = hold.lock();
+        self.core.keeps.borrow_mut().insert(lock, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
         let core = Rc::downgrade(&self.core);
         let task = keeper::keep(core, Rc::clone(&environment), kept, hold);
         environment.spawn(Box::pin(task));
     }
 
-    /// The lock with this value is kept no longer under this number; it stays as
-    /// it is.
-    pub fn let_go(&self, value: &Token, number: u64) {
-        let kept = self.core.keeps.borrow().get(value).cloned();
+    /// This lock is kept no longer under this number; it stays as it is.
+    pub fn let_go(&self, resources: &Resources, value: &Token, number: u64) {
+        let lock = LockId::new(value, resources);
+        let kept = self.core.keeps.borrow().get(&lock).cloned();
         if let Some(kept) = kept.filter(|kept| kept.number() == number) {
-            self.core.keeps.borrow_mut().remove(value);
+            self.core.keeps.borrow_mut().remove(&lock);
             kept.release();
         }
     }
@@ -319,7 +368,6 @@ impl Engine {
             deadline: self.core.environment.now().after(settings.patience.release),
             report: settings.report,
             scripts: None,
-            twins: false,
         };
         let round = Round::ask_all(&self.core, question, None);
         round.verdict().await;
@@ -350,16 +398,17 @@ impl Engine {
         let environment = &self.core.environment;
         // Who keeps the lock knows best until when it is held, also if that
         // changes meanwhile; the caller may not have heard of it.
+        let lock = LockId::new(&value, &resources);
         let known: RefCell<Option<Rc<Kept>>> = RefCell::default();
         let kept = || {
-            let now_kept = self.core.keeps.borrow().get(&value).cloned();
+            let now_kept = self.core.keeps.borrow().get(&lock).cloned();
             let mut known = known.borrow_mut();
             *known = now_kept.or_else(|| known.take());
             known.clone()
         };
         let prolonging = Prolonging {
             resources,
-            value: value.clone(),
+            value,
             ttl,
             cap: None,
             until: &|| kept().map_or(until, |kept| kept.until()),
@@ -410,6 +459,13 @@ impl Engine {
             let validity = Validity::starting(now, ttl, settings.drift);
             attempts += 1;
             (prolonging.asked)(validity.until);
+            let (core, value) = (&self.core, &prolonging.value);
+            core.claims.extend(
+                core.owner,
+                &prolonging.resources,
+                value,
+                now.after(ttl.span()),
+            );
             asked = asked.min(validity.until);
             let deadline =
                 settings
@@ -424,7 +480,6 @@ impl Engine {
                     deadline,
                     report: settings.report,
                     scripts: settings.scripts.clone(),
-                    twins: false,
                 },
                 settings.sheet(attempts),
             );
@@ -433,6 +488,8 @@ impl Engine {
             let until = (prolonging.until)();
             let in_time = now < until && validity.holds(now);
             if verdict == Verdict::Granted && (in_time || !Rule::Validity.is_kept()) {
+                let lock = LockId::new(&prolonging.value, &prolonging.resources);
+                self.core.prolonged(&lock, validity.until);
                 return Ok(Extension { validity, attempts });
             }
             votes = round.votes();
@@ -530,17 +587,17 @@ impl Engine {
         since: Instant,
         settings: Settings,
     ) -> Rc<Round> {
-        self.core.let_go(&value);
+        self.core.let_go(&LockId::new(&value, &resources));
         let now = self.core.environment.now();
         let sheet = settings.sheet(1);
+        let expires = self.core.claims.end_of(self.core.owner, &resources, &value);
         let question = Question {
-            operation: Operation::Release { since },
+            operation: Operation::Release { since, expires },
             resources,
             value,
             deadline: now.after(settings.patience.release),
             report: settings.report,
             scripts: settings.scripts,
-            twins: false,
         };
         Round::ask_all(&self.core, question, sheet)
     }
@@ -592,9 +649,9 @@ impl Attempt {
             .unwrap_or_default()
     }
 
-    fn succeed(mut self) {
+    fn succeed(mut self, until: Instant) {
         if let Some(round) = self.0.take() {
-            round.succeed();
+            round.succeed(until);
         }
     }
 

@@ -49,7 +49,7 @@ impl Tally {
     pub fn count(&mut self, vote: &Vote) {
         self.pending = self.pending.saturating_sub(1);
         match vote {
-            Vote::Granted | Vote::Own => self.granted += 1,
+            Vote::Granted => self.granted += 1,
             Vote::Held { .. } => self.held += 1,
             Vote::Seen { .. } | Vote::Failed(_) => {}
         }

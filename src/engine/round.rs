@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::claims::{Claims, Owner};
 use super::environment::{Environment, Task};
 use super::error::Cause;
 use super::event::Event;
+use super::granted_by::{GrantedBy, Members};
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::keeper::Kept;
+use super::lock_id::LockId;
+use super::lookalikes::{LookAlikes, Pair, are_one};
 use super::quorum::{Tally, Verdict, majority};
 use super::rule::Rule;
-use super::token::Token;
-use super::twins::Twins;
 use super::validity::Instant;
 
 /// What all rounds of one engine share.
@@ -28,12 +30,16 @@ pub(super) struct Core {
     pub(super) instances: Box<[Rc<dyn Instance>]>,
     pub(super) environment: Rc<dyn Environment>,
     pub(super) listener: Box<dyn Fn(Event)>,
-    pub(super) twins: Twins,
-    /// Acquires that succeeded and still have votes to come, by value.
-    stragglers: RefCell<HashMap<Token, Weak<Round>>>,
-    /// Locks that are being kept, by value: in an order that is the same in
-    /// every run of a simulation.
-    pub(super) keeps: RefCell<BTreeMap<Token, Rc<Kept>>>,
+    pub(super) claims: Rc<Claims>,
+    /// What its claims are known by.
+    pub(super) owner: Owner,
+    look_alikes: LookAlikes,
+    /// Acquires that succeeded and still have votes to come.
+    stragglers: RefCell<HashMap<LockId, Weak<Round>>>,
+    granted_by: RefCell<GrantedBy>,
+    /// Locks that are being kept, in an order that is the same in every run of a
+    /// simulation.
+    pub(super) keeps: RefCell<BTreeMap<LockId, Rc<Kept>>>,
     deadlines: Deadlines,
 }
 
@@ -41,15 +47,18 @@ impl Core {
     pub(super) fn new(
         instances: Vec<Rc<dyn Instance>>,
         environment: Rc<dyn Environment>,
+        claims: Rc<Claims>,
         listener: Box<dyn Fn(Event)>,
     ) -> Rc<Self> {
-        let twins = Twins::new(&instances);
         let core = Rc::new(Self {
+            look_alikes: LookAlikes::of(instances.len()),
             instances: instances.into(),
             environment,
             listener,
-            twins,
+            owner: claims.owner(),
+            claims,
             stragglers: RefCell::default(),
+            granted_by: RefCell::default(),
             keeps: RefCell::default(),
             deadlines: Deadlines::default(),
         });
@@ -57,9 +66,7 @@ impl Core {
             let observer: Weak<dyn Observer> = Rc::<Self>::downgrade(&core);
             instance.observe(index, observer);
         }
-        for (instance, twin) in core.twins.known() {
-            (core.listener)(Event::Twins { instance, twin });
-        }
+        core.tell_look_alikes();
         core.environment.spawn(keep_deadlines(Rc::downgrade(&core)));
         core
     }
@@ -72,27 +79,54 @@ impl Core {
         self.deadlines.rounds.borrow().is_empty()
     }
 
-    /// The lock with this value is being released: what is granted for it from
+    /// This lock is being released: what is granted for it from
     /// now on is to be released too.
-    pub(super) fn let_go(&self, value: &Token) {
-        let straggler = self.stragglers.borrow_mut().remove(value);
+    pub(super) fn let_go(&self, lock: &LockId) {
+        let straggler = self.stragglers.borrow_mut().remove(lock);
         if let Some(round) = straggler.and_then(|round| round.upgrade()) {
-            round.state.borrow_mut().abandoned = true;
+            round.state.borrow_mut().abandoned = Rule::Stragglers.is_kept();
         }
-        let kept = self.keeps.borrow_mut().remove(value);
+        self.granted_by.borrow_mut().forget(lock);
+        let kept = self.keeps.borrow_mut().remove(lock);
         if let Some(kept) = kept {
             kept.release();
         }
     }
 
-    /// This lock is kept no longer.
-    pub(super) fn forget(&self, value: &Token, kept: &Rc<Kept>) {
-        let mut keeps = self.keeps.borrow_mut();
-        if keeps
-            .get(value)
-            .is_some_and(|known| Rc::ptr_eq(known, kept))
+    /// This lock was extended and may be believed in until then.
+    pub(super) fn prolonged(&self, lock: &LockId, until: Instant) {
+        self.granted_by.borrow_mut().prolong(lock, until);
+    }
+
+    fn tell_look_alikes(&self) {
+        for Pair {
+            first,
+            second,
+            sole,
+        } in self.look_alikes.news(&self.instances)
         {
-            keeps.remove(value);
+            (self.listener)(Event::LookAlikes {
+                instance: first,
+                other: second,
+                sole,
+            });
+        }
+    }
+
+    /// This lock is kept no longer.
+    pub(super) fn forget(&self, lock: &LockId, kept: &Rc<Kept>) {
+        let mut keeps = self.keeps.borrow_mut();
+        if keeps.get(lock).is_some_and(|known| Rc::ptr_eq(known, kept)) {
+            keeps.remove(lock);
+        }
+    }
+
+    /// Whether all members are one server, which is asked once.
+    fn are_one(&self) -> bool {
+        if Rule::NoLikeness.is_kept() {
+            are_one(&self.instances)
+        } else {
+            self.look_alikes.are_alike()
         }
     }
 
@@ -107,11 +141,14 @@ impl Core {
 
 impl Observer for Core {
     fn connection_changed(&self, instance: usize, state: &Connection) {
+        (self.listener)(Event::Connection {
+            instance,
+            state: state.clone(),
+        });
         if let Connection::Ready { keyspace } = state {
-            self.twins.named(instance, keyspace.clone());
+            self.look_alikes.named(instance, keyspace.clone());
+            self.tell_look_alikes();
         }
-        let state = state.clone();
-        (self.listener)(Event::Connection { instance, state });
     }
 }
 
@@ -155,11 +192,8 @@ struct State {
 enum Ballotpaper {
     NotAsked,
     Open,
-    /// Votes as this other instance does, which is the same one.
-    With(usize),
-    /// Said that nothing was there, perhaps because one of the same name has
-    /// just deleted it: counted when those have voted.
-    Waiting(Vote),
+    /// Votes as the first does: all of them are one server (rule 16).
+    WithFirst,
     /// The deadline passed; what comes now is late.
     Missed(Cause),
     Cast(Vote),
@@ -180,13 +214,13 @@ impl Round {
     ) -> Rc<Self> {
         let members = whom.len();
         let mut votes = vec![Ballotpaper::NotAsked; core.instances.len()];
-        for index in whom.clone() {
-            let leader = core.twins.leader(index);
-            votes[index] = if members > 1 && leader != index {
-                Ballotpaper::With(leader)
-            } else {
-                Ballotpaper::Open
-            };
+        votes[whom.clone()].fill(Ballotpaper::Open);
+        if members > 1 && core.are_one() {
+            votes[whom.start + 1..whom.end].fill(Ballotpaper::WithFirst);
+        }
+        if let Operation::Release { .. } = question.operation {
+            core.claims
+                .releasing(core.owner, &question.resources, &question.value);
         }
         let round = Rc::new(Self {
             question: Rc::new(question),
@@ -204,12 +238,11 @@ impl Round {
         });
         core.deadlines.add(&round);
         for index in whom {
-            let asked = !matches!(round.state.borrow().votes[index], Ballotpaper::With(_));
-            if !asked {
-                continue;
+            // It may be answered already: all of them with the first.
+            if matches!(round.state.borrow().votes[index], Ballotpaper::Open) {
+                let ballot: Rc<dyn Ballot> = round.clone();
+                core.instances[index].ask(&round.question, Reply::new(ballot, index));
             }
-            let ballot: Rc<dyn Ballot> = round.clone();
-            core.instances[index].ask(&round.question, Reply::new(ballot, index));
         }
         round
     }
@@ -239,10 +272,10 @@ impl Round {
     /// and on every instance, and so is what it is granted from now on.
     pub(super) fn abandon(&self) -> Option<Rc<Self>> {
         self.state.borrow_mut().abandoned = true;
-        if !Rule::Cleanup.is_kept() {
+        let now = self.core.environment.now();
+        if !self.may_clean_up(now) {
             return None;
         }
-        let now = self.core.environment.now();
         // A request and its release share one deadline. What is left of it may
         // be nothing, through no fault of the instances that answered in time:
         // they get a fresh span, and nobody waits for the others.
@@ -251,25 +284,56 @@ impl Round {
         Some(Self::ask_all(&self.core, question, None))
     }
 
+    /// Whether what stands with this value can't be another lock's of this process.
+    fn may_clean_up(&self, now: Instant) -> bool {
+        let Question {
+            resources, value, ..
+        } = &*self.question;
+        let is_shared = self
+            .core
+            .claims
+            .is_shared(self.core.owner, resources, value, now);
+        Rule::Cleanup.is_kept() && !(is_shared && Rule::Claims.is_kept())
+    }
+
     /// What takes back whatever this round may have set.
     fn release_by(&self, deadline: Instant) -> Question {
         Question {
-            operation: Operation::Release { since: self.asked },
+            operation: Operation::Release {
+                since: self.asked,
+                expires: self.core.claims.end_of(
+                    self.core.owner,
+                    &self.question.resources,
+                    &self.question.value,
+                ),
+            },
             resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
             deadline,
             report: self.question.report,
             scripts: self.question.scripts.clone(),
-            twins: false,
         }
     }
 
-    /// The attempt has succeeded; a release may come before its last votes.
-    pub(super) fn succeed(self: &Rc<Self>) {
+    /// The attempt has succeeded and may be believed in until then; a release
+    /// may come before its last votes.
+    pub(super) fn succeed(self: &Rc<Self>, until: Instant) {
+        let mut granted = Members::default();
+        let state = self.state.borrow();
+        for (place, vote) in state.votes.iter().enumerate() {
+            if matches!(vote, Ballotpaper::Cast(Vote::Granted)) {
+                granted.add(place);
+            }
+        }
+        if !granted.are_all_of(state.votes.len()) {
+            let now = self.core.environment.now();
+            let mut granted_by = self.core.granted_by.borrow_mut();
+            granted_by.note(&self.lock(), until, granted, now);
+        }
+        drop(state);
         if self.tally().pending() > 0 {
-            let value = self.question.value.clone();
             let mut stragglers = self.core.stragglers.borrow_mut();
-            stragglers.insert(value, Rc::downgrade(self));
+            stragglers.insert(self.lock(), Rc::downgrade(self));
         }
     }
 
@@ -308,6 +372,11 @@ impl Round {
         self.state.borrow().tally.clone()
     }
 
+    /// The lock that it is about.
+    fn lock(&self) -> LockId {
+        LockId::new(&self.question.value, &self.question.resources)
+    }
+
     fn span(&self) -> Duration {
         self.question.deadline.since(self.asked)
     }
@@ -322,7 +391,10 @@ impl Round {
         let mut silent = Vec::new();
         let mut state = self.state.borrow_mut();
         for index in 0..state.votes.len() {
-            if matches!(state.votes[index], Ballotpaper::Open | Ballotpaper::With(_)) {
+            if matches!(
+                state.votes[index],
+                Ballotpaper::Open | Ballotpaper::WithFirst
+            ) {
                 let because = self.core.instances[index].trouble();
                 let cause = Cause::Silent { waited, because };
                 state.votes[index] = Ballotpaper::Missed(cause.clone());
@@ -330,96 +402,49 @@ impl Round {
                 silent.push((index, cause));
             }
         }
-        self.count_waiting(&mut state);
         let waker = state.waker.take();
         drop(state);
         for (index, cause) in silent {
             self.report(index, &cause);
         }
-        self.tell_all();
+        self.complete();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Whether a key that isn't there may have been deleted by this round.
-    fn may_have_twins(&self) -> bool {
-        matches!(self.question.operation, Operation::Release { .. })
-            && self.core.twins.are_suspected()
+    /// All votes are in, or have missed the deadline.
+    fn complete(&self) {
+        let question = &self.question;
+        let claims = &self.core.claims;
+        match question.operation {
+            Operation::Acquire { .. } if self.all_cast(Ballotpaper::is_final) => {
+                claims.acquired(self.core.owner, &question.resources, &question.value);
+            }
+            Operation::Release { .. } => {
+                let everywhere = self.all_cast(Ballotpaper::is_answered);
+                claims.released(
+                    self.core.owner,
+                    &question.resources,
+                    &question.value,
+                    everywhere,
+                );
+            }
+            _ => {}
+        }
+        self.tell_all();
     }
 
-    /// Counts votes that waited for those of the same name: as theirs if one
-    /// of them found something, as they are if none of them did.
-    fn count_waiting(&self, state: &mut State) {
-        for index in 0..state.votes.len() {
-            let Ballotpaper::Waiting(vote) = &state.votes[index] else {
-                continue;
-            };
-            let (vote, votes) = (vote.clone(), &state.votes);
-            let mut others = (0..votes.len())
-                .filter(|other| *other != index && self.core.twins.may_share(index, *other))
-                .map(|other| &votes[other]);
-            if others
-                .clone()
-                .any(|other| matches!(other, Ballotpaper::Cast(Vote::Granted)))
-            {
-                state.count(index, Vote::Granted);
-            } else if !others.any(|other| matches!(other, Ballotpaper::Open)) {
-                state.count(index, vote);
-            }
-        }
+    /// Whether a member's vote on an extension counts.
+    fn counts(&self, index: usize) -> bool {
+        let granted_by = self.core.granted_by.borrow();
+        granted_by.counts(&self.lock(), index) || !Rule::Refusers.is_kept()
     }
 
-    /// Once all have voted: who saw the value that only one of the same name
-    /// can have set is that one's twin. Of another name it may be one too, or a
-    /// client has sent its command twice: that is no proof.
-    fn tell_twins(&self) {
-        let twins = &self.core.twins;
-        let (mut setters, mut owns) = (Vec::new(), Vec::new());
-        for (index, vote) in self.state.borrow().votes.iter().enumerate() {
-            match vote {
-                Ballotpaper::Cast(Vote::Own) => owns.push(index),
-                Ballotpaper::Cast(Vote::Held { .. }) => {}
-                _ => setters.push(index),
-            }
-        }
-        for own in owns {
-            let possible = setters
-                .iter()
-                .filter(|setter| twins.may_be_same(own, **setter));
-            let mut leaders: Vec<usize> = possible.map(|setter| twins.leader(*setter)).collect();
-            leaders.sort_unstable();
-            leaders.dedup();
-            if let [setter] = leaders[..]
-                && let Some((instance, twin)) = twins.proven(own, setter)
-            {
-                (self.core.listener)(Event::Twins { instance, twin });
-            } else if leaders.is_empty() {
-                let possible = setters
-                    .iter()
-                    .find(|setter| twins.could_be_same(own, **setter));
-                if let Some(instance) = possible
-                    && twins.echoed(own)
-                {
-                    (self.core.listener)(Event::Twins {
-                        instance: *instance,
-                        twin: own,
-                    });
-                }
-            }
-        }
+    fn all_cast(&self, are: impl Fn(&Ballotpaper) -> bool) -> bool {
+        self.state.borrow().votes.iter().all(are)
     }
 
-    /// All have voted, and none has seen the value before.
-    fn tell_setters(&self) {
-        for (index, vote) in self.state.borrow().votes.iter().enumerate() {
-            if matches!(vote, Ballotpaper::Cast(Vote::Granted)) {
-                self.core.twins.set_by_itself(index);
-            }
-        }
-    }
-
-    /// All votes are in.
     fn tell_all(&self) {
         if let Some(Sheet { number, attempt }) = self.sheet.take() {
             let votes = self.votes();
@@ -445,10 +470,11 @@ impl Round {
     /// A grant for an attempt that has failed already: its release may have
     /// overtaken it on another connection, so it is released once more.
     fn take_back(&self, index: usize) {
-        if !Rule::Cleanup.is_kept() {
+        let now = self.core.environment.now();
+        if !self.may_clean_up(now) {
             return;
         }
-        let question = self.release_by(self.core.environment.now().after(self.span()));
+        let question = self.release_by(now.after(self.span()));
         Self::ask(&self.core, question, index..index + 1, None);
     }
 }
@@ -456,61 +482,58 @@ impl Round {
 impl Drop for Round {
     fn drop(&mut self) {
         if matches!(self.question.operation, Operation::Acquire { .. }) {
+            let lock = self.lock();
             let mut stragglers = self.core.stragglers.borrow_mut();
-            stragglers.remove(&self.question.value);
+            // A newer one may have the same value, if that is the caller's own.
+            let known = stragglers.get(&lock).map(Weak::as_ptr);
+            if known.is_some_and(|known| std::ptr::eq(known, self)) {
+                stragglers.remove(&lock);
+            }
         }
     }
 }
 
 impl Ballot for Round {
     fn cast(self: Rc<Self>, index: usize, vote: Vote) {
-        let granted = matches!(vote, Vote::Granted | Vote::Own);
-        let mut state = self.state.borrow_mut();
-        let unwanted = state.abandoned && granted;
-        let mut waker = None;
-        let mut failed = None;
-        let mut failures = Vec::new();
-        if matches!(state.votes[index], Ballotpaper::Open) {
-            if let Vote::Failed(cause) = &vote {
-                failed = Some(cause.clone());
-                failures.push(index);
+        // One's own value was set by somebody for this attempt.
+        let may_be_set = matches!(vote, Vote::Granted | Vote::Failed(Cause::AskedTwice));
+        let vote = match (self.question.operation, vote) {
+            (Operation::Extend { .. }, Vote::Granted) if !self.counts(index) => {
+                Vote::Failed(Cause::HadNotGranted)
             }
-            for twin in 0..state.votes.len() {
-                if matches!(state.votes[twin], Ballotpaper::With(leader) if leader == index) {
-                    state.count(twin, vote.clone());
-                    failures.push(twin);
+            (_, vote) => vote,
+        };
+        let mut state = self.state.borrow_mut();
+        let unwanted = state.abandoned && may_be_set;
+        let mut waker = None;
+        let mut failures = Vec::new();
+        let mut completed = false;
+        if let (Operation::Acquire { .. }, Vote::Granted) = (self.question.operation, &vote) {
+            let mut granted_by = self.core.granted_by.borrow_mut();
+            granted_by.add(&self.lock(), index, state.votes.len());
+        }
+        if matches!(state.votes[index], Ballotpaper::Open) {
+            for voter in 0..state.votes.len() {
+                if voter == index || matches!(state.votes[voter], Ballotpaper::WithFirst) {
+                    state.count(voter, vote.clone());
+                    failures.push(voter);
                 }
             }
-            if matches!(vote, Vote::Held { .. }) && self.may_have_twins() {
-                state.votes[index] = Ballotpaper::Waiting(vote);
-            } else {
-                state.count(index, vote);
-            }
-            self.count_waiting(&mut state);
             if state.every_vote || self.decided(&state.tally).is_some() {
                 waker = state.waker.take();
             }
-            if state.tally.pending() == 0 {
+            completed = state.tally.pending() == 0;
+            if completed {
                 self.core.deadlines.remove(&self);
             }
         }
-        let complete = state.tally.pending() == 0;
-        let own = |vote: &Ballotpaper| matches!(vote, Ballotpaper::Cast(Vote::Own));
-        let asked_twice = complete && state.votes.iter().any(own);
-        let acquires = matches!(self.question.operation, Operation::Acquire { .. });
-        let set = complete && acquires && self.core.twins.are_suspected();
         drop(state);
-        if complete {
-            self.tell_all();
+        if completed {
+            self.complete();
         }
-        if asked_twice {
-            self.tell_twins();
-        } else if set {
-            self.tell_setters();
-        }
-        if let Some(cause) = failed {
+        if let Vote::Failed(cause) = &vote {
             for instance in failures {
-                self.report(instance, &cause);
+                self.report(instance, cause);
             }
         }
         if let Some(waker) = waker {
@@ -538,10 +561,27 @@ impl State {
 impl Ballotpaper {
     fn vote(&self) -> Option<Vote> {
         match self {
-            Self::NotAsked | Self::Open | Self::With(_) | Self::Waiting(_) => None,
+            Self::NotAsked | Self::Open | Self::WithFirst => None,
             Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
             Self::Cast(vote) => Some(vote.clone()),
         }
+    }
+
+    /// Whether it was carried out or not, and that is known.
+    fn is_answered(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAsked | Self::Cast(Vote::Granted | Vote::Held { .. })
+        )
+    }
+
+    /// The same; or an error of the server's, which has not carried it out.
+    fn is_final(&self) -> bool {
+        let refused = matches!(
+            self,
+            Self::Cast(Vote::Failed(Cause::Refused { .. } | Cause::AskedTwice))
+        );
+        refused || self.is_answered()
     }
 }
 

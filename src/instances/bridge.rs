@@ -2,11 +2,11 @@
 //! out through a port, and whoever stands behind it brings the answers.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Vote};
+use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Rule, Vote};
 
 /// Where questions go out.
 pub trait Port {
@@ -38,10 +38,15 @@ pub enum Answer {
 pub struct Bridge {
     environment: Rc<dyn Environment>,
     port: Rc<dyn Port>,
-    waiting: RefCell<HashMap<Ticket, Waiting>>,
+    waiting: RefCell<BTreeMap<Ticket, Waiting>>,
+    /// How many bytes that is.
+    weight: Cell<usize>,
     tickets: Cell<Ticket>,
-    /// When the client last came back with anything.
-    heard: Cell<Instant>,
+    /// When the client last came back with anything, or was asked although it
+    /// hadn't.
+    hopeful: Cell<Instant>,
+    /// It has not come back with anything since.
+    is_silent: Cell<bool>,
 }
 
 struct Waiting {
@@ -50,11 +55,14 @@ struct Waiting {
 }
 
 /// Beyond so many questions without an answer, a client that has said nothing
-/// for [`HESITATION`] is asked nothing more; releases, which make an end of
-/// what waits before them, have room of their own.
+/// for [`HESITATION`] is asked one question in that time and no more; releases,
+/// which make an end of what waits before them, have room of their own.
 const BACKLOG: usize = 1000;
 const BACKLOG_OF_RELEASES: usize = 10 * BACKLOG;
 const HESITATION: Duration = Duration::from_millis(200);
+
+/// Nor may what waits take more bytes than that.
+const WEIGHT: usize = 16 * 1024 * 1024;
 
 impl Bridge {
     /// A bridge whose questions go out through `port`.
@@ -65,8 +73,10 @@ impl Bridge {
             environment,
             port,
             waiting: RefCell::default(),
+            weight: Cell::new(0),
             tickets: Cell::new(0),
-            heard: Cell::new(now),
+            hopeful: Cell::new(now),
+            is_silent: Cell::new(false),
         }
     }
 
@@ -83,17 +93,20 @@ impl Bridge {
             question: Rc::clone(&question),
             reply,
         };
+        self.weight.set(self.weight.get() + question.weight());
         self.waiting.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
     pub fn answer(&self, ticket: Ticket, answer: Answer) {
-        self.heard.set(self.environment.now());
+        self.hopeful.set(self.environment.now());
+        self.is_silent.set(false);
         let waiting = self.waiting.borrow_mut().remove(&ticket);
         let Some(Waiting { question, reply }) = waiting else {
             return;
         };
+        self.weight.set(self.weight.get() - question.weight());
         reply.vote(match answer {
             Answer::Applied(keys) => question.applied(keys),
             Answer::Seen(value, ttl) => Vote::Seen { value, ttl },
@@ -103,17 +116,48 @@ impl Bridge {
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
+        self.weight.set(0);
         for (_, waiting) in self.waiting.take() {
             waiting.reply.fail(Cause::Closed);
         }
     }
 
+    /// Whether so much waits that this is refused. A client that has been silent
+    /// for a moment is asked all the same, as it may be back; what has waited
+    /// longest for it is then given up, if nobody waits for that any more.
     fn overloaded(&self, question: &Question) -> bool {
         let most = match question.operation {
             Operation::Release { .. } => BACKLOG_OF_RELEASES,
             Operation::Acquire { .. } | Operation::Extend { .. } | Operation::Inspect => BACKLOG,
         };
-        self.waiting.borrow().len() >= most
-            && self.environment.now().since(self.heard.get()) > HESITATION
+        if !Rule::Bounded.is_kept() {
+            return false;
+        }
+        if self.weight.get() + question.weight() > WEIGHT {
+            return true;
+        }
+        if self.waiting.borrow().len() < most {
+            return false;
+        }
+        let now = self.environment.now();
+        if now.since(self.hopeful.get()) <= HESITATION {
+            // It answers, if slowly: what it is asked now it will be asked in time.
+            return self.is_silent.get();
+        }
+        self.is_silent.set(true);
+        self.hopeful.set(now);
+        let forgotten = {
+            let mut waiting = self.waiting.borrow_mut();
+            let oldest = waiting.first_entry();
+            oldest
+                .filter(|oldest| oldest.get().question.deadline < now)
+                .map(std::collections::btree_map::OccupiedEntry::remove)
+        };
+        if let Some(forgotten) = &forgotten {
+            let weight = self.weight.get() - forgotten.question.weight();
+            self.weight.set(weight);
+        }
+        drop(forgotten);
+        false
     }
 }

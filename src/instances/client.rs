@@ -19,17 +19,18 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::bridge::{Answer, Bridge, Port, Ticket};
-use super::redis::{Config, Server};
+use super::redis::{Config, Network, Server};
 use crate::engine::{
-    Ballot, Cause, Connection, Drift, Environment, Instance, Instant, Keyspace, Observer,
-    Operation, Question, Reply, Token, Ttl, Vote,
+    Ballot, Cause, Connection, Drift, Environment, Instance, Instant, Observer, Operation,
+    Question, Reply, Rule, Token, Ttl, Vote,
 };
 
 /// The caller's client as a member of the quorum.
 pub struct Client {
     address: Box<str>,
-    rule: Rule,
+    mode: Mode,
     environment: Rc<dyn Environment>,
+    network: Rc<Network>,
     bridge: Bridge,
     watcher: Box<dyn Watcher>,
     state: RefCell<State>,
@@ -40,7 +41,7 @@ pub struct Client {
 
 /// Which ways may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub enum Mode {
     /// The client, then our own connection once it is proven.
     Auto,
     /// Our own connection, on the caller's word.
@@ -119,8 +120,6 @@ struct State {
     /// Connections whose details the client no longer has: locks that were taken
     /// with them are still there.
     former: Vec<Former>,
-    /// What the client's keys are called: equal for those that may be the same.
-    hint: Option<Rc<str>>,
     /// When the last key that was asked for ends.
     last_end: Instant,
 }
@@ -161,30 +160,30 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const PROBE_TTL: f64 = 2000.0;
 
 impl Client {
-    /// A client that is asked through `port`. `address` is for people and must
-    /// not contain a secret. Clients with the same `hint` may be the same.
+    /// A client that is asked through `port`, and on `network` once it is proven.
+    /// `address` is for people and must not contain a secret.
     #[must_use]
     pub fn new(
         address: &str,
-        rule: Rule,
-        hint: Option<Rc<str>>,
-        environment: Rc<dyn Environment>,
+        mode: Mode,
+        network: Rc<Network>,
         port: Rc<dyn Port>,
         watcher: Box<dyn Watcher>,
     ) -> Rc<Self> {
+        let environment = network.environment();
         let now = environment.now();
         Rc::new_cyclic(|myself| Self {
             address: address.into(),
-            rule,
+            mode,
             bridge: Bridge::new(Rc::clone(&environment), port),
             environment,
+            network,
             watcher,
             state: RefCell::new(State {
                 generation: 0,
                 probes: 0,
                 direct: None,
                 former: Vec::new(),
-                hint,
                 last_end: now,
             }),
             observers: RefCell::default(),
@@ -195,7 +194,7 @@ impl Client {
     /// The client's details are these now: what a connection of our own takes,
     /// if one can be made. `keep` says whether the connection there was is still
     /// good for the locks that were taken with it.
-    pub fn amend(&self, config: Option<Config>, hint: Option<Rc<str>>, keep: bool) {
+    pub fn amend(&self, config: Option<Config>, keep: bool) {
         let now = self.environment.now();
         let generation = {
             let mut state = self.state.borrow_mut();
@@ -215,12 +214,11 @@ impl Client {
             } else {
                 state.former.clear();
             }
-            state.hint = hint;
             state.generation += 1;
             state.generation
         };
         if let Some(config) = config {
-            let server = Rc::new(Server::open(config, &self.environment));
+            let server = Rc::new(Server::open(config, &self.network));
             self.state.borrow_mut().direct = Some(Direct {
                 server: Rc::clone(&server),
                 connection: Connection::Connecting,
@@ -248,7 +246,7 @@ impl Client {
     fn route(&self) -> Route {
         match &self.state.borrow().direct {
             None => Route::Bridge(Why::NoConnection),
-            Some(direct) => direct.route(self.rule),
+            Some(direct) => direct.route(self.mode),
         }
     }
 
@@ -256,7 +254,7 @@ impl Client {
     fn note_own_acquire(&self) {
         let mut state = self.state.borrow_mut();
         if let Some(direct) = &mut state.direct
-            && self.rule == Rule::Auto
+            && self.mode == Mode::Auto
             && matches!(direct.proof, Proof::Missing(Why::Unproven))
         {
             direct.proof = Proof::Missing(Why::OwnScript);
@@ -279,30 +277,31 @@ impl Client {
         }
     }
 
-    /// While there are two ways it can always be asked. Its name stays the same
-    /// whichever way it is asked, so that what was proven of twins holds on.
+    /// While there are two ways it can always be asked. What its keys are called
+    /// is known once our own connection is the way.
     fn ready(&self) -> Connection {
         let state = self.state.borrow();
         match &state.direct {
             // There is no other way then.
-            Some(direct) if self.rule == Rule::Native && !direct.is_ready() => {
+            Some(direct) if self.mode == Mode::Native && !direct.is_ready() => {
                 direct.connection.clone()
             }
-            _ => Connection::Ready {
-                keyspace: state.hint.clone().map(Keyspace::Guessed),
-            },
+            Some(direct) if matches!(direct.route(self.mode), Route::Native) => {
+                direct.connection.clone()
+            }
+            _ => Connection::Ready { keyspace: None },
         }
     }
 
     /// Our own connection, if it is the way for `question`.
     fn direct_for(&self, question: &Question) -> Option<Rc<Server>> {
         // A caller's own acquire may do what only that client can.
-        if self.rule == Rule::Auto && has_own_acquire(question) {
+        if self.mode == Mode::Auto && has_own_acquire(question) {
             return None;
         }
         let state = self.state.borrow();
         let direct = state.direct.as_ref()?;
-        let native = matches!(direct.route(self.rule), Route::Native);
+        let native = matches!(direct.route(self.mode), Route::Native);
         native.then(|| Rc::clone(&direct.server))
     }
 
@@ -366,7 +365,6 @@ impl Client {
                 deadline: environment.now().after(ttl.span()),
                 report: false,
                 scripts: None,
-                twins: false,
             }),
         };
         let probing = Rc::clone(&probe.question);
@@ -383,12 +381,16 @@ impl Client {
             return;
         }
         let again = self.environment.now().after(direct.pause);
+        let is_given = outcome.is_ok();
         direct.proof = match outcome {
             Ok(()) => Proof::Given,
             Err(why) => Proof::Failed(why, again),
         };
         drop(state);
         self.tell_route();
+        if is_given {
+            self.tell_name();
+        }
     }
 }
 
@@ -397,11 +399,12 @@ impl Direct {
         matches!(self.connection, Connection::Ready { .. })
     }
 
-    fn route(&self, rule: Rule) -> Route {
-        match (&self.proof, rule) {
-            (_, Rule::Native) | (Proof::Given, Rule::Auto) => Route::Native,
-            (Proof::Asked(_), Rule::Auto) => Route::Bridge(Why::Unproven),
-            (Proof::Missing(why) | Proof::Failed(why, ..), Rule::Auto) => {
+    fn route(&self, mode: Mode) -> Route {
+        match (&self.proof, mode) {
+            (_, Mode::Native) | (Proof::Given, Mode::Auto) => Route::Native,
+            _ if self.is_ready() && !Rule::Proof.is_kept() => Route::Native,
+            (Proof::Asked(_), Mode::Auto) => Route::Bridge(Why::Unproven),
+            (Proof::Missing(why) | Proof::Failed(why, ..), Mode::Auto) => {
                 Route::Bridge(why.clone())
             }
         }
@@ -428,7 +431,7 @@ impl Observer for Client {
                 },
             });
         }
-        if self.rule == Rule::Native {
+        if self.mode == Mode::Native {
             self.tell_name();
         }
         self.tell_route();
@@ -455,11 +458,12 @@ impl Instance for Client {
                 let end = question.deadline.after(ttl.span());
                 let mut state = self.state.borrow_mut();
                 state.last_end = state.last_end.max(end);
-                for former in &mut state.former {
-                    former.end = former.end.max(end);
-                }
                 drop(state);
-                self.otherwise_former(question, reply)
+                if Rule::Former.is_kept() {
+                    reply
+                } else {
+                    self.otherwise_former(question, reply)
+                }
             }
             Operation::Release { .. } => self.otherwise_former(question, reply),
             Operation::Inspect => reply,
@@ -499,14 +503,17 @@ impl Instance for Client {
         }
     }
 
-    fn connection(&self) -> Option<usize> {
-        Some(std::ptr::from_ref(self).addr())
+    /// That of our own connection, proven or not: clients of one configuration
+    /// are one, whichever way each of them is asked (rule 16).
+    fn identity(&self) -> Option<usize> {
+        self.state.borrow().direct.as_ref()?.server.identity()
     }
 }
 
 impl Client {
-    /// Where nothing is found, it may stand where the client's details led
-    /// before they changed.
+    /// Where nothing is found to release, it may stand where the client's details
+    /// led before they changed. An extension there would keep its holder alive
+    /// beside one who asks elsewhere (rule 17).
     fn otherwise_former(&self, question: &Rc<Question>, reply: Reply) -> Reply {
         let former = self.former();
         if former.is_empty() {
@@ -599,13 +606,13 @@ impl Probe {
         Rc::new(Question {
             operation: Operation::Release {
                 since: Instant::ORIGIN,
+                expires: Instant::LAST,
             },
             resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
             deadline: self.question.deadline,
             report: false,
             scripts: None,
-            twins: false,
         })
     }
 }

@@ -6,12 +6,11 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use crate::engine::{
-    Cause, Connection, Environment, Instance, Instant, Observer, Operation, Question, Reply, Token,
-    Ttl, Vote,
+    Cause, Connection, Environment, Instance, Instant, Observer, Operation, Question, Reply, Rule,
+    Token, Ttl, Vote,
 };
 
-/// A table of keys that expire, shared by all who open it under one name on
-/// one thread.
+/// A table of keys that expire, shared by all who open it under one name.
 pub struct Memory {
     address: Box<str>,
     environment: Rc<dyn Environment>,
@@ -30,28 +29,34 @@ struct Entry {
     expires: Instant,
 }
 
-thread_local! {
-    static TABLES: RefCell<HashMap<Box<str>, Weak<RefCell<Table>>>> = RefCell::default();
+/// The tables that are open, by their names. One thread has one of these.
+#[derive(Default)]
+pub struct Tables {
+    open: RefCell<HashMap<Box<str>, Weak<RefCell<Table>>>>,
+}
+
+impl Tables {
+    fn table(&self, name: &str) -> Rc<RefCell<Table>> {
+        let mut tables = self.open.borrow_mut();
+        tables.retain(|_, table| table.strong_count() > 0);
+        let open = tables.get(name).and_then(Weak::upgrade);
+        open.unwrap_or_else(|| {
+            let table = Rc::default();
+            tables.insert(name.into(), Rc::downgrade(&table));
+            table
+        })
+    }
 }
 
 impl Memory {
-    /// Opens the table called `name`, which lives as long as somebody has it
-    /// open.
+    /// Opens the table of `tables` called `name`, which lives as long as
+    /// somebody has it open.
     #[must_use]
-    pub fn open(name: &str, environment: Rc<dyn Environment>) -> Self {
-        let table = TABLES.with_borrow_mut(|tables| {
-            tables.retain(|_, table| table.strong_count() > 0);
-            let open = tables.get(name).and_then(Weak::upgrade);
-            open.unwrap_or_else(|| {
-                let table = Rc::default();
-                tables.insert(name.into(), Rc::downgrade(&table));
-                table
-            })
-        });
+    pub fn open(name: &str, environment: Rc<dyn Environment>, tables: &Tables) -> Self {
         Self {
             address: format!("memory://{name}").into(),
             environment,
-            table,
+            table: tables.table(name),
         }
     }
 }
@@ -80,7 +85,7 @@ impl Instance for Memory {
         }
     }
 
-    fn connection(&self) -> Option<usize> {
+    fn identity(&self) -> Option<usize> {
         Some(Rc::as_ptr(&self.table).addr())
     }
 }
@@ -106,7 +111,12 @@ impl Table {
                 if ours == resources.len() {
                     for key in resources.iter() {
                         if let Some(entry) = self.keys.get_mut(key) {
-                            entry.expires = entry.expires.max(now.after(ttl.span()));
+                            let asked = now.after(ttl.span());
+                            entry.expires = if Rule::NeverShorter.is_kept() {
+                                entry.expires.max(asked)
+                            } else {
+                                asked
+                            };
                         }
                     }
                 }

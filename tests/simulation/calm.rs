@@ -94,12 +94,8 @@ impl<'a> Calm<'a> {
         );
         self.release(&lock).await;
         let again = self.member.release(&lock, &self.soon(1)).await;
-        // Of twins that haven't been told apart, one that found the key speaks
-        // for all: the first release is then done before its last messages have
-        // arrived, and the second may be the one that finds what they would.
-        let excused = self.member.scenario().names_repeat();
         self.expect(
-            excused || matches!(again, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
+            matches!(again, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
             "nothing to release a second time",
         );
         self.member.process().sleep(self.round_trip()).await;
@@ -298,11 +294,8 @@ impl<'a> Calm<'a> {
     async fn release(&self, lock: &Lock) {
         self.member.process().sleep(self.round_trip()).await;
         let released = self.member.release(lock, &self.soon(1)).await;
-        // Twins that haven't been told apart yet are asked one by one, and all
-        // but one find nothing.
-        let excused = self.member.scenario().has_twins();
         self.expect(
-            excused || matches!(released, Fate::Granted(())),
+            matches!(released, Fate::Granted(())),
             "an undisturbed release",
         );
     }

@@ -27,13 +27,16 @@ pub struct Checker {
     /// Requests whose votes are to be told.
     sheets: RefCell<BTreeMap<u64, Sheet>>,
     requests: RefCell<Vec<Rc<Request>>>,
-    attempts: RefCell<BTreeMap<Token, Attempt>>,
+    attempts: RefCell<BTreeMap<Id, Attempt>>,
     /// Values and servers between which nothing is under way any more.
-    drained: RefCell<Vec<(Token, usize)>>,
+    drained: RefCell<Vec<(Id, usize)>>,
     /// Whether the engine keeps every rule.
     strict: bool,
     pub counts: Counts,
 }
+
+/// A value, and what it is on: one's own value may be on several things.
+type Id = (Token, Resources);
 
 /// Somebody holds a lock and may act on it.
 struct Belief {
@@ -45,6 +48,7 @@ struct Belief {
 
 /// A request of a client's to the engine, from the call to its settling.
 pub struct Request {
+    number: u64,
     process: Process,
     resources: Resources,
     what: What,
@@ -69,6 +73,8 @@ pub enum What {
 /// One value, that is one attempt to acquire (unless that rule is taken out).
 struct Attempt {
     process: Process,
+    /// Whose it is: of the last one that had this value.
+    request: u64,
     failed: bool,
     /// Messages, requests unanswered and releases owed, by server.
     under_way: Vec<u32>,
@@ -113,7 +119,7 @@ pub struct Counts {
 /// Something to do with a value that is on its way to or from a server.
 pub struct Errand {
     checker: Rc<Checker>,
-    value: Token,
+    id: Id,
     server: usize,
 }
 
@@ -143,6 +149,7 @@ impl Checker {
         self.world
             .note(format_args!("p{}: {what:?} {resources:?}", process.index()));
         let request = Rc::new(Request {
+            number: self.world.number(),
             process: process.clone(),
             resources: Resources::clone(resources),
             what,
@@ -188,9 +195,13 @@ impl Checker {
         let mut attempts = self.attempts.borrow_mut();
         for value in request.values.take() {
             if Some(&value) != but {
-                let attempt = attempts.get_mut(&value).expect("noted when it was asked");
+                let id = (value, Resources::clone(&request.resources));
+                let attempt = attempts.get_mut(&id).expect("noted when it was asked");
+                if attempt.request != request.number {
+                    continue;
+                }
                 attempt.failed = true;
-                drained.extend((0..self.servers.len()).map(|server| (value.clone(), server)));
+                drained.extend((0..self.servers.len()).map(|server| (id.clone(), server)));
             }
         }
     }
@@ -202,20 +213,30 @@ impl Checker {
             .iter()
             .find(|open| Arc::ptr_eq(&open.resources, &question.resources));
         self.check_question(process, question, request.map(|request| &request.what));
-        if let (Operation::Acquire { .. }, Some(request)) = (question.operation, request) {
+        let is_new = |request: &&Rc<Request>| !request.values.borrow().contains(&question.value);
+        if let (Operation::Acquire { .. }, Some(request)) =
+            (question.operation, request.filter(is_new))
+        {
             let mut attempts = self.attempts.borrow_mut();
-            if !attempts.contains_key(&question.value) {
-                attempts.insert(
+            let attempt = attempts
+                .entry((
                     question.value.clone(),
-                    Attempt::new(process, self.servers.len()),
-                );
-                drop(attempts);
-                // A new attempt means that the one before has failed.
-                self.fail_attempts(request, None);
-                request.values.borrow_mut().push(question.value.clone());
-            }
+                    Resources::clone(&question.resources),
+                ))
+                .or_insert_with(|| Attempt::new(process, self.servers.len()));
+            // One's own value may come again.
+            attempt.request = request.number;
+            attempt.failed = false;
+            drop(attempts);
+            // A new attempt means that the one before has failed.
+            self.fail_attempts(request, None);
+            request.values.borrow_mut().push(question.value.clone());
         }
-        Errand::new(self, &question.value, server)
+        let id = (
+            question.value.clone(),
+            Resources::clone(&question.resources),
+        );
+        Errand::new(self, &id, server)
     }
 
     /// Keys get a life only as long as a client asked for, and only while it
@@ -253,6 +274,7 @@ impl Checker {
             process.now() < lock.until,
             format_args!("p{} is handed a lock that is over", process.index()),
         );
+        self.expect_no_other_of(process, lock);
         self.believe(process, &lock.resources, &lock.value, lock.until);
     }
 
@@ -286,7 +308,7 @@ impl Checker {
                 process.index()
             ),
         );
-        self.disbelieve(&lock.value);
+        self.disbelieve(&lock.resources, &lock.value);
         self.believe(process, &lock.resources, &lock.value, lock.until);
     }
 
@@ -306,7 +328,7 @@ impl Checker {
                 failure.until
             ),
         );
-        self.disbelieve(&lock.value);
+        self.disbelieve(&lock.resources, &lock.value);
         if let Some(until) = failure.until {
             self.believe(process, &lock.resources, &lock.value, until);
         }
@@ -330,6 +352,28 @@ impl Checker {
             value: value.clone(),
             until: process.reaches(until).max(moment),
         });
+    }
+
+    /// The same value is not held twice: only values of callers' own come again.
+    fn expect_no_other_of(&self, process: &Process, lock: &Lock) {
+        let now = self.world.now();
+        let shares =
+            |resources: &Resources| lock.resources.iter().any(|name| resources.contains(name));
+        let beliefs = self.beliefs.borrow();
+        let plain = beliefs
+            .iter()
+            .any(|held| now < held.until && held.value == lock.value && shares(&held.resources));
+        let vigils = self.vigils.borrow();
+        let kept = vigils
+            .iter()
+            .any(|held| held.is_believed() && held.value == lock.value && shares(&held.resources));
+        if plain || kept {
+            self.world.blame(format_args!(
+                "two holders with one value: p{} with {:.6}",
+                process.index(),
+                lock.value.as_str()
+            ));
+        }
     }
 
     /// Nobody else believes in a lock on any of this.
@@ -430,10 +474,10 @@ impl Checker {
     }
 
     /// A client gave its lock back, or gave it up.
-    pub fn disbelieve(&self, value: &Token) {
+    pub fn disbelieve(&self, resources: &Resources, value: &Token) {
         self.beliefs
             .borrow_mut()
-            .retain(|belief| belief.value != *value);
+            .retain(|belief| belief.value != *value || belief.resources != *resources);
     }
 
     /// A process has died, and all that was in it.
@@ -455,8 +499,8 @@ impl Checker {
             return;
         }
         let attempts = self.attempts.borrow();
-        for (value, index) in self.drained.take() {
-            let Some(attempt) = attempts.get(&value) else {
+        for (id, index) in self.drained.take() {
+            let Some(attempt) = attempts.get(&id) else {
                 continue;
             };
             if !attempt.failed || attempt.under_way[index] > 0 || !attempt.process.is_alive() {
@@ -465,13 +509,13 @@ impl Checker {
             // One leftover is nobody's fault: the acquire that a broken
             // connection delivered behind the release, without its reply.
             let server = &self.servers[index];
-            if server.keeps(&value, false) {
+            if server.keeps(&id.0, &id.1, false) {
                 self.world.blame(format_args!(
                     "a failed attempt of p{} left its key on s{index}: {:.6}",
                     attempt.process.index(),
-                    value.as_str(),
+                    id.0.as_str(),
                 ));
-            } else if server.keeps(&value, true) {
+            } else if server.keeps(&id.0, &id.1, true) {
                 bump(&self.counts.overtaken);
             }
         }
@@ -513,6 +557,7 @@ impl Attempt {
     fn new(process: &Process, servers: usize) -> Self {
         Self {
             process: process.clone(),
+            request: 0,
             failed: false,
             under_way: vec![0; servers],
         }
@@ -520,13 +565,13 @@ impl Attempt {
 }
 
 impl Errand {
-    fn new(checker: &Rc<Checker>, value: &Token, server: usize) -> Self {
-        if let Some(attempt) = checker.attempts.borrow_mut().get_mut(value) {
+    fn new(checker: &Rc<Checker>, id: &Id, server: usize) -> Self {
+        if let Some(attempt) = checker.attempts.borrow_mut().get_mut(id) {
             attempt.under_way[server] += 1;
         }
         Self {
             checker: Rc::clone(checker),
-            value: value.clone(),
+            id: id.clone(),
             server,
         }
     }
@@ -534,20 +579,20 @@ impl Errand {
 
 impl Clone for Errand {
     fn clone(&self) -> Self {
-        Self::new(&self.checker, &self.value, self.server)
+        Self::new(&self.checker, &self.id, self.server)
     }
 }
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        if let Some(attempt) = self.checker.attempts.borrow_mut().get_mut(&self.value) {
+        if let Some(attempt) = self.checker.attempts.borrow_mut().get_mut(&self.id) {
             let under_way = &mut attempt.under_way[self.server];
             *under_way -= 1;
             if *under_way == 0 && attempt.failed {
                 self.checker
                     .drained
                     .borrow_mut()
-                    .push((self.value.clone(), self.server));
+                    .push((self.id.clone(), self.server));
             }
         }
     }

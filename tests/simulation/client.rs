@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Ttl};
+use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Token, Ttl};
 
 use crate::chance::Chance;
 use crate::checker::bump;
@@ -39,6 +39,7 @@ impl Client<'_> {
         let mut settings = self.settings();
         let longest = chance.pick(&[1, 20, 200].map(Duration::from_millis));
         settings.max_wait = chance.percent(25).then(|| chance.span(longest));
+        settings.value = self.own_value();
         settings.ballots = chance
             .percent(40)
             .then(|| self.0.process().world().number());
@@ -123,6 +124,10 @@ impl Client<'_> {
                         self.0.let_all_end();
                         return;
                     }
+                }
+                10 if vigil.is_kept() => {
+                    vigil.distrust();
+                    self.0.keep_again(&vigil, &lock);
                 }
                 10..12 => {}
                 _ => break,
@@ -234,6 +239,13 @@ impl Client<'_> {
             all.swap_remove(chance.index(all.len()));
         }
         all.into()
+    }
+
+    /// A value of the caller's own, if it has some: they come again soon.
+    fn own_value(&self) -> Option<Token> {
+        let process = self.0.process().index();
+        let has = self.0.scenario().own_values && self.chance().percent(70);
+        has.then(|| Token::from(&*format!("p{process}'s {}", self.chance().below(2))))
     }
 
     fn ttl(&self) -> Ttl {

@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Cause, Connection as State, Environment as _, Instance, Instant, Keyspace, Observer, Operation,
-    Question, Reply, Vote,
+    Cause, Connection as State, Environment as _, Instance, Instant, Observer, Operation, Question,
+    Reply, Vote,
 };
 
 use crate::checker::{Checker, Errand};
@@ -35,6 +35,7 @@ struct Inner {
     checker: Rc<Checker>,
     network: Network,
     identity: Identity,
+    resends: bool,
     observer: RefCell<Option<(usize, Weak<dyn Observer>)>>,
     lines: [Line; LINES],
     /// What there was no connection for, in the order it was asked.
@@ -88,6 +89,7 @@ impl Remote {
             checker: Rc::clone(checker),
             network: scenario.network,
             identity: scenario.identity,
+            resends: scenario.resends,
             observer: RefCell::default(),
             lines: Default::default(),
             waiting: RefCell::default(),
@@ -136,7 +138,12 @@ impl Remote {
             self.0.out_of_reach_since.set(Some(self.0.process.now()));
         }
         for (_, pending) in connection.unanswered.take() {
-            if let Operation::Release { .. } = pending.question.operation {
+            let again = match pending.question.operation {
+                Operation::Release { .. } => true,
+                Operation::Acquire { .. } => self.0.resends,
+                _ => false,
+            };
+            if again {
                 self.0.waiting.borrow_mut().push_back(pending);
             } else {
                 pending.reply.fail(Cause::Lost {
@@ -290,11 +297,12 @@ impl Remote {
         let question = &envelope.question;
         let vote = self.0.server.answer(number, question);
         world.note(format_args!(
-            "p{}: {} line {line} carries out {} {:.6}: {}",
+            "p{}: {} line {line} carries out {} {:.6} on {:?}: {}",
             self.client(),
             self.0.address,
             question.operation.name(),
             question.value.as_str(),
+            question.resources,
             name(&vote),
         ));
         if connection.broken.get() {
@@ -359,9 +367,9 @@ impl Remote {
         let (index, life) = (self.0.server.index, self.0.server.life());
         State::Ready {
             keyspace: match self.0.identity {
-                Identity::Unknown | Identity::Shared => None,
-                Identity::Named => Some(Keyspace::Given(format!("s{index}, life {life}").into())),
-                Identity::Cloned => Some(Keyspace::Given("a copy".into())),
+                Identity::Unknown => None,
+                Identity::Named => Some(format!("s{index}, life {life}").into()),
+                Identity::Sole | Identity::Cloned => Some("a copy".into()),
             },
         }
     }
@@ -406,8 +414,8 @@ impl Instance for Remote {
         self.tell();
     }
 
-    fn connection(&self) -> Option<usize> {
-        (self.0.identity == Identity::Shared).then_some(self.0.server.index)
+    fn identity(&self) -> Option<usize> {
+        (self.0.identity == Identity::Sole).then_some(self.0.server.index)
     }
 
     fn address(&self) -> &str {
@@ -418,6 +426,13 @@ impl Instance for Remote {
         if !self.0.process.is_alive() {
             return;
         }
+        self.world().note(format_args!(
+            "p{}: {} is asked to {} {:.6}",
+            self.client(),
+            self.0.address,
+            question.operation.name(),
+            question.value.as_str()
+        ));
         let pending = Pending {
             question: Rc::clone(question),
             reply,
@@ -431,7 +446,7 @@ impl Instance for Remote {
             return;
         }
         let waits = match question.operation {
-            Operation::Release { since } => self.may_owe(question, since),
+            Operation::Release { since, .. } => self.may_owe(question, since),
             Operation::Acquire { .. } | Operation::Extend { .. } | Operation::Inspect => {
                 self.0.network.patient && self.0.lines.iter().any(|line| line.dialing.get())
             }
@@ -453,7 +468,6 @@ fn unreachable() -> Cause {
 fn name(vote: &Vote) -> &'static str {
     match vote {
         Vote::Granted => "granted",
-        Vote::Own => "own",
         Vote::Held { .. } => "held",
         Vote::Seen { .. } => "seen",
         Vote::Failed(_) => "failed",

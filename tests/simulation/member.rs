@@ -62,6 +62,7 @@ impl Member {
         let engine = Engine::new(
             remotes.iter().map(instance).collect(),
             Rc::new(process.clone()),
+            Rc::default(),
             listener(process, checker, remotes.len()),
         );
         Self {
@@ -197,7 +198,7 @@ impl Member {
     }
 
     pub async fn release(&self, lock: &Lock, terms: &Terms) -> Fate<()> {
-        self.checker.disbelieve(&lock.value);
+        self.checker.disbelieve(&lock.resources, &lock.value);
         let request =
             self.checker
                 .begin(&self.process, &lock.resources, What::Release, terms.bound());
@@ -249,11 +250,19 @@ impl Member {
         vigil
     }
 
+    /// Has a lock kept that is kept already, by a holder who knows no better than
+    /// when it was granted.
+    pub fn keep_again(&self, vigil: &Vigil, lock: &Lock) {
+        self.engine
+            .keep(vigil.hold(lock.until), vigil.watch.clone());
+    }
+
     /// It is kept no longer, and believed in till the end it has.
     pub fn let_go(&self, vigil: &Vigil, lock: &mut Lock) {
         lock.until = vigil.watch.until();
         self.checker.kept_no_longer(vigil);
-        self.engine.let_go(&lock.value, vigil.number);
+        self.engine
+            .let_go(&lock.resources, &lock.value, vigil.number);
         self.checker.go_on_believing(&self.process, lock);
     }
 
@@ -422,6 +431,10 @@ impl Terms {
 /// between them.
 fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
     let longest = settings.max_wait.map_or(Duration::MAX, leeway);
+    if settings.value.is_some() {
+        // One attempt, once the release of that value is over.
+        return leeway(settings.patience.release + attempt_bound(settings, ttl)).min(longest);
+    }
     let Some(retries) = settings.retry.count else {
         return longest;
     };

@@ -14,9 +14,17 @@ use crate::world::World;
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub servers: usize,
-    /// Which server each instance is: usually its own.
-    pub instances: Vec<usize>,
+    /// Which server each instance is, for each process: usually its own. Where
+    /// names lead elsewhere than they say, two of a process's may be one server.
+    pub layouts: Vec<Vec<usize>>,
     pub identity: Identity,
+    /// A server that is asked twice says so, as by a script; SET can't tell.
+    pub tells_own: bool,
+    /// Connections send an acquire again that was lost with another, as callers'
+    /// clients do.
+    pub resends: bool,
+    /// Values of locks are the callers' own, and come again.
+    pub own_values: bool,
     pub processes: usize,
     /// Clients in one process share its engine.
     pub clients: usize,
@@ -37,17 +45,13 @@ pub struct Scenario {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Identity {
     Unknown,
-    /// They share the connection.
-    Shared,
+    /// All are one server by nature.
+    Sole,
     /// Each life of a server has a name of its own.
     Named,
     /// The same, but servers that are not the same have one name too, as
     /// machines do that were copied while they ran.
     Cloned,
-}
-
-impl Identity {
-    const ALL: [Self; 4] = [Self::Unknown, Self::Shared, Self::Named, Self::Cloned];
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,18 +88,22 @@ impl Scenario {
 
     pub fn draw(chance: &Chance) -> Self {
         let drift = chance.pick(&[10, 10, 50]);
-        let (servers, instances) = Self::draw_instances(chance);
-        let twins = instances.len() > servers;
+        let servers = chance.pick(&[1, 2, 3, 3, 3, 4, 5]);
+        let processes = chance.pick(&[2, 2, 3, 4]);
+        let sole = servers == 1 && chance.percent(50);
         Self {
             servers,
-            instances,
-            // Twins that nothing gives away vote against each other for ever.
-            identity: chance.pick(if twins {
-                &Identity::ALL[1..]
+            layouts: Self::draw_layouts(chance, servers, processes, sole),
+            // Names decide nothing, right or wrong.
+            identity: if sole {
+                Identity::Sole
             } else {
-                &Identity::ALL
-            }),
-            processes: chance.pick(&[2, 2, 3, 4]),
+                chance.pick(&[Identity::Unknown, Identity::Named, Identity::Cloned])
+            },
+            tells_own: chance.percent(50),
+            resends: chance.percent(25),
+            own_values: chance.percent(20),
+            processes,
             clients: chance.pick(&[1, 1, 2]),
             resources: chance.pick(&[1, 1, 2, 3]),
             drift,
@@ -127,16 +135,34 @@ impl Scenario {
         }
     }
 
-    fn draw_instances(chance: &Chance) -> (usize, Vec<usize>) {
-        let servers = chance.pick(&[1, 2, 3, 3, 3, 4, 5]);
-        let mut instances: Vec<usize> = (0..servers).collect();
-        if servers < 5 && chance.percent(20) {
-            // One server under several names.
-            for _ in 0..=chance.index(5 - servers) {
-                instances.insert(chance.index(instances.len() + 1), chance.index(servers));
-            }
+    fn draw_layouts(
+        chance: &Chance,
+        servers: usize,
+        processes: usize,
+        sole: bool,
+    ) -> Vec<Vec<usize>> {
+        let mut straight: Vec<usize> = (0..servers).collect();
+        if sole {
+            straight = vec![0; 2 + chance.index(3)];
+        } else if (3..5).contains(&servers) && chance.percent(20) {
+            // One server under two names, and still a majority of servers.
+            straight.insert(chance.index(servers + 1), chance.index(servers));
         }
-        (servers, instances)
+        let astray = !sole && straight.len() == servers && chance.percent(20);
+        let layout = |_| {
+            let elsewhere = |server: &usize| {
+                if astray && chance.percent(25) {
+                    chance.index(servers)
+                } else {
+                    *server
+                }
+            };
+            straight.iter().map(elsewhere).collect()
+        };
+        // The last one, who comes when the others are gone, is led right.
+        let mut layouts: Vec<_> = (0..processes).map(layout).collect();
+        layouts.push(straight.clone());
+        layouts
     }
 
     /// Whether nothing ever goes wrong.
@@ -144,15 +170,10 @@ impl Scenario {
         self.faults.kinds.is_empty() && self.network.slow == 0
     }
 
-    /// Whether servers call themselves the same, so that they may be taken for
-    /// twins, rightly or not.
-    pub fn names_repeat(&self) -> bool {
-        self.has_twins() || matches!(self.identity, Identity::Cloned)
-    }
-
-    /// Whether some instances are the same server.
+    /// Whether one server is under two names, for who is led right.
     pub fn has_twins(&self) -> bool {
-        self.instances.len() > self.servers
+        let straight = self.layouts.last().expect("at least one");
+        straight.len() > self.servers
     }
 
     pub fn every_resource(&self) -> Vec<Box<str>> {

@@ -12,6 +12,7 @@ pub struct Server {
     pub index: usize,
     world: Rc<World>,
     clock: Clock,
+    tells_own: bool,
     keys: RefCell<BTreeMap<Box<str>, Key>>,
     /// Values a release has been carried out for.
     released: RefCell<BTreeSet<Token>>,
@@ -23,6 +24,8 @@ pub struct Server {
 
 struct Key {
     value: Token,
+    /// What it was set on together: one's own value may come again.
+    resources: Resources,
     /// In the server's milliseconds, as Redis has it.
     expires: u64,
     /// The message that set it.
@@ -33,11 +36,12 @@ struct Key {
 }
 
 impl Server {
-    pub fn new(world: &Rc<World>, index: usize, clock: Clock) -> Rc<Self> {
+    pub fn new(world: &Rc<World>, index: usize, clock: Clock, tells_own: bool) -> Rc<Self> {
         Rc::new(Self {
             index,
             world: Rc::clone(world),
             clock,
+            tells_own,
             keys: RefCell::default(),
             released: RefCell::default(),
             up: Cell::new(true),
@@ -59,8 +63,8 @@ impl Server {
         };
         let applied = match question.operation {
             Operation::Acquire { ttl } => {
-                if question.twins && resources.iter().all(|name| ours(&keys, name)) {
-                    return Vote::Own;
+                if self.tells_own && resources.iter().all(|name| ours(&keys, name)) {
+                    return question.applied(-1);
                 }
                 if resources.iter().any(|name| keys.contains_key(name)) {
                     0
@@ -69,6 +73,7 @@ impl Server {
                     for name in resources.iter() {
                         let key = Key {
                             value: question.value.clone(),
+                            resources: Resources::clone(resources),
                             expires: now + ttl.millis(),
                             set_by: message,
                             overtaken,
@@ -127,6 +132,7 @@ impl Server {
         for name in resources.iter() {
             let key = Key {
                 value: Token::from("a stranger's"),
+                resources: Resources::clone(resources),
                 expires: u64::MAX,
                 set_by: self.world.number(),
                 overtaken: false,
@@ -144,11 +150,14 @@ impl Server {
 
     /// Whether a key lives that only a release could have prevented, not one
     /// that was set after its release had come and gone.
-    pub fn keeps(&self, value: &Token, even_overtaken: bool) -> bool {
+    pub fn keeps(&self, value: &Token, resources: &Resources, even_overtaken: bool) -> bool {
         let now = self.millis();
         let keys = self.keys.borrow();
         keys.values().any(|key| {
-            key.value == *value && now < key.expires && (even_overtaken || !key.overtaken)
+            key.value == *value
+                && key.resources == *resources
+                && now < key.expires
+                && (even_overtaken || !key.overtaken)
         })
     }
 

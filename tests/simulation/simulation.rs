@@ -52,7 +52,7 @@ impl Simulation {
         world.note(format_args!("{scenario:#?}"));
         let clock = || Clock::draw(&world.chance, scenario.drift);
         let servers: Vec<_> = (0..scenario.servers)
-            .map(|index| Server::new(&world, index, clock()))
+            .map(|index| Server::new(&world, index, clock(), scenario.tells_own))
             .collect();
         let checker = Checker::new(
             &world,
@@ -66,7 +66,7 @@ impl Simulation {
                 let process = Process::new(&world, index, clock());
                 let remote =
                     |server: &usize| Remote::new(&process, &servers[*server], &checker, &scenario);
-                let remotes = scenario.instances.iter().map(remote).collect();
+                let remotes = scenario.layouts[index].iter().map(remote).collect();
                 Member::new(&process, remotes, &checker, &scenario)
             })
             .collect();

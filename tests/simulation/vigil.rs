@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Failure, Instant, Reason, Renewal, Resources, Settings, Token, Ttl, Validity,
-    Watch,
+    Environment as _, Failure, Hold, Instant, Reason, Renewal, Resources, Settings, Token, Ttl,
+    Validity, Watch,
 };
 
 use crate::checker::{Checker, bump};
@@ -72,6 +72,18 @@ impl Vigil {
         self.is_kept() && self.process.now() < self.watch.until()
     }
 
+    /// What has it kept in the same way once more.
+    pub fn hold(&self, until: Instant) -> Hold {
+        Hold {
+            resources: Resources::clone(&self.resources),
+            value: self.value.clone(),
+            until,
+            renewal: self.renewal,
+            settings: self.settings.clone(),
+            number: self.number,
+        }
+    }
+
     /// From now on it must be lost through nothing but its cap.
     pub fn trust(&self) {
         self.safe.set(true);
@@ -100,7 +112,7 @@ impl Checker {
         renewal: Option<Renewal>,
         settings: &Settings,
     ) -> Rc<Vigil> {
-        self.disbelieve(value);
+        self.disbelieve(resources, value);
         let watch = Watch::default();
         watch.set(until);
         let vigil = Rc::new(Vigil {

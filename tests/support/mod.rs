@@ -8,10 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Cause, Engine, Environment, Event, Failure, Instance, Resources, Retry, Settings, System, Ttl,
-    Vote,
+    Cause, Engine, Event, Failure, Instance, Resources, Retry, Settings, System, Ttl, Vote,
 };
-use redlock_native::instances::redis::{Config, Endpoint, Server};
+use redlock_native::instances::redis::{Config, Endpoint, Network, Server, Sockets};
 use tokio::runtime::{Builder, LocalOptions};
 
 /// A redis-server of this test's own.
@@ -137,16 +136,33 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// An engine over servers with these configurations, and what it tells.
 pub fn engine(configs: impl IntoIterator<Item = Config>) -> (Engine, Events) {
-    let environment: Rc<dyn Environment> = Rc::new(System);
+    engine_on(&network(), configs)
+}
+
+/// The system's network.
+pub fn network() -> Rc<Network> {
+    Network::new(Rc::new(System), Rc::new(Sockets))
+}
+
+/// As [`engine`], with connections that all engines on `network` share.
+pub fn engine_on(
+    network: &Rc<Network>,
+    configs: impl IntoIterator<Item = Config>,
+) -> (Engine, Events) {
     let instances = configs
         .into_iter()
-        .map(|config| Rc::new(Server::open(config, &environment)) as Rc<dyn Instance>)
+        .map(|config| Rc::new(Server::open(config, network)) as Rc<dyn Instance>)
         .collect();
     let events = Events::default();
     let heard = Rc::clone(&events);
-    let engine = Engine::new(instances, environment, move |event| {
-        heard.borrow_mut().push(event);
-    });
+    let engine = Engine::new(
+        instances,
+        network.environment(),
+        Rc::default(),
+        move |event| {
+            heard.borrow_mut().push(event);
+        },
+    );
     (engine, events)
 }
 

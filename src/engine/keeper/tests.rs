@@ -194,6 +194,7 @@ impl Bench {
         let engine = Engine::new(
             vec![Rc::clone(&fake) as Rc<dyn Instance>],
             Rc::new(Virtual(Rc::clone(&world))),
+            Rc::default(),
             move |event| {
                 if let Event::Lost { failure, .. } = event {
                     heard.borrow_mut().push((clock.now.get(), failure.reason));
@@ -435,7 +436,7 @@ fn a_holder_need_not_know_how_far_its_lock_was_extended() {
 #[test]
 fn an_extension_by_hand_that_began_before_the_lock_was_kept_counts() {
     let bench = Bench::keep(None);
-    bench.engine.let_go(&Token::from(VALUE), 7);
+    bench.engine.let_go(&resources(), &Token::from(VALUE), 7);
     bench.world.settle();
     bench.answer(None);
     bench.extend(5000);

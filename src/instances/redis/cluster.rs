@@ -10,25 +10,25 @@
 //!   owed by whoever has the slot next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use redis::{Value, cmd};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::config::{Address, Config};
 use super::link::{Link, MOST_BYTES, Slot};
+use super::network::Network;
 use super::owed::Owed;
 use super::queue::weight_of;
 use super::redact::Redactor;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
+use super::together::Together;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question,
-    Reply, Rule, Task, Vote,
+    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
+    Task, Vote, within,
 };
 
 /// How many redirects one question follows.
@@ -60,13 +60,13 @@ pub(super) struct Cluster {
 #[derive(Clone)]
 struct Nodes {
     config: Config,
-    environment: Rc<dyn Environment>,
+    network: Rc<Network>,
 }
 
 struct State {
     phase: Phase,
     map: Map,
-    nodes: HashMap<Rc<Address>, Node>,
+    nodes: BTreeMap<Rc<Address>, Node>,
     /// About how many bytes wait for the first map.
     weight: usize,
     owed: Owed,
@@ -89,23 +89,20 @@ struct Node {
 
 impl Cluster {
     /// Begins to learn the map at once, from the nodes at `seeds`.
-    pub(super) fn open(
-        config: Config,
-        seeds: &[Address],
-        environment: &Rc<dyn Environment>,
-    ) -> Rc<Self> {
+    pub(super) fn open(config: Config, seeds: &[Address], network: &Rc<Network>) -> Rc<Self> {
+        let environment = &network.environment;
         let cluster = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             nodes: Nodes {
                 config,
-                environment: Rc::clone(environment),
+                network: Rc::clone(network),
             },
             seeds: seeds.iter().cloned().map(Rc::new).collect(),
             environment: Rc::clone(environment),
             state: RefCell::new(State {
                 phase: Phase::Learning(VecDeque::new()),
                 map: Map::default(),
-                nodes: HashMap::new(),
+                nodes: BTreeMap::new(),
                 weight: 0,
                 owed: Owed::default(),
             }),
@@ -280,10 +277,13 @@ impl Cluster {
         link
     }
 
-    /// Whether somebody still waits for it, or it is owed.
+    /// Whether somebody still waits for it, or it is owed and its key may be there.
     fn is_wanted(&self, question: &Question) -> bool {
-        matches!(question.operation, Operation::Release { .. })
-            || self.environment.now() < question.deadline
+        let until = match question.operation {
+            Operation::Release { expires, .. } => expires,
+            _ => question.deadline,
+        };
+        self.environment.now() < until
     }
 
     /// A map was learnt. Returns whether it is another than before.
@@ -291,7 +291,7 @@ impl Cluster {
         let keyspace = map
             .id()
             .map(|id| format!("cluster {id}/{}", self.nodes.config.key_prefix))
-            .map(|name| Keyspace::Given(name.into()));
+            .map(Rc::from);
         let masters = map.masters().to_vec();
         let (changed, waiting) = {
             let mut state = self.state.borrow_mut();
@@ -376,7 +376,7 @@ impl Cluster {
         let mut due = Vec::new();
         {
             let mut state = self.state.borrow_mut();
-            for release in state.owed.take() {
+            for release in state.owed.take(self.environment.now()) {
                 // It was asked for once, so that it has a slot.
                 let Ok(slot) = self.slot_of(&release) else {
                     continue;
@@ -439,7 +439,7 @@ impl Drop for Cluster {
 
 impl Nodes {
     fn link(&self, address: &Address) -> Rc<Link> {
-        super::link_to(self.config.at(address), &self.environment)
+        self.network.link(self.config.at(address))
     }
 }
 
@@ -448,7 +448,7 @@ impl State {
     /// be asked, at `since`.
     fn owe(&mut self, question: &Rc<Question>, since: Instant) {
         match question.operation {
-            Operation::Release { since: held } if held < since => {
+            Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
             _ => {}
@@ -617,7 +617,7 @@ async fn fetch(
     whom: &[Rc<Address>],
     links: &mut Vec<Rc<Link>>,
 ) -> Result<Map, Cause> {
-    let mut asked = JoinSet::new();
+    let mut asked = Together::new();
     let mut whom = whom.iter().peekable();
     let mut complaint: Option<Cause> = None;
     loop {
@@ -625,18 +625,19 @@ async fn fetch(
             let link = nodes.link(address);
             links.push(Rc::clone(&link));
             let redactor = Redactor::new(&nodes.config);
-            asked.spawn_local(ask_for_map(link, Rc::clone(address), redactor));
+            asked.add(ask_for_map(link, Rc::clone(address), redactor));
         } else if asked.is_empty() {
             return Err(complaint.unwrap_or(Cause::Dropped));
         }
         let answer = if whom.peek().is_some() {
-            timeout(HESITATION, asked.join_next()).await
+            let environment = nodes.network.environment.as_ref();
+            within(environment, HESITATION, asked.next()).await
         } else {
-            Ok(asked.join_next().await)
+            Some(asked.next().await)
         };
         match answer {
-            Ok(Some(Ok(Ok(map)))) => return Ok(map),
-            Ok(Some(Ok(Err(cause)))) if !complaint.as_ref().is_some_and(is_an_answer) => {
+            Some(Some(Ok(map))) => return Ok(map),
+            Some(Some(Err(cause))) if !complaint.as_ref().is_some_and(is_an_answer) => {
                 // What a node says says more than that one can't be reached.
                 complaint = Some(cause);
             }

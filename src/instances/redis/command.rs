@@ -49,9 +49,7 @@ impl Writer {
     /// Appends the command for `question` to `out`.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
         match (question.operation, &*question.resources) {
-            (Operation::Acquire { ttl }, [resource])
-                if !question.twins && question.script().is_none() =>
-            {
+            (Operation::Acquire { ttl }, [resource]) if question.script().is_none() => {
                 self.write_set(out, resource, question, ttl);
                 Form::Set
             }

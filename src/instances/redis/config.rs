@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::tls::Tls;
@@ -110,6 +111,21 @@ impl Config {
         }
     }
 
+    /// Whether it leads to one server by nature, as it is spelt: a unix socket, or
+    /// a port of this machine's own. Any other name may have several addresses, or
+    /// others in another process.
+    pub(super) fn is_local(&self) -> bool {
+        match &self.endpoint {
+            Endpoint::Unix { .. } => true,
+            Endpoint::Tcp { host, .. } => {
+                let address = host.parse::<IpAddr>();
+                host.eq_ignore_ascii_case("localhost")
+                    || address.is_ok_and(|address| address.is_loopback())
+            }
+            Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => false,
+        }
+    }
+
     /// The server's address for people: no user, no password.
     #[must_use]
     pub fn address(&self) -> String {
@@ -197,6 +213,22 @@ mod tests {
     fn an_address_names_host_port_and_database_only() {
         assert_eq!(config("a.example", 0).address(), "redis://a.example:6379");
         assert_eq!(config("::1", 3).address(), "redis://[::1]:6379/3");
+    }
+
+    #[test]
+    fn what_leads_to_this_machine_by_its_spelling_is_one_server() {
+        for host in ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(config(host, 0).is_local(), "{host}");
+        }
+        for host in [
+            "redis",
+            "10.0.0.1",
+            "127.0.0.1.example",
+            "localhost.example",
+            "::2",
+        ] {
+            assert!(!config(host, 0).is_local(), "{host}");
+        }
     }
 
     #[test]

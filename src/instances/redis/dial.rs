@@ -4,34 +4,19 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::command::unexpected;
 use super::config::{Config, Endpoint, Secret};
 use super::frame::Replies;
+use super::network::{Network, Stream};
 use super::redact::Redactor;
 use super::sentinel::{self, Watch};
-use super::tls::{self, Tls};
-use crate::engine::Cause;
-
-/// What a connection speaks over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// Lets the stream's end throw away what was not yet sent: a stale SET must
-    /// not arrive after its connection was given up.
-    fn discard_unsent(&self);
-}
-
-/// A peer that vanished without a word is noticed after about this long.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+use super::tls;
+use crate::engine::{Cause, within};
 
 /// A connection that is ready for commands.
 pub(super) struct Dialled {
@@ -56,17 +41,17 @@ pub(super) struct Greeting {
 ///
 /// [`Cause::Unreachable`] where there is no connection,
 /// [`Cause::Refused`] with the server's own error where it lets nobody in.
-pub(super) async fn dial(config: &Config) -> Result<Dialled, Cause> {
+pub(super) async fn dial(network: &Rc<Network>, config: &Config) -> Result<Dialled, Cause> {
     match &config.endpoint {
-        Endpoint::Sentinel(sentinels) => sentinel::dial(config, sentinels).await,
-        _ => dial_server(config).await,
+        Endpoint::Sentinel(sentinels) => sentinel::dial(network, config, sentinels).await,
+        _ => dial_server(network, config).await,
     }
 }
 
 /// The same for a server whose place is known.
-pub(super) async fn dial_server(config: &Config) -> Result<Dialled, Cause> {
+pub(super) async fn dial_server(network: &Network, config: &Config) -> Result<Dialled, Cause> {
     let attempt = async {
-        let mut stream = connect(config).await?;
+        let mut stream = network.dialler.connect(config).await?;
         let greeting = greet(&mut stream, config).await?;
         Ok(Dialled {
             stream,
@@ -74,11 +59,12 @@ pub(super) async fn dial_server(config: &Config) -> Result<Dialled, Cause> {
             watch: None,
         })
     };
-    match tokio::time::timeout(config.connect_timeout, attempt).await {
-        Ok(dialled) => dialled,
-        Err(_) => Err(unreachable(format!(
+    let limit = config.connect_timeout;
+    match within(network.environment.as_ref(), limit, attempt).await {
+        Some(dialled) => dialled,
+        None => Err(unreachable(format!(
             "no answer within {} ms; is the server hung, or a firewall in between{}?",
-            config.connect_timeout.as_millis(),
+            limit.as_millis(),
             if config.tls.is_some() {
                 ", or does it not speak TLS on this port"
             } else {
@@ -86,52 +72,6 @@ pub(super) async fn dial_server(config: &Config) -> Result<Dialled, Cause> {
             }
         ))),
     }
-}
-
-async fn connect(config: &Config) -> Result<Box<dyn Stream>, Cause> {
-    let connected = match &config.endpoint {
-        Endpoint::Tcp { host, port } => match (tcp(host, *port).await, &config.tls) {
-            (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
-            (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
-            (Err(error), _) => Err(error),
-        },
-        #[cfg(unix)]
-        Endpoint::Unix { path } => match tokio::net::UnixStream::connect(path).await {
-            Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
-            Err(error) => Err(error),
-        },
-        #[cfg(not(unix))]
-        Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
-        // Those are places of several servers.
-        Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => Err(io::ErrorKind::Unsupported.into()),
-    };
-    connected.map_err(|error| unreachable(explain(&error)))
-}
-
-async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Stream>, Cause> {
-    let name = tls.name(host).ok_or_else(|| {
-        unreachable(format!(
-            "TLS: {host} can't be a certificate's name; give one in tls.servername"
-        ))
-    })?;
-    let connector = TlsConnector::from(Arc::clone(&tls.client));
-    match connector.connect(name, stream).await {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(unreachable(tls::explain(&error))),
-    }
-}
-
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(&stream);
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / 3);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(KEEPALIVE))?;
-    Ok(stream)
 }
 
 /// The first commands on a connection, written together.
@@ -317,11 +257,12 @@ fn wants_tls(config: &Config) -> &'static str {
     }
 }
 
-fn unreachable(what: String) -> Cause {
+pub(super) fn unreachable(what: String) -> Cause {
     Cause::Unreachable { what: what.into() }
 }
 
-fn explain(error: &io::Error) -> String {
+/// An error of the system's, and what to look at.
+pub(super) fn explain(error: &io::Error) -> String {
     let hint = match error.kind() {
         io::ErrorKind::ConnectionRefused => "; is the server running, and on this port?",
         io::ErrorKind::NotFound => "; is the socket's path right?",
@@ -329,23 +270,4 @@ fn explain(error: &io::Error) -> String {
         _ => "",
     };
     format!("{error}{hint}")
-}
-
-impl Stream for TcpStream {
-    fn discard_unsent(&self) {
-        // Best effort: where it fails the socket is closed in the ordinary way.
-        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
-    }
-}
-
-impl Stream for TlsStream<TcpStream> {
-    fn discard_unsent(&self) {
-        self.get_ref().0.discard_unsent();
-    }
-}
-
-#[cfg(unix)]
-impl Stream for tokio::net::UnixStream {
-    // What was written to a unix socket has arrived already.
-    fn discard_unsent(&self) {}
 }

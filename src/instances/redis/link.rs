@@ -26,16 +26,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::command::{Answer, Form, Writer, answer, unexpected};
 use super::config::Config;
-use super::dial::{CLOSED, Dialled, Stream, dial, unasked};
+use super::dial::{CLOSED, Dialled, dial, unasked};
 use super::frame::Replies;
+use super::network::{Network, Stream};
 use super::owed::Owed;
 use super::queue::{Queue, Queued, share_a_resource, weight_of};
 use super::redact::Redactor;
 use super::sentinel::Watch;
 use super::standing::Standing;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Keyspace, Observer, Operation, Question, Reply, Rule,
-    Task, Vote,
+    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule, Task, Vote,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -149,7 +149,8 @@ pub(super) type Done = Box<dyn FnOnce(Result<Value, Cause>)>;
 
 impl Link {
     /// Begins to dial at once.
-    pub(super) fn open(config: Config, environment: &Rc<dyn Environment>) -> Rc<Self> {
+    pub(super) fn open(config: Config, network: &Rc<Network>) -> Rc<Self> {
+        let environment = &network.environment;
         let link = Rc::new(Self {
             encrypts: config.tls.is_some(),
             state: RefCell::new(State {
@@ -171,7 +172,7 @@ impl Link {
             standing: Standing::connecting(),
             master: Cell::new(None),
         });
-        environment.spawn(keep_up(Rc::downgrade(&link), config));
+        environment.spawn(keep_up(Rc::downgrade(&link), config, Rc::clone(network)));
         link
     }
 
@@ -273,11 +274,11 @@ impl Link {
     }
 
     /// The first dial is done, or a later one: what waits may go.
-    fn go_up(&self, keyspace: Option<Keyspace>) {
+    fn go_up(&self, keyspace: Option<Rc<str>>) {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
-        state.pay();
+        state.pay(self.environment.as_ref());
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for waiting in waiting {
                 match waiting {
@@ -550,7 +551,7 @@ impl State {
     /// went out of reach at `since`.
     fn owe(&mut self, question: &Rc<Question>, since: Instant) {
         match question.operation {
-            Operation::Release { since: held } if held < since => {
+            Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
             _ => {}
@@ -602,11 +603,11 @@ impl State {
     }
 
     /// Writes the releases that are owed, if the server isn't behind.
-    fn pay(&mut self) {
+    fn pay(&mut self, environment: &dyn Environment) {
         if self.owed.is_empty() || self.unanswered.len() >= BACKLOG / 2 {
             return;
         }
-        for release in self.owed.take() {
+        for release in self.owed.take(environment.now()) {
             self.write(release, None, Slot::Own);
         }
     }
@@ -637,12 +638,12 @@ fn is_acquire(question: &Question) -> bool {
 
 /// Dials, serves the connection until it breaks, and dials again, for as long
 /// as somebody holds the link.
-fn keep_up(link: Weak<Link>, config: Config) -> Task {
+fn keep_up(link: Weak<Link>, config: Config, network: Rc<Network>) -> Task {
     Box::pin(async move {
         let _mourner = Mourner(Weak::clone(&link));
         let mut backoff = Duration::ZERO;
         loop {
-            match dial(&config).await {
+            match dial(&network, &config).await {
                 Ok(Dialled {
                     stream,
                     greeting,
@@ -652,7 +653,7 @@ fn keep_up(link: Weak<Link>, config: Config) -> Task {
                     let keyspace = greeting
                         .run_id
                         .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix))
-                        .map(|name| Keyspace::Given(name.into()));
+                        .map(Rc::from);
                     let Some((since, environment)) = link.upgrade().map(|link| {
                         link.master.set(greeting.master);
                         link.go_up(keyspace);
@@ -812,7 +813,7 @@ impl Pump {
         let mut state = link.state.borrow_mut();
         state.heard = self.heard.waiting();
         if outcome.is_ok() {
-            state.pay();
+            state.pay(link.environment.as_ref());
             state.write_acquires(link.environment.as_ref(), &mut late);
         }
         drop(state);
@@ -902,10 +903,13 @@ impl Link {
         end
     }
 
-    /// Whether somebody still waits for it, or it is owed.
+    /// Whether somebody still waits for it, or it is owed and its key may be there.
     fn is_wanted(&self, question: &Question) -> bool {
-        matches!(question.operation, Operation::Release { .. })
-            || self.environment.now() < question.deadline
+        let until = match question.operation {
+            Operation::Release { expires, .. } => expires,
+            _ => question.deadline,
+        };
+        self.environment.now() < until
     }
 
     /// The wait before the next dial: never twice the same, so that a server

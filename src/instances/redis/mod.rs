@@ -7,31 +7,36 @@ mod config;
 mod dial;
 mod frame;
 mod link;
+mod network;
 mod owed;
 mod queue;
 mod redact;
 mod script;
 mod sentinel;
 mod slots;
+mod sockets;
 mod standing;
 mod tls;
+mod together;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use cluster::Cluster;
 pub use config::{Address, Config, Endpoint, Secret, Sentinels};
 use link::{Link, Slot};
+pub use network::{Connecting, Dialler, Network, Stream};
 pub use script::{default_texts, script};
+pub use sockets::Sockets;
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Environment, Instance, Observer, Question, Reply};
+use crate::engine::{Instance, Observer, Question, Reply};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
 pub struct Server {
     address: Box<str>,
+    /// Whether its name can lead to one server only.
+    is_local: bool,
     reach: Reach,
 }
 
@@ -41,47 +46,25 @@ enum Reach {
     Cluster(Rc<Cluster>),
 }
 
-type Shared<T> = RefCell<HashMap<Config, Weak<T>>>;
-
-thread_local! {
-    static LINKS: Shared<Link> = RefCell::default();
-    static CLUSTERS: Shared<Cluster> = RefCell::default();
-}
-
-/// What is open for `config`, or what `open` makes of it.
-fn share<T>(shared: &Shared<T>, config: Config, open: impl FnOnce(Config) -> Rc<T>) -> Rc<T> {
-    let mut shared = shared.borrow_mut();
-    shared.retain(|_, one| one.strong_count() > 0);
-    let known = shared.get(&config).and_then(Weak::upgrade);
-    known.unwrap_or_else(|| {
-        let one = open(config.clone());
-        shared.insert(config, Rc::downgrade(&one));
-        one
-    })
-}
-
-/// The connection to one server that all of its users share.
-fn link_to(config: Config, environment: &Rc<dyn Environment>) -> Rc<Link> {
-    LINKS.with(|links| share(links, config, |config| Link::open(config, environment)))
-}
-
 impl Server {
     /// Opens what `config` describes. Equal configurations share their
-    /// connections, which are closed with their last user.
-    ///
-    /// The environment of the first user serves all.
+    /// connections on `network`, which are closed with their last user.
     #[must_use]
-    pub fn open(config: Config, environment: &Rc<dyn Environment>) -> Self {
+    pub fn open(config: Config, network: &Rc<Network>) -> Self {
         let address = config.address().into();
+        let is_local = config.is_local();
         let reach = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
                 let nodes = nodes.clone();
-                let open = |config| Cluster::open(config, &nodes, environment);
-                Reach::Cluster(CLUSTERS.with(|clusters| share(clusters, config, open)))
+                Reach::Cluster(network.cluster(config, &nodes))
             }
-            _ => Reach::Link(link_to(config, environment)),
+            _ => Reach::Link(network.link(config)),
         };
-        Self { address, reach }
+        Self {
+            address,
+            is_local,
+            reach,
+        }
     }
 
     /// Whether it is a master, to which alone one can write; `None` if it has
@@ -132,10 +115,10 @@ impl Instance for Server {
         }
     }
 
-    fn connection(&self) -> Option<usize> {
-        Some(match &self.reach {
-            Reach::Link(link) => Rc::as_ptr(link).addr(),
-            Reach::Cluster(cluster) => Rc::as_ptr(cluster).addr(),
-        })
+    fn identity(&self) -> Option<usize> {
+        match &self.reach {
+            Reach::Link(link) if self.is_local => Some(Rc::as_ptr(link).addr()),
+            _ => None,
+        }
     }
 }

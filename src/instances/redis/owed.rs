@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::queue::weight_of;
-use crate::engine::{Question, Rule};
+use crate::engine::{Instant, Operation, Question, Rule};
 
 /// Releases to be delivered on the next connection. Their number is bounded, and
 /// how many bytes they are: what is dropped beyond that ends by its ttl.
@@ -49,17 +49,29 @@ impl Owed {
         self.weight
     }
 
-    /// Takes all, oldest first.
-    pub(super) fn take(&mut self) -> VecDeque<Rc<Question>> {
+    /// Takes all whose key may still be there, oldest first.
+    pub(super) fn take(&mut self, now: Instant) -> VecDeque<Rc<Question>> {
         self.weight = 0;
-        std::mem::take(&mut self.releases)
+        let mut releases = std::mem::take(&mut self.releases);
+        releases.retain(|release| {
+            matches!(release.operation, Operation::Release { expires, .. } if now < expires)
+        });
+        releases
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::queue::tests::release;
+    use std::time::Duration;
+
+    use super::super::queue::tests::{release, release_until};
     use super::*;
+
+    fn values(owed: &mut Owed) -> Vec<String> {
+        let taken = owed.take(Instant::ORIGIN);
+        let values = taken.iter().map(|one| one.value.as_str().to_owned());
+        values.collect()
+    }
 
     #[test]
     fn what_is_owed_is_bounded_in_number_and_in_bytes_and_the_oldest_make_room() {
@@ -67,18 +79,32 @@ mod tests {
         for number in 0..Owed::MOST + 5 {
             owed.add(release(&number.to_string(), &["a"]));
         }
-        let values: Vec<_> = owed.take().iter().map(|one| one.value.clone()).collect();
-        assert_eq!((values.len(), values[0].as_str()), (Owed::MOST, "5"));
+        let all = values(&mut owed);
+        assert_eq!((all.len(), &*all[0]), (Owed::MOST, "5"));
         let long = "x".repeat(1024 * 1024);
         for number in 0..20 {
             owed.add(release(&number.to_string(), &[&long]));
         }
         assert!(owed.weight() <= Owed::MOST_BYTES);
-        let values: Vec<_> = owed.take().iter().map(|one| one.value.clone()).collect();
-        let kept: Vec<_> = values.iter().map(crate::engine::Token::as_str).collect();
-        assert_eq!(kept, ["17", "18", "19"]);
+        assert_eq!(values(&mut owed), ["17", "18", "19"]);
         assert_eq!(owed.weight(), 0);
         owed.add(release("v", &[&long.repeat(5)]));
         assert!(owed.is_empty(), "one alone can be too long");
+    }
+
+    #[test]
+    fn a_release_of_what_has_ended_by_itself_is_not_owed() {
+        let mut owed = Owed::default();
+        let at = |seconds| Instant::ORIGIN.after(Duration::from_secs(seconds));
+        for (value, expires) in [("a", at(1)), ("b", at(3)), ("c", Instant::LAST)] {
+            owed.add(release_until(expires, value, &["a"]));
+        }
+        let left: Vec<_> = owed
+            .take(at(1))
+            .iter()
+            .map(|one| one.value.clone())
+            .collect();
+        assert_eq!(left, ["b".into(), "c".into()]);
+        assert!(owed.is_empty());
     }
 }

@@ -139,7 +139,6 @@ pub(super) mod tests {
             deadline: Instant::LAST,
             report: false,
             scripts: None,
-            twins: false,
         })
     }
 
@@ -149,8 +148,16 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn release(value: &str, resources: &[&str]) -> Rc<Question> {
+        release_until(Instant::LAST, value, resources)
+    }
+
+    pub(in super::super) fn release_until(
+        expires: Instant,
+        value: &str,
+        resources: &[&str],
+    ) -> Rc<Question> {
         let since = Instant::ORIGIN;
-        question(Operation::Release { since }, value, resources)
+        question(Operation::Release { since, expires }, value, resources)
     }
 
     fn queue(acquires: &[(&str, &[&str])]) -> Queue {

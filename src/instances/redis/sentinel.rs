@@ -13,16 +13,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redis::{Value, cmd};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::command::unexpected;
 use super::config::{Address, Config, Sentinels};
-use super::dial::{Dialled, Stream, dial_server, request, unasked};
+use super::dial::{Dialled, dial_server, request, unasked, unreachable};
 use super::frame::Replies;
+use super::network::{Network, Stream};
 use super::redact::Redactor;
 use super::slots::is_host;
-use crate::engine::Cause;
+use super::together::Together;
+use crate::engine::{Cause, until, within};
 
 /// Resolves when another server is the master.
 pub(super) type Watch = Pin<Box<dyn Future<Output = Cause>>>;
@@ -42,14 +42,19 @@ const GRACE: Duration = Duration::from_millis(200);
 ///
 /// [`Cause::Unreachable`] where no sentinel names one, or one that can't be
 /// reached or is none; [`Cause::Refused`] with the master's own error.
-pub(super) async fn dial(config: &Config, sentinels: &Sentinels) -> Result<Dialled, Cause> {
+pub(super) async fn dial(
+    network: &Rc<Network>,
+    config: &Config,
+    sentinels: &Sentinels,
+) -> Result<Dialled, Cause> {
     let attempt = async {
-        let mut council = Council::convene(config, sentinels);
+        let mut council = Council::convene(network, config, sentinels);
         let mut master = council.agree().await?;
         loop {
             // A master that hangs is waited for only until another is named.
             let dialled = tokio::select! {
-                dialled = dial_master(config, &master) => dialled?,
+                biased;
+                dialled = dial_master(network, config, &master) => dialled?,
                 other = council.another_than(&master) => {
                     master = other;
                     continue;
@@ -67,25 +72,32 @@ pub(super) async fn dial(config: &Config, sentinels: &Sentinels) -> Result<Diall
             });
         }
     };
-    match timeout(config.connect_timeout, attempt).await {
-        Ok(dialled) => dialled,
-        Err(_) => Err(unreachable(format!(
+    let limit = config.connect_timeout;
+    match within(network.environment.as_ref(), limit, attempt).await {
+        Some(dialled) => dialled,
+        None => Err(unreachable(format!(
             "no master was reached within {} ms through the sentinels; is it hung, or a firewall in \
              between?",
-            config.connect_timeout.as_millis()
+            limit.as_millis()
         ))),
     }
 }
 
-async fn dial_master(config: &Config, master: &Address) -> Result<Dialled, Cause> {
+async fn dial_master(
+    network: &Network,
+    config: &Config,
+    master: &Address,
+) -> Result<Dialled, Cause> {
     let place = config.at(master);
-    let mut dialled = dial_server(&place).await.map_err(|cause| match cause {
-        Cause::Unreachable { what } => unreachable(format!(
-            "the master that the sentinels name, {}: {what}",
-            place.address()
-        )),
-        other => other,
-    })?;
+    let mut dialled = dial_server(network, &place)
+        .await
+        .map_err(|cause| match cause {
+            Cause::Unreachable { what } => unreachable(format!(
+                "the master that the sentinels name, {}: {what}",
+                place.address()
+            )),
+            other => other,
+        })?;
     if dialled.greeting.master.is_none() {
         dialled.greeting.master = role(&mut dialled.stream, &place).await?;
     }
@@ -113,9 +125,10 @@ async fn role(stream: &mut Box<dyn Stream>, place: &Config) -> Result<Option<boo
 
 /// The sentinels, and what each of them said last.
 struct Council {
+    network: Rc<Network>,
     members: Vec<Rc<Member>>,
     said: Vec<Option<Statement>>,
-    asking: JoinSet<Heard>,
+    asking: Together<Heard>,
 }
 
 /// One sentinel.
@@ -141,7 +154,7 @@ struct Line {
 }
 
 impl Council {
-    fn convene(config: &Config, sentinels: &Sentinels) -> Self {
+    fn convene(network: &Rc<Network>, config: &Config, sentinels: &Sentinels) -> Self {
         let member = |address: &Address| {
             Rc::new(Member {
                 address: address.clone(),
@@ -158,9 +171,10 @@ impl Council {
         };
         let members: Vec<_> = sentinels.addresses.iter().map(member).collect();
         let mut council = Self {
+            network: Rc::clone(network),
             said: vec![None; members.len()],
             members,
-            asking: JoinSet::new(),
+            asking: Together::new(),
         };
         for index in 0..council.members.len() {
             council.ask(index, None, Duration::ZERO);
@@ -171,7 +185,7 @@ impl Council {
     /// Whom a majority names, or else, after a moment, whom most of those name
     /// that have answered.
     async fn agree(&mut self) -> Result<Address, Cause> {
-        let mut until = None;
+        let mut grace = None;
         loop {
             let named = self
                 .named()
@@ -183,8 +197,9 @@ impl Council {
             }
             let mut complete = self.said.iter().all(Option::is_some);
             if named.is_some() && !complete {
-                let until = *until.get_or_insert_with(|| Instant::now() + GRACE);
-                complete = timeout_at(until, self.hear()).await.is_err();
+                let environment = Rc::clone(&self.network.environment);
+                let at = *grace.get_or_insert_with(|| environment.now().after(GRACE));
+                complete = until(environment.as_ref(), at, self.hear()).await.is_none();
             } else if !complete {
                 self.hear().await;
             }
@@ -227,25 +242,27 @@ impl Council {
 
     /// Takes the next answer, whose sentinel is then asked again after a pause.
     async fn hear(&mut self) {
-        match self.asking.join_next().await {
-            Some(Ok(Heard { index, said, line })) => {
+        match self.asking.next().await {
+            Some(Heard { index, said, line }) => {
                 self.said[index] = Some(said);
                 self.ask(index, line, PAUSE);
             }
-            // A question that ended in a panic is not asked again.
-            Some(Err(_)) => {}
             None => pending().await,
         }
     }
 
     fn ask(&mut self, index: usize, mut line: Option<Line>, pause: Duration) {
         let member = Rc::clone(&self.members[index]);
-        self.asking.spawn_local(async move {
-            sleep(pause).await;
+        let network = Rc::clone(&self.network);
+        self.asking.add(async move {
+            let environment = network.environment.as_ref();
+            environment
+                .sleep_until(environment.now().after(pause))
+                .await;
             let limit = member.place.connect_timeout;
-            let said = match timeout(limit, member.ask(&mut line)).await {
-                Ok(said) => said,
-                Err(_) => Err(unreachable(format!(
+            let said = match within(environment, limit, member.ask(&network, &mut line)).await {
+                Some(said) => said,
+                None => Err(unreachable(format!(
                     "no answer within {} ms",
                     limit.as_millis()
                 ))),
@@ -273,11 +290,11 @@ impl Council {
 }
 
 impl Member {
-    async fn ask(&self, line: &mut Option<Line>) -> Result<Address, Cause> {
+    async fn ask(&self, network: &Network, line: &mut Option<Line>) -> Result<Address, Cause> {
         let open = match line.take() {
             Some(open) => open,
             None => Line {
-                stream: dial_server(&self.place).await?.stream,
+                stream: dial_server(network, &self.place).await?.stream,
                 heard: Replies::default(),
             },
         };
@@ -333,13 +350,11 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-fn unreachable(what: String) -> Cause {
-    Cause::Unreachable { what: what.into() }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::sockets::Sockets;
     use super::*;
+    use crate::engine::System;
 
     fn address(port: u16) -> Address {
         Address {
@@ -350,12 +365,13 @@ mod tests {
 
     fn council(said: &[Option<u16>]) -> Council {
         Council {
+            network: Network::new(Rc::new(System), Rc::new(Sockets)),
             members: Vec::new(),
             said: said
                 .iter()
                 .map(|said| said.map(|port| Ok(address(port))))
                 .collect(),
-            asking: JoinSet::new(),
+            asking: Together::new(),
         }
     }
 

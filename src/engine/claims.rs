@@ -1,0 +1,219 @@
+//! Values of callers' own (an overridden `_random`) that may stand on a server.
+//!
+//! A value that is given a second time would take the first one's key for its
+//! own, and its clean-up would delete it. So a quorum refuses a value for a
+//! resource for as long as it may hold it there: until the lock's life is over,
+//! or every member has answered both the acquire and the release. Another quorum
+//! of the process, which may have the same servers, tries, but cleans nothing up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+use super::instance::Resources;
+use super::token::Token;
+use super::validity::{Instant, Ttl};
+
+/// The values in use, of all quorums of a process.
+#[derive(Default)]
+pub struct Claims {
+    claims: RefCell<BTreeMap<Key, Claim>>,
+    owners: Cell<Owner>,
+    /// The number of claims at which those that are over are looked for next.
+    sweep_at: Cell<usize>,
+    /// Who waits for a release that is under way.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+/// A quorum.
+pub(super) type Owner = u64;
+
+type Key = (Box<str>, Token, Owner);
+
+struct Claim {
+    /// When the last key that has it ends.
+    until: Instant,
+    /// Whether every member has answered the acquire, so that nothing of it can
+    /// come later.
+    acquire_answered: bool,
+    /// The same of the last release.
+    release_answered: bool,
+    /// How many releases of it are under way.
+    releases: usize,
+}
+
+impl Claims {
+    /// One more quorum.
+    pub(super) fn owner(&self) -> Owner {
+        self.owners.set(self.owners.get() + 1);
+        self.owners.get()
+    }
+
+    /// Takes the value for these names, for `ttl` from now on; `false` if it is in
+    /// use for one of them. A release that is under way is waited for.
+    pub(super) async fn take(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        ttl: Ttl,
+        now: impl Fn() -> Instant,
+    ) -> bool {
+        let taken = poll_fn(|context| {
+            let (mut held, mut releasing) = (false, false);
+            let claims = self.claims.borrow();
+            for name in resources.iter() {
+                let claim = claims.get(&(name.clone(), value.clone(), owner));
+                if let Some(claim) = claim.filter(|claim| now() < claim.until) {
+                    held = true;
+                    releasing |= claim.releases > 0;
+                }
+            }
+            if !releasing {
+                return Poll::Ready(held);
+            }
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        if taken {
+            return false;
+        }
+        self.sweep(now());
+        let until = now().after(ttl.span());
+        let mut claims = self.claims.borrow_mut();
+        for name in resources.iter() {
+            let claim = Claim {
+                until,
+                acquire_answered: false,
+                release_answered: false,
+                releases: 0,
+            };
+            claims.insert((name.clone(), value.clone(), owner), claim);
+        }
+        true
+    }
+
+    /// Whether another quorum may have it on one of these, so that nothing of it
+    /// may be deleted but by who holds it.
+    pub(super) fn is_shared(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        now: Instant,
+    ) -> bool {
+        let claims = self.claims.borrow();
+        !claims.is_empty()
+            && resources.iter().any(|name| {
+                let all =
+                    (name.clone(), value.clone(), 0)..=(name.clone(), value.clone(), u64::MAX);
+                claims
+                    .range(all)
+                    .any(|((.., other), claim)| *other != owner && now < claim.until)
+            })
+    }
+
+    /// The lock may live until then now.
+    pub(super) fn extend(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        until: Instant,
+    ) {
+        self.each(owner, resources, value, |claim| {
+            claim.until = claim.until.max(until);
+        });
+    }
+
+    /// Until when a key with this value may stand; [`Instant::LAST`] if it is
+    /// one that nobody gives again.
+    pub(super) fn end_of(&self, owner: Owner, resources: &Resources, value: &Token) -> Instant {
+        let mut end = None;
+        self.each(owner, resources, value, |claim| {
+            end = end.max(Some(claim.until));
+        });
+        end.unwrap_or(Instant::LAST)
+    }
+
+    /// Every member has answered the acquire.
+    pub(super) fn acquired(&self, owner: Owner, resources: &Resources, value: &Token) {
+        self.each(owner, resources, value, |claim| {
+            claim.acquire_answered = true
+        });
+        self.let_go(owner, resources, value);
+    }
+
+    /// A release is under way.
+    pub(super) fn releasing(&self, owner: Owner, resources: &Resources, value: &Token) {
+        self.each(owner, resources, value, |claim| claim.releases += 1);
+    }
+
+    /// The release is over; `everywhere` if every member has answered it.
+    pub(super) fn released(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        everywhere: bool,
+    ) {
+        self.each(owner, resources, value, |claim| {
+            claim.releases = claim.releases.saturating_sub(1);
+            claim.release_answered = everywhere;
+        });
+        self.let_go(owner, resources, value);
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Forgets those of which nothing can be left anywhere.
+    fn let_go(&self, owner: Owner, resources: &Resources, value: &Token) {
+        let mut claims = self.claims.borrow_mut();
+        if claims.is_empty() {
+            return;
+        }
+        for name in resources.iter() {
+            let key = (name.clone(), value.clone(), owner);
+            if claims.get(&key).is_some_and(Claim::is_over) {
+                claims.remove(&key);
+            }
+        }
+    }
+
+    fn each(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        mut change: impl FnMut(&mut Claim),
+    ) {
+        let mut claims = self.claims.borrow_mut();
+        if claims.is_empty() {
+            return;
+        }
+        for name in resources.iter() {
+            if let Some(claim) = claims.get_mut(&(name.clone(), value.clone(), owner)) {
+                change(claim);
+            }
+        }
+    }
+
+    /// Forgets those that are over each time their number has doubled.
+    fn sweep(&self, now: Instant) {
+        let mut claims = self.claims.borrow_mut();
+        if claims.len() < self.sweep_at.get() {
+            return;
+        }
+        claims.retain(|_, claim| now < claim.until);
+        self.sweep_at.set((claims.len() * 2).max(1024));
+    }
+}
+
+impl Claim {
+    fn is_over(&self) -> bool {
+        self.acquire_answered && self.release_answered && self.releases == 0
+    }
+}

@@ -1,0 +1,39 @@
+//! What tells one lock from another: its value and what it is on. A value of the
+//! caller's own may stand on several resources at once.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::instance::Resources;
+use super::token::Token;
+
+/// A lock of one quorum.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LockId {
+    value: Token,
+    /// In order, however they were given.
+    resources: Resources,
+}
+
+impl LockId {
+    pub(super) fn new(value: &Token, resources: &Resources) -> Self {
+        let resources = if resources.is_sorted() {
+            Arc::clone(resources)
+        } else {
+            let mut sorted = resources.to_vec();
+            sorted.sort_unstable();
+            sorted.into()
+        };
+        Self {
+            value: value.clone(),
+            resources,
+        }
+    }
+}
+
+impl Hash for LockId {
+    /// Values are different from each other but for callers' own.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
+}

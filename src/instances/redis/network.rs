@@ -1,0 +1,88 @@
+//! What servers are reached through: how they are dialled, and the connections
+//! that all of their users on one thread share.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::cluster::Cluster;
+use super::config::{Address, Config};
+use super::link::Link;
+use crate::engine::{Cause, Environment};
+
+/// What a connection speaks over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Lets the stream's end throw away what was not yet sent: a stale SET must
+    /// not arrive after its connection was given up.
+    fn discard_unsent(&self);
+}
+
+/// A stream on which nothing was said yet, or why there is none.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>, Cause>> + 'a>>;
+
+/// How a server's stream is opened. The simulation brings its own.
+pub trait Dialler {
+    /// Connects to the one server that `config` names, which is none of
+    /// sentinels or of a cluster.
+    ///
+    /// Fails with [`Cause::Unreachable`] where there is no connection. It need
+    /// not end by itself: whoever dials has a limit.
+    fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a>;
+}
+
+/// One way to the servers, for one thread. Equal configurations share their
+/// connections, which are closed with their last user.
+pub struct Network {
+    pub(super) environment: Rc<dyn Environment>,
+    pub(super) dialler: Rc<dyn Dialler>,
+    links: Shared<Link>,
+    clusters: Shared<Cluster>,
+}
+
+type Shared<T> = RefCell<HashMap<Config, Weak<T>>>;
+
+impl Network {
+    /// A network on which nobody has a connection yet.
+    #[must_use]
+    pub fn new(environment: Rc<dyn Environment>, dialler: Rc<dyn Dialler>) -> Rc<Self> {
+        Rc::new(Self {
+            environment,
+            dialler,
+            links: Shared::default(),
+            clusters: Shared::default(),
+        })
+    }
+
+    /// Whose clock, chance and tasks its connections have.
+    #[must_use]
+    pub fn environment(&self) -> Rc<dyn Environment> {
+        Rc::clone(&self.environment)
+    }
+
+    /// The connection to one server that all of its users share.
+    pub(super) fn link(self: &Rc<Self>, config: Config) -> Rc<Link> {
+        share(&self.links, config, |config| Link::open(config, self))
+    }
+
+    /// The cluster, with some of whose nodes one begins.
+    pub(super) fn cluster(self: &Rc<Self>, config: Config, nodes: &[Address]) -> Rc<Cluster> {
+        share(&self.clusters, config, |config| {
+            Cluster::open(config, nodes, self)
+        })
+    }
+}
+
+/// What is open for `config`, or what `open` makes of it.
+fn share<T>(shared: &Shared<T>, config: Config, open: impl FnOnce(Config) -> Rc<T>) -> Rc<T> {
+    let mut shared = shared.borrow_mut();
+    shared.retain(|_, one| one.strong_count() > 0);
+    let known = shared.get(&config).and_then(Weak::upgrade);
+    known.unwrap_or_else(|| {
+        let one = open(config.clone());
+        shared.insert(config, Rc::downgrade(&one));
+        one
+    })
+}

@@ -1,0 +1,95 @@
+//! Streams over the system's sockets: TCP, TLS over it, and unix sockets.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::config::{Config, Endpoint};
+use super::dial::{explain, unreachable};
+use super::network::{Connecting, Dialler, Stream};
+use super::tls::{self, Tls};
+use crate::engine::Cause;
+
+/// A peer that vanished without a word is noticed after about this long.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// The system's sockets, with tokio's reactor: they must be used inside a tokio
+/// runtime.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sockets;
+
+impl Dialler for Sockets {
+    fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a> {
+        Box::pin(connect(config))
+    }
+}
+
+async fn connect(config: &Config) -> Result<Box<dyn Stream>, Cause> {
+    let connected = match &config.endpoint {
+        Endpoint::Tcp { host, port } => match (tcp(host, *port).await, &config.tls) {
+            (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
+            (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
+            (Err(error), _) => Err(error),
+        },
+        #[cfg(unix)]
+        Endpoint::Unix { path } => match tokio::net::UnixStream::connect(path).await {
+            Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
+            Err(error) => Err(error),
+        },
+        #[cfg(not(unix))]
+        Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+        // Those are places of several servers.
+        Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => Err(io::ErrorKind::Unsupported.into()),
+    };
+    connected.map_err(|error| unreachable(explain(&error)))
+}
+
+async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Stream>, Cause> {
+    let name = tls.name(host).ok_or_else(|| {
+        unreachable(format!(
+            "TLS: {host} can't be a certificate's name; give one in tls.servername"
+        ))
+    })?;
+    let connector = TlsConnector::from(Arc::clone(&tls.client));
+    match connector.connect(name, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(unreachable(tls::explain(&error))),
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(KEEPALIVE))?;
+    Ok(stream)
+}
+
+impl Stream for TcpStream {
+    fn discard_unsent(&self) {
+        // Best effort: where it fails the socket is closed in the ordinary way.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn discard_unsent(&self) {
+        self.get_ref().0.discard_unsent();
+    }
+}
+
+#[cfg(unix)]
+impl Stream for tokio::net::UnixStream {
+    // What was written to a unix socket has arrived already.
+    fn discard_unsent(&self) {}
+}
