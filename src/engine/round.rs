@@ -467,7 +467,8 @@ impl Round {
     }
 
     fn report(&self, instance: usize, cause: &Cause) {
-        if self.question.report {
+        // Who has released it knows.
+        if self.question.report && !matches!(cause, Cause::Withdrawn) {
             (self.core.listener)(Event::ClientError {
                 instance,
                 operation: self.question.operation,
