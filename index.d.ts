@@ -521,6 +521,8 @@ declare namespace Redlock {
     /** The resources are in different slots of a cluster; a `{tag}` in their names puts them into one. */
     | 'ERR_REDLOCK_CROSS_SLOT'
     | 'ERR_REDLOCK_CLOSED'
+    /** It was released before it was sent: the attempt had failed or the lock was unlocked. */
+    | 'ERR_REDLOCK_WITHDRAWN'
     | 'ERR_REDLOCK_DROPPED';
 
   type Operation = 'lock' | 'extend' | 'unlock';

@@ -244,6 +244,46 @@ fn a_name_that_is_taken_by_another_type_is_held_and_its_release_an_event() {
 }
 
 #[test]
+fn what_a_name_has_that_is_no_lock_is_seen_in_part_or_is_an_error() {
+    let server = RedisServer::start(&[]);
+    run(async {
+        let (engine, _) = engine([server.config()]);
+        // 17 MiB.
+        server.command::<u32>(&["SETRANGE", "long", "17825791", "x"]);
+        server.command::<u32>(&["SADD", "set", "member"]);
+        server.command::<()>(&["SET", "short", "value", "PX", "60000"]);
+        let inspect = async |name: &str| {
+            let votes = engine.inspect(name.into(), once()).await;
+            votes.into_iter().next().flatten().expect("a vote")
+        };
+        let Vote::Seen { value, ttl } = inspect("long").await else {
+            panic!("its beginning is seen");
+        };
+        assert_eq!((value.map(|value| value.len()), ttl), (Some(4096), None));
+        let Vote::Seen { value, ttl } = inspect("short").await else {
+            panic!("it is seen");
+        };
+        assert_eq!(value.as_deref(), Some("value"));
+        assert!(ttl.is_some_and(|ttl| (1..=60_000).contains(&ttl)));
+        let missing = inspect("missing").await;
+        assert!(
+            matches!(missing, Vote::Seen { value: None, .. }),
+            "{missing:?}"
+        );
+        let Vote::Failed(cause) = inspect("set").await else {
+            panic!("it can't be a lock's");
+        };
+        assert_eq!(cause.reply(), Some("WRONGTYPE"));
+        let connections: String = server.command(&["INFO", "stats"]);
+        let dials = connections
+            .lines()
+            .find_map(|line| line.strip_prefix("total_connections_received:"));
+        // The one of the engine's and one for each command of this test's.
+        assert_eq!(dials, Some("5"));
+    });
+}
+
+#[test]
 fn a_server_that_speaks_something_else_is_named_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let port = listener.local_addr().expect("bound").port();

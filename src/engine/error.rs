@@ -97,6 +97,9 @@ pub enum Cause {
     /// The Redlock was closed with `quit()`.
     #[error("closed by quit()")]
     Closed,
+    /// It was taken back before it was sent: the lock is given up already.
+    #[error("it was released before it was sent to the server")]
+    Withdrawn,
     /// The instance let go of the request without an answer.
     #[error("the request was dropped inside this process; please report this as a defect")]
     Dropped,
@@ -118,6 +121,7 @@ impl Cause {
             Self::AskedTwice => "ASKED_TWICE",
             Self::HadNotGranted => "HAD_NOT_GRANTED",
             Self::Closed => "CLOSED",
+            Self::Withdrawn => "WITHDRAWN",
             Self::Dropped => "DROPPED",
         }
     }

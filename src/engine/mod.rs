@@ -396,6 +396,16 @@ impl Engine {
         settings: Settings,
     ) -> Result<Extension, Failure> {
         let environment = &self.core.environment;
+        let (claims, now) = (&self.core.claims, environment.now());
+        if claims.is_taken_since(&resources, &value, until, now) && Rule::Claims.is_kept() {
+            // It was over when somebody took its value again.
+            return Err(Failure {
+                reason: Reason::Expired,
+                attempts: 0,
+                votes: Vec::new(),
+                until: None,
+            });
+        }
         // Who keeps the lock knows best until when it is held, also if that
         // changes meanwhile; the caller may not have heard of it.
         let lock = LockId::new(&value, &resources);

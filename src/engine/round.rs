@@ -164,6 +164,8 @@ pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Instant,
+    /// Which taking it belongs to, if the value is one of the caller's own.
+    claim: Option<u64>,
     /// Acquire only: from when on the value may be given again.
     expires: Instant,
     /// Who wants to see all votes.
@@ -220,9 +222,12 @@ impl Round {
         if members > 1 && core.are_one() {
             votes[whom.start + 1..whom.end].fill(Ballotpaper::WithFirst);
         }
-        if let Operation::Release { .. } = question.operation {
+        let claim = core
+            .claims
+            .number_of(core.owner, &question.resources, &question.value);
+        if let (Operation::Release { .. }, Some(number)) = (question.operation, claim) {
             core.claims
-                .releasing(core.owner, &question.resources, &question.value);
+                .releasing(core.owner, &question.resources, &question.value, number);
         }
         let expires = match question.operation {
             Operation::Acquire { .. } => {
@@ -232,6 +237,7 @@ impl Round {
             _ => Instant::LAST,
         };
         let round = Rc::new(Self {
+            claim,
             expires,
             question: Rc::new(question),
             asked: core.environment.now(),
@@ -299,11 +305,9 @@ impl Round {
         let Question {
             resources, value, ..
         } = &*self.question;
-        let is_shared = self
-            .core
-            .claims
-            .is_shared(self.core.owner, resources, value, now);
-        let is_another = is_shared || now >= self.expires;
+        let claims = &self.core.claims;
+        let is_another = claims.is_shared(self.core.owner, resources, value, now)
+            || claims.is_taken_since(resources, value, self.asked, now);
         Rule::Cleanup.is_kept() && !(is_another && Rule::Claims.is_kept())
     }
 
@@ -422,22 +426,21 @@ impl Round {
 
     /// All votes are in, or have missed the deadline.
     fn complete(&self) {
-        let question = &self.question;
-        let claims = &self.core.claims;
-        match question.operation {
-            Operation::Acquire { .. } if self.all_cast(Ballotpaper::is_final) => {
-                claims.acquired(self.core.owner, &question.resources, &question.value);
+        if let Some(number) = self.claim {
+            let (owner, claims) = (self.core.owner, &self.core.claims);
+            let Question {
+                resources, value, ..
+            } = &*self.question;
+            match self.question.operation {
+                Operation::Acquire { .. } if self.all_cast(Ballotpaper::is_final) => {
+                    claims.acquired(owner, resources, value, number);
+                }
+                Operation::Release { .. } => {
+                    let everywhere = self.all_cast(Ballotpaper::is_answered);
+                    claims.released(owner, resources, value, number, everywhere);
+                }
+                _ => {}
             }
-            Operation::Release { .. } => {
-                let everywhere = self.all_cast(Ballotpaper::is_answered);
-                claims.released(
-                    self.core.owner,
-                    &question.resources,
-                    &question.value,
-                    everywhere,
-                );
-            }
-            _ => {}
         }
         self.tell_all();
     }
@@ -464,7 +467,8 @@ impl Round {
     }
 
     fn report(&self, instance: usize, cause: &Cause) {
-        if self.question.report {
+        // Who has released it knows.
+        if self.question.report && !matches!(cause, Cause::Withdrawn) {
             (self.core.listener)(Event::ClientError {
                 instance,
                 operation: self.question.operation,

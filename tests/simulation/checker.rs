@@ -75,6 +75,7 @@ struct Attempt {
     process: Process,
     /// Whose it is: of the last one that had this value.
     request: u64,
+    since: Moment,
     failed: bool,
     /// Messages, requests unanswered and releases owed, by server.
     under_way: Vec<u32>,
@@ -226,6 +227,7 @@ impl Checker {
                 .or_insert_with(|| Attempt::new(process, self.servers.len()));
             // One's own value may come again.
             attempt.request = request.number;
+            attempt.since = request.since;
             attempt.failed = false;
             drop(attempts);
             // A new attempt means that the one before has failed.
@@ -509,13 +511,13 @@ impl Checker {
             // One leftover is nobody's fault: the acquire that a broken
             // connection delivered behind the release, without its reply.
             let server = &self.servers[index];
-            if server.keeps(&id.0, &id.1, false) {
+            if server.keeps(&id.0, &id.1, attempt.since, false) {
                 self.world.blame(format_args!(
                     "a failed attempt of p{} left its key on s{index}: {:.6}",
                     attempt.process.index(),
                     id.0.as_str(),
                 ));
-            } else if server.keeps(&id.0, &id.1, true) {
+            } else if server.keeps(&id.0, &id.1, attempt.since, true) {
                 bump(&self.counts.overtaken);
             }
         }
@@ -558,6 +560,7 @@ impl Attempt {
         Self {
             process: process.clone(),
             request: 0,
+            since: Moment::default(),
             failed: false,
             under_way: vec![0; servers],
         }

@@ -9,7 +9,7 @@ use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Tok
 use crate::chance::Chance;
 use crate::checker::bump;
 use crate::faults::Fault;
-use crate::member::{Fate, Lock, Member, Terms};
+use crate::member::{Fate, Lock, Member, Terms, deadline_of};
 use crate::vigil::Vigil;
 
 /// Takes one lock after the other until the world is quiet.
@@ -164,13 +164,15 @@ impl Client<'_> {
         if let Some(renewal) = renewal
             && scenario.is_undisturbed()
         {
-            // One round trip and a little must fit into the lead.
+            // One round trip and a little must fit into the lead, and into what an
+            // instance may take to answer.
             let lead = renewal
                 .lead
                 .min(renewal.ttl.believable(settings.drift) / 2)
                 .min(lock.until.since(now));
             let enough = 2 * scenario.network.longest_delay() + Duration::from_millis(10);
-            if renewal.cap.is_none() && lead > enough {
+            let deadline = deadline_of(&settings, renewal.ttl);
+            if renewal.cap.is_none() && lead.min(deadline) > enough {
                 vigil.trust();
                 bump(&self.0.checker().counts.trusted);
             }

@@ -444,13 +444,16 @@ fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
 }
 
 pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {
+    let deadline = deadline_of(settings, ttl);
+    deadline + deadline.min(Duration::from_millis(100)) + 2 * SLACK
+}
+
+/// What an instance may take to answer.
+pub fn deadline_of(settings: &Settings, ttl: Ttl) -> Duration {
     let patience = &settings.patience;
     let share = ttl.span().mul_f64(patience.share);
-    let deadline = share
-        .min(patience.ceiling)
-        .max(patience.floor)
-        .min(ttl.span());
-    deadline + deadline.min(Duration::from_millis(100)) + 2 * SLACK
+    let within = share.min(patience.ceiling).max(patience.floor);
+    within.min(ttl.span())
 }
 
 /// The same in true time, where the client's clock is slow.

@@ -28,8 +28,9 @@ struct Key {
     resources: Resources,
     /// In the server's milliseconds, as Redis has it.
     expires: u64,
-    /// The message that set it.
+    /// The message that set it, and when.
     set_by: u64,
+    set_at: Moment,
     /// It was set after its own release, which had been faster, and the client
     /// hasn't heard of it.
     overtaken: bool,
@@ -76,6 +77,7 @@ impl Server {
                             resources: Resources::clone(resources),
                             expires: now + ttl.millis(),
                             set_by: message,
+                            set_at: self.world.now(),
                             overtaken,
                         };
                         keys.insert(name.clone(), key);
@@ -135,6 +137,7 @@ impl Server {
                 resources: Resources::clone(resources),
                 expires: u64::MAX,
                 set_by: self.world.number(),
+                set_at: self.world.now(),
                 overtaken: false,
             };
             self.keys.borrow_mut().insert(name.clone(), key);
@@ -150,12 +153,19 @@ impl Server {
 
     /// Whether a key lives that only a release could have prevented, not one
     /// that was set after its release had come and gone.
-    pub fn keeps(&self, value: &Token, resources: &Resources, even_overtaken: bool) -> bool {
+    pub fn keeps(
+        &self,
+        value: &Token,
+        resources: &Resources,
+        since: Moment,
+        even_overtaken: bool,
+    ) -> bool {
         let now = self.millis();
         let keys = self.keys.borrow();
         keys.values().any(|key| {
             key.value == *value
                 && key.resources == *resources
+                && since <= key.set_at
                 && now < key.expires
                 && (even_overtaken || !key.overtaken)
         })

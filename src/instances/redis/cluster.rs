@@ -18,15 +18,17 @@ use redis::{Value, cmd};
 use tokio::sync::{Notify, oneshot};
 
 use super::config::{Address, Config};
-use super::link::{Link, Slot};
+use super::link::{Link, MOST_BYTES, Slot};
 use super::network::Network;
 use super::owed::Owed;
+use super::queue::weight_of;
+use super::redact::Redactor;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use super::together::Together;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task,
-    Vote, within,
+    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
+    Task, Vote, within,
 };
 
 /// How many redirects one question follows.
@@ -65,6 +67,8 @@ struct State {
     phase: Phase,
     map: Map,
     nodes: BTreeMap<Rc<Address>, Node>,
+    /// About how many bytes wait for the first map.
+    weight: usize,
     owed: Owed,
 }
 
@@ -99,6 +103,7 @@ impl Cluster {
                 phase: Phase::Learning(VecDeque::new()),
                 map: Map::default(),
                 nodes: BTreeMap::new(),
+                weight: 0,
                 owed: Owed::default(),
             }),
             standing: Standing::connecting(),
@@ -116,9 +121,14 @@ impl Cluster {
         };
         let refused = {
             let mut state = self.state.borrow_mut();
+            let state = &mut *state;
+            let bounded = Rule::Bounded.is_kept();
             match &mut state.phase {
                 Phase::Known => None,
-                Phase::Learning(waiting) if waiting.len() < BACKLOG => {
+                Phase::Learning(waiting)
+                    if !bounded || (waiting.len() < BACKLOG && state.weight <= MOST_BYTES) =>
+                {
+                    state.weight += weight_of(question);
                     waiting.push_back((Rc::clone(question), reply));
                     return;
                 }
@@ -143,6 +153,15 @@ impl Cluster {
                 hops: 0,
             }),
         }
+    }
+
+    /// About how many bytes it and its nodes' links keep for what is not answered
+    /// yet.
+    #[cfg(feature = "sabotage")]
+    pub(super) fn weight(&self) -> usize {
+        let state = self.state.borrow();
+        let nodes: usize = state.nodes.values().map(|node| node.link.weight()).sum();
+        state.weight + state.owed.weight() + nodes
     }
 
     /// Whether it is known where one can write.
@@ -258,10 +277,13 @@ impl Cluster {
         link
     }
 
-    /// Whether somebody still waits for it, or it is owed.
+    /// Whether somebody still waits for it, or it is owed and its key may be there.
     fn is_wanted(&self, question: &Question) -> bool {
-        matches!(question.operation, Operation::Release { .. })
-            || self.environment.now() < question.deadline
+        let until = match question.operation {
+            Operation::Release { expires, .. } => expires,
+            _ => question.deadline,
+        };
+        self.environment.now() < until
     }
 
     /// A map was learnt. Returns whether it is another than before.
@@ -275,6 +297,7 @@ impl Cluster {
             let mut state = self.state.borrow_mut();
             let changed = state.map != map;
             state.map = map;
+            state.weight = 0;
             let waiting = match std::mem::replace(&mut state.phase, Phase::Known) {
                 Phase::Learning(waiting) => waiting,
                 _ => VecDeque::new(),
@@ -330,6 +353,7 @@ impl Cluster {
                 // The old one may still do.
                 Phase::Known => {}
                 Phase::Learning(waiting) => {
+                    state.weight = 0;
                     failed = std::mem::take(waiting);
                     state.phase = Phase::Unknown(now, cause.clone());
                 }
@@ -352,7 +376,7 @@ impl Cluster {
         let mut due = Vec::new();
         {
             let mut state = self.state.borrow_mut();
-            for release in state.owed.take() {
+            for release in state.owed.take(self.environment.now()) {
                 // It was asked for once, so that it has a slot.
                 let Ok(slot) = self.slot_of(&release) else {
                     continue;
@@ -600,7 +624,8 @@ async fn fetch(
         if let Some(address) = whom.next() {
             let link = nodes.link(address);
             links.push(Rc::clone(&link));
-            asked.add(ask_for_map(link, Rc::clone(address)));
+            let redactor = Redactor::new(&nodes.config);
+            asked.add(ask_for_map(link, Rc::clone(address), redactor));
         } else if asked.is_empty() {
             return Err(complaint.unwrap_or(Cause::Dropped));
         }
@@ -625,7 +650,11 @@ fn is_an_answer(cause: &Cause) -> bool {
     cause.reply().is_some()
 }
 
-async fn ask_for_map(link: Rc<Link>, address: Rc<Address>) -> Result<Map, Cause> {
+async fn ask_for_map(
+    link: Rc<Link>,
+    address: Rc<Address>,
+    redactor: Redactor,
+) -> Result<Map, Cause> {
     let mut question = cmd("CLUSTER");
     question.arg("SLOTS");
     let (tell, told) = oneshot::channel::<Result<Value, Cause>>();
@@ -641,7 +670,7 @@ async fn ask_for_map(link: Rc<Link>, address: Rc<Address>) -> Result<Map, Cause>
         other => other,
     };
     let reply = told.await.unwrap_or(Err(Cause::Dropped)).map_err(of_node)?;
-    let map = Map::read(&reply, &address)?;
+    let map = Map::read(&reply, &address, &redactor)?;
     if map.is_empty() {
         return Err(Cause::Unreachable {
             what: format!("the node {address} knows of no slots; has the cluster been created?")

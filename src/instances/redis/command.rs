@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use redis::{Cmd, Value};
 
+use super::redact::Redactor;
 use super::script;
-use crate::engine::{Cause, Operation, Question, Script, Ttl, Vote};
+use crate::engine::{Cause, Operation, Question, Rule, Script, Ttl, Vote};
 
 /// Writes commands; keeps what it needs for it, so that a command costs no
 /// allocation.
@@ -31,6 +32,9 @@ pub(super) enum Answer {
     Vote(Vote),
     /// The server doesn't know the script: nothing was done, ask again in full.
     UnknownScript(Cause),
+    /// It is no reply to this command but to another: those that follow can't be
+    /// told apart either.
+    Impossible(Cause),
 }
 
 impl Writer {
@@ -118,16 +122,29 @@ impl Writer {
 }
 
 /// What `reply` to a command of this form says about the question.
-pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
+pub(super) fn answer(reply: Value, form: Form, question: &Question, redactor: &Redactor) -> Answer {
     let vote = match (reply, form) {
-        (Value::ServerError(error), Form::Digest) if error.code() == "NOSCRIPT" => {
-            return Answer::UnknownScript(refused(&error, &[question.value.as_str()]));
+        (Value::ServerError(error), _) => {
+            let is_unknown = error.code() == "NOSCRIPT";
+            let cause = redactor.refused(&error, &[question.value.as_str()]);
+            match form {
+                Form::Digest if is_unknown => return Answer::UnknownScript(cause),
+                // It runs no script.
+                Form::Set if is_unknown => return impossible(&Value::ServerError(error)),
+                _ => Vote::Failed(cause),
+            }
         }
-        (Value::ServerError(error), _) => Vote::Failed(refused(&error, &[question.value.as_str()])),
         (Value::Okay, Form::Set) => Vote::Granted,
         (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
-        (Value::Int(applied), Form::Digest | Form::Text) => question.applied(applied),
-        (Value::Array(seen), _) if question.operation == Operation::Inspect => seen_in(&seen),
+        (reply, Form::Digest | Form::Text) if question.operation == Operation::Inspect => {
+            match seen_in(&reply) {
+                Some(seen) => seen,
+                None => return impossible(&reply),
+            }
+        }
+        (Value::Int(applied), Form::Digest | Form::Text) if can_be(applied, question) => {
+            question.applied(applied)
+        }
         (reply, Form::Digest | Form::Text) if question.script().is_some() => {
             // A caller's script may answer what it likes; a number in a string
             // counts as one, as it always has.
@@ -139,43 +156,49 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question) -> Answer {
             let applied = number.and_then(|number| number.parse().ok());
             question.applied(applied.unwrap_or(0))
         }
-        (other, _) => Vote::Failed(unexpected(&other)),
+        (other, _) => return impossible(&other),
     };
     Answer::Vote(vote)
 }
 
-/// What INSPECT has answered: a value, if there is one, and its life.
-fn seen_in(seen: &[Value]) -> Vote {
-    match seen {
-        [Value::Nil, _] => Vote::Seen {
-            value: None,
-            ttl: None,
-        },
-        [Value::BulkString(value), Value::Int(ttl)] => Vote::Seen {
-            value: Some(String::from_utf8_lossy(value).into()),
-            ttl: u64::try_from(*ttl).ok(),
-        },
-        _ => Vote::Failed(unexpected(&Value::Array(Vec::new()))),
+/// Whether the script that `question` is asked with can answer so many keys.
+fn can_be(applied: i64, question: &Question) -> bool {
+    if question.script().is_some() || !Rule::ReplyKind.is_kept() {
+        return true;
+    }
+    let all = i64::try_from(question.resources.len()).unwrap_or(i64::MAX);
+    match question.operation {
+        Operation::Acquire { .. } => [-1, 0, all].contains(&applied),
+        Operation::Extend { .. } => [0, all].contains(&applied),
+        Operation::Release { .. } => (0..=all).contains(&applied),
+        Operation::Inspect => false,
     }
 }
 
-/// A server's error as a cause. Some servers repeat what they were sent: none
-/// of `secrets` is shown.
-pub(super) fn refused(error: &redis::ServerError, secrets: &[&str]) -> Cause {
-    let code = error.code();
-    let mut message = match error.details() {
-        Some(details) => format!("{code} {details}"),
-        None => code.to_owned(),
+fn impossible(reply: &Value) -> Answer {
+    let cause = unexpected(reply);
+    if Rule::ReplyKind.is_kept() {
+        Answer::Impossible(cause)
+    } else {
+        Answer::Vote(Vote::Failed(cause))
+    }
+}
+
+/// What INSPECT has answered: a value, if there is one, and its life.
+fn seen_in(reply: &Value) -> Option<Vote> {
+    let Value::Array(seen) = reply else {
+        return None;
     };
-    if let Some(echo) = message.find(", with args beginning with") {
-        message.truncate(echo);
-    }
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        message = message.replace(secret, "…");
-    }
-    Cause::Refused {
-        code: code.into(),
-        message: message.into(),
+    match &seen[..] {
+        [Value::Nil, Value::Int(_)] => Some(Vote::Seen {
+            value: None,
+            ttl: None,
+        }),
+        [Value::BulkString(value), Value::Int(ttl)] => Some(Vote::Seen {
+            value: Some(String::from_utf8_lossy(value).into()),
+            ttl: u64::try_from(*ttl).ok(),
+        }),
+        _ => None,
     }
 }
 
@@ -186,6 +209,7 @@ pub(super) fn unexpected(reply: &Value) -> Cause {
         Value::Int(_) => "a number",
         Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
         Value::Array(_) => "an array",
+        Value::ServerError(_) => "another command's error",
         _ => "a reply of an unknown kind",
     };
     Cause::Unexpected {

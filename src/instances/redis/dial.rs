@@ -1,15 +1,19 @@
 //! One dial: from a configuration to a stream on which commands can be sent.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use redis::{Cmd, Value, cmd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::command::{refused, unexpected};
+use super::command::unexpected;
 use super::config::{Config, Endpoint, Secret};
-use super::frame;
+use super::frame::Replies;
 use super::network::{Network, Stream};
+use super::redact::Redactor;
 use super::sentinel::{self, Watch};
 use super::tls;
 use crate::engine::{Cause, within};
@@ -73,11 +77,8 @@ pub(super) async fn dial_server(network: &Network, config: &Config) -> Result<Di
 /// The first commands on a connection, written together.
 async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting, Cause> {
     let greeting = greeting(config);
-    let password = config.password.as_ref().map(Secret::reveal);
-    let secrets = [
-        password.unwrap_or_default(),
-        config.username.as_deref().unwrap_or_default(),
-    ];
+    let redactor = Redactor::new(config);
+    let user = [config.username.as_deref().unwrap_or_default()];
     let mut bytes = Vec::new();
     for (command, _) in &greeting {
         command.write_packed_command(&mut bytes);
@@ -87,17 +88,22 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting
         .await
         .map_err(|error| lost(&error, config))?;
 
-    let mut heard = Vec::new();
+    let mut heard = Replies::default();
     let mut said = Greeting::default();
     for (_, needed) in &greeting {
         let reply = read_reply(stream, &mut heard, config).await?;
         match (reply, needed) {
-            (Value::BulkString(info), Needed::Nothing) => said.read(&info),
-            (_, Needed::Nothing) | (Value::Okay | Value::SimpleString(_), _) => {}
+            (Value::Okay, Needed::Success | Needed::Answer | Needed::Nothing)
+            | (Value::ServerError(_), Needed::Nothing | Needed::Info) => {}
+            (Value::SimpleString(pong), Needed::Answer) if pong == "PONG" => {}
+            (Value::BulkString(info), Needed::Info) => said.read(&info),
             (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
-            (Value::ServerError(error), _) => return Err(refused(&error, &secrets)),
+            (Value::ServerError(error), _) => return Err(redactor.refused(&error, &user)),
             (other, _) => return Err(unexpected(&other)),
         }
+    }
+    if heard.waiting() > 0 {
+        return Err(unasked());
     }
     Ok(said)
 }
@@ -124,7 +130,10 @@ enum Needed {
     Success,
     /// A user that may not PING may still lock: that it was refused is an answer.
     Answer,
+    /// What comes after it needs no success, but its reply must be OK or an error.
     Nothing,
+    /// A section of INFO, if the user may have it.
+    Info,
 }
 
 fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
@@ -153,7 +162,7 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
     for section in ["server", "replication"] {
         let mut info = cmd("INFO");
         info.arg(section);
-        greeting.push((info, Needed::Nothing));
+        greeting.push((info, Needed::Info));
     }
     greeting
 }
@@ -161,10 +170,13 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
 /// Sends one command on a connection that nobody else uses yet.
 pub(super) async fn request(
     stream: &mut Box<dyn Stream>,
-    heard: &mut Vec<u8>,
+    heard: &mut Replies,
     command: &Cmd,
     config: &Config,
 ) -> Result<Value, Cause> {
+    if heard_early(stream, heard, config).await? {
+        return Err(unasked());
+    }
     stream
         .write_all(&command.get_packed_command())
         .await
@@ -176,21 +188,41 @@ pub(super) async fn request(
     read_reply(stream, heard, config).await
 }
 
+/// Whether something was said before anything was asked: the answers would be
+/// taken for those to other questions.
+async fn heard_early(
+    stream: &mut Box<dyn Stream>,
+    heard: &mut Replies,
+    config: &Config,
+) -> Result<bool, Cause> {
+    let read = poll_fn(|context| {
+        let read = pin!(stream.read_buf(heard.room())).poll(context);
+        Poll::Ready(match read {
+            Poll::Ready(read) => read.map(Some),
+            Poll::Pending => Ok(None),
+        })
+    })
+    .await;
+    match read {
+        Ok(Some(0)) => Err(unreachable(CLOSED.to_owned())),
+        Ok(_) => Ok(heard.waiting() > 0),
+        Err(error) => Err(lost(&error, config)),
+    }
+}
+
+/// The longest reply while a connection is made, a section of INFO, in bytes.
+const LONGEST_REPLY: usize = 1024 * 1024;
+
 async fn read_reply(
     stream: &mut Box<dyn Stream>,
-    heard: &mut Vec<u8>,
+    heard: &mut Replies,
     config: &Config,
 ) -> Result<Value, Cause> {
     loop {
-        match frame::first(heard) {
-            Ok(Some((reply, length))) => {
-                heard.drain(..length);
-                return Ok(reply);
-            }
-            Ok(None) => {}
-            Err(frame::NotARedisReply) => return Err(not_redis()),
+        if let Some(reply) = heard.next(LONGEST_REPLY)? {
+            return Ok(reply);
         }
-        match stream.read_buf(heard).await {
+        match stream.read_buf(heard.room()).await {
             Ok(0) => return Err(unreachable(format!("{CLOSED}{}", wants_tls(config)))),
             Ok(_) => {}
             Err(error) => return Err(lost(&error, config)),
@@ -201,10 +233,10 @@ async fn read_reply(
 /// What a server looks like that hangs up.
 pub(super) const CLOSED: &str = "the server closed the connection";
 
-/// A server that speaks something else.
-pub(super) fn not_redis() -> Cause {
+/// A server that says more than it was asked.
+pub(super) fn unasked() -> Cause {
     Cause::Unexpected {
-        what: Rc::from("bytes that are not the Redis protocol"),
+        what: Rc::from("a reply that nobody asked for"),
     }
 }
 

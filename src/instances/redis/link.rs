@@ -6,7 +6,11 @@
 //!   succeeds.
 //! - An acquire or extend is written at most once. A release that was not
 //!   answered when the connection broke is written again on the next one.
-//! - A server that owes an answer for [`SILENCE`] is given up and dialled anew.
+//! - A server that owes an answer for [`SILENCE`] is given up and dialled anew;
+//!   so is one whose reply is none to the oldest question.
+//! - Extensions and releases go before acquires: only so many acquires are on
+//!   their way at a time, and the others wait, for as long as somebody waits for
+//!   them. A release withdraws its own acquire if that is still unwritten.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,14 +26,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::command::{Answer, Form, Writer, answer, unexpected};
 use super::config::Config;
-use super::dial::{self, CLOSED, Dialled, dial};
-use super::frame;
+use super::dial::{CLOSED, Dialled, dial, unasked};
+use super::frame::Replies;
 use super::network::{Network, Stream};
 use super::owed::Owed;
+use super::queue::{Queue, Queued, share_a_resource, weight_of};
+use super::redact::Redactor;
 use super::sentinel::Watch;
 use super::standing::Standing;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Task, Vote,
+    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule, Task, Vote,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -40,6 +46,22 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// it is owed go out once it has caught up.
 const BACKLOG: usize = 10_000;
 const HESITATION: Duration = Duration::from_millis(200);
+
+/// What waits for a server is bounded in bytes too. Extensions and releases may
+/// fill a reserve beyond what acquires may.
+pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
+const RESERVE: usize = MOST_BYTES / 4;
+
+/// So many acquires are on their way at most, and of so many bytes: an extension
+/// is not behind more of them. A server does that in some 20 ms.
+const MOST_ACQUIRES: usize = 2000;
+const MOST_ACQUIRES_BYTES: usize = 256 * 1024;
+
+/// How long a reply may be, in bytes: to a command of ours, to a script of the
+/// caller's, to CLUSTER SLOTS.
+const LONGEST_REPLY: usize = 64 * 1024;
+const LONGEST_REPLY_TO_OTHERS: usize = 1024 * 1024;
+const LONGEST_MAP: usize = 8 * 1024 * 1024;
 
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
@@ -53,6 +75,7 @@ pub(super) struct Link {
     standing: Standing,
     /// Whether the server has said that it is a master, when it was dialled.
     master: Cell<Option<bool>>,
+    redactor: Redactor,
 }
 
 struct State {
@@ -65,12 +88,20 @@ struct State {
     unanswered: VecDeque<Asked>,
     /// How many of them, from the last, are new since the buffer was written.
     fresh: usize,
+    /// What all of them weigh.
+    weight: usize,
+    /// The acquires among them, and what those weigh.
+    under_way: (usize, usize),
+    /// Acquires that are not to be written yet.
+    acquires: Queue,
+    /// Bytes of an incomplete reply.
+    heard: usize,
     owed: Owed,
     waker: Option<Waker>,
 }
 
 enum Phase {
-    /// The first dial is under way; these wait for it.
+    /// The first dial is under way; these wait for it, and acquires.
     Dialling(VecDeque<Waiting>),
     Up,
     /// Out of reach since then, for this reason.
@@ -94,6 +125,8 @@ pub(super) enum Slot {
 struct Asked {
     /// When its command was written, or found the way blocked; nothing before.
     at: Instant,
+    /// About how many bytes it keeps.
+    weight: usize,
     wanted: Wanted,
 }
 
@@ -105,8 +138,10 @@ enum Wanted {
         /// Nobody waits for the answer to an owed release.
         reply: Option<Reply>,
     },
-    /// Something beside the votes.
-    Answer(Done),
+    /// Something beside the votes: an array, or an error.
+    Array(Done),
+    /// Leave to ask for a key that is just being moved: OK, or an error.
+    Leave,
 }
 
 /// Who is told what came of a command.
@@ -125,9 +160,14 @@ impl Link {
                 written: 0,
                 unanswered: VecDeque::new(),
                 fresh: 0,
+                weight: 0,
+                under_way: (0, 0),
+                acquires: Queue::default(),
+                heard: 0,
                 owed: Owed::default(),
                 waker: None,
             }),
+            redactor: Redactor::new(&config),
             environment: Rc::clone(environment),
             standing: Standing::connecting(),
             master: Cell::new(None),
@@ -138,34 +178,27 @@ impl Link {
 
     /// Puts `question` to the server.
     pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply, slot: Slot) {
-        let refused = {
+        let (withdrawn, refused) = {
             let mut state = self.state.borrow_mut();
-            let overloaded = state.overloaded(self.environment.as_ref());
-            match &mut state.phase {
-                Phase::Dialling(waiting) if waiting.len() < BACKLOG => {
-                    waiting.push_back(Waiting::Question(Rc::clone(question), reply, slot));
-                    return;
-                }
-                Phase::Up if !overloaded => {
-                    state.write(Rc::clone(question), Some(reply), slot);
-                    state.wake();
-                    return;
-                }
-                Phase::Up | Phase::Dialling(_) => {
-                    state.owe(question, self.environment.now());
-                    Cause::Overloaded {
-                        waiting: state.unanswered.len().max(BACKLOG),
-                    }
-                }
-                Phase::Down(since, cause) => {
-                    let (since, cause) = (*since, cause.clone());
-                    state.owe(question, since);
-                    cause
-                }
-            }
+            let withdrawn = state.withdraw(question);
+            let refused = state.take_on(question, reply, slot, self.environment.as_ref());
+            (withdrawn, refused)
         };
         // Only now: casting a vote may ask the next question of this link.
-        reply.fail(refused);
+        for acquire in withdrawn {
+            acquire.fail(Cause::Withdrawn);
+        }
+        if let Err((reply, cause)) = refused {
+            reply.fail(cause);
+        }
+    }
+
+    /// About how many bytes it keeps for what is not answered yet.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(super) fn weight(&self) -> usize {
+        let state = self.state.borrow();
+        let unwritten = state.out.len() - state.written;
+        state.waiting_bytes() + unwritten + state.heard + state.owed.weight()
     }
 
     /// Whether the server has said that it is a master, when it was dialled.
@@ -190,24 +223,25 @@ impl Link {
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.borrow();
         let waits = matches!(&state.phase, Phase::Dialling(waiting) if !waiting.is_empty());
-        state.unanswered.is_empty() && !waits
+        state.unanswered.is_empty() && state.acquires.is_empty() && !waits
     }
 
     /// Sends a command beside the votes, at most once, on the connection that is
-    /// there or being made for the first time; `done` is told the reply, be it the
-    /// server's error.
+    /// there or being made for the first time; `done` is told the reply, which is
+    /// an array or the server's error.
     pub(super) fn call(&self, command: &Cmd, done: Done) {
         let refused = {
             let mut state = self.state.borrow_mut();
-            let overloaded = state.overloaded(self.environment.as_ref());
+            let overloaded = state.is_overloaded(false, self.environment.as_ref());
             match &mut state.phase {
                 Phase::Dialling(waiting) => {
                     waiting.push_back(Waiting::Command(command.get_packed_command(), done));
                     return;
                 }
                 Phase::Up if !overloaded => {
+                    let before = state.out.len();
                     command.write_packed_command(&mut state.out);
-                    state.expect(Wanted::Answer(done));
+                    state.expect(before, Wanted::Array(done));
                     state.wake();
                     return;
                 }
@@ -244,21 +278,27 @@ impl Link {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
-        state.pay();
+        state.pay(self.environment.as_ref());
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for waiting in waiting {
                 match waiting {
-                    Waiting::Question(question, reply, slot) if self.is_wanted(&question) => {
-                        state.write(question, Some(reply), slot);
+                    Waiting::Question(question, reply, slot) => {
+                        state.weight -= weight_of(&question);
+                        if self.is_wanted(&question) {
+                            state.write(question, Some(reply), slot);
+                        } else {
+                            late.push(reply);
+                        }
                     }
-                    Waiting::Question(_, reply, _) => late.push(reply),
                     Waiting::Command(command, done) => {
+                        let before = state.out.len();
                         state.out.extend(command);
-                        state.expect(Wanted::Answer(done));
+                        state.expect(before, Wanted::Array(done));
                     }
                 }
             }
         }
+        state.write_acquires(self.environment.as_ref(), &mut late);
         drop(state);
         // Nobody waits for these any more; their votes are missed already.
         drop(late);
@@ -272,6 +312,9 @@ impl Link {
         state.out = Vec::new();
         state.written = 0;
         state.fresh = 0;
+        state.weight = 0;
+        state.under_way = (0, 0);
+        state.heard = 0;
         let mut unanswered = Vec::new();
         for asked in std::mem::take(&mut state.unanswered) {
             match asked.wanted {
@@ -281,8 +324,12 @@ impl Link {
                     state.owe(&question, now);
                     failed.extend(reply.map(|reply| (reply, lost(cause))));
                 }
-                Wanted::Answer(done) => unanswered.push((done, lost(cause))),
+                Wanted::Array(done) => unanswered.push((done, lost(cause))),
+                Wanted::Leave => {}
             }
+        }
+        while let Some(acquire) = state.acquires.pop() {
+            failed.push((acquire.reply, cause.clone()));
         }
         let down = Phase::Down(now, cause.clone());
         match std::mem::replace(&mut state.phase, down) {
@@ -314,42 +361,190 @@ impl Link {
 }
 
 impl State {
+    /// Writes `question`, or has it wait; or refuses it.
+    fn take_on(
+        &mut self,
+        question: &Rc<Question>,
+        reply: Reply,
+        slot: Slot,
+        environment: &dyn Environment,
+    ) -> Result<(), (Reply, Cause)> {
+        let acquires = is_acquire(question);
+        if let Phase::Down(since, cause) = &self.phase {
+            let (since, cause) = (*since, cause.clone());
+            self.owe(question, since);
+            return Err((reply, cause));
+        }
+        if self.is_overloaded(acquires, environment) {
+            self.owe(question, environment.now());
+            let waiting = self.unanswered.len() + self.acquires.len();
+            let waiting = waiting.max(BACKLOG);
+            return Err((reply, Cause::Overloaded { waiting }));
+        }
+        let waits = acquires && Rule::Order.is_kept() && !self.can_write_acquires();
+        let question = Rc::clone(question);
+        match &mut self.phase {
+            _ if waits => self.acquires.push(Queued {
+                question,
+                reply,
+                slot,
+                since: environment.now(),
+            }),
+            Phase::Dialling(waiting) => {
+                self.weight += weight_of(&question);
+                waiting.push_back(Waiting::Question(question, reply, slot));
+            }
+            Phase::Up | Phase::Down(..) => {
+                self.write(question, Some(reply), slot);
+                self.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the acquires that `question` is to release and that are not written
+    /// yet: on the server they must not come after it.
+    fn withdraw(&mut self, question: &Question) -> Vec<Reply> {
+        if matches!(question.operation, Operation::Release { .. }) && Rule::Order.is_kept() {
+            self.acquires.withdraw(question)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether a new acquire need not wait.
+    fn can_write_acquires(&self) -> bool {
+        matches!(self.phase, Phase::Up) && self.acquires.is_empty() && self.has_room()
+    }
+
+    /// Whether another acquire may be on its way.
+    fn has_room(&self) -> bool {
+        let (number, weight) = self.under_way;
+        number == 0 || (number < MOST_ACQUIRES && weight < MOST_ACQUIRES_BYTES)
+    }
+
+    /// Writes as many of the acquires that wait as may be on their way. Those
+    /// that nobody waits for any more are `late`.
+    fn write_acquires(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
+        // Not one at a time as the answers come: that would cost a system call each.
+        let (number, weight) = self.under_way;
+        let is_half = number <= MOST_ACQUIRES / 2 && weight <= MOST_ACQUIRES_BYTES / 2;
+        if self.acquires.is_empty() || !(is_half || number == 0) {
+            return;
+        }
+        let now = environment.now();
+        while self.has_room() {
+            let Some(acquire) = self.acquires.pop() else {
+                return;
+            };
+            if now < acquire.question.deadline {
+                self.write(acquire.question, Some(acquire.reply), acquire.slot);
+            } else {
+                late.push(acquire.reply);
+            }
+        }
+    }
+
     fn write(&mut self, question: Rc<Question>, reply: Option<Reply>, slot: Slot) {
+        let mut before = self.out.len();
         let form = match slot {
             Slot::Own => self.writer.write(&mut self.out, &question),
             Slot::Importing => {
                 cmd("ASKING").write_packed_command(&mut self.out);
-                self.expect(Wanted::Answer(Box::new(drop)));
+                self.expect(before, Wanted::Leave);
+                before = self.out.len();
                 // That holds for one command: a script that turns out to be
                 // unknown could not be sent again.
                 self.writer.write_in_full(&mut self.out, &question)
             }
         };
-        self.expect(Wanted::Vote {
+        let vote = Wanted::Vote {
             question,
             form,
             reply,
-        });
+        };
+        self.expect(before, vote);
     }
 
-    /// The server did not know the script, and did nothing.
-    fn write_in_full(&mut self, question: Rc<Question>, reply: Option<Reply>) {
+    /// The server did not know the script, and did nothing. Returns who asked if
+    /// it is not to be written again: an acquire's release is on its way already.
+    fn write_in_full(
+        &mut self,
+        question: Rc<Question>,
+        reply: Option<Reply>,
+    ) -> Result<(), Option<Reply>> {
+        if is_acquire(&question) && Rule::Order.is_kept() && self.is_being_released(&question) {
+            return Err(reply);
+        }
         let form = Form::Text;
+        let before = self.out.len();
         self.writer.write_script(&mut self.out, &question, form);
-        self.expect(Wanted::Vote {
+        let vote = Wanted::Vote {
             question,
             form,
             reply,
-        });
+        };
+        self.expect(before, vote);
+        Ok(())
     }
 
-    /// A command was appended to `out`, whose answer is wanted.
-    fn expect(&mut self, wanted: Wanted) {
+    /// Whether a release of what `acquire` asks for was written.
+    fn is_being_released(&self, acquire: &Question) -> bool {
+        self.unanswered.iter().any(|asked| match &asked.wanted {
+            Wanted::Vote { question, .. } => {
+                matches!(question.operation, Operation::Release { .. })
+                    && question.value == acquire.value
+                    && share_a_resource(question, acquire)
+            }
+            Wanted::Array(_) | Wanted::Leave => false,
+        })
+    }
+
+    /// A command was appended to `out` from `before` on, whose answer is wanted.
+    fn expect(&mut self, before: usize, wanted: Wanted) {
         self.fresh += 1;
-        self.unanswered.push_back(Asked {
+        let asked = Asked {
             at: Instant::ORIGIN,
+            weight: self.out.len() - before,
             wanted,
-        });
+        };
+        self.weight += asked.weight;
+        if asked.wanted.is_acquire() {
+            self.under_way.0 += 1;
+            self.under_way.1 += asked.weight;
+        }
+        self.unanswered.push_back(asked);
+    }
+
+    /// The oldest question, which has been answered; `None` if none was written.
+    fn answered(&mut self) -> Option<Wanted> {
+        if self.owes_nothing() && Rule::ReplyKind.is_kept() {
+            return None;
+        }
+        let asked = self.unanswered.pop_front()?;
+        self.fresh = self.fresh.min(self.unanswered.len());
+        self.weight -= asked.weight;
+        if asked.wanted.is_acquire() {
+            self.under_way.0 -= 1;
+            self.under_way.1 -= asked.weight;
+        }
+        Some(asked.wanted)
+    }
+
+    /// Whether the server has no question that it could answer.
+    fn owes_nothing(&self) -> bool {
+        self.unanswered.len() == self.fresh
+    }
+
+    /// How long the reply to the oldest question may be.
+    fn longest_reply(&self) -> usize {
+        match self.unanswered.front().map(|asked| &asked.wanted) {
+            Some(Wanted::Vote { question, .. }) if question.script().is_some() => {
+                LONGEST_REPLY_TO_OTHERS
+            }
+            Some(Wanted::Array(_)) => LONGEST_MAP,
+            Some(Wanted::Vote { .. } | Wanted::Leave) | None => LONGEST_REPLY,
+        }
     }
 
     /// Remembers a release for a key that may have been set before the server
@@ -363,11 +558,31 @@ impl State {
         }
     }
 
-    fn overloaded(&self, environment: &dyn Environment) -> bool {
-        self.unanswered.len() >= BACKLOG
-            && self
-                .owing_since()
-                .is_some_and(|since| environment.now().since(since) > HESITATION)
+    /// Whether so much waits for the server that one more acquire, or another
+    /// question, is refused. Acquires that wait don't count against the others.
+    fn is_overloaded(&self, acquires: bool, environment: &dyn Environment) -> bool {
+        if !Rule::Bounded.is_kept() {
+            return false;
+        }
+        let most_bytes = MOST_BYTES + if acquires { 0 } else { RESERVE };
+        if self.waiting_bytes() > most_bytes {
+            return true;
+        }
+        let queued = if acquires { self.acquires.len() } else { 0 };
+        if let Phase::Dialling(waiting) = &self.phase {
+            return waiting.len() + queued >= BACKLOG;
+        }
+        if self.unanswered.len() + queued < BACKLOG {
+            return false;
+        }
+        let queued_since = self.acquires.since().filter(|_| acquires);
+        let oldest = self.owing_since().into_iter().chain(queued_since).min();
+        oldest.is_some_and(|since| environment.now().since(since) > HESITATION)
+    }
+
+    /// About how many bytes wait for an answer or to be written.
+    fn waiting_bytes(&self) -> usize {
+        self.weight + self.acquires.weight()
     }
 
     /// Since when the oldest answer has been owed.
@@ -388,11 +603,11 @@ impl State {
     }
 
     /// Writes the releases that are owed, if the server isn't behind.
-    fn pay(&mut self) {
+    fn pay(&mut self, environment: &dyn Environment) {
         if self.owed.is_empty() || self.unanswered.len() >= BACKLOG / 2 {
             return;
         }
-        for release in self.owed.take() {
+        for release in self.owed.take(environment.now()) {
             self.write(release, None, Slot::Own);
         }
     }
@@ -409,6 +624,16 @@ impl Drop for Link {
         // Its task ends when it finds the link gone.
         self.state.get_mut().wake();
     }
+}
+
+impl Wanted {
+    fn is_acquire(&self) -> bool {
+        matches!(self, Self::Vote { question, .. } if is_acquire(question))
+    }
+}
+
+fn is_acquire(question: &Question) -> bool {
+    matches!(question.operation, Operation::Acquire { .. })
 }
 
 /// Dials, serves the connection until it breaks, and dials again, for as long
@@ -483,7 +708,7 @@ async fn serve(
 ) -> Option<Cause> {
     let mut pump = Pump {
         stream,
-        heard: Vec::new(),
+        heard: Replies::default(),
         alarm: None,
     };
     let end = poll_fn(|context| match link.upgrade() {
@@ -506,8 +731,7 @@ async fn serve(
 /// What a link has while it is up.
 struct Pump {
     stream: Box<dyn Stream>,
-    /// Bytes that are not yet a whole reply.
-    heard: Vec<u8>,
+    heard: Replies,
     /// When to look whether the server has been silent for too long.
     alarm: Option<Task>,
 }
@@ -559,8 +783,7 @@ impl Pump {
     }
 
     fn poll_read(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Result<(), Cause>> {
-        self.heard.reserve(READ_AT_ONCE);
-        let read = pin!(self.stream.read_buf(&mut self.heard)).poll(context);
+        let read = pin!(self.stream.read_buf(self.heard.room())).poll(context);
         match read {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(CLOSED))),
@@ -571,22 +794,31 @@ impl Pump {
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error.to_string()))),
         }
-        let mut at = 0;
         let outcome = loop {
-            match frame::first(&self.heard[at..]) {
+            let longest = link.state.borrow().longest_reply();
+            match self.heard.next(longest) {
+                Ok(None) if self.heard.waiting() > 0 && link.state.borrow().owes_nothing() => {
+                    break out_of_step(unasked());
+                }
                 Ok(None) => break Ok(()),
-                Err(frame::NotARedisReply) => break Err(dial::not_redis()),
-                Ok(Some((reply, length))) => {
-                    at += length;
+                Err(unreadable) => break Err(unreadable.into()),
+                Ok(Some(reply)) => {
                     if let Err(cause) = link.take(reply) {
                         break Err(cause);
                     }
                 }
             }
         };
-        self.heard.drain(..at);
-        self.heard.shrink_to(LARGEST_KEPT);
-        link.state.borrow_mut().pay();
+        let mut late = Vec::new();
+        let mut state = link.state.borrow_mut();
+        state.heard = self.heard.waiting();
+        if outcome.is_ok() {
+            state.pay(link.environment.as_ref());
+            state.write_acquires(link.environment.as_ref(), &mut late);
+        }
+        drop(state);
+        // Nobody waits for these any more; their votes are missed already.
+        drop(late);
         Poll::Ready(outcome)
     }
 
@@ -618,49 +850,66 @@ impl Link {
     /// Matches a reply to the oldest question.
     fn take(&self, answered: Value) -> Result<(), Cause> {
         let mut state = self.state.borrow_mut();
-        let Some(asked) = state.unanswered.pop_front() else {
+        let Some(wanted) = state.answered() else {
             return Err(unexpected(&answered));
         };
-        let (question, form, reply) = match asked.wanted {
+        let (question, form, reply) = match wanted {
             Wanted::Vote {
                 question,
                 form,
                 reply,
             } => (question, form, reply),
-            Wanted::Answer(done) => {
+            Wanted::Array(done) => {
                 drop(state);
+                let end = match &answered {
+                    Value::Array(_) | Value::ServerError(_) => Ok(()),
+                    other => out_of_step(unexpected(other)),
+                };
                 done(Ok(answered));
-                return Ok(());
+                return end;
+            }
+            Wanted::Leave => {
+                return match &answered {
+                    Value::Okay | Value::ServerError(_) => Ok(()),
+                    other => out_of_step(unexpected(other)),
+                };
             }
         };
-        let vote = match answer(answered, form, &question) {
-            Answer::Vote(vote) => vote,
+        let (vote, end) = match answer(answered, form, &question, &self.redactor) {
+            Answer::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
+                // The master has become a replica: its name may lead elsewhere now.
+                (Vote::Failed(cause.clone()), Err(cause))
+            }
+            Answer::Vote(vote) => (vote, Ok(())),
             Answer::UnknownScript(_) if self.is_wanted(&question) => {
-                state.write_in_full(question, reply);
+                let written = state.write_in_full(question, reply);
+                drop(state);
+                if let Err(Some(reply)) = written {
+                    reply.fail(Cause::Withdrawn);
+                }
                 return Ok(());
             }
-            Answer::UnknownScript(cause) => Vote::Failed(cause),
+            Answer::UnknownScript(cause) => (Vote::Failed(cause), Ok(())),
+            Answer::Impossible(cause) => {
+                // Nobody knows whether it was carried out.
+                state.owe(&question, self.environment.now());
+                (Vote::Failed(cause.clone()), Err(cause))
+            }
         };
         drop(state);
-        let demoted = matches!(
-            &vote,
-            Vote::Failed(cause @ Cause::Refused { .. }) if cause.reply() == Some("READONLY")
-        );
-        let end = demoted.then(|| vote.clone());
         if let Some(reply) = reply {
             reply.vote(vote);
         }
-        match end {
-            // The master has become a replica: its name may lead elsewhere now.
-            Some(Vote::Failed(cause)) => Err(cause),
-            _ => Ok(()),
-        }
+        end
     }
 
-    /// Whether somebody still waits for it, or it is owed.
+    /// Whether somebody still waits for it, or it is owed and its key may be there.
     fn is_wanted(&self, question: &Question) -> bool {
-        matches!(question.operation, Operation::Release { .. })
-            || self.environment.now() < question.deadline
+        let until = match question.operation {
+            Operation::Release { expires, .. } => expires,
+            _ => question.deadline,
+        };
+        self.environment.now() < until
     }
 
     /// The wait before the next dial: never twice the same, so that a server
@@ -672,9 +921,18 @@ impl Link {
     }
 }
 
-/// Buffers that a burst has blown up beyond this are given back.
+/// A buffer that a burst has blown up beyond this is given back.
 const LARGEST_KEPT: usize = 256 * 1024;
-const READ_AT_ONCE: usize = 16 * 1024;
+
+/// A reply that its command can't give ends the link: whose the next one is,
+/// nobody knows.
+fn out_of_step(cause: Cause) -> Result<(), Cause> {
+    if Rule::ReplyKind.is_kept() {
+        Err(cause)
+    } else {
+        Ok(())
+    }
+}
 
 /// Why a connection is gone, for the questions that come after.
 fn broken(what: &str) -> Cause {
@@ -688,6 +946,9 @@ fn lost(cause: &Cause) -> Cause {
     match cause {
         Cause::Unreachable { what } => Cause::Lost {
             what: Rc::clone(what),
+        },
+        Cause::Unexpected { .. } => Cause::Lost {
+            what: format!("it was given up after {cause}").into(),
         },
         other => other.clone(),
     }

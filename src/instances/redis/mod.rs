@@ -9,6 +9,8 @@ mod frame;
 mod link;
 mod network;
 mod owed;
+mod queue;
+mod redact;
 mod script;
 mod sentinel;
 mod slots;
@@ -72,6 +74,17 @@ impl Server {
         match &self.reach {
             Reach::Link(link) => link.is_master(),
             Reach::Cluster(cluster) => cluster.is_known().then_some(true),
+        }
+    }
+
+    /// About how many bytes it keeps for what is not answered yet, and for the
+    /// releases that it owes.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match &self.reach {
+            Reach::Link(link) => link.weight(),
+            Reach::Cluster(cluster) => cluster.weight(),
         }
     }
 }

@@ -3,26 +3,40 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::engine::Question;
+use super::queue::weight_of;
+use crate::engine::{Instant, Operation, Question, Rule};
 
-/// Releases to be delivered on the next connection. The number is bounded: what
-/// is dropped beyond it ends by its ttl.
+/// Releases to be delivered on the next connection. Their number is bounded, and
+/// how many bytes they are: what is dropped beyond that ends by its ttl.
+///
+/// A question is kept as it was asked, so that one that several servers are owed
+/// is there once.
 #[derive(Default)]
 pub(super) struct Owed {
     releases: VecDeque<Rc<Question>>,
+    /// What all of them weigh.
+    weight: usize,
 }
 
 impl Owed {
-    /// About 2 MB, with names of the usual length.
+    /// With names of the usual length, about 2 MB.
     const MOST: usize = 10_000;
+    /// Of names and values.
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-    /// Adds one; beyond the bound the oldest makes room, whose key is the
-    /// nearest to its end.
+    /// Adds one; beyond a bound the oldest make room, whose keys are the
+    /// nearest to their end.
     pub(super) fn add(&mut self, release: Rc<Question>) {
-        if self.releases.len() == Self::MOST {
-            self.releases.pop_front();
-        }
+        self.weight += weight_of(&release);
         self.releases.push_back(release);
+        while Rule::Bounded.is_kept()
+            && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
+        {
+            let Some(oldest) = self.releases.pop_front() else {
+                break;
+            };
+            self.weight -= weight_of(&oldest);
+        }
     }
 
     /// Whether there is none.
@@ -30,8 +44,67 @@ impl Owed {
         self.releases.is_empty()
     }
 
-    /// Takes all, oldest first.
-    pub(super) fn take(&mut self) -> VecDeque<Rc<Question>> {
-        std::mem::take(&mut self.releases)
+    /// About how many bytes they are.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Takes all whose key may still be there, oldest first.
+    pub(super) fn take(&mut self, now: Instant) -> VecDeque<Rc<Question>> {
+        self.weight = 0;
+        let mut releases = std::mem::take(&mut self.releases);
+        releases.retain(|release| {
+            matches!(release.operation, Operation::Release { expires, .. } if now < expires)
+        });
+        releases
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::queue::tests::{release, release_until};
+    use super::*;
+
+    fn values(owed: &mut Owed) -> Vec<String> {
+        let taken = owed.take(Instant::ORIGIN);
+        let values = taken.iter().map(|one| one.value.as_str().to_owned());
+        values.collect()
+    }
+
+    #[test]
+    fn what_is_owed_is_bounded_in_number_and_in_bytes_and_the_oldest_make_room() {
+        let mut owed = Owed::default();
+        for number in 0..Owed::MOST + 5 {
+            owed.add(release(&number.to_string(), &["a"]));
+        }
+        let all = values(&mut owed);
+        assert_eq!((all.len(), &*all[0]), (Owed::MOST, "5"));
+        let long = "x".repeat(1024 * 1024);
+        for number in 0..20 {
+            owed.add(release(&number.to_string(), &[&long]));
+        }
+        assert!(owed.weight() <= Owed::MOST_BYTES);
+        assert_eq!(values(&mut owed), ["17", "18", "19"]);
+        assert_eq!(owed.weight(), 0);
+        owed.add(release("v", &[&long.repeat(5)]));
+        assert!(owed.is_empty(), "one alone can be too long");
+    }
+
+    #[test]
+    fn a_release_of_what_has_ended_by_itself_is_not_owed() {
+        let mut owed = Owed::default();
+        let at = |seconds| Instant::ORIGIN.after(Duration::from_secs(seconds));
+        for (value, expires) in [("a", at(1)), ("b", at(3)), ("c", Instant::LAST)] {
+            owed.add(release_until(expires, value, &["a"]));
+        }
+        let left: Vec<_> = owed
+            .take(at(1))
+            .iter()
+            .map(|one| one.value.clone())
+            .collect();
+        assert_eq!(left, ["b".into(), "c".into()]);
+        assert!(owed.is_empty());
     }
 }

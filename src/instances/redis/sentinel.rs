@@ -14,10 +14,13 @@ use std::time::Duration;
 
 use redis::{Value, cmd};
 
-use super::command::{refused, unexpected};
+use super::command::unexpected;
 use super::config::{Address, Config, Sentinels};
-use super::dial::{Dialled, dial_server, request, unreachable};
+use super::dial::{Dialled, dial_server, request, unasked, unreachable};
+use super::frame::Replies;
 use super::network::{Network, Stream};
+use super::redact::Redactor;
+use super::slots::is_host;
 use super::together::Together;
 use crate::engine::{Cause, until, within};
 
@@ -110,11 +113,14 @@ async fn dial_master(
 /// Whether a server that doesn't show its INFO is a master; `None` if it doesn't
 /// say that either.
 async fn role(stream: &mut Box<dyn Stream>, place: &Config) -> Result<Option<bool>, Cause> {
-    let reply = request(stream, &mut Vec::new(), &cmd("ROLE"), place).await?;
-    Ok(match reply {
-        Value::Array(parts) => parts.first().and_then(text).map(|role| role == "master"),
-        _ => None,
-    })
+    let mut heard = Replies::default();
+    let reply = request(stream, &mut heard, &cmd("ROLE"), place).await?;
+    match reply {
+        _ if heard.waiting() > 0 => Err(unasked()),
+        Value::Array(parts) => Ok(parts.first().and_then(text).map(|role| role == "master")),
+        Value::ServerError(_) => Ok(None),
+        other => Err(unexpected(&other)),
+    }
 }
 
 /// The sentinels, and what each of them said last.
@@ -144,7 +150,7 @@ struct Heard {
 
 struct Line {
     stream: Box<dyn Stream>,
-    heard: Vec<u8>,
+    heard: Replies,
 }
 
 impl Council {
@@ -289,16 +295,18 @@ impl Member {
             Some(open) => open,
             None => Line {
                 stream: dial_server(network, &self.place).await?.stream,
-                heard: Vec::new(),
+                heard: Replies::default(),
             },
         };
         let Line { stream, heard } = line.insert(open);
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&*self.service);
+        let redactor = Redactor::new(&self.place);
         match request(stream, heard, &question, &self.place).await? {
             Value::Array(parts) => match &parts[..] {
                 [host, port] => text(host)
                     .zip(text(port).and_then(|port| port.parse().ok()))
+                    .filter(|(host, _)| is_host(host) && redactor.clean(host, &[]) == *host)
                     .map(|(host, port)| Address {
                         host: host.to_owned(),
                         port,
@@ -310,7 +318,7 @@ impl Member {
                 "it knows no service of the name \"{}\"; is that what sentinel.conf calls it?",
                 self.service
             ))),
-            Value::ServerError(error) => Err(refused(&error, &[])),
+            Value::ServerError(error) => Err(redactor.refused(&error, &[])),
             other => Err(unexpected(&other)),
         }
     }

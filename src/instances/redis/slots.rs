@@ -5,14 +5,18 @@ use std::rc::Rc;
 use crc::{CRC_16_XMODEM, Crc};
 use redis::Value;
 
-use super::command::{refused, unexpected};
+use super::command::unexpected;
 use super::config::Address;
+use super::redact::Redactor;
 use crate::engine::Cause;
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
 /// How many there are.
 const COUNT: u16 = 16_384;
+
+/// More masters than that are no cluster: Redis recommends at most 1000 nodes.
+const MOST_MASTERS: usize = 1024;
 
 /// The slot of a key: what stands between the first `{` and the next `}` counts,
 /// if there is anything, and else the whole key.
@@ -37,17 +41,19 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// Reads the reply to CLUSTER SLOTS of the node at `asked`.
+    /// Reads the reply to CLUSTER SLOTS of the node at `asked`. A place that
+    /// repeats a secret is none.
     ///
     /// # Errors
     ///
     /// The node's own error, or [`Cause::Unexpected`] if it is no such reply.
-    pub(super) fn read(reply: &Value, asked: &Address) -> Result<Self, Cause> {
+    pub(super) fn read(reply: &Value, asked: &Address, redactor: &Redactor) -> Result<Self, Cause> {
         let ranges = match reply {
             Value::Array(ranges) => ranges,
-            Value::ServerError(error) => return Err(refused(error, &[])),
+            Value::ServerError(error) => return Err(redactor.refused(error, &[])),
             other => return Err(unexpected(other)),
         };
+        let mut covered = 0;
         let mut map = Self::default();
         for range in ranges {
             let Value::Array(parts) = range else {
@@ -57,18 +63,28 @@ impl Map {
                 return Err(unexpected(range));
             };
             let slots = u16::try_from(*first).ok().zip(u16::try_from(*last).ok());
-            let Some((first, last)) = slots.filter(|(_, last)| *last < COUNT) else {
+            let slots = slots.filter(|(first, last)| first <= last && *last < COUNT);
+            let Some((first, last)) = slots else {
                 return Err(unexpected(range));
             };
+            // Each slot is in one range only.
+            covered += last - first + 1;
+            if covered > COUNT {
+                return Err(unexpected(range));
+            }
             for id in nodes.iter().filter_map(node_id) {
                 if map.id.as_deref().is_none_or(|least| id < least) {
                     map.id = Some(id.into());
                 }
             }
-            let Some(master) = nodes.first().and_then(|node| node_address(node, asked)) else {
+            let master = nodes.first().and_then(|node| node_address(node, asked));
+            let shows_none = |master: &Address| redactor.clean(&master.host, &[]) == master.host;
+            let Some(master) = master.filter(shows_none) else {
                 continue;
             };
-            let owner = map.place(master);
+            let Some(owner) = map.place(master) else {
+                return Err(unexpected(reply));
+            };
             for slot in first..=last {
                 map.set(slot, owner);
             }
@@ -97,17 +113,22 @@ impl Map {
         self.masters.get(usize::from(place))
     }
 
-    /// `slot` has moved to `master`.
+    /// `slot` has moved to `master`. Of a cluster that is full of masters that
+    /// it names, the next map must say so.
     pub(super) fn moved(&mut self, slot: u16, master: Address) {
-        let owner = self.place(master);
-        self.set(slot, owner);
+        if let Some(owner) = self.place(master) {
+            self.set(slot, owner);
+        }
     }
 
-    fn place(&mut self, master: Address) -> usize {
+    fn place(&mut self, master: Address) -> Option<usize> {
         let known = self.masters.iter().position(|known| **known == master);
-        known.unwrap_or_else(|| {
-            self.masters.push(Rc::new(master));
-            self.masters.len() - 1
+        known.or_else(|| {
+            let place = self.masters.len();
+            (place < MOST_MASTERS).then(|| {
+                self.masters.push(Rc::new(master));
+                place
+            })
         })
     }
 
@@ -134,10 +155,16 @@ fn node_address(node: &Value, asked: &Address) -> Option<Address> {
             host => host,
         },
     };
-    Some(Address {
+    is_host(host).then_some(Address {
         host: host.to_owned(),
         port: u16::try_from(*port).ok()?,
     })
+}
+
+/// Whether that can be a name or an address, as far as its characters go.
+pub(super) fn is_host(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%[]".contains(&byte);
+    (1..=255).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// The address among what else is said of a node.
@@ -194,7 +221,8 @@ impl Redirect {
             "" => &asked.host,
             // It is to be called by a name that it doesn't have yet; a map says more.
             "?" => return None,
-            host => host,
+            host if is_host(host) => host,
+            _ => return None,
         };
         let to = Address {
             host: host.to_owned(),
@@ -236,6 +264,10 @@ mod tests {
         let mut parts = vec![Value::Int(first), Value::Int(last)];
         parts.extend(nodes);
         Value::Array(parts)
+    }
+
+    fn read(reply: &Value, asked: &Address) -> Result<Map, Cause> {
+        Map::read(reply, asked, &Redactor::default())
     }
 
     #[test]
@@ -287,7 +319,7 @@ mod tests {
                 )],
             ),
         ]);
-        let map = Map::read(&reply, &address("asked", 1)).expect("a map");
+        let map = read(&reply, &address("asked", 1)).expect("a map");
         let owner = |slot| map.owner(slot).map(ToString::to_string);
         assert_eq!(owner(0).as_deref(), Some("10.0.0.1:7000"));
         assert_eq!(owner(8191).as_deref(), Some("10.0.0.1:7000"));
@@ -307,18 +339,53 @@ mod tests {
             Value::Array(vec![Value::Nil]),
             Value::Array(vec![range(-1, 0, vec![])]),
             Value::Array(vec![range(0, 16_384, vec![])]),
+            Value::Array(vec![range(0, i64::MAX, vec![])]),
+            Value::Array(vec![range(i64::MIN, 0, vec![])]),
+            Value::Array(vec![range(2, 1, vec![])]),
         ] {
-            assert!(Map::read(&reply, &asked).is_err(), "{reply:?}");
+            assert!(read(&reply, &asked).is_err(), "{reply:?}");
         }
-        let nothing = Map::read(&Value::Array(vec![]), &asked).expect("no slots");
+        let nothing = read(&Value::Array(vec![]), &asked).expect("no slots");
         assert!(nothing.is_empty() && nothing.owner(0).is_none());
+    }
+
+    #[test]
+    fn a_map_with_a_slot_twice_or_with_masters_without_end_is_refused() {
+        let asked = address("asked", 1);
+        let whole = || range(0, 16_383, vec![node(bulk("a"), 1, "a", vec![])]);
+        assert!(read(&Value::Array(vec![whole()]), &asked).is_ok());
+        assert!(read(&Value::Array(vec![whole(), whole()]), &asked).is_err());
+        let each = |count: i64| {
+            let one = |slot| range(slot, slot, vec![node(bulk("a"), slot + 1, "a", vec![])]);
+            Value::Array((0..count).map(one).collect())
+        };
+        let mut full = read(&each(1024), &asked).expect("as many as there may be");
+        assert!(read(&each(1025), &asked).is_err());
+        full.moved(0, address("b", 1));
+        assert_eq!(full.masters().len(), 1024);
+    }
+
+    #[test]
+    fn a_place_that_no_name_can_be_or_that_shows_a_secret_is_none() {
+        let mut config =
+            crate::instances::redis::Config::new(crate::instances::redis::Endpoint::Cluster {
+                nodes: vec![],
+            });
+        config.password = Some(String::from("hunter2").into());
+        let redactor = Redactor::new(&config);
+        for host in ["hunter2", "a hunter2.b", "a b", "a\nb", &"a".repeat(256)] {
+            let nodes = vec![node(bulk(host), 1, "a", vec![])];
+            let reply = Value::Array(vec![range(0, 0, nodes)]);
+            let map = Map::read(&reply, &address("asked", 1), &redactor);
+            assert!(map.expect("a map").is_empty(), "{host}");
+        }
     }
 
     #[test]
     fn a_slot_moves_alone() {
         let nodes = vec![node(bulk("a"), 1, "a", vec![])];
         let reply = Value::Array(vec![range(0, 2, nodes)]);
-        let mut map = Map::read(&reply, &address("asked", 1)).expect("a map");
+        let mut map = read(&reply, &address("asked", 1)).expect("a map");
         map.moved(1, address("b", 2));
         let owners: Vec<_> = (0..3)
             .map(|slot| map.owner(slot).expect("owned").to_string())
@@ -352,5 +419,16 @@ mod tests {
         assert_eq!(read("MOVED", "MOVED 3999 ?:7000"), None);
         assert_eq!(read("MOVED", "MOVED nowhere"), None);
         assert_eq!(read("MOVED", "MOVED 16384 a:1"), None);
+        for absurd in [
+            "9223372036854775808 a:1",
+            "-1 a:1",
+            "1 a:65536",
+            "1 a\u{7}:1",
+            "1 …:1",
+        ] {
+            assert_eq!(read("MOVED", &format!("MOVED {absurd}")), None);
+        }
+        let long = format!("ASK 1 {}:1", "a".repeat(256));
+        assert_eq!(read("ASK", &long), None);
     }
 }

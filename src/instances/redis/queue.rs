@@ -1,0 +1,210 @@
+//! Acquires that are not written yet, in the order in which they were asked.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use super::link::Slot;
+use crate::engine::{Instant, Question, Reply, Token};
+
+/// They wait until fewer are on their way. Each can be found by its value, since
+/// its release withdraws it.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<u64, (Queued, Earlier)>,
+    /// The last one of each value.
+    by_value: HashMap<Token, u64>,
+    /// The number of the next one.
+    next: u64,
+    /// What all of them weigh.
+    weight: usize,
+}
+
+pub(super) struct Queued {
+    pub(super) question: Rc<Question>,
+    pub(super) reply: Reply,
+    pub(super) slot: Slot,
+    /// When it was asked.
+    pub(super) since: Instant,
+}
+
+/// The one before of the same value, if it still waits: a caller may give a value
+/// again.
+type Earlier = Option<u64>;
+
+impl Queue {
+    pub(super) fn push(&mut self, acquire: Queued) {
+        let number = self.next;
+        self.next += 1;
+        self.weight += weight_of(&acquire.question);
+        let value = acquire.question.value.clone();
+        let earlier = self.by_value.insert(value, number);
+        self.waiting.insert(number, (acquire, earlier));
+    }
+
+    /// Takes the oldest.
+    pub(super) fn pop(&mut self) -> Option<Queued> {
+        let (number, (acquire, _)) = self.waiting.pop_first()?;
+        // Those that come after it are found without it.
+        if let Entry::Occupied(last) = self.by_value.entry(acquire.question.value.clone())
+            && *last.get() == number
+        {
+            last.remove();
+        }
+        self.weight -= weight_of(&acquire.question);
+        Some(acquire)
+    }
+
+    /// Takes those of the value of `release` that are for one of its resources.
+    pub(super) fn withdraw(&mut self, release: &Question) -> Vec<Reply> {
+        let mut taken = Vec::new();
+        if self.waiting.is_empty() {
+            return taken;
+        }
+        let mut next = self.by_value.remove(&release.value);
+        let mut stay = Vec::new();
+        while let Some((number, (acquire, earlier))) =
+            next.and_then(|number| self.waiting.remove_entry(&number))
+        {
+            next = earlier;
+            if share_a_resource(&acquire.question, release) {
+                self.weight -= weight_of(&acquire.question);
+                taken.push(acquire.reply);
+            } else {
+                stay.push((number, acquire));
+            }
+        }
+        for (number, acquire) in stay.into_iter().rev() {
+            let value = acquire.question.value.clone();
+            let earlier = self.by_value.insert(value, number);
+            self.waiting.insert(number, (acquire, earlier));
+        }
+        taken
+    }
+
+    /// When the oldest was asked.
+    pub(super) fn since(&self) -> Option<Instant> {
+        let first = self.waiting.first_key_value();
+        first.map(|(_, (acquire, _))| acquire.since)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// About how many bytes they are.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
+/// Whether two questions are about one key.
+pub(super) fn share_a_resource(one: &Question, other: &Question) -> bool {
+    let of_both = |resource| other.resources.contains(resource);
+    one.resources == other.resources || one.resources.iter().any(of_both)
+}
+
+/// About how many bytes a question keeps that waits for its answer.
+pub(super) fn weight_of(question: &Question) -> usize {
+    const EACH: usize = 16;
+    let names = question.resources.iter();
+    let names: usize = names.map(|resource| resource.len() + EACH).sum();
+    names + question.value.as_str().len() + EACH
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::engine::{Ballot, Drift, Operation, Ttl, Vote};
+
+    pub(in super::super) struct Nobody;
+
+    impl Ballot for Nobody {
+        fn cast(self: Rc<Self>, _: usize, _: Vote) {}
+    }
+
+    pub(in super::super) fn question(
+        operation: Operation,
+        value: &str,
+        resources: &[&str],
+    ) -> Rc<Question> {
+        Rc::new(Question {
+            operation,
+            resources: resources.iter().map(|name| Box::from(*name)).collect(),
+            value: value.into(),
+            deadline: Instant::LAST,
+            report: false,
+            scripts: None,
+        })
+    }
+
+    pub(in super::super) fn acquire(value: &str, resources: &[&str]) -> Rc<Question> {
+        let ttl = Ttl::new(60_000.0, Drift::default()).expect("long enough");
+        question(Operation::Acquire { ttl }, value, resources)
+    }
+
+    pub(in super::super) fn release(value: &str, resources: &[&str]) -> Rc<Question> {
+        release_until(Instant::LAST, value, resources)
+    }
+
+    pub(in super::super) fn release_until(
+        expires: Instant,
+        value: &str,
+        resources: &[&str],
+    ) -> Rc<Question> {
+        let since = Instant::ORIGIN;
+        question(Operation::Release { since, expires }, value, resources)
+    }
+
+    fn queue(acquires: &[(&str, &[&str])]) -> Queue {
+        let mut queue = Queue::default();
+        for (value, resources) in acquires {
+            queue.push(Queued {
+                question: acquire(value, resources),
+                reply: Reply::new(Rc::new(Nobody), 0),
+                slot: Slot::Own,
+                since: Instant::ORIGIN,
+            });
+        }
+        queue
+    }
+
+    fn rest(mut queue: Queue) -> Vec<String> {
+        let popped = std::iter::from_fn(|| queue.pop());
+        let rest = popped
+            .map(|acquire| acquire.question.resources.join(","))
+            .collect();
+        assert_eq!((queue.weight(), queue.by_value.len()), (0, 0));
+        rest
+    }
+
+    #[test]
+    fn a_release_withdraws_its_own_acquires_only() {
+        let acquires: [(&str, &[&str]); 6] = [
+            ("v", &["0"]),
+            ("v", &["a"]),
+            ("w", &["a"]),
+            ("v", &["b", "c"]),
+            ("v", &["d"]),
+            ("v", &["e"]),
+        ];
+        let mut queue = queue(&acquires);
+        let oldest = queue.pop().expect("the oldest");
+        assert_eq!(&*oldest.question.resources[0], "0");
+        assert_eq!(queue.withdraw(&release("v", &["c", "a"])).len(), 2);
+        assert_eq!(queue.withdraw(&release("x", &["d"])).len(), 0);
+        assert_eq!(queue.withdraw(&release("v", &["e"])).len(), 1);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(rest(queue), ["a", "d"]);
+    }
+
+    #[test]
+    fn the_oldest_goes_first() {
+        let queue = queue(&[("v", &["a"]), ("w", &["b"]), ("u", &["c"])]);
+        assert_eq!(rest(queue), ["a", "b", "c"]);
+    }
+}

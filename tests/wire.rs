@@ -1,0 +1,637 @@
+//! What a link makes of what a server sends, which here is one of the test's own
+//! that says whatever it is told to.
+
+#[allow(dead_code, reason = "real servers are another test's")]
+mod support;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use redlock_native::engine::{
+    Ballot, Cause, Drift, Instance, Instant, Operation, Question, Reply, Ttl, Vote,
+};
+use redlock_native::instances::redis::{Address, Config, Endpoint, Secret, Sentinels, Server};
+use support::{network, run, until};
+
+/// A server that answers each command as `answer` says, and else as Redis would.
+struct Fake {
+    port: u16,
+    dials: Arc<AtomicUsize>,
+    heard: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+impl Fake {
+    fn start(answer: impl FnMut(&[String]) -> Option<String> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let port = listener.local_addr().expect("bound").port();
+        let dials = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let fake = Self {
+            port,
+            dials: Arc::clone(&dials),
+            heard: Arc::clone(&heard),
+        };
+        let answer = Arc::new(Mutex::new(answer));
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                dials.fetch_add(1, Ordering::SeqCst);
+                let (answer, heard) = (Arc::clone(&answer), Arc::clone(&heard));
+                std::thread::spawn(move || {
+                    let mut out = stream.try_clone().expect("a clone");
+                    let mut input = BufReader::new(stream);
+                    while let Some(words) = read_command(&mut input) {
+                        heard.lock().expect("no panic").push(words.clone());
+                        let said = (answer.lock().expect("no panic"))(&words);
+                        let said = said.unwrap_or_else(|| usual(&words));
+                        if out.write_all(said.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        fake
+    }
+
+    fn config(&self) -> Config {
+        Config::new(Endpoint::Tcp {
+            host: "127.0.0.1".into(),
+            port: self.port,
+        })
+    }
+
+    fn dials(&self) -> usize {
+        self.dials.load(Ordering::SeqCst)
+    }
+
+    /// The commands that have `word` among their words.
+    fn heard(&self, word: &str) -> Vec<Vec<String>> {
+        let heard = self.heard.lock().expect("no panic");
+        let with = heard
+            .iter()
+            .filter(|words| words.iter().any(|one| one == word));
+        with.cloned().collect()
+    }
+}
+
+fn read_command(input: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    for _ in 0..read_number(input)? {
+        let length = read_number(input)?;
+        let mut word = vec![0; length + 2];
+        input.read_exact(&mut word).ok()?;
+        word.truncate(length);
+        words.push(String::from_utf8(word).ok()?);
+    }
+    Some(words)
+}
+
+fn read_number(input: &mut BufReader<TcpStream>) -> Option<usize> {
+    let mut line = String::new();
+    input.read_line(&mut line).ok()?;
+    line.trim_end().get(1..)?.parse().ok()
+}
+
+fn usual(words: &[String]) -> String {
+    match words[0].as_str() {
+        "PING" => "+PONG\r\n",
+        "INFO" => "$0\r\n\r\n",
+        "EVALSHA" | "EVAL" => ":1\r\n",
+        _ => "+OK\r\n",
+    }
+    .into()
+}
+
+/// A door that what a fake server says waits behind.
+#[derive(Clone, Default)]
+struct Door(Arc<(Mutex<bool>, Condvar)>);
+
+impl Door {
+    fn close(&self) {
+        *self.0.0.lock().expect("no panic") = true;
+    }
+
+    fn open(&self) {
+        *self.0.0.lock().expect("no panic") = false;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let closed = self.0.0.lock().expect("no panic");
+        let open = self.0.1.wait_while(closed, |closed| *closed);
+        drop(open.expect("no panic"));
+    }
+}
+
+/// The votes on the questions of a test, in the order in which they were cast.
+#[derive(Default)]
+struct Votes(RefCell<Vec<(usize, Vote)>>);
+
+impl Ballot for Votes {
+    fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+        self.0.borrow_mut().push((index, vote));
+    }
+}
+
+impl Votes {
+    fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// The place of the vote of this number, and the vote.
+    fn of(&self, number: usize) -> Option<(usize, Vote)> {
+        let votes = self.0.borrow();
+        let place = votes.iter().position(|(index, _)| *index == number)?;
+        Some((place, votes[place].1.clone()))
+    }
+
+    async fn wait_for(&self, number: usize) -> Vote {
+        until("a vote", || self.of(number).is_some()).await;
+        self.of(number).expect("it is there").1
+    }
+
+    fn cause(&self, number: usize) -> Cause {
+        match self.of(number) {
+            Some((_, Vote::Failed(cause))) => cause,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Whom a test asks.
+struct Asker {
+    server: Server,
+    votes: Rc<Votes>,
+}
+
+impl Asker {
+    fn open(config: Config) -> Self {
+        Self {
+            server: Server::open(config, &network()),
+            votes: Rc::default(),
+        }
+    }
+
+    /// One whose connection is there.
+    async fn ready(config: Config) -> Self {
+        let asker = Self::open(config);
+        let first = usize::MAX;
+        asker.ask(first, release(), "first", &["first"]);
+        asker.votes.wait_for(first).await;
+        asker.votes.0.borrow_mut().clear();
+        asker
+    }
+
+    fn ask(&self, number: usize, operation: Operation, value: &str, resources: &[&str]) {
+        let question = Question {
+            operation,
+            resources: resources.iter().map(|name| Box::from(*name)).collect(),
+            value: value.into(),
+            deadline: Instant::LAST,
+            report: false,
+            scripts: None,
+        };
+        let ballot: Rc<dyn Ballot> = self.votes.clone();
+        self.server
+            .ask(&Rc::new(question), Reply::new(ballot, number));
+    }
+}
+
+fn acquire() -> Operation {
+    Operation::Acquire { ttl: ttl() }
+}
+
+fn extend() -> Operation {
+    Operation::Extend { ttl: ttl() }
+}
+
+fn release() -> Operation {
+    Operation::Release {
+        since: Instant::ORIGIN,
+        expires: Instant::LAST,
+    }
+}
+
+fn ttl() -> Ttl {
+    Ttl::new(60_000.0, Drift::default()).expect("long enough")
+}
+
+#[test]
+fn a_reply_of_a_kind_that_its_command_cannot_give_ends_the_connection() {
+    let of_two: &[&str] = &["a", "b"];
+    let cases: [(Operation, &[&str], &str); 18] = [
+        (acquire(), &["a"], ":1\r\n"),
+        (acquire(), &["a"], "+QUEUED\r\n"),
+        (acquire(), &["a"], "$2\r\nOK\r\n"),
+        (acquire(), &["a"], "*0\r\n"),
+        (acquire(), &["a"], "-NOSCRIPT No matching script.\r\n"),
+        (acquire(), of_two, "+OK\r\n"),
+        (acquire(), of_two, ":1\r\n"),
+        (acquire(), of_two, ":-2\r\n"),
+        (extend(), &["a"], ":-1\r\n"),
+        (extend(), of_two, ":1\r\n"),
+        (extend(), &["a"], "$-1\r\n"),
+        (release(), &["a"], "+OK\r\n"),
+        (release(), &["a"], ":2\r\n"),
+        (release(), &["a"], ":-1\r\n"),
+        (Operation::Inspect, &["a"], ":1\r\n"),
+        (Operation::Inspect, &["a"], "*1\r\n$-1\r\n"),
+        (Operation::Inspect, &["a"], "*2\r\n$-1\r\n$-1\r\n"),
+        (Operation::Inspect, &["a"], "*2\r\n:1\r\n:1\r\n"),
+    ];
+    for (operation, resources, reply) in cases {
+        let said = reply.to_owned();
+        let fake = Fake::start(move |words| {
+            let is_it = words.iter().any(|word| word == "out-of-step");
+            let is_behind = words.iter().any(|word| word == "behind");
+            match (is_it, is_behind) {
+                (true, _) => Some(said.clone()),
+                (_, true) => Some(String::new()),
+                _ => None,
+            }
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, operation, "out-of-step", resources);
+            asker.ask(1, acquire(), "behind", &["c"]);
+            asker.votes.wait_for(1).await;
+            let what = format!("{} {reply:?}", operation.name());
+            assert_eq!(asker.votes.cause(0).code(), "UNEXPECTED", "{what}");
+            assert_eq!(asker.votes.cause(1).code(), "LOST", "{what}");
+            until("another dial", || fake.dials() == 2).await;
+        });
+    }
+}
+
+#[test]
+fn replies_that_a_command_can_give_are_votes() {
+    let of_two: &[&str] = &["a", "b"];
+    let cases: [(Operation, &[&str], &str, &str); 9] = [
+        (acquire(), &["a"], "$-1\r\n", "Held { applied: 0 }"),
+        (acquire(), &["a"], "-OOM no\r\n", "OOM"),
+        (acquire(), of_two, ":2\r\n", "Granted"),
+        (acquire(), of_two, ":0\r\n", "Held { applied: 0 }"),
+        (extend(), of_two, ":0\r\n", "Held { applied: 0 }"),
+        (release(), of_two, ":1\r\n", "Held { applied: 1 }"),
+        (release(), of_two, "-WRONGTYPE no\r\n", "WRONGTYPE"),
+        (
+            Operation::Inspect,
+            &["a"],
+            "*2\r\n$-1\r\n:-2\r\n",
+            "Seen { value: None",
+        ),
+        (
+            Operation::Inspect,
+            &["a"],
+            "*2\r\n$1\r\nv\r\n:5\r\n",
+            "Some(\"v\")",
+        ),
+    ];
+    for (operation, resources, reply, vote) in cases {
+        let said = reply.to_owned();
+        let fake = Fake::start(move |words| {
+            let is_it = words.iter().any(|word| word == "right");
+            is_it.then(|| said.clone())
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, operation, "right", resources);
+            let cast = format!("{:?}", asker.votes.wait_for(0).await);
+            assert!(
+                cast.contains(vote),
+                "{} {reply:?}: {cast}",
+                operation.name()
+            );
+            asker.ask(1, acquire(), "next", &["c"]);
+            assert!(matches!(asker.votes.wait_for(1).await, Vote::Granted));
+            assert_eq!(fake.dials(), 1);
+        });
+    }
+}
+
+#[test]
+fn one_lost_reply_grants_at_most_one_name_that_is_held() {
+    let mut keys = HashMap::from([(String::from("held"), String::from("holder"))]);
+    let fake = Fake::start(move |words| match words[0].as_str() {
+        "SET" if keys.contains_key(&words[1]) => Some("$-1\r\n".into()),
+        "SET" => {
+            keys.insert(words[1].clone(), words[2].clone());
+            if words[1] == "lost" {
+                return Some(String::new());
+            }
+            None
+        }
+        "EVALSHA" => {
+            let ours = keys.get(&words[3]) == Some(&words[4]);
+            if ours {
+                keys.remove(&words[3]);
+            }
+            Some(format!(":{}\r\n", u8::from(ours)))
+        }
+        _ => None,
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        let mut wrong = 0;
+        asker.ask(0, acquire(), "v", &["lost"]);
+        for turn in 1..200 {
+            let [held, more, freed] = [3 * turn, 3 * turn + 1, 3 * turn + 2];
+            let (value, name) = (turn.to_string(), format!("more{turn}"));
+            asker.ask(held, acquire(), &value, &["held"]);
+            asker.ask(more, acquire(), &value, &[&name]);
+            asker.ask(freed, release(), &value, &[&name]);
+            // Of a line that is out of step the last answer is always missing.
+            asker.votes.wait_for(held).await;
+            wrong += usize::from(matches!(asker.votes.of(held), Some((_, Vote::Granted))));
+        }
+        assert!(wrong <= 1, "{wrong}");
+        assert_eq!(fake.dials(), 2);
+    });
+}
+
+#[test]
+fn what_nobody_asked_for_ends_the_connection() {
+    for more in ["+OK\r\n", "+O"] {
+        let fake = Fake::start(move |words| {
+            let is_last = words.iter().any(|word| word == "last");
+            is_last.then(|| format!(":1\r\n{more}"))
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, release(), "last", &["a"]);
+            asker.votes.wait_for(0).await;
+            until("another dial", || fake.dials() == 2).await;
+        });
+    }
+}
+
+#[test]
+fn a_server_that_greets_with_what_its_commands_cannot_give_is_not_used() {
+    let cases = [
+        ("AUTH", ":1\r\n"),
+        ("AUTH", "+PONG\r\n"),
+        ("SELECT", "$-1\r\n"),
+        ("CLIENT", ":1\r\n"),
+        ("PING", ":1\r\n"),
+        ("PING", "+QUEUED\r\n"),
+        ("INFO", "+OK\r\n"),
+        ("INFO", "*0\r\n"),
+        ("INFO", "$0\r\n\r\n+OK\r\n"),
+    ];
+    for (command, reply) in cases {
+        let fake = Fake::start(move |words| (words[0] == command).then(|| reply.to_owned()));
+        run(async {
+            let config = Config {
+                password: Some(Secret::from(String::from("hunter2"))),
+                client_name: Some("name".into()),
+                db: 1,
+                ..fake.config()
+            };
+            let asker = Asker::open(config);
+            asker.ask(0, acquire(), "v", &["a"]);
+            asker.votes.wait_for(0).await;
+            let cause = asker.votes.cause(0);
+            assert_eq!(cause.code(), "UNEXPECTED", "{command} {reply:?}: {cause}");
+        });
+    }
+}
+
+#[test]
+fn a_server_that_lets_nobody_ask_for_its_name_is_used() {
+    let fake = Fake::start(|words| match words[0].as_str() {
+        "PING" | "INFO" | "CLIENT" => Some("-NOPERM no\r\n".into()),
+        _ => None,
+    });
+    run(async {
+        let config = Config {
+            client_name: Some("name".into()),
+            ..fake.config()
+        };
+        let asker = Asker::ready(config).await;
+        asker.ask(0, acquire(), "v", &["a"]);
+        assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+    });
+}
+
+#[test]
+fn a_sentinel_that_says_more_than_it_was_asked_is_dialled_anew() {
+    let master = Fake::start(|words| (words[0] == "ROLE").then(|| "-NOPERM no\r\n".into()));
+    let names = |port: u16| format!("*2\r\n$9\r\n127.0.0.1\r\n$5\r\n{port}\r\n");
+    // A port of five digits that nobody is asked at.
+    let (right, wrong) = (names(master.port), names(10_001));
+    let mut asked = 0;
+    let sentinel = Fake::start(move |words| {
+        (words[0] == "SENTINEL").then(|| {
+            asked += 1;
+            if asked == 1 {
+                format!("{right}{wrong}")
+            } else {
+                right.clone()
+            }
+        })
+    });
+    run(async {
+        let sentinels = Sentinels {
+            addresses: vec![Address {
+                host: "127.0.0.1".into(),
+                port: sentinel.port,
+            }],
+            service: "main".into(),
+            username: None,
+            password: None,
+            tls: None,
+        };
+        let asker = Asker::ready(Config::new(Endpoint::Sentinel(sentinels))).await;
+        until("the sentinel to be asked again", || {
+            sentinel.heard("main").len() == 3
+        })
+        .await;
+        assert_eq!(sentinel.dials(), 2);
+        asker.ask(0, acquire(), "v", &["a"]);
+        assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+        assert_eq!(master.dials(), 1, "the same master all the time");
+    });
+}
+
+#[test]
+fn an_extension_is_not_behind_the_acquires_that_wait() {
+    const MANY: usize = 20_000;
+    let fake = Fake::start(|_| None);
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        for number in 0..MANY {
+            asker.ask(number, acquire(), &number.to_string(), &["contended"]);
+        }
+        asker.ask(MANY, extend(), "holder", &["kept"]);
+        asker.ask(MANY + 1, release(), "holder", &["kept"]);
+        assert!(matches!(asker.votes.wait_for(MANY).await, Vote::Granted));
+        let (before, _) = asker.votes.of(MANY).expect("cast");
+        assert!(before <= 2000, "{before}");
+        until("all votes", || asker.votes.len() == MANY + 2).await;
+        let written = fake.heard("contended");
+        assert_eq!(written.len(), MANY, "each once");
+        let order = written.iter().enumerate();
+        assert!(
+            order
+                .into_iter()
+                .all(|(at, words)| words[2] == at.to_string())
+        );
+    });
+}
+
+#[test]
+fn a_release_withdraws_its_own_acquire_if_that_is_not_written_and_else_comes_after_it() {
+    const MANY: usize = 3000;
+    let door = Door::default();
+    let behind = door.clone();
+    let fake = Fake::start(move |_| {
+        behind.wait();
+        None
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        door.close();
+        for number in 0..MANY {
+            asker.ask(number, acquire(), &format!("v{number}"), &["a"]);
+        }
+        let last = format!("v{}", MANY - 1);
+        asker.ask(MANY, release(), &last, &["a"]);
+        asker.ask(MANY + 1, release(), "v0", &["a"]);
+        asker.ask(MANY + 2, release(), "v2998", &["another"]);
+        assert_eq!(asker.votes.cause(MANY - 1).code(), "WITHDRAWN");
+        assert_eq!(asker.votes.len(), 1, "nothing else is");
+        door.open();
+        until("all votes", || asker.votes.len() == MANY + 3).await;
+        let commands = |value: &str| -> Vec<String> {
+            let heard = fake.heard(value).into_iter();
+            heard.map(|words| words[0].clone()).collect()
+        };
+        assert_eq!(commands(&last), ["EVALSHA"]);
+        assert_eq!(commands("v0"), ["SET", "EVALSHA"]);
+        assert_eq!(fake.heard("SET").len(), MANY - 1);
+    });
+}
+
+#[test]
+fn while_the_first_dial_runs_a_release_withdraws_its_acquire_too() {
+    let door = Door::default();
+    let behind = door.clone();
+    door.close();
+    let fake = Fake::start(move |_| {
+        behind.wait();
+        None
+    });
+    run(async {
+        let asker = Asker::open(fake.config());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.ask(1, acquire(), "w", &["a"]);
+        asker.ask(2, release(), "v", &["a"]);
+        assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
+        door.open();
+        assert!(matches!(asker.votes.wait_for(1).await, Vote::Granted));
+        asker.votes.wait_for(2).await;
+        assert_eq!((fake.heard("v").len(), fake.heard("w").len()), (1, 1));
+    });
+}
+
+#[test]
+fn an_acquire_whose_script_is_unknown_is_not_written_again_behind_its_release() {
+    let door = Door::default();
+    let behind = door.clone();
+    let fake = Fake::start(move |words| {
+        let is_acquire = words[0] == "EVALSHA" && words.iter().any(|word| word == "60000");
+        is_acquire.then(|| {
+            behind.wait();
+            "-NOSCRIPT No matching script.\r\n".into()
+        })
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        door.close();
+        asker.ask(0, acquire(), "v", &["a", "b"]);
+        asker.ask(1, acquire(), "w", &["a", "b"]);
+        asker.ask(2, release(), "v", &["a", "b"]);
+        door.open();
+        asker.votes.wait_for(2).await;
+        asker.votes.wait_for(1).await;
+        assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
+        assert_eq!(fake.heard("v").len(), 2, "an EVALSHA of each");
+        assert_eq!(fake.heard("EVAL").len(), 1, "that of w");
+    });
+}
+
+#[test]
+fn what_waits_is_bounded_in_bytes_and_leaves_room_for_extensions() {
+    const MIB: usize = 1024 * 1024;
+    let door = Door::default();
+    let behind = door.clone();
+    let fake = Fake::start(move |_| {
+        behind.wait();
+        None
+    });
+    run(async {
+        let dialling = {
+            door.close();
+            Asker::open(Config {
+                client_name: Some("dialling".into()),
+                ..fake.config()
+            })
+        };
+        door.open();
+        let up = Asker::ready(fake.config()).await;
+        door.close();
+        let name = "x".repeat(MIB);
+        for asker in [&up, &dialling] {
+            for number in 0..100 {
+                asker.ask(number, acquire(), "v", &[&name]);
+            }
+            let refused = asker.votes.cause(99);
+            assert_eq!(refused.code(), "OVERLOADED");
+            let before = asker.votes.len();
+            asker.ask(100, extend(), "v", &["kept"]);
+            assert_eq!(asker.votes.len(), before, "it waits");
+            for number in 101..200 {
+                asker.ask(number, release(), &number.to_string(), &[&name]);
+            }
+            assert_eq!(asker.votes.cause(199).code(), "OVERLOADED");
+            let weight = asker.server.weight();
+            assert!(weight < 50 * MIB, "{weight}");
+        }
+        door.open();
+    });
+}
+
+#[test]
+fn no_error_shows_a_secret_that_the_server_repeats() {
+    let fake = Fake::start(|words| {
+        let repeated = words.get(4).or(words.get(2)).cloned().unwrap_or_default();
+        match words[0].as_str() {
+            "SET" => Some(format!("-ERR {} s3cr%65t+w%C3%B6rd\r\n", words[2])),
+            "EVALSHA" => Some(format!(
+                "-s3cret wörd {repeated}\u{7} {}\r\n",
+                "x".repeat(400)
+            )),
+            _ => None,
+        }
+    });
+    run(async {
+        let config = Config {
+            password: Some(Secret::from(String::from("s3cret wörd"))),
+            ..fake.config()
+        };
+        let asker = Asker::ready(config).await;
+        asker.ask(0, acquire(), "value-of-lock", &["a"]);
+        asker.ask(1, release(), "value-of-lock", &["a"]);
+        asker.votes.wait_for(1).await;
+        assert_eq!(asker.votes.cause(0).to_string(), "ERR … …");
+        let text = asker.votes.cause(1).to_string();
+        assert!(text.starts_with("… …  x"), "{text}");
+        assert_eq!(text.chars().count(), 301);
+        assert_eq!(asker.votes.cause(1).reply(), Some("ERR"));
+    });
+}
