@@ -346,7 +346,12 @@ impl Run {
                 _ if honest => clients::config(&host, db, prefix),
                 0 => clients::config(&host, db + 1, prefix),
                 1 => clients::config(&host, db, "other:"),
-                _ => clients::config(&self.host(chance.index(self.places.len())), db, prefix),
+                _ => {
+                    let other = &self.servers[chance.index(self.servers.len())];
+                    let alias = format!("other{place}");
+                    names.lead(&alias, other, &format!("member {place}"));
+                    clients::config(&alias, db, prefix)
+                }
             };
             Config {
                 connect_timeout: Duration::from_millis(500),
