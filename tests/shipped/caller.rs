@@ -71,7 +71,7 @@ impl Caller {
             retries: if endless {
                 -1.0
             } else {
-                chance.pick(&[0.0, 0.0, 2.0, 8.0])
+                chance.pick(&[0.0, 2.0, 8.0])
             },
             max_wait: if endless || chance.percent(20) {
                 chance.pick(&[30.0, 200.0])
@@ -116,7 +116,7 @@ impl Caller {
         let chance = self.chance();
         for _ in 0..4 {
             let left = lock.until.since(self.app.clock());
-            self.sleep(chance.span(left.min(Duration::from_millis(30))))
+            self.sleep(chance.span(left.min(Duration::from_millis(15))))
                 .await;
             match chance.below(10) {
                 0..4 => {
@@ -288,7 +288,7 @@ impl Caller {
         Request {
             engine: self.engine,
             reports: chance.percent(20),
-            delay: chance.pick(&[2.0, 20.0]),
+            delay: chance.pick(&[5.0, 20.0]),
             jitter: chance.pick(&[0.0, 5.0, 20.0]),
             drift: self.drift(),
             max_wait: -1.0,
@@ -310,7 +310,11 @@ impl Caller {
         let chance = self.chance();
         let count = self.scenario.resources;
         let mut all: Vec<_> = (0..count).map(|index| format!("{{r}}{index}")).collect();
-        let wanted = 1 + chance.index(all.len());
+        let wanted = if chance.percent(20) {
+            1 + chance.index(all.len())
+        } else {
+            1
+        };
         while all.len() > wanted {
             all.swap_remove(chance.index(all.len()));
         }

@@ -171,7 +171,7 @@ impl Client {
             let mut state = self.state.borrow_mut();
             if connection == state.connection && !std::mem::replace(&mut state.dialling, true) {
                 let client = Rc::clone(self);
-                world.after(Duration::from_millis(20), move || client.reconnect());
+                world.after(Duration::from_millis(100), move || client.reconnect());
             }
             return;
         }

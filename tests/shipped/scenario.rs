@@ -106,9 +106,9 @@ impl Scenario {
         let overloaded = chance.percent(1);
         Self {
             processes: chance.pick(&[2, 2, 3]),
-            callers: chance.pick(&[1, 2, 2]),
+            callers: chance.pick(&[1, 1, 2]),
             engines: if memory { 2 } else { 1 },
-            resources: chance.pick(&[1, 1, 2]),
+            resources: chance.pick(&[1, 2, 3]),
             drift: chance.pick(&[10, 10, 50]),
             ttls: chance.pick(&[&[60, 120, 200][..], &[100, 300, 1000], &[40, 400]]),
             patience: chance.pick(&[
@@ -138,8 +138,8 @@ impl Scenario {
                 .collect(),
             every: chance.pick(&[60, 150, 400]) * MS,
             longest: chance.pick(&[20, 100, 600]) * MS,
-            busy: chance.pick(&[600, 1000, 2000]) * MS,
-            idle: chance.pick(&[2, 5, 20]) * MS,
+            busy: chance.pick(&[800, 1500, 2500]) * MS,
+            idle: chance.pick(&[2, 10, 20]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
             prefix: chance.pick(&["", "", "app:"]),
