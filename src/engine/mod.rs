@@ -317,6 +317,17 @@ impl Engine {
     /// [`Engine::let_go`]. A lock that is kept already is kept in this way from
     /// now on.
     pub fn keep(&self, mut hold: Hold, watch: Watch) {
+        let (claims, now) = (&self.core.claims, self.core.environment.now());
+        let is_another = claims.is_taken_since(&hold.resources, &hold.value, hold.until, now);
+        if is_another && Rule::Claims.is_kept() {
+            // It was over when somebody took its value again.
+            watch.set(hold.until);
+            (self.core.listener)(Event::Lost {
+                number: hold.number,
+                failure: over(),
+            });
+            return;
+        }
         let before = self.core.keeps.borrow_mut().remove(&hold.lock());
         if let Some(before) = before {
             // What the engine knows of its end is newer than what the caller does.
@@ -399,12 +410,7 @@ impl Engine {
         let (claims, now) = (&self.core.claims, environment.now());
         if claims.is_taken_since(&resources, &value, until, now) && Rule::Claims.is_kept() {
             // It was over when somebody took its value again.
-            return Err(Failure {
-                reason: Reason::Expired,
-                attempts: 0,
-                votes: Vec::new(),
-                until: None,
-            });
+            return Err(over());
         }
         // Who keeps the lock knows best until when it is held, also if that
         // changes meanwhile; the caller may not have heard of it.
@@ -608,10 +614,17 @@ impl Engine {
     ) -> Option<Rc<Round>> {
         let now = self.core.environment.now();
         let claims = &self.core.claims;
+        let lock = LockId::new(&value, &resources);
         if claims.is_taken_since(&resources, &value, since, now) && Rule::Claims.is_kept() {
+            let kept = self.core.keeps.borrow().get(&lock).cloned();
+            if let Some(kept) = kept.filter(|kept| kept.until() <= now) {
+                // It was over; it is not to be told as lost any more.
+                self.core.forget(&lock, &kept);
+                kept.release();
+            }
             return None;
         }
-        self.core.let_go(&LockId::new(&value, &resources));
+        self.core.let_go(&lock);
         let sheet = settings.sheet(1);
         let expires = self.core.claims.end_of(self.core.owner, &resources, &value);
         let question = Question {
@@ -623,6 +636,16 @@ impl Engine {
             scripts: settings.scripts,
         };
         Some(Round::ask_all(&self.core, question, sheet))
+    }
+}
+
+/// Nothing was asked: the lock's validity is over.
+const fn over() -> Failure {
+    Failure {
+        reason: Reason::Expired,
+        attempts: 0,
+        votes: Vec::new(),
+        until: None,
     }
 }
 

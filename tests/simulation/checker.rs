@@ -207,6 +207,17 @@ impl Checker {
         }
     }
 
+    /// A lock was released: nobody wants its keys any more.
+    pub fn released(&self, resources: &Resources, value: &Token) {
+        let id = (value.clone(), Resources::clone(resources));
+        let mut attempts = self.attempts.borrow_mut();
+        if let Some(attempt) = attempts.get_mut(&id) {
+            attempt.failed = true;
+            let mut drained = self.drained.borrow_mut();
+            drained.extend((0..self.servers.len()).map(|server| (id.clone(), server)));
+        }
+    }
+
     /// The engine puts a question to an instance.
     pub fn asked(self: &Rc<Self>, process: &Process, server: usize, question: &Question) -> Errand {
         let requests = self.requests.borrow();
@@ -513,7 +524,7 @@ impl Checker {
             let server = &self.servers[index];
             if server.keeps(&id.0, &id.1, attempt.since, false) {
                 self.world.blame(format_args!(
-                    "a failed attempt of p{} left its key on s{index}: {:.6}",
+                    "a failed attempt or a released lock of p{} left its key on s{index}: {:.6}",
                     attempt.process.index(),
                     id.0.as_str(),
                 ));

@@ -85,6 +85,11 @@ fn without_the_release_after_a_failed_attempt_a_seed_leaves_a_key() {
 }
 
 #[test]
+fn without_the_release_of_what_is_granted_after_the_unlock_a_seed_leaves_a_key() {
+    assert_missed(Rule::Stragglers, "left its key");
+}
+
+#[test]
 fn without_the_majority_a_seed_has_two_holders() {
     assert_missed(Rule::Majority, "two holders");
 }
@@ -97,6 +102,36 @@ fn without_a_fresh_value_per_attempt_a_seed_has_two_holders() {
 #[test]
 fn without_waiting_for_the_majority_to_extend_a_kept_lock_a_seed_has_two_holders() {
     assert_missed(Rule::Loss, "two holders");
+}
+
+#[test]
+fn with_the_callers_word_for_the_end_of_a_kept_lock_a_seed_believes_in_it_too_long() {
+    assert_missed(Rule::KnownEnd, "#");
+}
+
+#[test]
+fn without_the_cap_a_seed_extends_a_lock_beyond_it() {
+    assert_missed(Rule::Cap, "beyond its cap");
+}
+
+#[test]
+fn with_votes_by_likeness_a_seed_has_two_holders() {
+    assert_missed(Rule::NoLikeness, "two holders");
+}
+
+#[test]
+fn with_ones_own_value_as_a_grant_a_seed_has_two_holders() {
+    assert_missed(Rule::OwnValue, "two holders");
+}
+
+#[test]
+fn without_refusing_a_value_that_is_in_use_a_seed_has_two_holders() {
+    assert_missed(Rule::Claims, "two holders");
+}
+
+#[test]
+fn with_the_votes_on_an_extension_of_who_had_not_granted_a_seed_has_two_holders() {
+    assert_missed(Rule::Refusers, "two holders");
 }
 
 #[test]

@@ -217,11 +217,13 @@ impl Member {
             }
             Some(Err(failure)) => {
                 self.checker.settled(&request, failure.reason.code(), None);
+                self.checker.released(&lock.resources, &lock.value);
                 Fate::Refused(failure)
             }
             Some(Ok(())) => {
                 bump(&self.checker.counts.released);
                 self.checker.settled(&request, "has released", None);
+                self.checker.released(&lock.resources, &lock.value);
                 Fate::Granted(())
             }
         }

@@ -251,7 +251,7 @@ impl Checker {
                 Stage::Kept => self.watch_over(vigil),
                 Stage::Over => self.expect_of(
                     vigil,
-                    vigil.watch.until() == Instant::ORIGIN,
+                    vigil.process.now() >= vigil.watch.until(),
                     format_args!("has a watch that goes on after its release"),
                 ),
                 Stage::Told => self.expect_of(
