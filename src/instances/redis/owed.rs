@@ -53,8 +53,9 @@ impl Owed {
     pub(super) fn take(&mut self, now: Instant) -> VecDeque<Rc<Question>> {
         self.weight = 0;
         let mut releases = std::mem::take(&mut self.releases);
-        releases.retain(|release| {
-            matches!(release.operation, Operation::Release { expires, .. } if now < expires)
+        releases.retain(|release| match release.operation {
+            Operation::Release { expires, .. } => now < expires,
+            _ => !Rule::WriteOnce.is_kept(),
         });
         releases
     }
