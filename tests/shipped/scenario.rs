@@ -43,8 +43,12 @@ pub struct Scenario {
     pub manners: Manners,
     /// Whether callers' clients change their database or prefix under us.
     pub changes: bool,
-    /// So many locks are asked for at once by each process.
+    /// So many locks are asked for at once by each process, with names so long.
     pub burst: u32,
+    pub long: usize,
+    /// Whether names lead elsewhere once nobody has held a lock for longer than
+    /// any lives.
+    pub moves: bool,
 }
 
 /// What a member of the quorum is.
@@ -103,8 +107,10 @@ impl Scenario {
         let (members, reach, strange_names) = Self::draw_members(chance);
         let clustered = members.contains(&Member::Cluster);
         let memory = members.contains(&Member::Memory);
-        let overloaded = chance.percent(1);
-        Self {
+        let overloaded = chance.below(500) == 0;
+        let calm = chance.percent(12);
+        let moves = reach == Reach::Links && chance.percent(20);
+        let mut scenario = Self {
             processes: chance.pick(&[2, 2, 3]),
             callers: chance.pick(&[1, 1, 2]),
             engines: if memory { 2 } else { 1 },
@@ -156,13 +162,43 @@ impl Scenario {
                 twice: chance.pick(&[0, 0, 10]),
                 late: chance.pick(&[0, 5]),
                 never: chance.pick(&[0, 0, 2]),
-            odd: chance.pick(&[0, 0, 5]),
+                odd: chance.pick(&[0, 0, 5]),
                 resends: chance.percent(60),
             },
             changes: reach == Reach::Clients && chance.percent(30),
-            burst: if overloaded { 100 } else { 0 },
+            burst: if overloaded { 400 } else { 0 },
+            long: if overloaded { 128 * 1024 } else { 0 },
+            moves,
             members,
+        };
+        if calm {
+            scenario.calm_down();
         }
+        if overloaded {
+            scenario.faults = vec![Fault::Hang, Fault::Dead];
+            scenario.processes = 1;
+        }
+        scenario
+    }
+
+    /// Nothing goes wrong.
+    fn calm_down(&mut self) {
+        self.faults = Vec::new();
+        self.odd = 0;
+        self.network.slow = 0;
+        self.changes = false;
+        self.moves = false;
+        self.manners = Manners {
+            twice: self.manners.twice,
+            late: 0,
+            never: 0,
+            odd: 0,
+            resends: true,
+        };
+    }
+
+    pub fn is_calm(&self) -> bool {
+        self.faults.is_empty() && self.odd == 0 && self.network.slow == 0
     }
 
     fn draw_members(chance: &Chance) -> (Vec<Member>, Reach, bool) {
