@@ -217,7 +217,9 @@ impl Member {
             }
             Some(Err(failure)) => {
                 self.checker.settled(&request, failure.reason.code(), None);
-                self.checker.released(&lock.resources, &lock.value);
+                if failure.attempts > 0 {
+                    self.checker.released(&lock.resources, &lock.value);
+                }
                 Fate::Refused(failure)
             }
             Some(Ok(())) => {
