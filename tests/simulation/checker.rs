@@ -207,11 +207,20 @@ impl Checker {
         }
     }
 
-    /// A lock was released: nobody wants its keys any more.
-    pub fn released(&self, resources: &Resources, value: &Token) {
+    /// The request that has asked for this value last.
+    pub fn acquire_of(&self, resources: &Resources, value: &Token) -> Option<u64> {
+        let id = (value.clone(), Resources::clone(resources));
+        let attempts = self.attempts.borrow();
+        attempts.get(&id).map(|attempt| attempt.request)
+    }
+
+    /// The lock that this request brought was released: nobody wants its keys any
+    /// more.
+    pub fn released(&self, resources: &Resources, value: &Token, acquire: Option<u64>) {
         let id = (value.clone(), Resources::clone(resources));
         let mut attempts = self.attempts.borrow_mut();
-        if let Some(attempt) = attempts.get_mut(&id) {
+        let attempt = attempts.get_mut(&id);
+        if let Some(attempt) = attempt.filter(|attempt| Some(attempt.request) == acquire) {
             attempt.failed = true;
             let mut drained = self.drained.borrow_mut();
             drained.extend((0..self.servers.len()).map(|server| (id.clone(), server)));
