@@ -20,6 +20,7 @@ use super::validity::{Instant, Ttl};
 pub struct Claims {
     claims: RefCell<BTreeMap<Key, Claim>>,
     owners: Cell<Owner>,
+    numbers: Cell<u64>,
     /// The number of claims at which those that are over are looked for next.
     sweep_at: Cell<usize>,
     /// Who waits for a release that is under way.
@@ -32,6 +33,9 @@ pub(super) type Owner = u64;
 type Key = (Box<str>, Token, Owner);
 
 struct Claim {
+    /// Which of all the takings it is, from 1.
+    number: u64,
+    since: Instant,
     /// When the last key that has it ends.
     until: Instant,
     /// Whether every member has answered the acquire, so that nothing of it can
@@ -82,9 +86,12 @@ impl Claims {
         }
         self.sweep(now());
         let until = now().after(ttl.span());
+        self.numbers.set(self.numbers.get() + 1);
         let mut claims = self.claims.borrow_mut();
         for name in resources.iter() {
             let claim = Claim {
+                number: self.numbers.get(),
+                since: now(),
                 until,
                 acquire_answered: false,
                 release_answered: false,
@@ -104,14 +111,23 @@ impl Claims {
         value: &Token,
         now: Instant,
     ) -> bool {
-        let claims = self.claims.borrow();
-        !claims.is_empty()
-            && resources.iter().any(|name| {
-                let all =
-                    (name.clone(), value.clone(), 0)..=(name.clone(), value.clone(), u64::MAX);
-                claims
-                    .range(all)
-                    .any(|((.., other), claim)| *other != owner && now < claim.until)
+        self.any(resources, value, |other, claim| {
+            other != owner && now < claim.until
+        })
+    }
+
+    /// Whether the value was taken again, by any quorum, after the lock that was
+    /// asked for at `since`: what stands with it now is another's.
+    pub(super) fn is_taken_since(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        since: Instant,
+        now: Instant,
+    ) -> bool {
+        since > Instant::ORIGIN
+            && self.any(resources, value, |_, claim| {
+                since < claim.since && now < claim.until
             })
     }
 
@@ -138,30 +154,55 @@ impl Claims {
         end.unwrap_or(Instant::LAST)
     }
 
-    /// Every member has answered the acquire.
-    pub(super) fn acquired(&self, owner: Owner, resources: &Resources, value: &Token) {
+    /// The taking that a question about the lock belongs to, if its value is one of
+    /// the caller's own.
+    pub(super) fn number_of(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+    ) -> Option<u64> {
+        let mut number = None;
+        self.each(owner, resources, value, |claim| number = Some(claim.number));
+        number
+    }
+
+    /// Every member has answered that taking's acquire.
+    pub(super) fn acquired(&self, owner: Owner, resources: &Resources, value: &Token, number: u64) {
         self.each(owner, resources, value, |claim| {
-            claim.acquire_answered = true
+            claim.acquire_answered |= claim.number == number;
         });
         self.let_go(owner, resources, value);
     }
 
-    /// A release is under way.
-    pub(super) fn releasing(&self, owner: Owner, resources: &Resources, value: &Token) {
-        self.each(owner, resources, value, |claim| claim.releases += 1);
+    /// A release of that taking is under way.
+    pub(super) fn releasing(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        number: u64,
+    ) {
+        self.each(owner, resources, value, |claim| {
+            claim.releases += usize::from(claim.number == number);
+        });
     }
 
-    /// The release is over; `everywhere` if every member has answered it.
+    /// A release of that taking is over; `everywhere` if every member has answered
+    /// it.
     pub(super) fn released(
         &self,
         owner: Owner,
         resources: &Resources,
         value: &Token,
+        number: u64,
         everywhere: bool,
     ) {
         self.each(owner, resources, value, |claim| {
-            claim.releases = claim.releases.saturating_sub(1);
-            claim.release_answered = everywhere;
+            if claim.number == number {
+                claim.releases = claim.releases.saturating_sub(1);
+                claim.release_answered = everywhere;
+            }
         });
         self.let_go(owner, resources, value);
         for waker in self.waiting.take() {
@@ -181,6 +222,22 @@ impl Claims {
                 claims.remove(&key);
             }
         }
+    }
+
+    fn any(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        is: impl Fn(Owner, &Claim) -> bool,
+    ) -> bool {
+        let claims = self.claims.borrow();
+        !claims.is_empty()
+            && resources.iter().any(|name| {
+                let key = |owner| (name.clone(), value.clone(), owner);
+                claims
+                    .range(key(0)..=key(Owner::MAX))
+                    .any(|((.., owner), claim)| is(*owner, claim))
+            })
     }
 
     fn each(

@@ -396,6 +396,16 @@ impl Engine {
         settings: Settings,
     ) -> Result<Extension, Failure> {
         let environment = &self.core.environment;
+        let (claims, now) = (&self.core.claims, environment.now());
+        if claims.is_taken_since(&resources, &value, until, now) && Rule::Claims.is_kept() {
+            // It was over when somebody took its value again.
+            return Err(Failure {
+                reason: Reason::Expired,
+                attempts: 0,
+                votes: Vec::new(),
+                until: None,
+            });
+        }
         // Who keeps the lock knows best until when it is held, also if that
         // changes meanwhile; the caller may not have heard of it.
         let lock = LockId::new(&value, &resources);
@@ -563,7 +573,14 @@ impl Engine {
         since: Instant,
         settings: Settings,
     ) -> Result<(), Failure> {
-        let round = self.ask_release(resources, value, since, settings);
+        let Some(round) = self.ask_release(resources, value, since, settings) else {
+            return Err(Failure {
+                reason: Reason::NotHeld,
+                attempts: 0,
+                votes: Vec::new(),
+                until: None,
+            });
+        };
         if round.verdict().await == Verdict::Granted {
             return Ok(());
         }
@@ -580,15 +597,21 @@ impl Engine {
         })
     }
 
+    /// Nothing is asked if the value, one of the caller's own, is another lock's by
+    /// now: this one's life is over then.
     fn ask_release(
         &self,
         resources: Resources,
         value: Token,
         since: Instant,
         settings: Settings,
-    ) -> Rc<Round> {
-        self.core.let_go(&LockId::new(&value, &resources));
+    ) -> Option<Rc<Round>> {
         let now = self.core.environment.now();
+        let claims = &self.core.claims;
+        if claims.is_taken_since(&resources, &value, since, now) && Rule::Claims.is_kept() {
+            return None;
+        }
+        self.core.let_go(&LockId::new(&value, &resources));
         let sheet = settings.sheet(1);
         let expires = self.core.claims.end_of(self.core.owner, &resources, &value);
         let question = Question {
@@ -599,7 +622,7 @@ impl Engine {
             report: settings.report,
             scripts: settings.scripts,
         };
-        Round::ask_all(&self.core, question, sheet)
+        Some(Round::ask_all(&self.core, question, sheet))
     }
 }
 

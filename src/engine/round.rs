@@ -164,6 +164,10 @@ pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Instant,
+    /// Which taking it belongs to, if the value is one of the caller's own.
+    claim: Option<u64>,
+    /// Acquire only: from when on the value may be given again.
+    expires: Instant,
     /// Who wants to see all votes.
     sheet: Cell<Option<Sheet>>,
     /// Orders rounds of the same deadline; also the key for their removal.
@@ -218,11 +222,23 @@ impl Round {
         if members > 1 && core.are_one() {
             votes[whom.start + 1..whom.end].fill(Ballotpaper::WithFirst);
         }
-        if let Operation::Release { .. } = question.operation {
+        let claim = core
+            .claims
+            .number_of(core.owner, &question.resources, &question.value);
+        if let (Operation::Release { .. }, Some(number)) = (question.operation, claim) {
             core.claims
-                .releasing(core.owner, &question.resources, &question.value);
+                .releasing(core.owner, &question.resources, &question.value, number);
         }
+        let expires = match question.operation {
+            Operation::Acquire { .. } => {
+                core.claims
+                    .end_of(core.owner, &question.resources, &question.value)
+            }
+            _ => Instant::LAST,
+        };
         let round = Rc::new(Self {
+            claim,
+            expires,
             question: Rc::new(question),
             asked: core.environment.now(),
             sheet: Cell::new(sheet),
@@ -289,11 +305,10 @@ impl Round {
         let Question {
             resources, value, ..
         } = &*self.question;
-        let is_shared = self
-            .core
-            .claims
-            .is_shared(self.core.owner, resources, value, now);
-        Rule::Cleanup.is_kept() && !(is_shared && Rule::Claims.is_kept())
+        let claims = &self.core.claims;
+        let is_another = claims.is_shared(self.core.owner, resources, value, now)
+            || claims.is_taken_since(resources, value, self.asked, now);
+        Rule::Cleanup.is_kept() && !(is_another && Rule::Claims.is_kept())
     }
 
     /// What takes back whatever this round may have set.
@@ -301,11 +316,7 @@ impl Round {
         Question {
             operation: Operation::Release {
                 since: self.asked,
-                expires: self.core.claims.end_of(
-                    self.core.owner,
-                    &self.question.resources,
-                    &self.question.value,
-                ),
+                expires: self.expires,
             },
             resources: Arc::clone(&self.question.resources),
             value: self.question.value.clone(),
@@ -415,22 +426,21 @@ impl Round {
 
     /// All votes are in, or have missed the deadline.
     fn complete(&self) {
-        let question = &self.question;
-        let claims = &self.core.claims;
-        match question.operation {
-            Operation::Acquire { .. } if self.all_cast(Ballotpaper::is_final) => {
-                claims.acquired(self.core.owner, &question.resources, &question.value);
+        if let Some(number) = self.claim {
+            let (owner, claims) = (self.core.owner, &self.core.claims);
+            let Question {
+                resources, value, ..
+            } = &*self.question;
+            match self.question.operation {
+                Operation::Acquire { .. } if self.all_cast(Ballotpaper::is_final) => {
+                    claims.acquired(owner, resources, value, number);
+                }
+                Operation::Release { .. } => {
+                    let everywhere = self.all_cast(Ballotpaper::is_answered);
+                    claims.released(owner, resources, value, number, everywhere);
+                }
+                _ => {}
             }
-            Operation::Release { .. } => {
-                let everywhere = self.all_cast(Ballotpaper::is_answered);
-                claims.released(
-                    self.core.owner,
-                    &question.resources,
-                    &question.value,
-                    everywhere,
-                );
-            }
-            _ => {}
         }
         self.tell_all();
     }

@@ -23,7 +23,9 @@ pub struct Scenario {
     /// Connections send an acquire again that was lost with another, as callers'
     /// clients do.
     pub resends: bool,
-    /// Values of locks are the callers' own, and come again.
+    /// Values of locks are the callers' own, and come again. A release that is
+    /// overtaken would then delete another lock's key, so that messages keep
+    /// their order: rule 1 is why the engine's own values never come again.
     pub own_values: bool,
     pub processes: usize,
     /// Clients in one process share its engine.
@@ -89,6 +91,7 @@ impl Scenario {
     pub fn draw(chance: &Chance) -> Self {
         let drift = chance.pick(&[10, 10, 50]);
         let servers = chance.pick(&[1, 2, 3, 3, 3, 4, 5]);
+        let own_values = chance.percent(20);
         let processes = chance.pick(&[2, 2, 3, 4]);
         let sole = servers == 1 && chance.percent(50);
         Self {
@@ -101,8 +104,8 @@ impl Scenario {
                 chance.pick(&[Identity::Unknown, Identity::Named, Identity::Cloned])
             },
             tells_own: chance.percent(50),
-            resends: chance.percent(25),
-            own_values: chance.percent(20),
+            resends: !own_values && chance.percent(25),
+            own_values,
             processes,
             clients: chance.pick(&[1, 1, 2]),
             resources: chance.pick(&[1, 1, 2, 3]),
@@ -128,8 +131,8 @@ impl Scenario {
                     release: 20 * MS,
                 },
             ]),
-            network: Network::draw(chance),
-            faults: Faults::draw(chance),
+            network: Network::draw(chance, own_values),
+            faults: Faults::draw(chance, own_values),
             busy: chance.pick(&[1000, 3000, 6000]) * MS,
             idle: chance.pick(&[2, 30, 200]) * MS,
         }
@@ -210,8 +213,8 @@ impl Scenario {
 }
 
 impl Network {
-    fn draw(chance: &Chance) -> Self {
-        Self {
+    fn draw(chance: &Chance, in_order: bool) -> Self {
+        let drawn = Self {
             usual: chance.pick(&[1, 1, 4, 12, 40]) * MS / 2,
             slow: chance.pick(&[0, 0, 5, 20]),
             slowest: chance.pick(&[20, 100, 600]) * MS,
@@ -219,7 +222,16 @@ impl Network {
             oldest: chance.pick(&[20, 200, 1500]) * MS,
             backoff: chance.pick(&[20, 150]) * MS,
             patient: chance.percent(50),
+        };
+        if in_order {
+            return Self {
+                slow: 0,
+                spread: 0,
+                oldest: Duration::ZERO,
+                ..drawn
+            };
         }
+        drawn
     }
 
     /// How long one message takes at most, where the network is not at fault.
@@ -236,13 +248,15 @@ impl Network {
 }
 
 impl Faults {
-    fn draw(chance: &Chance) -> Self {
+    fn draw(chance: &Chance, in_order: bool) -> Self {
+        let breaks_order =
+            |fault: &Fault| matches!(fault, Fault::Snap | Fault::Hold | Fault::Hang | Fault::Part);
         Self {
             every: chance.pick(&[20, 100, 400]) * MS,
             longest: chance.pick(&[30, 200, 1200]) * MS,
             kinds: Fault::ALL
                 .into_iter()
-                .filter(|_| chance.percent(40))
+                .filter(|fault| chance.percent(40) && !(in_order && breaks_order(fault)))
                 .collect(),
             deaths: chance.percent(20),
         }

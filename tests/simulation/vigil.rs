@@ -74,6 +74,7 @@ impl Vigil {
 
     /// What has it kept in the same way once more.
     pub fn hold(&self, until: Instant) -> Hold {
+        self.retired.set(false);
         Hold {
             resources: Resources::clone(&self.resources),
             value: self.value.clone(),
