@@ -388,7 +388,6 @@ impl State {
                 question,
                 reply,
                 slot,
-                since: environment.now(),
             }),
             Phase::Dialling(waiting) => {
                 self.weight += weight_of(&question);
@@ -579,9 +578,8 @@ impl State {
         if self.unanswered.len() + queued < BACKLOG {
             return false;
         }
-        let queued_since = self.acquires.since().filter(|_| acquires);
-        let oldest = self.owing_since().into_iter().chain(queued_since).min();
-        oldest.is_some_and(|since| environment.now().since(since) > HESITATION)
+        self.owing_since()
+            .is_some_and(|since| environment.now().since(since) > HESITATION)
     }
 
     /// About how many bytes wait for an answer or to be written.
