@@ -19,8 +19,9 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// With names of the usual length, about 2 MB.
-    const MOST: usize = 10_000;
+    /// As many as a burst brings that a server can't take: with names of the usual
+    /// length, some 5 MB if nobody else keeps them.
+    const MOST: usize = 20_000;
     /// Of names and values.
     const MOST_BYTES: usize = 4 * 1024 * 1024;
 
