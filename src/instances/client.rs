@@ -196,27 +196,26 @@ impl Client {
     /// good for the locks that were taken with it.
     pub fn amend(&self, config: Option<Config>, keep: bool) {
         let now = self.environment.now();
-        let generation = {
+        let (generation, gone) = {
             let mut state = self.state.borrow_mut();
-            let before = state.direct.take();
-            if keep {
-                let end = state.last_end;
-                state.former.retain(|former| now < former.end);
-                if let Some(direct) = before.filter(|_| now < end) {
-                    state.former.push(Former {
-                        server: direct.server,
-                        end,
-                    });
-                    if state.former.len() > MOST_FORMER {
-                        state.former.remove(0);
-                    }
-                }
-            } else {
-                state.former.clear();
-            }
+            let mut servers = std::mem::take(&mut state.former);
+            let end = state.last_end;
+            servers.extend(state.direct.take().map(|direct| Former {
+                server: direct.server,
+                end,
+            }));
+            let (mut former, mut gone): (Vec<_>, Vec<_>) = servers
+                .into_iter()
+                .partition(|former| keep && now < former.end);
+            let beyond = former.len().saturating_sub(MOST_FORMER);
+            gone.extend(former.drain(..beyond));
+            state.former = former;
             state.generation += 1;
-            state.generation
+            (state.generation, gone)
         };
+        // Only now: a connection's end is a vote on what was asked there, and may
+        // come back here.
+        drop(gone);
         if let Some(config) = config {
             let server = Rc::new(Server::open(config, &self.network));
             self.state.borrow_mut().direct = Some(Direct {

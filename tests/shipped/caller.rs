@@ -1,0 +1,344 @@
+//! What callers do with locks: take them, hold them, extend them, have them kept,
+//! give them back, forget them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use redlock_native::binding::record;
+use redlock_native::engine::Rule;
+
+use crate::chance::Chance;
+use crate::checker::{Scope, bump};
+use crate::javascript::{
+    Answer, App, EXTEND, EXTENDED, INSPECT, LOCK, LOCKED, Request, UNLOCK, UNLOCKED,
+};
+use crate::scenario::{Member, Scenario};
+use crate::world::Moment;
+
+/// One caller, with one quorum.
+pub struct Caller {
+    pub app: App,
+    pub engine: u32,
+    pub scenario: Rc<Scenario>,
+}
+
+/// A lock as its holder knows it.
+struct Lock {
+    resources: Vec<String>,
+    value: String,
+    since: f64,
+    until: redlock_native::engine::Instant,
+    asked: Moment,
+}
+
+impl Caller {
+    /// Takes one lock after the other until the world is quiet.
+    pub async fn live(&self) {
+        while !self.is_quiet() {
+            self.sleep(self.chance().span(self.scenario.idle)).await;
+            if let Some(lock) = self.take().await {
+                if self.chance().percent(20) {
+                    self.keep(lock).await;
+                } else {
+                    self.hold(lock).await;
+                }
+            }
+        }
+    }
+
+    /// Asks for more than a silent server can bear.
+    pub async fn burst(&self, number: u32) {
+        let request = Request {
+            operation: LOCK,
+            ttl: self.ttl(),
+            resources: vec![format!("b{}-{number}", self.app.process().index())],
+            ..self.request()
+        };
+        let what = format!("{} burst {number}", self.name());
+        let open = self.app.ledger().begin(what);
+        let answer = self.app.ask(request).await;
+        self.app.ledger().settled(open, &answer.code);
+    }
+
+    async fn take(&self) -> Option<Lock> {
+        let chance = self.chance();
+        let ledger = self.app.ledger();
+        let resources = self.resources();
+        let endless = chance.percent(20);
+        let request = Request {
+            operation: LOCK,
+            ttl: self.ttl(),
+            retries: if endless {
+                -1.0
+            } else {
+                chance.pick(&[0.0, 2.0, 8.0])
+            },
+            max_wait: if endless || chance.percent(20) {
+                chance.pick(&[30.0, 200.0])
+            } else {
+                -1.0
+            },
+            resources: resources.clone(),
+            ..self.request()
+        };
+        let asked = self.now();
+        let open = ledger.begin(format!(
+            "{} locks {resources:?} for {}",
+            self.name(),
+            request.ttl
+        ));
+        let answer = self.app.ask(request).await;
+        let held = answer.kind == LOCKED;
+        ledger.settled(open, if held { "granted" } else { &answer.code });
+        if !held {
+            bump(&ledger.counts.refused);
+            return None;
+        }
+        let lock = Lock {
+            resources,
+            value: answer.value,
+            since: answer.since,
+            until: answer.until,
+            asked,
+        };
+        // Rule 19: looked at when it is handed over, at its own turn.
+        if Rule::HandOver.is_kept() && self.app.clock() >= lock.until {
+            bump(&ledger.counts.dead);
+            self.give_back(&lock).await;
+            return None;
+        }
+        bump(&ledger.counts.granted);
+        self.believe(&lock);
+        Some(lock)
+    }
+
+    async fn hold(&self, mut lock: Lock) {
+        let chance = self.chance();
+        for _ in 0..4 {
+            let left = lock.until.since(self.app.clock());
+            self.sleep(chance.span(left.min(Duration::from_millis(15))))
+                .await;
+            match chance.below(10) {
+                0..4 => {
+                    if !self.extend(&mut lock).await {
+                        break;
+                    }
+                }
+                4 if chance.percent(30) => return,
+                5 if chance.percent(30) => self.inspect(&lock).await,
+                _ => break,
+            }
+        }
+        self.release(&lock).await;
+    }
+
+    /// Whether it is still to be held.
+    async fn extend(&self, lock: &mut Lock) -> bool {
+        let chance = self.chance();
+        let ledger = self.app.ledger();
+        let request = Request {
+            operation: EXTEND,
+            ttl: self.ttl(),
+            retries: chance.pick(&[0.0, 1.0, 5.0]),
+            value: lock.value.clone(),
+            instant: record::millis(lock.until.nanos().into()),
+            resources: lock.resources.clone(),
+            ..self.request()
+        };
+        let asked = self.now();
+        let what = format!(
+            "{} extends {:.6} by {}",
+            self.name(),
+            lock.value,
+            request.ttl
+        );
+        let open = ledger.begin(what);
+        let answer = self.app.ask(request).await;
+        ledger.asked(&lock.value, Some(answer.attempts));
+        let extended = answer.kind == EXTENDED;
+        ledger.settled(open, if extended { "extended" } else { &answer.code });
+        self.now_until(lock, &answer, extended, asked)
+    }
+
+    fn now_until(&self, lock: &mut Lock, answer: &Answer, extended: bool, asked: Moment) -> bool {
+        let ledger = self.app.ledger();
+        let over = self.app.clock() >= answer.until;
+        if extended && !(over && Rule::HandOver.is_kept()) {
+            bump(&ledger.counts.extended);
+            lock.until = answer.until;
+            lock.asked = asked;
+            self.believe(lock);
+            return true;
+        }
+        bump(&ledger.counts.not_extended);
+        if over {
+            ledger.disbelieve(self.app.process(), &lock.value);
+            return false;
+        }
+        // Until then it may still be believed in.
+        lock.until = answer.until;
+        self.believe(lock);
+        true
+    }
+
+    /// Has the engine keep it, and believes what its watch says.
+    async fn keep(&self, lock: Lock) {
+        let chance = self.chance();
+        let ledger = self.app.ledger();
+        bump(&ledger.counts.kept);
+        ledger.asked(&lock.value, None);
+        let clock = self.app.clock();
+        let ttl = self.ttl();
+        let millis = |at: redlock_native::engine::Instant| record::millis(at.nanos().into());
+        #[expect(clippy::cast_precision_loss, reason = "some thousand")]
+        let terms = [
+            millis(lock.until),
+            if chance.percent(85) { ttl as f64 } else { 0.0 },
+            (ttl * chance.below(100) / 100) as f64,
+            if chance.percent(30) {
+                millis(clock.after(chance.span(Duration::from_millis(4 * ttl))))
+            } else {
+                0.0
+            },
+            self.drift(),
+            chance.pick(&[5.0, 20.0]),
+            5.0,
+        ];
+        let (number, watch) = self
+            .app
+            .keep(self.engine, terms, &lock.value, &lock.resources);
+        let scope = self.scope();
+        ledger.watch(
+            self.app.process(),
+            scope,
+            &lock.resources,
+            &lock.value,
+            &watch,
+            lock.asked,
+        );
+        for _ in 0..1 + chance.below(3) {
+            self.sleep(chance.span(Duration::from_millis(ttl)))
+                .await;
+            if self.app.clock() >= watch.until() || self.is_quiet() {
+                break;
+            }
+        }
+        ledger.disbelieve(self.app.process(), &lock.value);
+        self.app.let_go(number);
+        self.give_back(&lock).await;
+    }
+
+    async fn release(&self, lock: &Lock) {
+        self.app
+            .ledger()
+            .disbelieve(self.app.process(), &lock.value);
+        self.give_back(lock).await;
+    }
+
+    async fn give_back(&self, lock: &Lock) {
+        let ledger = self.app.ledger();
+        let request = Request {
+            operation: UNLOCK,
+            value: lock.value.clone(),
+            instant: lock.since,
+            resources: lock.resources.clone(),
+            ..self.request()
+        };
+        let open = ledger.begin(format!("{} unlocks {:.6}", self.name(), lock.value));
+        let answer = self.app.ask(request).await;
+        if answer.kind == UNLOCKED {
+            bump(&ledger.counts.released);
+        }
+        ledger.settled(open, &answer.code);
+    }
+
+    async fn inspect(&self, lock: &Lock) {
+        let ledger = self.app.ledger();
+        let request = Request {
+            operation: INSPECT,
+            resources: vec![lock.resources[0].clone()],
+            ..self.request()
+        };
+        let open = ledger.begin(format!("{} inspects", self.name()));
+        let answer = self.app.ask(request).await;
+        ledger.settled(open, &answer.code);
+    }
+
+    fn believe(&self, lock: &Lock) {
+        self.app.ledger().believe(
+            self.app.process(),
+            self.scope(),
+            &lock.resources,
+            &lock.value,
+            lock.until,
+            lock.asked,
+        );
+    }
+
+    fn scope(&self) -> Scope {
+        if self.scenario.members.contains(&Member::Memory) {
+            Scope::Process(self.app.process().index())
+        } else {
+            Scope::Everywhere
+        }
+    }
+
+    fn request(&self) -> Request {
+        let chance = self.chance();
+        Request {
+            engine: self.engine,
+            reports: chance.percent(20),
+            delay: chance.pick(&[5.0, 20.0]),
+            jitter: chance.pick(&[0.0, 5.0, 20.0]),
+            drift: self.drift(),
+            max_wait: -1.0,
+            ..Request::default()
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a few thousandths")]
+    fn drift(&self) -> f64 {
+        self.scenario.drift as f64 / 1000.0
+    }
+
+    fn ttl(&self) -> u64 {
+        self.chance().pick(self.scenario.ttls)
+    }
+
+    /// One or more of them, in any order. They share a slot.
+    fn resources(&self) -> Vec<String> {
+        let chance = self.chance();
+        let count = self.scenario.resources;
+        let mut all: Vec<_> = (0..count).map(|index| format!("{{r}}{index}")).collect();
+        let wanted = if chance.percent(20) {
+            1 + chance.index(all.len())
+        } else {
+            1
+        };
+        while all.len() > wanted {
+            all.swap_remove(chance.index(all.len()));
+        }
+        all
+    }
+
+    fn name(&self) -> String {
+        format!("p{}", self.app.process().index())
+    }
+
+    fn now(&self) -> Moment {
+        self.app.process().world().now()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.app.process().world().is_quiet()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.app.process().sleep(span).await;
+        self.app.free().await;
+    }
+
+    fn chance(&self) -> &Chance {
+        &self.app.process().world().chance
+    }
+}

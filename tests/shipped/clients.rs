@@ -1,0 +1,276 @@
+//! Callers' own clients, behind the bridge: one connection each, whose commands
+//! go one after another. After a reconnect they send again what was not answered,
+//! and they may answer twice, late, never or oddly.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use redlock_native::instances::redis::{Config, Endpoint};
+use serde_json::Value;
+
+use crate::checker::{Ledger, bump};
+use crate::process::Process;
+use crate::redis::{Deed, Done, Server, What};
+use crate::scenario::Network;
+use crate::world::{Moment, World};
+
+pub struct Client {
+    process: Process,
+    ledger: Rc<Ledger>,
+    network: Network,
+    /// What its options say of where it leads; nothing if there can be no
+    /// connection of the crate's own.
+    says: RefCell<Option<Config>>,
+    truth: RefCell<Truth>,
+    changed: Cell<bool>,
+    state: RefCell<State>,
+    manners: Manners,
+}
+
+/// Where a client leads.
+#[derive(Clone)]
+pub struct Truth {
+    pub server: Rc<Server>,
+    pub db: u32,
+    pub prefix: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// In percent of the answers.
+    pub twice: u64,
+    pub late: u64,
+    pub never: u64,
+    pub odd: u64,
+    /// Whether it sends what was not answered again after a reconnect.
+    pub resends: bool,
+}
+
+/// What it comes back with.
+#[derive(Clone, Debug)]
+pub enum Came {
+    Applied(i64),
+    Seen(Option<String>, Option<u64>),
+    Odd,
+    Failed(String),
+}
+
+#[derive(Default)]
+struct State {
+    /// Sent and not answered, oldest first.
+    waiting: VecDeque<Rc<Sent>>,
+    last_up: Moment,
+    last_down: Moment,
+    /// Grows with each connection.
+    connection: u64,
+    /// The next one is being made.
+    dialling: bool,
+}
+
+struct Sent {
+    deed: Deed,
+    /// As it was when it was written: db and prefix go with the connection.
+    truth: Truth,
+    done: RefCell<Option<Box<dyn Fn(Came)>>>,
+}
+
+impl Client {
+    pub fn new(
+        process: &Process,
+        ledger: &Rc<Ledger>,
+        network: Network,
+        truth: Truth,
+        says: Option<Config>,
+        manners: Manners,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            process: process.clone(),
+            ledger: Rc::clone(ledger),
+            network,
+            says: RefCell::new(says),
+            truth: RefCell::new(truth),
+            changed: Cell::new(false),
+            state: RefCell::default(),
+            manners,
+        })
+    }
+
+    fn world(&self) -> &Rc<World> {
+        self.process.world()
+    }
+
+    /// Where its options say that it leads, for native.
+    pub fn says(&self) -> Option<Config> {
+        self.says.borrow().clone()
+    }
+
+    /// Whether it leads elsewhere since this was asked last.
+    pub fn has_changed(&self) -> bool {
+        self.changed.replace(false)
+    }
+
+    /// Another database or prefix from now on, as `select()` has it: the options
+    /// say so too.
+    pub fn change(&self, db: u32, prefix: &str) {
+        if let Some(config) = &mut *self.says.borrow_mut() {
+            config.db = db;
+            prefix.clone_into(&mut config.key_prefix);
+        }
+        let mut truth = self.truth.borrow_mut();
+        truth.db = db;
+        prefix.clone_into(&mut truth.prefix);
+        self.changed.set(true);
+    }
+
+    /// Puts an errand's question to the server.
+    pub fn run(self: &Rc<Self>, errand: &Value, done: impl Fn(Came) + 'static) {
+        let what = match errand["operation"].as_str().expect("an operation") {
+            "lock" => What::Acquire,
+            "extend" => What::Extend,
+            "unlock" => What::Release,
+            _ => What::Inspect,
+        };
+        let truth = self.truth.borrow().clone();
+        let keys = errand["keys"].as_array().expect("keys").iter();
+        let keys = keys.map(|key| format!("{}{}", truth.prefix, key.as_str().expect("a key")));
+        let sent = Rc::new(Sent {
+            deed: Deed {
+                what,
+                keys: keys.collect(),
+                value: errand["value"].as_str().expect("a value").to_owned(),
+                ttl: errand["ttl"].as_u64().unwrap_or(0),
+            },
+            truth,
+            done: RefCell::new(Some(Box::new(done))),
+        });
+        self.state.borrow_mut().waiting.push_back(Rc::clone(&sent));
+        self.send(&sent);
+    }
+
+    fn send(self: &Rc<Self>, sent: &Rc<Sent>) {
+        let world = self.world();
+        let at = {
+            let mut state = self.state.borrow_mut();
+            let at = world.now().after(self.network.delay(world));
+            state.last_up = state.last_up.max(at);
+            state.last_up
+        };
+        let connection = self.state.borrow().connection;
+        let (client, sent) = (Rc::clone(self), Rc::clone(sent));
+        world.at(at, move || client.arrive(&sent, connection));
+    }
+
+    /// It has reached the server, were it by a connection that was lost since.
+    fn arrive(self: &Rc<Self>, sent: &Rc<Sent>, connection: u64) {
+        let world = self.world();
+        let server = &sent.truth.server;
+        if !server.is_up() {
+            // The connection breaks; the client dials until it can send it again.
+            let mut state = self.state.borrow_mut();
+            if connection == state.connection && !std::mem::replace(&mut state.dialling, true) {
+                let client = Rc::clone(self);
+                world.after(Duration::from_millis(100), move || client.reconnect());
+            }
+            return;
+        }
+        if !server.is_awake() {
+            let (client, sent) = (Rc::clone(self), Rc::clone(sent));
+            world.at(server.wakes(), move || client.arrive(&sent, connection));
+            return;
+        }
+        let came = match server.refusal() {
+            Some(error) => Came::Failed(error.to_owned()),
+            None => match server.carry_out(sent.truth.db, &sent.deed) {
+                Done::Applied(keys) => Came::Applied(keys),
+                Done::Seen(seen) => {
+                    let (value, ttl) = seen.unzip();
+                    Came::Seen(value, ttl)
+                }
+            },
+        };
+        if connection != self.state.borrow().connection {
+            return;
+        }
+        let mut delay = self.network.delay(world);
+        if world.chance.percent(self.manners.late) {
+            delay += world.chance.span(Duration::from_millis(300));
+        }
+        let at = {
+            let mut state = self.state.borrow_mut();
+            state.last_down = state.last_down.max(world.now().after(delay));
+            state.last_down
+        };
+        let (client, sent) = (Rc::clone(self), Rc::clone(sent));
+        self.process
+            .at(at, move || client.answered(&sent, connection, came));
+    }
+
+    fn answered(&self, sent: &Rc<Sent>, connection: u64, came: Came) {
+        let world = self.world();
+        {
+            let mut state = self.state.borrow_mut();
+            if connection != state.connection {
+                return;
+            }
+            state.waiting.retain(|other| !Rc::ptr_eq(other, sent));
+        }
+        if world.chance.percent(self.manners.never) {
+            return;
+        }
+        let came = if world.chance.percent(self.manners.odd) {
+            Came::Odd
+        } else {
+            came
+        };
+        if let Some(done) = &*sent.done.borrow() {
+            if world.chance.percent(self.manners.twice) {
+                done(came.clone());
+            }
+            done(came);
+        }
+    }
+
+    /// Its connection is lost, and made anew.
+    pub fn reconnect(self: &Rc<Self>) {
+        let world = self.world();
+        let waiting: Vec<_> = {
+            let mut state = self.state.borrow_mut();
+            state.connection += 1;
+            state.dialling = false;
+            state.last_up = world.now();
+            state.last_down = world.now();
+            state.waiting.iter().cloned().collect()
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        if !self.manners.resends {
+            self.state.borrow_mut().waiting.clear();
+            let lost = move || {
+                for sent in waiting {
+                    if let Some(done) = sent.done.take() {
+                        done(Came::Failed("Connection is closed.".to_owned()));
+                    }
+                }
+            };
+            self.process.at(world.now(), lost);
+            return;
+        }
+        for sent in waiting {
+            bump(&self.ledger.counts.resent);
+            self.send(&sent);
+        }
+    }
+}
+
+/// The configuration that a client's options give.
+pub fn config(host: &str, db: u32, prefix: &str) -> Config {
+    let host = host.to_owned();
+    Config {
+        db,
+        key_prefix: prefix.to_owned(),
+        ..Config::new(Endpoint::Tcp { host, port: 6379 })
+    }
+}

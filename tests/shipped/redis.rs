@@ -1,0 +1,696 @@
+//! A model of a Redis server: it reads commands as bytes, keeps keys that expire
+//! by its own clock, and answers in bytes.
+//!
+//! Our four scripts are known by their digests and carried out as their texts
+//! say.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redlock_native::instances::redis::{default_texts, script};
+
+use crate::checker::Ledger;
+use crate::cluster::Slots;
+use crate::stream::Wire;
+use crate::world::{Clock, Moment, World};
+
+/// What a server knows of one connection.
+#[derive(Default)]
+pub struct Visit {
+    heard: Vec<u8>,
+    db: u32,
+    asking: bool,
+}
+
+pub struct Server {
+    pub index: usize,
+    /// Where it says that it is.
+    pub host: String,
+    world: Rc<World>,
+    clock: Clock,
+    ledger: Rc<Ledger>,
+    wires: RefCell<Vec<Weak<Wire>>>,
+    state: RefCell<State>,
+    /// The cluster that it is a node of.
+    pub slots: RefCell<Option<Rc<Slots>>>,
+    /// Whom it, as a sentinel, names.
+    pub names: RefCell<Option<Rc<Server>>>,
+    /// Whether it tells anybody what it is.
+    pub taciturn: Cell<bool>,
+}
+
+struct State {
+    run_id: u64,
+    keys: BTreeMap<(u32, String), Entry>,
+    scripts: BTreeSet<&'static str>,
+    up: bool,
+    hung: Moment,
+    mood: Option<(Mood, Moment)>,
+    role: Role,
+    /// At so many percent of the replies, one of a kind that the command can't
+    /// give comes before it.
+    odd: u64,
+}
+
+struct Entry {
+    value: String,
+    /// The last millisecond, on its clock, at which it is there.
+    last: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Master,
+    /// One that takes writes, as `replica-read-only no` has it, or not.
+    Replica {
+        writable: bool,
+    },
+}
+
+/// Why it carries nothing out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Busy,
+    Loading,
+    OutOfMemory,
+    ReadOnly,
+    ClusterDown,
+}
+
+impl Mood {
+    fn error(self) -> &'static str {
+        match self {
+            Self::Busy => {
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+            }
+            Self::Loading => "LOADING Redis is loading the dataset in memory",
+            Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Self::ReadOnly => "READONLY You can't write against a read only replica.",
+            Self::ClusterDown => "CLUSTERDOWN The cluster is down",
+        }
+    }
+}
+
+/// What a lock's command does.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    pub what: What,
+    /// With the prefix.
+    pub keys: Vec<String>,
+    pub value: String,
+    /// In milliseconds.
+    pub ttl: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// By SET … NX, which has no word for one's own value.
+    Set,
+    Acquire,
+    Extend,
+    Release,
+    Inspect,
+}
+
+/// What came of it.
+pub enum Done {
+    Applied(i64),
+    Seen(Option<(String, u64)>),
+}
+
+static DIGESTS: LazyLock<[(&'static str, &'static str, What); 4]> = LazyLock::new(|| {
+    let whats = [What::Acquire, What::Extend, What::Release, What::Inspect];
+    let mut whats = whats.into_iter();
+    default_texts().map(|text| {
+        let digest: &'static str = Box::leak(script(text).digest);
+        (text, digest, whats.next().expect("four of them"))
+    })
+});
+
+impl Server {
+    pub fn new(
+        world: &Rc<World>,
+        index: usize,
+        host: String,
+        clock: Clock,
+        ledger: &Rc<Ledger>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            host,
+            world: Rc::clone(world),
+            clock,
+            ledger: Rc::clone(ledger),
+            wires: RefCell::default(),
+            state: RefCell::new(State {
+                run_id: world.chance.next(),
+                keys: BTreeMap::new(),
+                scripts: BTreeSet::new(),
+                up: true,
+                hung: Moment::default(),
+                mood: None,
+                role: Role::Master,
+                odd: 0,
+            }),
+            slots: RefCell::default(),
+            names: RefCell::default(),
+            taciturn: Cell::default(),
+        })
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.state.borrow().up
+    }
+
+    pub fn role(&self) -> Role {
+        self.state.borrow().role
+    }
+
+    pub fn wires(&self) -> Vec<Rc<Wire>> {
+        let mut wires = self.wires.borrow_mut();
+        wires.retain(|wire| wire.upgrade().is_some_and(|wire| wire.is_open()));
+        wires.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub fn admit(&self, wire: &Rc<Wire>) {
+        self.wires.borrow_mut().push(Rc::downgrade(wire));
+    }
+
+    fn millis(&self) -> u64 {
+        self.clock.read(self.world.now()).nanos() / 1_000_000
+    }
+
+    // ---- what befalls it
+
+    pub fn hang(self: &Rc<Self>, span: Duration) {
+        let until = self.world.now().after(span);
+        self.state.borrow_mut().hung = until;
+        let server = Rc::clone(self);
+        self.world.at(until, move || server.attend());
+    }
+
+    pub fn be(&self, mood: Mood, span: Duration) {
+        let until = self.world.now().after(span);
+        self.state.borrow_mut().mood = Some((mood, until));
+    }
+
+    pub fn flush_scripts(&self) {
+        self.state.borrow_mut().scripts.clear();
+    }
+
+    pub fn be_odd(&self, percent: u64) {
+        self.state.borrow_mut().odd = percent;
+    }
+
+    /// It stops, with its keys or without, and all its connections with it.
+    pub fn crash(&self, keep_keys: bool, within: Duration) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.up = false;
+            state.scripts.clear();
+            state.run_id = self.world.chance.next();
+            if !keep_keys {
+                state.keys.clear();
+            }
+        }
+        self.cut_all(within);
+    }
+
+    pub fn restart(&self) {
+        self.world.note(format_args!("s{} is up", self.index));
+        self.state.borrow_mut().up = true;
+    }
+
+    /// Ends every connection, which clients notice within that time.
+    pub fn cut_all(&self, within: Duration) {
+        for wire in self.wires() {
+            wire.forget();
+            let after = self.world.chance.span(within);
+            let polite = self.world.chance.percent(50);
+            self.world.after(after, move || wire.cut(polite));
+        }
+    }
+
+    /// It becomes this, and its clients have to come anew.
+    pub fn turn(&self, role: Role) {
+        self.state.borrow_mut().role = role;
+        for wire in self.wires() {
+            wire.forget();
+            wire.cut(true);
+        }
+    }
+
+    /// Takes over the keys of another.
+    pub fn take_keys_of(&self, other: &Self) {
+        let now = other.millis();
+        let here = self.millis();
+        let keys = std::mem::take(&mut other.state.borrow_mut().keys);
+        for (name, entry) in keys {
+            if entry.last >= now {
+                let last = here + (entry.last - now) + 1;
+                let value = entry.value;
+                self.state
+                    .borrow_mut()
+                    .keys
+                    .insert(name, Entry { value, last });
+            }
+        }
+    }
+
+    // ---- its keys
+
+    /// Those that are there.
+    pub fn left(&self) -> Vec<String> {
+        let now = self.millis();
+        let state = self.state.borrow();
+        let left = state.keys.iter().filter(|(_, entry)| now <= entry.last);
+        left.map(|((db, name), entry)| format!("{db}/{name} = {:.6}", entry.value))
+            .collect()
+    }
+
+    /// Whether it has this key; one of its own kind, for clusters.
+    pub fn has(&self, key: &str) -> bool {
+        let now = self.millis();
+        let state = self.state.borrow();
+        let entry = state.keys.get(&(0, key.to_owned()));
+        entry.is_some_and(|entry| now <= entry.last)
+    }
+
+    /// The keys there are, but for the expired.
+    pub fn names(&self) -> Vec<String> {
+        let now = self.millis();
+        let state = self.state.borrow();
+        let alive = state.keys.iter().filter(|(_, entry)| now <= entry.last);
+        alive.map(|((_, name), _)| name.clone()).collect()
+    }
+
+    /// Moves one key to another server.
+    pub fn migrate(&self, key: &str, to: &Self) {
+        let now = self.millis();
+        let name = (0, key.to_owned());
+        let entry = self.state.borrow_mut().keys.remove(&name);
+        if let Some(Entry { value, last }) = entry.filter(|entry| now <= entry.last) {
+            let last = to.millis() + (last - now) + 1;
+            to.state
+                .borrow_mut()
+                .keys
+                .insert(name, Entry { value, last });
+        }
+    }
+
+    /// Carries a lock's command out, as the script or SET would.
+    pub fn carry_out(&self, db: u32, deed: &Deed) -> Done {
+        let now = self.millis();
+        let mut state = self.state.borrow_mut();
+        state.keys.retain(|_, entry| now <= entry.last);
+        let name = |key: &String| (db, key.clone());
+        let count = i64::try_from(deed.keys.len()).expect("a few");
+        let ours = |state: &State, key: &String| {
+            state
+                .keys
+                .get(&name(key))
+                .is_some_and(|entry| entry.value == deed.value)
+        };
+        let done = match deed.what {
+            What::Set | What::Acquire => {
+                if deed
+                    .keys
+                    .iter()
+                    .any(|key| state.keys.contains_key(&name(key)))
+                {
+                    let all = deed.keys.iter().all(|key| ours(&state, key));
+                    Done::Applied(if all && deed.what == What::Acquire {
+                        -1
+                    } else {
+                        0
+                    })
+                } else {
+                    for key in &deed.keys {
+                        let entry = Entry {
+                            value: deed.value.clone(),
+                            last: now + deed.ttl,
+                        };
+                        state.keys.insert(name(key), entry);
+                    }
+                    Done::Applied(count)
+                }
+            }
+            What::Extend => {
+                if deed.keys.iter().all(|key| ours(&state, key)) {
+                    for key in &deed.keys {
+                        if let Some(entry) = state.keys.get_mut(&name(key)) {
+                            entry.last = entry.last.max(now + deed.ttl);
+                        }
+                    }
+                    Done::Applied(count)
+                } else {
+                    Done::Applied(0)
+                }
+            }
+            What::Release => {
+                let mut released = 0;
+                for key in &deed.keys {
+                    if ours(&state, key) {
+                        state.keys.remove(&name(key));
+                        released += 1;
+                    }
+                }
+                Done::Applied(released)
+            }
+            What::Inspect => Done::Seen(
+                state
+                    .keys
+                    .get(&name(&deed.keys[0]))
+                    .map(|entry| (entry.value.clone(), entry.last - now)),
+            ),
+        };
+        drop(state);
+        let applied = match &done {
+            Done::Applied(applied) => *applied,
+            Done::Seen(_) => -2,
+        };
+        self.world.note(format_args!(
+            "s{}/{db}: {:?} {:?} {:.6} → {applied}",
+            self.index, deed.what, deed.keys, deed.value
+        ));
+        done
+    }
+
+    /// Why it can't carry anything out now.
+    pub fn refusal(&self) -> Option<&'static str> {
+        let state = self.state.borrow();
+        let now = self.world.now();
+        if let Some((mood, _)) = state.mood.filter(|(_, until)| now < *until) {
+            return Some(mood.error());
+        }
+        match state.role {
+            Role::Replica { writable: false } => Some(Mood::ReadOnly.error()),
+            _ => None,
+        }
+    }
+
+    /// Whether it answers at all now.
+    pub fn is_awake(&self) -> bool {
+        let state = self.state.borrow();
+        state.up && self.world.now() >= state.hung
+    }
+
+    /// Until when it hangs.
+    pub fn wakes(&self) -> Moment {
+        self.state.borrow().hung
+    }
+
+    // ---- its bytes
+
+    /// Bytes have come.
+    pub fn hear(self: &Rc<Self>, wire: &Rc<Wire>, bytes: &[u8]) {
+        wire.visit.borrow_mut().heard.extend_from_slice(bytes);
+        if self.is_awake() {
+            self.serve(wire);
+        }
+    }
+
+    /// It looks at all that has come meanwhile.
+    fn attend(self: &Rc<Self>) {
+        if self.is_awake() {
+            // Those too that were given up: what they wrote was received.
+            let wires: Vec<_> = self
+                .wires
+                .borrow()
+                .iter()
+                .filter_map(Weak::upgrade)
+                .collect();
+            for wire in wires {
+                self.serve(&wire);
+            }
+        }
+    }
+
+    fn serve(self: &Rc<Self>, wire: &Rc<Wire>) {
+        let mut out = Vec::new();
+        loop {
+            let command = {
+                let mut visit = wire.visit.borrow_mut();
+                let Some((command, length)) = parse(&visit.heard) else {
+                    break;
+                };
+                visit.heard.drain(..length);
+                command
+            };
+            self.execute(wire, &command, &mut out);
+        }
+        if !out.is_empty() {
+            wire.reply(&out);
+        }
+    }
+
+    fn execute(self: &Rc<Self>, wire: &Rc<Wire>, command: &[String], out: &mut Vec<u8>) {
+        let word = command[0].to_ascii_uppercase();
+        let second = command.get(1).map(String::as_str).unwrap_or_default();
+        if self.names.borrow().is_some()
+            && !["PING", "AUTH", "INFO", "CLIENT", "SENTINEL"].contains(&&*word)
+        {
+            return out.extend_from_slice(b"-ERR unknown command\r\n");
+        }
+        match &*word {
+            "PING" => {
+                let loading = self.refusal().filter(|error| error.starts_with("LOADING"));
+                match loading {
+                    Some(error) => say_error(out, error),
+                    None => out.extend_from_slice(b"+PONG\r\n"),
+                }
+            }
+            "AUTH" | "CLIENT" => out.extend_from_slice(b"+OK\r\n"),
+            "SELECT" => {
+                wire.visit.borrow_mut().db = second.parse().expect("a database");
+                out.extend_from_slice(b"+OK\r\n");
+            }
+            "ASKING" => {
+                wire.visit.borrow_mut().asking = true;
+                out.extend_from_slice(b"+OK\r\n");
+            }
+            "INFO" | "ROLE" if self.taciturn.get() && word == "INFO" => {
+                say_error(
+                    out,
+                    "NOPERM this user has no permissions to run the 'info' command",
+                );
+            }
+            "INFO" => {
+                let state = self.state.borrow();
+                let info = if second == "server" {
+                    format!("# Server\r\nrun_id:{:040x}\r\n", state.run_id)
+                } else {
+                    let role = if state.role == Role::Master {
+                        "master"
+                    } else {
+                        "slave"
+                    };
+                    format!("# Replication\r\nrole:{role}\r\n")
+                };
+                say_bulk(out, &info);
+            }
+            "ROLE" => {
+                let role = if self.role() == Role::Master {
+                    "master"
+                } else {
+                    "slave"
+                };
+                out.extend_from_slice(b"*2\r\n");
+                say_bulk(out, role);
+                out.extend_from_slice(b":0\r\n");
+            }
+            "CLUSTER" => {
+                let slots = self.slots.borrow().clone();
+                match slots {
+                    Some(slots) => slots.tell(self, out),
+                    None => say_error(out, "ERR This instance has cluster support disabled"),
+                }
+            }
+            "SENTINEL" => {
+                let named = self.names.borrow().clone();
+                match named {
+                    Some(server) => {
+                        out.extend_from_slice(b"*2\r\n");
+                        say_bulk(out, &server.host);
+                        say_bulk(out, "6379");
+                    }
+                    None => out.extend_from_slice(b"*-1\r\n"),
+                }
+            }
+            "SET" | "EVALSHA" | "EVAL" => self.lock_command(wire, &word, command, out),
+            _ => say_error(out, "ERR unknown command"),
+        }
+        if word != "ASKING" {
+            wire.visit.borrow_mut().asking = false;
+        }
+    }
+
+    fn lock_command(
+        self: &Rc<Self>,
+        wire: &Rc<Wire>,
+        word: &str,
+        command: &[String],
+        out: &mut Vec<u8>,
+    ) {
+        let (db, asking) = {
+            let visit = wire.visit.borrow();
+            (visit.db, visit.asking)
+        };
+        let Some((deed, digest)) = read_deed(word, command) else {
+            self.world.blame(format_args!(
+                "s{} is sent nonsense: {command:?}",
+                self.index
+            ));
+            return say_error(out, "ERR nonsense");
+        };
+        let odd = self.state.borrow().odd;
+        if self.world.chance.percent(odd) && !self.world.is_quiet() {
+            self.ledger.counts.odd.set(self.ledger.counts.odd.get() + 1);
+            self.world
+                .note(format_args!("s{} says something odd", self.index));
+            say_odd(out, deed.what, &self.world);
+        }
+        let refusal = self.refusal();
+        let redirect = || {
+            let slots = self.slots.borrow().clone();
+            slots.and_then(|slots| slots.redirect(self, &deed, asking))
+        };
+        if let Some(error) = redirect() {
+            self.ledger.redirected(&error);
+            return say_error(out, &error);
+        }
+        if let Some(error) = refusal {
+            self.ledger
+                .counts
+                .erred
+                .set(self.ledger.counts.erred.get() + 1);
+            return say_error(out, error);
+        }
+        if let Some(digest) = digest {
+            let mut state = self.state.borrow_mut();
+            if word == "EVAL" {
+                state.scripts.insert(digest);
+            } else if !state.scripts.contains(digest) {
+                drop(state);
+                self.ledger
+                    .counts
+                    .unknown
+                    .set(self.ledger.counts.unknown.get() + 1);
+                return say_error(out, "NOSCRIPT No matching script. Please use EVAL.");
+            }
+        }
+        self.ledger.written(wire, &deed);
+        match self.carry_out(db, &deed) {
+            Done::Applied(1) if deed.what == What::Set => out.extend_from_slice(b"+OK\r\n"),
+            Done::Applied(_) if deed.what == What::Set => out.extend_from_slice(b"$-1\r\n"),
+            Done::Applied(count) => out.extend_from_slice(format!(":{count}\r\n").as_bytes()),
+            Done::Seen(seen) => {
+                out.extend_from_slice(b"*2\r\n");
+                match seen {
+                    Some((value, ttl)) => {
+                        say_bulk(out, &value);
+                        out.extend_from_slice(format!(":{ttl}\r\n").as_bytes());
+                    }
+                    None => out.extend_from_slice(b"$-1\r\n:-2\r\n"),
+                }
+            }
+        }
+    }
+}
+
+/// A reply of a kind that this command can't give.
+fn say_odd(out: &mut Vec<u8>, what: What, world: &World) {
+    let replies: &[&[u8]] = match what {
+        What::Set => &[
+            b":1\r\n",
+            b":0\r\n",
+            b"+QUEUED\r\n",
+            b"*0\r\n",
+            b"$2\r\nOK\r\n",
+            b"*1\r\n+OK\r\n",
+        ],
+        What::Inspect => &[b":1\r\n", b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n"],
+        _ => &[b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n", b"*1\r\n:1\r\n"],
+    };
+    if world.chance.percent(10) {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
+        out.extend_from_slice(world.chance.pick(replies));
+    }
+}
+
+pub fn say_error(out: &mut Vec<u8>, error: &str) {
+    out.extend_from_slice(format!("-{error}\r\n").as_bytes());
+}
+
+pub fn say_bulk(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(format!("${}\r\n{text}\r\n", text.len()).as_bytes());
+}
+
+/// What a SET or a script is to do, and the script's digest.
+fn read_deed(word: &str, command: &[String]) -> Option<(Deed, Option<&'static str>)> {
+    if word == "SET" {
+        let [_, key, value, nx, px, ttl] = command else {
+            return None;
+        };
+        let deed = Deed {
+            what: What::Set,
+            keys: vec![key.clone()],
+            value: value.clone(),
+            ttl: ttl.parse().ok().filter(|_| nx == "NX" && px == "PX")?,
+        };
+        return Some((deed, None));
+    }
+    let known = DIGESTS.iter().find(|(text, digest, _)| {
+        if word == "EVAL" {
+            command[1] == *text
+        } else {
+            command[1] == *digest
+        }
+    });
+    let (_, digest, what) = *known?;
+    let count: usize = command.get(2)?.parse().ok()?;
+    let keys = command.get(3..3 + count)?.to_vec();
+    let value = command.get(3 + count)?.clone();
+    let ttl = match what {
+        What::Acquire | What::Extend => command.get(4 + count)?.parse().ok()?,
+        _ => 0,
+    };
+    Some((
+        Deed {
+            what,
+            keys,
+            value,
+            ttl,
+        },
+        Some(digest),
+    ))
+}
+
+/// The first command in what was heard, and its length.
+fn parse(bytes: &[u8]) -> Option<(Vec<String>, usize)> {
+    let (count, mut at) = number(bytes, b'*')?;
+    let mut words = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (length, head) = number(&bytes[at..], b'$')?;
+        let from = at + head;
+        let word = bytes.get(from..from + length)?;
+        words.push(String::from_utf8_lossy(word).into_owned());
+        at = from + length + 2;
+        if at > bytes.len() {
+            return None;
+        }
+    }
+    Some((words, at))
+}
+
+fn number(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let first = *bytes.first()?;
+    assert_eq!(first, kind, "a client that speaks something else");
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let digits = std::str::from_utf8(&bytes[1..end - 1]).expect("digits");
+    Some((digits.parse().expect("a length"), end + 1))
+}

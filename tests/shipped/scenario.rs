@@ -1,0 +1,213 @@
+//! What a seed makes of the world: what the members of the quorum are, how each
+//! process reaches them, how bad the network is, which faults there are.
+
+use std::time::Duration;
+
+use crate::chance::Chance;
+use crate::clients::Manners;
+use crate::faults::Fault;
+use crate::world::World;
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub members: Vec<Member>,
+    pub processes: usize,
+    /// Callers in one process, and engines that they share.
+    pub callers: usize,
+    pub engines: usize,
+    pub resources: usize,
+    /// The allowance for clock drift, in thousandths; the clocks use it up.
+    pub drift: u64,
+    pub ttls: &'static [u64],
+    pub patience: Patience,
+    pub network: Network,
+    pub faults: Vec<Fault>,
+    /// The time between two, and how long one lasts, at most.
+    pub every: Duration,
+    pub longest: Duration,
+    pub busy: Duration,
+    pub idle: Duration,
+    /// How many answers JavaScript takes at once.
+    pub room: usize,
+    /// How long others' code runs between two of them.
+    pub between: Duration,
+    pub prefix: &'static str,
+    pub db: u32,
+    /// In milliseconds.
+    pub connect_timeout: u32,
+    pub odd: u64,
+    /// Whether names lead elsewhere than they say, differently in each process.
+    pub strange_names: bool,
+    /// How the members are reached.
+    pub reach: Reach,
+    pub manners: Manners,
+    /// Whether callers' clients change their database or prefix under us.
+    pub changes: bool,
+    /// So many locks are asked for at once by each process.
+    pub burst: u32,
+}
+
+/// What a member of the quorum is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    Server,
+    /// The same server as the member of this number, by another name.
+    Same(usize),
+    /// The one server that all members are, by its one name.
+    Loopback,
+    Sentinel,
+    Cluster,
+    Memory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// By connections of the crate's own.
+    Links,
+    /// By callers' clients, promotable or not as drawn for each.
+    Clients,
+    /// Each as drawn.
+    Either,
+}
+
+/// In milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub share: f64,
+    pub floor: f64,
+    pub ceiling: f64,
+    pub release: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    pub usual: Duration,
+    /// In percent of the messages, the delay is up to `slowest`.
+    pub slow: u64,
+    pub slowest: Duration,
+    /// In percent of the pieces, they are cut once more.
+    pub cut: u64,
+    /// How many bytes may be under way before a write has to wait.
+    pub window: usize,
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+impl Scenario {
+    /// Longer than any lock's key lives by any clock.
+    pub const LONGEST_TTL: Duration = Duration::from_millis(1100);
+    /// The same of any key, proofs' too.
+    pub const LONGEST_KEY: Duration = Duration::from_millis(2200);
+
+    pub fn draw(chance: &Chance) -> Self {
+        let (members, reach, strange_names) = Self::draw_members(chance);
+        let clustered = members.contains(&Member::Cluster);
+        let memory = members.contains(&Member::Memory);
+        let overloaded = chance.percent(1);
+        Self {
+            processes: chance.pick(&[2, 2, 3]),
+            callers: chance.pick(&[1, 1, 2]),
+            engines: if memory { 2 } else { 1 },
+            resources: chance.pick(&[1, 2, 3]),
+            drift: chance.pick(&[10, 10, 50]),
+            ttls: chance.pick(&[&[60, 120, 200][..], &[100, 300, 1000], &[40, 400]]),
+            patience: chance.pick(&[
+                Patience {
+                    share: 0.1,
+                    floor: 50.0,
+                    ceiling: 1000.0,
+                    release: 500.0,
+                },
+                Patience {
+                    share: 0.5,
+                    floor: 10.0,
+                    ceiling: 50.0,
+                    release: 100.0,
+                },
+                Patience {
+                    share: 0.9,
+                    floor: 100.0,
+                    ceiling: 400.0,
+                    release: 20.0,
+                },
+            ]),
+            network: Network::draw(chance),
+            faults: Fault::ALL
+                .into_iter()
+                .filter(|_| chance.percent(40))
+                .collect(),
+            every: chance.pick(&[60, 150, 400]) * MS,
+            longest: chance.pick(&[20, 100, 600]) * MS,
+            busy: chance.pick(&[800, 1500, 2500]) * MS,
+            idle: chance.pick(&[2, 10, 20]) * MS,
+            room: chance.pick(&[1, 2, 1024]),
+            between: chance.pick(&[0, 0, 1, 20]) * MS,
+            prefix: chance.pick(&["", "", "app:"]),
+            db: if clustered {
+                0
+            } else {
+                chance.pick(&[0, 0, 2])
+            },
+            connect_timeout: chance.pick(&[100, 500, 5000]),
+            odd: chance.pick(&[0, 0, 0, 1, 3]),
+            strange_names,
+            reach,
+            manners: Manners {
+                twice: chance.pick(&[0, 0, 10]),
+                late: chance.pick(&[0, 5]),
+                never: chance.pick(&[0, 0, 2]),
+            odd: chance.pick(&[0, 0, 5]),
+                resends: chance.percent(60),
+            },
+            changes: reach == Reach::Clients && chance.percent(30),
+            burst: if overloaded { 100 } else { 0 },
+            members,
+        }
+    }
+
+    fn draw_members(chance: &Chance) -> (Vec<Member>, Reach, bool) {
+        let count = chance.pick(&[1, 3, 3, 3, 5]);
+        let plain = vec![Member::Server; count];
+        match chance.below(20) {
+            0..5 => (plain, Reach::Links, false),
+            5..7 => (plain, Reach::Links, true),
+            7..9 => {
+                let mut members = plain;
+                let again = chance.index(count);
+                members.push(Member::Same(again));
+                if chance.percent(30) {
+                    members.push(Member::Same(chance.index(count)));
+                }
+                (members, Reach::Links, false)
+            }
+            9 => (vec![Member::Loopback; 3], Reach::Links, false),
+            10..12 => (vec![Member::Sentinel; count.min(3)], Reach::Links, false),
+            12..14 => (vec![Member::Cluster; count.min(3)], Reach::Links, false),
+            14..17 => (plain, Reach::Clients, chance.percent(20)),
+            17 => (vec![Member::Memory; 1], Reach::Links, false),
+            _ => {
+                let draw = |_| chance.pick(&[Member::Server, Member::Sentinel, Member::Cluster]);
+                ((0..3).map(draw).collect(), Reach::Either, false)
+            }
+        }
+    }
+}
+
+impl Network {
+    fn draw(chance: &Chance) -> Self {
+        Self {
+            usual: chance.pick(&[1, 1, 4, 12]) * MS,
+            slow: chance.pick(&[0, 0, 2, 10]),
+            slowest: chance.pick(&[20, 100, 600, 3000]) * MS,
+            cut: chance.pick(&[0, 10, 60]),
+            window: chance.pick(&[64, 1024, 65_536]),
+        }
+    }
+
+    /// How long one message takes.
+    pub fn delay(&self, world: &World) -> Duration {
+        let slow = !world.is_quiet() && world.chance.percent(self.slow);
+        let most = if slow { self.slowest } else { self.usual };
+        Duration::from_micros(50) + world.chance.span(most)
+    }
+}

@@ -1,0 +1,488 @@
+//! One run: a world from a seed, its servers, processes and callers, its faults,
+//! and what came of it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use redlock_native::engine::Rule;
+use redlock_native::instances::redis::Config;
+use serde_json::{Value, json};
+
+use crate::caller::Caller;
+use crate::checker::{Counts, Ledger};
+use crate::clients::{self, Client, Truth};
+use crate::cluster::Slots;
+use crate::dialler::Names;
+use crate::javascript::App;
+use crate::process::Process;
+use crate::redis::{Role, Server};
+use crate::scenario::{Member, Reach, Scenario};
+use crate::world::{Clock, World};
+
+/// What a run came to.
+pub struct Outcome {
+    /// A hash of all that happened.
+    pub trace: u64,
+    /// The first promise that was broken.
+    pub violation: Option<String>,
+    pub counts: Counts,
+}
+
+/// More happenings than any run has that comes to an end.
+const ENDLESS: u32 = 3_000_000;
+
+/// How long requests may take to settle once nothing goes wrong any more.
+const SETTLING: Duration = Duration::from_secs(20);
+
+/// Runs the world of `seed`, with the crate keeping every rule but one, if that is
+/// taken out. A run told to be `verbose` prints its trace.
+pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
+    Rule::take_out(without);
+    let simulation = Run::new(seed, verbose);
+    simulation.live();
+    simulation.end()
+}
+
+/// Everything there is.
+pub struct Run {
+    pub world: Rc<World>,
+    pub scenario: Rc<Scenario>,
+    pub ledger: Rc<Ledger>,
+    /// All that have keys.
+    pub servers: Vec<Rc<Server>>,
+    pub groups: Vec<Rc<Group>>,
+    pub clusters: Vec<Rc<Slots>>,
+    places: Vec<Place>,
+    pub names: Vec<Rc<Names>>,
+    pub apps: RefCell<Vec<App>>,
+    pub clients: RefCell<Vec<Rc<Client>>>,
+    /// Callers that are not done.
+    busy: Rc<Cell<usize>>,
+}
+
+/// One member of the quorum, as it is.
+enum Place {
+    Server(Rc<Server>),
+    Group(Rc<Group>),
+    Cluster(Rc<Slots>),
+    Memory,
+}
+
+/// A master, its replica, and the sentinels that know which is which.
+pub struct Group {
+    nodes: [Rc<Server>; 2],
+    master: Cell<usize>,
+    pub sentinels: Vec<Rc<Server>>,
+    pub changing: Cell<bool>,
+}
+
+impl Group {
+    pub fn is_changing(&self) -> bool {
+        self.changing.get()
+    }
+
+    /// The other one becomes the master: who was it, who is it.
+    pub fn turn_over(&self) -> (Rc<Server>, Rc<Server>) {
+        let old = self.master.get();
+        self.master.set(1 - old);
+        (Rc::clone(&self.nodes[old]), Rc::clone(&self.nodes[1 - old]))
+    }
+}
+
+/// Makes what a scenario has.
+struct Builder {
+    world: Rc<World>,
+    ledger: Rc<Ledger>,
+    drift: u64,
+    count: Cell<usize>,
+    servers: RefCell<Vec<Rc<Server>>>,
+}
+
+impl Builder {
+    fn server(&self, host: String) -> Rc<Server> {
+        let server = self.other(host);
+        self.servers.borrow_mut().push(Rc::clone(&server));
+        server
+    }
+
+    /// One without keys.
+    fn other(&self, host: String) -> Rc<Server> {
+        let clock = Clock::draw(&self.world.chance, self.drift);
+        let index = self.count.get();
+        self.count.set(index + 1);
+        Server::new(&self.world, index, host, clock, &self.ledger)
+    }
+
+    fn group(&self, place: usize) -> Rc<Group> {
+        let chance = &self.world.chance;
+        let nodes = ["a", "b"].map(|name| self.server(format!("g{place}{name}")));
+        let writable = chance.percent(50);
+        nodes[1].turn(Role::Replica { writable });
+        let taciturn = chance.percent(30);
+        for node in &nodes {
+            node.taciturn.set(taciturn);
+        }
+        let sentinels = (0..3).map(|number| {
+            let sentinel = self.other(format!("g{place}s{number}"));
+            sentinel.names.replace(Some(Rc::clone(&nodes[0])));
+            sentinel
+        });
+        Rc::new(Group {
+            sentinels: sentinels.collect(),
+            nodes,
+            master: Cell::new(0),
+            changing: Cell::new(false),
+        })
+    }
+
+    fn cluster(&self, place: usize) -> Rc<Slots> {
+        let nodes: Vec<_> = (0..2 + self.world.chance.index(2))
+            .map(|number| self.server(format!("c{place}n{number}")))
+            .collect();
+        Slots::new(&nodes)
+    }
+}
+
+impl Run {
+    fn new(seed: u64, verbose: bool) -> Rc<Self> {
+        let world = World::new(seed, verbose);
+        let scenario = Rc::new(Scenario::draw(&world.chance));
+        world.note(format_args!("{scenario:#?}"));
+        let ledger = Ledger::new(&world);
+        ledger
+            .longest
+            .set(*scenario.ttls.iter().max().expect("some"));
+        let builder = Builder {
+            world: Rc::clone(&world),
+            ledger: Rc::clone(&ledger),
+            drift: scenario.drift,
+            count: Cell::new(0),
+            servers: RefCell::default(),
+        };
+        let mut places: Vec<Place> = Vec::new();
+        for (index, member) in scenario.members.iter().enumerate() {
+            let place = match member {
+                Member::Server => Place::Server(builder.server(format!("m{index}"))),
+                Member::Loopback if index == 0 => {
+                    Place::Server(builder.server("127.0.0.1".to_owned()))
+                }
+                Member::Loopback => match &places[0] {
+                    Place::Server(server) => Place::Server(Rc::clone(server)),
+                    _ => unreachable!("all are the same"),
+                },
+                Member::Same(other) => match &places[*other] {
+                    Place::Server(server) => Place::Server(Rc::clone(server)),
+                    _ => unreachable!("only servers have other names"),
+                },
+                Member::Sentinel => Place::Group(builder.group(index)),
+                Member::Cluster => Place::Cluster(builder.cluster(index)),
+                Member::Memory => Place::Memory,
+            };
+            places.push(place);
+        }
+        let groups = places.iter().filter_map(|place| match place {
+            Place::Group(group) => Some(Rc::clone(group)),
+            _ => None,
+        });
+        let groups = groups.collect();
+        let clusters = places.iter().filter_map(|place| match place {
+            Place::Cluster(cluster) => Some(Rc::clone(cluster)),
+            _ => None,
+        });
+        let clusters = clusters.collect();
+        let servers = builder.servers.into_inner();
+        for server in &servers {
+            server.be_odd(scenario.odd);
+        }
+        let processes: Vec<_> = (0..scenario.processes)
+            .map(|index| {
+                let clock = Clock::draw(&world.chance, scenario.drift);
+                Process::new(&world, index, clock)
+            })
+            .collect();
+        let names = processes
+            .iter()
+            .map(|process| Names::new(process, scenario.network))
+            .collect();
+        let run = Rc::new(Self {
+            world,
+            scenario,
+            ledger,
+            servers,
+            groups,
+            clusters,
+            places,
+            names,
+            apps: RefCell::default(),
+            clients: RefCell::default(),
+            busy: Rc::default(),
+        });
+        for process in &processes {
+            run.start(process);
+        }
+        run
+    }
+
+    /// Starts one app, with its names for the servers and its quorums.
+    fn start(self: &Rc<Self>, process: &Process) {
+        let scenario = &self.scenario;
+        let names = &self.names[process.index()];
+        self.name(names);
+        let dialler = Rc::clone(names);
+        let app = App::start(
+            process,
+            dialler,
+            &self.ledger,
+            scenario.room,
+            scenario.between,
+        );
+        for _ in 0..scenario.engines {
+            let (instances, clients): (Vec<_>, Vec<_>) = (0..self.places.len())
+                .map(|place| self.member(place, process))
+                .unzip();
+            let patience = &scenario.patience;
+            let config = json!({
+                "instances": instances,
+                "patience": {
+                    "share": patience.share,
+                    "floor": patience.floor,
+                    "ceiling": patience.ceiling,
+                    "release": patience.release,
+                },
+            });
+            self.clients
+                .borrow_mut()
+                .extend(clients.iter().flatten().cloned());
+            app.open(&config, clients);
+        }
+        self.apps.borrow_mut().push(app);
+    }
+
+    /// Says where each host leads to from one process.
+    fn name(&self, names: &Names) {
+        let chance = &self.world.chance;
+        for (index, place) in self.places.iter().enumerate() {
+            let member = format!("member {index}");
+            match place {
+                Place::Server(server) => {
+                    let server = if self.scenario.strange_names {
+                        &self.servers[chance.index(self.servers.len())]
+                    } else {
+                        server
+                    };
+                    names.lead(&self.host(index), server, &member);
+                }
+                Place::Group(group) => {
+                    for server in group.nodes.iter().chain(&group.sentinels) {
+                        names.lead(&server.host, server, &member);
+                    }
+                }
+                Place::Cluster(cluster) => {
+                    for server in cluster.nodes() {
+                        names.lead(&server.host, &server, &member);
+                    }
+                }
+                Place::Memory => {}
+            }
+        }
+    }
+
+    fn host(&self, place: usize) -> String {
+        match self.scenario.members[place] {
+            Member::Loopback => "127.0.0.1".to_owned(),
+            _ => format!("m{place}"),
+        }
+    }
+
+    /// A member of a quorum as a configuration, and the client that it goes by.
+    fn member(&self, place: usize, process: &Process) -> (Value, Option<Rc<Client>>) {
+        let (prefix, db) = (self.scenario.prefix, self.scenario.db);
+        let address = |server: &Rc<Server>| json!({ "host": server.host, "port": 6379 });
+        let mut config = match &self.places[place] {
+            Place::Memory => return (json!({ "kind": "memory", "name": "m" }), None),
+            Place::Server(_) => {
+                let by_client = match self.scenario.reach {
+                    Reach::Links => false,
+                    Reach::Clients => true,
+                    Reach::Either => self.world.chance.percent(40),
+                };
+                if by_client {
+                    return self.client(place, process);
+                }
+                json!({ "kind": "redis", "host": self.host(place), "port": 6379 })
+            }
+            Place::Group(group) => {
+                let sentinels: Vec<_> = group.sentinels.iter().map(address).collect();
+                json!({ "kind": "redis", "sentinel": { "sentinels": sentinels, "service": "main" } })
+            }
+            Place::Cluster(cluster) => {
+                let nodes: Vec<_> = cluster.nodes().iter().map(address).collect();
+                json!({ "kind": "redis", "cluster": { "nodes": nodes } })
+            }
+        };
+        let in_cluster = matches!(self.places[place], Place::Cluster(_));
+        config["db"] = if in_cluster { 0 } else { db }.into();
+        config["keyPrefix"] = prefix.into();
+        config["connectTimeout"] = self.scenario.connect_timeout.into();
+        (config, None)
+    }
+
+    fn client(&self, place: usize, process: &Process) -> (Value, Option<Rc<Client>>) {
+        let (prefix, db) = (self.scenario.prefix, self.scenario.db);
+        let chance = &self.world.chance;
+        let names = &self.names[process.index()];
+        let host = self.host(place);
+        let server = names.server(&host).expect("a name that leads somewhere");
+        let truth = Truth {
+            server,
+            db,
+            prefix: prefix.to_owned(),
+        };
+        // Some say something else than is true.
+        let says = chance.percent(70).then(|| {
+            let honest = chance.percent(80);
+            let config = match chance.below(3) {
+                _ if honest => clients::config(&host, db, prefix),
+                0 => clients::config(&host, db + 1, prefix),
+                1 => clients::config(&host, db, "other:"),
+                _ => {
+                    let other = &self.servers[chance.index(self.servers.len())];
+                    let alias = format!("other{place}");
+                    names.lead(&alias, other, &format!("member {place}"));
+                    clients::config(&alias, db, prefix)
+                }
+            };
+            Config {
+                connect_timeout: Duration::from_millis(500),
+                ..config
+            }
+        });
+        let client = Client::new(
+            process,
+            &self.ledger,
+            self.scenario.network,
+            truth,
+            says,
+            self.scenario.manners,
+        );
+        let config = json!({
+            "kind": "client",
+            "address": format!("redis://{host}"),
+            "native": false,
+        });
+        (config, Some(client))
+    }
+
+    fn live(self: &Rc<Self>) {
+        for app in &*self.apps.borrow() {
+            for number in 0..self.scenario.callers {
+                let engine = u32::try_from(number % self.scenario.engines).expect("a few");
+                self.employ(app, engine);
+            }
+        }
+        self.strike();
+        if self.scenario.changes {
+            let run = Rc::clone(self);
+            let half = self.scenario.busy / 2;
+            self.world.after(half, move || run.change_clients());
+        }
+        let run = Rc::clone(self);
+        self.world.after(self.scenario.busy, move || {
+            run.world.quieten();
+            run.heal();
+        });
+        self.go_on(self.scenario.busy + SETTLING, |run| {
+            run.world.is_quiet() && run.busy.get() == 0
+        });
+        self.ledger.expect_settled();
+        self.ledger.expect_no_replay();
+        for app in &*self.apps.borrow() {
+            app.leave();
+        }
+        self.go_on(SETTLING, |run| run.apps.borrow().iter().all(App::has_ended));
+        for app in &*self.apps.borrow() {
+            if !app.has_ended() {
+                self.world.blame(format_args!(
+                    "p{}: the engine's thread does not end",
+                    app.process().index()
+                ));
+            }
+        }
+        // What is still under way may set a key now.
+        self.go_on(SETTLING + Scenario::LONGEST_KEY, |_| false);
+        for server in &self.servers {
+            let left = server.left();
+            if !left.is_empty() {
+                self.world
+                    .blame(format_args!("s{} is left with {left:?}", server.index));
+            }
+        }
+    }
+
+    fn employ(&self, app: &App, engine: u32) {
+        let caller = Rc::new(Caller {
+            app: app.clone(),
+            engine,
+            scenario: Rc::clone(&self.scenario),
+        });
+        for number in 0..self.scenario.burst {
+            let caller = Rc::clone(&caller);
+            self.spawn(app, async move { caller.burst(number).await });
+        }
+        self.spawn(app, async move { caller.live().await });
+    }
+
+    fn spawn(&self, app: &App, life: impl Future<Output = ()> + 'static) {
+        let busy = Rc::clone(&self.busy);
+        busy.set(busy.get() + 1);
+        let process = app.process().clone();
+        let life = Box::pin(async move {
+            life.await;
+            busy.set(busy.get() - 1);
+        });
+        use redlock_native::engine::Environment as _;
+        process.spawn(life);
+    }
+
+    /// All clients of one or more members go to another database.
+    fn change_clients(&self) {
+        self.world
+            .note(format_args!("clients change their database"));
+        self.ledger.change();
+        for client in &*self.clients.borrow() {
+            client.change(self.scenario.db + 5, self.scenario.prefix);
+        }
+    }
+
+    /// Lets things happen for so long, or until that is enough, or a promise is
+    /// broken.
+    fn go_on(self: &Rc<Self>, longest: Duration, enough: impl Fn(&Self) -> bool) {
+        let over = Rc::new(Cell::new(false));
+        let timer = Rc::clone(&over);
+        self.world.after(longest, move || timer.set(true));
+        for _ in 0..ENDLESS {
+            if self.world.violation().is_some() || over.get() || enough(self) {
+                return;
+            }
+            if !self.world.step() {
+                return;
+            }
+            self.ledger.look();
+        }
+        self.world.blame(format_args!("the run does not end"));
+    }
+
+    fn end(self: Rc<Self>) -> Outcome {
+        let outcome = Outcome {
+            trace: self.world.trace(),
+            violation: self.world.violation(),
+            counts: self.ledger.counts.clone(),
+        };
+        for app in self.apps.take() {
+            app.process().kill();
+        }
+        self.world.end();
+        outcome
+    }
+}
