@@ -217,8 +217,7 @@ impl Caller {
             lock.asked,
         );
         for _ in 0..1 + chance.below(3) {
-            self.sleep(chance.span(Duration::from_millis(ttl)))
-                .await;
+            self.sleep(chance.span(Duration::from_millis(ttl))).await;
             if self.app.clock() >= watch.until() || self.is_quiet() {
                 break;
             }

@@ -156,7 +156,7 @@ impl Scenario {
                 twice: chance.pick(&[0, 0, 10]),
                 late: chance.pick(&[0, 5]),
                 never: chance.pick(&[0, 0, 2]),
-            odd: chance.pick(&[0, 0, 5]),
+                odd: chance.pick(&[0, 0, 5]),
                 resends: chance.percent(60),
             },
             changes: reach == Reach::Clients && chance.percent(30),

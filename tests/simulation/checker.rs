@@ -77,6 +77,9 @@ struct Attempt {
     request: u64,
     since: Moment,
     failed: bool,
+    /// Its value was taken again for one of its resources, so that nothing more of
+    /// it is deleted: it ends by itself.
+    superseded: bool,
     /// Messages, requests unanswered and releases owed, by server.
     under_way: Vec<u32>,
 }
@@ -239,6 +242,15 @@ impl Checker {
             (question.operation, request.filter(is_new))
         {
             let mut attempts = self.attempts.borrow_mut();
+            for ((value, resources), other) in attempts.iter_mut() {
+                let shares = || {
+                    question
+                        .resources
+                        .iter()
+                        .any(|name| resources.contains(name))
+                };
+                other.superseded |= *value == question.value && shares();
+            }
             let attempt = attempts
                 .entry((
                     question.value.clone(),
@@ -249,6 +261,7 @@ impl Checker {
             attempt.request = request.number;
             attempt.since = request.since;
             attempt.failed = false;
+            attempt.superseded = false;
             drop(attempts);
             // A new attempt means that the one before has failed.
             self.fail_attempts(request, None);
@@ -525,7 +538,8 @@ impl Checker {
             let Some(attempt) = attempts.get(&id) else {
                 continue;
             };
-            if !attempt.failed || attempt.under_way[index] > 0 || !attempt.process.is_alive() {
+            let over = attempt.failed && !attempt.superseded;
+            if !over || attempt.under_way[index] > 0 || !attempt.process.is_alive() {
                 continue;
             }
             // One leftover is nobody's fault: the acquire that a broken
@@ -582,6 +596,7 @@ impl Attempt {
             request: 0,
             since: Moment::default(),
             failed: false,
+            superseded: false,
             under_way: vec![0; servers],
         }
     }
