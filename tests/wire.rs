@@ -502,6 +502,47 @@ fn acquires_before_an_extension() -> usize {
 }
 
 #[test]
+fn an_extension_is_not_behind_all_the_releases_that_are_owed() {
+    const MANY: usize = 9000;
+    let door = Door::default();
+    let behind = door.clone();
+    let mut is_given_up = false;
+    let fake = Fake::start(move |words| {
+        if words.iter().any(|word| word == "the-end") && !is_given_up {
+            is_given_up = true;
+            return Some("+OK\r\n".into());
+        }
+        behind.wait();
+        None
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        asker.ask(0, release(), "the-end", &["a"]);
+        for number in 1..=MANY {
+            asker.ask(number, release(), "owed", &["a"]);
+        }
+        door.close();
+        until("all to be lost", || asker.votes.len() > MANY).await;
+        door.open();
+        until("the next connection", || fake.heard("PING").len() == 2).await;
+        until("an extension that is written", || {
+            let number = asker.votes.len();
+            asker.ask(number, extend(), "kept", &["kept"]);
+            !matches!(asker.votes.of(number), Some((_, Vote::Failed(_))))
+        })
+        .await;
+        let all = || fake.heard("owed").len();
+        until("the extension", || !fake.heard("kept").is_empty()).await;
+        until("all releases", || all() >= MANY).await;
+        let heard = fake.heard.lock().expect("no panic");
+        let has = |word: &str, words: &[String]| words.iter().any(|one| one == word);
+        let kept = heard.iter().position(|words| has("kept", words));
+        let later = heard[kept.expect("heard")..].iter();
+        assert!(later.filter(|words| has("owed", words)).count() > 1000);
+    });
+}
+
+#[test]
 fn a_release_withdraws_its_own_acquire_if_that_is_not_written_and_else_comes_after_it() {
     const MANY: usize = 3000;
     let door = Door::default();

@@ -604,12 +604,16 @@ impl State {
         self.fresh = 0;
     }
 
-    /// Writes the releases that are owed, if the server isn't behind.
+    /// Writes the releases that are owed, as far as the server isn't behind.
     fn pay(&mut self, environment: &dyn Environment) {
-        if self.owed.is_empty() || self.unanswered.len() >= BACKLOG / 2 {
+        if self.owed.is_empty() {
             return;
         }
-        for release in self.owed.take(environment.now()) {
+        let now = environment.now();
+        while self.unanswered.len() < BACKLOG / 2 {
+            let Some(release) = self.owed.pop(now) else {
+                return;
+            };
             self.write(release, None, Slot::Own);
         }
     }

@@ -50,14 +50,20 @@ impl Owed {
         self.weight
     }
 
-    /// Takes all whose key may still be there, oldest first.
-    pub(super) fn take(&mut self, now: Instant) -> VecDeque<Rc<Question>> {
-        self.weight = 0;
-        let mut releases = std::mem::take(&mut self.releases);
-        releases.retain(|release| {
-            matches!(release.operation, Operation::Release { expires, .. } if now < expires)
-        });
-        releases
+    /// Takes the oldest whose key may still be there.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
+        while let Some(release) = self.releases.pop_front() {
+            self.weight -= weight_of(&release);
+            if matches!(release.operation, Operation::Release { expires, .. } if now < expires) {
+                return Some(release);
+            }
+        }
+        None
+    }
+
+    /// Takes all of those, oldest first.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Rc<Question>> {
+        std::iter::from_fn(|| self.pop(now)).collect()
     }
 }
 
