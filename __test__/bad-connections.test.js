@@ -359,7 +359,13 @@ describe('a server that is no Redis', () => {
       (socket) =>
         socket.on('data', (chunk) => {
           for (const command of String(chunk).split(/(?=^\*)/m)) {
-            socket.write(/PING|AUTH/.test(command) ? '+PONG\r\n' : '-MISCONF not today\r\n');
+            socket.write(
+              /AUTH/.test(command)
+                ? '+OK\r\n'
+                : /PING/.test(command)
+                  ? '+PONG\r\n'
+                  : '-MISCONF not today\r\n',
+            );
           }
         }),
       { code: 'ERR_REDLOCK_REFUSED', reply: 'MISCONF', says: /MISCONF not today/, state: 'ready' },

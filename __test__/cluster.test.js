@@ -108,14 +108,15 @@ describe('a cluster', () => {
     assert.equal(redlock.connections.length, 1);
   });
 
-  test('that is listed twice does not vote against itself, however it is listed', async (t) => {
+  test('that is listed twice grants once, however it is listed, and the error says so', async (t) => {
     const [first, second] = nodesOf(servers);
     const redlock = open(t, [{ cluster: [first] }, { cluster: [first] }, { cluster: [second] }]);
     await until(() => redlock.connections.every(({ state }) => state === 'ready'));
     for (const names of ['twice', ['{twice}a', '{twice}b']]) {
-      const lock = await redlock.lock(names, TTL);
-      await lock.unlock();
-      assert.deepEqual(await keys(), []);
+      const error = await rejection(redlock.lock(names, TTL, { retryCount: 0 }));
+      assert.equal(error.votes.filter(({ vote }) => vote === 'granted').length, 1);
+      assert.match(error.cause.message, /list each server once/);
+      await until(async () => (await keys()).length === 0);
     }
   });
 

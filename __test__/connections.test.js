@@ -7,6 +7,7 @@ const http = require('node:http');
 const { describe, test } = require('node:test');
 
 const Redlock = require('..');
+const { rejection } = require('./support/rejection');
 const { runScript } = require('./support/script');
 const { startServers } = require('./support/servers');
 const { until } = require('./support/until');
@@ -99,19 +100,26 @@ describe('one server that is listed more than once', () => {
     await redlock.quit();
   });
 
-  test('is found out under different names too', async (t) => {
-    const [server] = await startServers(t, 1);
+  test('under different names grants once and refuses then, and the error says which names look alike', async (t) => {
+    const [server, other] = await startServers(t, 2);
     const names = [server.url, `redis://localhost:${server.port}`, server.socket];
-    const redlock = new Redlock(names, { retryDelay: 10, retryJitter: 5 });
-    // Before that nobody can know that they are one, and an unlock may find the key deleted already.
+    const redlock = new Redlock(names, { retryCount: 0 });
+    // Before that nobody can know that they are one.
     await until(() => redlock.connections.every(({ state }) => state === 'ready'));
-    for (const resource of ['a', ['b', 'c'], 'd']) {
-      const lock = await redlock.lock(resource, 5000);
-      await lock.extend(6000);
-      await lock.unlock();
+    for (const resource of ['a', ['b', 'c']]) {
+      const error = await rejection(redlock.lock(resource, 5000));
+      for (const name of [names[0], names[1]])
+        assert.ok(error.cause.message.includes(name), error.cause.message);
+      assert.match(error.cause.message, /look like one server: list each server once/);
     }
     assert.deepEqual(await server.keys(), []);
-    await redlock.quit();
+    // With another server it is a majority of the names.
+    const two = new Redlock([...names.slice(0, 2), other.url], { retryCount: 0 });
+    const lock = await two.lock('a', 5000);
+    await lock.extend(6000);
+    await lock.unlock();
+    assert.deepEqual(await server.keys(), []);
+    await Promise.all([redlock.quit(), two.quit()]);
   });
 
   test('is warned of once', async (t) => {

@@ -93,7 +93,7 @@ for (const [what, { titles, own, change }] of Object.entries(VISIBLE)) {
         assert.equal(await valueAt(own, again.resource[0]), again.value);
         assert.equal((await rejection(redlock.lock(name, TTL))).code, 'ERR_REDLOCK_HELD');
 
-        await held.extend(2 * TTL);
+        assert.equal((await rejection(held.extend(2 * TTL))).code, 'ERR_REDLOCK_NOT_HELD');
         await held.unlock();
         assert.equal(await valueAt({}, old), null);
         await lock.unlock();

@@ -36,15 +36,15 @@ class LookAlikes {
       const two = [votes[instance], votes[other]];
       return !sole && two.some((vote) => vote?.vote === 'granted') && two.some(wasRefused);
     });
-    return inTheWay.map((pair) => `; ${this.#describe(pair)}: list each server once`).join('');
+    const described = new Set(inTheWay.map((pair) => this.#describe(pair)));
+    return [...described].map((what) => `; ${what}: list each server once`).join('');
   }
 
   /** @param {Pair} pair */
   #describe({ instance, other, sole }) {
     const [one, two] = [this.#addresses[instance], this.#addresses[other]];
-    if (one === two) return `instances[${instance}] and instances[${other}] are both ${one}`;
-    const verb = sole ? 'are' : 'look like';
-    return `instances[${instance}] (${one}) and instances[${other}] (${two}) ${verb} one server`;
+    if (one === two) return `${one} is listed more than once`;
+    return `${one} and ${two} ${sole ? 'are' : 'look like'} one server`;
   }
 }
 

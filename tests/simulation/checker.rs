@@ -77,6 +77,9 @@ struct Attempt {
     request: u64,
     since: Moment,
     failed: bool,
+    /// Its value was taken again for one of its resources, so that nothing more of
+    /// it is deleted: it ends by itself.
+    superseded: bool,
     /// Messages, requests unanswered and releases owed, by server.
     under_way: Vec<u32>,
 }
@@ -207,11 +210,20 @@ impl Checker {
         }
     }
 
-    /// A lock was released: nobody wants its keys any more.
-    pub fn released(&self, resources: &Resources, value: &Token) {
+    /// The request that has asked for this value last.
+    pub fn acquire_of(&self, resources: &Resources, value: &Token) -> Option<u64> {
+        let id = (value.clone(), Resources::clone(resources));
+        let attempts = self.attempts.borrow();
+        attempts.get(&id).map(|attempt| attempt.request)
+    }
+
+    /// The lock that this request brought was released: nobody wants its keys any
+    /// more.
+    pub fn released(&self, resources: &Resources, value: &Token, acquire: Option<u64>) {
         let id = (value.clone(), Resources::clone(resources));
         let mut attempts = self.attempts.borrow_mut();
-        if let Some(attempt) = attempts.get_mut(&id) {
+        let attempt = attempts.get_mut(&id);
+        if let Some(attempt) = attempt.filter(|attempt| Some(attempt.request) == acquire) {
             attempt.failed = true;
             let mut drained = self.drained.borrow_mut();
             drained.extend((0..self.servers.len()).map(|server| (id.clone(), server)));
@@ -230,6 +242,16 @@ impl Checker {
             (question.operation, request.filter(is_new))
         {
             let mut attempts = self.attempts.borrow_mut();
+            let comes_again = question.value.as_str().contains('\'');
+            for ((value, resources), other) in attempts.iter_mut().filter(|_| comes_again) {
+                let shares = || {
+                    question
+                        .resources
+                        .iter()
+                        .any(|name| resources.contains(name))
+                };
+                other.superseded |= *value == question.value && shares();
+            }
             let attempt = attempts
                 .entry((
                     question.value.clone(),
@@ -240,6 +262,7 @@ impl Checker {
             attempt.request = request.number;
             attempt.since = request.since;
             attempt.failed = false;
+            attempt.superseded = false;
             drop(attempts);
             // A new attempt means that the one before has failed.
             self.fail_attempts(request, None);
@@ -516,7 +539,8 @@ impl Checker {
             let Some(attempt) = attempts.get(&id) else {
                 continue;
             };
-            if !attempt.failed || attempt.under_way[index] > 0 || !attempt.process.is_alive() {
+            let over = attempt.failed && !attempt.superseded;
+            if !over || attempt.under_way[index] > 0 || !attempt.process.is_alive() {
                 continue;
             }
             // One leftover is nobody's fault: the acquire that a broken
@@ -573,6 +597,7 @@ impl Attempt {
             request: 0,
             since: Moment::default(),
             failed: false,
+            superseded: false,
             under_way: vec![0; servers],
         }
     }

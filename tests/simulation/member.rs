@@ -199,6 +199,7 @@ impl Member {
 
     pub async fn release(&self, lock: &Lock, terms: &Terms) -> Fate<()> {
         self.checker.disbelieve(&lock.resources, &lock.value);
+        let acquire = self.checker.acquire_of(&lock.resources, &lock.value);
         let request =
             self.checker
                 .begin(&self.process, &lock.resources, What::Release, terms.bound());
@@ -217,13 +218,15 @@ impl Member {
             }
             Some(Err(failure)) => {
                 self.checker.settled(&request, failure.reason.code(), None);
-                self.checker.released(&lock.resources, &lock.value);
+                if failure.attempts > 0 {
+                    self.checker.released(&lock.resources, &lock.value, acquire);
+                }
                 Fate::Refused(failure)
             }
             Some(Ok(())) => {
                 bump(&self.checker.counts.released);
                 self.checker.settled(&request, "has released", None);
-                self.checker.released(&lock.resources, &lock.value);
+                self.checker.released(&lock.resources, &lock.value, acquire);
                 Fate::Granted(())
             }
         }

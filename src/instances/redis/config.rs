@@ -111,11 +111,11 @@ impl Config {
         }
     }
 
-    /// Whether it leads to one server by nature, as it is spelt: a unix socket, or
-    /// a port of this machine's own. Any other name may have several addresses, or
-    /// others in another process.
-    pub(super) fn is_local(&self) -> bool {
-        match &self.endpoint {
+    /// Which keys it leads to, if it leads to one server by nature as it is spelt:
+    /// on a unix socket, or on a port of this machine's own. Any other name may
+    /// have several addresses, or others in another process.
+    pub(super) fn place(&self) -> Option<Self> {
+        let is_local = match &self.endpoint {
             Endpoint::Unix { .. } => true,
             Endpoint::Tcp { host, .. } => {
                 let address = host.parse::<IpAddr>();
@@ -123,7 +123,14 @@ impl Config {
                     || address.is_ok_and(|address| address.is_loopback())
             }
             Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => false,
-        }
+        };
+        is_local.then(|| Self {
+            tls: self.tls.clone(),
+            db: self.db,
+            key_prefix: self.key_prefix.clone(),
+            connect_timeout: Duration::ZERO,
+            ..Self::new(self.endpoint.clone())
+        })
     }
 
     /// The server's address for people: no user, no password.
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn what_leads_to_this_machine_by_its_spelling_is_one_server() {
         for host in ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1"] {
-            assert!(config(host, 0).is_local(), "{host}");
+            assert!(config(host, 0).place().is_some(), "{host}");
         }
         for host in [
             "redis",
@@ -227,7 +234,7 @@ mod tests {
             "localhost.example",
             "::2",
         ] {
-            assert!(!config(host, 0).is_local(), "{host}");
+            assert!(config(host, 0).place().is_none(), "{host}");
         }
     }
 

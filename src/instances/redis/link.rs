@@ -182,6 +182,9 @@ impl Link {
             let mut state = self.state.borrow_mut();
             let withdrawn = state.withdraw(question);
             let refused = state.take_on(question, reply, slot, self.environment.as_ref());
+            if refused.is_err() && withdrawn.is_empty() {
+                state.owe(question, self.environment.now());
+            }
             (withdrawn, refused)
         };
         // Only now: casting a vote may ask the next question of this link.
@@ -370,13 +373,10 @@ impl State {
         environment: &dyn Environment,
     ) -> Result<(), (Reply, Cause)> {
         let acquires = is_acquire(question);
-        if let Phase::Down(since, cause) = &self.phase {
-            let (since, cause) = (*since, cause.clone());
-            self.owe(question, since);
-            return Err((reply, cause));
+        if let Phase::Down(_, cause) = &self.phase {
+            return Err((reply, cause.clone()));
         }
         if self.is_overloaded(acquires, environment) {
-            self.owe(question, environment.now());
             let waiting = self.unanswered.len() + self.acquires.len();
             let waiting = waiting.max(BACKLOG);
             return Err((reply, Cause::Overloaded { waiting }));
@@ -388,7 +388,6 @@ impl State {
                 question,
                 reply,
                 slot,
-                since: environment.now(),
             }),
             Phase::Dialling(waiting) => {
                 self.weight += weight_of(&question);
@@ -547,9 +546,13 @@ impl State {
         }
     }
 
-    /// Remembers a release for a key that may have been set before the server
-    /// went out of reach at `since`.
-    fn owe(&mut self, question: &Rc<Question>, since: Instant) {
+    /// Remembers a release for a key that may have been set before `now`, or before
+    /// the server went out of reach.
+    fn owe(&mut self, question: &Rc<Question>, now: Instant) {
+        let since = match self.phase {
+            Phase::Down(since, _) => since,
+            Phase::Dialling(_) | Phase::Up => now,
+        };
         match question.operation {
             Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
@@ -578,9 +581,8 @@ impl State {
         if self.unanswered.len() + queued < BACKLOG {
             return false;
         }
-        let queued_since = self.acquires.since().filter(|_| acquires);
-        let oldest = self.owing_since().into_iter().chain(queued_since).min();
-        oldest.is_some_and(|since| environment.now().since(since) > HESITATION)
+        self.owing_since()
+            .is_some_and(|since| environment.now().since(since) > HESITATION)
     }
 
     /// About how many bytes wait for an answer or to be written.
@@ -605,12 +607,16 @@ impl State {
         self.fresh = 0;
     }
 
-    /// Writes the releases that are owed, if the server isn't behind.
+    /// Writes the releases that are owed, as far as the server isn't behind.
     fn pay(&mut self, environment: &dyn Environment) {
-        if self.owed.is_empty() || self.unanswered.len() >= BACKLOG / 2 {
+        if self.owed.is_empty() {
             return;
         }
-        for release in self.owed.take(environment.now()) {
+        let now = environment.now();
+        while self.unanswered.len() < BACKLOG / 2 {
+            let Some(release) = self.owed.pop(now) else {
+                return;
+            };
             self.write(release, None, Slot::Own);
         }
     }

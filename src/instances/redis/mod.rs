@@ -35,8 +35,8 @@ use crate::engine::{Instance, Observer, Question, Reply};
 /// the master of a sentinels' group, or a cluster.
 pub struct Server {
     address: Box<str>,
-    /// Whether its name can lead to one server only.
-    is_local: bool,
+    /// What it shares with those that are the same server by nature.
+    place: Option<Rc<Config>>,
     reach: Reach,
 }
 
@@ -52,7 +52,7 @@ impl Server {
     #[must_use]
     pub fn open(config: Config, network: &Rc<Network>) -> Self {
         let address = config.address().into();
-        let is_local = config.is_local();
+        let place = network.place(&config);
         let reach = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
                 let nodes = nodes.clone();
@@ -62,7 +62,7 @@ impl Server {
         };
         Self {
             address,
-            is_local,
+            place,
             reach,
         }
     }
@@ -116,9 +116,6 @@ impl Instance for Server {
     }
 
     fn identity(&self) -> Option<usize> {
-        match &self.reach {
-            Reach::Link(link) if self.is_local => Some(Rc::as_ptr(link).addr()),
-            _ => None,
-        }
+        self.place.as_ref().map(|place| Rc::as_ptr(place).addr())
     }
 }

@@ -40,6 +40,7 @@ pub struct Network {
     pub(super) dialler: Rc<dyn Dialler>,
     links: Shared<Link>,
     clusters: Shared<Cluster>,
+    places: Shared<Config>,
 }
 
 type Shared<T> = RefCell<HashMap<Config, Weak<T>>>;
@@ -53,6 +54,7 @@ impl Network {
             dialler,
             links: Shared::default(),
             clusters: Shared::default(),
+            places: Shared::default(),
         })
     }
 
@@ -73,6 +75,14 @@ impl Network {
     /// The connection to one server that all of its users share.
     pub(super) fn link(self: &Rc<Self>, config: Config) -> Rc<Link> {
         share(&self.links, config, |config| Link::open(config, self))
+    }
+
+    /// What all configurations have in common that lead to one server by nature,
+    /// to the same database and with the same prefix, whoever logs in there.
+    pub(super) fn place(&self, config: &Config) -> Option<Rc<Config>> {
+        config
+            .place()
+            .map(|place| share(&self.places, place, Rc::new))
     }
 
     /// The cluster, with some of whose nodes one begins.

@@ -19,8 +19,9 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// With names of the usual length, about 2 MB.
-    const MOST: usize = 10_000;
+    /// As many as a burst brings that a server can't take: with names of the usual
+    /// length, some 5 MB if nobody else keeps them.
+    const MOST: usize = 20_000;
     /// Of names and values.
     const MOST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -49,15 +50,24 @@ impl Owed {
         self.weight
     }
 
-    /// Takes all whose key may still be there, oldest first.
-    pub(super) fn take(&mut self, now: Instant) -> VecDeque<Rc<Question>> {
-        self.weight = 0;
-        let mut releases = std::mem::take(&mut self.releases);
-        releases.retain(|release| match release.operation {
-            Operation::Release { expires, .. } => now < expires,
-            _ => !Rule::WriteOnce.is_kept(),
-        });
-        releases
+    /// Takes the oldest whose key may still be there.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
+        while let Some(release) = self.releases.pop_front() {
+            self.weight -= weight_of(&release);
+            let wanted = match release.operation {
+                Operation::Release { expires, .. } => now < expires,
+                _ => !Rule::WriteOnce.is_kept(),
+            };
+            if wanted {
+                return Some(release);
+            }
+        }
+        None
+    }
+
+    /// Takes all of those, oldest first.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Rc<Question>> {
+        std::iter::from_fn(|| self.pop(now)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::link::Slot;
-use crate::engine::{Instant, Question, Reply, Token};
+use crate::engine::{Question, Reply, Token};
 
 /// They wait until fewer are on their way. Each can be found by its value, since
 /// its release withdraws it.
@@ -24,8 +24,6 @@ pub(super) struct Queued {
     pub(super) question: Rc<Question>,
     pub(super) reply: Reply,
     pub(super) slot: Slot,
-    /// When it was asked.
-    pub(super) since: Instant,
 }
 
 /// The one before of the same value, if it still waits: a caller may give a value
@@ -82,12 +80,6 @@ impl Queue {
         taken
     }
 
-    /// When the oldest was asked.
-    pub(super) fn since(&self) -> Option<Instant> {
-        let first = self.waiting.first_key_value();
-        first.map(|(_, (acquire, _))| acquire.since)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -119,7 +111,7 @@ pub(super) fn weight_of(question: &Question) -> usize {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::engine::{Ballot, Drift, Operation, Ttl, Vote};
+    use crate::engine::{Ballot, Drift, Instant, Operation, Ttl, Vote};
 
     pub(in super::super) struct Nobody;
 
@@ -167,7 +159,6 @@ pub(super) mod tests {
                 question: acquire(value, resources),
                 reply: Reply::new(Rc::new(Nobody), 0),
                 slot: Slot::Own,
-                since: Instant::ORIGIN,
             });
         }
         queue
