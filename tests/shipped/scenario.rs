@@ -140,11 +140,11 @@ impl Scenario {
             network: Network::draw(chance),
             faults: Fault::ALL
                 .into_iter()
-                .filter(|_| chance.percent(40))
+                .filter(|_| chance.percent(33))
                 .collect(),
             every: chance.pick(&[60, 150, 400]) * MS,
             longest: chance.pick(&[20, 100, 600]) * MS,
-            busy: chance.pick(&[800, 1500, 2500]) * MS,
+            busy: chance.pick(&[1000, 1500, 2500]) * MS,
             idle: chance.pick(&[2, 10, 20]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
@@ -186,6 +186,7 @@ impl Scenario {
         self.faults = Vec::new();
         self.odd = 0;
         self.network.slow = 0;
+        self.network.window = 65_536;
         self.changes = false;
         self.moves = false;
         self.manners = Manners {

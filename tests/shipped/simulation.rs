@@ -461,7 +461,7 @@ impl Run {
     /// Where nothing went wrong, what was released and what was refused is gone
     /// before its time.
     fn expect_clean(self: &Rc<Self>) {
-        self.go_on(Duration::from_millis(30), |_| false);
+        self.go_on(Duration::from_millis(100), |_| false);
         for server in &self.servers {
             let left = server.left();
             let left = left
