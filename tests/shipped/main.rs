@@ -92,6 +92,17 @@ fn a_seed_is_the_same_run_every_time() {
     assert_ne!(run(0, None, false).trace, run(1, None, false).trace);
 }
 
+#[test]
+#[ignore]
+fn survey() {
+    let seeds = number("SEEDS").unwrap_or(3000);
+    for rule in Rule::ALL {
+        let begun = Instant::now();
+        let report = search(Some(rule), seeds, "");
+        println!("{rule:?}: {:?} in {:?}", report.first, begun.elapsed());
+    }
+}
+
 struct Report {
     /// The lowest seed that broke a promise, and how.
     first: Option<(u64, String)>,

@@ -557,6 +557,9 @@ impl State {
             Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
+            Operation::Acquire { .. } | Operation::Extend { .. } if !Rule::WriteOnce.is_kept() => {
+                self.owed.add(Rc::clone(question));
+            }
             _ => {}
         }
     }

@@ -64,6 +64,14 @@ impl Network {
         Rc::clone(&self.environment)
     }
 
+    /// About how many bytes wait, or are owed, on all of its connections.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let links = self.links.borrow();
+        let links = links.values().filter_map(Weak::upgrade);
+        links.map(|link| link.weight()).sum()
+    }
+
     /// The connection to one server that all of its users share.
     pub(super) fn link(self: &Rc<Self>, config: Config) -> Rc<Link> {
         share(&self.links, config, |config| Link::open(config, self))

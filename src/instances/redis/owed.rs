@@ -54,7 +54,11 @@ impl Owed {
     pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
         while let Some(release) = self.releases.pop_front() {
             self.weight -= weight_of(&release);
-            if matches!(release.operation, Operation::Release { expires, .. } if now < expires) {
+            let is_due = match release.operation {
+                Operation::Release { expires, .. } => now < expires,
+                _ => !Rule::WriteOnce.is_kept(),
+            };
+            if is_due {
                 return Some(release);
             }
         }

@@ -22,7 +22,7 @@ use super::network::{Network, Stream};
 use super::redact::Redactor;
 use super::slots::is_host;
 use super::together::Together;
-use crate::engine::{Cause, until, within};
+use crate::engine::{Cause, Rule, until, within};
 
 /// Resolves when another server is the master.
 pub(super) type Watch = Pin<Box<dyn Future<Output = Cause>>>;
@@ -60,6 +60,13 @@ pub(super) async fn dial(
                     continue;
                 }
             };
+            let (votes, all) = (council.votes_for(&master), council.members.len());
+            if dialled.greeting.master.is_none() && votes <= all / 2 && Rule::Role.is_kept() {
+                return Err(unreachable(format!(
+                    "only {votes} of {all} sentinels name {master}, which does not say whether it \
+                     is a master (may its user read ROLE or INFO?)"
+                )));
+            }
             let watch: Watch = Box::pin(async move {
                 let other = council.another_than(&master).await;
                 unreachable(format!(
@@ -101,7 +108,7 @@ async fn dial_master(
     if dialled.greeting.master.is_none() {
         dialled.greeting.master = role(&mut dialled.stream, &place).await?;
     }
-    if dialled.greeting.master == Some(false) {
+    if dialled.greeting.master == Some(false) && Rule::Role.is_kept() {
         return Err(unreachable(format!(
             "the sentinels name {}, which says that it is a replica; is a failover under way?",
             place.address()
