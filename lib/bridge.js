@@ -188,9 +188,9 @@ class Bridge {
     const client = this.#client;
     if (this.#rule === 'bridge') return { obstacle: 'the option "connections" says so' };
     if (client.isClosed) return { obstacle: 'the client is closed' };
-    const direct = client.direct();
-    if ('reason' in direct) return { obstacle: direct.reason };
     try {
+      const direct = client.direct();
+      if ('reason' in direct) return { obstacle: direct.reason };
       return { server: readConfig(direct.config, 'the client') };
     } catch (error) {
       return { obstacle: this.#textOf(error) };
@@ -378,7 +378,8 @@ function seenIn(reply) {
   const life = lifeOf(reply[1]);
   // Below 0 there is no end, or no key.
   const left = life !== undefined && life >= 0 ? life : undefined;
-  if (value === null || value === undefined) return left === undefined ? { value: undefined, life: left } : undefined;
+  if (value === null || value === undefined)
+    return left === undefined ? { value: undefined, life: left } : undefined;
   if (life === undefined) return undefined;
   if (typeof value === 'string') return { value, life: left };
   return isScalar(value) || Buffer.isBuffer(value) ? { value: String(value), life: left } : undefined;

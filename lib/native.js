@@ -152,7 +152,8 @@ class Engine {
 
   /** @param {Scripts} scripts in place of our own, from now on */
   useScripts(scripts) {
-    const isOwn = scripts.acquire === undefined && scripts.extend === undefined && scripts.release === undefined;
+    const isOwn =
+      scripts.acquire === undefined && scripts.extend === undefined && scripts.release === undefined;
     this.#scripts = isOwn ? OWN_SCRIPTS : learn(scripts);
     forgetScripts();
   }

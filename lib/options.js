@@ -247,7 +247,9 @@ function complainOfScripts(given, complaints) {
   for (const name of SCRIPTS) {
     const script = given[name];
     if (script === undefined || typeof script === 'function') continue;
-    complaints.push(`the option "${name}" must be a function from our script to yours, not ${showSetting(script)}`);
+    complaints.push(
+      `the option "${name}" must be a function from our script to yours, not ${showSetting(script)}`,
+    );
   }
 }
 

@@ -95,7 +95,8 @@ class Redactor {
 function withoutTail(text, secret) {
   const end = text.endsWith('…') ? text.length - 1 : text.length;
   for (let length = Math.min(secret.length - 1, end); length >= PART; length--) {
-    if (text.startsWith(secret.slice(0, length), end - length)) return `${text.slice(0, end - length)}${MASK}…`;
+    if (text.startsWith(secret.slice(0, length), end - length))
+      return `${text.slice(0, end - length)}${MASK}…`;
   }
   return text;
 }
@@ -111,7 +112,7 @@ function patternOf(secret) {
   if (secret.length >= SHORT) forms.push(hexOf(bytes), ...base64Of(bytes));
   // As whoever takes UTF-8 for Latin-1 shows it.
   const mistaken = bytes.toString('latin1');
-  if (mistaken !== secret) forms.push(escape(mistaken));
+  if (mistaken !== secret) forms.push(quoted(mistaken));
   return new RegExp(forms.join('|'), 'g');
 }
 
@@ -131,7 +132,7 @@ function charPattern(char) {
   const letter = LETTERS[char];
   if (letter) forms.push(`\\\\+${letter}`);
   // Last, since escapes begin as some characters do. With as many backslashes as the levels of quoting need.
-  forms.push(char === '\\' ? '\\\\{1,8}' : `\\\\{0,4}${escape(char)}`);
+  forms.push(char === '\\' ? '\\\\{1,8}' : `\\\\{0,4}${quoted(char)}`);
   return `(?:${forms.join('|')})`;
 }
 
@@ -160,13 +161,15 @@ function hexOf(bytes) {
  */
 function base64Of(bytes) {
   const forms = [0, 1, 2].map((before) => {
-    const whole = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64').replace(/=+$/, '');
+    const whole = Buffer.concat([Buffer.alloc(before), bytes])
+      .toString('base64')
+      .replace(/=+$/, '');
     const from = before === 0 ? 0 : before + 1;
     const isWhole = (before + bytes.length) % 3 === 0;
     return whole.slice(from, isWhole ? undefined : -1);
   });
   const known = forms.filter((form) => form.length >= PART);
-  return known.map((form) => escape(form).replaceAll('\\+', '[+-]').replaceAll('/', '[/_]'));
+  return known.map((form) => quoted(form).replaceAll('\\+', '[+-]').replaceAll('/', '[/_]'));
 }
 
 /** @param {number} byte */
@@ -180,7 +183,7 @@ function hexDigits(digits) {
 }
 
 /** @param {string} text */
-function escape(text) {
+function quoted(text) {
   return text.replace(/[\\^$.*+?()[\]{}|-]/g, '\\$&');
 }
 
@@ -206,7 +209,7 @@ function secretsIn(config) {
   const walk = (value, key, depth) => {
     if (typeof value === 'string') {
       if (SECRET_KEY.test(key)) secrets.add(value);
-      for (const secret of secretsInUrl(value)) secrets.add(secret);
+      else for (const secret of secretsInUrl(value)) secrets.add(secret);
       return;
     }
     if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
@@ -237,7 +240,7 @@ function secretsInUrl(text) {
   if (text.length > LONGEST_READ) return [];
   const found = [];
   const [, user] = /^(?:[a-z][a-z0-9+.-]*:)?(?:\/\/)?([^\s]*)@/i.exec(text) ?? [];
-  if (user !== undefined && text.includes(':')) found.push(user.slice(user.indexOf(':') + 1));
+  if (user?.includes(':')) found.push(user.slice(user.indexOf(':') + 1));
   for (const [, key, value] of text.matchAll(/[?&]([^=&#]+)=([^&#]*)/g)) {
     if (SECRET_KEY.test(key)) found.push(value);
   }

@@ -238,7 +238,11 @@ function readStored(stored) {
     }
   }
   const { names, value, expiration } = readLock(parsed);
-  const { attempts, attemptsRemaining, ttl } = pick(parsed, ['attempts', 'attemptsRemaining', 'ttl'], unreadable);
+  const { attempts, attemptsRemaining, ttl } = pick(
+    parsed,
+    ['attempts', 'attemptsRemaining', 'ttl'],
+    unreadable,
+  );
   if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) {
     throw wrongType('LOCK', `lock must be a Lock: its ttl must be a whole number of ms, not ${show(ttl)}`);
   }

@@ -72,10 +72,16 @@ function readExtension(options, ttl, driftFactor) {
     maxHold: maxHold === undefined ? undefined : readTime(maxHold, 'maxHold', 0),
   };
   if (extension.threshold >= own) {
-    throw outOfRange('OPTIONS', `threshold must be less than the ttl of ${own} ms, not ${showSetting(threshold)}`);
+    throw outOfRange(
+      'OPTIONS',
+      `threshold must be less than the ttl of ${own} ms, not ${showSetting(threshold)}`,
+    );
   }
   if (extension.maxHold !== undefined && extension.maxHold < own) {
-    throw outOfRange('OPTIONS', `maxHold must not be less than the ttl of ${own} ms, not ${showSetting(maxHold)}`);
+    throw outOfRange(
+      'OPTIONS',
+      `maxHold must not be less than the ttl of ${own} ms, not ${showSetting(maxHold)}`,
+    );
   }
   return extension;
 }
@@ -90,10 +96,7 @@ function refuseUnknown(options) {
   }
   const [unknown] = namesIn(keys.filter((key) => !EXTENSION.includes(key)));
   if (unknown === undefined) return;
-  throw outOfRange(
-    'OPTIONS',
-    `autoExtend has the unknown key ${unknown}; known are ${EXTENSION.join(', ')}`,
-  );
+  throw outOfRange('OPTIONS', `autoExtend has the unknown key ${unknown}; known are ${EXTENSION.join(', ')}`);
 }
 
 /** @param {string} key */
