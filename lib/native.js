@@ -92,6 +92,8 @@ class Engine {
   #bridges;
   /** Each of them once. @type {Bridge[]} */
   #clients;
+  /** Whether its answers reach their callers through promises of another library, which tell in an event of their own. */
+  isHeardLate = false;
   /** What native knows the caller's scripts by. */
   #scripts = OWN_SCRIPTS;
   #inFlight = 0;
@@ -844,9 +846,15 @@ function takeTurn() {
   const slot = /** @type {number} */ (turns[turn]);
   const answer = /** @type {Answer} */ (turns[turn + 1]);
   turn += 2;
+  if (asking[slot]?.isHeardLate) setImmediate(afterImmediates);
   // Ticks come when no microtask is left.
-  queueMicrotask(endTurn);
+  else queueMicrotask(endTurn);
   settle(slot, answer);
+}
+
+/** What a library schedules when it hears of the answer comes behind this one, and before the next. */
+function afterImmediates() {
+  setImmediate(endTurn);
 }
 
 function endTurn() {
