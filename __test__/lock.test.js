@@ -166,7 +166,7 @@ for (const [name, open] of HOMES) {
       const resource = unique('invoice');
       const lock = await redlock.lock(resource, 5000);
       const stored = JSON.parse(JSON.stringify(lock));
-      assert.deepEqual(stored, { ...lock });
+      assert.deepEqual(stored, { ...lock, ttl: 5000 });
 
       const elsewhere = new Redlock(instances, { retryCount: 0 });
       assert.equal(await elsewhere.extend(stored, 6000), stored);

@@ -2,9 +2,18 @@
 
 /** What the methods are called with: everything that native sees has passed here. */
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { types } = require('node:util');
 
-/** @typedef {{resource: string | string[], value: string, expiration: number}} LockLike */
+const { wrongType, outOfRange, show } = require('./errors');
+const { elementsOf, get, isArray } = require('./foreign');
+
+/**
+ * @typedef {{resource: string | string[], value: string, expiration: number}} LockLike
+ * @typedef {object} LockRecord what a lock's properties said when they were read, which was once
+ * @property {readonly string[]} names
+ * @property {string} value
+ * @property {number | undefined} expiration undefined where the lock doesn't say, as a lenient face allows
+ */
 
 /**
  * The names in a `resource` argument, in an array of our own.
@@ -14,35 +23,45 @@ const { wrongType, outOfRange, show } = require('./errors');
  * @returns {string[]}
  */
 function readResource(resource, isLenient) {
-  const names = typeof resource === 'string' || !Array.isArray(resource) ? [resource] : resource.slice();
-  if (isLenient) nameNumbers(names);
-  checkNames(names, resource);
-  return names;
-}
-
-/** @param {unknown[]} names */
-function nameNumbers(names) {
-  for (let i = 0; i < names.length; i++) {
-    if (Number.isFinite(names[i])) names[i] = String(names[i]);
-  }
+  if (typeof resource === 'string' && resource !== '') return [resource];
+  return namesIn(resource, isLenient);
 }
 
 /**
- * @param {unknown[]} names
- * @param {unknown} resource as it was given
- * @returns {asserts names is string[]}
+ * @param {unknown} resource
+ * @param {boolean | undefined} isLenient
+ * @returns {string[]}
  */
-function checkNames(names, resource) {
+function namesIn(resource, isLenient) {
+  if (!isArray(resource)) return [nameOf(resource, 'resource', 'a string or an array of strings', isLenient)];
+  /** @type {string[]} */
+  const names = [];
+  elementsOf(resource, unreadable, (element, index) => {
+    names.push(nameOf(element, `resource[${index}]`, 'a string', isLenient));
+  });
   if (names.length === 0) throw outOfRange('RESOURCE', 'resource must not be an empty array');
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i];
-    if (typeof name === 'string' && name !== '') continue;
-    const what = Array.isArray(resource) ? `resource[${i}]` : 'resource';
-    if (name === '') throw outOfRange('RESOURCE', `${what} must not be an empty string`);
-    const expected = Array.isArray(resource) ? 'a string' : 'a string or an array of strings';
-    throw wrongType('RESOURCE', `${what} must be ${expected}, not ${show(name)}`);
-  }
-  if (names.length > 1) refuseTwins(/** @type {string[]} */ (names));
+  if (names.length > 1) refuseTwins(names);
+  return names;
+}
+
+/** @param {number} [index] */
+function unreadable(index) {
+  const what = index === undefined ? 'resource' : `resource[${index}]`;
+  return wrongType('RESOURCE', `${what} can't be read: reading it throws`);
+}
+
+/**
+ * @param {unknown} given
+ * @param {string} what
+ * @param {string} expected
+ * @param {boolean | undefined} isLenient
+ * @returns {string}
+ */
+function nameOf(given, what, expected, isLenient) {
+  if (typeof given === 'string' && given !== '') return given;
+  if (isLenient && Number.isFinite(given)) return String(given);
+  if (given === '') throw outOfRange('RESOURCE', `${what} must not be an empty string`);
+  throw wrongType('RESOURCE', `${what} must be ${expected}, not ${show(given)}`);
 }
 
 /** @param {string[]} names */
@@ -84,32 +103,45 @@ function checkTtl(ttl, driftFactor) {
 }
 
 /**
- * The names a lock is for. It need not be one of ours: whatever has a lock's properties will do.
+ * What a lock says of itself. It need not be one of ours: whatever has a lock's properties will do.
  *
  * @param {any} lock
  * @param {boolean} [isLenient] whether its `expiration` may be missing, and names may be numbers
- * @returns {string[]}
+ * @param {string} [key] what its names are called there
+ * @returns {LockRecord}
  */
-function readLock(lock, isLenient) {
-  if (typeof lock !== 'object' || lock === null || Array.isArray(lock) || lock instanceof Promise) {
+function readLock(lock, isLenient, key = 'resource') {
+  if (typeof lock !== 'object' || lock === null || isArray(lock) || types.isPromise(lock)) {
     throw wrongType('LOCK', `lock must be a Lock, not ${show(lock)}`);
   }
-  const { value, expiration } = lock;
+  const value = propertyOf(lock, 'value');
+  const expiration = propertyOf(lock, 'expiration');
   if (typeof value !== 'string' || value === '') {
     throw wrongType('LOCK', `lock must be a Lock: its value must be a non-empty string, not ${show(value)}`);
   }
-  if (!isLenient && (typeof expiration !== 'number' || Number.isNaN(expiration))) {
+  const isNumber = typeof expiration === 'number' && !Number.isNaN(expiration);
+  if (!isLenient && !isNumber) {
     throw wrongType('LOCK', `lock must be a Lock: its expiration must be a number, not ${show(expiration)}`);
   }
-  const { resource } = lock;
-  const names = !Array.isArray(resource) ? [resource] : isLenient ? resource.slice() : resource;
-  if (isLenient) nameNumbers(names);
+  const resource = propertyOf(lock, key);
   try {
-    checkNames(names, resource);
-    return names;
+    const names = Object.freeze(namesIn(resource, isLenient));
+    return Object.freeze({ names, value, expiration: isNumber ? expiration : undefined });
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
     throw wrongType('LOCK', `lock must be a Lock: its ${message}`);
+  }
+}
+
+/**
+ * @param {object} lock
+ * @param {string} key
+ */
+function propertyOf(lock, key) {
+  try {
+    return get(lock, key);
+  } catch {
+    throw wrongType('LOCK', `lock must be a Lock: its ${key} can't be read: reading it throws`);
   }
 }
 

@@ -26,7 +26,9 @@ const { createHash } = require('node:crypto');
 const { read } = require('./clients/look');
 const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
+const { isArray } = require('./foreign');
 const { readConfig } = require('./instances');
+const { Redactor } = require('./redact');
 const { remember } = require('./thrown');
 
 class Bridge {
@@ -47,6 +49,8 @@ class Bridge {
   /** @type {import('./errors').ConnectionError | undefined} */
   #lastError;
   #since = new Date();
+  /** What must not be shown of the client, now or before. @type {Set<string>} */
+  #secrets = new Set();
 
   /**
    * @param {Client} client
@@ -56,6 +60,7 @@ class Bridge {
   constructor(client, rule, name) {
     this.#client = client;
     this.#rule = rule;
+    this.#learnSecrets();
     /** What it is called without secrets, when it was passed. */
     this.address = client.address;
     if (rule === 'native') {
@@ -113,6 +118,20 @@ class Bridge {
     return this.#client.keyPrefix;
   }
 
+  /** What must not be shown of the client. */
+  get secrets() {
+    return this.#secrets;
+  }
+
+  #learnSecrets() {
+    for (const secret of this.#client.secrets) this.#secrets.add(secret);
+  }
+
+  /** @param {unknown} error */
+  #textOf(error) {
+    return new Redactor(this.#secrets).clean(textOf(error));
+  }
+
   /** For native, when the quorum is opened. */
   get config() {
     const { address } = this;
@@ -150,13 +169,14 @@ class Bridge {
   /** @param {boolean} keep whether the connection there was is still good for its locks */
   #amend(keep) {
     const line = /** @type {Line} */ (this.#line);
+    this.#learnSecrets();
     const { server, obstacle } = this.#directOf();
     this.#obstacle = obstacle;
     try {
       line.amend(server && JSON.stringify(server), keep);
     } catch (error) {
       // Certificates and keys are read there; its texts show none.
-      this.#obstacle = /** @type {Error} */ (error).message;
+      this.#obstacle = this.#textOf(error);
       line.amend(undefined, keep);
     }
   }
@@ -166,12 +186,12 @@ class Bridge {
     const client = this.#client;
     if (this.#rule === 'bridge') return { obstacle: 'the option "connections" says so' };
     if (client.isClosed) return { obstacle: 'the client is closed' };
-    const direct = client.direct();
-    if ('reason' in direct) return { obstacle: direct.reason };
     try {
+      const direct = client.direct();
+      if ('reason' in direct) return { obstacle: direct.reason };
       return { server: readConfig(direct.config, 'the client') };
     } catch (error) {
-      return { obstacle: /** @type {Error} */ (error).message };
+      return { obstacle: this.#textOf(error) };
     }
   }
 
@@ -207,30 +227,33 @@ class Bridge {
     return true;
   }
 
-  /** @param {Errand} errand */
-  async run({ ticket, operation, script, keys, value, ttl }) {
+  /**
+   * Brings one answer, whatever the client does.
+   *
+   * @param {Errand} errand
+   */
+  async run(errand) {
     const line = /** @type {Line} */ (this.#line);
+    const { ticket } = errand;
+    try {
+      const reply = await this.#ask(errand);
+      try {
+        tell(line, errand, reply);
+      } catch {
+        // It can't even be looked at.
+        line.unexpected(ticket, 'something that cannot be read');
+      }
+    } catch (error) {
+      const message = this.#textOf(error);
+      line.failed(ticket, remember(error), codeOf(message), message);
+    }
+  }
+
+  /** @param {Errand} errand */
+  #ask({ operation, script, keys, value, ttl }) {
     const args = operation === 'inspect' ? [] : ttl === null ? [value] : [value, String(ttl)];
     const known = script === null ? OWN_SCRIPTS[operation] : digested(script);
-    let reply;
-    try {
-      reply = await (operation === 'unlock'
-        ? this.#release(known, keys, args)
-        : this.#client.run(known, keys, args));
-    } catch (error) {
-      const message = textOf(error);
-      line.failed(ticket, remember(error), codeOf(message), message);
-      return;
-    }
-    if (operation === 'inspect') {
-      const [seen, life] = Array.isArray(reply) ? reply : [];
-      if (Array.isArray(reply))
-        line.seen(ticket, textOrNothing(seen), Number(life) >= 0 ? Number(life) : undefined);
-      else line.unexpected(ticket, kindOf(reply));
-    } else if (typeof reply === 'number' && Number.isSafeInteger(reply)) line.applied(ticket, reply);
-    // A script of the caller's may answer what it likes: that is a vote against.
-    else if (script !== null) line.applied(ticket, 0);
-    else line.unexpected(ticket, kindOf(reply));
+    return operation === 'unlock' ? this.#release(known, keys, args) : this.#client.run(known, keys, args);
   }
 
   /**
@@ -310,17 +333,67 @@ function useOwnScripts({ acquire, extend, release, inspect }) {
   });
 }
 
-/** @type {Map<string, import('./clients/client').Script>} */
+/** In the order of their use, the last one last. @type {Map<string, import('./clients/client').Script>} */
 const digests = new Map();
+
+/** How many of them are kept: whoever changes scripts with each call must not fill the memory. */
+const MOST_DIGESTS = 100;
 
 /** @param {string} text */
 function digested(text) {
-  let script = digests.get(text);
-  if (!script) {
-    script = { text, digest: createHash('sha1').update(text).digest('hex') };
-    digests.set(text, script);
-  }
+  const script = digests.get(text) ?? { text, digest: createHash('sha1').update(text).digest('hex') };
+  digests.delete(text);
+  digests.set(text, script);
+  if (digests.size > MOST_DIGESTS) digests.delete(/** @type {string} */ (digests.keys().next().value));
   return script;
+}
+
+/**
+ * @param {Line} line
+ * @param {Errand} errand
+ * @param {any} reply
+ */
+function tell(line, { ticket, operation, script }, reply) {
+  if (operation === 'inspect') {
+    const seen = seenIn(reply);
+    if (seen) line.seen(ticket, seen.value, seen.life);
+    else line.unexpected(ticket, kindOf(reply));
+  } else if (typeof reply === 'number' && Number.isSafeInteger(reply)) line.applied(ticket, reply);
+  // A script of the caller's may answer what it likes: that is a vote against.
+  else if (script !== null) line.applied(ticket, 0);
+  else line.unexpected(ticket, kindOf(reply));
+}
+
+/**
+ * What a key has, and for how many ms it lives on.
+ *
+ * @param {unknown} reply
+ * @returns {{value: string | undefined, life: number | undefined} | undefined} nothing where it says neither
+ */
+function seenIn(reply) {
+  if (!isArray(reply)) return undefined;
+  const value = reply[0];
+  const life = lifeOf(reply[1]);
+  // Below 0 there is no end, or no key.
+  const left = life !== undefined && life >= 0 ? life : undefined;
+  if (value === null || value === undefined)
+    return left === undefined ? { value: undefined, life: left } : undefined;
+  if (life === undefined) return undefined;
+  if (typeof value === 'string') return { value, life: left };
+  return isScalar(value) || Buffer.isBuffer(value) ? { value: String(value), life: left } : undefined;
+}
+
+/** @param {unknown} given a number, as libraries have it */
+function lifeOf(given) {
+  const text = Buffer.isBuffer(given) ? given.toString('latin1') : given;
+  const isNumber = isScalar(text) || (typeof text === 'string' && /^-?\d+$/.test(text));
+  const number = isNumber ? Number(text) : Number.NaN;
+  return Number.isFinite(number) ? number : undefined;
+}
+
+/** @param {unknown} value */
+function isScalar(value) {
+  return typeof value === 'number' || typeof value === 'bigint';
 }
 
 /**
@@ -353,17 +426,12 @@ function codeOf(message) {
   return word && REPLIES.has(word[1]) ? word[1] : undefined;
 }
 
-/** @param {unknown} value of a key, as a client gives it */
-function textOrNothing(value) {
-  return value === null || value === undefined ? undefined : String(value);
-}
-
 /** @param {unknown} reply */
 function kindOf(reply) {
   if (reply === null || reply === undefined) return 'nil';
   if (typeof reply === 'string' || Buffer.isBuffer(reply)) return 'a string';
   if (typeof reply === 'number') return 'a fraction';
-  return Array.isArray(reply) ? 'an array' : `of the type ${typeof reply}`;
+  return isArray(reply) ? 'an array' : `of the type ${typeof reply}`;
 }
 
 /**

@@ -15,7 +15,7 @@ const { troubleOf, because, show } = require('./errors');
  * What stands beside a failure's message.
  *
  * @param {NativeFailure} failure
- * @param {{operation: Operation, names: string[], ttl: number}} request
+ * @param {{operation: Operation, names: readonly string[], ttl: number}} request
  * @param {string[]} addresses
  * @returns {import('./errors').Failure}
  */
@@ -121,7 +121,7 @@ function count(answers, wanted) {
 
 const MOST_NAMES = 5;
 
-/** @param {string[]} names */
+/** @param {readonly string[]} names */
 function namesOf(names) {
   const shown = names.slice(0, MOST_NAMES).map(show).join(', ');
   const more = names.length - MOST_NAMES;

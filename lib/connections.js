@@ -118,7 +118,8 @@ function downFor(why, index, address) {
  * @returns {Place}
  */
 function placeOf(config, index, address) {
-  const { kind, db = 0, keyPrefix, cluster, sentinel } = /** @type {any} */ (config);
+  const own = Object.assign(Object.create(null), config);
+  const { kind, db = 0, keyPrefix, cluster, sentinel } = own;
   const mode = /** @type {const} */ ('native');
   const topology = cluster ? 'cluster' : sentinel ? 'sentinel' : 'single';
   const place = { index, address, mode, library: undefined, keyPrefix, reasons: [] };

@@ -11,6 +11,7 @@
 
 const { types } = require('node:util');
 
+const { isArray } = require('./foreign');
 const { recall } = require('./thrown');
 
 /** A lock that could not be taken, extended or released. */
@@ -162,13 +163,30 @@ function show(value) {
       return 'a function';
     case 'object':
       if (value === null) return 'null';
-      if (Array.isArray(value)) return value.length ? 'an array' : 'an empty array';
-      return value instanceof Promise ? 'a promise (await it first)' : 'an object';
+      if (isArray(value)) return isEmpty(value) ? 'an empty array' : 'an array';
+      return types.isPromise(value) ? 'a promise (await it first)' : 'an object';
     case 'bigint':
       return `${value}n`;
     default:
       return String(value);
   }
+}
+
+/**
+ * A value of an option or of a configuration. What looks like more than a word in the wrong place, as a whole URL
+ * would, isn't shown: it may have a password in it.
+ *
+ * @param {unknown} value
+ */
+function showSetting(value) {
+  return typeof value !== 'string' || HARMLESS.test(value) ? show(value) : 'a string that is not shown here';
+}
+
+const HARMLESS = /^[\w .,/%+-]{0,40}$/;
+
+/** @param {unknown[]} array */
+function isEmpty(array) {
+  return types.isProxy(array) ? false : array.length === 0;
 }
 
 module.exports = {
@@ -180,4 +198,5 @@ module.exports = {
   wrongType,
   outOfRange,
   show,
+  showSetting,
 };

@@ -19,10 +19,11 @@ class Inspection {
    * @param {string} resource
    * @param {Seen[]} votes
    * @param {string[]} addresses
+   * @param {number} age how long ago the instances may have said so, in ms
    */
-  constructor(resource, votes, addresses) {
+  constructor(resource, votes, addresses, age) {
     this.resource = resource;
-    this.instances = votes.map((vote, instance) => sightOf(vote, instance, addresses[instance]));
+    this.instances = votes.map((vote, instance) => sightOf(vote, instance, addresses[instance], age));
     const quorum = Math.floor(votes.length / 2) + 1;
     const holder = holderOf(this.instances, quorum);
     const isFree = this.instances.filter(({ held }) => held === false).length >= quorum;
@@ -44,15 +45,18 @@ class Inspection {
  * @param {Seen} vote
  * @param {number} instance
  * @param {string} address
+ * @param {number} age
  * @returns {Sight}
  */
-function sightOf({ vote, value, ttl, code, reply, message, error }, instance, address) {
+function sightOf({ vote, value, ttl, code, reply, message, error }, instance, address, age) {
   if (vote === 'failed' && code !== undefined && message !== undefined) {
     const trouble = { code, reply, message, error };
     return { address, held: undefined, error: troubleOf(trouble, 'inspect', instance, address) };
   }
   if (value === null || value === undefined) return { address, held: vote === 'seen' ? false : undefined };
-  return { address, held: true, value, remaining: ttl ?? Number.POSITIVE_INFINITY };
+  const remaining = (ttl ?? Number.POSITIVE_INFINITY) - age;
+  // It was held then, and may have ended since: nobody knows whether it is held now.
+  return remaining > 0 ? { address, held: true, value, remaining } : { address, held: undefined };
 }
 
 /**

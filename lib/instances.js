@@ -5,9 +5,10 @@
  * password in it.
  */
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { wrongType, outOfRange, showSetting } = require('./errors');
+const { copyOf, get, isArray } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
-const { KEYS, readServer, readText, warnOfUnknown } = require('./server');
+const { KEYS, readServer, readText, unreadable, warnOfUnknown } = require('./server');
 const { readSentinelUrl, readTopology } = require('./topologies');
 
 /**
@@ -36,13 +37,20 @@ const { readSentinelUrl, readTopology } = require('./topologies');
 function readInstance(instance, name) {
   if (typeof instance === 'string') return readUrl(instance, name);
   if (instance instanceof URL) return readUrl(instance.href, name);
-  if (typeof (/** @type {any} */ (instance)?.then) === 'function') {
-    throw wrongType('INSTANCE', `${name} is a promise: await it first`);
-  }
-  if (typeof instance === 'object' && instance !== null && !Array.isArray(instance)) {
+  if (typeof instance === 'object' && instance !== null && !isArray(instance)) {
+    if (isThenable(instance)) throw wrongType('INSTANCE', `${name} is a promise: await it first`);
     return readConfig(instance, name);
   }
-  throw wrongType('INSTANCE', `${name} must be a URL or an object with a host, not ${show(instance)}`);
+  throw wrongType('INSTANCE', `${name} must be a URL or an object with a host, not ${showSetting(instance)}`);
+}
+
+/** @param {object} instance */
+function isThenable(instance) {
+  try {
+    return typeof get(instance, 'then') === 'function';
+  } catch {
+    return false;
+  }
 }
 
 // ---- URLs
@@ -128,11 +136,12 @@ function readServerUrl(text, scheme, name) {
   if (path && !/^\/\d+$/.test(path)) {
     throw outOfRange(
       'INSTANCE',
-      `${name} has the path ${show(path)}; it must be a database's number, as "/0"`,
+      `${name} has the path ${showSetting(path)}; it must be a database's number, as "/0"`,
     );
   }
   /** @type {Record<string, unknown>} */
   const config = {
+    __proto__: null,
     host: decode(url.hostname.replace(/^\[(.*)\]$/, '$1'), 'host', name),
     port: url.port || undefined,
     username: decode(url.username, 'username', name) || undefined,
@@ -152,7 +161,7 @@ function readServerUrl(text, scheme, name) {
 function readSocket(text, name) {
   const [path, ...query] = text.split('?');
   /** @type {Record<string, unknown>} */
-  const config = { path: decode(path, 'path', name) };
+  const config = { __proto__: null, path: decode(path, 'path', name) };
   addQuery(config, `?${query.join('?')}`, [...QUERY_KEYS, 'db'], name);
   return readServer(config, name);
 }
@@ -185,9 +194,10 @@ const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
  * @param {string} name
  */
 function readConfig(object, name) {
-  const topology = readTopology(object, name, gather);
+  const own = copyOf(object, unreadable(name));
+  const topology = readTopology(own, name, gather);
   if (topology) return topology;
-  const { config, unknown } = gather(object, name);
+  const { config, unknown } = gather(own, name);
   if (!Object.keys(config).length) {
     throw wrongType(
       'INSTANCE',
@@ -206,21 +216,28 @@ function readConfig(object, name) {
  * @param {string} name
  */
 function gather(object, name) {
-  const given = Object.entries(object).filter(([, value]) => value !== undefined && value !== null);
+  const { url, socket, ...rest } = copyOf(object, unreadable(name));
+  const hasUrl = isThere(url);
+  const hasSocket = isThere(socket);
   /** @type {Record<string, unknown>} */
-  const config = {};
+  const config = Object.create(null);
   const unknown = [];
   // A URL first: what stands beside it is more particular.
-  const { url, socket, ...rest } = /** @type {Record<string, unknown>} */ (Object.fromEntries(given));
-  if (url !== undefined) Object.assign(config, readOwnUrl(url, `${name}.url`));
-  if (socket !== undefined) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
+  if (hasUrl) Object.assign(config, readOwnUrl(url, `${name}.url`));
+  if (hasSocket) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
   for (const [key, value] of Object.entries(rest)) {
-    const isName = key === 'name' && (url !== undefined || socket !== undefined);
-    const own = isName ? 'clientName' : (ALIASES[key] ?? key);
-    if (Object.hasOwn(KEYS, own)) config[own] = value;
+    if (!isThere(value)) continue;
+    const isName = key === 'name' && (hasUrl || hasSocket);
+    const known = isName ? 'clientName' : Object.hasOwn(ALIASES, key) ? ALIASES[key] : key;
+    if (Object.hasOwn(KEYS, known)) config[known] = value;
     else unknown.push(key);
   }
   return { config, unknown };
+}
+
+/** @param {unknown} value */
+function isThere(value) {
+  return value !== undefined && value !== null;
 }
 
 /**
@@ -228,9 +245,12 @@ function gather(object, name) {
  * @param {string} name
  */
 function readOwnUrl(url, name) {
-  const { kind, ...server } = /** @type {Server} */ (readUrl(readText(url, name), name));
+  const text = url instanceof URL ? url.href : readText(url, name);
+  const { kind, ...server } = /** @type {Server} */ (readUrl(text, name));
   // What was read of TLS is native's form already; it is read anew from what was asked for.
-  if (kind === 'redis' && !server.sentinel) return { ...server, ...(server.tls && { tls: true }) };
+  if (kind === 'redis' && !Object.hasOwn(server, 'sentinel')) {
+    return { ...server, ...(Object.hasOwn(server, 'tls') && { tls: true }) };
+  }
   throw outOfRange(
     'INSTANCE',
     `${name} must lead to a server; pass "memory:" and "redis+sentinel:" URLs by themselves`,
@@ -245,12 +265,12 @@ function readOwnUrl(url, name) {
  * @param {string} name
  */
 function flattenSocket(socket, secure, name) {
-  if (typeof socket !== 'object' || socket === null || Array.isArray(socket)) {
-    throw wrongType('INSTANCE', `${name} must be an object, not ${show(socket)}`);
+  if (typeof socket !== 'object' || socket === null || isArray(socket)) {
+    throw wrongType('INSTANCE', `${name} must be an object, not ${showSetting(socket)}`);
   }
-  const entries = Object.entries(socket);
-  const flat = Object.fromEntries(entries.filter(([key]) => SOCKET_KEYS.includes(key)));
-  const { tls, ...secured } = /** @type {Record<string, unknown>} */ (socket);
+  const own = copyOf(socket, unreadable(name));
+  const flat = Object.fromEntries(Object.entries(own).filter(([key]) => SOCKET_KEYS.includes(key)));
+  const { tls, ...secured } = own;
   for (const key of SOCKET_KEYS) delete secured[key];
   return tls || (secure && tls !== false) ? { ...flat, tls: secured } : flat;
 }

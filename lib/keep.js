@@ -9,11 +9,11 @@
  * @property {number} lead how long before its end it is extended, in ms
  * @property {number} cap the point on the engine's clock beyond which it isn't; 0 = none
  * @typedef {object} Held
- * @property {string[]} names
+ * @property {readonly string[]} names
  * @property {string} value
  * @property {number} until until when it may be believed in, on the engine's clock
  * @property {import('./options').Settings} settings of its extensions
- * @typedef {(failure: import('./errors').Failure, names: string[]) => Error} MakeError
+ * @typedef {(failure: import('./errors').Failure, names: readonly string[]) => Error} MakeError
  */
 
 const { explain } = require('./cause');
@@ -43,6 +43,7 @@ class Keep {
   #error;
   #isReleased = false;
   #isExtended = false;
+  #ttl = 0;
   #cap = 0;
 
   /**
@@ -72,12 +73,18 @@ class Keep {
     return this.#isExtended;
   }
 
+  /** For how long each extension is, in ms; undefined if there is none. */
+  get ttl() {
+    return this.#isExtended ? this.#ttl : undefined;
+  }
+
   /** @param {Renewal} [renewal] how it is extended, if it is */
   start(renewal) {
     const { names, value, settings } = this.#held;
     const until = this.#isExtended ? this.until : this.#held.until;
     const { ttl = 0, lead = 0, cap = 0 } = renewal ?? {};
     this.#isExtended = renewal !== undefined;
+    this.#ttl = ttl;
     // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
     if (this.#isExtended) watched.delete(this);
     else watched.add(this);

@@ -10,7 +10,7 @@
 const { settle } = require('./callback');
 const { wrongType } = require('./errors');
 const { lockers } = require('./lockers');
-const { Term, remainingOf } = require('./term');
+const { Term, remainingOf, spanOf } = require('./term');
 
 class Lock extends Term {
   /** @type {Redlock | undefined} */
@@ -107,7 +107,9 @@ class Lock extends Term {
 
   toJSON() {
     const { resource, value, expiration, attempts, attemptsRemaining } = this;
-    return { resource, value, expiration, attempts, attemptsRemaining };
+    const ttl = spanOf(this);
+    const stored = { resource, value, expiration, attempts, attemptsRemaining };
+    return ttl === undefined ? stored : { ...stored, ttl };
   }
 }
 

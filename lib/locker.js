@@ -6,11 +6,12 @@
  */
 
 const { randomBytes } = require('node:crypto');
-const { setTimeout: sleep } = require('node:timers/promises');
 
 const { readResource, readLock, checkTtl } = require('./arguments');
 const { explain } = require('./cause');
 const { outOfRange, wrongType, show } = require('./errors');
+const { elementsOf, isArray } = require('./foreign');
+const { pause, unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { Engine, clock, defaultScripts } = require('./native');
 const { Settings, readOptions, readCallOptions, readProperties } = require('./options');
@@ -18,11 +19,14 @@ const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
 const { Inspection } = require('./inspection');
 const { lockers } = require('./lockers');
-const { agreedOn, believe, copy, deadlineOf, heldSince, keepBy, keepOf, stamp } = require('./term');
+const term = require('./term');
 const { NAMES, readExtension, readWishes } = require('./wishes');
+
+const { agreedOn, believe, deadlineOf, endsOf, heldSince, keepBy, keepOf, stamp } = term;
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
+ * @typedef {import('./arguments').LockRecord} LockRecord
  * @typedef {import('./cause').Operation} Operation
  * @typedef {import('./native').Answer} Answer
  * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
@@ -64,6 +68,7 @@ class Locker {
   #clients = [];
   /** The scripts that the engine was told of last. @type {string[]} */
   #texts;
+  #isHeardLate = false;
   /** @type {Promise<unknown[]> | undefined} */
   #quitting;
 
@@ -76,13 +81,14 @@ class Locker {
    * @param {unknown} options
    */
   constructor(face, profile, instances, options) {
-    const { settings, patience, rule } = readOptions(options, profile.defaults, profile.warn);
+    const given = readOptions(options, profile.defaults, profile.warn);
+    const { settings, patience, rule } = given;
     lockers.set(face, this);
     this.#face = face;
     this.#profile = profile;
     this.#patience = patience;
     this.#rule = rule;
-    const scripts = readScripts(profile.scripts === 'none' ? undefined : options, OWN_SCRIPTS);
+    const scripts = readScripts(profile.scripts === 'none' ? {} : given.scripts, OWN_SCRIPTS);
     this.#texts = textsOf(scripts);
     this.#engine = this.#openQuorum(instances);
     this.#settings = settings;
@@ -104,6 +110,12 @@ class Locker {
     return [...this.#servers];
   }
 
+  /** Its answers are told through promises of another library, as bluebird. */
+  hearLate() {
+    this.#isHeardLate = true;
+    this.#engine.isHeardLate = true;
+  }
+
   /** How each instance is reached. */
   get connections() {
     return this.#engine.connections;
@@ -115,9 +127,10 @@ class Locker {
    * @param {unknown} resource
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
+   * @param {boolean} [isExtended] whether it is extended by itself unless the options say otherwise
    * @returns {Promise<any>}
    */
-  async lock(resource, ttl, options) {
+  async lock(resource, ttl, options, isExtended = false) {
     const profile = this.#profile;
     let names;
     let settings;
@@ -125,15 +138,21 @@ class Locker {
     let engine;
     try {
       names = this.#namesOf(resource);
-      settings = this.#settingsOf(options);
+      const { settings: own, others } = this.#settingsOf(options);
+      settings = own;
       checkTtl(ttl, settings.driftFactor);
-      wishes = profile.hasWishes ? readWishes(options, ttl, settings.driftFactor) : undefined;
+      const isPlain = !profile.hasWishes || !(others || isExtended);
+      wishes = isPlain ? undefined : readWishes(others ?? {}, ttl, settings.driftFactor, isExtended);
       engine = this.#openEngine('lock', names);
     } catch (error) {
       throw profile.refuse(error);
     }
 
     const answer = await this.#acquire(engine, names, ttl, settings, wishes);
+    if (!answer.failure && answer.isOver) {
+      engine.unlock(names, answer.value, answer.since, settings, this.#isWatched());
+      answer.failure = TOO_LATE;
+    }
     if (answer.failure) {
       const { code } = answer.failure;
       if (wishes?.isTry && code === 'ERR_REDLOCK_HELD') return null;
@@ -144,7 +163,7 @@ class Locker {
     const remaining = settings.retryCount - attempts;
     const lock = profile.makeLock(this.#face, names, value, expiration, attempts, remaining);
     stamp(lock, answer, ttl, settings === this.#settings ? undefined : settings);
-    if (wishes?.extension) this.#extendByItself(lock, wishes.extension);
+    if (wishes?.extension) this.#extendByItself(lock, { names, value, expiration }, wishes.extension);
     return lock;
   }
 
@@ -163,7 +182,7 @@ class Locker {
     const { signal, maxWait } = wishes;
     if (signal?.aborted) throw signal.reason;
     const asked = engine.lock(names, ttl, terms, this.#isWatched(), undefined, undefined, maxWait);
-    return signal ? unlessAborted(signal, asked, engine, names, settings) : asked;
+    return signal ? unlessAborted(signal, asked, giveBack(engine, names, settings)) : asked;
   }
 
   /**
@@ -175,8 +194,12 @@ class Locker {
   watch(lock) {
     const known = keepOf(lock);
     if (known) return known;
-    const keep = this.#keepFor(lock);
-    keep.start();
+    const record = readLock(lock);
+    const isReleased = term.isReleased(lock, record.expiration);
+    const keep = this.#keepFor(lock, record);
+    // There is nothing to be lost any more.
+    if (isReleased) keep.release();
+    else keep.start();
     return keep;
   }
 
@@ -189,28 +212,50 @@ class Locker {
   autoExtend(lock, options) {
     const { ttl, settings = this.#settings } = agreedOn(lock);
     const extension = readExtension(options, ttl, settings.driftFactor);
-    this.#openEngine('extend', readLock(lock));
-    this.#extendByItself(lock, extension);
+    const record = readLock(lock);
+    this.#openEngine('extend', record.names);
+    this.#refuseEnded(lock, record);
+    this.#extendByItself(lock, record, extension);
     return lock;
   }
 
   /**
+   * A lock that is gone can't be kept.
+   *
    * @param {any} lock
+   * @param {LockRecord} record
+   */
+  #refuseEnded(lock, { names, expiration }) {
+    const isReleased = term.isReleased(lock, expiration);
+    const lost = isReleased ? undefined : keepOf(lock)?.look();
+    if (lost) throw lost;
+    const until = deadlineOf(lock, expiration);
+    if (!isReleased && (until === undefined || until > clock())) return;
+    const failure = isReleased ? UNLOCKED : EXPIRED;
+    const explained = explain(failure, { operation: 'extend', names, ttl: 0 }, []);
+    throw new this.#profile.LockError(expired(names), 0, explained);
+  }
+
+  /**
+   * @param {any} lock
+   * @param {LockRecord} record
    * @param {import('./wishes').Extension} extension
    */
-  #extendByItself(lock, { ttl, threshold, maxHold }) {
-    const keep = keepOf(lock) ?? this.#keepFor(lock);
+  #extendByItself(lock, record, { ttl, threshold, maxHold }) {
+    const keep = keepOf(lock) ?? this.#keepFor(lock, record);
     const since = heldSince(lock) || clock();
     keep.start({ ttl, lead: threshold, cap: maxHold === undefined ? 0 : since + maxHold });
     followEnd(lock, keep);
   }
 
-  /** @param {any} lock */
-  #keepFor(lock) {
-    const names = readLock(lock);
-    const until = deadlineOf(lock) ?? clock() + Math.min(timeLeft(lock), FOR_EVER);
+  /**
+   * @param {any} lock
+   * @param {LockRecord} record
+   */
+  #keepFor(lock, { names, value, expiration }) {
+    const until = deadlineOf(lock, expiration) ?? clock() + FOR_EVER;
     const { settings = this.#settings } = agreedOn(lock);
-    const keep = new Keep(this.#engine, lock, { names, value: lock.value, until, settings });
+    const keep = new Keep(this.#engine, lock, { names, value, until, settings });
     keepBy(lock, keep);
     return keep;
   }
@@ -252,9 +297,10 @@ class Locker {
     const names = readResource(resource);
     if (names.length > 1) throw wrongType('RESOURCE', 'resource must be one name: inspect one at a time');
     const engine = this.#openEngine('inspect', names);
+    const asked = clock();
     const answer = await engine.inspect(names[0], this.#settings);
     const votes = answer.failure?.votes ?? [];
-    return new Inspection(names[0], votes, engine.addresses);
+    return new Inspection(names[0], votes, engine.addresses, clock() - asked);
   }
 
   /**
@@ -263,25 +309,35 @@ class Locker {
    */
   async unlock(lock) {
     const profile = this.#profile;
-    let names;
+    let record;
     let engine;
     try {
-      names = readLock(lock, profile.isLenient);
-      if (profile.release === 'silent' && lock.expiration < Date.now()) return;
-      engine = this.#openEngine('unlock', names);
+      record = readLock(lock, profile.isLenient);
+      if (profile.release === 'silent' && this.#isPast(lock, record)) return;
+      engine = this.#openEngine('unlock', record.names);
     } catch (error) {
       throw profile.refuse(error);
     }
-    lock.expiration = 0;
+    const { names, value, expiration } = record;
+    term.end(lock, expiration);
     keepOf(lock)?.release();
 
     const { settings = this.#settings } = agreedOn(lock);
-    const answer = await engine.unlock(names, lock.value, heldSince(lock), settings, this.#isWatched());
+    const answer = await engine.unlock(names, value, heldSince(lock), settings, this.#isWatched());
     if (answer.failure && !this.#isReleased(answer.failure)) {
       const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
       const message = `Unable to fully release the lock on resource "${names}".`;
       throw new profile.LockError(message, answer.attempts, failure);
     }
+  }
+
+  /**
+   * @param {object} lock
+   * @param {LockRecord} record
+   */
+  #isPast(lock, { expiration }) {
+    const until = deadlineOf(lock, expiration);
+    return until !== undefined && until < clock();
   }
 
   /**
@@ -291,8 +347,20 @@ class Locker {
    * @param {CallOptions | undefined} options
    * @returns {Promise<L>}
    */
-  extend(lock, ttl, options) {
-    return this.#extend(lock, lock, ttl, options, false);
+  async extend(lock, ttl, options) {
+    return this.#extend(lock, this.#recordOf(lock), lock, ttl, options, false);
+  }
+
+  /**
+   * @param {unknown} lock
+   * @returns {LockRecord}
+   */
+  #recordOf(lock) {
+    try {
+      return readLock(lock, this.#profile.isLenient);
+    } catch (error) {
+      throw this.#profile.refuse(error);
+    }
   }
 
   /**
@@ -302,15 +370,13 @@ class Locker {
    * @param {unknown} ttl
    */
   async extendAnew(lock, ttl) {
-    let extended;
-    try {
-      const names = readLock(lock, this.#profile.isLenient);
-      extended = this.#profile.makeLock(this.#face, names, lock.value, lock.expiration, 0, 0);
-    } catch (error) {
-      throw this.#profile.refuse(error);
-    }
-    copy(extended, lock);
-    return this.#extend(lock, extended, ttl, undefined, true);
+    const record = this.#recordOf(lock);
+    const { names, value, expiration } = record;
+    const shown = /** @type {number} */ (expiration);
+    const extended = this.#profile.makeLock(this.#face, [...names], value, shown, 0, 0);
+    deadlineOf(lock, expiration);
+    term.copy(extended, lock);
+    return this.#extend(lock, record, extended, ttl, undefined, true);
   }
 
   /**
@@ -331,7 +397,7 @@ class Locker {
     } catch (error) {
       throw this.#profile.refuse(error);
     }
-    return this.#extend(lock, lock, ttl, options, true);
+    return this.#extend(lock, this.#recordOf(lock), lock, ttl, options, true);
   }
 
   /** Lets what is in flight end, refuses what comes later, and quits the callers' clients. */
@@ -343,20 +409,19 @@ class Locker {
   /**
    * @template {LockLike} L
    * @param {LockLike} lock
+   * @param {LockRecord} record of it
    * @param {L} extended the same, or a copy which stands for it from now on
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @param {boolean} isNew whether `extended` is to tell how many attempts this took
    * @returns {Promise<L>}
    */
-  async #extend(lock, extended, ttl, options, isNew) {
+  async #extend(lock, { names, value, expiration }, extended, ttl, options, isNew) {
     const profile = this.#profile;
-    let names;
     let settings;
     let engine;
     try {
-      names = readLock(lock, profile.isLenient);
-      settings = this.#settingsOf(options, agreedOn(lock).settings);
+      settings = this.#settingsOf(options, agreedOn(lock).settings).settings;
       checkTtl(ttl, settings.driftFactor);
       engine = this.#openEngine('extend', names);
     } catch (error) {
@@ -364,25 +429,28 @@ class Locker {
     }
     const request = /** @type {const} */ ({ operation: 'extend', names, ttl });
 
-    const deadline = deadlineOf(extended);
+    const deadline = deadlineOf(lock, expiration);
+    if (deadline === 0) throw new profile.LockError(expired(names), 0, explain(EXPIRED, request, []));
     const isRelative = deadline === undefined;
-    const until = isRelative ? timeLeft(lock) : deadline;
-    if (isRelative && until <= 0) {
-      throw new profile.LockError(expired(names), 0, explain(EXPIRED, request, []));
-    }
+    const until = isRelative ? LONGEST : deadline;
 
+    const ends = endsOf(lock);
     const report = this.#isWatched();
-    const answer = await engine.extend(names, lock.value, until, isRelative, ttl, settings, report);
+    const answer = await engine.extend(names, value, until, isRelative, ttl, settings, report);
+    if (answer.isOver) answer.letEnd();
     // Who has unlocked it meanwhile must not find it valid again.
-    const isUnlocked = lock.expiration === 0;
-    if (!isUnlocked && wasCarriedOut(answer)) believe(extended, answer);
+    const isEnded = endsOf(lock) !== ends || (lock instanceof term.Term && lock.expiration === 0);
+    if (!isEnded && answer.isCarriedOut) believe(extended, expiration, answer, ttl);
     if (answer.failure) {
       const failure = explain(answer.failure, request, engine.addresses);
       const message = answer.attempts > 0 ? exceeded(settings, names) : expired(names);
       throw new profile.LockError(message, answer.attempts, failure);
     }
-    if (isUnlocked) {
+    if (isEnded) {
       throw new profile.LockError(expired(names), answer.attempts, explain(UNLOCKED, request, []));
+    }
+    if (answer.until === 0) {
+      throw new profile.LockError(expired(names), answer.attempts, explain(EXPIRED, request, []));
     }
     if (isNew) count(extended, answer.attempts, settings);
     return extended;
@@ -408,7 +476,8 @@ class Locker {
       const { value, engine } = this.#prepareAttempt(names);
       const left = maxWait === undefined ? undefined : Math.max(0, limit - performance.now());
       const asked = engine.lock(names, ttl, once, this.#isWatched(), value, undefined, left);
-      const answer = await (signal ? unlessAborted(signal, asked, engine, names, settings, value) : asked);
+      const giving = giveBack(engine, names, settings, value);
+      const answer = await (signal ? unlessAborted(signal, asked, giving) : asked);
       answer.attempts = attempt;
       // What is handed over has room for values of our own length only.
       answer.value = value;
@@ -474,27 +543,26 @@ class Locker {
   /** @param {unknown} instances */
   #openQuorum(instances) {
     const custom = this.#customScripts(this.#texts);
-    const members = readMembers(instances, this.#rule);
+    const given = isArray(instances) ? elementsOf(instances, unreadable) : instances;
+    const members = readMembers(given, this.#rule);
     if (custom) refuseInMemory(members.map(({ config }) => config));
     const engine = new Engine(this.#face, members, this.#patience);
+    engine.isHeardLate = this.#isHeardLate;
     const { addresses } = engine;
     this.#servers = members.map(({ bridge }, index) => bridge?.given ?? addresses[index]);
     this.#clients = [...new Set(members.map(({ bridge }) => bridge))].filter((one) => one !== undefined);
     if (custom) engine.useScripts(custom);
     if (this.#profile.writableServers) {
       // A server that is named as `servers` shows it is the one that was passed, with its password.
-      const passed = Array.from(/** @type {unknown[]} */ (instances), (one, index) => [
-        this.#servers[index],
-        one,
-      ]);
-      this.#passed = new Map(/** @type {[unknown, unknown][]} */ (passed));
+      const passed = /** @type {unknown[]} */ (given);
+      this.#passed = new Map(this.#servers.map((shown, index) => [shown, passed[index]]));
     }
     return engine;
   }
 
   /**
    * @param {Operation} operation
-   * @param {string[]} names
+   * @param {readonly string[]} names
    */
   #openEngine(operation, names) {
     if (!this.#engine.isClosed) {
@@ -511,11 +579,12 @@ class Locker {
   /** `servers` may have been changed since the last call. */
   #lookAtServers() {
     const { servers } = this.#face;
-    if (this.#isShown(servers)) return;
+    const listed = isArray(servers) ? elementsOf(servers, unreadable) : servers;
+    if (this.#isShown(listed)) return;
     const before = this.#engine;
-    const instances = Array.isArray(servers)
-      ? servers.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
-      : servers;
+    const instances = isArray(listed)
+      ? listed.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
+      : listed;
     this.#engine = this.#openQuorum(instances);
     this.#face.servers = this.#shown(servers);
     before.close();
@@ -533,7 +602,7 @@ class Locker {
   /** @param {unknown} servers */
   #isShown(servers) {
     return (
-      Array.isArray(servers) &&
+      isArray(servers) &&
       servers.length === this.#servers.length &&
       servers.every((server, at) => server === this.#servers[at])
     );
@@ -542,22 +611,11 @@ class Locker {
   /** The scripts may have been changed since the last call. */
   #tellOfScripts() {
     const face = this.#face;
-    const { scripts } = face;
-    const [lock, unlock, extend] = this.#texts;
-    let texts;
-    if (this.#profile.scripts === 'scripts') {
-      if (
-        scripts.lockScript.value === lock &&
-        scripts.unlockScript.value === unlock &&
-        scripts.extendScript.value === extend
-      ) {
-        return;
-      }
-      texts = textsOf(scripts);
-    } else {
-      if (face.lockScript === lock && face.unlockScript === unlock && face.extendScript === extend) return;
-      texts = [face.lockScript, face.unlockScript, face.extendScript];
-    }
+    const texts =
+      this.#profile.scripts === 'scripts'
+        ? textsOf(face.scripts)
+        : [face.lockScript, face.unlockScript, face.extendScript];
+    if (texts.every((text, at) => text === this.#texts[at])) return;
     this.#engine.useScripts(this.#customScripts(texts) ?? {});
     this.#texts = texts;
   }
@@ -581,20 +639,22 @@ class Locker {
    *
    * @param {CallOptions | undefined} options
    * @param {Settings} [own] of the lock, in place of the properties
+   * @returns {{settings: Settings, others?: Record<string, any>}} `others`: what else the options say
    */
   #settingsOf(options, own) {
-    const face = this.#face;
+    const { retryCount, retryDelay, retryJitter, driftFactor } = this.#face;
     let settings = this.#settings;
     if (
-      face.retryCount !== settings.retryCount ||
-      face.retryDelay !== settings.retryDelay ||
-      face.retryJitter !== settings.retryJitter ||
-      face.driftFactor !== settings.driftFactor
+      retryCount !== settings.retryCount ||
+      retryDelay !== settings.retryDelay ||
+      retryJitter !== settings.retryJitter ||
+      driftFactor !== settings.driftFactor
     ) {
-      settings = readProperties(face, this.#profile.defaults, this.#warn);
+      const properties = { retryCount, retryDelay, retryJitter, driftFactor };
+      settings = readProperties(properties, this.#profile.defaults, this.#warn);
       this.#settings = settings;
     }
-    if (typeof options !== 'object' || options === null) return own ?? settings;
+    if (typeof options !== 'object' || options === null) return { settings: own ?? settings };
     return readCallOptions(own ?? settings, options, this.#warn, this.#profile.hasWishes ? NAMES : []);
   }
 
@@ -606,45 +666,22 @@ class Locker {
 }
 
 /**
- * A request's answer, unless the caller gives up first: what it is granted then is released.
+ * What to do about the request that was made last once nobody waits for it.
  *
- * @param {AbortSignal} signal
- * @param {Promise<Answer>} asked the request that was made last
  * @param {Engine} engine
  * @param {string[]} names
  * @param {Settings} settings
  * @param {string} [value] that it is asked for with, if it isn't the engine's
- * @returns {Promise<Answer>}
+ * @returns {import('./giving-up').Giving<Answer>}
  */
-function unlessAborted(signal, asked, engine, names, settings, value) {
+function giveBack(engine, names, settings, value) {
   const { cancel } = engine;
-  return new Promise((resolve, reject) => {
-    const giveUp = () => {
-      cancel();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', giveUp, { once: true });
-    asked.then((answer) => {
-      signal.removeEventListener('abort', giveUp);
-      if (signal.aborted && !answer.failure) {
-        engine.unlock(names, value ?? answer.value, answer.since, settings, false);
-        reject(signal.reason);
-      }
-      resolve(answer);
-    });
-  });
-}
-
-/**
- * @param {number} ms
- * @param {AbortSignal} [signal] ends it, with its own reason
- */
-async function pause(ms, signal) {
-  try {
-    await sleep(ms, undefined, signal && { signal });
-  } catch (error) {
-    throw signal?.aborted ? signal.reason : error;
-  }
+  return {
+    cancel,
+    discard(answer) {
+      if (!answer.failure) engine.unlock(names, value ?? answer.value, answer.since, settings, false);
+    },
+  };
 }
 
 /** @param {Settings} settings */
@@ -659,7 +696,8 @@ function onceOf({ driftFactor, retryDelay, retryJitter }) {
  * @param {Keep} keep
  */
 function followEnd(lock, keep) {
-  Object.defineProperty(lock, 'expiration', {
+  // One that is frozen goes on showing the end it had.
+  Reflect.defineProperty(lock, 'expiration', {
     configurable: true,
     enumerable: true,
     get() {
@@ -667,7 +705,7 @@ function followEnd(lock, keep) {
       return left > 0 ? Math.floor(Date.now() + left) : 0;
     },
     set(value) {
-      Object.defineProperty(lock, 'expiration', {
+      Reflect.defineProperty(lock, 'expiration', {
         configurable: true,
         enumerable: true,
         writable: true,
@@ -725,6 +763,12 @@ if not reply or reply == 0 or reply == '' then return 0 end
 return #KEYS`;
 }
 
+/** @param {number} [index] */
+function unreadable(index) {
+  const what = index === undefined ? 'instances' : `instances[${index}]`;
+  return wrongType('INSTANCES', `${what} can't be read: reading it throws`);
+}
+
 /** @param {{kind: string}[]} instances */
 function refuseInMemory(instances) {
   const index = instances.findIndex(({ kind }) => kind === 'memory');
@@ -738,29 +782,13 @@ const MOST_WARNINGS = 100;
 /** After these another attempt may do better. */
 const RETRIED = ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_UNAVAILABLE'];
 
-// The longest time there is between two dates, in ms.
+/** Of a lock that doesn't say until when it is valid, the servers know: the longest time there is, in ms. */
 const LONGEST = 2 * 8.64e15;
+
+const TOO_LATE = { code: 'ERR_REDLOCK_TOO_SLOW', reason: 'it was over when it arrived', votes: [] };
 
 const EXPIRED = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it has expired', votes: [] };
 const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', votes: [] };
-
-/**
- * What is left of a lock that the engine doesn't know, in ms. Of one that doesn't say, the servers know.
- *
- * @param {LockLike} lock
- */
-function timeLeft({ expiration }) {
-  return typeof expiration === 'number' ? Math.min(expiration - Date.now(), LONGEST) : LONGEST;
-}
-
-/**
- * Whether an extension came so far that its answer says something of the lock's validity.
- *
- * @param {Answer} answer
- */
-function wasCarriedOut({ failure }) {
-  return failure === undefined || !['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID'].includes(failure.code);
-}
 
 /**
  * @param {any} lock
@@ -774,13 +802,13 @@ function count(lock, attempts, { retryCount }) {
 
 /**
  * @param {Settings} settings
- * @param {string[]} names
+ * @param {readonly string[]} names
  */
 function exceeded({ retryCount }, names) {
   return `Exceeded ${retryCount} attempts to lock the resource "${names}".`;
 }
 
-/** @param {string[]} names */
+/** @param {readonly string[]} names */
 function expired(names) {
   return `Cannot extend lock on resource "${names}" because the lock has already expired.`;
 }

@@ -4,8 +4,10 @@
 
 const { Bridge } = require('./bridge');
 const { isClient, adopt } = require('./clients');
-const { wrongType, show } = require('./errors');
+const { wrongType, show, showSetting } = require('./errors');
+const { elementsOf, get, isArray } = require('./foreign');
 const { readInstance } = require('./instances');
+const { Redactor, secretsIn } = require('./redact');
 
 /**
  * @typedef {import('./bridge').Rule} Rule
@@ -22,20 +24,44 @@ const RULES = ['auto', 'native', 'bridge'];
  * @returns {Member[]}
  */
 function readMembers(instances, rule) {
-  if (instances === undefined || instances === null || (Array.isArray(instances) && !instances.length)) {
-    const error = new Error('Redlock must be instantiated with at least one redis server.');
-    throw Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
-  }
-  if (!Array.isArray(instances)) {
+  if (instances === undefined || instances === null) throw noInstances();
+  if (!isArray(instances)) {
     const what = typeof instances === 'string' ? 'a string' : show(instances);
     throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
   }
+  const given = elementsOf(instances, unreadable);
+  if (given.length === 0) throw noInstances();
+  try {
+    return membersOf(given, rule);
+  } catch (error) {
+    const redactor = new Redactor(secretsIn(given.filter((one) => !isClient(one))));
+    throw redactor.cleanError(/** @type {Error} */ (error));
+  }
+}
+
+function noInstances() {
+  const error = new Error('Redlock must be instantiated with at least one redis server.');
+  return Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
+}
+
+/** @param {number} [index] */
+function unreadable(index) {
+  const what = index === undefined ? 'instances' : `instances[${index}]`;
+  return wrongType('INSTANCES', `${what} can't be read: reading it throws`);
+}
+
+/**
+ * @param {unknown[]} instances
+ * @param {Rule} rule
+ * @returns {Member[]}
+ */
+function membersOf(instances, rule) {
   /** @type {Map<unknown, {bridge: Bridge, index: number}>} */
   const known = new Map();
-  return Array.from(instances, (instance, index) => {
+  return instances.map((instance, index) => {
     const name = `instances[${index}]`;
     const given = unwrap(instance, rule, name);
-    if (!given) return { config: readInstance(instance, name) };
+    if (!given) return { config: readInstance(instance, name), bridge: undefined };
     // The very same client twice is one, and counts for both.
     const before = known.get(given.client);
     const bridge = before?.bridge ?? new Bridge(adopt(given.client, name), given.rule, name);
@@ -52,13 +78,17 @@ function readMembers(instances, rule) {
  */
 function unwrap(instance, rule, name) {
   if (isWrapped(instance)) {
-    const { client, connections = rule } = instance;
+    const client = get(instance, 'client');
+    const connections = get(instance, 'connections') ?? rule;
     if (!isClient(client)) {
       throw wrongType('INSTANCE', `${name}.client must be a client of a Redis library, not ${show(client)}`);
     }
     if (!RULES.includes(connections)) {
       const known = RULES.map((one) => `"${one}"`).join(', ');
-      throw wrongType('INSTANCE', `${name}.connections must be one of ${known}, not ${show(connections)}`);
+      throw wrongType(
+        'INSTANCE',
+        `${name}.connections must be one of ${known}, not ${showSetting(connections)}`,
+      );
     }
     return { client, rule: connections };
   }

@@ -10,6 +10,7 @@ const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
 const { ConnectionError, troubleOf, outOfRange } = require('./errors');
 const { LookAlikes } = require('./look-alikes');
+const { Redactor, secretsIn } = require('./redact');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
@@ -71,6 +72,12 @@ const ROOM = 1024;
 /** @type {Mailbox | undefined} */
 let mailbox;
 
+/** Made when it is first needed: a worker that only prints a lock needs no engine. */
+function box() {
+  mailbox ??= new Mailbox(drain);
+  return mailbox;
+}
+
 /** By handle. An engine does not keep its Redlock alive. @type {Map<number, Engine>} */
 const engines = new Map();
 
@@ -83,10 +90,13 @@ class Engine {
   #owner;
   #connections;
   #lookAlikes;
+  #redactor;
   /** The caller's clients, by their place. @type {(Bridge | undefined)[]} */
   #bridges;
   /** Each of them once. @type {Bridge[]} */
   #clients;
+  /** Whether its answers reach their callers through promises of another library, which tell in an event of their own. */
+  isHeardLate = false;
   /** What native knows the caller's scripts by. */
   #scripts = OWN_SCRIPTS;
   #inFlight = 0;
@@ -109,13 +119,14 @@ class Engine {
    * @param {object} patience
    */
   constructor(owner, members, patience) {
-    mailbox ??= new Mailbox(drain);
-    const { handle, addresses } = open(mailbox, { instances: members.map(({ config }) => config), patience });
+    const instances = members.map(({ config }) => config);
+    const { handle, addresses } = open(box(), { instances, patience });
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
     this.#bridges = members.map(({ bridge }) => bridge);
     this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
+    this.#redactor = new Redactor(secretsIn(instances));
     this.#connections = new Connections(addresses, members);
     this.#lookAlikes = new LookAlikes(addresses);
     engines.set(handle, this);
@@ -156,7 +167,15 @@ class Engine {
 
   /** @param {Scripts} scripts in place of our own, from now on */
   useScripts(scripts) {
-    this.#scripts = learn(scripts);
+    const isOwn =
+      scripts.acquire === undefined && scripts.extend === undefined && scripts.release === undefined;
+    this.#scripts = isOwn ? OWN_SCRIPTS : learn(scripts);
+    forgetScripts();
+  }
+
+  /** By what native knows them. */
+  get scripts() {
+    return this.#scripts;
   }
 
   get isClosed() {
@@ -164,7 +183,7 @@ class Engine {
   }
 
   /**
-   * @param {string[]} resources
+   * @param {readonly string[]} resources
    * @param {number} ttl
    * @param {import('./options').Settings} settings
    * @param {boolean} report whether instances' failures are wanted as events
@@ -199,7 +218,7 @@ class Engine {
     const slot = lastSlot;
     const waiting = settling[slot];
     return () => {
-      if (settling[slot] !== waiting) return;
+      if (waiting === undefined || settling[slot] !== waiting) return;
       flush();
       mailbox?.cancel(slot);
     };
@@ -212,13 +231,13 @@ class Engine {
    * @param {number} number its own
    * @param {number[]} terms as docs/hand-over.md has them
    * @param {string} value
-   * @param {string[]} resources
+   * @param {readonly string[]} resources
    */
   keep(keep, number, terms, value, resources) {
     if (engines.get(this.#handle) === this) this.#keeps.set(number, new WeakRef(keep));
     // What was asked for before, as its unlocking, comes before.
     flush();
-    mailbox?.keep(this.#handle, number, this.#scripts, Float64Array.from(terms), value, resources);
+    mailbox?.keep(this.#handle, number, this.#scripts, Float64Array.from(terms), value, [...resources]);
     // Native has let go of it already: nobody else watches it.
     if (engines.get(this.#handle) !== this) keep.orphan(this.#owner.deref());
   }
@@ -230,7 +249,7 @@ class Engine {
   }
 
   /**
-   * @param {string[]} resources
+   * @param {readonly string[]} resources
    * @param {string} value
    * @param {number} until when the lock's validity ends: on the engine's clock, or, if `relative`, in ms from now
    * @param {boolean} relative
@@ -246,7 +265,7 @@ class Engine {
   }
 
   /**
-   * @param {string[]} resources
+   * @param {readonly string[]} resources
    * @param {string} value
    * @param {number} since the lock can't have been held before, on the engine's clock; 0 = unknown
    * @param {import('./options').Settings} settings
@@ -329,13 +348,17 @@ class Engine {
    * @param {import('./options').Settings} settings
    * @param {number} instant
    * @param {string} value
-   * @param {string[]} resources
+   * @param {readonly string[]} resources
    * @param {number} sheet
    * @param {number} maxWait
+   * @returns {Promise<Answer>}
    */
   #request(operation, flags, ttl, settings, instant, value, resources, sheet, maxWait) {
     const count = resources.length;
-    let at = reserve(REQUEST_NUMBERS + count);
+    // Everything is looked at before the row is begun: half a row would shift what others ask for.
+    const words = wordsOf(value, resources);
+    if (words === undefined) return refused();
+    let at = reserve(REQUEST_NUMBERS + count, words.length);
     const slot = takeSlot();
     lastSlot = slot;
     const row = numbers;
@@ -355,18 +378,31 @@ class Engine {
     row[at + 13] = maxWait;
     row[at + 14] = count;
     at += REQUEST_NUMBERS;
-    text += value;
-    for (let i = 0; i < count; i++) {
-      const resource = resources[i];
-      row[at + i] = resource.length;
-      text += resource;
-    }
+    for (let i = 0; i < count; i++) row[at + i] = resources[i].length;
+    text += words;
 
     this.#inFlight += 1;
     asking[slot] = this;
     const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
     settling[slot] = captured;
     return promise;
+  }
+
+  /**
+   * What instances, and native for them, have said in words is without secrets from then on.
+   *
+   * @param {{reason?: string, votes?: (Partial<Trouble> & {value?: unknown})[]} & Partial<Trouble>} told
+   */
+  clean(told) {
+    const redactor = this.#redactor;
+    // They may have been changed since.
+    for (const bridge of this.#clients) redactor.add(bridge.secrets);
+    cleanTexts(told, redactor);
+    if (typeof told.reason === 'string') told.reason = redactor.clean(told.reason);
+    for (const vote of told.votes ?? []) {
+      cleanTexts(vote, redactor);
+      if (typeof vote.value === 'string') vote.value = redactor.mask(vote.value);
+    }
   }
 
   /** One request has been answered. */
@@ -378,6 +414,7 @@ class Engine {
   /** @param {NativeEvent} event */
   emit(event) {
     const owner = this.#owner.deref();
+    this.clean(/** @type {any} */ (event));
     switch (event.event) {
       case 'clientError': {
         const { operation, instance } = event;
@@ -404,7 +441,8 @@ class Engine {
         break;
       case 'route': {
         const bridge = this.#bridges[event.instance];
-        const isChanged = bridge?.reroute(event.why, event.failed);
+        const why = event.why === null ? null : this.#redactor.clean(event.why);
+        const isChanged = bridge?.reroute(why, event.failed);
         if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
         break;
       }
@@ -436,6 +474,15 @@ class Engine {
   run(errand) {
     this.#bridges[errand.instance]?.run(errand);
   }
+}
+
+/**
+ * @param {Partial<Trouble>} told
+ * @param {Redactor} redactor
+ */
+function cleanTexts(told, redactor) {
+  if (typeof told.message === 'string') told.message = redactor.clean(told.message);
+  if (typeof told.reply === 'string') told.reply = redactor.clean(told.reply);
 }
 
 /**
@@ -489,22 +536,42 @@ function bringAll() {
 }
 
 /**
- * What native knows a set of scripts by; it is told of each once.
+ * What native knows a set of scripts by; it is told of each once, until it is forgotten.
  *
  * @param {Scripts} scripts
  */
 function learn({ acquire, extend, release }) {
   const key = JSON.stringify([acquire, extend, release]);
-  let number = learned.get(key);
-  if (number === undefined) {
-    number = /** @type {Mailbox} */ (mailbox).learn(acquire, extend, release);
-    learned.set(key, number);
-  }
+  const number = learned.get(key) ?? box().learn(acquire, extend, release);
+  // The last one is the one that was used last.
+  learned.delete(key);
+  learned.set(key, number);
   return number;
 }
 
-/** @type {Map<string, number>} */
-const learned = new Map([['[null,null,null]', OWN_SCRIPTS]]);
+/**
+ * Whoever changes scripts with each call must not fill the memory. Those that an engine uses stay.
+ */
+function forgetScripts() {
+  if (learned.size <= MOST_LEARNED) return;
+  const used = new Set([...engines.values()].map((engine) => engine.scripts));
+  for (const [key, number] of learned) {
+    if (learned.size <= MOST_LEARNED) break;
+    if (used.has(number)) continue;
+    learned.delete(key);
+    // What was asked with them comes before.
+    flush();
+    box().forget(number);
+  }
+}
+
+/** By their texts, in the order of their use. @type {Map<string, number>} */
+const learned = new Map();
+
+/** How many sets of scripts are remembered, beside those that are in use. */
+const MOST_LEARNED = 100;
+
+const NOT_CARRIED_OUT = ['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID', 'ERR_REDLOCK_INTERNAL'];
 
 /** What came of a request. */
 class Answer {
@@ -526,6 +593,22 @@ class Answer {
     this.value = value;
     this.failure = failure;
   }
+
+  /** Whether what was granted is over: to be asked where it is handed over, whenever that is. */
+  get isOver() {
+    return this.until <= clock();
+  }
+
+  /** It came too late to be believed in. */
+  letEnd() {
+    this.until = 0;
+    this.expiration = 0;
+  }
+
+  /** Whether an extension came so far that this says something of the lock's validity. */
+  get isCarriedOut() {
+    return this.failure === undefined || !NOT_CARRIED_OUT.includes(this.failure.code);
+  }
 }
 
 // ---- requests on their way in
@@ -540,20 +623,54 @@ let text = '';
 const LONG_TEXT = 2 ** 24;
 
 /**
+ * The text of a row. Callers have looked at what it is made of; a fault of theirs ends here.
+ *
+ * @param {unknown} value
+ * @param {readonly unknown[]} resources
+ * @returns {string | undefined} nothing where there is something that can't be written
+ */
+function wordsOf(value, resources) {
+  const count = resources.length;
+  if (typeof value !== 'string' || count === 0) return undefined;
+  for (let i = 0; i < count; i++) if (typeof resources[i] !== 'string') return undefined;
+  try {
+    return count === 1 ? value + resources[0] : value + resources.join('');
+  } catch {
+    // No string can be that long.
+    return undefined;
+  }
+}
+
+/** The answer to a request that can't be written. */
+function refused() {
+  // There is nothing to be cancelled.
+  lastSlot = NO_SLOT;
+  const reason = 'its names or its value are no text that can be sent';
+  const failure = { code: 'ERR_REDLOCK_INVALID', reason, votes: [] };
+  return Promise.resolve(new Answer(FAILED, 0, 0, 0, 0, '', failure));
+}
+
+/**
  * Room for one request.
  *
- * @param {number} size
+ * @param {number} size in numbers
+ * @param {number} length of its text
  */
-function reserve(size) {
-  if (used + size > numbers.length || text.length > LONG_TEXT) {
+function reserve(size, length) {
+  if (used + size > numbers.length || text.length + length > LONG_TEXT) {
     flush();
     if (size > numbers.length) numbers = new Float64Array(size);
   }
-  if (requests === 0) process.nextTick(flush);
+  if (requests === 0) process.nextTick(flushInTime);
   const at = used;
   used += size;
   requests += 1;
   return at;
+}
+
+/** What is asked for at the turns of several answers goes out together. */
+function flushInTime() {
+  if (!isTurning) flush();
 }
 
 function flush() {
@@ -597,8 +714,10 @@ const asking = [];
 /** @type {number[]} */
 const free = [];
 
+const NO_SLOT = -1;
+
 /** The slot that was taken last. */
-let lastSlot = 0;
+let lastSlot = NO_SLOT;
 
 function takeSlot() {
   const slot = free.pop();
@@ -636,10 +755,28 @@ function drain() {
     // Before native looks at its own clock: a lock may end earlier than it says, but not later.
     const now = Date.now();
     const json = /** @type {Mailbox} */ (mailbox).drain(answers, values);
-    const details = json === null ? NO_DETAILS : JSON.parse(json);
+    const details = json === null ? NO_DETAILS : parse(json);
     count = answers[0];
     deliver(count, details, now);
   }
+}
+
+/**
+ * Many of its properties may be absent, and must not be found in `Object.prototype` then.
+ *
+ * @param {string} json
+ * @returns {(NativeFailure | NativeEvent | NativeErrand)[]}
+ */
+function parse(json) {
+  // Looks for whatever somebody has put there, which is nothing nearly always.
+  for (const _ in {}) return JSON.parse(json, (_key, value) => withoutPrototype(value));
+  return JSON.parse(json);
+}
+
+/** @param {any} value */
+function withoutPrototype(value) {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject ? Object.setPrototypeOf(value, null) : value;
 }
 
 /**
@@ -672,11 +809,75 @@ function deliver(count, details, now) {
       continue;
     }
     const expiration = left > 0 ? Math.floor(now + left) : 0;
-    settle(
-      answers[at],
-      new Answer(kind, answers[at + 2], expiration, answers[at + 4], since, value, failure),
-    );
+    const answer = new Answer(kind, answers[at + 2], expiration, answers[at + 4], since, value, failure);
+    if (answer.until > 0 || kind === INSPECTED) handOver(answers[at], answer);
+    else settle(answers[at], answer);
   }
+}
+
+// ---- answers that say until when something is valid
+
+/** Those whose turn has not come: each slot, and its answer. @type {(number | Answer)[]} */
+let turns = [];
+/** Where the next one is. */
+let turn = 0;
+let isTurning = false;
+
+/** How much of what is done is kept before it is cut off. */
+const LONGEST_TAIL = 4096;
+
+/** As many requests as are worth a hand-over. */
+const MANY = 64;
+
+/**
+ * Settles it at a turn of its own: one after the other, each only once all that the one before has set off is done.
+ * Whoever is told first may keep the thread busy for long, and those after him must be looked at after that.
+ *
+ * @param {number} slot
+ * @param {Answer} answer
+ */
+function handOver(slot, answer) {
+  turns.push(slot, answer);
+  if (isTurning) return;
+  isTurning = true;
+  takeTurn();
+}
+
+function takeTurn() {
+  const slot = /** @type {number} */ (turns[turn]);
+  const answer = /** @type {Answer} */ (turns[turn + 1]);
+  turn += 2;
+  if (asking[slot]?.isHeardLate) setImmediate(afterImmediates);
+  // Ticks come when no microtask is left.
+  else queueMicrotask(endTurn);
+  settle(slot, answer);
+}
+
+/** What a library schedules when it hears of the answer comes behind this one, and before the next. */
+function afterImmediates() {
+  setImmediate(endLateTurn);
+}
+
+function endLateTurn() {
+  flush();
+  endTurn();
+}
+
+function endTurn() {
+  if (turn > LONGEST_TAIL) {
+    turns = turns.slice(turn);
+    turn = 0;
+  }
+  if (turn < turns.length) {
+    // Nor does what was asked for wait for all of them.
+    if (requests >= MANY) process.nextTick(flush);
+    process.nextTick(takeTurn);
+    return;
+  }
+  turns = [];
+  turn = 0;
+  isTurning = false;
+  process.nextTick(flush);
 }
 
 /**
@@ -694,6 +895,7 @@ function settle(slot, answer) {
   if (failure) {
     if (engine.isClosed && failure.code === 'ERR_REDLOCK_CANCELLED') failure.code = 'ERR_REDLOCK_CLOSED';
     failure.suspicion = engine.suspicion(failure.votes);
+    engine.clean(failure);
   }
   resolve(answer);
   // Whoever waits for it may have more to ask before the engine closes.
@@ -720,7 +922,7 @@ useOwnScripts(defaultScripts());
 
 /** The engine's clock, in ms: monotonic, counting the time the machine was suspended. */
 function clock() {
-  return /** @type {Mailbox} */ (mailbox).clock();
+  return box().clock();
 }
 
 /**

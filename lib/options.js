@@ -5,8 +5,10 @@
  * type is ignored; here the process is warned of it.
  */
 
-const { show } = require('./errors');
+const { showSetting, wrongType } = require('./errors');
+const { isArray, pick } = require('./foreign');
 const { RULES } = require('./members');
+const { namesIn } = require('./redact');
 
 const UNLIMITED = -1;
 /** As many as native counts; nobody has seen the end of it. */
@@ -89,20 +91,27 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  *   settings: Settings,
  *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
  *   rule: import('./bridge').Rule,
- * }}
+ *   scripts: Record<string, any>,
+ * }} `scripts` as they were given
  */
 function readOptions(options, defaults, tell) {
   /** @type {string[]} */
   const complaints = [];
-  const given = readObject(options, complaints);
+  const object = readObject(options, complaints);
+  const known = [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), CONNECTIONS, ...SCRIPTS];
+  const given = pick(object, known, unreadable);
   const settings = override(defaults, given, complaints);
   const patience = readPatience(given, complaints);
   const rule = readRule(given, complaints);
-  const known = [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), CONNECTIONS, ...SCRIPTS];
-  complainOfUnknown(given, known, complaints);
+  complainOfUnknown(object, known, complaints);
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
-  return { settings, patience, rule };
+  return { settings, patience, rule, scripts: given };
+}
+
+/** @param {string} name */
+function unreadable(name) {
+  return wrongType('OPTIONS', `the option "${name}" can't be read: reading it throws`);
 }
 
 /**
@@ -111,15 +120,18 @@ function readOptions(options, defaults, tell) {
  * @param {Settings} base
  * @param {object} options
  * @param {(message: string) => void} tell
- * @param {string[]} others that are read elsewhere
+ * @param {string[]} others that are not settings
+ * @returns {{settings: Settings, others: Record<string, any>}} `others` as they were given
  */
 function readCallOptions(base, options, tell, others) {
   /** @type {string[]} */
   const complaints = [];
-  const settings = override(base, options, complaints);
-  complainOfUnknown(options, [...Object.keys(SETTINGS), ...others], complaints);
+  const known = [...Object.keys(SETTINGS), ...others];
+  const given = pick(options, known, unreadable);
+  const settings = override(base, given, complaints);
+  complainOfUnknown(options, known, complaints);
   tellOnce(complaints, tell);
-  return settings;
+  return { settings, others: given };
 }
 
 /**
@@ -178,7 +190,7 @@ function readRule(given, complaints) {
   if (RULES.includes(rule)) return rule;
   if (rule !== undefined) {
     const known = RULES.map((one) => `"${one}"`).join(', ');
-    complaints.push(`the option "${CONNECTIONS}" must be one of ${known}, not ${show(rule)}`);
+    complaints.push(`the option "${CONNECTIONS}" must be one of ${known}, not ${showSetting(rule)}`);
   }
   return 'auto';
 }
@@ -194,7 +206,7 @@ function read(given, name, rule, complaints) {
   const value = given[name];
   if (value === undefined) return undefined;
   if (typeof value === 'number' && rule.accepts(value)) return value;
-  complaints.push(`the option "${name}" must be ${rule.expected}, not ${show(value)}`);
+  complaints.push(`the option "${name}" must be ${rule.expected}, not ${showSetting(value)}`);
   return undefined;
 }
 
@@ -204,9 +216,9 @@ function read(given, name, rule, complaints) {
  * @returns {object}
  */
 function readObject(options, complaints) {
-  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options;
+  if (typeof options === 'object' && options !== null && !isArray(options)) return options;
   if (options !== undefined && options !== null) {
-    complaints.push(`options must be an object, not ${show(options)}`);
+    complaints.push(`options must be an object, not ${showSetting(options)}`);
   }
   return {};
 }
@@ -217,9 +229,14 @@ function readObject(options, complaints) {
  * @param {string[]} complaints
  */
 function complainOfUnknown(given, known, complaints) {
-  for (const name of Object.keys(given)) {
-    if (!known.includes(name)) complaints.push(`the option "${name}" is unknown`);
+  let keys;
+  try {
+    keys = Object.keys(given);
+  } catch {
+    throw wrongType('OPTIONS', "options can't be read: their keys can't be listed");
   }
+  const unknown = keys.filter((name) => !known.includes(name));
+  for (const name of namesIn(unknown)) complaints.push(`the option ${name} is unknown`);
 }
 
 /**
@@ -230,7 +247,9 @@ function complainOfScripts(given, complaints) {
   for (const name of SCRIPTS) {
     const script = given[name];
     if (script === undefined || typeof script === 'function') continue;
-    complaints.push(`the option "${name}" must be a function from our script to yours, not ${show(script)}`);
+    complaints.push(
+      `the option "${name}" must be a function from our script to yours, not ${showSetting(script)}`,
+    );
   }
 }
 

@@ -8,10 +8,13 @@ const { settle } = require('./callback');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
 const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
+const { pick } = require('./foreign');
 const { Lock } = require('./lock');
 const { Locker, random } = require('./locker');
+const { lockers } = require('./lockers');
 const { DEFAULTS, warn } = require('./options');
 const { withDisposers } = require('./promises');
+const { restore } = require('./term');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
@@ -112,8 +115,10 @@ class Redlock extends EventEmitter {
    * @param {unknown} stored text, or what was parsed of it
    */
   restore(stored) {
-    const { resource, value, expiration, attempts, attemptsRemaining } = readStored(stored);
-    return new Lock(this, resource, value, expiration, attempts, attemptsRemaining);
+    const { names, value, expiration, attempts, attemptsRemaining, ttl } = readStored(stored);
+    const lock = new Lock(this, names, value, expiration, attempts, attemptsRemaining);
+    restore(lock, ttl);
+    return lock;
   }
 
   /** @param {(error: Error | null, replies?: unknown[]) => void} [callback] */
@@ -130,6 +135,7 @@ class Redlock extends EventEmitter {
    */
   disposer(resource, ttl, unlockErrorHandler) {
     const library = withDisposers(libraryOf(this));
+    this.#locker.hearLate();
     const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
     const lock = library.resolve(this.#locker.lock(resource, ttl, undefined));
     return lock.disposer((/** @type {Lock} */ held) => library.resolve(held.unlock()).catch(handler));
@@ -165,7 +171,7 @@ class Redlock extends EventEmitter {
       const given = routine === undefined && typeof options !== 'object' ? options : routine;
       throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
     }
-    const lock = await this.#locker.lock(resource, ttl, { autoExtend: true, ...options });
+    const lock = await this.#locker.lock(resource, ttl, options, true);
     if (lock === null) return null;
     inUse.add(lock);
     try {
@@ -233,8 +239,21 @@ function readStored(stored) {
       throw wrongType('LOCK', 'what is restored must be the JSON of a lock');
     }
   }
-  readLock(parsed);
-  return parsed;
+  const { names, value, expiration } = readLock(parsed);
+  const { attempts, attemptsRemaining, ttl } = pick(
+    parsed,
+    ['attempts', 'attemptsRemaining', 'ttl'],
+    unreadable,
+  );
+  if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) {
+    throw wrongType('LOCK', `lock must be a Lock: its ttl must be a whole number of ms, not ${show(ttl)}`);
+  }
+  return { names: [...names], value, expiration, attempts, attemptsRemaining, ttl };
+}
+
+/** @param {string} key */
+function unreadable(key) {
+  return wrongType('LOCK', `lock must be a Lock: its ${key} can't be read: reading it throws`);
 }
 
 /** Overridden, it gives the values of locks, one for each attempt. */
@@ -278,7 +297,9 @@ function isOldest(options, first) {
  */
 function deliver(redlock, promise, callback) {
   const library = libraryOf(redlock);
-  return settle(library === Promise ? promise : library.resolve(promise), callback);
+  if (library === Promise) return settle(promise, callback);
+  lockers.get(redlock)?.hearLate();
+  return settle(library.resolve(promise), callback);
 }
 
 /**

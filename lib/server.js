@@ -2,7 +2,8 @@
 
 /** What is said of one server, key by key, as native takes it. */
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { wrongType, outOfRange, showSetting } = require('./errors');
+const { namesIn } = require('./redact');
 const { readTls } = require('./tls');
 
 /**
@@ -31,7 +32,7 @@ const KEYS = {
  */
 function readServer(given, name) {
   /** @type {Record<string, unknown>} */
-  const server = { kind: 'redis' };
+  const server = Object.assign(Object.create(null), { kind: 'redis' });
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined || value === null) continue;
     const read = KEYS[key](value, `${name}.${key}`);
@@ -39,7 +40,7 @@ function readServer(given, name) {
   }
   // As in ioredis, a path beats a host; there is nobody on a unix socket to be certified.
   if (server.path !== undefined) delete server.tls;
-  return /** @type {any} */ (server);
+  return /** @type {any} */ ({ ...server });
 }
 
 /**
@@ -49,7 +50,10 @@ function readServer(given, name) {
 function readPath(value, key) {
   const text = readText(value, key);
   if (text.startsWith('/')) return text;
-  throw outOfRange('INSTANCE', `${key} must be the absolute path of a unix socket, not ${show(value)}`);
+  throw outOfRange(
+    'INSTANCE',
+    `${key} must be the absolute path of a unix socket, not ${showSetting(value)}`,
+  );
 }
 
 /**
@@ -92,7 +96,7 @@ function readClientName(value, key) {
   if (!/^[!-~]+$/.test(text)) {
     throw outOfRange(
       'INSTANCE',
-      `${key} must be letters, digits and signs without spaces, not ${show(text)}`,
+      `${key} must be letters, digits and signs without spaces, not ${showSetting(text)}`,
     );
   }
   return text;
@@ -106,10 +110,23 @@ function readClientName(value, key) {
  */
 function readNumber(value, key, least, most) {
   const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  const message = `${key} must be a whole number from ${least} to ${most}, not ${show(value)}`;
+  const message = `${key} must be a whole number from ${least} to ${most}, not ${showSetting(value)}`;
   if (typeof number !== 'number') throw wrongType('INSTANCE', message);
   if (!Number.isInteger(number) || number < least || number > most) throw outOfRange('INSTANCE', message);
   return number;
+}
+
+/**
+ * What is said of what can't be read. What was thrown isn't in it: it may have a secret in it.
+ *
+ * @param {string} name
+ * @returns {(key?: string | number) => Error}
+ */
+function unreadable(name) {
+  return (key) => {
+    const what = key === undefined ? name : typeof key === 'number' ? `${name}[${key}]` : `${name}.${key}`;
+    return wrongType('INSTANCE', `${what} can't be read: reading it throws`);
+  };
 }
 
 /**
@@ -118,7 +135,7 @@ function readNumber(value, key, least, most) {
  */
 function warnOfUnknown(unknown, name) {
   if (!unknown.length) return;
-  const keys = unknown.map((key) => `"${key}"`).join(', ');
+  const keys = namesIn(unknown).join(', ');
   process.emitWarning(
     `redlock-native: ${name} has unknown keys: ${keys} (ignored)`,
     'RedlockWarning',
@@ -126,4 +143,4 @@ function warnOfUnknown(unknown, name) {
   );
 }
 
-module.exports = { KEYS, readServer, readHost, readNumber, readText, warnOfUnknown };
+module.exports = { KEYS, readServer, readHost, readNumber, readText, unreadable, warnOfUnknown };

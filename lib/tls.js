@@ -7,7 +7,9 @@
 const fs = require('node:fs');
 const tls = require('node:tls');
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { wrongType, outOfRange, showSetting } = require('./errors');
+const { copyOf, elementsOf, isArray } = require('./foreign');
+const { namesIn } = require('./redact');
 
 /**
  * @typedef {object} NativeTls
@@ -39,10 +41,10 @@ const UNSUPPORTED = [
 function readTls(given, name) {
   if (given === undefined || given === null || given === false) return undefined;
   if (given === true) return { ca: defaultAuthorities() };
-  if (typeof given !== 'object' || Array.isArray(given)) {
-    throw wrongType('INSTANCE', `${name} must be true or an object, not ${show(given)}`);
+  if (typeof given !== 'object' || isArray(given)) {
+    throw wrongType('INSTANCE', `${name} must be true or an object, not ${showSetting(given)}`);
   }
-  const options = /** @type {Record<string, unknown>} */ (given);
+  const options = copyOf(given, unreadable(name));
   const unsupported = UNSUPPORTED.find((key) => options[key] !== undefined && options[key] !== null);
   if (unsupported) {
     throw outOfRange(
@@ -64,6 +66,17 @@ function readTls(given, name) {
   };
 }
 
+/**
+ * @param {string} name
+ * @returns {(key?: string | number) => Error}
+ */
+function unreadable(name) {
+  return (key) => {
+    const what = key === undefined ? name : `${name}.${key}`;
+    return wrongType('INSTANCE', `${what} can't be read: reading it throws`);
+  };
+}
+
 const KNOWN = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized'];
 
 /**
@@ -74,7 +87,7 @@ function warnOfUnknown(options, name) {
   const unknown = Object.keys(options).filter((key) => !KNOWN.includes(key));
   if (unknown.length === 0) return;
   process.emitWarning(
-    `redlock-native: ${name} has unknown keys: ${unknown.join(', ')} (ignored)`,
+    `redlock-native: ${name} has unknown keys: ${namesIn(unknown).join(', ')} (ignored)`,
     'RedlockWarning',
     'REDLOCK_OPTIONS',
   );
@@ -112,7 +125,7 @@ function isAbsent(value) {
  * @returns {string[]}
  */
 function readPems(given, name) {
-  const list = Array.isArray(given) ? given : [given];
+  const list = isArray(given) ? elementsOf(given, unreadable(name)) : [given];
   return list.map((pem) => {
     if (typeof pem === 'string') return pem;
     if (ArrayBuffer.isView(pem)) {
@@ -129,7 +142,7 @@ function readPems(given, name) {
  */
 function readName(given, name) {
   if (typeof given === 'string' && given) return given;
-  throw wrongType('INSTANCE', `${name} must be a host's name, not ${show(given)}`);
+  throw wrongType('INSTANCE', `${name} must be a host's name, not ${showSetting(given)}`);
 }
 
 /**
@@ -138,7 +151,7 @@ function readName(given, name) {
  */
 function readFlag(given, name) {
   if (typeof given === 'boolean') return given;
-  throw wrongType('INSTANCE', `${name} must be true or false, not ${show(given)}`);
+  throw wrongType('INSTANCE', `${name} must be true or false, not ${showSetting(given)}`);
 }
 
 module.exports = { readTls };

@@ -18,9 +18,10 @@
  *   says of a server, under our names
  */
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { wrongType, outOfRange, show, showSetting } = require('./errors');
+const { copyOf, elementsOf, isArray } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
-const { readHost, readNumber, readServer, readText, warnOfUnknown } = require('./server');
+const { readHost, readNumber, readServer, readText, unreadable, warnOfUnknown } = require('./server');
 const { readTls } = require('./tls');
 
 const SENTINEL_PORT = 26_379;
@@ -34,13 +35,12 @@ const TOPOLOGIES = {
 };
 
 /**
- * @param {object} object
+ * @param {Given} given a copy of what was given, which inherits nothing
  * @param {string} name what to call it in an error
  * @param {Gather} gather
  * @returns {Server | undefined} nothing if it is a single server's
  */
-function readTopology(object, name, gather) {
-  const given = /** @type {Given} */ (object);
+function readTopology(given, name, gather) {
   const kinds = Object.keys(TOPOLOGIES).filter((key) => isThere(given[key]));
   if (kinds.length > 1) {
     throw outOfRange(
@@ -60,10 +60,21 @@ function readTopology(object, name, gather) {
  * @returns {Server}
  */
 function readSentinels(object, name, gather) {
-  const { sentinels, name: service, role, natMap, enableTLSForSentinelMode, ...others } = object;
-  const { sentinelUsername, sentinelPassword, sentinelTLS, sentinelTls, ...rest } = others;
+  const {
+    sentinels,
+    name: service,
+    role,
+    natMap,
+    enableTLSForSentinelMode,
+    sentinelUsername,
+    ...others
+  } = object;
+  const { sentinelPassword, sentinelTLS, sentinelTls, ...rest } = bare(others);
   if (isThere(role) && role !== 'master') {
-    throw outOfRange('INSTANCE', `${name}.role must be "master", since locks are written, not ${show(role)}`);
+    throw outOfRange(
+      'INSTANCE',
+      `${name}.role must be "master", since locks are written, not ${showSetting(role)}`,
+    );
   }
   const { config, unknown } = gather(rest, name);
   // A copy of ioredis' options may have them still; ioredis has no use for them either.
@@ -102,7 +113,7 @@ function readService(value, key) {
   const text = readText(value, key);
   // What sentinels accept as a name.
   if (/^[\w.-]+$/.test(text)) return text;
-  throw outOfRange('INSTANCE', `${key} must be letters, digits and any of . - _, not ${show(text)}`);
+  throw outOfRange('INSTANCE', `${key} must be letters, digits and any of . - _, not ${showSetting(text)}`);
 }
 
 const SENTINEL_QUERY = { sentinel_username: 'sentinelUsername', sentinel_password: 'sentinelPassword' };
@@ -135,6 +146,7 @@ function readSentinelUrl(text, scheme, name) {
   const isSecure = scheme.startsWith('rediss');
   /** @type {Given} */
   const config = {
+    __proto__: null,
     username: decode(username, 'username', name) || undefined,
     password: decode(password.join(':'), 'password', name) || undefined,
     db: db || undefined,
@@ -144,8 +156,18 @@ function readSentinelUrl(text, scheme, name) {
   const { sentinel_username: sentinelUsername, sentinel_password: sentinelPassword, ...rest } = config;
   const sentinels = hosts.split(',').map((host) => decode(host, 'host', name));
   const whole = { sentinels, name: decode(service, 'path', name), sentinelUsername, sentinelPassword };
-  const gather = (/** @type {object} */ own) => ({ config: /** @type {Given} */ (own), unknown: [] });
-  return readSentinels({ ...whole, sentinelTLS: isSecure, ...rest }, name, gather);
+  const gather = (/** @type {object} */ own) => ({ config: bare(own), unknown: [] });
+  return readSentinels(bare({ ...whole, sentinelTLS: isSecure, ...rest }), name, gather);
+}
+
+/**
+ * A copy that inherits nothing.
+ *
+ * @param {object} own
+ * @returns {Given}
+ */
+function bare(own) {
+  return Object.assign(Object.create(null), own);
 }
 
 // ---- clusters
@@ -199,7 +221,7 @@ function readRootNodes(object, name, gather) {
 function makeCluster(nodes, natMap, shared, rest, name, gather) {
   const own = gather(rest, name);
   /** @type {Given} */
-  const config = {};
+  const config = Object.create(null);
   // The nodes that are learnt later are got into as the first one that says how.
   for (const given of [...nodes.map((node) => node.config).reverse(), shared, own.config]) {
     Object.assign(config, given);
@@ -209,7 +231,10 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
     delete config[key];
   }
   if (config.db !== undefined && Number(config.db) !== 0) {
-    throw outOfRange('INSTANCE', `${name} is a cluster, which has no database but 0, not ${show(config.db)}`);
+    throw outOfRange(
+      'INSTANCE',
+      `${name} is a cluster, which has no database but 0, not ${showSetting(config.db)}`,
+    );
   }
   const server = readServer(config, name);
   delete server.db;
@@ -225,8 +250,8 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
  * @param {Gather} gather
  */
 function gatherOptions(given, name, gather) {
-  if (!isThere(given)) return {};
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!isThere(given)) return Object.create(null);
+  if (typeof given !== 'object' || given === null || isArray(given)) {
     throw wrongType('INSTANCE', `${name} must be an object, not ${kindOf(given)}`);
   }
   const { config, unknown } = gather(given, name);
@@ -261,8 +286,11 @@ function readNode(given, name, usual, gather) {
     return { address: readHostAndPort(given, name, usual), config: {} };
   }
   const isUrl = typeof given === 'string' || given instanceof URL;
-  if (!isUrl && (typeof given !== 'object' || given === null || Array.isArray(given))) {
-    throw wrongType('INSTANCE', `${name} must be "host:port", a URL or {host, port}, not ${show(given)}`);
+  if (!isUrl && (typeof given !== 'object' || given === null || isArray(given))) {
+    throw wrongType(
+      'INSTANCE',
+      `${name} must be "host:port", a URL or {host, port}, not ${showSetting(given)}`,
+    );
   }
   const { config, unknown } = gather(isUrl ? { url: String(given) } : given, name);
   const { host, port, path, ...rest } = config;
@@ -273,13 +301,15 @@ function readNode(given, name, usual, gather) {
   return { address: makeAddress(host, port, name, usual), config: rest };
 }
 
+const PLACE = /^(?:\[([^[\]]+)\]|([^:[\]]+))(?::(\d+))?$/;
+
 /**
  * @param {string} text
  * @param {string} name
  * @param {number} usual
  */
 function readHostAndPort(text, name, usual) {
-  const parts = /^(?:\[([^[\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  const parts = PLACE.exec(text);
   // It may be a whole URL without its scheme, so it isn't shown.
   if (!parts) throw outOfRange('INSTANCE', `${name} must look like "host:port" or "[::1]:port"`);
   return makeAddress(parts[1] ?? parts[2], parts[3], name, usual);
@@ -310,15 +340,15 @@ function makeAddress(host, port, name, usual) {
 function readNatMap(given, name) {
   if (!isThere(given)) return undefined;
   if (typeof given === 'function') throw functionFor(name);
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (typeof given !== 'object' || given === null || isArray(given)) {
     throw wrongType('INSTANCE', `${name} must be an object, not ${kindOf(given)}`);
   }
-  return Object.entries(given).map(([from, to]) => {
-    const key = `${name}[${show(from)}]`;
+  return Object.entries(copyOf(given, unreadable(name))).map(([from, to]) => {
+    const key = `${name}[${PLACE.test(from) && !from.includes('@') ? show(from) : 'a key that is not shown here'}]`;
     if (typeof to !== 'object' || to === null) {
       throw wrongType('INSTANCE', `${key} must be {host, port}, not ${kindOf(to)}`);
     }
-    const { host, port } = /** @type {Given} */ (to);
+    const { host, port } = copyOf(to, unreadable(key));
     return [readHostAndPort(from, key, SERVER_PORT), makeAddress(host, port, key, SERVER_PORT)];
   });
 }
@@ -339,9 +369,10 @@ function functionFor(name) {
  * @param {(one: unknown, name: string) => T} read
  */
 function readList(given, name, read) {
-  if (!Array.isArray(given)) throw wrongType('INSTANCE', `${name} must be an array, not ${kindOf(given)}`);
-  if (!given.length) throw outOfRange('INSTANCE', `${name} must name at least one server`);
-  return Array.from(given, (one, index) => read(one, `${name}[${index}]`));
+  if (!isArray(given)) throw wrongType('INSTANCE', `${name} must be an array, not ${kindOf(given)}`);
+  const list = elementsOf(given, unreadable(name));
+  if (!list.length) throw outOfRange('INSTANCE', `${name} must name at least one server`);
+  return list.map((one, index) => read(one, `${name}[${index}]`));
 }
 
 /**

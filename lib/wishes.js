@@ -5,7 +5,7 @@
  * is kept. Other than a setting, a wish that can't be used is an error: to ignore it could cost the lock.
  *
  * @typedef {object} Wishes
- * @property {AbortSignal | undefined} signal gives the wait up
+ * @property {import('./giving-up').Signal | undefined} signal gives the wait up
  * @property {number | undefined} maxWait in ms
  * @property {boolean} isTry whether there is one attempt, and no error if it is held
  * @property {Extension | undefined} extension how it is extended by itself, if it is
@@ -17,7 +17,10 @@
  */
 
 const { checkTtl } = require('./arguments');
-const { outOfRange, wrongType, show } = require('./errors');
+const { outOfRange, wrongType, showSetting } = require('./errors');
+const { isArray, pick } = require('./foreign');
+const { readSignal } = require('./giving-up');
+const { namesIn } = require('./redact');
 
 const NAMES = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
 
@@ -26,24 +29,21 @@ const EXTENSION = ['ttl', 'threshold', 'maxHold'];
 /** A lock is extended when this share of its ttl is left: there is time for some tries then. */
 const SHARE_LEFT = 2 / 3;
 
-/** @type {Wishes} */
-const NONE = { signal: undefined, maxWait: undefined, isTry: false, extension: undefined };
-
 /**
- * @param {any} options of one call
+ * @param {Record<string, any>} options of one call, as lib/options.js has read them
  * @param {number} ttl
  * @param {number} driftFactor
+ * @param {boolean} isExtended whether it is extended by itself if they don't say
  * @returns {Wishes}
  */
-function readWishes(options, ttl, driftFactor) {
-  if (typeof options !== 'object' || options === null) return NONE;
-  const { signal, maxWait, tryLock, autoExtend } = options;
+function readWishes(options, ttl, driftFactor, isExtended) {
+  const { signal, maxWait, tryLock, autoExtend = isExtended } = options;
   return {
     signal: readSignal(signal),
     maxWait: maxWait === undefined ? undefined : readTime(maxWait, 'maxWait', 0),
     isTry: readFlag(tryLock, 'tryLock'),
     extension:
-      autoExtend === undefined || autoExtend === false
+      autoExtend === false
         ? undefined
         : readExtension(autoExtend === true ? undefined : autoExtend, ttl, driftFactor),
   };
@@ -56,15 +56,12 @@ function readWishes(options, ttl, driftFactor) {
  * @returns {Extension}
  */
 function readExtension(options, ttl, driftFactor) {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw wrongType('OPTIONS', `autoExtend must be true or an object, not ${show(options)}`);
+  if (options !== undefined && (typeof options !== 'object' || options === null || isArray(options))) {
+    throw wrongType('OPTIONS', `autoExtend must be true or an object, not ${showSetting(options)}`);
   }
-  const unknown = Object.keys(options ?? {}).find((key) => !EXTENSION.includes(key));
-  if (unknown) {
-    const known = EXTENSION.join(', ');
-    throw outOfRange('OPTIONS', `autoExtend has the unknown key ${show(unknown)}; known are ${known}`);
-  }
-  const { ttl: own = ttl, threshold, maxHold } = options ?? {};
+  const given = pick(options, EXTENSION, unreadable);
+  refuseUnknown(options ?? {});
+  const { ttl: own = ttl, threshold, maxHold } = given;
   if (own === undefined) {
     throw wrongType('OPTIONS', 'autoExtend needs a ttl: this lock does not know the one it was taken with');
   }
@@ -75,20 +72,36 @@ function readExtension(options, ttl, driftFactor) {
     maxHold: maxHold === undefined ? undefined : readTime(maxHold, 'maxHold', 0),
   };
   if (extension.threshold >= own) {
-    throw outOfRange('OPTIONS', `threshold must be less than the ttl of ${own} ms, not ${show(threshold)}`);
+    throw outOfRange(
+      'OPTIONS',
+      `threshold must be less than the ttl of ${own} ms, not ${showSetting(threshold)}`,
+    );
   }
   if (extension.maxHold !== undefined && extension.maxHold < own) {
-    throw outOfRange('OPTIONS', `maxHold must not be less than the ttl of ${own} ms, not ${show(maxHold)}`);
+    throw outOfRange(
+      'OPTIONS',
+      `maxHold must not be less than the ttl of ${own} ms, not ${showSetting(maxHold)}`,
+    );
   }
   return extension;
 }
 
-/** @param {any} signal */
-function readSignal(signal) {
-  if (signal === undefined) return undefined;
-  const isOne = typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function';
-  if (!isOne) throw wrongType('OPTIONS', `signal must be an AbortSignal, not ${show(signal)}`);
-  return signal;
+/** @param {object} options */
+function refuseUnknown(options) {
+  let keys;
+  try {
+    keys = Object.keys(options);
+  } catch {
+    throw wrongType('OPTIONS', "autoExtend can't be read: its keys can't be listed");
+  }
+  const [unknown] = namesIn(keys.filter((key) => !EXTENSION.includes(key)));
+  if (unknown === undefined) return;
+  throw outOfRange('OPTIONS', `autoExtend has the unknown key ${unknown}; known are ${EXTENSION.join(', ')}`);
+}
+
+/** @param {string} key */
+function unreadable(key) {
+  return wrongType('OPTIONS', `autoExtend.${key} can't be read: reading it throws`);
 }
 
 /**
@@ -97,7 +110,7 @@ function readSignal(signal) {
  */
 function readFlag(value, name) {
   if (value === undefined || typeof value === 'boolean') return value === true;
-  throw wrongType('OPTIONS', `${name} must be true or false, not ${show(value)}`);
+  throw wrongType('OPTIONS', `${name} must be true or false, not ${showSetting(value)}`);
 }
 
 /**
@@ -106,7 +119,7 @@ function readFlag(value, name) {
  * @param {number} least
  */
 function readTime(value, name, least) {
-  const message = `${name} must be a number of milliseconds from ${least}, not ${show(value)}`;
+  const message = `${name} must be a number of milliseconds from ${least}, not ${showSetting(value)}`;
   if (typeof value !== 'number') throw wrongType('OPTIONS', message);
   if (!Number.isFinite(value) || value < least) throw outOfRange('OPTIONS', message);
   return value;

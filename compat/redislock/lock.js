@@ -7,6 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const bluebird = require('./bluebird');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
+const { get, has, set } = require('../../lib/foreign');
 const { quorumOf } = require('./quorum');
 
 /**
@@ -40,9 +41,10 @@ class Lock {
     this.delay = 0;
     // Whatever the defaults have now, be it inherited.
     for (const name in Lock._defaults) {
+      if (!has(Lock._defaults, name)) continue;
       const own = /** @type {keyof Defaults} */ (name);
-      const isGiven = options && name in Object(options);
-      this[own] = isGiven ? Number.parseInt(options[name], 10) || 0 : Lock._defaults[own];
+      const isGiven = has(Object(options), name);
+      this[own] = isGiven ? Number.parseInt(get(options, name), 10) || 0 : Lock._defaults[own];
     }
     addPromised(client, keep(this).library);
   }
@@ -75,7 +77,7 @@ class Lock {
  */
 async function acquire(lock, key) {
   if (lock._locked) throw new LockAcquisitionError(HELD_ALREADY);
-  const { timeout } = lock;
+  const timeout = Number(lock.timeout);
   if (!(timeout >= 1)) throw new LockAcquisitionError("ERR invalid expire time in 'set' command");
 
   const quorum = keep(lock);
@@ -105,15 +107,16 @@ async function hold(lock, key, name, value) {
     await quorumOf(lock._client).release(name, value);
     throw new LockAcquisitionError(HELD_ALREADY);
   }
-  lock._id = value;
-  lock._locked = true;
-  lock._key = key;
+  set(lock, '_id', value);
+  set(lock, '_locked', true);
+  set(lock, '_key', key);
   Lock._acquiredLocks[value] = lock;
 }
 
 /** @param {Lock} lock */
 async function release(lock) {
-  const { _key: key, _id: value } = lock;
+  const { _key: key } = lock;
+  const value = String(lock._id);
   if (!lock._locked) throw new LockReleaseError(NOT_ACQUIRED);
 
   const refusal = await keep(lock).release(String(key), value);
@@ -127,7 +130,8 @@ async function release(lock) {
  * @param {unknown} time
  */
 async function extend(lock, time) {
-  const { _key: key, _id: value } = lock;
+  const { _key: key } = lock;
+  const value = String(lock._id);
   if (!Number.isInteger(time) || /** @type {number} */ (time) < 1) {
     throw new LockExtendError('Int time is required to extend lock');
   }
@@ -147,8 +151,8 @@ async function extend(lock, time) {
 function letGo(lock, value) {
   delete Lock._acquiredLocks[value];
   if (lock._id !== value) return;
-  lock._locked = false;
-  lock._key = null;
+  set(lock, '_locked', false);
+  set(lock, '_key', null);
 }
 
 /** Those whose first value was used. @type {WeakSet<Lock>} */
@@ -163,7 +167,7 @@ const used = new WeakSet();
 function nextValue(lock) {
   if (used.has(lock)) return randomUUID();
   used.add(lock);
-  return lock._id;
+  return String(lock._id);
 }
 
 /** What each Lock asks, so that it lives as long as the Lock. @type {WeakMap<Lock, ReturnType<typeof quorumOf>>} */

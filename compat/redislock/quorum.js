@@ -5,11 +5,13 @@
 const { EventEmitter } = require('node:events');
 
 const { isClient } = require('../../lib/clients');
+const { read } = require('../../lib/clients/look');
 const { explain } = require('../../lib/cause');
 const { wrongType, show } = require('../../lib/errors');
 const { readMembers } = require('../../lib/members');
 const { Engine } = require('../../lib/native');
 const { Settings } = require('../../lib/options');
+const { Redactor } = require('../../lib/redact');
 const { recall } = require('../../lib/thrown');
 
 /**
@@ -60,6 +62,10 @@ class Quorum {
   async acquire(key, value, ttl) {
     this.#engine.look();
     const answer = await this.#engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
+    if (!answer.failure && answer.isOver) {
+      this.#engine.unlock([key], value, answer.since, ONCE, false);
+      answer.failure = TOO_LATE;
+    }
     return this.#refusalOf(answer, 'lock', key, ttl);
   }
 
@@ -71,6 +77,7 @@ class Quorum {
   async extend(key, value, ttl) {
     this.#engine.look();
     const answer = await this.#engine.extend([key], value, FOR_EVER, true, ttl, ONCE, false);
+    if (!answer.failure && answer.isOver) answer.failure = OVER;
     return this.#refusalOf(answer, 'extend', key, ttl);
   }
 
@@ -85,6 +92,16 @@ class Quorum {
   }
 
   /**
+   * What the client's own error says, without its secrets.
+   *
+   * @param {number | undefined} error
+   */
+  #ownWords(error) {
+    const message = read(recall(error), 'message');
+    return typeof message === 'string' ? new Redactor(this.#bridge?.secrets).clean(message) : '';
+  }
+
+  /**
    * @param {import('../../lib/native').Answer} answer
    * @param {Operation} operation
    * @param {string} key
@@ -94,14 +111,19 @@ class Quorum {
   #refusalOf({ failure }, operation, key, ttl) {
     if (!failure) return undefined;
     const vote = failure.votes[0];
-    const own = /** @type {any} */ (recall(vote?.error))?.message;
+    const own = this.#ownWords(vote?.error);
     return {
-      isHeld: vote?.vote === 'held',
-      message: typeof own === 'string' && own ? own : (vote?.message ?? failure.reason),
+      isHeld: vote?.vote === 'held' || failure === OVER,
+      message: own || (vote?.message ?? failure.reason),
       failure: explain(failure, { operation, names: [key], ttl }, this.#engine.addresses),
     };
   }
 }
+
+const TOO_LATE = { code: 'ERR_REDLOCK_TOO_SLOW', reason: 'it was over when it arrived', votes: [] };
+
+/** The key is gone by now. */
+const OVER = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it was over when it arrived', votes: [] };
 
 /**
  * By client. Weakly, as an engine has its client: a quorum lives as long as Locks have it.

@@ -3,6 +3,7 @@
 /** redislock 1: locks on a single server, by key. */
 
 const errors = require('./errors');
+const { get } = require('../../lib/foreign');
 const Lock = require('./lock');
 
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = errors;
@@ -21,10 +22,10 @@ function createLock(client, options) {
  * @param {any} [options]
  */
 function setDefaults(options) {
-  const given = options || {};
   for (const name in Lock._defaults) {
-    if (given[name] === null || given[name] === undefined) continue;
-    Lock._defaults[/** @type {keyof Lock._defaults} */ (name)] = Number.parseInt(given[name], 10);
+    const given = get(options, name);
+    if (given === null || given === undefined) continue;
+    Lock._defaults[/** @type {keyof Lock._defaults} */ (name)] = Number.parseInt(given, 10);
   }
 }
 

@@ -53,7 +53,8 @@ class Lock extends Term {
  */
 function granted(redlock, resources, value, since, duration, attempts, answer) {
   const lock = /** @type {any} */ (new Lock(redlock, resources, value, attempts, answer.expiration));
-  stamp(lock, { ...answer, since }, duration, undefined);
+  answer.since = since;
+  stamp(lock, answer, duration, undefined);
   return /** @type {Lock} */ (lock);
 }
 

@@ -8,16 +8,17 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
 const { wrongType, show } = require('../../lib/errors');
+const { pick } = require('../../lib/foreign');
 const { readMembers } = require('../../lib/members');
 const { Keep } = require('../../lib/keep');
 const { Engine, clock } = require('../../lib/native');
 const { DEFAULTS, readOptions, warn } = require('../../lib/options');
-const { believe, deadlineOf, heldSince } = require('../../lib/term');
+const { believe, deadlineOf, end, endsOf, heldSince } = require('../../lib/term');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
 const { granted } = require('./lock');
 const { readScripts, textsOf, customOf, refuseInMemory } = require('./scripts');
-const { readSettings, toEngine, waitOf } = require('./settings');
+const { readSettings, toEngine, unreadable, waitOf } = require('./settings');
 
 /**
  * @typedef {import('./attempts').Stats} Stats
@@ -39,7 +40,7 @@ class Redlock extends EventEmitter {
   #open = new Set();
   /** Locks that were released, by object. @type {WeakSet<Lock>} */
   #released = new WeakSet();
-  /** The scripts that the engine was told of last. @type {string} */
+  /** The scripts that the engine was told of last. @type {string[]} */
   #texts;
   /** @type {Promise<void> | undefined} */
   #quitting;
@@ -55,11 +56,11 @@ class Redlock extends EventEmitter {
     const { patience, rule } = readOptions(pickNewer(settings), DEFAULTS, warn);
     const members = readMembers(given, rule);
     this.scripts = readScripts(scripts);
-    const custom = customOf(this.scripts);
+    this.#texts = textsOf(this.scripts);
+    const custom = customOf(this.#texts);
     if (custom) refuseInMemory(members);
     this.#engine = new Engine(this, members, patience);
     if (custom) this.#engine.useScripts(custom);
-    this.#texts = textsOf(this.scripts);
     const { addresses } = this.#engine;
     this.#voters = members.map(({ bridge }, place) => bridge?.given ?? addresses[place]);
     this.#bridges = members.map(({ bridge }) => bridge).filter((bridge) => bridge !== undefined);
@@ -94,6 +95,10 @@ class Redlock extends EventEmitter {
     const attempts = this.#count('lock', names);
     const answer = await engine.lock(names, duration, own, false, '', attempts.sheet);
     const told = attempts.answered(answer);
+    if (!answer.failure && answer.isOver) {
+      engine.unlock(names, answer.value, answer.since, own, false);
+      answer.failure = TOO_LATE;
+    }
     if (answer.failure) throw this.#failed('lock', names, duration, answer, told);
     return granted(this, names, answer.value, answer.since, duration, told, answer);
   }
@@ -114,27 +119,33 @@ class Redlock extends EventEmitter {
    */
   async extend(existing, duration, settings) {
     checkDuration(duration);
-    const names = readLock(asLockLike(existing));
-    const deadline = deadlineOf(existing);
+    const { names: known, value, expiration } = readLock(existing, false, 'resources');
+    const names = [...known];
+    const deadline = deadlineOf(existing, expiration);
+    if (deadline === 0) throw new ExecutionError(TEXTS.expired, []);
     const isRelative = deadline === undefined;
-    const until = isRelative ? Math.min(existing.expiration - Date.now(), LONGEST) : deadline;
-    if (isRelative && until < 0) throw new ExecutionError(TEXTS.expired, []);
+    const until = isRelative ? LONGEST : deadline;
     const own = toEngine(this.#settingsOf(settings));
     checkTtl(duration, own.driftFactor);
     const engine = this.#openEngine('extend', names);
 
-    const { value } = existing;
+    const ends = endsOf(existing);
     const attempts = this.#count('extend', names);
     const answer = await engine.extend(names, value, until, isRelative, duration, own, false, attempts.sheet);
     const told = attempts.answered(answer);
+    if (answer.isOver) answer.letEnd();
     if (answer.failure) {
-      // 0 also where another call has extended it meanwhile: then there is a new lock to believe in.
-      if (existing.expiration !== 0 && wasCarriedOut(answer)) believe(existing, answer);
+      // It has ended also where another call has extended it meanwhile: then there is a new lock to believe in.
+      if (endsOf(existing) === ends && answer.isCarriedOut) believe(existing, expiration, answer, duration);
       throw this.#failed('extend', names, duration, answer, told);
     }
-    existing.expiration = 0;
+    end(existing, expiration);
     // Who has released it meanwhile must not get it back.
     if (this.#released.has(existing)) throw new ExecutionError(TEXTS.expired, told);
+    if (answer.until === 0) {
+      answer.failure = OVER;
+      throw this.#failed('extend', names, duration, answer, told, TEXTS.expired);
+    }
     return granted(this, names, value, heldSince(existing), duration, told, answer);
   }
 
@@ -173,7 +184,7 @@ class Redlock extends EventEmitter {
    */
   #keep(lock, duration, settings) {
     const { resources: names, value } = lock;
-    const until = deadlineOf(lock) ?? 0;
+    const until = deadlineOf(lock, lock.expiration) ?? 0;
     const keep = new Keep(this.#engine, lock, { names, value, until, settings: toEngine(settings) }, lossOf);
     Object.defineProperty(keep.signal, 'error', { get: () => keep.look() });
     keep.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
@@ -202,19 +213,20 @@ class Redlock extends EventEmitter {
    * @param {number} patience in ms; if finite, a lock that is gone isn't asked for again either
    */
   async #release(lock, settings, patience) {
-    const names = readLock(asLockLike(lock));
-    lock.expiration = 0;
+    const { names: known, value, expiration } = readLock(lock, false, 'resources');
+    const names = [...known];
+    end(lock, expiration);
     this.#released.add(lock);
     const engine = this.#openEngine('unlock', names);
     const own = toEngine(settings);
     const isFinal = patience < Number.POSITIVE_INFINITY || own.retries === UNLIMITED;
-    const end = performance.now() + patience;
+    const deadline = performance.now() + patience;
 
     /** @type {Promise<Stats>[]} */
     const told = [];
     for (;;) {
       const attempts = this.#count('unlock', names);
-      const answer = await engine.unlock(names, lock.value, heldSince(lock), own, false, attempts.sheet);
+      const answer = await engine.unlock(names, value, heldSince(lock), own, false, attempts.sheet);
       told.push(...attempts.answered(answer));
       const { failure } = answer;
       if (!failure) return { attempts: told };
@@ -222,7 +234,7 @@ class Redlock extends EventEmitter {
       const wait = waitOf(settings);
       const isGone = isFinal && failure.code === 'ERR_REDLOCK_NOT_HELD';
       const isLast = own.retries !== UNLIMITED && told.length > own.retries;
-      if (isGone || isLast || engine.isClosed || performance.now() + wait > end) {
+      if (isGone || isLast || engine.isClosed || performance.now() + wait > deadline) {
         throw this.#failed('unlock', names, 0, answer, told);
       }
       await sleep(wait);
@@ -259,9 +271,9 @@ class Redlock extends EventEmitter {
   /** `scripts` may have been changed since the last call. */
   #tellOfScripts() {
     const texts = textsOf(this.scripts);
-    if (texts === this.#texts) return;
+    if (texts.every((text, at) => text === this.#texts[at])) return;
+    this.#engine.useScripts(customOf(texts) ?? {});
     this.#texts = texts;
-    this.#engine.useScripts(customOf(this.scripts) ?? {});
   }
 
   /**
@@ -300,10 +312,12 @@ class Redlock extends EventEmitter {
    * @param {number} ttl
    * @param {Answer} answer
    * @param {Promise<Stats>[]} told
+   * @param {string} [given] what is said in place of redlock 5's own words
    */
-  #failed(operation, names, ttl, { failure, attempts }, told) {
+  #failed(operation, names, ttl, { failure, attempts }, told, given) {
     const known = /** @type {import('../../lib/native').NativeFailure} */ (failure);
-    const text = attempts === 0 && known.code === 'ERR_REDLOCK_EXPIRED' ? TEXTS.expired : TEXTS.noQuorum;
+    const isOver = attempts === 0 && known.code === 'ERR_REDLOCK_EXPIRED';
+    const text = given ?? (isOver ? TEXTS.expired : TEXTS.noQuorum);
     const explained = explain(known, { operation, names, ttl }, this.#engine.addresses);
     return new ExecutionError(text, told, explained);
   }
@@ -329,9 +343,7 @@ const NEWER = ['connections', 'deadlineShare', 'deadlineFloor', 'deadlineCeiling
 
 /** @param {any} settings */
 function pickNewer(settings) {
-  return Object.fromEntries(
-    NEWER.filter((name) => settings?.[name] !== undefined).map((name) => [name, settings[name]]),
-  );
+  return pick(settings, NEWER, unreadable);
 }
 
 /**
@@ -358,29 +370,15 @@ const MARGIN = 100;
 
 const UNLIMITED = -1;
 
-// The longest time there is between two dates, in ms.
+/** Of a lock that never ends by what it says, the servers know: the longest time there is, in ms. */
 const LONGEST = 2 * 8.64e15;
+
+const TOO_LATE = { code: 'ERR_REDLOCK_TOO_SLOW', reason: 'it was over when it arrived', votes: [] };
+const OVER = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it was over when it arrived', votes: [] };
 
 /** @param {unknown} duration */
 function checkDuration(duration) {
   if (!Number.isInteger(duration)) throw new Error(TEXTS.duration);
-}
-
-/** @param {any} lock */
-function asLockLike(lock) {
-  if (typeof lock !== 'object' || lock === null) return lock;
-  const { resources: resource, value, expiration } = lock;
-  return { resource, value, expiration };
-}
-
-/**
- * Whether an extension came so far that its answer says something of the lock's validity.
- *
- * @param {Answer} answer
- */
-function wasCarriedOut({ failure }) {
-  const code = failure?.code ?? '';
-  return !['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID', 'ERR_REDLOCK_INTERNAL'].includes(code);
 }
 
 module.exports = { Redlock };

@@ -5,6 +5,7 @@
 const { createHash } = require('node:crypto');
 
 const { wrongType, outOfRange, show } = require('../../lib/errors');
+const { pick } = require('../../lib/foreign');
 const { defaultScripts } = require('../../lib/native');
 
 /**
@@ -28,9 +29,11 @@ const NAMES = /** @type {(keyof Scripts)[]} */ (Object.keys(NATIVE));
  * @returns {Scripts}
  */
 function readScripts(given) {
+  const changes = pick(given, NAMES, unreadable);
   const entries = NAMES.map((name) => {
     const own = OWN[NATIVE[name]];
-    const value = typeof given?.[name] === 'function' ? given[name](own) : own;
+    const change = changes[name];
+    const value = typeof change === 'function' ? change.call(given, own) : own;
     if (typeof value !== 'string') {
       throw wrongType('OPTIONS', `the function "${name}" must return a script's text, not ${show(value)}`);
     }
@@ -39,26 +42,30 @@ function readScripts(given) {
   return Object.fromEntries(entries);
 }
 
+/** @param {string} name */
+function unreadable(name) {
+  return wrongType('OPTIONS', `the function "${name}" can't be read: reading it throws`);
+}
+
 /**
- * Equal for scripts of equal texts.
- *
  * @param {Scripts} scripts
+ * @returns {string[]}
  */
 function textsOf(scripts) {
-  return JSON.stringify(NAMES.map((name) => scripts[name].value));
+  return NAMES.map((name) => scripts[name].value);
 }
 
 /**
  * What of them isn't ours, for native; undefined if all is.
  *
- * @param {Scripts} scripts
+ * @param {string[]} texts
  * @returns {import('../../lib/native').Scripts | undefined}
  */
-function customOf(scripts) {
+function customOf(texts) {
   /** @type {import('../../lib/native').Scripts} */
   const custom = {};
-  for (const name of NAMES) {
-    const { value } = scripts[name];
+  for (const [at, name] of NAMES.entries()) {
+    const value = texts[at];
     if (typeof value !== 'string') {
       throw wrongType('OPTIONS', `scripts.${name}.value must be a script's text, not ${show(value)}`);
     }

@@ -2,6 +2,8 @@
 
 /** redlock 5's settings: a number counts, anything else is as if it weren't there. */
 
+const { wrongType } = require('../../lib/errors');
+const { pick } = require('../../lib/foreign');
 const { Settings } = require('../../lib/options');
 
 /**
@@ -30,9 +32,14 @@ const NAMES = /** @type {(keyof V5Settings)[]} */ (Object.keys(DEFAULTS));
  * @returns {V5Settings}
  */
 function readSettings(given, base = DEFAULTS) {
-  const own = /** @type {any} */ (given);
-  const entries = NAMES.map((name) => [name, isNumber(own?.[name]) ? own[name] : base[name]]);
+  const own = pick(given, NAMES, unreadable);
+  const entries = NAMES.map((name) => [name, isNumber(own[name]) ? own[name] : base[name]]);
   return Object.fromEntries(entries);
+}
+
+/** @param {string} name */
+function unreadable(name) {
+  return wrongType('OPTIONS', `the setting "${name}" can't be read: reading it throws`);
 }
 
 /** @param {unknown} value */
@@ -64,4 +71,4 @@ function waitOf(settings) {
   return Math.max(0, retryDelay + Math.floor((Math.random() * 2 - 1) * retryJitter));
 }
 
-module.exports = { readSettings, toEngine, waitOf };
+module.exports = { readSettings, unreadable, toEngine, waitOf };

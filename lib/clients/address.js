@@ -21,7 +21,11 @@ const { read } = require('./look');
 function addressOf(places, db) {
   if (!places?.places.length) return undefined;
   const path = places.places[0].path;
-  if (typeof path === 'string' && path) return `unix://${path}${db ? `?db=${db}` : ''}`;
+  if (typeof path === 'string' && path) {
+    // A whole URL may have come there, and where a host or a service's name should be.
+    return path.startsWith('/') ? `unix://${path}${db ? `?db=${db}` : ''}` : undefined;
+  }
+  if (places.service !== undefined && !/^[\w.-]+$/.test(places.service)) return undefined;
   const hosts = places.places.map(hostAndPort);
   if (hosts.includes(undefined)) return undefined;
   const scheme = places.tls ? 'rediss' : 'redis';
@@ -32,7 +36,6 @@ function addressOf(places, db) {
 
 /** @param {Place} place */
 function hostAndPort({ host, port }) {
-  // A whole URL may have come there.
   if (typeof host !== 'string' || !/^[^\s/@?#[\]]+$/.test(host)) return undefined;
   const number = Number(port);
   if (!Number.isInteger(number)) return undefined;

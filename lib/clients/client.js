@@ -10,6 +10,7 @@
  * @typedef {{config: Record<string, unknown>} | {reason: string}} Direct
  */
 
+const { secretsIn } = require('../redact');
 const { addressOf } = require('./address');
 const { can, read } = require('./look');
 
@@ -33,6 +34,15 @@ class Client {
   /** For people, without secrets. */
   get address() {
     return addressOf(this.places(), this.db) ?? `${this.library} client`;
+  }
+
+  /**
+   * What must not be shown of it, as far as that can be read: passwords, wherever its library has them.
+   *
+   * @returns {Set<string>}
+   */
+  get secrets() {
+    return secretsIn(OPTIONS.map((key) => ({ [key]: read(this.client, key) })));
   }
 
   /** @returns {number | undefined} as it is now; undefined where it can't be known */
@@ -101,9 +111,13 @@ class Client {
   }
 
   /** Ends the client without its server. */
-  abandon() {
-    const end = ENDS.find((method) => can(this.client, method));
-    if (end) Promise.resolve(this.client[end]()).catch(() => {});
+  async abandon() {
+    try {
+      const end = ENDS.find((method) => can(this.client, method));
+      if (end) await this.client[end]();
+    } catch {
+      // It is given up, whatever it says to that.
+    }
   }
 
   /**
@@ -163,10 +177,14 @@ function either(call) {
     const returned = call((error, reply) => (error ? reject(error) : resolve(reply)));
     // A fake may answer at once; true and false are redis 2 and 3 telling how full their buffers are.
     if (ANSWERS.includes(typeof returned)) resolve(returned);
+    const then = read(returned, 'then');
     // Listened to even if the callback was faster: nobody else would handle its rejection.
-    else if (can(returned, 'then')) returned.then(resolve, reject);
+    if (typeof then === 'function') then.call(returned, resolve, reject);
   });
 }
+
+/** Where libraries have their options, and redis 2 and 3 their password. */
+const OPTIONS = ['options', '_options', 'config', 'startupNodes', 'condition', 'auth_pass'];
 
 /** What ends a client at once: node-redis 5 and 6, 4 and ioredis, redis 2 and 3, GLIDE. */
 const ENDS = ['destroy', 'disconnect', 'end', 'close'];

@@ -4,7 +4,7 @@
 
 const { placeOf } = require('./address');
 const { Client } = require('./client');
-const { can, has, isReplaced, read, readAt } = require('./look');
+const { can, has, isReplaced, read, readAll, readAt } = require('./look');
 
 /**
  * @param {any} client
@@ -43,7 +43,7 @@ class GlideClient extends Client {
     const config = read(this.client, 'config');
     return [
       this.isClosed,
-      this.client.customCommand,
+      read(this.client, 'customCommand'),
       read(config, 'databaseId'),
       read(config, 'credentials'),
     ];
@@ -52,13 +52,17 @@ class GlideClient extends Client {
   direct() {
     const { client } = this;
     const config = read(client, 'config');
-    const { addresses, credentials, useTLS, advancedConfiguration = {}, clientName } = config ?? {};
+    const { addresses, credentials, useTLS, advancedConfiguration, clientName } = readAll(
+      config,
+      ...['addresses', 'credentials', 'useTLS', 'advancedConfiguration', 'clientName'],
+    );
     if (!Array.isArray(addresses)) return super.direct();
     if (!this.isOwn())
       return { reason: 'its "customCommand" was replaced, so that whoever did that sees the calls' };
     const password = read(credentials, 'password');
     if (credentials && typeof password !== 'string') return { reason: 'its credentials are no password' };
-    const { insecure, rootCertificates } = advancedConfiguration.tlsAdvancedConfiguration ?? {};
+    const secured = read(advancedConfiguration, 'tlsAdvancedConfiguration');
+    const { insecure, rootCertificates } = readAll(secured, 'insecure', 'rootCertificates');
     const tls = useTLS
       ? { rejectUnauthorized: insecure ? false : undefined, ca: rootCertificates }
       : undefined;

@@ -6,7 +6,7 @@ const dns = require('node:dns');
 
 const { placeOf, placeOfUrl } = require('./address');
 const { Client } = require('./client');
-const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
+const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
 
 /**
  * @param {any} client
@@ -94,7 +94,7 @@ class IoredisClient extends Client {
     const inner = read(options, 'redisOptions');
     return [
       this.isClosed,
-      client.eval,
+      read(client, 'eval'),
       read(options, 'keyPrefix'),
       readAt(client, 'condition', 'select') ?? read(options, 'db'),
       read(options, 'username') ?? read(inner, 'username'),
@@ -106,9 +106,10 @@ class IoredisClient extends Client {
 
   direct() {
     const { client } = this;
-    const options = read(client, 'options') ?? {};
+    const options = read(client, 'options');
     if (!this.knowsDigests()) return { reason: Client.REPLACED };
-    const given = this.topology === 'cluster' ? { ...read(options, 'redisOptions'), ...options } : options;
+    const inner = this.topology === 'cluster' ? read(options, 'redisOptions') : undefined;
+    const given = readAll(withInner(inner, options), ...USED);
     const reason = UNREPRESENTABLE.find(({ is }) => is(given))?.reason;
     if (reason) return { reason };
     const common = {
@@ -122,11 +123,10 @@ class IoredisClient extends Client {
       case 'cluster': {
         const nodes = Array.from(read(client, 'startupNodes') ?? [], placeOfNode);
         const cluster = nodes.map(({ host, port }) => ({ host, port: Number(port) }));
-        const { natMap } = options;
         return {
           config: {
             cluster,
-            natMap,
+            natMap: read(options, 'natMap'),
             redisOptions: { ...common, keyPrefix: undefined, tls: tlsOf(given) },
             keyPrefix: this.keyPrefix,
           },
@@ -187,6 +187,23 @@ class IoredisClient extends Client {
 }
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
+
+/** What a connection of our own has to know of a client's options. */
+const USED = [
+  ...['username', 'password', 'connectTimeout', 'connectionName', 'tls', 'sentinels', 'name', 'role'],
+  ...['sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'enableTLSForSentinelMode'],
+  ...['Connector', 'natMap', 'dnsLookup'],
+];
+
+/**
+ * A cluster's options, and those of its nodes where it has none of its own.
+ *
+ * @param {any} inner
+ * @param {any} options
+ */
+function withInner(inner, options) {
+  return inner === undefined ? options : { ...inner, ...options };
+}
 
 /** What a connection of our own can't do as the client does it. */
 const UNREPRESENTABLE = [

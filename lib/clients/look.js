@@ -6,6 +6,8 @@
 
 const { types } = require('node:util');
 
+const foreign = require('../foreign');
+
 /**
  * @param {any} object
  * @param {string} key
@@ -13,7 +15,7 @@ const { types } = require('node:util');
  */
 function read(object, key) {
   try {
-    return object?.[key] ?? undefined;
+    return foreign.get(object, key) ?? undefined;
   } catch {
     return undefined;
   }
@@ -35,10 +37,21 @@ function readAt(object, ...path) {
  */
 function has(object, key) {
   try {
-    return key in object;
+    return foreign.has(object, key);
   } catch {
     return false;
   }
+}
+
+/**
+ * Several at once.
+ *
+ * @param {any} object
+ * @param {...string} keys
+ * @returns {Record<string, any>} undefined where it can't be read
+ */
+function readAll(object, ...keys) {
+  return Object.fromEntries(keys.map((key) => [key, read(object, key)]));
 }
 
 /**
@@ -96,4 +109,4 @@ function withoutHost(options) {
   return Object.fromEntries(own);
 }
 
-module.exports = { withoutHost, read, readAt, has, can, isReplaced, classOf };
+module.exports = { withoutHost, read, readAll, readAt, has, can, isReplaced, classOf };

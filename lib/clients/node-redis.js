@@ -9,7 +9,7 @@ const { types } = require('node:util');
 
 const { placeOf, placeOfUrl } = require('./address');
 const { Client, either } = require('./client');
-const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
+const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
 
 /**
  * @param {any} client
@@ -106,7 +106,7 @@ class NodeRedisClient extends Client {
     const socket = read(options, 'socket');
     return [
       this.isClosed,
-      client.eval,
+      read(client, 'eval'),
       this.keyPrefix,
       read(options, 'database'),
       read(options, 'username'),
@@ -123,18 +123,17 @@ class NodeRedisClient extends Client {
     if (this.topology !== 'single' || !options) return super.direct();
     const reason = unrepresentable(options);
     if (reason) return { reason };
-    const { host, port, path } = placeOf(options.socket);
+    const { socket, username, password, name } = readAll(options, 'socket', 'username', 'password', 'name');
+    const { host, port, path } = placeOf(socket);
     return {
       config: {
-        ...(path
-          ? { path }
-          : { host, port, tls: options.socket?.tls ? withoutHost(options.socket) : undefined }),
-        username: options.username,
-        password: options.password,
+        ...(path ? { path } : { host, port, tls: read(socket, 'tls') ? withoutHost(socket) : undefined }),
+        username,
+        password,
         db: this.db,
         keyPrefix: this.keyPrefix,
-        connectTimeout: options.socket?.connectTimeout,
-        clientName: options.name,
+        connectTimeout: read(socket, 'connectTimeout'),
+        clientName: name,
       },
     };
   }
@@ -145,12 +144,12 @@ class NodeRedisClient extends Client {
     const nodes = read(options, 'rootNodes');
     if (!Array.isArray(nodes)) return super.direct();
     if (read(options, 'nodeAddressMap') !== undefined) return { reason: 'it has a nodeAddressMap' };
-    const { rootNodes, defaults } = options;
-    const reason = [defaults ?? {}, ...rootNodes].map(unrepresentable).find(Boolean);
+    const defaults = read(options, 'defaults');
+    const reason = [defaults, ...nodes].map(unrepresentable).find(Boolean);
     if (reason) return { reason };
     return {
       config: {
-        rootNodes: rootNodes.map(connectionOf),
+        rootNodes: nodes.map(connectionOf),
         defaults: defaults && connectionOf(defaults),
         keyPrefix: this.keyPrefix,
       },
@@ -284,13 +283,17 @@ class CallbackClient extends Client {
  *
  * @param {any} options
  */
-function unrepresentable({ credentialsProvider, username, password, socket }) {
+function unrepresentable(options) {
+  const { credentialsProvider, username, password, socket } = readAll(
+    options,
+    ...['credentialsProvider', 'username', 'password', 'socket'],
+  );
   // Versions 5 and 6 make a provider of a username and a password.
   const isOwn = username === undefined && password === undefined;
-  if (credentialsProvider && (isOwn || credentialsProvider.type !== 'async-credentials-provider')) {
+  if (credentialsProvider && (isOwn || read(credentialsProvider, 'type') !== 'async-credentials-provider')) {
     return 'its credentials come from a provider of its own';
   }
-  return socket?.lookup ? 'its socket has a lookup of its own' : undefined;
+  return read(socket, 'lookup') ? 'its socket has a lookup of its own' : undefined;
 }
 
 /**
@@ -298,9 +301,13 @@ function unrepresentable({ credentialsProvider, username, password, socket }) {
  *
  * @param {any} options
  */
-function connectionOf({ url, socket, username, password }) {
+function connectionOf(options) {
+  const { url, socket, username, password } = readAll(options, 'url', 'socket', 'username', 'password');
   const own = socket && withoutHost(socket);
-  const { host, port, path, tls, connectTimeout } = socket ?? {};
+  const { host, port, path, tls, connectTimeout } = readAll(
+    socket,
+    ...['host', 'port', 'path', 'tls', 'connectTimeout'],
+  );
   return { url, username, password, socket: socket && { ...own, host, port, path, tls, connectTimeout } };
 }
 

@@ -49,7 +49,7 @@ class RedisClient extends Client {
     const options = read(client, 'options');
     return [
       this.isClosed,
-      client.eval,
+      read(client, 'eval'),
       read(options, 'prefix'),
       read(client, 'selected_db'),
       read(client, 'auth_user'),
@@ -60,11 +60,12 @@ class RedisClient extends Client {
 
   direct() {
     const { client } = this;
-    const options = read(client, 'options') ?? {};
+    const options = read(client, 'options');
     if (!this.knowsDigests()) return { reason: Client.REPLACED };
-    if (options.rename_commands) return { reason: 'its commands are renamed' };
+    if (read(options, 'rename_commands')) return { reason: 'its commands are renamed' };
     const { host, port, path } = placeOf(read(client, 'connection_options'));
-    const place = path ? { path } : { host, port, tls: options.tls ? withoutHost(options.tls) : undefined };
+    const tls = read(options, 'tls');
+    const place = path ? { path } : { host, port, tls: tls ? withoutHost(tls) : undefined };
     return {
       config: {
         ...place,

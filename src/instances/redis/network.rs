@@ -65,6 +65,7 @@ impl Network {
     }
 
     /// About how many bytes wait, or are owed, on all of its connections.
+    #[cfg(feature = "sabotage")]
     #[must_use]
     pub fn weight(&self) -> usize {
         let links = self.links.borrow();

@@ -54,11 +54,11 @@ impl Owed {
     pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
         while let Some(release) = self.releases.pop_front() {
             self.weight -= weight_of(&release);
-            let wanted = match release.operation {
+            let is_due = match release.operation {
                 Operation::Release { expires, .. } => now < expires,
                 _ => !Rule::WriteOnce.is_kept(),
             };
-            if wanted {
+            if is_due {
                 return Some(release);
             }
         }

@@ -1,0 +1,135 @@
+'use strict';
+
+/**
+ * Objects that others made, as locks, options and configurations. Each property is read once and what was read
+ * is used: a getter may answer differently the next time. Nothing is taken from `Object.prototype`, where
+ * anybody's merge of untrusted JSON may have left something.
+ */
+
+/**
+ * A property, of the object itself or inherited. Throws what its getter throws.
+ *
+ * @param {any} object
+ * @param {string} key
+ * @returns {any}
+ */
+function get(object, key) {
+  if (object === null || object === undefined) return undefined;
+  return key in Object.prototype && !has(object, key) ? undefined : object[key];
+}
+
+/**
+ * Whether it is there, whatever it is.
+ *
+ * @param {any} object
+ * @param {string} key
+ */
+function has(object, key) {
+  if (object === null || (typeof object !== 'object' && typeof object !== 'function')) return false;
+  if (!(key in Object.prototype)) return key in object;
+  for (let holder = object; holder !== null; holder = Object.getPrototypeOf(holder)) {
+    if (holder === Object.prototype) return false;
+    if (Object.hasOwn(holder, key)) return true;
+  }
+  return false;
+}
+
+/**
+ * Some of its properties, in an object that inherits nothing.
+ *
+ * @param {any} object
+ * @param {readonly string[]} keys
+ * @param {(key: string) => Error} refuse makes the error for one that can't be read. What was thrown isn't in it:
+ *   it is no text of ours, and may have a secret in it.
+ * @returns {Record<string, any>}
+ */
+function pick(object, keys, refuse) {
+  /** @type {Record<string, any>} */
+  const copy = Object.create(null);
+  for (const key of keys) {
+    try {
+      copy[key] = get(object, key);
+    } catch {
+      throw refuse(key);
+    }
+  }
+  return copy;
+}
+
+/**
+ * All that it has of its own, in an object that inherits nothing.
+ *
+ * @param {object} object
+ * @param {(key?: string) => Error} refuse as for `pick`; without a key where it doesn't say which it has
+ */
+function copyOf(object, refuse) {
+  let keys;
+  try {
+    keys = Object.keys(object);
+  } catch {
+    throw refuse();
+  }
+  return pick(object, keys, refuse);
+}
+
+/**
+ * What is in an array, in one of our own.
+ *
+ * @param {readonly unknown[]} array
+ * @param {(index?: number) => Error} refuse makes the error for an element that can't be read
+ * @param {(element: unknown, index: number) => void} [check] may throw, and is called before the next is read
+ */
+function elementsOf(array, refuse, check) {
+  /** @type {unknown[]} */
+  const copy = [];
+  let length;
+  try {
+    length = Number(array.length);
+  } catch {
+    throw refuse();
+  }
+  for (let index = 0; index < length; index++) {
+    let element;
+    try {
+      element = array[index];
+    } catch {
+      throw refuse(index);
+    }
+    check?.(element, index);
+    copy.push(element);
+  }
+  return copy;
+}
+
+/**
+ * Sets a property where that can be done: it may be frozen, or have no setter.
+ *
+ * @param {object} object
+ * @param {string} key
+ * @param {unknown} value
+ * @returns {boolean} whether it is set
+ */
+function set(object, key, value) {
+  try {
+    return Reflect.set(object, key, value);
+  } catch {
+    // A setter's own, or a Proxy's.
+    return false;
+  }
+}
+
+/**
+ * Never throws, as `Array.isArray` does for a Proxy that was revoked.
+ *
+ * @param {unknown} object
+ * @returns {object is unknown[]}
+ */
+function isArray(object) {
+  try {
+    return Array.isArray(object);
+  } catch {
+    return false;
+  }
+}
+
+module.exports = { get, has, pick, copyOf, elementsOf, set, isArray };

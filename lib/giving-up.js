@@ -1,0 +1,146 @@
+'use strict';
+
+/**
+ * An AbortSignal of the caller's, which may be a polyfill's or somebody's own: it need not know how to stop
+ * listening or why it was aborted, and what it throws must not leave anybody waiting.
+ *
+ * @template T
+ * @typedef {object} Giving what is to be done about a request that nobody waits for any more
+ * @property {() => void} cancel gives it up
+ * @property {(outcome: T) => void} discard is called with what came of it all the same
+ */
+
+const { outOfRange, wrongType, show } = require('./errors');
+const { get } = require('./foreign');
+
+class Signal {
+  #signal;
+  #listen;
+  #unlisten;
+
+  /** @param {any} signal */
+  constructor(signal) {
+    this.#signal = signal;
+    this.#listen = get(signal, 'addEventListener');
+    this.#unlisten = get(signal, 'removeEventListener');
+    if (typeof get(signal, 'aborted') !== 'boolean' || typeof this.#listen !== 'function') {
+      throw new TypeError('no AbortSignal');
+    }
+  }
+
+  get aborted() {
+    try {
+      return get(this.#signal, 'aborted') === true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Why it is aborted. Where it doesn't say, what a signal says by default. */
+  get reason() {
+    try {
+      const reason = get(this.#signal, 'reason');
+      if (reason !== undefined) return reason;
+    } catch {
+      // It doesn't say.
+    }
+    return new DOMException('This operation was aborted', 'AbortError');
+  }
+
+  /**
+   * @param {() => void} listener is called once at most, perhaps before this returns
+   * @returns {() => void} listens no longer
+   */
+  onAbort(listener) {
+    let isListening = true;
+    const once = () => {
+      if (isListening) listener();
+      isListening = false;
+    };
+    try {
+      this.#listen.call(this.#signal, 'abort', once, Object.assign(Object.create(null), { once: true }));
+    } catch {
+      throw outOfRange('OPTIONS', "signal can't be listened to: its addEventListener throws");
+    }
+    return () => {
+      isListening = false;
+      try {
+        this.#unlisten?.call(this.#signal, 'abort', once);
+      } catch {
+        // It may call, and nobody is there.
+      }
+    };
+  }
+}
+
+/**
+ * @param {any} signal
+ * @returns {Signal | undefined}
+ */
+function readSignal(signal) {
+  if (signal === undefined) return undefined;
+  try {
+    return new Signal(signal);
+  } catch {
+    throw wrongType('OPTIONS', `signal must be an AbortSignal, not ${show(signal)}`);
+  }
+}
+
+/**
+ * What was asked for, unless the caller gives up first.
+ *
+ * @template T
+ * @param {Signal} signal
+ * @param {Promise<T>} asked which is never rejected
+ * @param {Giving<T>} giving
+ * @returns {Promise<T>} rejects with the signal's reason
+ */
+function unlessAborted(signal, asked, giving) {
+  return new Promise((resolve, reject) => {
+    let isGivenUp = false;
+    const giveUp = (/** @type {unknown} */ reason) => {
+      isGivenUp = true;
+      giving.cancel();
+      reject(reason);
+    };
+    let stop = () => {};
+    asked.then((outcome) => {
+      stop();
+      if (!isGivenUp && signal.aborted) giveUp(signal.reason);
+      if (isGivenUp) giving.discard(outcome);
+      else resolve(outcome);
+    });
+    try {
+      stop = signal.onAbort(() => giveUp(signal.reason));
+    } catch (error) {
+      giveUp(error);
+    }
+  });
+}
+
+/**
+ * @param {number} ms
+ * @param {Signal} [signal] ends it
+ * @returns {Promise<void>} rejects with the signal's reason
+ */
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    let stop = () => {};
+    const timer = setTimeout(() => {
+      stop();
+      resolve();
+    }, ms);
+    const end = (/** @type {unknown} */ reason) => {
+      clearTimeout(timer);
+      reject(reason);
+    };
+    try {
+      stop = signal?.onAbort(() => end(signal.reason)) ?? stop;
+    } catch (error) {
+      end(error);
+    }
+    if (signal?.aborted) end(signal.reason);
+  });
+}
+
+module.exports = { Signal, readSignal, unlessAborted, pause };

@@ -1,0 +1,276 @@
+'use strict';
+
+/**
+ * What must not be seen in a text that comes from outside: a server or a client may repeat what it was sent, and
+ * what stands in a configuration's wrong place may be a secret. Errors, events and warnings show only what has
+ * passed here.
+ */
+
+const { isArray } = require('./foreign');
+
+/** More of a text from outside says no more. */
+const LONGEST = 300;
+
+/** What is looked through at all. */
+const LONGEST_READ = 4096;
+
+/** In place of a secret. */
+const MASK = '***';
+
+/** A secret so short is part of most texts: one that has it is not shown at all. */
+const SHORT = 3;
+
+/** Of so much at least is a part of a secret known, where a text was cut off in it. */
+const PART = 4;
+
+const WITHHELD = '(a text that has a secret in it)';
+
+class Redactor {
+  /** In whatever form it may come. @type {RegExp[]} */
+  #patterns = [];
+  /** @type {Set<string>} */
+  #secrets = new Set();
+
+  /** @param {Iterable<string>} [secrets] */
+  constructor(secrets = []) {
+    this.add(secrets);
+  }
+
+  /** @param {Iterable<string>} secrets */
+  add(secrets) {
+    for (const secret of secrets) {
+      if (secret === '' || this.#secrets.has(secret)) continue;
+      this.#secrets.add(secret);
+      this.#patterns.push(patternOf(secret));
+    }
+  }
+
+  /**
+   * @param {string} text
+   * @returns {string} without secrets, and no longer than a sentence or two
+   */
+  clean(text) {
+    const isLong = text.length > LONGEST_READ;
+    const read = this.mask(isLong ? text.slice(0, LONGEST_READ) : text);
+    return isLong || read.length > LONGEST ? `${read.slice(0, LONGEST)}…` : read;
+  }
+
+  /**
+   * The same, however long it is.
+   *
+   * @param {string} text
+   */
+  mask(text) {
+    if (this.#secrets.size === 0 || text === '') return text;
+    let masked = text;
+    for (const pattern of this.#patterns) masked = masked.replace(pattern, MASK);
+    for (const secret of this.#secrets) {
+      if (secret.length < SHORT && masked !== text) return WITHHELD;
+      masked = withoutTail(masked, secret);
+    }
+    return masked;
+  }
+
+  /**
+   * An error of ours with a text that quotes somebody.
+   *
+   * @template {Error & {code?: string}} E
+   * @param {E} error
+   * @returns {E} the same, if there is nothing to hide
+   */
+  cleanError(error) {
+    const message = this.mask(error.message);
+    if (message === error.message) return error;
+    const Type = /** @type {new (message: string) => E} */ (error.constructor);
+    return Object.assign(new Type(message), { code: error.code });
+  }
+}
+
+/**
+ * A text may have been cut off in the middle of a secret.
+ *
+ * @param {string} text
+ * @param {string} secret
+ */
+function withoutTail(text, secret) {
+  const end = text.endsWith('…') ? text.length - 1 : text.length;
+  for (let length = Math.min(secret.length - 1, end); length >= PART; length--) {
+    if (text.startsWith(secret.slice(0, length), end - length))
+      return `${text.slice(0, end - length)}${MASK}…`;
+  }
+  return text;
+}
+
+/**
+ * Finds a secret as it is, and as URLs, JSON, logs and headers write it, each character perhaps in another way.
+ *
+ * @param {string} secret
+ */
+function patternOf(secret) {
+  const forms = [[...secret].map(charPattern).join('')];
+  const bytes = Buffer.from(secret);
+  if (secret.length >= SHORT) forms.push(hexOf(bytes), ...base64Of(bytes));
+  // As whoever takes UTF-8 for Latin-1 shows it.
+  const mistaken = bytes.toString('latin1');
+  if (mistaken !== secret) forms.push(quoted(mistaken));
+  return new RegExp(forms.join('|'), 'g');
+}
+
+/** @param {string} char one, by code point */
+function charPattern(char) {
+  const bytes = [...Buffer.from(char)];
+  const units = Array.from({ length: char.length }, (_, at) => char.charCodeAt(at));
+  const point = hexDigits(/** @type {number} */ (char.codePointAt(0)).toString(16));
+  const forms = [
+    bytes.map((byte) => `%(?:25)*${hexByte(byte)}`).join(''),
+    bytes.map((byte) => `\\\\+x${hexByte(byte)}`).join(''),
+    units.map((unit) => `\\\\+u${hexDigits(unit.toString(16).padStart(4, '0'))}`).join(''),
+    `\\\\+[ux]\\{0*${point}\\}`,
+    `&#(?:x0*${point}|0*${char.codePointAt(0)});`,
+  ];
+  if (char === ' ') forms.push('\\+');
+  const letter = LETTERS[char];
+  if (letter) forms.push(`\\\\+${letter}`);
+  // Last, since escapes begin as some characters do. With as many backslashes as the levels of quoting need.
+  forms.push(char === '\\' ? '\\\\{1,8}' : `\\\\{0,4}${quoted(char)}`);
+  return `(?:${forms.join('|')})`;
+}
+
+/** What escapes have letters for. @type {Record<string, string>} */
+const LETTERS = Object.assign(Object.create(null), {
+  '\n': 'n',
+  '\r': 'r',
+  '\t': 't',
+  '\b': 'b',
+  '\f': 'f',
+  '\v': 'v',
+  '\u0007': 'a',
+  '\0': '0',
+});
+
+/** @param {Buffer} bytes */
+function hexOf(bytes) {
+  return [...bytes].map(hexByte).join('');
+}
+
+/**
+ * By itself, and in the middle of something longer, as `user:password` is, at each of the three places it may have
+ * there. What depends on its neighbours is left out.
+ *
+ * @param {Buffer} bytes
+ */
+function base64Of(bytes) {
+  const forms = [0, 1, 2].map((before) => {
+    const whole = Buffer.concat([Buffer.alloc(before), bytes])
+      .toString('base64')
+      .replace(/=+$/, '');
+    const from = before === 0 ? 0 : before + 1;
+    const isWhole = (before + bytes.length) % 3 === 0;
+    return whole.slice(from, isWhole ? undefined : -1);
+  });
+  const known = forms.filter((form) => form.length >= PART);
+  return known.map((form) => quoted(form).replaceAll('\\+', '[+-]').replaceAll('/', '[/_]'));
+}
+
+/** @param {number} byte */
+function hexByte(byte) {
+  return hexDigits(byte.toString(16).padStart(2, '0'));
+}
+
+/** @param {string} digits in either case */
+function hexDigits(digits) {
+  return digits.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return text.replace(/[\\^$.*+?()[\]{}|-]/g, '\\$&');
+}
+
+// ---- what is secret
+
+const SECRET_KEY = /pass(?:word|phrase|wd)?$|^auth$|secret|token|credential/i;
+
+/** Nobody nests a configuration deeper, or lists more. */
+const DEEPEST = 6;
+const MOST = 2000;
+
+/**
+ * The secrets in a configuration, whatever it looks like: passwords by the names of their keys, and those in URLs.
+ * Getters are not called.
+ *
+ * @param {unknown} config
+ * @returns {Set<string>}
+ */
+function secretsIn(config) {
+  const secrets = new Set();
+  const seen = new Set();
+  /** @type {(value: unknown, key: string, depth: number) => void} */
+  const walk = (value, key, depth) => {
+    if (typeof value === 'string') {
+      if (SECRET_KEY.test(key)) secrets.add(value);
+      else for (const secret of secretsInUrl(value)) secrets.add(secret);
+      return;
+    }
+    if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
+    if (seen.has(value) || seen.size > MOST || ArrayBuffer.isView(value)) return;
+    seen.add(value);
+    if (value instanceof URL) {
+      walk(value.href, key, depth);
+      return;
+    }
+    for (const [name, { value: inner }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+      walk(name, '', depth + 1);
+      walk(inner, isArray(value) ? key : name, depth + 1);
+    }
+  };
+  try {
+    walk(config, '', 0);
+  } catch {
+    // A Proxy that doesn't let itself be looked at: nothing of it is known, and nothing shown.
+  }
+  return secrets;
+}
+
+/**
+ * @param {string} text perhaps a URL, perhaps one that can't be read
+ * @returns {string[]}
+ */
+function secretsInUrl(text) {
+  if (text.length > LONGEST_READ) return [];
+  const found = [];
+  const [, user] = /^(?:[a-z][a-z0-9+.-]*:)?(?:\/\/)?([^\s]*)@/i.exec(text) ?? [];
+  if (user?.includes(':')) found.push(user.slice(user.indexOf(':') + 1));
+  for (const [, key, value] of text.matchAll(/[?&]([^=&#]+)=([^&#]*)/g)) {
+    if (SECRET_KEY.test(key)) found.push(value);
+  }
+  return found.flatMap((secret) => [secret, decoded(secret)]).filter(Boolean);
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * Keys that nobody knows, for a text: only those that look like names, since a URL or a password may have come where
+ * a key should be.
+ *
+ * @param {string[]} keys
+ * @returns {string[]} each in quotes; what isn't shown is counted in the last one
+ */
+function namesIn(keys) {
+  const shown = keys.filter((key) => NAME.test(key)).slice(0, MOST_NAMES);
+  const hidden = keys.length - shown.length;
+  const names = shown.map((key) => `"${key}"`);
+  return hidden > 0 ? [...names, `(${hidden} not shown here)`] : names;
+}
+
+const NAME = /^[a-z_]{1,40}$/i;
+const MOST_NAMES = 20;
+
+module.exports = { Redactor, secretsIn, namesIn };
