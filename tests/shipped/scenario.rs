@@ -49,6 +49,8 @@ pub struct Scenario {
     /// Whether names lead elsewhere once nobody has held a lock for longer than
     /// any lives.
     pub moves: bool,
+    /// Nothing goes wrong.
+    pub calm: bool,
 }
 
 /// What a member of the quorum is.
@@ -169,12 +171,14 @@ impl Scenario {
             burst: if overloaded { 400 } else { 0 },
             long: if overloaded { 128 * 1024 } else { 0 },
             moves,
+            calm,
             members,
         };
         if calm {
             scenario.calm_down();
         }
         if overloaded {
+            scenario.calm = false;
             scenario.faults = vec![Fault::Hang, Fault::Dead];
             scenario.processes = 1;
         }
@@ -196,10 +200,6 @@ impl Scenario {
             odd: 0,
             resends: true,
         };
-    }
-
-    pub fn is_calm(&self) -> bool {
-        self.faults.is_empty() && self.odd == 0 && self.network.slow == 0
     }
 
     fn draw_members(chance: &Chance) -> (Vec<Member>, Reach, bool) {

@@ -422,7 +422,7 @@ impl Run {
         });
         self.ledger.expect_settled();
         self.ledger.expect_no_replay();
-        if self.scenario.is_calm() {
+        if self.scenario.calm {
             self.expect_clean();
         }
         for app in &*self.apps.borrow() {
