@@ -167,7 +167,7 @@ impl Scenario {
                 odd: chance.pick(&[0, 0, 5]),
                 resends: chance.percent(60),
             },
-            changes: reach == Reach::Clients && chance.percent(30),
+            changes: reach == Reach::Clients && !strange_names && chance.percent(30),
             burst: if overloaded { 400 } else { 0 },
             long: if overloaded { 128 * 1024 } else { 0 },
             moves,
