@@ -250,6 +250,9 @@ impl Remote {
             _ => pending.question.deadline,
         };
         if self.0.process.now() >= end {
+            if let Operation::Release { .. } = pending.question.operation {
+                self.0.checker.ends_by_itself(&pending.question);
+            }
             pending.reply.fail(unreachable());
             return;
         }
