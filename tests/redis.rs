@@ -370,9 +370,14 @@ fn one_server_listed_three_times_is_asked_once_and_said_to_be_one() {
 fn one_server_under_two_names_grants_once_and_is_said_to_look_like_one() {
     let server = RedisServer::start(&[]);
     run(async {
+        let config = server.config();
+        let Endpoint::Tcp { port, .. } = config.endpoint else {
+            panic!("a TCP port");
+        };
+        let host = String::from("localhost");
         let alias = Config {
-            client_name: Some("another connection".into()),
-            ..server.config()
+            endpoint: Endpoint::Tcp { host, port },
+            ..config
         };
         let (engine, events) = engine([server.config(), alias]);
         for names in [&["a"][..], &["b", "c"]] {

@@ -77,8 +77,8 @@ struct Attempt {
     request: u64,
     since: Moment,
     failed: bool,
-    /// Its value was taken again for one of its resources, so that nothing more of
-    /// it is deleted: it ends by itself.
+    /// Its value was or may be taken again for one of its resources, so that
+    /// nothing more of it is deleted: it ends by itself.
     superseded: bool,
     /// Messages, requests unanswered and releases owed, by server.
     under_way: Vec<u32>,
@@ -227,6 +227,15 @@ impl Checker {
             attempt.failed = true;
             let mut drained = self.drained.borrow_mut();
             drained.extend((0..self.servers.len()).map(|server| (id.clone(), server)));
+        }
+    }
+
+    /// A release is not sent any more, since its value may be given again: the key
+    /// ends with its ttl.
+    pub fn ends_by_itself(&self, release: &Question) {
+        let id = (release.value.clone(), Resources::clone(&release.resources));
+        if let Some(attempt) = self.attempts.borrow_mut().get_mut(&id) {
+            attempt.superseded = true;
         }
     }
 

@@ -244,8 +244,15 @@ impl Remote {
     }
 
     fn write(&self, pending: Pending) {
-        let release = matches!(pending.question.operation, Operation::Release { .. });
-        if !release && self.0.process.now() >= pending.question.deadline {
+        // A release that was owed until its value may be given again is not sent.
+        let end = match pending.question.operation {
+            Operation::Release { expires, .. } => expires,
+            _ => pending.question.deadline,
+        };
+        if self.0.process.now() >= end {
+            if let Operation::Release { .. } = pending.question.operation {
+                self.0.checker.ends_by_itself(&pending.question);
+            }
             pending.reply.fail(unreachable());
             return;
         }

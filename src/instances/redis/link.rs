@@ -57,6 +57,10 @@ const RESERVE: usize = MOST_BYTES / 4;
 const MOST_ACQUIRES: usize = 2000;
 const MOST_ACQUIRES_BYTES: usize = 256 * 1024;
 
+/// Beyond so many questions on their way releases wait too, which come by the
+/// hundred thousand where so many contend: only extensions never do.
+const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
+
 /// How long a reply may be, in bytes: to a command of ours, to a script of the
 /// caller's, to CLUSTER SLOTS.
 const LONGEST_REPLY: usize = 64 * 1024;
@@ -92,7 +96,9 @@ struct State {
     weight: usize,
     /// The acquires among them, and what those weigh.
     under_way: (usize, usize),
-    /// Acquires that are not to be written yet.
+    /// Releases that are not to be written yet.
+    releases: VecDeque<Queued>,
+    /// Acquires that are not to be written yet, nor before those.
     acquires: Queue,
     /// Bytes of an incomplete reply.
     heard: usize,
@@ -162,6 +168,7 @@ impl Link {
                 fresh: 0,
                 weight: 0,
                 under_way: (0, 0),
+                releases: VecDeque::new(),
                 acquires: Queue::default(),
                 heard: 0,
                 owed: Owed::default(),
@@ -226,7 +233,8 @@ impl Link {
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.borrow();
         let waits = matches!(&state.phase, Phase::Dialling(waiting) if !waiting.is_empty());
-        state.unanswered.is_empty() && state.acquires.is_empty() && !waits
+        let queued = !state.releases.is_empty() || !state.acquires.is_empty();
+        state.unanswered.is_empty() && !queued && !waits
     }
 
     /// Sends a command beside the votes, at most once, on the connection that is
@@ -235,7 +243,7 @@ impl Link {
     pub(super) fn call(&self, command: &Cmd, done: Done) {
         let refused = {
             let mut state = self.state.borrow_mut();
-            let overloaded = state.is_overloaded(false, self.environment.as_ref());
+            let overloaded = state.is_overloaded(false, false, self.environment.as_ref());
             match &mut state.phase {
                 Phase::Dialling(waiting) => {
                     waiting.push_back(Waiting::Command(command.get_packed_command(), done));
@@ -301,7 +309,7 @@ impl Link {
                 }
             }
         }
-        state.write_acquires(self.environment.as_ref(), &mut late);
+        state.write_waiting(self.environment.as_ref(), &mut late);
         drop(state);
         // Nobody waits for these any more; their votes are missed already.
         drop(late);
@@ -330,6 +338,10 @@ impl Link {
                 Wanted::Array(done) => unanswered.push((done, lost(cause))),
                 Wanted::Leave => {}
             }
+        }
+        for release in std::mem::take(&mut state.releases) {
+            state.owe(&release.question, now);
+            failed.push((release.reply, cause.clone()));
         }
         while let Some(acquire) = state.acquires.pop() {
             failed.push((acquire.reply, cause.clone()));
@@ -376,12 +388,14 @@ impl State {
         if let Phase::Down(_, cause) = &self.phase {
             return Err((reply, cause.clone()));
         }
-        if self.is_overloaded(acquires, environment) {
-            let waiting = self.unanswered.len() + self.acquires.len();
+        let releases = matches!(question.operation, Operation::Release { .. });
+        if self.is_overloaded(acquires, releases, environment) {
+            let waiting = self.unanswered.len() + self.releases.len() + self.acquires.len();
             let waiting = waiting.max(BACKLOG);
             return Err((reply, Cause::Overloaded { waiting }));
         }
-        let waits = acquires && Rule::Order.is_kept() && !self.can_write_acquires();
+        let waits = acquires && Rule::Order.is_kept() && !self.can_write_waiting();
+        let releases_wait = releases && !self.can_write_releases();
         let question = Rc::clone(question);
         match &mut self.phase {
             _ if waits => self.acquires.push(Queued {
@@ -393,12 +407,26 @@ impl State {
                 self.weight += weight_of(&question);
                 waiting.push_back(Waiting::Question(question, reply, slot));
             }
+            Phase::Up if releases_wait => {
+                self.weight += weight_of(&question);
+                self.releases.push_back(Queued {
+                    question,
+                    reply,
+                    slot,
+                });
+            }
             Phase::Up | Phase::Down(..) => {
                 self.write(question, Some(reply), slot);
                 self.wake();
             }
         }
         Ok(())
+    }
+
+    /// Whether a new release need not wait.
+    fn can_write_releases(&self) -> bool {
+        let has_room = self.unanswered.len() < MOST_BEFORE_EXTENSIONS;
+        !Rule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
     /// Takes the acquires that `question` is to release and that are not written
@@ -412,8 +440,9 @@ impl State {
     }
 
     /// Whether a new acquire need not wait.
-    fn can_write_acquires(&self) -> bool {
-        matches!(self.phase, Phase::Up) && self.acquires.is_empty() && self.has_room()
+    fn can_write_waiting(&self) -> bool {
+        let none_waits = self.releases.is_empty() && self.acquires.is_empty();
+        matches!(self.phase, Phase::Up) && none_waits && self.has_room()
     }
 
     /// Whether another acquire may be on its way.
@@ -422,9 +451,20 @@ impl State {
         number == 0 || (number < MOST_ACQUIRES && weight < MOST_ACQUIRES_BYTES)
     }
 
-    /// Writes as many of the acquires that wait as may be on their way. Those
-    /// that nobody waits for any more are `late`.
-    fn write_acquires(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
+    /// Writes as many of the releases, and then of the acquires, that wait as may
+    /// be on their way. Acquires that nobody waits for any more are `late`.
+    fn write_waiting(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
+        if !self.releases.is_empty() && self.unanswered.len() <= MOST_BEFORE_EXTENSIONS / 2 {
+            while self.unanswered.len() < MOST_BEFORE_EXTENSIONS
+                && let Some(release) = self.releases.pop_front()
+            {
+                self.weight -= weight_of(&release.question);
+                self.write(release.question, Some(release.reply), release.slot);
+            }
+        }
+        if !self.releases.is_empty() {
+            return;
+        }
         // Not one at a time as the answers come: that would cost a system call each.
         let (number, weight) = self.under_way;
         let is_half = number <= MOST_ACQUIRES / 2 && weight <= MOST_ACQUIRES_BYTES / 2;
@@ -566,7 +606,7 @@ impl State {
 
     /// Whether so much waits for the server that one more acquire, or another
     /// question, is refused. Acquires that wait don't count against the others.
-    fn is_overloaded(&self, acquires: bool, environment: &dyn Environment) -> bool {
+    fn is_overloaded(&self, acquires: bool, releases: bool, environment: &dyn Environment) -> bool {
         if !Rule::Bounded.is_kept() {
             return false;
         }
@@ -574,7 +614,11 @@ impl State {
         if self.waiting_bytes() > most_bytes {
             return true;
         }
-        let queued = if acquires { self.acquires.len() } else { 0 };
+        let queued = match (acquires, releases) {
+            (true, _) => self.acquires.len(),
+            (_, true) => self.releases.len(),
+            _ => 0,
+        };
         if let Phase::Dialling(waiting) = &self.phase {
             return waiting.len() + queued >= BACKLOG;
         }
@@ -823,7 +867,7 @@ impl Pump {
         state.heard = self.heard.waiting();
         if outcome.is_ok() {
             state.pay(link.environment.as_ref());
-            state.write_acquires(link.environment.as_ref(), &mut late);
+            state.write_waiting(link.environment.as_ref(), &mut late);
         }
         drop(state);
         // Nobody waits for these any more; their votes are missed already.

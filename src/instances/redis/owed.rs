@@ -46,6 +46,7 @@ impl Owed {
     }
 
     /// About how many bytes they are.
+    #[cfg(any(test, feature = "sabotage"))]
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
