@@ -147,7 +147,7 @@ impl Scenario {
             every: chance.pick(&[60, 150, 400]) * MS,
             longest: chance.pick(&[20, 100, 600]) * MS,
             busy: chance.pick(&[1000, 1500, 2500]) * MS,
-            idle: chance.pick(&[2, 10, 20]) * MS,
+            idle: chance.pick(&[1, 5, 15]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
             prefix: chance.pick(&["", "", "app:"]),

@@ -501,12 +501,12 @@ impl Run {
 
     /// Looks now and then how much waits for servers.
     fn weigh(self: &Rc<Self>) {
-        let links = self.servers.len();
+        let links = self.servers.len().max(self.places.len());
         for app in &*self.apps.borrow() {
             let weight = app.weight();
             if weight > links * MOST_WEIGHT {
                 self.world.blame(format_args!(
-                    "p{} lets {weight} bytes wait for {links} servers",
+                    "p{} lets {weight} bytes wait for {links} members",
                     app.process().index()
                 ));
             }
