@@ -228,7 +228,7 @@ impl Caller {
             &watch,
             lock.asked,
         );
-        for _ in 0..1 + chance.below(3) {
+        for _ in 0..=chance.below(3) {
             self.sleep(chance.span(Duration::from_millis(ttl))).await;
             if self.app.clock() >= watch.until() || self.is_quiet() {
                 break;

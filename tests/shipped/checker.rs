@@ -17,15 +17,15 @@ pub struct Ledger {
     beliefs: RefCell<Vec<Belief>>,
     /// What was asked and is not settled.
     requests: RefCell<BTreeMap<u64, Open>>,
-    /// How often an acquire was carried out: by process, member and value.
-    acquires: RefCell<BTreeMap<(usize, Rc<str>, String), u32>>,
+    /// How often each acquire was carried out.
+    acquires: RefCell<Times>,
     /// The values that were released on a connection.
     releases: RefCell<BTreeSet<(u64, String)>>,
     dead: RefCell<BTreeSet<usize>>,
     /// Values whose keys may stay until they end by themselves.
     forgotten: RefCell<BTreeSet<String>>,
     /// The same of extensions.
-    extends: RefCell<BTreeMap<(usize, Rc<str>, String), u32>>,
+    extends: RefCell<Times>,
     /// How often they may have been, by value; none where nobody counts.
     asked: RefCell<BTreeMap<String, u32>>,
     /// Since when callers' clients lead elsewhere: what was asked for before is
@@ -35,6 +35,9 @@ pub struct Ledger {
     pub longest: Cell<u64>,
     pub counts: Counts,
 }
+
+/// How often something was carried out: by process, member and value.
+type Times = BTreeMap<(usize, Rc<str>, String), u32>;
 
 /// A request that is not settled.
 struct Open {

@@ -69,11 +69,14 @@ struct State {
     dialling: bool,
 }
 
+/// Who is told what it comes back with, perhaps twice.
+type Tell = Box<dyn Fn(Came)>;
+
 struct Sent {
     deed: Deed,
     /// As it was when it was written: db and prefix go with the connection.
     truth: Truth,
-    done: RefCell<Option<Box<dyn Fn(Came)>>>,
+    done: RefCell<Option<Tell>>,
 }
 
 impl Client {

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::checker::bump;
-use crate::redis::{Mood, Role};
+use crate::javascript::App;
+use crate::redis::{Mood, Role, Server};
 use crate::scenario::Scenario;
 use crate::simulation::{Group, Run};
 
@@ -104,9 +105,15 @@ impl Run {
             }
             _ => {}
         }
-        let Some(server) = server else {
-            return;
-        };
+        if let Some(server) = server {
+            self.harm(&server, app, kind, span);
+        }
+    }
+
+    /// What befalls a server, or somebody's way to it.
+    fn harm(self: &Rc<Self>, server: &Rc<Server>, app: &App, kind: Fault, span: Duration) {
+        let world = &self.world;
+        let chance = &world.chance;
         let wires = server.wires();
         let wire = (!wires.is_empty()).then(|| &wires[chance.index(wires.len())]);
         match kind {
@@ -142,7 +149,7 @@ impl Run {
             Fault::Crash => {
                 if server.is_up() {
                     server.crash(true, span);
-                    self.restart_after(&server, span);
+                    self.restart_after(server, span);
                 }
             }
             // Redlock promises nothing if two of them forget together.
@@ -150,7 +157,7 @@ impl Run {
                 let groups = self.groups.iter().any(|group| group.is_changing());
                 if !groups && self.servers.iter().all(|server| server.is_up()) {
                     server.crash(false, span);
-                    self.restart_after(&server, Scenario::LONGEST_TTL + span);
+                    self.restart_after(server, Scenario::LONGEST_TTL + span);
                 }
             }
             Fault::Mood => {
@@ -190,7 +197,7 @@ impl Run {
         }
     }
 
-    fn restart_after(&self, server: &Rc<crate::redis::Server>, away: Duration) {
+    fn restart_after(&self, server: &Rc<Server>, away: Duration) {
         let server = Rc::clone(server);
         self.world.after(away, move || server.restart());
     }

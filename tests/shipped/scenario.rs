@@ -9,6 +9,7 @@ use crate::faults::Fault;
 use crate::world::World;
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub struct Scenario {
     pub members: Vec<Member>,
     pub processes: usize,

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use redlock_native::engine::Rule;
+use redlock_native::engine::{Environment as _, Rule};
 use redlock_native::instances::redis::Config;
 use serde_json::{Value, json};
 
@@ -540,7 +540,6 @@ impl Run {
             life.await;
             busy.set(busy.get() - 1);
         });
-        use redlock_native::engine::Environment as _;
         process.spawn(life);
     }
 
