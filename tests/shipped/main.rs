@@ -48,10 +48,10 @@ use redlock_native::engine::Rule;
 use crate::checker::Counts;
 use crate::simulation::{Outcome, run};
 
-/// Some ten seconds of a debug build on two cores.
-const DEFAULT_SEEDS: u64 = 500;
+/// Some seconds of a debug build on two cores.
+const DEFAULT_SEEDS: u64 = 200;
 /// Among so many seeds, one must miss a rule that was taken out.
-const SABOTAGED_SEEDS: u64 = 5000;
+const SABOTAGED_SEEDS: u64 = 1000;
 
 #[test]
 fn no_seed_breaks_a_promise() {

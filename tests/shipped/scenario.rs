@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use redlock_native::engine::Rule;
+
 use crate::chance::Chance;
 use crate::clients::Manners;
 use crate::faults::Fault;
@@ -186,9 +188,65 @@ impl Scenario {
         scenario
     }
 
+    /// Makes the world one in which this rule matters, so that its being missed is
+    /// seen soon.
+    pub fn favour(&mut self, rule: Rule) {
+        let odd = self.odd;
+        match rule {
+            Rule::Cleanup => self.calm_down(),
+            Rule::Bounded => {
+                self.burst = 400;
+                self.long = 128 * 1024;
+                self.processes = 1;
+                self.calm = false;
+                self.faults = vec![Fault::Hang];
+            }
+            Rule::Refusers => {
+                self.troubled(vec![Member::Server; 3], Reach::Links);
+                self.strange_names = true;
+                self.faults = vec![Fault::Forget, Fault::Part, Fault::Hang, Fault::Crash];
+            }
+            Rule::Former => {
+                self.troubled(vec![Member::Server; 3], Reach::Clients);
+                self.changes = true;
+            }
+            Rule::Proof => self.troubled(vec![Member::Server; 3], Reach::Clients),
+            Rule::OwnValue => {
+                self.troubled(vec![Member::Server; 3], Reach::Clients);
+                self.strange_names = true;
+            }
+            Rule::ReplyKind => {
+                self.troubled(vec![Member::Server; 3], Reach::Links);
+                self.odd = odd.max(3);
+            }
+            Rule::HandOver => {
+                self.troubled(vec![Member::Server; 3], Reach::Links);
+                self.faults = vec![Fault::Block];
+            }
+            Rule::Role => {
+                self.troubled(vec![Member::Sentinel; 3], Reach::Links);
+                self.faults = vec![Fault::Failover, Fault::Part, Fault::Hang];
+            }
+            _ => {}
+        }
+    }
+
+    fn troubled(&mut self, members: Vec<Member>, reach: Reach) {
+        self.members = members;
+        self.reach = reach;
+        self.engines = 1;
+        self.odd = 0;
+        self.calm = false;
+        self.changes = false;
+        self.strange_names = false;
+        self.moves = false;
+        self.burst = 0;
+    }
+
     /// Nothing goes wrong.
     fn calm_down(&mut self) {
         self.faults = Vec::new();
+        self.calm = true;
         self.odd = 0;
         self.network.slow = 0;
         self.network.window = 65_536;

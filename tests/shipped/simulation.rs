@@ -43,7 +43,7 @@ const SETTLING: Duration = Duration::from_secs(20);
 /// taken out. A run told to be `verbose` prints its trace.
 pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
     Rule::take_out(without);
-    let simulation = Run::new(seed, verbose);
+    let simulation = Run::new(seed, without, verbose);
     simulation.live();
     simulation.end()
 }
@@ -151,9 +151,13 @@ impl Builder {
 }
 
 impl Run {
-    fn new(seed: u64, verbose: bool) -> Rc<Self> {
+    fn new(seed: u64, without: Option<Rule>, verbose: bool) -> Rc<Self> {
         let world = World::new(seed, verbose);
-        let scenario = Rc::new(Scenario::draw(&world.chance));
+        let mut scenario = Scenario::draw(&world.chance);
+        if let Some(rule) = without {
+            scenario.favour(rule);
+        }
+        let scenario = Rc::new(scenario);
         world.note(format_args!("{scenario:#?}"));
         let ledger = Ledger::new(&world);
         ledger
