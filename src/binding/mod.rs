@@ -20,6 +20,8 @@ pub mod abort;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod crowd;
+#[doc(hidden)]
 pub mod handoff;
 #[doc(hidden)]
 pub mod inbox;
