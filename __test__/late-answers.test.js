@@ -204,6 +204,21 @@ describe('one of several that come together, whoever was told first having block
     }
   });
 
+  test('is an extension of a lock that is extended by itself: it is as good as that', async () => {
+    const locks = await Promise.all(
+      Array.from({ length: 3 }, () => redlock.lock(newName(), TTL, { autoExtend: true })),
+    );
+    const extended = await outcomes(locks.map((lock) => () => lock.extend(TTL)));
+    assert.deepEqual(
+      extended.map(({ status }) => status),
+      Array(3).fill('fulfilled'),
+    );
+    for (const lock of locks) {
+      assert.equal(lock.held, true);
+      await lock.unlock();
+    }
+  });
+
   test('is told to a callback: it is refused too', async () => {
     let isFirst = true;
     const told = [];
