@@ -1,0 +1,3 @@
+'use strict';
+const sabotages = [];
+module.exports = { sabotages };
