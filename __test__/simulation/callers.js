@@ -4,7 +4,7 @@
 
 const { makeClient } = require('./clients');
 const { makeFace } = require('./faces');
-const { NAMES, TTLS, OPTIONS, LOCKS, SIGNALS, SECONDS, shifty, once } = require('./oddities');
+const { NAMES, TTLS, OPTIONS, LOCKS, SIGNALS, SECONDS, shifty, once, getter } = require('./oddities');
 
 /** Until when they begin something, in ms. */
 const BUSY = 1_500;
@@ -438,9 +438,9 @@ class Callers {
       () => ({ ...lock, value, expiration, [key]: [...names] }),
       () => new Proxy(lock, {}),
       () => Object.freeze(plain()),
-      () => Object.defineProperty(plain(), 'value', { get: once(value, seconds()) }),
-      () => Object.defineProperty(plain(), 'expiration', { get: once(expiration, seconds()) }),
-      () => Object.defineProperty(plain(), key, { get: once(shifty(chance, names), seconds()) }),
+      () => getter(plain(), 'value', once(value, seconds())),
+      () => getter(plain(), 'expiration', once(expiration, seconds())),
+      () => getter(plain(), key, once(shifty(chance, names), seconds())),
       () => Object.assign(plain(), names.length > 1 || face.kind === 'main' ? { [key]: shifty(chance, names) } : {}),
     ])();
   }

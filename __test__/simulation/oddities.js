@@ -15,6 +15,12 @@ function revoked() {
   return proxy;
 }
 
+/** A property with a getter, whatever is left in Object.prototype. */
+function getter(object, key, get) {
+  const descriptor = Object.assign(Object.create(null), { get, configurable: true, enumerable: true });
+  return Object.defineProperty(object, key, descriptor);
+}
+
 /** @returns {any} whatever is asked of it, it throws */
 function minefield(target = {}) {
   return new Proxy(target, { get: trap, has: trap, ownKeys: trap, getPrototypeOf: trap, set: trap });
@@ -55,8 +61,8 @@ const REPLIES = [
   () => [Object.create(null), 5],
   () => [Symbol('value'), 5],
   () => ['a value', { [Symbol.toPrimitive]: trap }],
-  () => Object.defineProperty([0, 5], 0, { get: trap }),
-  () => Object.defineProperty(['a value', 5], 1, { get: trap }),
+  () => getter([0, 5], 0, trap),
+  () => getter(['a value', 5], 1, trap),
   () => ({ toString: trap, valueOf: trap, toJSON: trap }),
   () => minefield(() => {}),
   () => new Proxy([], { get: (array, key) => (key === 'then' ? undefined : trap(array)) }),
@@ -77,7 +83,7 @@ const THENABLES = {
     },
   }),
   // biome-ignore lint/suspicious/noThenProperty: that is what it is
-  getter: () => Object.defineProperty({}, 'then', { get: trap }),
+  getter: () => getter({}, 'then', trap),
   both: () => ({
     // biome-ignore lint/suspicious/noThenProperty: that is what it is
     then(resolve, reject) {
@@ -105,8 +111,8 @@ function errorsWith(secret) {
     () => new Error(`NOAUTH wrong password ${secret}`),
     () => new Error(`ERR failed with ${encodeURIComponent(secret)} and ${JSON.stringify(secret)}`),
     () => Object.freeze(new Error('frozen')),
-    () => Object.defineProperty(new Error('x'), 'message', { get: trap }),
-    () => Object.defineProperty(new Error('x'), 'code', { get: trap }),
+    () => getter(new Error('x'), 'message', trap),
+    () => getter(new Error('x'), 'code', trap),
     () => Object.assign(new Error('x'), { message: Symbol('message') }),
     () => Object.assign(Object.create(null), { message: 5 }),
     () => ({ toString: trap }),
@@ -164,8 +170,8 @@ const TTLS = [
 const OPTIONS = [
   () => minefield(),
   () => revoked(),
-  () => Object.defineProperty({}, 'retryCount', { get: trap, enumerable: true }),
-  () => Object.defineProperty({}, 'signal', { get: trap, enumerable: true }),
+  () => getter({}, 'retryCount', trap),
+  () => getter({}, 'signal', trap),
   () => ({ signal: {} }),
   () => ({ signal: minefield() }),
   () => ({ signal: null }),
@@ -174,7 +180,7 @@ const OPTIONS = [
   () => ({ tryLock: 'yes' }),
   () => ({ autoExtend: { threshold: 1e9 } }),
   () => ({ autoExtend: minefield() }),
-  () => ({ autoExtend: Object.defineProperty({}, 'ttl', { get: trap }) }),
+  () => ({ autoExtend: getter({}, 'ttl', trap) }),
   () => ({ retryCount: 'many', retryDelay: Symbol('delay'), driftFactor: {} }),
   () => ({ driftFactor: Number.NaN, retryJitter: -Infinity }),
   () => ({ driftFactor: 5 }),
@@ -196,7 +202,7 @@ const LOCKS = [
   () => ({ value: 5, expiration: 5, resource: 'name', resources: ['name'] }),
   () => ({ value: 'value', expiration: Number.NaN, resource: ['name'], resources: 'name' }),
   () => ({ value: 'value', expiration: 5, resource: revoked(), resources: minefield() }),
-  () => Object.defineProperty({ expiration: 5 }, 'value', { get: trap }),
+  () => getter({ expiration: 5 }, 'value', trap),
 ];
 
 /** What is read once says `first`; from then on something else. */
@@ -230,7 +236,7 @@ function shifty(chance, names) {
   const array = [...names];
   names.forEach((name, at) => {
     if (at > 0 && chance.is(0.5)) return;
-    Object.defineProperty(array, at, { get: once(name, chance.pick(SECONDS)), configurable: true });
+    getter(array, at, once(name, chance.pick(SECONDS)));
   });
   if (!chance.is(0.3)) return array;
   const length = once(names.length, chance.pick([() => 0, () => 1, () => 50, trap]));
@@ -263,7 +269,7 @@ const SIGNALS = [
       reads += 1;
       return reads > 1 ? trap() : false;
     };
-    return Object.defineProperty({ addEventListener() {}, removeEventListener() {} }, 'aborted', { get });
+    return getter({ addEventListener() {}, removeEventListener() {} }, 'aborted', get);
   },
 ];
 
@@ -276,5 +282,5 @@ const POLLUTION = [
 
 module.exports = {
   ...{ REPLIES, THENABLES, NAMES, TTLS, OPTIONS, LOCKS, SIGNALS, SECONDS, POLLUTION },
-  ...{ errorsWith, shifty, once, trap, Trap },
+  ...{ errorsWith, shifty, once, getter },
 };
