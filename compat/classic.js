@@ -38,6 +38,7 @@ function classicRedlock(classic) {
       const [instances, options] = classic.options === 'first' ? [args.slice(1), args[0]] : args;
       const given = classic.falsyIsDefault ? withoutFalsy(options) : options;
       this.#locker = new Locker(this, profile, instances, given);
+      if (classic.promises === 'bluebird') this.#locker.hearLate();
       if (classic.scripts === 'scripts') tieScripts(this);
     }
 

@@ -68,6 +68,7 @@ class Locker {
   #clients = [];
   /** The scripts that the engine was told of last. @type {string[]} */
   #texts;
+  #isHeardLate = false;
   /** @type {Promise<unknown[]> | undefined} */
   #quitting;
 
@@ -107,6 +108,12 @@ class Locker {
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
     return [...this.#servers];
+  }
+
+  /** Its answers are told through promises of another library, as bluebird. */
+  hearLate() {
+    this.#isHeardLate = true;
+    this.#engine.isHeardLate = true;
   }
 
   /** How each instance is reached. */
@@ -540,6 +547,7 @@ class Locker {
     const members = readMembers(given, this.#rule);
     if (custom) refuseInMemory(members.map(({ config }) => config));
     const engine = new Engine(this.#face, members, this.#patience);
+    engine.isHeardLate = this.#isHeardLate;
     const { addresses } = engine;
     this.#servers = members.map(({ bridge }, index) => bridge?.given ?? addresses[index]);
     this.#clients = [...new Set(members.map(({ bridge }) => bridge))].filter((one) => one !== undefined);

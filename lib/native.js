@@ -92,6 +92,8 @@ class Engine {
   #bridges;
   /** Each of them once. @type {Bridge[]} */
   #clients;
+  /** Whether its answers reach their callers through promises of another library, which tell in an event of their own. */
+  isHeardLate = false;
   /** What native knows the caller's scripts by. */
   #scripts = OWN_SCRIPTS;
   #inFlight = 0;
@@ -666,11 +668,16 @@ function reserve(size, length) {
     flush();
     if (size > numbers.length) numbers = new Float64Array(size);
   }
-  if (requests === 0) process.nextTick(flush);
+  if (requests === 0) process.nextTick(flushInTime);
   const at = used;
   used += size;
   requests += 1;
   return at;
+}
+
+/** What is asked for at the turns of several answers goes out together. */
+function flushInTime() {
+  if (!isTurning) flush();
 }
 
 function flush() {
@@ -826,6 +833,9 @@ let isTurning = false;
 /** How much of what is done is kept before it is cut off. */
 const LONGEST_TAIL = 4096;
 
+/** As many requests as are worth a hand-over. */
+const MANY = 64;
+
 /**
  * Settles it at a turn of its own: one after the other, each only once all that the one before has set off is done.
  * Whoever is told first may keep the thread busy for long, and those after him must be looked at after that.
@@ -844,9 +854,20 @@ function takeTurn() {
   const slot = /** @type {number} */ (turns[turn]);
   const answer = /** @type {Answer} */ (turns[turn + 1]);
   turn += 2;
+  if (asking[slot]?.isHeardLate) setImmediate(afterImmediates);
   // Ticks come when no microtask is left.
-  queueMicrotask(endTurn);
+  else queueMicrotask(endTurn);
   settle(slot, answer);
+}
+
+/** What a library schedules when it hears of the answer comes behind this one, and before the next. */
+function afterImmediates() {
+  setImmediate(endLateTurn);
+}
+
+function endLateTurn() {
+  flush();
+  endTurn();
 }
 
 function endTurn() {
@@ -855,12 +876,15 @@ function endTurn() {
     turn = 0;
   }
   if (turn < turns.length) {
+    // Nor does what was asked for wait for all of them.
+    if (requests >= MANY) process.nextTick(flush);
     process.nextTick(takeTurn);
     return;
   }
   turns = [];
   turn = 0;
   isTurning = false;
+  process.nextTick(flush);
 }
 
 /**

@@ -11,6 +11,7 @@ const { LockError, InstanceError, ConnectionError, wrongType, show } = require('
 const { pick } = require('./foreign');
 const { Lock } = require('./lock');
 const { Locker, random } = require('./locker');
+const { lockers } = require('./lockers');
 const { DEFAULTS, warn } = require('./options');
 const { withDisposers } = require('./promises');
 const { restore } = require('./term');
@@ -134,6 +135,7 @@ class Redlock extends EventEmitter {
    */
   disposer(resource, ttl, unlockErrorHandler) {
     const library = withDisposers(libraryOf(this));
+    this.#locker.hearLate();
     const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
     const lock = library.resolve(this.#locker.lock(resource, ttl, undefined));
     return lock.disposer((/** @type {Lock} */ held) => library.resolve(held.unlock()).catch(handler));
@@ -295,7 +297,9 @@ function isOldest(options, first) {
  */
 function deliver(redlock, promise, callback) {
   const library = libraryOf(redlock);
-  return settle(library === Promise ? promise : library.resolve(promise), callback);
+  if (library === Promise) return settle(promise, callback);
+  lockers.get(redlock)?.hearLate();
+  return settle(library.resolve(promise), callback);
 }
 
 /**

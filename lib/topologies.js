@@ -344,7 +344,7 @@ function readNatMap(given, name) {
     throw wrongType('INSTANCE', `${name} must be an object, not ${kindOf(given)}`);
   }
   return Object.entries(copyOf(given, unreadable(name))).map(([from, to]) => {
-    const key = `${name}[${PLACE.test(from) ? show(from) : 'a key that is not shown here'}]`;
+    const key = `${name}[${PLACE.test(from) && !from.includes('@') ? show(from) : 'a key that is not shown here'}]`;
     if (typeof to !== 'object' || to === null) {
       throw wrongType('INSTANCE', `${key} must be {host, port}, not ${kindOf(to)}`);
     }
