@@ -173,8 +173,6 @@ class Callers {
   #ask(face, names, wanted, resource, ttl, options, isOdd) {
     const world = this.#world;
     world.allow('lock', names);
-    for (const value of face.values ?? []) world.allow('lock', names, value);
-    face.asking = names;
     const call = { what: `${face.kind} lock ${names}`, operation: 'lock', names, isOdd, face };
     this.#follow(call, (callback) => face.lock(resource, ttl, options, callback), {
       resolved: (lock) => {
@@ -251,8 +249,9 @@ class Callers {
   /** Whatever comes of it, it settles, and nothing is asked for that nobody has. */
   #refused(face, run) {
     if (face.isQuit && !face.hasPromises) return;
-    const lenient = ['5', '', '1e3', 'x'];
-    for (const name of lenient) this.#world.allow('lock', [name]);
+    // Some classes take a number for a name, and locks that say less.
+    this.#world.allow('lock', ['5']);
+    for (const operation of ['extend', 'unlock']) this.#world.allow(operation, ['name'], 'value');
     this.#follow({ what: `${face.kind} with nonsense`, isOdd: true, face }, run, {});
   }
 
@@ -294,7 +293,6 @@ class Callers {
     const names = this.#namesFor(face);
     const ttl = chance.pick([300, 1_000]);
     world.allow('lock', names);
-    for (const value of face.values ?? []) world.allow('lock', names, value);
     const call = { what: `${face.kind} using ${names}`, isOdd: true, face };
     const outcome = chance.pick(['value', 'throws', 'odd', 'waits']);
     const routine = (signal) => {
@@ -325,7 +323,7 @@ class Callers {
       redlock.settings.retryCount = chance.pick([0, 2]);
       return;
     }
-    switch (chance.pick(['settings', 'scripts', 'values', 'own'])) {
+    switch (chance.pick(['settings', 'scripts', 'values'])) {
       case 'settings':
         redlock.retryCount = chance.pick([0, 1, 2, 'odd', Number.NaN]);
         redlock.retryJitter = chance.pick([0, 3, undefined]);
@@ -336,21 +334,14 @@ class Callers {
           ? { value: `-- a caller's own, ${chance.between(0, 150)}`, hash: '' }
           : { value: '-- the acquire script', hash: '' };
         break;
-      case 'values': {
+      default: {
         const world = this.#world;
-        face.values = Array.from({ length: 40 }, () => `own-${chance.hex(8)}`);
-        let last = 0;
+        face.hasValues = true;
         redlock._random = () => {
           if (chance.is(0.03)) return chance.pick([5, '', undefined]);
-          const value = face.values[last++ % face.values.length];
-          world.allow('lock', face.asking ?? [], value);
-          return value;
+          return world.makeValue();
         };
-        break;
       }
-      default:
-        delete redlock._random;
-        face.values = undefined;
     }
   }
 
@@ -478,7 +469,7 @@ class Callers {
   #burst() {
     const chance = this.#chance;
     const face = this.#faces[0];
-    if (face === undefined || face.kind === 'v0' || face.values) return;
+    if (face === undefined || face.kind === 'v0' || face.hasValues) return;
     this.#world.engine.weather.wake = 50;
     const count = chance.pick([1_023, 1_024, 1_025, 1_500]);
     for (let left = count; left > 0; left--) {
@@ -595,12 +586,12 @@ class Callers {
     const last = answers.at(-1);
     const code = codeOf(error);
     if (last === undefined) {
-      const isExpected = code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_INTERNAL' || face.values !== undefined;
+      const isExpected = code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_INTERNAL' || face.hasValues === true;
       world.demand(isExpected, `${call.what} was not asked for, and fails with ${code}: ${error.stack}`);
       return;
     }
     const said = last.kind === 3 ? last.detail.code : 'ERR_REDLOCK_TOO_SLOW';
-    const isOwnWait = face.values !== undefined || code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_TIMEOUT';
+    const isOwnWait = face.hasValues === true || code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_TIMEOUT';
     world.demand(code === said || isOwnWait, `${call.what} fails with ${code}, and the engine said ${said}`);
     if (code === said && last.kind === 3 && Array.isArray(error.votes)) this.#compareVotes(call, error, last.detail);
   }

@@ -44,8 +44,6 @@ class FakeEngine {
   #keeps = new Map();
   /** Until when each value is valid. @type {Map<string, number>} */
   #ends = new Map();
-  /** What was granted, by value. */
-  #grants = new Map();
 
   /** @param {import('./world').World} world */
   constructor(world) {
@@ -244,8 +242,7 @@ class FakeEngine {
       return;
     }
     this.#world.count('grants');
-    this.#ends.set(value, until);
-    this.#grants.set(value, { names: request.names, until });
+    this.#grantUntil(value, until);
     this.#world.granted(value, request.names, request);
     this.#answer(request, { kind: LOCKED, until, value: request.value ? '' : value, token: value, since });
   }
@@ -262,14 +259,11 @@ class FakeEngine {
       const wanted = now + request.ttl - drift;
       if (verdict.isGranted && wanted > at) {
         this.#world.count('extensions');
-        this.#ends.set(request.value, wanted);
+        this.#grantUntil(request.value, wanted);
         this.#answer(request, { kind: EXTENDED, until: wanted });
-      } else if (verdict.isHeld) {
-        this.#ends.set(request.value, 0);
-        this.#fail(request, 'NOT_HELD', verdict.votes);
-      } else {
+      } else if (verdict.isHeld) this.#fail(request, 'NOT_HELD', verdict.votes);
+      else {
         const left = Math.min(until, wanted);
-        if (left < (this.#ends.get(request.value) ?? 0)) this.#ends.set(request.value, left);
         this.#fail(request, verdict.isGranted ? 'TOO_SLOW' : 'UNAVAILABLE', verdict.votes, left > at ? left : 0);
       }
     });
@@ -277,7 +271,6 @@ class FakeEngine {
 
   #unlock(request, now) {
     request.attempts = 1;
-    this.#ends.set(request.value, 0);
     this.#world.heldNoMore(request.value);
     for (const kept of this.#keeps.values()) if (kept.value === request.value) kept.isReleased = true;
     this.#round(request, request.value, now, (verdict) => {
@@ -485,7 +478,7 @@ class FakeEngine {
       else if (ttl > 0 && this.#chance.is(0.8) && (cap === 0 || kept.until < cap)) {
         const end = at + ttl * 0.99 - 2;
         kept.until = Math.max(kept.until, cap > 0 ? Math.min(cap, end) : end);
-        this.#ends.set(value, kept.until);
+        this.#grantUntil(value, kept.until);
         this.#world.count('extensions by the engine');
         this.#tend(kept);
       } else this.#behind(kept.until, (end) => isMine() && this.#lose(kept, 'EXPIRED', end));
@@ -497,7 +490,6 @@ class FakeEngine {
     kept.until = until;
     kept.isLost = true;
     kept.isReleased = true;
-    this.#ends.set(kept.value, 0);
     this.#world.count('kept locks that are lost');
     const votes = this.#quorums[handle].members.map(() => ({ vote: 'held', applied: 0 }));
     const event = { event: 'lost', handle, number, code: `ERR_REDLOCK_${code}`, reason: 'it is gone', votes };
@@ -520,17 +512,18 @@ class FakeEngine {
     return this.#keeps.size;
   }
 
+  #grantUntil(value, until) {
+    this.#ends.set(value, Math.max(this.#ends.get(value) ?? 0, until));
+  }
+
   /**
-   * Until when the lock with this value is valid, on the engine's clock.
+   * Until when anything that was granted under this value is valid, on the engine's clock, whoever has released it
+   * meanwhile.
    *
    * @param {string} value
    */
   endOf(value) {
-    let end = this.#ends.get(value) ?? 0;
-    for (const kept of this.#keeps.values()) {
-      if (kept.value === value && kept.ttl > 0 && !kept.isReleased) end = Math.max(end, kept.until);
-    }
-    return end;
+    return this.#ends.get(value) ?? 0;
   }
 
   /** Those that are not closed. */

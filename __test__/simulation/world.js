@@ -44,6 +44,8 @@ class World {
   #answers = new Map();
   /** What instances have shown of a name, by name. */
   #sights = new Map();
+  /** Callers' own values for locks. */
+  #values = new Set();
   #calls = new Set();
   /** What callers' clients have thrown, which is theirs to show. */
   #ownErrors = new Set();
@@ -318,11 +320,19 @@ class World {
   isAskedFor(number, names, value) {
     const operation = OPERATIONS[number];
     if (operation === 'unlock' && this.#grants.has(keyOf(value, names))) return true;
-    return this.#asked.get(JSON.stringify([operation, ...names]))?.has(value) === true;
+    const wanted = operation === 'lock' && this.#values.has(value) ? '' : value;
+    return this.#asked.get(JSON.stringify([operation, ...names]))?.has(wanted) === true;
   }
 
   isHeldBy(value, names) {
     return this.#grants.has(keyOf(value, names)) || this.#asked.get(JSON.stringify(['unlock', ...names]))?.has(value);
+  }
+
+  /** One of a caller's own, each for one attempt. */
+  makeValue() {
+    const value = `own-${this.chance.hex(this.chance.pick([8, 28, 60]))}`;
+    this.#values.add(value);
+    return value;
   }
 
   submitted({ operation, names, value }) {
