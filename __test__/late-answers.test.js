@@ -43,7 +43,9 @@ const FACES = {
   },
 };
 
-for (const [face, { open, lock: take = (redlock, name, ttl) => redlock.lock(name, ttl) }] of Object.entries(FACES)) {
+for (const [face, { open, lock: take = (redlock, name, ttl) => redlock.lock(name, ttl) }] of Object.entries(
+  FACES,
+)) {
   describe(`with the face ${face}, JavaScript being blocked past the end of`, () => {
     const suite = endOfSuite();
     let redlock;
@@ -168,7 +170,10 @@ describe('one of several that come together, whoever was told first having block
       }
       process.nextTick(() => block(50));
     });
-    assert.deepEqual(told, [null, ...Array(4).fill('ERR_REDLOCK_TOO_SLOW')].map((code) => code ?? undefined));
+    assert.deepEqual(
+      told,
+      [null, ...Array(4).fill('ERR_REDLOCK_TOO_SLOW')].map((code) => code ?? undefined),
+    );
   });
 
   test('is a lock with values of _random', async (t) => {
@@ -182,7 +187,8 @@ describe('one of several that come together, whoever was told first having block
     await (await own.lock(newName(), TTL)).unlock();
     const names = Array.from({ length: 5 }, newName);
     const [, ...others] = await outcomes(names.map((name) => () => own.lock(name, TTL)));
-    for (const { reason } of others) assert.deepEqual([reason?.code, reason?.attempts], ['ERR_REDLOCK_TOO_SLOW', 1]);
+    for (const { reason } of others)
+      assert.deepEqual([reason?.code, reason?.attempts], ['ERR_REDLOCK_TOO_SLOW', 1]);
     for (const server of servers) await until(async () => (await server.command('EXISTS', ...names)) === 0);
   });
 

@@ -18,6 +18,7 @@
 
 const { explain } = require('./cause');
 const { LockError } = require('./errors');
+const { bare } = require('./foreign');
 const { clock, keptUntil } = require('./native');
 
 /** setTimeout's longest. */
@@ -219,8 +220,8 @@ const collected = new FinalizationRegistry(
  */
 function watchBy(signal, keep, lock) {
   Object.defineProperties(signal, {
-    aborted: { get: () => keep.look() !== undefined },
-    reason: { get: () => keep.look() },
+    aborted: bare({ get: () => keep.look() !== undefined }),
+    reason: bare({ get: () => keep.look() }),
     throwIfAborted: {
       value() {
         const error = keep.look();

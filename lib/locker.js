@@ -10,7 +10,7 @@ const { randomBytes } = require('node:crypto');
 const { readResource, readLock, checkTtl } = require('./arguments');
 const { explain } = require('./cause');
 const { outOfRange, wrongType, show } = require('./errors');
-const { elementsOf, isArray } = require('./foreign');
+const { bare, elementsOf, isArray } = require('./foreign');
 const { pause, unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { Engine, clock, defaultScripts } = require('./native');
@@ -696,15 +696,14 @@ function onceOf({ driftFactor, retryDelay, retryJitter }) {
  * @param {Keep} keep
  */
 function followEnd(lock, keep) {
-  // One that is frozen goes on showing the end it had.
-  Reflect.defineProperty(lock, 'expiration', {
+  const follows = bare({
     configurable: true,
     enumerable: true,
     get() {
       const left = keep.until - clock();
       return left > 0 ? Math.floor(Date.now() + left) : 0;
     },
-    set(value) {
+    set(/** @type {unknown} */ value) {
       Reflect.defineProperty(lock, 'expiration', {
         configurable: true,
         enumerable: true,
@@ -713,6 +712,8 @@ function followEnd(lock, keep) {
       });
     },
   });
+  // One that is frozen goes on showing the end it had.
+  Reflect.defineProperty(lock, 'expiration', follows);
 }
 
 /** In ms; a hundred years. */
@@ -796,8 +797,8 @@ const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', vote
  * @param {Settings} settings
  */
 function count(lock, attempts, { retryCount }) {
-  if ('attempts' in lock) lock.attempts = attempts;
-  if ('attemptsRemaining' in lock) lock.attemptsRemaining = retryCount - attempts;
+  if (Object.hasOwn(lock, 'attempts')) lock.attempts = attempts;
+  if (Object.hasOwn(lock, 'attemptsRemaining')) lock.attemptsRemaining = retryCount - attempts;
 }
 
 /**
