@@ -609,8 +609,13 @@ class Callers {
 }
 
 function codeOf(error) {
-  const code = error?.code ?? error?.cause?.code;
-  return typeof code === 'string' ? code : String(error?.name);
+  try {
+    const code = error?.code ?? error?.cause?.code;
+    return typeof code === 'string' ? code : String(error?.name);
+  } catch {
+    // A client's own.
+    return 'something that can not be read';
+  }
 }
 
 module.exports = { Callers };

@@ -27,7 +27,7 @@ const WINDOWS = {
     ],
     [
       'module.exports = {',
-      'module.exports = { seenBySimulation: () => ({ engines: engines.size, waiting: settling.filter(Boolean).length, asking: asking.filter(Boolean).length, brought: brought.length, requests, turns: turns.length }),',
+      'module.exports = { seenBySimulation: () => ({ engines: engines.size, get waiting() { return settling.filter(Boolean).length; }, get asking() { return asking.filter(Boolean).length; }, brought: brought.length, requests, turns: turns.length }),',
     ],
   ],
   'lib/keep.js': [

@@ -211,13 +211,17 @@ class Timer {
  * Runs until nothing is left to be done.
  *
  * @param {() => boolean} step
- * @param {number} hops how many turns of the event loop all that one step sets off may take: those that use promises
- *   of bluebird's need more than one
+ * @param {() => boolean} isBusy whether what the last step has set off takes more turns of the event loop
+ * @param {number} hops how many it may take after that: promises of bluebird's need more than one
  * @returns {Promise<void>}
  */
-function runAll(step, hops) {
+function runAll(step, isBusy, hops) {
   return new Promise((resolve, reject) => {
     const turn = (left) => {
+      if (isBusy()) {
+        real.setImmediate(turn, hops);
+        return;
+      }
       if (left > 0) {
         real.setImmediate(turn, left - 1);
         return;

@@ -76,12 +76,15 @@ class World {
     const restore = this.#install();
     try {
       const { load } = freshPackage(makeBinding(this));
+      const { seenBySimulation } = load('lib/native.js');
+      // Whatever else goes on in the process stays outside while answers are handed over.
+      const isBusy = () => seenBySimulation().turns > 0;
       const callers = new Callers(this, load);
       callers.begin();
-      await this.#runOn();
+      await this.#runOn(isBusy);
       callers.dropAll();
       for (const { run } of this.#finalizers.splice(0)) run();
-      await this.#runOn();
+      await this.#runOn(isBusy);
       this.#checkEnd(load);
     } catch (error) {
       this.violation ??= error;
@@ -95,13 +98,14 @@ class World {
     return { seed, hash, violation: said, counts, lines: this.#trace.lines };
   }
 
-  #runOn() {
+  /** @param {() => boolean} isBusy */
+  #runOn(isBusy) {
     const step = () => {
       this.#clean();
       if (this.violation) throw this.violation;
       return this.time.now < HORIZON && this.time.step();
     };
-    return runAll(step, HOPS);
+    return runAll(step, isBusy, HOPS);
   }
 
   // ---- the process around it
