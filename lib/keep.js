@@ -83,7 +83,7 @@ class Keep {
   start(renewal) {
     const { names, value, settings } = this.#held;
     const until = this.#isExtended ? this.until : this.#held.until;
-    const { ttl = 0, lead = 0, cap = 0 } = renewal ?? {};
+    const { ttl, lead, cap } = renewal ?? NO_RENEWAL;
     this.#isExtended = renewal !== undefined;
     this.#ttl = ttl;
     // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
@@ -191,6 +191,9 @@ class Keep {
 function lossOf(failure, names) {
   return new LockError(`The lock on resource "${names}" is no longer held.`, 0, failure);
 }
+
+/** @type {Renewal} */
+const NO_RENEWAL = { ttl: 0, lead: 0, cap: 0 };
 
 /** As near to its cap as no extension is worth while. */
 const NEAR = 5;
