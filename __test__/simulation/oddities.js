@@ -277,7 +277,8 @@ const SIGNALS = [
 const POLLUTION = [
   ...['value', 'expiration', 'resource', 'code', 'message', 'reply', 'error', 'applied', 'ttl', 'signal'],
   ...['maxWait', 'tryLock', 'autoExtend', 'threshold', 'retryCount', 'db', 'tls', 'keyPrefix', 'cause'],
-  ...['host', 'path', 'password', 'votes', 'reason', 'aborted', 'suspicion'],
+  ...['host', 'path', 'password', 'votes', 'reason', 'aborted', 'suspicion', 'acquire', 'release', 'extend', 'lead',
+    'cap'],
 ];
 
 module.exports = {
