@@ -184,7 +184,9 @@ class Behaviour {
     if (way === 'never') await new Promise(() => {});
     if (way === 'late') await new Promise((resolve) => time.later(1_000, resolve));
     if (way === 'throws' || way === 'fails') {
-      throw this.#world.own(chance.pick(errorsWith(this.secret))() ?? new Error('it can not quit'));
+      const error = chance.pick(errorsWith(this.secret))();
+      // Bluebird itself looks at what its promises are rejected with.
+      throw this.#world.own(this.#world.hasBluebird || !error ? new Error('it can not quit') : error);
     }
     return 'OK';
   }

@@ -72,6 +72,7 @@ function makeFace(world, load, members) {
   const redlock = how.make(how.load(load), members, options);
   world.trace(`a face: ${kind} over ${members.length}`);
   world.count(`faces: ${kind}`);
+  if (kind === 'v4') world.hasBluebird = true;
   const methods =
     kind === 'v5'
       ? {
