@@ -159,7 +159,7 @@ class Keep {
     const isOver = OVER.includes(failure.code);
     this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
     this.#controller.abort(this.#error);
-    owner?.emit?.('lost', this.#error, this.#lock.deref());
+    this.#tell(owner);
   }
 
   /**
@@ -171,12 +171,24 @@ class Keep {
     watched.delete(this);
     if (this.#isReleased) return;
     if (this.look()) {
-      owner?.emit?.('lost', this.#error, this.#lock.deref());
+      this.#tell(owner);
       return;
     }
     const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
     const self = new WeakRef(this);
     setTimeout(() => self.deref()?.orphan(owner), left).unref();
+  }
+
+  /** @param {import('./native').Owner | undefined} owner */
+  #tell(owner) {
+    try {
+      owner?.emit?.('lost', this.#error, this.#lock.deref());
+    } catch (error) {
+      // A listener's exception must not stop who tells of it, as the end of an engine: it is thrown where nobody else is.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   /** @param {import('./native').NativeFailure} failure */
