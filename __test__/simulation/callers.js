@@ -476,12 +476,11 @@ class Callers {
     const face = this.#faces[0];
     if (face === undefined || face.kind === 'v0' || face.hasValues) return;
     this.#world.engine.weather.wake = 50;
-    const count = chance.pick([1_023, 1_024, 1_025, 1_500]);
-    for (let left = count; left > 0; left--) {
+    for (let left = chance.pick([100, 200, 1_030]); left > 0; left--) {
       const names = [this.#nameFor()];
       this.#ask(face, names, 400, [...names], 400, undefined, false);
     }
-    this.#world.engine.chatter(chance.pick([0, 1, 1_024]));
+    this.#world.engine.chatter(chance.pick([1_023, 1_024, 2_050]));
   }
 
   // ---- the end

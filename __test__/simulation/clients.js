@@ -39,8 +39,11 @@ class Behaviour {
   #digests = new Set();
   /** Commands that are not answered, by what they ask. @type {Map<string, number>} */
   open = new Map();
-  /** How often it has begun to lead elsewhere. */
+  /** How often it has begun to lead elsewhere, and at which step it last did. */
   epoch = 0;
+  changedAt = -1;
+  isBare = false;
+  isClosed = false;
 
   /**
    * @param {import('./world').World} world
@@ -410,8 +413,10 @@ function makeClient(world, name) {
     const kinds = Object.keys(client.changes);
     if (kinds.length === 0) return;
     const kind = chance.pick(kinds);
-    if (kind === 'closed' && !chance.is(0.2)) return;
+    if (kind === 'closed' && (behaviour.isClosed || !chance.is(0.2))) return;
+    if (kind === 'closed') behaviour.isClosed = true;
     behaviour.epoch += 1;
+    behaviour.changedAt = world.steps;
     world.count('changes of a client');
     world.trace(`${name} changes: ${kind}`);
     client.changes[kind]();

@@ -139,7 +139,7 @@ class FakeEngine {
     }
     member.server = server;
     this.#world.trace(`amend ${handle}.${place} ${server === undefined ? 'nothing' : 'a server'} ${keep}`);
-    this.#world.amended(handle, place);
+    this.#world.amended(this.#quorums[handle], place);
     if (!keep || server === undefined) this.#reroute(handle, place, 'the client leads elsewhere', false);
     else if (this.#chance.is(0.3)) this.#after(20, () => this.#reroute(handle, place, null, false));
   }
@@ -169,7 +169,7 @@ class FakeEngine {
     this.#requests.set(row.slot, request);
     this.#world.count('requests');
     this.#world.trace(`${OPERATIONS[row.operation]} ${row.slot} ${row.names} ${row.value}`);
-    this.#world.submitted(row);
+    this.#world.submitted(row, quorum);
     const start = [this.#lock, this.#extend, this.#unlock, this.#inspect][row.operation];
     start.call(this, request, this.#time.now);
   }

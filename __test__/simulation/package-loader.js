@@ -23,11 +23,27 @@ const WINDOWS = {
   'lib/native.js': [
     [
       'class Engine {',
-      'class Engine {\n  get seenBySimulation() { return { sheets: this.#sheets.size, keeps: this.#keeps.size, inFlight: this.#inFlight }; }',
+      `/** @type {Engine[]} */
+const everyEngine = [];
+class Engine {
+  get seenBySimulation() { return { sheets: this.#sheets.size, keeps: this.#keeps.size, inFlight: this.#inFlight }; }`,
     ],
+    ['engines.set(handle, this);', 'engines.set(handle, this); everyEngine.push(this);'],
     [
       'module.exports = {',
-      'module.exports = { seenBySimulation: () => ({ engines: engines.size, get waiting() { return settling.filter(Boolean).length; }, get asking() { return asking.filter(Boolean).length; }, brought: brought.length, requests, turns: turns.length }),',
+      `function seenBySimulation() {
+  const sum = (what) => everyEngine.reduce((all, engine) => all + engine.seenBySimulation[what], 0);
+  const both = { engines: engines.size, brought: brought.length, requests, turns: turns.length };
+  return {
+    ...both,
+    get sheets() { return sum('sheets'); },
+    get keeps() { return sum('keeps'); },
+    get inFlight() { return sum('inFlight'); },
+    get settling() { return settling.filter(Boolean).length; },
+    get asking() { return asking.filter(Boolean).length; },
+  };
+}
+module.exports = { seenBySimulation,`,
     ],
   ],
   'lib/keep.js': [

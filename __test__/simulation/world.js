@@ -31,6 +31,10 @@ class World {
   /** @type {Violation | undefined} */
   violation;
   counts = new Map();
+  /** How many things have run on JavaScript's thread. */
+  steps = 0;
+  pollutesWakes = false;
+  hasBluebird = false;
   secrets = new Set();
   refusesConfigs = false;
   /** Whether native takes no more requests. */
@@ -101,6 +105,7 @@ class World {
   /** @param {() => boolean} isBusy */
   #runOn(isBusy) {
     const step = () => {
+      this.steps += 1;
       this.#clean();
       if (this.violation) throw this.violation;
       return this.time.now < HORIZON && this.time.step();
@@ -339,8 +344,9 @@ class World {
     return value;
   }
 
-  submitted({ operation, names, value }) {
-    if (operation === 2) this.heldNoMore(value, names);
+  submitted({ operation, value }, quorum) {
+    if (operation === 2) this.heldNoMore(value);
+    else if (operation < 2) this.#checkClients(quorum);
   }
 
   /** @param {string} value of a grant that nobody may hold any more */
@@ -397,8 +403,21 @@ class World {
     this.#behaviours.push(behaviour);
   }
 
-  amended(handle, place) {
-    this.#amended.set(`${handle}.${place}`, this.time.now);
+  /** @param {{handle: number, members: {place: number, config: any}[]}} quorum whose client's details native has now */
+  amended({ handle, members }, place) {
+    const behaviour = this.#behaviours.find((one) => one.isAt(members[place].config.address));
+    if (behaviour) this.#amended.set(`${handle}.${place}`, behaviour.epoch);
+  }
+
+  /** Before anything is asked of a quorum, native knows where its clients lead now. */
+  #checkClients({ handle, members }) {
+    for (const { place, leader, isClient, config } of members) {
+      if (!isClient || leader !== place) continue;
+      const behaviour = this.#behaviours.find((one) => !one.isBare && one.isAt(config.address));
+      if (behaviour === undefined || behaviour.changedAt >= this.steps) continue;
+      const known = this.#amended.get(`${handle}.${place}`);
+      this.demand(known === behaviour.epoch, `${behaviour.name} leads elsewhere, and native was not told`);
+    }
   }
 
   // ---- calls
