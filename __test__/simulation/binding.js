@@ -102,7 +102,10 @@ class FakeMailbox {
 
   seen(handle, place, ticket, value, ttl) {
     this.#check(isAbsent(value) || typeof value === 'string', 'seen() takes a value');
-    this.#check(isAbsent(ttl) || (typeof ttl === 'number' && ttl >= 0), `seen() takes a ttl, not ${String(ttl)}`);
+    this.#check(
+      isAbsent(ttl) || (typeof ttl === 'number' && ttl >= 0),
+      `seen() takes a ttl, not ${String(ttl)}`,
+    );
     this.#engine.answerErrand(handle, place, ticket, { kind: 'seen', value, ttl });
   }
 

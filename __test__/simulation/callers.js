@@ -165,7 +165,10 @@ class Callers {
     const names = this.#namesFor(face);
     const ttl = this.#ttl();
     const { options, isOdd } = this.#options(face, ttl);
-    const given = face.kind === 'v5' || names.length > 1 || (face.kind !== 'v0' && chance.is(0.2)) ? [...names] : names[0];
+    const given =
+      face.kind === 'v5' || names.length > 1 || (face.kind !== 'v0' && chance.is(0.2))
+        ? [...names]
+        : names[0];
     this.#ask(face, names, ttl, given, ttl, options, isOdd);
   }
 
@@ -190,13 +193,15 @@ class Callers {
 
   #options(face, ttl) {
     const chance = this.#chance;
-    if (face.kind === 'v0' || face.kind === 'async' || chance.is(0.5)) return { options: undefined, isOdd: false };
+    if (face.kind === 'v0' || face.kind === 'async' || chance.is(0.5))
+      return { options: undefined, isOdd: false };
     if (face.kind !== 'main') return { options: { retryCount: chance.pick([0, 1, 3]) }, isOdd: false };
     const options = { retryCount: chance.pick([0, 2, -1]) };
     let isOdd = false;
     if (chance.is(0.2)) options.maxWait = chance.pick([0, 30, 400]);
     if (chance.is(0.1)) options.tryLock = true;
-    if (chance.is(0.2)) options.autoExtend = chance.pick([true, { maxHold: ttl * 3 }, { threshold: ttl / 4 + 1 }]);
+    if (chance.is(0.2))
+      options.autoExtend = chance.pick([true, { maxHold: ttl * 3 }, { threshold: ttl / 4 + 1 }]);
     if (chance.is(0.25)) {
       isOdd = true;
       if (chance.is(0.5)) {
@@ -303,7 +308,8 @@ class Callers {
     const routine = (signal) => {
       const granted = world.grantsOn(names).find(({ value }) => world.engine.endOf(value) > this.#time.now);
       world.demand(granted !== undefined, `${call.what} runs without a lock`);
-      for (const { value } of world.grantsOn(names)) if (value === granted.value) world.handedOver(call.what, value, names);
+      for (const { value } of world.grantsOn(names))
+        if (value === granted.value) world.handedOver(call.what, value, names);
       if (chance.is(0.3)) signal.addEventListener('abort', chance.is(0.3) ? world.thrower() : () => {});
       this.#maybeBlock(0.1, ttl);
       if (outcome === 'throws') throw new Error('the routine failed');
@@ -407,7 +413,10 @@ class Callers {
     const chance = this.#chance;
     if (typeof lock.remaining !== 'function') return;
     const isHeld = lock.held;
-    world.demand(!isHeld || world.engine.endOf(value) > this.#time.now || value.startsWith('stored-'), `${value} is shown as held`);
+    world.demand(
+      !isHeld || world.engine.endOf(value) > this.#time.now || value.startsWith('stored-'),
+      `${value} is shown as held`,
+    );
     world.demand(!isHeld || lock.remaining() > 0, `${value} is held for no time`);
     const { signal } = lock;
     if (chance.is(0.5)) signal.addEventListener('abort', chance.is(0.2) ? world.thrower() : () => {});
@@ -427,7 +436,11 @@ class Callers {
     this.#world.count('hostile objects');
     const key = face.kind === 'v5' ? 'resources' : 'resource';
     const { expiration } = lock;
-    const plain = () => ({ value, expiration, [key]: face.kind === 'v0' || face.kind === 'async' ? names[0] : [...names] });
+    const plain = () => ({
+      value,
+      expiration,
+      [key]: face.kind === 'v0' || face.kind === 'async' ? names[0] : [...names],
+    });
     const seconds = () => chance.pick(SECONDS);
     return chance.pick([
       () => Object.create(lock),
@@ -437,7 +450,11 @@ class Callers {
       () => getter(plain(), 'value', once(value, seconds())),
       () => getter(plain(), 'expiration', once(expiration, seconds())),
       () => getter(plain(), key, once(shifty(chance, names), seconds())),
-      () => Object.assign(plain(), names.length > 1 || face.kind === 'main' ? { [key]: shifty(chance, names) } : {}),
+      () =>
+        Object.assign(
+          plain(),
+          names.length > 1 || face.kind === 'main' ? { [key]: shifty(chance, names) } : {},
+        ),
     ])();
   }
 
@@ -450,7 +467,10 @@ class Callers {
     this.#follow(call, (callback) => face.extend(given, ttl, undefined, callback), {
       resolved: (extended) => {
         world.keepAlive(extended);
-        world.demand(world.engine.endOf(value) > this.#time.now, `${call.what}: it was over when it was handed over`);
+        world.demand(
+          world.engine.endOf(value) > this.#time.now,
+          `${call.what}: it was over when it was handed over`,
+        );
         if (!isOdd) {
           const { expiration } = extended;
           world.demand(expiration > 0, `${call.what}: it ended in ${expiration}`);
@@ -466,7 +486,13 @@ class Callers {
     const { face, lock, value } = entry;
     if (face.isQuit) return;
     this.#held = this.#held.filter((one) => one !== entry);
-    const call = { what: `${face.kind} unlock ${value}`, operation: 'unlock', names: entry.names, isOdd: true, face };
+    const call = {
+      what: `${face.kind} unlock ${value}`,
+      operation: 'unlock',
+      names: entry.names,
+      isOdd: true,
+      face,
+    };
     this.#follow(call, (callback) => face.unlock(lock, callback), {});
   }
 
@@ -584,20 +610,30 @@ class Callers {
     world.count('calls that were rejected');
     world.checkError(error, call.what);
     const { isOdd, operation, names, face } = call;
-    if (isOdd || operation === undefined) return;
+    if (operation === undefined) return;
+    const granted = world.answersTo(operation, names).at(-1)?.kind;
+    if (granted === 1 && codeOf(error) === 'ERR_REDLOCK_TOO_SLOW')
+      world.count('locks that are over at their turn');
+    if (granted === 2 && codeOf(error) === 'ERR_REDLOCK_EXPIRED') {
+      world.count('extensions that are over at their turn');
+    }
+    if (isOdd) return;
     // Nothing was wrong with it: it fails as the engine says.
     const answers = world.answersTo(operation, names);
     const last = answers.at(-1);
     const code = codeOf(error);
     if (last === undefined) {
-      const isExpected = code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_INTERNAL' || face.hasValues === true;
+      const isExpected =
+        code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_INTERNAL' || face.hasValues === true;
       world.demand(isExpected, `${call.what} was not asked for, and fails with ${code}`);
       return;
     }
     const said = last.kind === 3 ? last.detail.code : 'ERR_REDLOCK_TOO_SLOW';
-    const isOwnWait = face.hasValues === true || code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_TIMEOUT';
+    const isOwnWait =
+      face.hasValues === true || code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_TIMEOUT';
     world.demand(code === said || isOwnWait, `${call.what} fails with ${code}, and the engine said ${said}`);
-    if (code === said && last.kind === 3 && Array.isArray(error.votes)) this.#compareVotes(call, error, last.detail);
+    if (code === said && last.kind === 3 && Array.isArray(error.votes))
+      this.#compareVotes(call, error, last.detail);
   }
 
   #compareVotes(call, error, { votes }) {

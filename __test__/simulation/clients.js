@@ -9,7 +9,7 @@
 const { createHash } = require('node:crypto');
 
 const { SCRIPTS } = require('./binding');
-const { REPLIES, THENABLES, errorsWith } = require('./oddities');
+const { REPLIES, THENABLES, errorsWith, thenable } = require('./oddities');
 
 /** What a script is, by its text and by its digest. */
 const KNOWN = new Map(
@@ -119,7 +119,7 @@ class Behaviour {
         });
         break;
       case 'thenable':
-        after(wait, () => settle(null, chance.pick(Object.values(THENABLES))()));
+        after(wait, () => settle(null, chance.pick(THENABLES)()));
         break;
       case 'fails':
         after(wait, () => settle(world.own(chance.pick(errorsWith(this.secret))()) || new Error('x')));
@@ -383,12 +383,11 @@ class Bare {
         return promise;
       }
       default:
-        return {
-          // biome-ignore lint/suspicious/noThenProperty: a promise of somebody's own
-          then: (resolve, reject) => {
-            behaviour.command(false, text, keys, args, (error, reply) => (error ? reject(error) : resolve(reply)));
-          },
-        };
+        return thenable((resolve, reject) => {
+          behaviour.command(false, text, keys, args, (error, reply) =>
+            error ? reject(error) : resolve(reply),
+          );
+        });
     }
   }
 

@@ -149,6 +149,7 @@ class FakeEngine {
     const isNative = why === null;
     if (member.isNative === isNative && !failed) return;
     member.isNative = isNative;
+    this.#world.count('changes of the route');
     this.#tell({ event: 'route', handle, instance: place, why, failed });
   }
 
@@ -178,7 +179,9 @@ class FakeEngine {
     const request = this.#requests.get(slot);
     this.#world.trace(`cancel ${slot}`);
     this.#world.count('cancellations');
-    if (request === undefined || this.#chance.is(0.2)) return;
+    if (request === undefined) return;
+    request.isCancelled = true;
+    if (this.#chance.is(0.2)) return;
     this.#after(this.#chance.between(0, 5), () => {
       if (!request.isAnswered && this.#requests.get(slot) === request) this.#fail(request, 'CANCELLED', []);
     });
@@ -242,6 +245,7 @@ class FakeEngine {
       return;
     }
     this.#world.count('grants');
+    if (request.isCancelled) this.#world.count('answers in spite of a cancellation');
     this.#grantUntil(value, until);
     this.#world.granted(value, request.names, request);
     this.#answer(request, { kind: LOCKED, until, value: request.value ? '' : value, token: value, since });
@@ -264,7 +268,12 @@ class FakeEngine {
       } else if (verdict.isHeld) this.#fail(request, 'NOT_HELD', verdict.votes);
       else {
         const left = Math.min(until, wanted);
-        this.#fail(request, verdict.isGranted ? 'TOO_SLOW' : 'UNAVAILABLE', verdict.votes, left > at ? left : 0);
+        this.#fail(
+          request,
+          verdict.isGranted ? 'TOO_SLOW' : 'UNAVAILABLE',
+          verdict.votes,
+          left > at ? left : 0,
+        );
       }
     });
   }
@@ -356,7 +365,7 @@ class FakeEngine {
     if (!member.isClient || member.isNative) {
       if (this.#chance.is(0.01)) return;
       const slow = this.#chance.is(this.weather.lateness) ? 1_000 : this.weather.slowness;
-      this.#behind(now + this.#chance.next() * slow, (at) => cast(this.#voteOf(request, member, value, at), at));
+      this.#behind(now + this.#chance.next() * slow, (at) => cast(this.#voteOf(request, member, at), at));
       return;
     }
     if (request.quorum.isOver) return;
@@ -380,7 +389,7 @@ class FakeEngine {
     return this.#lastTicket;
   }
 
-  #voteOf(request, member, value, at) {
+  #voteOf(request, member, at) {
     const { chance } = this.#world;
     if (chance.is(this.weather.failures)) return this.#failedVote(member);
     if (request.operation === 3) return this.#sight(request, at);
@@ -402,7 +411,11 @@ class FakeEngine {
     const secret = this.#world.secretOf(member.config);
     return chance.pick([
       { vote: 'failed', code: 'SILENT', message: 'no answer in time' },
-      { vote: 'failed', code: 'UNREACHABLE', message: `cannot reach it with ${secret}: ${quoted(secret, chance)}` },
+      {
+        vote: 'failed',
+        code: 'UNREACHABLE',
+        message: `cannot reach it with ${secret}: ${quoted(secret, chance)}`,
+      },
       {
         vote: 'failed',
         code: 'REFUSED',
@@ -420,7 +433,10 @@ class FakeEngine {
     const world = this.#world;
     world.trace(`errand ${ticket} ${answer.kind} ${answer.keys ?? answer.what ?? answer.code ?? ''}`);
     world.demand(errand !== undefined, `an answer to errand ${ticket}, which there is not`);
-    world.demand(errand.handle === handle && errand.place === place, `errand ${ticket} is answered elsewhere`);
+    world.demand(
+      errand.handle === handle && errand.place === place,
+      `errand ${ticket} is answered elsewhere`,
+    );
     world.demand(!errand.isAnswered, `errand ${ticket} is answered twice`);
     errand.isAnswered = true;
     world.count(`errands answered with ${answer.kind}`);
@@ -431,11 +447,13 @@ class FakeEngine {
     switch (answer.kind) {
       case 'applied':
         if (answer.keys === names.length) return { vote: 'granted' };
-        if (answer.keys < 0) return { vote: 'failed', code: 'ASKED_TWICE', message: 'it has that value already' };
+        if (answer.keys < 0)
+          return { vote: 'failed', code: 'ASKED_TWICE', message: 'it has that value already' };
         return { vote: 'held', applied: answer.keys };
       case 'seen':
         this.#world.demand(operation === 3, 'seen() for what is no inspection');
-        if (answer.value !== undefined) this.#world.sighted(request, answer.value, at + (answer.ttl ?? Infinity));
+        if (answer.value !== undefined)
+          this.#world.sighted(request, answer.value, at + (answer.ttl ?? Infinity));
         return { vote: 'seen', value: answer.value ?? null, ttl: answer.ttl ?? null };
       case 'unexpected':
         return { vote: 'failed', code: 'UNEXPECTED', message: `it answered ${answer.what}` };
@@ -619,6 +637,7 @@ const NOTHING = {
 class Request {
   attempts = 0;
   isAnswered = false;
+  isCancelled = false;
 
   constructor(row, quorum, start) {
     Object.assign(this, row);

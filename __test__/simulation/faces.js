@@ -83,7 +83,9 @@ function makeFace(world, load, members) {
       : {
           lock: (names, ttl, given, callback) => lockOf(kind, redlock, names, ttl, given, callback),
           extend: (lock, ttl, given, callback) =>
-            kind === 'main' ? redlock.extend(lock, ttl, given, callback) : redlock.extend(lock, ttl, callback),
+            kind === 'main'
+              ? redlock.extend(lock, ttl, given, callback)
+              : redlock.extend(lock, ttl, callback),
           unlock: (lock, callback) => redlock.unlock(lock, callback),
         };
   return { kind, redlock, members, hasPromises, hasCallbacks, ...methods };

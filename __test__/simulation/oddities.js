@@ -47,7 +47,7 @@ const REPLIES = [
   () => true,
   () => ({}),
   () => Object.create(null),
-  () => Object.assign(Object.create(null), { then: 1 }),
+  () => thenable(1, Object.create(null)),
   () => trap,
   () => [],
   () => new Array(3),
@@ -71,27 +71,28 @@ const REPLIES = [
   () => new Error('an error as an answer'),
 ];
 
-/** Thenables, some of which never answer. */
-const THENABLES = {
-  throws: () => ({ then: trap }),
-  throwsAfter: () => ({
-    // biome-ignore lint/suspicious/noThenProperty: that is what it is
-    then(resolve) {
+/** @returns {object} what has this as its `then` */
+function thenable(then, object = {}) {
+  Reflect.set(object, 'then', then);
+  return object;
+}
+
+/** Promises of somebody's own. */
+const THENABLES = [
+  () => thenable(trap),
+  () =>
+    thenable((resolve) => {
       resolve(1);
       resolve(0);
       trap();
-    },
-  }),
-  // biome-ignore lint/suspicious/noThenProperty: that is what it is
-  getter: () => getter({}, 'then', trap),
-  both: () => ({
-    // biome-ignore lint/suspicious/noThenProperty: that is what it is
-    then(resolve, reject) {
+    }),
+  () => getter({}, 'then', trap),
+  () =>
+    thenable((resolve, reject) => {
       reject(new Error('refused'));
       resolve(1);
-    },
-  }),
-};
+    }),
+];
 
 /**
  * What a client may fail with.
@@ -262,7 +263,13 @@ const SIGNALS = [
     },
     addEventListener() {},
   }),
-  () => ({ aborted: false, addEventListener() {}, get removeEventListener() { return undefined; } }),
+  () => ({
+    aborted: false,
+    addEventListener() {},
+    get removeEventListener() {
+      return undefined;
+    },
+  }),
   () => {
     let reads = 0;
     const get = () => {
@@ -277,11 +284,23 @@ const SIGNALS = [
 const POLLUTION = [
   ...['value', 'expiration', 'resource', 'code', 'message', 'reply', 'error', 'applied', 'ttl', 'signal'],
   ...['maxWait', 'tryLock', 'autoExtend', 'threshold', 'retryCount', 'db', 'tls', 'keyPrefix', 'cause'],
-  ...['host', 'path', 'password', 'votes', 'reason', 'aborted', 'suspicion', 'acquire', 'release', 'extend', 'lead',
-    'cap'],
+  ...[
+    'host',
+    'path',
+    'password',
+    'votes',
+    'reason',
+    'aborted',
+    'suspicion',
+    'acquire',
+    'release',
+    'extend',
+    'lead',
+    'cap',
+  ],
 ];
 
 module.exports = {
   ...{ REPLIES, THENABLES, NAMES, TTLS, OPTIONS, LOCKS, SIGNALS, SECONDS, POLLUTION },
-  ...{ errorsWith, shifty, once, getter },
+  ...{ errorsWith, shifty, once, getter, thenable },
 };

@@ -108,7 +108,9 @@ const sabotages = [
   {
     name: 'details',
     rule: '17: a client that leads elsewhere is noticed before the next request',
-    edits: [{ file: 'lib/native.js', from: 'at < clients.length; at++) clients[at].look();', to: 'at < 0; at++);' }],
+    edits: [
+      { file: 'lib/native.js', from: 'at < clients.length; at++) clients[at].look();', to: 'at < 0; at++);' },
+    ],
   },
   {
     name: 'secrets',

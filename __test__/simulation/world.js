@@ -122,7 +122,9 @@ class World {
     const listeners = events.map((event) => [event, process.listeners(event)]);
     for (const event of events) process.removeAllListeners(event);
     process.on('uncaughtException', (error) => this.#uncaught(error));
-    process.on('unhandledRejection', (reason) => this.#note(`a rejection that nobody handles: ${textOf(reason)}`));
+    process.on('unhandledRejection', (reason) =>
+      this.#note(`a rejection that nobody handles: ${textOf(reason)}`),
+    );
     process.emitWarning = (warning) => {
       this.count('warnings');
       this.trace(`warning: ${warning}`);
@@ -211,7 +213,8 @@ class World {
 
   makeSecret() {
     const { chance } = this;
-    const secret = chance.pick(['', 'p/', 'ü', 'a b', '$&']) + chance.hex(10) + chance.pick(['', '@', ' %', '"\\']);
+    const secret =
+      chance.pick(['', 'p/', 'ü', 'a b', '$&']) + chance.hex(10) + chance.pick(['', '@', ' %', '"\\']);
     this.secrets.add(secret);
     return secret;
   }
@@ -228,9 +231,11 @@ class World {
   checkText(text, what) {
     for (const secret of this.secrets) {
       const forms = [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)];
-      if (forms.some((form) => text.includes(form))) this.violate(`${what} shows a secret: ${text.slice(0, 500)}`);
+      if (forms.some((form) => text.includes(form)))
+        this.violate(`${what} shows a secret: ${text.slice(0, 500)}`);
     }
-    if (text.includes(LEFT_BEHIND)) this.violate(`${what} has something of Object.prototype: ${text.slice(0, 500)}`);
+    if (text.includes(LEFT_BEHIND))
+      this.violate(`${what} has something of Object.prototype: ${text.slice(0, 500)}`);
   }
 
   /** All that an error of ours says, and those it was caused by. */
@@ -245,7 +250,8 @@ class World {
       if (typeof cause === 'string') this.checkText(cause, `${what}.cause`);
       else this.checkError(cause, `${what}.cause`, depth + 1);
     }
-    for (const vote of ownOf(error, 'votes') ?? []) this.checkError(ownOf(vote, 'error'), `${what}.votes`, depth + 1);
+    for (const vote of ownOf(error, 'votes') ?? [])
+      this.checkError(ownOf(vote, 'error'), `${what}.votes`, depth + 1);
     const lastError = ownOf(error, 'lastError');
     if (lastError) this.checkError(lastError, `${what}.lastError`, depth + 1);
     for (const reason of ownOf(error, 'reasons') ?? []) this.checkText(reason, `${what}.reasons`);
@@ -283,7 +289,6 @@ class World {
     for (let left = chance.between(least, most); left > 0; left--) {
       const key = chance.pick(POLLUTION);
       const value = chance.pick([LEFT_BEHIND, 1, true, { text: LEFT_BEHIND }]);
-      // biome-ignore lint/suspicious/noExplicitAny: that is what is done here
       Object.defineProperty(Object.prototype, key, described(value));
       this.#pollution.push(key);
     }
@@ -334,7 +339,10 @@ class World {
   }
 
   isHeldBy(value, names) {
-    return this.#grants.has(keyOf(value, names)) || this.#asked.get(JSON.stringify(['unlock', ...names]))?.has(value);
+    return (
+      this.#grants.has(keyOf(value, names)) ||
+      this.#asked.get(JSON.stringify(['unlock', ...names]))?.has(value)
+    );
   }
 
   /** One of a caller's own, each for one attempt. */
