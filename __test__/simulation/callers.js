@@ -43,8 +43,9 @@ class Callers {
     if (chance.is(0.04)) this.#at(chance.next() * BUSY, () => this.#burst());
     for (let left = chance.between(0, 3); left > 0; left--) {
       this.#at(chance.next() * BUSY, () => {
-        this.#time.wall += chance.pick([-3_600_000, -500, 500, 3_600_000]);
+        const jump = chance.pick([-3_600_000, -500, 500, 3_600_000]);
         world.count('jumps of the wall clock');
+        if (!world.isWallStill) this.#time.wall += jump;
       });
     }
     if (chance.is(0.04)) {
@@ -125,6 +126,7 @@ class Callers {
 
   #act() {
     const chance = this.#chance;
+    const world = this.#world;
     if (this.#faces.length === 0) return;
     // Several in one tick are neighbours.
     for (let left = chance.pick([1, 1, 2, 4]); left > 0; left--) {
@@ -137,10 +139,10 @@ class Callers {
         [3, () => this.#using(face)],
         [2, () => this.#change()],
         [2, () => this.#adjust(face)],
-        [1, () => this.#restore(face)],
+        [1, () => world.isOwnLocksOnly || this.#restore(face)],
         [1, () => this.#look(face)],
       ]);
-      if (chance.is(0.05)) this.#world.polluted(act);
+      if (chance.is(0.05)) world.polluted(act);
       else act();
     }
     if (chance.is(0.1)) process.nextTick(() => this.#maybeBlock(0.5, 60));
@@ -397,7 +399,7 @@ class Callers {
     const chance = this.#chance;
     const use = chance.weigh([
       [5, () => this.#extend(entry, lock)],
-      [3, () => this.#extend(entry, this.#disguised(entry))],
+      [3, () => this.#extend(entry, world.isOwnLocksOnly ? lock : this.#disguised(entry))],
       [2, () => this.#unlock(entry)],
       [3, () => face.kind === 'main' && this.#watch(entry)],
       [1, () => Object.freeze(lock)],

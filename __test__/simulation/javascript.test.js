@@ -64,6 +64,16 @@ describe("JavaScript's half in the simulation", () => {
     assert.notEqual((await simulate({ SEED: 14 })).hash, hash);
   });
 
+  // Locks that say by the wall clock until when they are valid are another matter.
+  test("the wall clock's jumps change nothing", async () => {
+    const [jumping, still] = await Promise.all([
+      simulate({ SEEDS: 30, LOCKS: 'own' }),
+      simulate({ SEEDS: 30, LOCKS: 'own', WALL: 'still' }),
+    ]);
+    assert.ok(jumping.counts['jumps of the wall clock'] > 10);
+    assert.equal(jumping.hash, still.hash);
+  });
+
   for (const { name, rule } of sabotages) {
     test(`is not kept without this, and that is noticed: ${rule}`, async (t) => {
       const { violation, seed } = await simulate({ SEEDS, SABOTAGE: name });
@@ -81,7 +91,7 @@ describe("JavaScript's half in the simulation", () => {
  */
 function simulate(what) {
   const given = Object.entries(what).map(([key, value]) => [key, String(value)]);
-  const { SEED, SEEDS: _, FIRST, SABOTAGE, ...env } = process.env;
+  const { SEED, SEEDS: _, FIRST, SABOTAGE, LOCKS, WALL, ...env } = process.env;
   const child = spawn(process.execPath, [path.join(__dirname, 'run.js')], {
     env: { ...env, ...Object.fromEntries(given) },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -4,7 +4,8 @@
  * Runs worlds, in a process of its own: `node __test__/simulation/run.js`.
  *
  * SEED=n runs one and prints its trace. SEEDS=n runs the first n (or, with FIRST=m, those from m on). SABOTAGE=name takes
- * a rule out (sabotage.js), and stops at the first seed that misses it. The last line printed is JSON.
+ * a rule out (sabotage.js), and stops at the first seed that misses it. LOCKS=own leaves locks as the package gave them,
+ * WALL=still has the wall clock not jump. The last line printed is JSON.
  */
 
 const { createHash } = require('node:crypto');
@@ -14,7 +15,8 @@ const { useEdits } = require('./package-loader');
 const { World } = require('./world');
 
 async function main() {
-  const { SEED, SEEDS = '200', FIRST = '1', SABOTAGE } = process.env;
+  const { SEED, SEEDS = '200', FIRST = '1', SABOTAGE, LOCKS, WALL } = process.env;
+  const how = { isOwnLocksOnly: LOCKS === 'own', isWallStill: WALL === 'still' };
   if (SABOTAGE) {
     const sabotage = sabotages.find(({ name }) => name === SABOTAGE);
     if (!sabotage) throw new Error(`there is no sabotage ${SABOTAGE}`);
@@ -26,7 +28,7 @@ async function main() {
   let hash = '';
   let ran = 0;
   for (let seed = first; seed <= last; seed++) {
-    const result = await new World(seed, SEED !== undefined).run();
+    const result = await new World(seed, SEED !== undefined, how).run();
     ran += 1;
     hash = SEED === undefined ? together(hash, result.hash) : result.hash;
     for (const [what, count] of result.counts) counts.set(what, (counts.get(what) ?? 0) + count);

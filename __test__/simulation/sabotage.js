@@ -34,6 +34,13 @@ const sabotages = [
     edits: [{ file: 'lib/native.js', from: 'return this.until <= clock();', to: 'return false;' }],
   },
   {
+    name: 'wall-clock',
+    rule: '4: the wall clock decides nothing',
+    edits: [
+      { file: 'lib/native.js', from: 'return this.until <= clock();', to: 'return this.expiration <= Date.now();' },
+    ],
+  },
+  {
     name: 'extension',
     rule: '19: an extension that arrives dead is none',
     edits: [{ file: 'lib/locker.js', from: 'if (answer.isOver) answer.letEnd();', to: '' }],

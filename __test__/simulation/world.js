@@ -66,8 +66,12 @@ class World {
   /**
    * @param {number} seed
    * @param {boolean} isShown whether its trace is wanted
+   * @param {{isWallStill?: boolean, isOwnLocksOnly?: boolean}} [how] whether the wall clock doesn't jump; whether all
+   *   locks are as the package gave them
    */
-  constructor(seed, isShown) {
+  constructor(seed, isShown, { isWallStill = false, isOwnLocksOnly = false } = {}) {
+    this.isWallStill = isWallStill;
+    this.isOwnLocksOnly = isOwnLocksOnly;
     this.seed = seed;
     this.chance = new Chance(seed);
     this.time = new Time(this.chance);
