@@ -863,10 +863,14 @@ function takeTurn() {
   const slot = /** @type {number} */ (turns[turn]);
   const answer = /** @type {Answer} */ (turns[turn + 1]);
   turn += 2;
-  if (asking[slot]?.isHeardLate) setImmediate(afterImmediates);
   // Ticks come when no microtask is left.
-  else queueMicrotask(endTurn);
+  queueMicrotask(asking[slot]?.isHeardLate ? awaitImmediates : endTurn);
   settle(slot, answer);
+}
+
+/** Begun with the microtasks that tell a library of the answer: an uncaught exception may put them off. */
+function awaitImmediates() {
+  setImmediate(afterImmediates);
 }
 
 /** What a library schedules when it hears of the answer comes behind this one, and before the next. */
