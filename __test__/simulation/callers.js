@@ -109,7 +109,7 @@ class Callers {
         world.trace(`event ${event}`);
         for (const what of args) world.checkError(what, `the event ${event}`);
         this.#maybeBlock(0.05, 100);
-        if (chance.is(0.1)) world.thrower()();
+        if (chance.is(event === 'lost' ? 0.3 : 0.1)) world.thrower()();
       });
     }
   }
@@ -519,6 +519,10 @@ class Callers {
       if (typeof redlock.quit !== 'function' || this.#chance.is(0.15)) continue;
       const quit = () => {
         if (face.isQuit) return;
+        for (const entry of this.#held.filter((one) => one.face === face).slice(0, 3)) {
+          if (face.kind === 'main' && this.#chance.is(0.5)) this.#watch(entry);
+          else if (this.#chance.is(0.5)) this.#unlock(entry);
+        }
         face.isQuit = true;
         const call = { what: `${face.kind} quit`, isOdd: true, face };
         this.#follow(call, () => redlock.quit(), { hasNoCallback: true });

@@ -29,6 +29,17 @@ const sabotages = [
     ],
   },
   {
+    name: 'late-turns',
+    rule: "19: a turn lasts until bluebird's promises have told of its answer",
+    edits: [
+      {
+        file: 'lib/native.js',
+        from: 'queueMicrotask(asking[slot]?.isHeardLate ? awaitImmediates : endTurn);',
+        to: 'queueMicrotask(endTurn);',
+      },
+    ],
+  },
+  {
     name: 'look',
     rule: '19: what carries validity is looked at when it is handed over',
     edits: [{ file: 'lib/native.js', from: 'return this.until <= clock();', to: 'return false;' }],
@@ -37,7 +48,11 @@ const sabotages = [
     name: 'wall-clock',
     rule: '4: the wall clock decides nothing',
     edits: [
-      { file: 'lib/native.js', from: 'return this.until <= clock();', to: 'return this.expiration <= Date.now();' },
+      {
+        file: 'lib/native.js',
+        from: 'return this.until <= clock();',
+        to: 'return this.expiration <= Date.now();',
+      },
     ],
   },
   {
@@ -128,6 +143,22 @@ const sabotages = [
     name: 'listeners',
     rule: "a listener's exception costs no other answer",
     edits: [{ file: 'lib/native.js', from: 'process.nextTick(rethrow, error);', to: 'throw error;' }],
+  },
+  {
+    name: 'lost-listeners',
+    rule: "a listener's exception keeps nobody's quit() from ending",
+    edits: [
+      {
+        file: 'lib/keep.js',
+        from: 'process.nextTick(() => {\n        throw error;\n      });',
+        to: 'throw error;',
+      },
+    ],
+  },
+  {
+    name: 'gone',
+    rule: 'nothing is asked of what is closed',
+    edits: [{ file: 'lib/native.js', from: 'if (this.#isGone) return', to: 'if (count < 0) return' }],
   },
   {
     name: 'signals',
