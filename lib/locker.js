@@ -470,7 +470,9 @@ class Locker {
    * @returns {Promise<Answer>}
    */
   async #lockWithOwnValues(names, ttl, settings, wishes) {
-    const { signal, maxWait } = wishes ?? {};
+    // Not by destructuring what may be nothing: `Object.prototype` would answer in its place.
+    const signal = wishes?.signal;
+    const maxWait = wishes?.maxWait;
     const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : performance.now() + maxWait;
     const { driftFactor, retryCount, retryDelay, retryJitter } = settings;
     const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
