@@ -1,6 +1,7 @@
 //! What callers do with locks: take them, hold them, extend them, have them kept,
 //! give them back, forget them.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Caller {
     pub app: App,
     pub engine: u32,
     pub scenario: Rc<Scenario>,
+    /// Nobody takes a new lock for now.
+    pub rest: Rc<Cell<bool>>,
 }
 
 /// A lock as its holder knows it.
@@ -34,8 +37,11 @@ struct Lock {
 impl Caller {
     /// Takes one lock after the other until the world is quiet.
     pub async fn live(&self) {
-        while !self.is_quiet() {
+        while !self.app.process().world().is_quiet() {
             self.sleep(self.chance().span(self.scenario.idle)).await;
+            if self.is_quiet() {
+                continue;
+            }
             if let Some(lock) = self.take().await {
                 if self.chance().percent(20) {
                     self.keep(lock).await;
@@ -48,15 +54,17 @@ impl Caller {
 
     /// Asks for more than a silent server can bear.
     pub async fn burst(&self, number: u32) {
+        let long = "x".repeat(self.scenario.long);
         let request = Request {
             operation: LOCK,
             ttl: self.ttl(),
-            resources: vec![format!("b{}-{number}", self.app.process().index())],
+            resources: vec![format!("b{}-{number}{long}", self.app.process().index())],
             ..self.request()
         };
         let what = format!("{} burst {number}", self.name());
-        let open = self.app.ledger().begin(what);
-        let answer = self.app.ask(request).await;
+        let open = self.app.ledger().begin(self.app.process(), what);
+        let answer = self.app.ask(request, None).await;
+        self.app.ledger().forget(&answer.value);
         self.app.ledger().settled(open, &answer.code);
     }
 
@@ -82,12 +90,11 @@ impl Caller {
             ..self.request()
         };
         let asked = self.now();
-        let open = ledger.begin(format!(
-            "{} locks {resources:?} for {}",
-            self.name(),
-            request.ttl
-        ));
-        let answer = self.app.ask(request).await;
+        let open = ledger.begin(
+            self.app.process(),
+            format!("{} locks {resources:?} for {}", self.name(), request.ttl),
+        );
+        let answer = self.app.ask(request, self.patience()).await;
         let held = answer.kind == LOCKED;
         ledger.settled(open, if held { "granted" } else { &answer.code });
         if !held {
@@ -124,7 +131,10 @@ impl Caller {
                         break;
                     }
                 }
-                4 if chance.percent(30) => return,
+                4 if chance.percent(30) => {
+                    self.app.ledger().forget(&lock.value);
+                    return;
+                }
                 5 if chance.percent(30) => self.inspect(&lock).await,
                 _ => break,
             }
@@ -152,9 +162,11 @@ impl Caller {
             lock.value,
             request.ttl
         );
-        let open = ledger.begin(what);
-        let answer = self.app.ask(request).await;
-        ledger.asked(&lock.value, Some(answer.attempts));
+        let open = ledger.begin(self.app.process(), what);
+        let answer = self.app.ask(request, self.patience()).await;
+        // One that was given up does not say how often it was tried.
+        let counted = answer.attempts > 0;
+        ledger.asked(&lock.value, counted.then_some(answer.attempts));
         let extended = answer.kind == EXTENDED;
         ledger.settled(open, if extended { "extended" } else { &answer.code });
         self.now_until(lock, &answer, extended, asked)
@@ -243,8 +255,11 @@ impl Caller {
             resources: lock.resources.clone(),
             ..self.request()
         };
-        let open = ledger.begin(format!("{} unlocks {:.6}", self.name(), lock.value));
-        let answer = self.app.ask(request).await;
+        let open = ledger.begin(
+            self.app.process(),
+            format!("{} unlocks {:.6}", self.name(), lock.value),
+        );
+        let answer = self.app.ask(request, self.patience()).await;
         if answer.kind == UNLOCKED {
             bump(&ledger.counts.released);
         }
@@ -258,8 +273,8 @@ impl Caller {
             resources: vec![lock.resources[0].clone()],
             ..self.request()
         };
-        let open = ledger.begin(format!("{} inspects", self.name()));
-        let answer = self.app.ask(request).await;
+        let open = ledger.begin(self.app.process(), format!("{} inspects", self.name()));
+        let answer = self.app.ask(request, self.patience()).await;
         ledger.settled(open, &answer.code);
     }
 
@@ -328,8 +343,15 @@ impl Caller {
         self.app.process().world().now()
     }
 
+    /// After which time it gives a request up, if it does.
+    fn patience(&self) -> Option<Duration> {
+        let chance = self.chance();
+        let moody = chance.percent(5);
+        moody.then(|| chance.span(Duration::from_millis(50)))
+    }
+
     fn is_quiet(&self) -> bool {
-        self.app.process().world().is_quiet()
+        self.rest.get() || self.app.process().world().is_quiet()
     }
 
     async fn sleep(&self, span: Duration) {

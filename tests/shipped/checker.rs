@@ -2,7 +2,7 @@
 //! believes in a lock, what was written to whom, what was asked and not answered.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use redlock_native::engine::{Environment as _, Instant, Rule, Watch};
@@ -16,9 +16,14 @@ pub struct Ledger {
     world: Rc<World>,
     beliefs: RefCell<Vec<Belief>>,
     /// What was asked and is not settled.
-    requests: RefCell<BTreeMap<u64, (Moment, String)>>,
+    requests: RefCell<BTreeMap<u64, Open>>,
     /// How often an acquire was carried out: by process, member and value.
     acquires: RefCell<BTreeMap<(usize, Rc<str>, String), u32>>,
+    /// The values that were released on a connection.
+    releases: RefCell<BTreeSet<(u64, String)>>,
+    dead: RefCell<BTreeSet<usize>>,
+    /// Values whose keys may stay until they end by themselves.
+    forgotten: RefCell<BTreeSet<String>>,
     /// The same of extensions.
     extends: RefCell<BTreeMap<(usize, Rc<str>, String), u32>>,
     /// How often they may have been, by value; none where nobody counts.
@@ -29,6 +34,13 @@ pub struct Ledger {
     /// The longest that a key may be asked to live, in milliseconds.
     pub longest: Cell<u64>,
     pub counts: Counts,
+}
+
+/// A request that is not settled.
+struct Open {
+    process: usize,
+    since: Moment,
+    what: String,
 }
 
 struct Belief {
@@ -83,6 +95,9 @@ impl Ledger {
             beliefs: RefCell::default(),
             requests: RefCell::default(),
             acquires: RefCell::default(),
+            releases: RefCell::default(),
+            dead: RefCell::default(),
+            forgotten: RefCell::default(),
             extends: RefCell::default(),
             asked: RefCell::default(),
             changed: Cell::default(),
@@ -161,11 +176,27 @@ impl Ledger {
             .retain(|belief| belief.value != value || belief.process.index() != process.index());
     }
 
-    /// A process has ended.
+    /// A process has ended, and nobody believes or waits there any more.
     pub fn died(&self, process: &Process) {
+        let gone = process.index();
         self.beliefs
             .borrow_mut()
-            .retain(|belief| belief.process.index() != process.index());
+            .retain(|belief| belief.process.index() != gone);
+        self.requests
+            .borrow_mut()
+            .retain(|_, open| open.process != gone);
+        // What it asked for is not known.
+        self.extends
+            .borrow_mut()
+            .retain(|(process, ..), _| *process != gone);
+        self.dead.borrow_mut().insert(gone);
+    }
+
+    /// Whether nobody holds or asks for anything.
+    pub fn is_idle(&self) -> bool {
+        let now = self.world.now();
+        let holds = self.beliefs.borrow().iter().any(|belief| belief.holds(now));
+        !holds && self.requests.borrow().is_empty()
     }
 
     fn expect_alone(&self, one: &Belief, all: &[Belief]) {
@@ -214,27 +245,32 @@ impl Ledger {
 
     // ---- requests
 
-    pub fn begin(&self, what: String) -> u64 {
+    pub fn begin(&self, process: &Process, what: String) -> u64 {
         self.world.note(format_args!("{what}"));
         let number = self.world.number();
-        self.requests
-            .borrow_mut()
-            .insert(number, (self.world.now(), what));
+        self.requests.borrow_mut().insert(
+            number,
+            Open {
+                process: process.index(),
+                since: self.world.now(),
+                what,
+            },
+        );
         number
     }
 
     pub fn settled(&self, number: u64, how: &str) {
-        if let Some((_, what)) = self.requests.borrow_mut().remove(&number) {
-            self.world.note(format_args!("{what} → {how}"));
+        if let Some(open) = self.requests.borrow_mut().remove(&number) {
+            self.world.note(format_args!("{} → {how}", open.what));
         }
     }
 
     pub fn expect_settled(&self) {
         let requests = self.requests.borrow();
-        if let Some((since, what)) = requests.values().next() {
-            let open = self.world.now().since(*since);
+        if let Some(open) = requests.values().next() {
+            let span = self.world.now().since(open.since);
             self.world
-                .blame(format_args!("{what} has not settled after {open:?}"));
+                .blame(format_args!("{} has not settled after {span:?}", open.what));
         }
     }
 
@@ -253,6 +289,15 @@ impl Ledger {
         );
         match deed.what {
             What::Set | What::Acquire => {
+                let released = (wire.number, deed.value.clone());
+                if self.releases.borrow().contains(&released) {
+                    self.world.blame(format_args!(
+                        "p{}'s acquire of {:.6} comes after its own release to {}",
+                        wire.process.index(),
+                        deed.value,
+                        wire.address
+                    ));
+                }
                 let mut acquires = self.acquires.borrow_mut();
                 let times = acquires.entry(key).or_default();
                 *times += 1;
@@ -265,9 +310,23 @@ impl Ledger {
                     ));
                 }
             }
+            What::Release => {
+                let released = (wire.number, deed.value.clone());
+                self.releases.borrow_mut().insert(released);
+            }
+            What::Extend if self.dead.borrow().contains(&wire.process.index()) => {}
             What::Extend => *self.extends.borrow_mut().entry(key).or_default() += 1,
-            What::Release | What::Inspect => {}
+            What::Inspect => {}
         }
+    }
+
+    /// Nobody will release this.
+    pub fn forget(&self, value: &str) {
+        self.forgotten.borrow_mut().insert(value.to_owned());
+    }
+
+    pub fn is_forgotten(&self, value: &str) -> bool {
+        self.forgotten.borrow().contains(value)
     }
 
     /// A lock was to be extended so many times at most; `None`: nobody knows.

@@ -135,6 +135,7 @@ fn range_of(slot: u16) -> usize {
     usize::from(slot) * PARTS / usize::from(COUNT)
 }
 
-fn part_of(key: &str) -> usize {
+/// The range that a key is in.
+pub fn part_of(key: &str) -> usize {
     range_of(slot_of(key))
 }

@@ -38,10 +38,12 @@ pub enum Fault {
     Failover,
     /// Slots move from one node of a cluster to another.
     Move,
+    /// A process ends where it stands.
+    Kill,
 }
 
 impl Fault {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Snap,
         Self::Hold,
         Self::Dead,
@@ -55,6 +57,7 @@ impl Fault {
         Self::Flush,
         Self::Failover,
         Self::Move,
+        Self::Kill,
     ];
 }
 
@@ -90,6 +93,15 @@ impl Run {
         match kind {
             Fault::Pause => return app.process().pause(span),
             Fault::Block => return app.block(span),
+            Fault::Kill => {
+                // Somebody must be left.
+                let apps = self.apps.borrow();
+                let alive = apps.iter().filter(|app| !app.has_ended()).count();
+                if alive > 1 && chance.percent(10) {
+                    app.die();
+                }
+                return;
+            }
             _ => {}
         }
         let Some(server) = server else {
@@ -161,7 +173,12 @@ impl Run {
             Fault::Move => {
                 if !self.clusters.is_empty() {
                     let cluster = Rc::clone(&self.clusters[chance.index(self.clusters.len())]);
-                    cluster.begin(chance.index(8), chance.index(8));
+                    let part = if chance.percent(70) {
+                        crate::cluster::part_of("{r}")
+                    } else {
+                        chance.index(8)
+                    };
+                    cluster.begin(part, chance.index(8));
                     for _ in 0..chance.below(4) {
                         let moving = Rc::clone(&cluster);
                         world.after(chance.span(span), move || moving.migrate_one());
@@ -169,7 +186,7 @@ impl Run {
                     world.after(span, move || cluster.end());
                 }
             }
-            Fault::Pause | Fault::Block => {}
+            Fault::Pause | Fault::Block | Fault::Kill => {}
         }
     }
 

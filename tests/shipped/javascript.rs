@@ -21,7 +21,7 @@ use redlock_native::binding::serve::serve;
 use redlock_native::binding::session::handed_over;
 use redlock_native::binding::shared::Shared;
 use redlock_native::engine::{Environment, Instant, Resources, Token, Watch};
-use redlock_native::instances::redis::Dialler;
+use redlock_native::instances::redis::{Dialler, Network};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -46,6 +46,8 @@ struct Inner {
     brought: RefCell<Vec<f64>>,
     slots: RefCell<Vec<Option<oneshot::Sender<Answer>>>>,
     free: RefCell<Vec<u32>>,
+    /// The requests that may be given up, by slot.
+    asking: RefCell<BTreeMap<u32, u64>>,
     busy: Cell<Moment>,
     room: usize,
     /// How long others' code takes between two answers of a batch, at most.
@@ -54,6 +56,7 @@ struct Inner {
     keeps: RefCell<BTreeMap<u32, Kept>>,
     last_keep: Cell<u32>,
     ended: Cell<bool>,
+    network: Rc<Network>,
 }
 
 /// One quorum, as JavaScript knows it.
@@ -137,7 +140,9 @@ impl App {
                 waker.wake();
             }
         }));
+        let shared = Shared::new(Rc::new(process.clone()), dialler);
         let app = Self(Rc::new(Inner {
+            network: Rc::clone(&shared.network),
             process: process.clone(),
             ledger: Rc::clone(ledger),
             inbox: Arc::new(Inbox::new()),
@@ -147,6 +152,7 @@ impl App {
             brought: RefCell::default(),
             slots: RefCell::default(),
             free: RefCell::default(),
+            asking: RefCell::default(),
             busy: Cell::default(),
             room,
             between,
@@ -155,7 +161,6 @@ impl App {
             last_keep: Cell::default(),
             ended: Cell::default(),
         }));
-        let shared = Shared::new(Rc::new(process.clone()), dialler);
         let engine = app.clone();
         process.spawn(Box::pin(async move {
             serve(&engine.0.inbox, &shared).await;
@@ -198,6 +203,11 @@ impl App {
     /// The engine's clock.
     pub fn clock(&self) -> Instant {
         self.0.process.now()
+    }
+
+    /// About how many bytes wait for servers.
+    pub fn weight(&self) -> usize {
+        self.0.network.weight()
     }
 
     /// Runs `act` on the JavaScript thread, once that is free.
@@ -277,6 +287,23 @@ impl App {
         }
     }
 
+    /// The process ends where it stands.
+    pub fn die(&self) {
+        self.0.ended.set(true);
+        self.0.process.kill();
+        self.0.ledger.died(&self.0.process);
+    }
+
+    /// Lets the quorums go once what they were asked is answered.
+    pub fn close(&self) {
+        let app = self.clone();
+        self.0.process.after(Duration::ZERO, move || {
+            for handle in 0..app.0.engines.borrow().len() {
+                app.send(Errand::Close(u32::try_from(handle).expect("a few")));
+            }
+        });
+    }
+
     /// Everything ends: the environment goes.
     pub fn leave(&self) {
         let app = self.clone();
@@ -288,8 +315,9 @@ impl App {
 
     // ---- requests
 
-    /// Puts a request beside the others of this tick.
-    pub async fn ask(&self, request: Request) -> Answer {
+    /// Puts a request beside the others of this tick. It is given up after
+    /// `patience`, if there is one, and answered all the same.
+    pub async fn ask(&self, request: Request, patience: Option<Duration>) -> Answer {
         self.free().await;
         self.look(request.engine);
         let (tell, told) = oneshot::channel();
@@ -304,6 +332,15 @@ impl App {
             slot
         };
         self.write(slot, &request);
+        if let Some(patience) = patience {
+            let number = self.0.process.world().number();
+            self.0.asking.borrow_mut().insert(slot, number);
+            let app = self.clone();
+            self.0.process.after(patience, move || {
+                let cancels = app.clone();
+                app.turn(move || cancels.cancel(slot, number));
+            });
+        }
         told.await.expect("every request is answered")
     }
 
@@ -338,6 +375,15 @@ impl App {
             #[expect(clippy::cast_precision_loss, reason = "a short name")]
             numbers.push(resource.encode_utf16().count() as f64);
             text.extend(resource.encode_utf16());
+        }
+    }
+
+    /// Gives a request up, unless another has its slot by now.
+    fn cancel(&self, slot: u32, number: u64) {
+        let waits = self.0.slots.borrow()[slot as usize].is_some();
+        if waits && self.0.asking.borrow().get(&slot) == Some(&number) {
+            self.flush();
+            self.send(Errand::Cancel(slot));
         }
     }
 
@@ -463,6 +509,7 @@ impl App {
 
     fn settle(&self, slot: u32, answer: Answer) {
         let waiting = self.0.slots.borrow_mut()[slot as usize].take();
+        self.0.asking.borrow_mut().remove(&slot);
         self.0.free.borrow_mut().push(slot);
         match waiting {
             Some(waiting) => {

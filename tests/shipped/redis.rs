@@ -262,12 +262,12 @@ impl Server {
 
     // ---- its keys
 
-    /// Those that are there.
-    pub fn left(&self) -> Vec<String> {
+    /// Those that are there, and their values.
+    pub fn left(&self) -> Vec<(String, String)> {
         let now = self.millis();
         let state = self.state.borrow();
         let left = state.keys.iter().filter(|(_, entry)| now <= entry.last);
-        left.map(|((db, name), entry)| format!("{db}/{name} = {:.6}", entry.value))
+        left.map(|((_, name), entry)| (name.clone(), entry.value.clone()))
             .collect()
     }
 
@@ -373,8 +373,12 @@ impl Server {
             Done::Seen(_) => -2,
         };
         self.world.note(format_args!(
-            "s{}/{db}: {:?} {:?} {:.6} → {applied}",
-            self.index, deed.what, deed.keys, deed.value
+            "s{}/{db}: {:?} {:.40}… × {} {:.6} → {applied}",
+            self.index,
+            deed.what,
+            deed.keys[0],
+            deed.keys.len(),
+            deed.value
         ));
         done
     }

@@ -43,8 +43,14 @@ pub struct Scenario {
     pub manners: Manners,
     /// Whether callers' clients change their database or prefix under us.
     pub changes: bool,
-    /// So many locks are asked for at once by each process.
+    /// So many locks are asked for at once by each process, with names so long.
     pub burst: u32,
+    pub long: usize,
+    /// Whether names lead elsewhere once nobody has held a lock for longer than
+    /// any lives.
+    pub moves: bool,
+    /// Nothing goes wrong.
+    pub calm: bool,
 }
 
 /// What a member of the quorum is.
@@ -103,8 +109,10 @@ impl Scenario {
         let (members, reach, strange_names) = Self::draw_members(chance);
         let clustered = members.contains(&Member::Cluster);
         let memory = members.contains(&Member::Memory);
-        let overloaded = chance.percent(1);
-        Self {
+        let overloaded = chance.below(500) == 0;
+        let calm = chance.percent(12);
+        let moves = reach == Reach::Links && chance.percent(20);
+        let mut scenario = Self {
             processes: chance.pick(&[2, 2, 3]),
             callers: chance.pick(&[1, 1, 2]),
             engines: if memory { 2 } else { 1 },
@@ -134,12 +142,12 @@ impl Scenario {
             network: Network::draw(chance),
             faults: Fault::ALL
                 .into_iter()
-                .filter(|_| chance.percent(40))
+                .filter(|_| chance.percent(33))
                 .collect(),
             every: chance.pick(&[60, 150, 400]) * MS,
             longest: chance.pick(&[20, 100, 600]) * MS,
-            busy: chance.pick(&[800, 1500, 2500]) * MS,
-            idle: chance.pick(&[2, 10, 20]) * MS,
+            busy: chance.pick(&[1000, 1500, 2500]) * MS,
+            idle: chance.pick(&[1, 5, 15]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
             prefix: chance.pick(&["", "", "app:"]),
@@ -159,10 +167,39 @@ impl Scenario {
                 odd: chance.pick(&[0, 0, 5]),
                 resends: chance.percent(60),
             },
-            changes: reach == Reach::Clients && chance.percent(30),
-            burst: if overloaded { 100 } else { 0 },
+            changes: reach == Reach::Clients && !strange_names && chance.percent(30),
+            burst: if overloaded { 400 } else { 0 },
+            long: if overloaded { 128 * 1024 } else { 0 },
+            moves,
+            calm,
             members,
+        };
+        if calm {
+            scenario.calm_down();
         }
+        if overloaded {
+            scenario.calm = false;
+            scenario.faults = vec![Fault::Hang, Fault::Dead];
+            scenario.processes = 1;
+        }
+        scenario
+    }
+
+    /// Nothing goes wrong.
+    fn calm_down(&mut self) {
+        self.faults = Vec::new();
+        self.odd = 0;
+        self.network.slow = 0;
+        self.network.window = 65_536;
+        self.changes = false;
+        self.moves = false;
+        self.manners = Manners {
+            twice: self.manners.twice,
+            late: 0,
+            never: 0,
+            odd: 0,
+            resends: true,
+        };
     }
 
     fn draw_members(chance: &Chance) -> (Vec<Member>, Reach, bool) {

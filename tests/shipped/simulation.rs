@@ -32,6 +32,10 @@ pub struct Outcome {
 /// More happenings than any run has that comes to an end.
 const ENDLESS: u32 = 3_000_000;
 
+/// How many bytes may wait for one server: what waits, the same as commands, and
+/// releases that are owed.
+const MOST_WEIGHT: usize = 48 * 1024 * 1024;
+
 /// How long requests may take to settle once nothing goes wrong any more.
 const SETTLING: Duration = Duration::from_secs(20);
 
@@ -57,8 +61,10 @@ pub struct Run {
     pub names: Vec<Rc<Names>>,
     pub apps: RefCell<Vec<App>>,
     pub clients: RefCell<Vec<Rc<Client>>>,
-    /// Callers that are not done.
-    busy: Rc<Cell<usize>>,
+    /// Callers that are not done, by process.
+    busy: Vec<Rc<Cell<usize>>>,
+    /// Nobody takes a new lock for now.
+    rest: Rc<Cell<bool>>,
 }
 
 /// One member of the quorum, as it is.
@@ -216,7 +222,8 @@ impl Run {
             names,
             apps: RefCell::default(),
             clients: RefCell::default(),
-            busy: Rc::default(),
+            busy: processes.iter().map(|_| Rc::default()).collect(),
+            rest: Rc::default(),
         });
         for process in &processes {
             run.start(process);
@@ -340,8 +347,10 @@ impl Run {
             prefix: prefix.to_owned(),
         };
         // Some say something else than is true.
-        let says = chance.percent(70).then(|| {
-            let honest = chance.percent(80);
+        let promotable = chance.percent(70);
+        let honest = chance.percent(80);
+        let native = promotable && honest && chance.percent(20);
+        let says = promotable.then(|| {
             let config = match chance.below(3) {
                 _ if honest => clients::config(&host, db, prefix),
                 0 => clients::config(&host, db + 1, prefix),
@@ -369,7 +378,7 @@ impl Run {
         let config = json!({
             "kind": "client",
             "address": format!("redis://{host}"),
-            "native": false,
+            "native": native,
         });
         (config, Some(client))
     }
@@ -387,17 +396,39 @@ impl Run {
             let half = self.scenario.busy / 2;
             self.world.after(half, move || run.change_clients());
         }
+        if self.scenario.moves {
+            let run = Rc::clone(self);
+            let half = self.scenario.busy / 2;
+            self.world.after(half, move || {
+                run.rest.set(true);
+                run.move_names_once_idle();
+            });
+        }
+        if self.scenario.burst > 0 {
+            self.weigh();
+            for server in &self.servers {
+                if self.world.chance.percent(60) {
+                    server.hang(Duration::from_secs(2));
+                }
+            }
+        }
         let run = Rc::clone(self);
         self.world.after(self.scenario.busy, move || {
             run.world.quieten();
             run.heal();
         });
         self.go_on(self.scenario.busy + SETTLING, |run| {
-            run.world.is_quiet() && run.busy.get() == 0
+            run.world.is_quiet() && run.is_done()
         });
         self.ledger.expect_settled();
         self.ledger.expect_no_replay();
+        if self.scenario.calm {
+            self.expect_clean();
+        }
         for app in &*self.apps.borrow() {
+            if self.world.chance.percent(30) {
+                app.close();
+            }
             app.leave();
         }
         self.go_on(SETTLING, |run| run.apps.borrow().iter().all(App::has_ended));
@@ -412,11 +443,78 @@ impl Run {
         // What is still under way may set a key now.
         self.go_on(SETTLING + Scenario::LONGEST_KEY, |_| false);
         for server in &self.servers {
-            let left = server.left();
-            if !left.is_empty() {
-                self.world
-                    .blame(format_args!("s{} is left with {left:?}", server.index));
+            if let Some((name, value)) = server.left().first() {
+                self.world.blame(format_args!(
+                    "s{} is left with {name} = {value:.6}",
+                    server.index
+                ));
             }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let apps = self.apps.borrow();
+        let mut callers = apps.iter().zip(&self.busy);
+        callers.all(|(app, busy)| app.has_ended() || busy.get() == 0)
+    }
+
+    /// Where nothing went wrong, what was released and what was refused is gone
+    /// before its time.
+    fn expect_clean(self: &Rc<Self>) {
+        self.go_on(Duration::from_millis(100), |_| false);
+        for server in &self.servers {
+            let left = server.left();
+            let left = left
+                .iter()
+                .find(|(_, value)| !self.ledger.is_forgotten(value));
+            if let Some((name, value)) = left {
+                self.world.blame(format_args!(
+                    "nothing went wrong, and s{} still has {name} = {value:.6}",
+                    server.index
+                ));
+            }
+        }
+    }
+
+    /// Once nobody has held anything for longer than any lock lives, names lead
+    /// elsewhere.
+    fn move_names_once_idle(self: &Rc<Self>) {
+        let run = Rc::clone(self);
+        if !self.ledger.is_idle() {
+            let soon = Duration::from_millis(20);
+            return self.world.after(soon, move || run.move_names_once_idle());
+        }
+        self.world.after(Scenario::LONGEST_TTL, move || {
+            run.world.note(format_args!("names lead elsewhere"));
+            for server in &run.servers {
+                for wire in server.wires() {
+                    wire.forget();
+                    wire.cut(true);
+                }
+            }
+            for names in &run.names {
+                run.name(names);
+            }
+            run.rest.set(false);
+        });
+    }
+
+    /// Looks now and then how much waits for servers.
+    fn weigh(self: &Rc<Self>) {
+        let links = self.servers.len().max(self.places.len());
+        for app in &*self.apps.borrow() {
+            let weight = app.weight();
+            if weight > links * MOST_WEIGHT {
+                self.world.blame(format_args!(
+                    "p{} lets {weight} bytes wait for {links} members",
+                    app.process().index()
+                ));
+            }
+        }
+        if !self.world.is_quiet() {
+            let run = Rc::clone(self);
+            self.world
+                .after(Duration::from_millis(10), move || run.weigh());
         }
     }
 
@@ -425,6 +523,7 @@ impl Run {
             app: app.clone(),
             engine,
             scenario: Rc::clone(&self.scenario),
+            rest: Rc::clone(&self.rest),
         });
         for number in 0..self.scenario.burst {
             let caller = Rc::clone(&caller);
@@ -434,7 +533,7 @@ impl Run {
     }
 
     fn spawn(&self, app: &App, life: impl Future<Output = ()> + 'static) {
-        let busy = Rc::clone(&self.busy);
+        let busy = Rc::clone(&self.busy[app.process().index()]);
         busy.set(busy.get() + 1);
         let process = app.process().clone();
         let life = Box::pin(async move {

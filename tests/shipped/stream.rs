@@ -23,6 +23,7 @@ use crate::world::{Moment, World};
 
 /// A connection, seen by who sees both ends.
 pub struct Wire {
+    pub number: u64,
     pub process: Process,
     /// What the dialler was told to connect to.
     pub address: Rc<str>,
@@ -75,6 +76,7 @@ impl Wire {
         network: Network,
     ) -> Socket {
         let wire = Rc::new(Self {
+            number: process.world().number(),
             process: process.clone(),
             address,
             network,

@@ -10,7 +10,7 @@
 //!   owed by whoever has the slot next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use super::config::{Address, Config};
 use super::link::{Link, MOST_BYTES, Slot};
 use super::network::Network;
 use super::owed::Owed;
-use super::queue::weight_of;
+use super::queue::{share_a_resource, weight_of};
 use super::redact::Redactor;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use super::together::Together;
 use crate::engine::{
     Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
-    Task, Vote, within,
+    Task, Token, Vote, within,
 };
 
 /// How many redirects one question follows.
@@ -67,6 +67,8 @@ struct State {
     phase: Phase,
     map: Map,
     nodes: BTreeMap<Rc<Address>, Node>,
+    /// Acquires on their way, by value.
+    acquires: HashMap<Token, Vec<Weak<Trip>>>,
     /// About how many bytes wait for the first map.
     weight: usize,
     owed: Owed,
@@ -103,6 +105,7 @@ impl Cluster {
                 phase: Phase::Learning(VecDeque::new()),
                 map: Map::default(),
                 nodes: BTreeMap::new(),
+                acquires: HashMap::new(),
                 weight: 0,
                 owed: Owed::default(),
             }),
@@ -143,6 +146,7 @@ impl Cluster {
                 }
             }
         };
+        self.withdraw(question);
         match refused {
             // Only now: casting a vote may ask the next question.
             Some(cause) => reply.fail(cause),
@@ -217,13 +221,48 @@ impl Cluster {
         let trip = Rc::new(Trip {
             cluster: Weak::clone(&self.me),
             to,
+            question: Rc::clone(&question),
+            withdrawn: Cell::new(false),
             errand: Cell::new(Some(errand)),
         });
+        if let Operation::Acquire { .. } = question.operation {
+            let mut state = self.state.borrow_mut();
+            let trips = state.acquires.entry(question.value.clone());
+            trips.or_default().push(Rc::downgrade(&trip));
+        }
         link.ask(&question, Reply::new(trip, 0), way);
     }
 
-    /// The node at `by` has answered, or can't.
-    fn answered(&self, mut errand: Errand, by: &Rc<Address>, vote: Vote) {
+    /// An acquire that `question` is to release and that a node sends elsewhere
+    /// from now on is not sent there: it would come after its release.
+    fn withdraw(&self, question: &Question) {
+        if !matches!(question.operation, Operation::Release { .. }) || !Rule::Order.is_kept() {
+            return;
+        }
+        let state = self.state.borrow();
+        let trips = state.acquires.get(&question.value).into_iter().flatten();
+        for trip in trips.filter_map(Weak::upgrade) {
+            if share_a_resource(&trip.question, question) {
+                trip.withdrawn.set(true);
+            }
+        }
+    }
+
+    /// This acquire is no longer on its way.
+    fn arrived(&self, trip: &Trip) {
+        let mut state = self.state.borrow_mut();
+        if let Some(trips) = state.acquires.get_mut(&trip.question.value) {
+            trips.retain(|other| !std::ptr::eq(other.as_ptr(), trip));
+            if trips.is_empty() {
+                state.acquires.remove(&trip.question.value);
+            }
+        }
+    }
+
+    /// The node at the end of `trip` has answered, or can't.
+    fn answered(&self, mut errand: Errand, trip: &Trip, vote: Vote) {
+        let by = &trip.to;
+        self.arrived(trip);
         let Vote::Failed(cause) = &vote else {
             if let Some(node) = self.state.borrow_mut().nodes.get_mut(by) {
                 node.barren = None;
@@ -235,7 +274,8 @@ impl Cluster {
             self.learn();
         }
         errand.hops += 1;
-        let goes_on = errand.hops <= MOST_HOPS && self.is_wanted(&errand.question);
+        let goes_on =
+            errand.hops <= MOST_HOPS && self.is_wanted(&errand.question) && !trip.withdrawn.get();
         match redirect {
             Some(Redirect::Moved { slot, to }) if goes_on => {
                 self.state.borrow_mut().map.moved(slot, to);
@@ -500,13 +540,16 @@ impl Errand {
 struct Trip {
     cluster: Weak<Cluster>,
     to: Rc<Address>,
+    question: Rc<Question>,
+    /// Its release was asked for.
+    withdrawn: Cell<bool>,
     errand: Cell<Option<Errand>>,
 }
 
 impl Ballot for Trip {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
         match (self.errand.take(), self.cluster.upgrade()) {
-            (Some(errand), Some(cluster)) => cluster.answered(errand, &self.to, vote),
+            (Some(errand), Some(cluster)) => cluster.answered(errand, &self, vote),
             (Some(errand), None) => errand.end(vote),
             (None, _) => {}
         }
