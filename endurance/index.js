@@ -26,7 +26,7 @@ const { Record, describe, judge } = require('./report');
 
 const SERVERS = 5;
 const TTL = 1000;
-const RESOURCES = Array.from({ length: 6 }, (_, at) => `account:${at}`);
+const RESOURCES = Array.from({ length: 8 }, (_, at) => `account:${at}`);
 
 /** All that are there by themselves; others must be asked for. */
 const USUAL = Object.keys(HOLDERS).filter((name) => name !== 'nobody');

@@ -59,10 +59,9 @@ function makePlan({ seed, seconds, servers, processes, ttl }) {
   const random = new Random(seed);
   const end = seconds * 1000;
   const everyServer = [...Array(servers).keys()];
-  const everyProcess = [...Array(processes).keys()];
   const minority = Math.ceil(servers / 2) - 1;
   /** Until when each server and process is busy with its last fault. */
-  const busy = { server: everyServer.map(() => 0), process: everyProcess.map(() => 0) };
+  const busy = { server: Array(servers).fill(0), process: Array(processes).fill(0) };
   /** @type {Fault[]} */
   const plan = [];
 
@@ -84,30 +83,22 @@ function makePlan({ seed, seconds, servers, processes, ttl }) {
     if (random.between(1, MOST_OUT_EVERY) === 1) {
       // Once all are back, so that it is this majority and no more.
       at = Math.max(at, ...busy.server);
-      const kind = random.pick(namesOf(({ mayBeMost }) => mayBeMost === true));
+      const kind = random.pick(Object.keys(KINDS).filter((name) => KINDS[name].mayBeMost));
       for (const target of random.sample(everyServer, minority + 1)) add(at, kind, target, MOST_OUT_FOR);
       at = Math.max(at, ...busy.server);
       continue;
     }
-    const free = everyServer.filter((server) => busy.server[server] <= at);
-    const isFull = servers - free.length >= minority;
-    const awake = everyProcess.filter((process) => busy.process[process] <= at);
-    const kind = random.pick(
-      namesOf(({ whom, isOut }) =>
-        whom === 'process' ? awake.length > 0 : free.length > 0 && !(isOut && isFull),
-      ),
-    );
-    if (kind) add(at, kind, random.pick(KINDS[kind].whom === 'process' ? awake : free));
+    const kind = random.pick(Object.keys(KINDS));
+    // With a minority out already, it has to wait until one of these is back.
+    if (KINDS[kind].isOut) at = Math.max(at, busy.server.toSorted((one, other) => other - one)[minority - 1]);
+    const place = KINDS[kind].whom === 'process' ? 'process' : 'server';
+    const free = [...busy[place].keys()].filter((target) => busy[place][target] <= at);
+    if (free.length) add(at, kind, random.pick(free));
   }
   return plan;
 }
 
 /** How long after a fault the next may happen at the same place, in ms. */
 const SETTLED = 50;
-
-/** @param {(kind: typeof KINDS[string]) => boolean} isWanted */
-function namesOf(isWanted) {
-  return Object.keys(KINDS).filter((name) => isWanted(KINDS[name]));
-}
 
 module.exports = { KINDS, makePlan, MOST_OUT_FOR };

@@ -22,7 +22,7 @@ const { HOLDERS, isRefusal } = require('./holders');
 const { Ledger } = require('./ledger');
 
 /** How many locks a process holds or waits for at a time. */
-const AT_ONCE = 3;
+const AT_ONCE = 4;
 
 /** How often a holder looks at its lock, in ms. */
 const LOOK = 50;
