@@ -172,8 +172,11 @@ pub(super) fn refused(error: &redis::ServerError, secrets: &[&str]) -> Cause {
     if let Some(echo) = message.find(", with args beginning with") {
         message.truncate(echo);
     }
+    // Its code is its first word, which may be one too.
+    let mut code = code.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         message = message.replace(secret, "…");
+        code = code.replace(secret, "…");
     }
     Cause::Refused {
         code: code.into(),

@@ -278,24 +278,10 @@ impl Member {
         let Line { stream, heard } = line.insert(open);
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&*self.service);
-        match request(stream, heard, &question, &self.place).await? {
-            Value::Array(parts) => match &parts[..] {
-                [host, port] => text(host)
-                    .zip(text(port).and_then(|port| port.parse().ok()))
-                    .map(|(host, port)| Address {
-                        host: host.to_owned(),
-                        port,
-                    })
-                    .ok_or_else(|| unexpected(&Value::Array(parts))),
-                _ => Err(unexpected(&Value::Array(parts))),
-            },
-            Value::Nil => Err(unreachable(format!(
-                "it knows no service of the name \"{}\"; is that what sentinel.conf calls it?",
-                self.service
-            ))),
-            Value::ServerError(error) => Err(refused(&error, &[])),
-            other => Err(unexpected(&other)),
-        }
+        named(
+            request(stream, heard, &question, &self.place).await?,
+            &self.service,
+        )
     }
 
     /// Why it named nobody, and what to do.
@@ -314,6 +300,27 @@ impl Member {
             other => other.to_string(),
         };
         format!("the sentinel {}: {what}{separator}{hint}", self.address).into()
+    }
+}
+
+/// The master of `service`, from a sentinel's reply.
+pub(super) fn named(reply: Value, service: &str) -> Result<Address, Cause> {
+    match reply {
+        Value::Array(parts) => match &parts[..] {
+            [host, port] => text(host)
+                .zip(text(port).and_then(|port| port.parse().ok()))
+                .map(|(host, port)| Address {
+                    host: host.to_owned(),
+                    port,
+                })
+                .ok_or_else(|| unexpected(&Value::Array(parts))),
+            _ => Err(unexpected(&Value::Array(parts))),
+        },
+        Value::Nil => Err(unreachable(format!(
+            "it knows no service of the name \"{service}\"; is that what sentinel.conf calls it?"
+        ))),
+        Value::ServerError(error) => Err(refused(&error, &[])),
+        other => Err(unexpected(&other)),
     }
 }
 
