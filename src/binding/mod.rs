@@ -6,6 +6,8 @@
 //! ([`Mailbox::drain`]). docs/hand-over.md describes the rows.
 
 mod config;
+#[cfg(test)]
+mod fuzz;
 mod handoff;
 mod inbox;
 mod outbox;
