@@ -234,9 +234,10 @@ function readStored(stored) {
     }
   }
   readLock(parsed);
+  const { expiration } = /** @type {LockLike} */ (parsed);
   // JSON has numbers that are too large to be one, as 1e999.
-  if (!Number.isFinite(parsed.expiration)) {
-    throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${parsed.expiration}`);
+  if (!Number.isFinite(expiration)) {
+    throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${expiration}`);
   }
   return parsed;
 }
