@@ -220,13 +220,13 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
     if (own.config[key] !== undefined) own.unknown.push(key);
     delete config[key];
   }
-  if (config.db !== undefined && Number(config.db) !== 0) {
+  const server = readServer(config, name);
+  if (server.db) {
     throw outOfRange(
       'INSTANCE',
       `${name} is a cluster, which has no database but 0, not ${showSetting(config.db)}`,
     );
   }
-  const server = readServer(config, name);
   delete server.db;
   server.cluster = { nodes: nodes.map(({ address }) => address) };
   server.natMap = natMap;

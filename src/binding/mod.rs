@@ -21,6 +21,8 @@ pub mod abort;
 pub mod config;
 #[doc(hidden)]
 pub mod crowd;
+#[cfg(test)]
+mod fuzz;
 #[doc(hidden)]
 pub mod handoff;
 #[doc(hidden)]
