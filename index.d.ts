@@ -528,6 +528,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_UNEXPECTED'
     /** The resources are in different slots of a cluster; a `{tag}` in their names puts them into one. */
     | 'ERR_REDLOCK_CROSS_SLOT'
+    | 'ERR_REDLOCK_ASKED_TWICE'
+    | 'ERR_REDLOCK_HAD_NOT_GRANTED'
     | 'ERR_REDLOCK_CLOSED'
     /** It was released before it was sent: the attempt had failed or the lock was unlocked. */
     | 'ERR_REDLOCK_WITHDRAWN'
