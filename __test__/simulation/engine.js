@@ -344,7 +344,8 @@ class FakeEngine {
     this.#behind(deadline, (at) => look(at, true));
     for (const member of members) {
       if (member.leader !== member.place) continue;
-      this.#ask(request, member, value, now, (vote, at) => {
+      this.#ask(request, member, value, now, (given, at) => {
+        const vote = alone(given);
         const isLate = at >= deadline && this.#chance.is(0.9);
         if (isLate) return;
         for (const other of members) if (other.leader === member.place) votes[other.place] = vote;
@@ -561,7 +562,7 @@ class FakeEngine {
     const member = quorum.members[place];
     const event = { event: 'connection', handle, instance: place, state };
     if (state === 'down') {
-      const { code, message, reply } = this.#failedVote(member);
+      const { code, message, reply } = alone(this.#failedVote(member));
       Object.assign(event, { code, message }, reply && { reply });
     }
     this.#tell(event);
@@ -644,6 +645,11 @@ class Request {
     this.quorum = quorum;
     this.start = start;
   }
+}
+
+/** The same without anything that is inherited. */
+function alone(object) {
+  return Object.assign(Object.create(null), object);
 }
 
 /** As servers and libraries repeat a secret: as it is, in JSON, in a URL. */
