@@ -18,7 +18,8 @@ import { EventEmitter } from 'node:events';
 declare class Redlock extends EventEmitter {
   /**
    * Begins to connect. An unknown or mistyped option is ignored, with one process warning
-   * (`REDLOCK_OPTIONS`); a server that is listed twice gets another (`REDLOCK_TWINS`).
+   * (`REDLOCK_OPTIONS`); a server that is listed twice gets another (`REDLOCK_TWINS`): each name votes for itself,
+   * unless all are one local server.
    *
    * @param instances the members of the quorum, at least one; an odd number makes sense
    * @throws {Error} `ERR_REDLOCK_INVALID_INSTANCES` if there are none
@@ -194,7 +195,8 @@ declare class Redlock extends EventEmitter {
 
   /**
    * Overridden, on an object or in a subclass, it gives the values of locks: it is called for each attempt. The
-   * engine's own are like its: 32 hexadecimal digits, random.
+   * engine's own are like its: 32 hexadecimal digits, random. A value that it gave before is refused, as held, with
+   * nothing sent, for as long as this Redlock may hold it for one of the resources: its ttl at most.
    */
   _random(): string;
 
@@ -528,7 +530,9 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_UNEXPECTED'
     /** The resources are in different slots of a cluster; a `{tag}` in their names puts them into one. */
     | 'ERR_REDLOCK_CROSS_SLOT'
+    /** The server had this attempt's value already: it is listed twice, or its client has sent a command again. */
     | 'ERR_REDLOCK_ASKED_TWICE'
+    /** Of an extension: the instance had not granted the lock, so that its vote doesn't count. */
     | 'ERR_REDLOCK_HAD_NOT_GRANTED'
     | 'ERR_REDLOCK_CLOSED'
     /** It was released before it was sent: the attempt had failed or the lock was unlocked. */
