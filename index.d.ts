@@ -18,7 +18,8 @@ import { EventEmitter } from 'node:events';
 declare class Redlock extends EventEmitter {
   /**
    * Begins to connect. An unknown or mistyped option is ignored, with one process warning
-   * (`REDLOCK_OPTIONS`); a server that is listed twice gets another (`REDLOCK_TWINS`).
+   * (`REDLOCK_OPTIONS`); a server that is listed twice gets another (`REDLOCK_TWINS`): each name votes for itself,
+   * unless all are one local server.
    *
    * @param instances the members of the quorum, at least one; an odd number makes sense
    * @throws {Error} `ERR_REDLOCK_INVALID_INSTANCES` if there are none
@@ -194,7 +195,8 @@ declare class Redlock extends EventEmitter {
 
   /**
    * Overridden, on an object or in a subclass, it gives the values of locks: it is called for each attempt. The
-   * engine's own are like its: 32 hexadecimal digits, random.
+   * engine's own are like its: 32 hexadecimal digits, random. A value that it gave before is refused, as held, with
+   * nothing sent, for as long as this Redlock may hold it for one of the resources: its ttl at most.
    */
   _random(): string;
 
@@ -255,19 +257,21 @@ declare class Redlock extends EventEmitter {
 
   /**
    * Whether a resource is locked, by what, and for how long. It says what was true when each instance
-   * answered, and is no protection: another may have it by the time this is read.
+   * answered, less the time since, and is no protection: another may have it by the time this is read.
    *
    * @param resource one name
    */
   inspect(resource: string | readonly [string]): Promise<Redlock.Inspection>;
 
   /**
-   * A lock that was stored with `JSON.stringify`, to be extended or unlocked here.
+   * A lock that was stored with `JSON.stringify`, to be extended or unlocked here. Its `expiration` is by the wall
+   * clock: it is read once, now, and from then on the lock's end follows the engine's monotonic clock. Where the
+   * JSON says its `ttl`, it ends no later than that from now, should this machine's clock be behind.
    *
    * @param stored the JSON, or what was parsed of it
    * @throws {TypeError} `ERR_REDLOCK_INVALID_LOCK` if it is not a lock's
    */
-  restore(stored: string | Redlock.LockLike): Redlock.Lock;
+  restore(stored: string | (Redlock.LockLike & { ttl?: number })): Redlock.Lock;
 
   /**
    * Lets what is in flight end, then closes the connections and ends the clients that were passed;
@@ -411,6 +415,7 @@ declare namespace Redlock {
      * garbage-collected. `expiration` tells its end as it moves.
      *
      * @throws {TypeError | RangeError} `ERR_REDLOCK_INVALID_OPTIONS`
+     * @throws {LockError} `ERR_REDLOCK_NOT_HELD` or `ERR_REDLOCK_EXPIRED` if there is nothing left to be extended
      */
     autoExtend(options?: AutoExtendOptions): this;
 
@@ -421,7 +426,10 @@ declare namespace Redlock {
      */
     get signal(): AbortSignal;
 
-    /** For how long it may still be believed in, in ms, on the engine's monotonic clock; 0 = not at all. */
+    /**
+     * For how long it may still be believed in, in ms, on the engine's monotonic clock; 0 = not at all. Of a lock
+     * that was rebuilt from stored values, `expiration` is taken into that clock when it is first looked at.
+     */
     remaining(): number;
 
     /** Whether it may be believed in now. */
@@ -436,6 +444,8 @@ declare namespace Redlock {
       expiration: number;
       attempts: number;
       attemptsRemaining: number;
+      /** For how long it was asked for last, in ms; absent where that isn't known. */
+      ttl?: number;
     };
   }
 
@@ -520,6 +530,10 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_UNEXPECTED'
     /** The resources are in different slots of a cluster; a `{tag}` in their names puts them into one. */
     | 'ERR_REDLOCK_CROSS_SLOT'
+    /** The server had this attempt's value already: it is listed twice, or its client has sent a command again. */
+    | 'ERR_REDLOCK_ASKED_TWICE'
+    /** Of an extension: the instance had not granted the lock, so that its vote doesn't count. */
+    | 'ERR_REDLOCK_HAD_NOT_GRANTED'
     | 'ERR_REDLOCK_CLOSED'
     /** It was released before it was sent: the attempt had failed or the lock was unlocked. */
     | 'ERR_REDLOCK_WITHDRAWN'
@@ -751,12 +765,12 @@ declare namespace Redlock {
     held: boolean | undefined;
     /** What it is held by: a lock's `value`. */
     value: string | undefined;
-    /** For how long at least a majority goes on having it, in ms, by the servers' clocks. */
+    /** For how long at least a majority goes on having it from now, in ms, by the servers' clocks. */
     remaining: number | undefined;
     instances: {
       /** Without credentials. */
       address: string;
-      /** Undefined if it did not say. */
+      /** Undefined if it did not say, or what it said is over. */
       held: boolean | undefined;
       value?: string;
       /** In ms; Infinity if the key never ends. */

@@ -57,6 +57,58 @@ describe('when the wall clock is set', () => {
     assert.equal(lock.expiration, 0);
   });
 
+  for (const [what, by] of [
+    ['forward', HOUR],
+    ['back', -HOUR],
+  ]) {
+    for (const [how, restore] of [
+      ['restored', (redlock, stored) => redlock.restore(stored)],
+      [
+        'rebuilt',
+        (redlock, stored) => {
+          const { resource, value, expiration } = JSON.parse(stored);
+          const lock = new Redlock.Lock(redlock, resource, value, expiration);
+          assert.equal(lock.held, true);
+          return lock;
+        },
+      ],
+    ]) {
+      test(`${what}, a lock that was ${how} before that lives as long as ever, and no longer`, async (t) => {
+        const redlock = open(t);
+        const lock = await redlock.lock(`${how}-${what}`, 1000);
+        const other = restore(redlock, JSON.stringify(lock));
+        setClock(t, by);
+        assert.equal(other.held, true);
+        // Both clocks are read in whole milliseconds there.
+        const most = lock.remaining() + 1;
+        const left = other.remaining();
+        assert.ok(left <= most, `${left} of ${most}`);
+        await sleep(left + 20);
+        assert.deepEqual([other.held, other.remaining()], [false, 0]);
+        assert.equal((await rejection(other.extend(5000))).code, 'ERR_REDLOCK_EXPIRED');
+      });
+    }
+  }
+
+  test('back, a lock that is restored after that lasts no longer than its ttl', async (t) => {
+    const redlock = open(t);
+    const lock = await redlock.lock('ahead', 5000);
+    await lock.extend(9000);
+    const stored = JSON.stringify(lock);
+    setClock(t, -HOUR);
+    for (const one of [stored, JSON.parse(stored)]) {
+      const restored = redlock.restore(one);
+      assert.ok(restored.remaining() <= 9000 && restored.remaining() > 5000, String(restored.remaining()));
+    }
+    const { ttl, ...old } = JSON.parse(stored);
+    assert.equal(ttl, 9000);
+    assert.ok(redlock.restore(old).remaining() > HOUR, 'an older version has not said for how long');
+    for (const odd of [0, -1, 1.5, '5000', null]) {
+      assert.throws(() => redlock.restore({ ...old, ttl: odd }), { code: 'ERR_REDLOCK_INVALID_LOCK' });
+    }
+    await lock.unlock();
+  });
+
   test('forward, a lock rebuilt from stored values is as old as its expiration says', async (t) => {
     const redlock = open(t);
     const lock = await redlock.lock('stored', 5000);

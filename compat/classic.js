@@ -6,6 +6,7 @@ const { EventEmitter } = require('node:events');
 
 const { settle } = require('../lib/callback');
 const errors = require('../lib/errors');
+const { bare } = require('../lib/foreign');
 const { Locker, random } = require('../lib/locker');
 const { findBluebird, hasDisposers } = require('../lib/promises');
 const { describe, NAMES } = require('../lib/scripts');
@@ -215,7 +216,7 @@ function makeLockError() {
       super(message, attempts, failure);
       // Own and enumerable, as redlock's are: whoever logs errors as JSON has them there.
       this.name = 'LockError';
-      Object.defineProperty(this, 'message', { enumerable: true });
+      Object.defineProperty(this, 'message', bare({ enumerable: true }));
     }
   }
   return LockError;
@@ -292,14 +293,15 @@ function requireBluebird(entry) {
  */
 function tieScripts(redlock) {
   for (const name of NAMES) {
-    Object.defineProperty(redlock, name, {
+    const tied = bare({
       get: () => redlock.scripts[name].value,
-      set: (text) => {
+      set: (/** @type {string} */ text) => {
         redlock.scripts[name] = describe(text);
       },
       enumerable: true,
       configurable: true,
     });
+    Object.defineProperty(redlock, name, tied);
   }
 }
 

@@ -188,8 +188,10 @@ class Bridge {
     if (client.isClosed) return { obstacle: 'the client is closed' };
     try {
       const direct = client.direct();
-      if ('reason' in direct) return { obstacle: direct.reason };
-      return { server: readConfig(direct.config, 'the client') };
+      if (!Object.hasOwn(direct, 'config'))
+        return { obstacle: /** @type {{reason: string}} */ (direct).reason };
+      const { config } = /** @type {{config: object}} */ (direct);
+      return { server: readConfig(config, 'the client'), obstacle: undefined };
     } catch (error) {
       return { obstacle: this.#textOf(error) };
     }

@@ -20,7 +20,12 @@ const { troubleOf, because, show } = require('./errors');
  * @returns {import('./errors').Failure}
  */
 function explain({ code, reason, votes: nativeVotes, suspicion = '' }, { operation, names, ttl }, addresses) {
-  const answers = nativeVotes.map((vote, instance) => ({ ...vote, address: addresses[instance] }));
+  // Many of a vote's properties may be absent, and must not be found in `Object.prototype` then.
+  const answers = nativeVotes.map((vote, instance) => ({
+    __proto__: null,
+    ...vote,
+    address: addresses[instance],
+  }));
   const votes = answers.map((answer, instance) => toVote(answer, operation, instance));
   const describe = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : otherwise;
   const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers });

@@ -191,6 +191,7 @@ function isEmpty(array) {
 
 module.exports = {
   LockError,
+  isError,
   InstanceError,
   troubleOf,
   ConnectionError,

@@ -102,6 +102,17 @@ function elementsOf(array, refuse, check) {
 }
 
 /**
+ * A copy that inherits nothing. Of our own objects, where what is absent must not be found elsewhere.
+ *
+ * @template {object} T
+ * @param {T} object
+ * @returns {T}
+ */
+function bare(object) {
+  return Object.assign(Object.create(null), object);
+}
+
+/**
  * Sets a property where that can be done: it may be frozen, or have no setter.
  *
  * @param {object} object
@@ -132,4 +143,4 @@ function isArray(object) {
   }
 }
 
-module.exports = { get, has, pick, copyOf, elementsOf, set, isArray };
+module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray };

@@ -10,7 +10,7 @@
  * @property {(outcome: T) => void} discard is called with what came of it all the same
  */
 
-const { outOfRange, wrongType, show } = require('./errors');
+const { outOfRange, wrongType, showSetting } = require('./errors');
 const { get } = require('./foreign');
 
 class Signal {
@@ -82,7 +82,7 @@ function readSignal(signal) {
   try {
     return new Signal(signal);
   } catch {
-    throw wrongType('OPTIONS', `signal must be an AbortSignal, not ${show(signal)}`);
+    throw wrongType('OPTIONS', `signal must be an AbortSignal, not ${showSetting(signal)}`);
   }
 }
 

@@ -18,6 +18,7 @@
 
 const { explain } = require('./cause');
 const { LockError } = require('./errors');
+const { bare } = require('./foreign');
 const { clock, keptUntil } = require('./native');
 
 /** setTimeout's longest. */
@@ -82,7 +83,7 @@ class Keep {
   start(renewal) {
     const { names, value, settings } = this.#held;
     const until = this.#isExtended ? this.until : this.#held.until;
-    const { ttl = 0, lead = 0, cap = 0 } = renewal ?? {};
+    const { ttl, lead, cap } = renewal ?? NO_RENEWAL;
     this.#isExtended = renewal !== undefined;
     this.#ttl = ttl;
     // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
@@ -158,7 +159,7 @@ class Keep {
     const isOver = OVER.includes(failure.code);
     this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
     this.#controller.abort(this.#error);
-    owner?.emit?.('lost', this.#error, this.#lock.deref());
+    this.#tell(owner);
   }
 
   /**
@@ -170,12 +171,24 @@ class Keep {
     watched.delete(this);
     if (this.#isReleased) return;
     if (this.look()) {
-      owner?.emit?.('lost', this.#error, this.#lock.deref());
+      this.#tell(owner);
       return;
     }
     const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
     const self = new WeakRef(this);
     setTimeout(() => self.deref()?.orphan(owner), left).unref();
+  }
+
+  /** @param {import('./native').Owner | undefined} owner */
+  #tell(owner) {
+    try {
+      owner?.emit?.('lost', this.#error, this.#lock.deref());
+    } catch (error) {
+      // A listener's exception must not stop who tells of it, as the end of an engine: it is thrown where nobody else is.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   /** @param {import('./native').NativeFailure} failure */
@@ -190,6 +203,9 @@ class Keep {
 function lossOf(failure, names) {
   return new LockError(`The lock on resource "${names}" is no longer held.`, 0, failure);
 }
+
+/** @type {Renewal} */
+const NO_RENEWAL = { ttl: 0, lead: 0, cap: 0 };
 
 /** As near to its cap as no extension is worth while. */
 const NEAR = 5;
@@ -219,8 +235,8 @@ const collected = new FinalizationRegistry(
  */
 function watchBy(signal, keep, lock) {
   Object.defineProperties(signal, {
-    aborted: { get: () => keep.look() !== undefined },
-    reason: { get: () => keep.look() },
+    aborted: bare({ get: () => keep.look() !== undefined }),
+    reason: bare({ get: () => keep.look() }),
     throwIfAborted: {
       value() {
         const error = keep.look();

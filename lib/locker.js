@@ -10,7 +10,7 @@ const { randomBytes } = require('node:crypto');
 const { readResource, readLock, checkTtl } = require('./arguments');
 const { explain } = require('./cause');
 const { outOfRange, wrongType, show } = require('./errors');
-const { elementsOf, isArray } = require('./foreign');
+const { bare, elementsOf, isArray } = require('./foreign');
 const { pause, unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { Engine, clock, defaultScripts } = require('./native');
@@ -437,7 +437,10 @@ class Locker {
     const ends = endsOf(lock);
     const report = this.#isWatched();
     const answer = await engine.extend(names, value, until, isRelative, ttl, settings, report);
-    if (answer.isOver) answer.letEnd();
+    // One that is extended by itself may have been extended beyond that meanwhile.
+    const keep = keepOf(lock);
+    const isKept = keep?.isExtended && keep.until > clock();
+    if (answer.isOver && !isKept) answer.letEnd();
     // Who has unlocked it meanwhile must not find it valid again.
     const isEnded = endsOf(lock) !== ends || (lock instanceof term.Term && lock.expiration === 0);
     if (!isEnded && answer.isCarriedOut) believe(extended, expiration, answer, ttl);
@@ -467,7 +470,9 @@ class Locker {
    * @returns {Promise<Answer>}
    */
   async #lockWithOwnValues(names, ttl, settings, wishes) {
-    const { signal, maxWait } = wishes ?? {};
+    // Not by destructuring what may be nothing: `Object.prototype` would answer in its place.
+    const signal = wishes?.signal;
+    const maxWait = wishes?.maxWait;
     const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : performance.now() + maxWait;
     const { driftFactor, retryCount, retryDelay, retryJitter } = settings;
     const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
@@ -696,15 +701,14 @@ function onceOf({ driftFactor, retryDelay, retryJitter }) {
  * @param {Keep} keep
  */
 function followEnd(lock, keep) {
-  // One that is frozen goes on showing the end it had.
-  Reflect.defineProperty(lock, 'expiration', {
+  const follows = bare({
     configurable: true,
     enumerable: true,
     get() {
       const left = keep.until - clock();
       return left > 0 ? Math.floor(Date.now() + left) : 0;
     },
-    set(value) {
+    set(/** @type {unknown} */ value) {
       Reflect.defineProperty(lock, 'expiration', {
         configurable: true,
         enumerable: true,
@@ -713,6 +717,8 @@ function followEnd(lock, keep) {
       });
     },
   });
+  // One that is frozen goes on showing the end it had.
+  Reflect.defineProperty(lock, 'expiration', follows);
 }
 
 /** In ms; a hundred years. */
@@ -796,8 +802,8 @@ const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', vote
  * @param {Settings} settings
  */
 function count(lock, attempts, { retryCount }) {
-  if ('attempts' in lock) lock.attempts = attempts;
-  if ('attemptsRemaining' in lock) lock.attemptsRemaining = retryCount - attempts;
+  if (Object.hasOwn(lock, 'attempts')) lock.attempts = attempts;
+  if (Object.hasOwn(lock, 'attemptsRemaining')) lock.attemptsRemaining = retryCount - attempts;
 }
 
 /**

@@ -107,6 +107,8 @@ class Engine {
   #keeps = new Map();
   /** @type {Promise<void> | undefined} */
   #closing;
+  /** Whether native has let go of it. */
+  #isGone = false;
   /** @type {() => void} */
   #closed = () => {};
   /** @type {NodeJS.Timeout | undefined} */
@@ -120,13 +122,14 @@ class Engine {
    */
   constructor(owner, members, patience) {
     const instances = members.map(({ config }) => config);
-    const { handle, addresses } = open(box(), { instances, patience });
+    const redactor = new Redactor(secretsIn(instances));
+    const { handle, addresses } = open(box(), { instances, patience }, redactor);
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
     this.#bridges = members.map(({ bridge }) => bridge);
     this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
-    this.#redactor = new Redactor(secretsIn(instances));
+    this.#redactor = redactor;
     this.#connections = new Connections(addresses, members);
     this.#lookAlikes = new LookAlikes(addresses);
     engines.set(handle, this);
@@ -324,6 +327,7 @@ class Engine {
 
   /** Native lets go of it only now that nothing is in flight. */
   #leave() {
+    this.#isGone = true;
     clearTimeout(this.#vigil);
     mailbox?.close(this.#handle);
     if (this.#clients.length === 0) this.#left();
@@ -357,7 +361,9 @@ class Engine {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const words = wordsOf(value, resources);
-    if (words === undefined) return refused();
+    if (words === undefined) return refused('INVALID', 'its names or its value are no text that can be sent');
+    // Whoever waited between two attempts: native knows this engine no more.
+    if (this.#isGone) return refused('CLOSED', 'this Redlock was closed with quit()');
     let at = reserve(REQUEST_NUMBERS + count, words.length);
     const slot = takeSlot();
     lastSlot = slot;
@@ -488,14 +494,15 @@ function cleanTexts(told, redactor) {
 /**
  * @param {Mailbox} mailbox
  * @param {object} config
+ * @param {Redactor} redactor
  */
-function open(mailbox, config) {
+function open(mailbox, config, redactor) {
   try {
     return mailbox.open(JSON.stringify(config));
   } catch (error) {
     // Certificates and keys are read there; its texts show none.
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
-    throw code === 'InvalidArg' ? outOfRange('INSTANCE', message) : error;
+    throw code === 'InvalidArg' ? outOfRange('INSTANCE', redactor.clean(message)) : error;
   }
 }
 
@@ -641,12 +648,16 @@ function wordsOf(value, resources) {
   }
 }
 
-/** The answer to a request that can't be written. */
-function refused() {
+/**
+ * The answer to a request that native is not asked.
+ *
+ * @param {string} code
+ * @param {string} reason
+ */
+function refused(code, reason) {
   // There is nothing to be cancelled.
   lastSlot = NO_SLOT;
-  const reason = 'its names or its value are no text that can be sent';
-  const failure = { code: 'ERR_REDLOCK_INVALID', reason, votes: [] };
+  const failure = { code: `ERR_REDLOCK_${code}`, reason, votes: [] };
   return Promise.resolve(new Answer(FAILED, 0, 0, 0, 0, '', failure));
 }
 
@@ -847,10 +858,14 @@ function takeTurn() {
   const slot = /** @type {number} */ (turns[turn]);
   const answer = /** @type {Answer} */ (turns[turn + 1]);
   turn += 2;
-  if (asking[slot]?.isHeardLate) setImmediate(afterImmediates);
   // Ticks come when no microtask is left.
-  else queueMicrotask(endTurn);
+  queueMicrotask(asking[slot]?.isHeardLate ? awaitImmediates : endTurn);
   settle(slot, answer);
+}
+
+/** Begun with the microtasks that tell a library of the answer: an uncaught exception may put them off. */
+function awaitImmediates() {
+  setImmediate(afterImmediates);
 }
 
 /** What a library schedules when it hears of the answer comes behind this one, and before the next. */

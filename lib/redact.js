@@ -66,7 +66,7 @@ class Redactor {
     for (const pattern of this.#patterns) masked = masked.replace(pattern, MASK);
     for (const secret of this.#secrets) {
       if (secret.length < SHORT && masked !== text) return WITHHELD;
-      masked = withoutTail(masked, secret);
+      masked = withoutBeginnings(masked, secret);
     }
     return masked;
   }
@@ -87,18 +87,21 @@ class Redactor {
 }
 
 /**
- * A text may have been cut off in the middle of a secret.
+ * A text may have been cut off in the middle of a secret, and another may quote what is left of it.
  *
  * @param {string} text
  * @param {string} secret
  */
-function withoutTail(text, secret) {
-  const end = text.endsWith('…') ? text.length - 1 : text.length;
-  for (let length = Math.min(secret.length - 1, end); length >= PART; length--) {
-    if (text.startsWith(secret.slice(0, length), end - length))
-      return `${text.slice(0, end - length)}${MASK}…`;
+function withoutBeginnings(text, secret) {
+  let masked = text;
+  for (const { index: end } of [...text.matchAll(/…|\.\.\.|$/g)].reverse()) {
+    for (let length = Math.min(secret.length - 1, end); length >= PART; length--) {
+      if (!masked.startsWith(secret.slice(0, length), end - length)) continue;
+      masked = `${masked.slice(0, end - length)}${MASK}${masked.slice(end)}`;
+      break;
+    }
   }
-  return text;
+  return masked;
 }
 
 /**

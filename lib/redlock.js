@@ -240,6 +240,10 @@ function readStored(stored) {
     }
   }
   const { names, value, expiration } = readLock(parsed);
+  // JSON has numbers that are too large to be one, as 1e999.
+  if (!Number.isFinite(expiration)) {
+    throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${expiration}`);
+  }
   const { attempts, attemptsRemaining, ttl } = pick(
     parsed,
     ['attempts', 'attemptsRemaining', 'ttl'],

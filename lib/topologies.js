@@ -19,7 +19,7 @@
  */
 
 const { wrongType, outOfRange, show, showSetting } = require('./errors');
-const { copyOf, elementsOf, isArray } = require('./foreign');
+const { bare, copyOf, elementsOf, isArray } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
 const { readHost, readNumber, readServer, readText, unreadable, warnOfUnknown } = require('./server');
 const { readTls } = require('./tls');
@@ -156,18 +156,8 @@ function readSentinelUrl(text, scheme, name) {
   const { sentinel_username: sentinelUsername, sentinel_password: sentinelPassword, ...rest } = config;
   const sentinels = hosts.split(',').map((host) => decode(host, 'host', name));
   const whole = { sentinels, name: decode(service, 'path', name), sentinelUsername, sentinelPassword };
-  const gather = (/** @type {object} */ own) => ({ config: bare(own), unknown: [] });
+  const gather = (/** @type {object} */ own) => ({ config: bare(/** @type {Given} */ (own)), unknown: [] });
   return readSentinels(bare({ ...whole, sentinelTLS: isSecure, ...rest }), name, gather);
-}
-
-/**
- * A copy that inherits nothing.
- *
- * @param {object} own
- * @returns {Given}
- */
-function bare(own) {
-  return Object.assign(Object.create(null), own);
 }
 
 // ---- clusters
@@ -230,13 +220,13 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
     if (own.config[key] !== undefined) own.unknown.push(key);
     delete config[key];
   }
-  if (config.db !== undefined && Number(config.db) !== 0) {
+  const server = readServer(config, name);
+  if (server.db) {
     throw outOfRange(
       'INSTANCE',
       `${name} is a cluster, which has no database but 0, not ${showSetting(config.db)}`,
     );
   }
-  const server = readServer(config, name);
   delete server.db;
   server.cluster = { nodes: nodes.map(({ address }) => address) };
   server.natMap = natMap;

@@ -2,7 +2,7 @@
 
 /** What redlock 5 tells of an operation: for each attempt a promise of all of its votes. */
 
-const { troubleOf } = require('../../lib/errors');
+const { isError, troubleOf } = require('../../lib/errors');
 const { recall } = require('../../lib/thrown');
 const { ResourceLockedError } = require('./errors');
 
@@ -129,7 +129,7 @@ class Attempts {
     }
     // A client's own, also where the server has answered with it: that is what redlock 5 hands on.
     const own = recall(error);
-    if (own instanceof Error) return own;
+    if (isError(own)) return own;
     return troubleOf({ code, reply, message, error }, this.#operation, place, this.#engine.addresses[place]);
   }
 }

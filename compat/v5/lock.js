@@ -8,6 +8,7 @@
  * @typedef {import('../../lib/native').Answer} Answer
  */
 
+const { bare } = require('../../lib/foreign');
 const { Term, stamp } = require('../../lib/term');
 
 class Lock extends Term {
@@ -23,7 +24,7 @@ class Lock extends Term {
     /** @type {Redlock} */
     this.redlock = redlock;
     // Printing or serialising a lock must not lead to its clients.
-    Object.defineProperty(this, 'redlock', { enumerable: false });
+    Object.defineProperty(this, 'redlock', bare({ enumerable: false }));
     this.resources = resources;
     this.value = value;
     this.attempts = attempts;

@@ -8,7 +8,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
 const { wrongType, show } = require('../../lib/errors');
-const { pick } = require('../../lib/foreign');
+const { bare, pick } = require('../../lib/foreign');
 const { readMembers } = require('../../lib/members');
 const { Keep } = require('../../lib/keep');
 const { Engine, clock } = require('../../lib/native');
@@ -186,7 +186,7 @@ class Redlock extends EventEmitter {
     const { resources: names, value } = lock;
     const until = deadlineOf(lock, lock.expiration) ?? 0;
     const keep = new Keep(this.#engine, lock, { names, value, until, settings: toEngine(settings) }, lossOf);
-    Object.defineProperty(keep.signal, 'error', { get: () => keep.look() });
+    Object.defineProperty(keep.signal, 'error', bare({ get: () => keep.look() }));
     keep.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return keep;
   }

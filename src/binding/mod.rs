@@ -20,6 +20,10 @@ pub mod abort;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod crowd;
+#[cfg(test)]
+mod fuzz;
+#[doc(hidden)]
 pub mod handoff;
 #[doc(hidden)]
 pub mod inbox;

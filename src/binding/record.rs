@@ -66,7 +66,8 @@ const HEAD: usize = 15;
 const ROW: usize = 6;
 
 impl Batch {
-    /// The requests, in order, ending where the numbers make no sense.
+    /// The requests, in order, ending where the numbers make no sense: what comes
+    /// after a length that is none would be asked for other names.
     /// `terms` says what was agreed on for an engine and a set of scripts.
     pub fn requests(&self, terms: impl Fn(Handle, u32) -> Terms) -> Vec<Request> {
         let mut numbers = &self.numbers[..];
@@ -85,22 +86,26 @@ fn read(
     terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
     let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[14]))?;
+    let lengths = numbers.split_off(..size(head[14])?)?;
     let value = read_text(text, head[10])?;
+    let [slot, handle] = [whole_number(head[0])?, whole_number(head[1])?];
     let resources: Option<Resources> = lengths
         .iter()
         .map(|length| read_text(text, *length).map(String::into_boxed_str))
         .collect();
-    let handle = integer(head[1]);
+    let resources = resources?;
     let terms = terms(handle, integer(head[11]));
     let flags = integer(head[3]);
     let drift = Drift::new(head[8]);
     let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
-    let operation = integer(head[2]);
-    let own = operation == LOCK && !value.is_empty();
+    let makes_sense = [2, 3, 11]
+        .iter()
+        .all(|at| whole_number(head[*at]).is_some());
+    let operation = whole_number(head[2]).filter(|_| makes_sense && !resources.is_empty());
+    let own = operation == Some(LOCK) && !value.is_empty();
     let verb = match (operation, ttl) {
-        (LOCK, Some(ttl)) => Verb::Lock(ttl),
-        (1, Some(ttl)) => {
+        (Some(LOCK), Some(ttl)) => Verb::Lock(ttl),
+        (Some(1), Some(ttl)) => {
             let until = if flags & RELATIVE == 0 {
                 Until::At(instant(head[9]))
             } else {
@@ -108,15 +113,15 @@ fn read(
             };
             Verb::Extend(ttl, Token::from(&*value), until)
         }
-        (2, _) => Verb::Unlock(Token::from(&*value), instant(head[9])),
-        (3, _) => Verb::Inspect,
+        (Some(2), _) => Verb::Unlock(Token::from(&*value), instant(head[9])),
+        (Some(3), _) => Verb::Inspect,
         _ => Verb::Nonsense,
     };
     Some(Request {
-        slot: integer(head[0]),
+        slot,
         handle,
         verb,
-        resources: resources?,
+        resources,
         settings: Settings {
             retry: Retry {
                 count: (head[5] >= 0.0 && head[5].is_finite()).then(|| integer(head[5])),
@@ -136,7 +141,17 @@ fn read(
 
 fn read_text(text: &mut &[u16], length: f64) -> Option<String> {
     // A lone surrogate becomes U+FFFD, as Node's own encoding does.
-    Some(String::from_utf16_lossy(text.split_off(..size(length))?))
+    Some(String::from_utf16_lossy(text.split_off(..size(length)?)?))
+}
+
+/// `None` if it is no whole number, or none that fits.
+fn whole_number(number: f64) -> Option<u32> {
+    let fits = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    fits.then(|| integer(number))
+}
+
+fn size(number: f64) -> Option<usize> {
+    whole_number(number).map(|number| number as usize)
 }
 
 #[expect(
@@ -155,15 +170,6 @@ fn integer(number: f64) -> u32 {
 )]
 pub fn whole(number: f64) -> u64 {
     number as u64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "whole numbers of JavaScript's; `as` saturates"
-)]
-fn size(number: f64) -> usize {
-    number as usize
 }
 
 pub fn span(millis: f64) -> std::time::Duration {

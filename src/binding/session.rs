@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::abort::{Abort, abortable};
 use super::config::Config;
+use super::crowd::Crowd;
 use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
 use super::record::{self, Batch, Request, Terms, Until, Verb};
@@ -25,6 +26,7 @@ use crate::instances::client::{Client, Route, Watcher};
 /// The engine's side of one environment.
 pub struct Session {
     shared: Shared,
+    crowd: Crowd,
     outbox: Arc<Outbox>,
     quorums: RefCell<BTreeMap<Handle, Quorum>>,
     /// Sets of the caller's scripts, by their numbers.
@@ -80,6 +82,7 @@ impl Watcher for Desk {
 impl Session {
     pub fn new(outbox: Arc<Outbox>, shared: Shared) -> Rc<Self> {
         let session = Rc::new(Self {
+            crowd: Crowd::new(Rc::clone(&shared.environment)),
             shared,
             outbox,
             quorums: RefCell::default(),
@@ -288,6 +291,7 @@ impl Session {
                 slot,
                 answered: false,
             };
+            let acquires = matches!(request.verb, Verb::Lock(_));
             let environment = Rc::clone(&self.shared.environment);
             let (task, abort) = abortable(async move {
                 let (attempts, outcome) = carry_out(engine, request, environment.as_ref()).await;
@@ -300,7 +304,12 @@ impl Session {
             }
             running[at] = Some(abort);
             drop(running);
-            self.spawn(task);
+            // Acquires wait for their turns; extensions and releases don't (rule 22).
+            if acquires {
+                self.crowd.spawn(task);
+            } else {
+                self.spawn(task);
+            }
         }
     }
 

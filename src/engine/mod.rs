@@ -321,6 +321,11 @@ impl Engine {
         let is_another = claims.is_taken_since(&hold.resources, &hold.value, hold.until, now);
         if is_another && Rule::Claims.is_kept() {
             // It was over when somebody took its value again.
+            let known = self.core.keeps.borrow().get(&hold.lock()).cloned();
+            if let Some(known) = known.filter(|known| known.number() == hold.number) {
+                self.core.forget(&hold.lock(), &known);
+                known.displace();
+            }
             watch.set(hold.until);
             (self.core.listener)(Event::Lost {
                 number: hold.number,

@@ -110,7 +110,7 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting
 
 impl Greeting {
     /// Takes what there is from a section of INFO.
-    fn read(&mut self, info: &[u8]) {
+    pub(super) fn read(&mut self, info: &[u8]) {
         for line in String::from_utf8_lossy(info).lines() {
             match line.split_once(':') {
                 Some(("run_id", id)) => {

@@ -308,26 +308,8 @@ impl Member {
         let Line { stream, heard } = line.insert(open);
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&*self.service);
-        let redactor = Redactor::new(&self.place);
-        match request(stream, heard, &question, &self.place).await? {
-            Value::Array(parts) => match &parts[..] {
-                [host, port] => text(host)
-                    .zip(text(port).and_then(|port| port.parse().ok()))
-                    .filter(|(host, _)| is_host(host) && redactor.clean(host, &[]) == *host)
-                    .map(|(host, port)| Address {
-                        host: host.to_owned(),
-                        port,
-                    })
-                    .ok_or_else(|| unexpected(&Value::Array(parts))),
-                _ => Err(unexpected(&Value::Array(parts))),
-            },
-            Value::Nil => Err(unreachable(format!(
-                "it knows no service of the name \"{}\"; is that what sentinel.conf calls it?",
-                self.service
-            ))),
-            Value::ServerError(error) => Err(redactor.refused(&error, &[])),
-            other => Err(unexpected(&other)),
-        }
+        let reply = request(stream, heard, &question, &self.place).await?;
+        named(reply, &self.service, &Redactor::new(&self.place))
     }
 
     /// Why it named nobody, and what to do.
@@ -346,6 +328,28 @@ impl Member {
             other => other.to_string(),
         };
         format!("the sentinel {}: {what}{separator}{hint}", self.address).into()
+    }
+}
+
+/// The master of `service`, from a sentinel's reply.
+pub(super) fn named(reply: Value, service: &str, redactor: &Redactor) -> Result<Address, Cause> {
+    match reply {
+        Value::Array(parts) => match &parts[..] {
+            [host, port] => text(host)
+                .zip(text(port).and_then(|port| port.parse().ok()))
+                .filter(|(host, _)| is_host(host) && redactor.clean(host, &[]) == *host)
+                .map(|(host, port)| Address {
+                    host: host.to_owned(),
+                    port,
+                })
+                .ok_or_else(|| unexpected(&Value::Array(parts))),
+            _ => Err(unexpected(&Value::Array(parts))),
+        },
+        Value::Nil => Err(unreachable(format!(
+            "it knows no service of the name \"{service}\"; is that what sentinel.conf calls it?"
+        ))),
+        Value::ServerError(error) => Err(redactor.refused(&error, &[])),
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -1,0 +1,243 @@
+'use strict';
+
+/**
+ * Native's side of the hand-over as docs/hand-over.md has it, in JavaScript: rows are read strictly, so that one that
+ * is shifted, half written or not what anybody has asked for is found at once.
+ */
+
+const REQUEST_NUMBERS = 15;
+const ANSWER_NUMBERS = 6;
+const VALUE_LENGTH = 32;
+
+const SCRIPTS = {
+  acquire: '-- the acquire script',
+  extend: '-- the extend script',
+  release: '-- the release script',
+  inspect: '-- the inspect script',
+};
+
+/**
+ * @param {import('./world').World} world
+ * @returns {object} what binding.js exports
+ */
+function makeBinding(world) {
+  class Mailbox extends FakeMailbox {
+    /** @param {() => void} wake */
+    constructor(wake) {
+      super(world, wake);
+    }
+  }
+  return { Mailbox, defaultScripts: () => ({ ...SCRIPTS }) };
+}
+
+class FakeMailbox {
+  #world;
+  #engine;
+
+  /**
+   * @param {import('./world').World} world
+   * @param {() => void} wake
+   */
+  constructor(world, wake) {
+    this.#world = world;
+    this.#engine = world.engine;
+    this.#check(typeof wake === 'function', 'wake is no function');
+    this.#engine.attach(wake);
+  }
+
+  #check(isTrue, what) {
+    if (!isTrue) this.#world.violate(`hand-over: ${what}`);
+  }
+
+  /** @param {string} config */
+  open(config) {
+    this.#check(typeof config === 'string', 'open() takes a string');
+    return this.#engine.open(JSON.parse(config));
+  }
+
+  close(handle) {
+    this.#check(isWhole(handle), 'close() takes a handle');
+    this.#engine.close(handle);
+  }
+
+  learn(...texts) {
+    for (const text of texts) this.#check(isAbsent(text) || typeof text === 'string', 'learn() takes texts');
+    return this.#engine.learn(texts);
+  }
+
+  forget(number) {
+    this.#check(isWhole(number), 'forget() takes a number');
+    this.#engine.forget(number);
+  }
+
+  amend(handle, place, server, ...rest) {
+    const keep = rest.pop();
+    this.#check(isWhole(handle) && isWhole(place), 'amend() takes a handle and a place');
+    this.#check(isAbsent(server) || typeof server === 'string', 'amend() takes JSON');
+    this.#check(typeof keep === 'boolean', 'amend() takes a flag');
+    this.#engine.amend(handle, place, isAbsent(server) ? undefined : JSON.parse(server), keep);
+  }
+
+  applied(numbers) {
+    this.#check(numbers instanceof Float64Array && numbers.length % 4 === 0, 'applied() takes rows of four');
+    this.#check(numbers.length > 0, 'applied() without a row');
+    for (let at = 0; at < numbers.length; at += 4) {
+      const [handle, place, ticket, keys] = numbers.subarray(at, at + 4);
+      this.#check(Number.isSafeInteger(keys), `applied() for ${keys} keys`);
+      this.#engine.answerErrand(handle, place, ticket, { kind: 'applied', keys });
+    }
+  }
+
+  unexpected(handle, place, ticket, what) {
+    this.#check(typeof what === 'string', 'unexpected() takes a text');
+    this.#engine.answerErrand(handle, place, ticket, { kind: 'unexpected', what });
+  }
+
+  failed(handle, place, ticket, number, code, message) {
+    this.#check(isWhole(number), 'failed() takes a number');
+    this.#check(isAbsent(code) || typeof code === 'string', 'failed() takes a code');
+    this.#check(typeof message === 'string', 'failed() takes a message');
+    this.#engine.answerErrand(handle, place, ticket, { kind: 'failed', number, code, message });
+  }
+
+  seen(handle, place, ticket, value, ttl) {
+    this.#check(isAbsent(value) || typeof value === 'string', 'seen() takes a value');
+    this.#check(
+      isAbsent(ttl) || (typeof ttl === 'number' && ttl >= 0),
+      `seen() takes a ttl, not ${String(ttl)}`,
+    );
+    this.#engine.answerErrand(handle, place, ticket, { kind: 'seen', value, ttl });
+  }
+
+  cancel(slot) {
+    this.#check(isWhole(slot), 'cancel() takes a slot');
+    this.#engine.cancel(slot);
+  }
+
+  keep(handle, number, scripts, terms, value, resources) {
+    this.#check(isWhole(handle) && isWhole(number), 'keep() takes a handle and a number');
+    this.#check(terms instanceof Float64Array && terms.length === 7, 'keep() takes seven terms');
+    this.#check(terms.every(Number.isFinite), `keep() takes finite terms, not ${terms}`);
+    this.#check(typeof value === 'string' && value !== '', 'keep() takes a value');
+    this.#check(isListOfText(resources), 'keep() takes names');
+    this.#check(this.#engine.knowsScripts(scripts), `keep() with the unknown scripts ${scripts}`);
+    this.#check(this.#world.isHeldBy(value, resources), `keep() of what nobody holds: ${value} ${resources}`);
+    const [until, ttl, lead, cap] = terms;
+    this.#engine.keep(handle, number, { until, ttl, lead, cap, value, names: resources });
+  }
+
+  until(number) {
+    this.#check(isWhole(number), 'until() takes a number');
+    return this.#engine.keptUntil(number);
+  }
+
+  letGo(number) {
+    this.#check(isWhole(number), 'letGo() takes a number');
+    this.#engine.letGo(number);
+  }
+
+  clock() {
+    return this.#world.time.now;
+  }
+
+  /**
+   * @param {Float64Array} numbers
+   * @param {number} count
+   * @param {string} text
+   */
+  submit(numbers, count, text) {
+    this.#check(numbers instanceof Float64Array, 'submit() takes numbers');
+    this.#check(isWhole(count) && count > 0, 'submit() takes a count');
+    this.#check(typeof text === 'string', 'submit() takes a text');
+    const refusal = this.#engine.refusal();
+    if (refusal) throw refusal;
+    let at = 0;
+    let textAt = 0;
+    for (let row = 0; row < count; row++) {
+      const head = numbers.subarray(at, at + REQUEST_NUMBERS);
+      if (head.length < REQUEST_NUMBERS) return this.#check(false, `row ${row} of ${count} is cut off`);
+      const size = head[14];
+      this.#check(isWhole(size) && size > 0, `row ${row} has ${size} resources`);
+      const lengths = numbers.subarray(at + REQUEST_NUMBERS, at + REQUEST_NUMBERS + size);
+      this.#check(lengths.length === size, `row ${row} has ${lengths.length} of ${size} lengths`);
+      at += REQUEST_NUMBERS + size;
+      const pieces = [head[10], ...lengths].map((length, index) => {
+        this.#check(isWhole(length) && (length > 0 || index === 0), `row ${row} has a text of ${length}`);
+        const piece = text.slice(textAt, textAt + length);
+        this.#check(piece.length === length, `row ${row} goes beyond the text`);
+        textAt += length;
+        return piece;
+      });
+      this.#accept(head, pieces[0], pieces.slice(1));
+    }
+    this.#check(at === numbers.length, `${numbers.length - at} numbers belong to no row`);
+    this.#check(textAt === text.length, `${text.length - textAt} of the text belong to no row`);
+  }
+
+  #accept(head, value, names) {
+    const [slot, handle, operation, flags, ttl, retries, delay, jitter, drift, instant] = head;
+    const [scripts, sheet, maxWait] = head.subarray(11, 14);
+    const engine = this.#engine;
+    this.#check(isWhole(slot) && !engine.isInFlight(slot), `slot ${slot} is in flight`);
+    this.#check(engine.isOpen(handle), `handle ${handle} is not open`);
+    this.#check([0, 1, 2, 3].includes(operation), `operation ${operation}`);
+    this.#check([0, 1, 2, 3].includes(flags) && (flags < 2 || operation === 1), `flags ${flags}`);
+    this.#check(operation < 2 ? isWhole(ttl) && ttl > 0 : ttl === 0, `a ttl of ${ttl}`);
+    this.#check(isWhole(retries) || retries === -1, `retryCount ${retries}`);
+    this.#check([delay, jitter, instant].every(Number.isFinite), `${delay}, ${jitter}, ${instant}`);
+    this.#check(Number.isFinite(drift) && drift >= 0, `driftFactor ${drift}`);
+    this.#check(engine.knowsScripts(scripts), `unknown scripts ${scripts}`);
+    this.#check(isWhole(sheet), `sheet ${sheet}`);
+    this.#check(maxWait >= 0 || maxWait === -1, `maxWait ${maxWait}`);
+    this.#check(value === '' || operation !== 3, 'an inspection with a value');
+    const isAsked = this.#world.isAskedFor(operation, names, value);
+    this.#check(isAsked, `nobody asked for operation ${operation} on ${JSON.stringify([names, value])}`);
+    const report = (flags & 1) !== 0;
+    const isRelative = (flags & 2) !== 0;
+    engine.accept({
+      ...{ slot, handle, operation, names, value, ttl, retries, delay, drift, instant },
+      ...{ scripts, sheet, maxWait, report, isRelative },
+    });
+  }
+
+  /**
+   * @param {Float64Array} numbers
+   * @param {Uint8Array} values
+   * @returns {string | null}
+   */
+  drain(numbers, values) {
+    this.#check(numbers instanceof Float64Array && values instanceof Uint8Array, 'drain() takes room');
+    const room = Math.min(Math.floor((numbers.length - 1) / ANSWER_NUMBERS), values.length / VALUE_LENGTH);
+    const answers = this.#engine.take(Math.floor(room));
+    const { now } = this.#world.time;
+    const details = [];
+    let locked = 0;
+    numbers[0] = answers.length;
+    answers.forEach((answer, row) => {
+      const { slot, kind, attempts, until, value, since, detail } = answer;
+      const left = Math.max(0, until - now);
+      const last = detail === undefined ? since : details.push(detail) - 1;
+      numbers.set([slot, kind, attempts, left, until, last], 1 + row * ANSWER_NUMBERS);
+      if (kind !== 1) return;
+      for (let at = 0; at < VALUE_LENGTH; at++) {
+        values[locked * VALUE_LENGTH + at] = at < value.length ? value.charCodeAt(at) : 0;
+      }
+      locked += 1;
+    });
+    return details.length === 0 ? null : `[${details.map((one) => JSON.stringify(one)).join(',')}]`;
+  }
+}
+
+function isWhole(number) {
+  return Number.isSafeInteger(number) && number >= 0;
+}
+
+function isAbsent(value) {
+  return value === undefined || value === null;
+}
+
+function isListOfText(list) {
+  return Array.isArray(list) && list.length > 0 && list.every((one) => typeof one === 'string' && one !== '');
+}
+
+module.exports = { makeBinding, SCRIPTS };

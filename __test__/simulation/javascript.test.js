@@ -1,0 +1,114 @@
+'use strict';
+
+/**
+ * JavaScript's half of the hand-over, driven by seeds: the shipped lib/ and compat/ between a model of the engine and
+ * callers and clients that do what nobody expects. Everything is on virtual time, so that a seed is a run.
+ *
+ *     SEEDS=10000 node --test __test__/simulation/javascript.test.js
+ *     SEED=1234 node __test__/simulation/run.js         one of them, with what happens in it
+ */
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+
+const { sabotages } = require('./sabotage');
+
+const SEEDS = Number(process.env.SEEDS ?? 250);
+
+/** From so many worlds on, everything has happened. */
+const ENOUGH = 200;
+
+/** What a simulation without it would not show much. */
+const EXPECTED = [
+  ...['grants', 'refusals', 'extensions', 'releases', 'inspections', 'inspections that show a holder'],
+  ...['locks handed over', 'extensions handed over', 'locks that are over at the drain'],
+  ...['locks that are over at their turn', 'extensions that are over at their turn'],
+  ...['locks that are kept', 'kept locks that are lost', 'extensions by the engine', 'ballots', 'events'],
+  ...['bursts of more than 1,024 answers', 'drains without room for all', 'batches that native refuses'],
+  ...[
+    'cancellations',
+    'aborted waits',
+    'answers in spite of a cancellation',
+    'odd answers',
+    'hostile objects',
+  ],
+  ...['errands answered with applied', 'errands answered with failed', 'errands answered with seen'],
+  ...['errands answered with unexpected', 'errands that clients never answer', 'changes of a client'],
+  ...['changes of the route', 'servers that can not be used', 'exceptions of callers', 'warnings'],
+  ...['pollutions of Object.prototype', 'jumps of the wall clock', 'times that callers kept the thread busy'],
+  ...['again', 'fails', 'late', 'never', 'odd', 'right', 'thenable', 'throws', 'twice'].map(
+    (way) => `clients: ${way}`,
+  ),
+  ...['async', 'main', 'v0', 'v4', 'v5'].map((kind) => `faces: ${kind}`),
+  'faces that were dropped',
+];
+
+describe("JavaScript's half in the simulation", () => {
+  test('keeps its rules, whatever callers and their clients do', async (t) => {
+    const { violation, ran, counts, said } = await simulate({ SEEDS });
+    assert.equal(violation, undefined, said);
+    t.diagnostic(`${ran} seeds: ${JSON.stringify(counts)}`);
+    if (ran < ENOUGH) return;
+    const missing = EXPECTED.filter((what) => !counts[what]);
+    assert.deepEqual(missing, [], 'this has never happened');
+  });
+
+  test('the same seeds give the same runs', async () => {
+    const [one, other] = await Promise.all([simulate({ SEEDS: 15 }), simulate({ SEEDS: 15 })]);
+    assert.equal(one.hash, other.hash);
+    const { hash, said } = await simulate({ SEED: 15 });
+    assert.ok(said.split('\n').length > 50, 'its trace is shown');
+    assert.equal((await simulate({ SEED: 15 })).hash, hash);
+    assert.notEqual((await simulate({ SEED: 14 })).hash, hash);
+  });
+
+  // Locks that say by the wall clock until when they are valid are another matter.
+  test("the wall clock's jumps change nothing", async () => {
+    const [jumping, still] = await Promise.all([
+      simulate({ SEEDS: 30, LOCKS: 'own' }),
+      simulate({ SEEDS: 30, LOCKS: 'own', WALL: 'still' }),
+    ]);
+    assert.ok(jumping.counts['jumps of the wall clock'] > 10);
+    assert.equal(jumping.hash, still.hash);
+  });
+
+  for (const { name, rule } of sabotages) {
+    test(`is not kept without this, and that is noticed: ${rule}`, async (t) => {
+      const { violation, seed } = await simulate({ SEEDS, SABOTAGE: name });
+      assert.notEqual(violation, undefined, `nothing is missed in ${SEEDS} seeds`);
+      t.diagnostic(`${name}: seed ${seed}: ${violation.split('\n', 1)}`);
+    });
+  }
+});
+
+/**
+ * A process of its own, since what comes out as an uncaught exception is looked at.
+ *
+ * @param {Record<string, string | number>} what as run.js takes it
+ * @returns {Promise<{ran: number, seed?: number, hash: string, violation?: string, counts: Record<string, number>, said: string}>}
+ */
+function simulate(what) {
+  const given = Object.entries(what).map(([key, value]) => [key, String(value)]);
+  const { SEED, SEEDS: _, FIRST, SABOTAGE, LOCKS, WALL, ...env } = process.env;
+  const child = spawn(process.execPath, [path.join(__dirname, 'run.js')], {
+    env: { ...env, ...Object.fromEntries(given) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const texts = [];
+  child.stdout.on('data', (text) => texts.push(text));
+  child.stderr.on('data', (text) => texts.push(text));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => {
+      const said = Buffer.concat(texts).toString();
+      const last = said.trimEnd().split('\n').at(-1);
+      try {
+        resolve({ ...JSON.parse(last), said });
+      } catch {
+        reject(new Error(`the simulation ended without a result:\n${said}`));
+      }
+    });
+  });
+}

@@ -1,0 +1,124 @@
+'use strict';
+
+/**
+ * The package's own modules, new for each world: their state is the world's. Native is replaced by the world's own
+ * mailbox; everything else is the shipped code, but for a rule that is taken out where a test wants that.
+ */
+
+const fs = require('node:fs');
+const Module = require('node:module');
+const path = require('node:path');
+const vm = require('node:vm');
+
+const ROOT = path.join(__dirname, '..', '..');
+const BINDING = path.join(ROOT, 'binding.js');
+const OWN = [path.join(ROOT, 'lib') + path.sep, path.join(ROOT, 'compat') + path.sep];
+
+/**
+ * What the world may see of what modules keep to themselves.
+ *
+ * @type {Record<string, [string, string][]>}
+ */
+const WINDOWS = {
+  'lib/native.js': [
+    [
+      'class Engine {',
+      `/** @type {Engine[]} */
+const everyEngine = [];
+class Engine {
+  get seenBySimulation() { return { sheets: this.#sheets.size, keeps: this.#keeps.size, inFlight: this.#inFlight }; }`,
+    ],
+    ['engines.set(handle, this);', 'engines.set(handle, this); everyEngine.push(this);'],
+    [
+      'module.exports = {',
+      `function seenBySimulation() {
+  const sum = (what) => everyEngine.reduce((all, engine) => all + engine.seenBySimulation[what], 0);
+  const both = { engines: engines.size, brought: brought.length, requests, turns: turns.length };
+  return {
+    ...both,
+    get sheets() { return sum('sheets'); },
+    get keeps() { return sum('keeps'); },
+    get inFlight() { return sum('inFlight'); },
+    get settling() { return settling.filter(Boolean).length; },
+    get asking() { return asking.filter(Boolean).length; },
+  };
+}
+module.exports = { seenBySimulation,`,
+    ],
+  ],
+  'lib/keep.js': [
+    [
+      'module.exports = {',
+      'module.exports = { seenBySimulation: () => ({ pinned: pinned.size, watched: watched.size }),',
+    ],
+  ],
+};
+
+/** Compiled once; run for each world. @type {Map<string, vm.Script>} */
+let scripts = new Map();
+/** @type {import('./sabotage').Edit[]} */
+let edits = [];
+
+/** @param {import('./sabotage').Edit[]} given what is changed in the package from now on */
+function useEdits(given) {
+  edits = given;
+  scripts = new Map();
+}
+
+const loadOther = Module._extensions['.js'];
+Module._extensions['.js'] = (module, filename) => {
+  if (!isOwn(filename)) {
+    loadOther(module, filename);
+    return;
+  }
+  const run = scriptOf(filename).runInThisContext();
+  run(module.exports, Module.createRequire(filename), module, filename, path.dirname(filename));
+};
+
+function isOwn(filename) {
+  return OWN.some((folder) => filename.startsWith(folder));
+}
+
+function scriptOf(filename) {
+  let script = scripts.get(filename);
+  if (script === undefined) {
+    const name = path.relative(ROOT, filename).split(path.sep).join('/');
+    let text = fs.readFileSync(filename, 'utf8');
+    const changes = [
+      ...edits.filter(({ file }) => file === name).map(({ from, to }) => [from, to]),
+      ...(WINDOWS[name] ?? []),
+    ];
+    for (const [from, to] of changes) text = replaceOnce(text, from, to, name);
+    const wrapped = `(function (exports, require, module, __filename, __dirname) {${text}\n})`;
+    script = new vm.Script(wrapped, { filename });
+    scripts.set(filename, script);
+  }
+  return script;
+}
+
+function replaceOnce(text, from, to, name) {
+  const parts = text.split(from);
+  if (parts.length !== 2) {
+    throw new Error(
+      `${name} has ${parts.length - 1} places that read ${JSON.stringify(from)}, and the simulation expects one: ` +
+        'bring __test__/simulation up to date with it',
+    );
+  }
+  return parts.join(to);
+}
+
+/**
+ * @param {object} binding in place of native
+ * @returns {{load: (name: string) => any}}
+ */
+function freshPackage(binding) {
+  for (const name of Object.keys(require.cache)) if (isOwn(name)) delete require.cache[name];
+  const module = new Module(BINDING);
+  module.filename = BINDING;
+  module.loaded = true;
+  module.exports = binding;
+  require.cache[BINDING] = module;
+  return { load: (name) => require(path.join(ROOT, name)) };
+}
+
+module.exports = { freshPackage, useEdits };

@@ -1,0 +1,197 @@
+'use strict';
+
+/**
+ * Rules of docs/safety.md and what else JavaScript's half must keep, each as the few lines that keep it. The simulation
+ * runs without one of them to see that it is missed.
+ *
+ * @typedef {{file: string, from: string, to: string}} Edit
+ * @typedef {{name: string, rule: string, edits: Edit[]}} Sabotage
+ */
+
+/** What was read of names is not what is used. */
+const readTwice = {
+  file: 'lib/arguments.js',
+  from: '  if (names.length > 1) refuseTwins(names);\n  return names;',
+  to: '  if (names.length > 1) refuseTwins(names);\n  return resource;',
+};
+
+/** @type {Sabotage[]} */
+const sabotages = [
+  {
+    name: 'turns',
+    rule: '19: what carries validity is handed over at a turn of its own',
+    edits: [
+      {
+        file: 'lib/native.js',
+        from: 'if (answer.until > 0 || kind === INSPECTED) handOver(',
+        to: 'if (kind < 0) handOver(',
+      },
+    ],
+  },
+  {
+    name: 'late-turns',
+    rule: "19: a turn lasts until bluebird's promises have told of its answer",
+    edits: [
+      {
+        file: 'lib/native.js',
+        from: 'queueMicrotask(asking[slot]?.isHeardLate ? awaitImmediates : endTurn);',
+        to: 'queueMicrotask(endTurn);',
+      },
+    ],
+  },
+  {
+    name: 'look',
+    rule: '19: what carries validity is looked at when it is handed over',
+    edits: [{ file: 'lib/native.js', from: 'return this.until <= clock();', to: 'return false;' }],
+  },
+  {
+    name: 'wall-clock',
+    rule: '4: the wall clock decides nothing',
+    edits: [
+      {
+        file: 'lib/native.js',
+        from: 'return this.until <= clock();',
+        to: 'return this.expiration <= Date.now();',
+      },
+    ],
+  },
+  {
+    name: 'extension',
+    rule: '19: an extension that arrives dead is none',
+    edits: [{ file: 'lib/locker.js', from: 'if (answer.isOver) answer.letEnd();', to: '' }],
+  },
+  {
+    name: 'dead-release',
+    rule: '3: a lock that is dead on arrival is released',
+    edits: [
+      {
+        file: 'lib/locker.js',
+        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isWatched());\n      answer.failure',
+        to: 'answer.failure',
+      },
+    ],
+  },
+  {
+    name: 'discard',
+    rule: '5: what is granted to somebody who has given up is released',
+    edits: [
+      {
+        file: 'lib/locker.js',
+        from: 'if (!answer.failure) engine.unlock(names, value ?? answer.value,',
+        to: 'if (answer === undefined) engine.unlock(names, value ?? answer.value,',
+      },
+    ],
+  },
+  {
+    name: 'read-once',
+    rule: "20: a caller's object is read once",
+    edits: [readTwice],
+  },
+  {
+    name: 'whole-row',
+    rule: '20: a row is written whole or not at all',
+    edits: [
+      readTwice,
+      {
+        file: 'lib/native.js',
+        from: 'const words = wordsOf(value, resources);',
+        to: "const words = '';",
+      },
+      {
+        file: 'lib/native.js',
+        from: 'for (let i = 0; i < count; i++) row[at + i] = resources[i].length;\n    text += words;',
+        to: 'text += value;\n    for (let i = 0; i < count; i++) {\n      row[at + i] = resources[i].length;\n      text += resources[i];\n    }',
+      },
+    ],
+  },
+  {
+    name: 'prototype',
+    rule: '20: nothing is taken from Object.prototype',
+    edits: [{ file: 'lib/native.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' }],
+  },
+  {
+    name: 'no-answer',
+    rule: 'an errand is answered, whatever the client does',
+    edits: [
+      { file: 'lib/bridge.js', from: "line.unexpected(ticket, 'something that cannot be read');", to: '' },
+    ],
+  },
+  {
+    name: 'two-answers',
+    rule: 'an errand is answered once',
+    edits: [
+      {
+        file: 'lib/bridge.js',
+        from: "line.unexpected(ticket, 'something that cannot be read');",
+        to: "line.unexpected(ticket, 'something that cannot be read');\n        throw new Error('odd');",
+      },
+    ],
+  },
+  {
+    name: 'details',
+    rule: '17: a client that leads elsewhere is noticed before the next request',
+    edits: [
+      { file: 'lib/native.js', from: 'at < clients.length; at++) clients[at].look();', to: 'at < 0; at++);' },
+    ],
+  },
+  {
+    name: 'secrets',
+    rule: 'no secret in what instances have said',
+    edits: [{ file: 'lib/native.js', from: 'if (answer.failure) engine.clean(answer.failure);', to: '' }],
+  },
+  {
+    name: 'listeners',
+    rule: "a listener's exception costs no other answer",
+    edits: [{ file: 'lib/native.js', from: 'process.nextTick(rethrow, error);', to: 'throw error;' }],
+  },
+  {
+    name: 'lost-listeners',
+    rule: "a listener's exception keeps nobody's quit() from ending",
+    edits: [
+      {
+        file: 'lib/keep.js',
+        from: 'process.nextTick(() => {\n        throw error;\n      });',
+        to: 'throw error;',
+      },
+    ],
+  },
+  {
+    name: 'gone',
+    rule: 'nothing is asked of what is closed',
+    edits: [{ file: 'lib/native.js', from: 'if (this.#isGone) return', to: 'if (count < 0) return' }],
+  },
+  {
+    name: 'signals',
+    rule: 'an AbortSignal that misbehaves leaves nobody waiting',
+    edits: [
+      {
+        file: 'lib/giving-up.js',
+        from: '// It may call, and nobody is there.',
+        to: "throw new Error('no longer');",
+      },
+    ],
+  },
+  {
+    name: 'slots',
+    rule: 'a slot is used again only once it is answered',
+    edits: [
+      {
+        file: 'lib/native.js',
+        from: 'flush();\n      mailbox?.cancel(slot);\n    };',
+        to: 'flush();\n      mailbox?.cancel(slot);\n      free.push(slot);\n    };',
+      },
+    ],
+  },
+  {
+    name: 'let-go',
+    rule: 'a kept lock that is lost is let go of',
+    edits: [{ file: 'lib/native.js', from: 'this.letGo(event.number);', to: '' }],
+  },
+  {
+    name: 'sheets',
+    rule: 'a ballot sheet ends with its request',
+    edits: [{ file: 'compat/v5/attempts.js', from: 'this.#engine.endBallots(this.sheet);', to: '' }],
+  },
+];
+
+module.exports = { sabotages };
