@@ -377,6 +377,23 @@ describe('a lock that is kept', () => {
     });
   }
 
+  test('is extended in time beside tens of thousands who wait for another', async (t) => {
+    const redlock = new Redlock(urlsOf(servers), { retryCount: -1, retryDelay: 100, retryJitter: 50 });
+    const lock = await redlock.lock(newName(), 3000, { autoExtend: true });
+    const contended = newName();
+    const other = await redlock.lock(contended, MINUTE);
+    const waiting = Array.from({ length: 30_000 }, () => redlock.lock(contended, MINUTE));
+    const settled = Promise.allSettled(waiting);
+    await extensions(lock, 4);
+    assert.equal(lock.signal.aborted, false);
+    await Promise.all([lock.unlock(), redlock.quit()]);
+    const outcomes = await settled;
+    const granted = outcomes.filter(({ status }) => status === 'fulfilled');
+    assert.deepEqual(granted, [], 'nobody gets what another holds');
+    const own = open(t, servers);
+    await own.unlock(other);
+  });
+
   test('may have a ttl that no timer can wait for', async (t) => {
     const ttl = 2 ** 31 + 1_000_000;
     const redlock = new Redlock(urlsOf(servers));

@@ -110,12 +110,11 @@ impl Crowd {
         let Member { task, waker } = &mut member;
         let turn = || task.as_mut().poll(&mut Context::from_waker(waker));
         // A panic ends this one task: dropping it tells who waits for it.
-        match catch_unwind(AssertUnwindSafe(turn)) {
-            Ok(Poll::Pending) => self.0.tasks.borrow_mut()[at] = Some(member),
-            _ => {
-                drop(member);
-                self.0.free.borrow_mut().push(at);
-            }
+        if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(turn)) {
+            self.0.tasks.borrow_mut()[at] = Some(member);
+        } else {
+            drop(member);
+            self.0.free.borrow_mut().push(at);
         }
     }
 }

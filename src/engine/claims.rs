@@ -18,7 +18,7 @@ use super::validity::{Instant, Ttl};
 /// The values in use, of all quorums of a process.
 #[derive(Default)]
 pub struct Claims {
-    claims: RefCell<BTreeMap<Key, Claim>>,
+    taken: RefCell<BTreeMap<Key, Claim>>,
     owners: Cell<Owner>,
     numbers: Cell<u64>,
     /// The number of claims at which those that are over are looked for next.
@@ -66,7 +66,7 @@ impl Claims {
     ) -> bool {
         let taken = poll_fn(|context| {
             let (mut held, mut releasing) = (false, false);
-            let claims = self.claims.borrow();
+            let claims = self.taken.borrow();
             for name in resources.iter() {
                 let claim = claims.get(&(name.clone(), value.clone(), owner));
                 if let Some(claim) = claim.filter(|claim| now() < claim.until) {
@@ -87,7 +87,7 @@ impl Claims {
         self.sweep(now());
         let until = now().after(ttl.span());
         self.numbers.set(self.numbers.get() + 1);
-        let mut claims = self.claims.borrow_mut();
+        let mut claims = self.taken.borrow_mut();
         for name in resources.iter() {
             let claim = Claim {
                 number: self.numbers.get(),
@@ -212,7 +212,7 @@ impl Claims {
 
     /// Forgets those of which nothing can be left anywhere.
     fn let_go(&self, owner: Owner, resources: &Resources, value: &Token) {
-        let mut claims = self.claims.borrow_mut();
+        let mut claims = self.taken.borrow_mut();
         if claims.is_empty() {
             return;
         }
@@ -230,7 +230,7 @@ impl Claims {
         value: &Token,
         is: impl Fn(Owner, &Claim) -> bool,
     ) -> bool {
-        let claims = self.claims.borrow();
+        let claims = self.taken.borrow();
         !claims.is_empty()
             && resources.iter().any(|name| {
                 let key = |owner| (name.clone(), value.clone(), owner);
@@ -247,7 +247,7 @@ impl Claims {
         value: &Token,
         mut change: impl FnMut(&mut Claim),
     ) {
-        let mut claims = self.claims.borrow_mut();
+        let mut claims = self.taken.borrow_mut();
         if claims.is_empty() {
             return;
         }
@@ -260,7 +260,7 @@ impl Claims {
 
     /// Forgets those that are over each time their number has doubled.
     fn sweep(&self, now: Instant) {
-        let mut claims = self.claims.borrow_mut();
+        let mut claims = self.taken.borrow_mut();
         if claims.len() < self.sweep_at.get() {
             return;
         }

@@ -129,13 +129,14 @@ impl Core {
             self.look_alikes.are_alike()
         }
     }
+}
 
-    fn quorum(&self, members: usize) -> usize {
-        if Rule::Majority.is_kept() {
-            majority(members)
-        } else {
-            1
-        }
+/// How many of so many must grant.
+fn quorum(members: usize) -> usize {
+    if Rule::Majority.is_kept() {
+        majority(members)
+    } else {
+        1
     }
 }
 
@@ -244,7 +245,7 @@ impl Round {
             sheet: Cell::new(sheet),
             number: core.deadlines.next_number(),
             state: RefCell::new(State {
-                tally: Tally::with_quorum(members, core.quorum(members)),
+                tally: Tally::with_quorum(members, quorum(members)),
                 votes: votes.into(),
                 abandoned: false,
                 every_vote: false,
