@@ -149,7 +149,7 @@ impl Scenario {
                 .collect(),
             every: chance.pick(&[60, 150, 300]) * MS,
             longest: chance.pick(&[20, 100, 600]) * MS,
-            busy: chance.pick(&[1200, 1800, 2500]) * MS,
+            busy: chance.pick(&[1500, 2200, 2800]) * MS,
             idle: chance.pick(&[1, 5, 15]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
