@@ -46,7 +46,9 @@ impl Slots {
     /// A range begins to move.
     pub fn begin(&self, part: usize, to: usize) {
         let (part, to) = (part % PARTS, to % self.nodes.len());
-        if self.moving.get().is_none() && self.owners.borrow()[part] != to {
+        let from = self.owners.borrow()[part];
+        let both_up = self.node(from).is_up() && self.node(to).is_up();
+        if self.moving.get().is_none() && from != to && both_up {
             self.moving.set(Some((part, to)));
         }
     }
@@ -55,6 +57,9 @@ impl Slots {
     pub fn migrate_one(&self) {
         if let Some((part, to)) = self.moving.get() {
             let from = self.node(self.owners.borrow()[part]);
+            if !from.is_up() || !self.node(to).is_up() {
+                return;
+            }
             let key = from.names().into_iter().find(|key| part_of(key) == part);
             if let Some(key) = key {
                 from.migrate(&key, &self.node(to));
@@ -62,18 +67,24 @@ impl Slots {
         }
     }
 
-    /// The rest of it is moved, and everybody may know.
-    pub fn end(&self) {
-        let Some((part, to)) = self.moving.take() else {
-            return;
+    /// The rest of it is moved, and everybody may know; `false` while one of the
+    /// two is away, with its keys or without.
+    pub fn end(&self) -> bool {
+        let Some((part, to)) = self.moving.get() else {
+            return true;
         };
         let from = self.node(self.owners.borrow()[part]);
+        if !from.is_up() || !self.node(to).is_up() {
+            return false;
+        }
+        self.moving.set(None);
         for key in from.names() {
             if part_of(&key) == part {
                 from.migrate(&key, &self.node(to));
             }
         }
         self.owners.borrow_mut()[part] = to;
+        true
     }
 
     /// What a node answers that can't carry this out.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::checker::bump;
+use crate::cluster::Slots;
 use crate::javascript::App;
 use crate::redis::{Mood, Role, Server};
 use crate::scenario::Scenario;
@@ -190,11 +191,20 @@ impl Run {
                         let moving = Rc::clone(&cluster);
                         world.after(chance.span(span), move || moving.migrate_one());
                     }
-                    world.after(span, move || cluster.end());
+                    self.end_move(&cluster, span);
                 }
             }
             Fault::Pause | Fault::Block | Fault::Kill => {}
         }
+    }
+
+    fn end_move(self: &Rc<Self>, cluster: &Rc<Slots>, after: Duration) {
+        let (run, moving) = (Rc::clone(self), Rc::clone(cluster));
+        self.world.after(after, move || {
+            if !moving.end() {
+                run.end_move(&moving, Duration::from_millis(50));
+            }
+        });
     }
 
     fn restart_after(&self, server: &Rc<Server>, away: Duration) {

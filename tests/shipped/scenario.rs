@@ -145,11 +145,11 @@ impl Scenario {
             network: Network::draw(chance),
             faults: Fault::ALL
                 .into_iter()
-                .filter(|_| chance.percent(33))
+                .filter(|_| chance.percent(30))
                 .collect(),
-            every: chance.pick(&[60, 150, 400]) * MS,
+            every: chance.pick(&[60, 150, 300]) * MS,
             longest: chance.pick(&[20, 100, 600]) * MS,
-            busy: chance.pick(&[1000, 1500, 2500]) * MS,
+            busy: chance.pick(&[1500, 2200, 2800]) * MS,
             idle: chance.pick(&[1, 5, 15]) * MS,
             room: chance.pick(&[1, 2, 1024]),
             between: chance.pick(&[0, 0, 1, 20]) * MS,
