@@ -255,19 +255,21 @@ declare class Redlock extends EventEmitter {
 
   /**
    * Whether a resource is locked, by what, and for how long. It says what was true when each instance
-   * answered, and is no protection: another may have it by the time this is read.
+   * answered, less the time since, and is no protection: another may have it by the time this is read.
    *
    * @param resource one name
    */
   inspect(resource: string | readonly [string]): Promise<Redlock.Inspection>;
 
   /**
-   * A lock that was stored with `JSON.stringify`, to be extended or unlocked here.
+   * A lock that was stored with `JSON.stringify`, to be extended or unlocked here. Its `expiration` is by the wall
+   * clock: it is read once, now, and from then on the lock's end follows the engine's monotonic clock. Where the
+   * JSON says its `ttl`, it ends no later than that from now, should this machine's clock be behind.
    *
    * @param stored the JSON, or what was parsed of it
    * @throws {TypeError} `ERR_REDLOCK_INVALID_LOCK` if it is not a lock's
    */
-  restore(stored: string | Redlock.LockLike): Redlock.Lock;
+  restore(stored: string | (Redlock.LockLike & { ttl?: number })): Redlock.Lock;
 
   /**
    * Lets what is in flight end, then closes the connections and ends the clients that were passed;
@@ -411,6 +413,7 @@ declare namespace Redlock {
      * garbage-collected. `expiration` tells its end as it moves.
      *
      * @throws {TypeError | RangeError} `ERR_REDLOCK_INVALID_OPTIONS`
+     * @throws {LockError} `ERR_REDLOCK_NOT_HELD` or `ERR_REDLOCK_EXPIRED` if there is nothing left to be extended
      */
     autoExtend(options?: AutoExtendOptions): this;
 
@@ -421,7 +424,10 @@ declare namespace Redlock {
      */
     get signal(): AbortSignal;
 
-    /** For how long it may still be believed in, in ms, on the engine's monotonic clock; 0 = not at all. */
+    /**
+     * For how long it may still be believed in, in ms, on the engine's monotonic clock; 0 = not at all. Of a lock
+     * that was rebuilt from stored values, `expiration` is taken into that clock when it is first looked at.
+     */
     remaining(): number;
 
     /** Whether it may be believed in now. */
@@ -436,6 +442,8 @@ declare namespace Redlock {
       expiration: number;
       attempts: number;
       attemptsRemaining: number;
+      /** For how long it was asked for last, in ms; absent where that isn't known. */
+      ttl?: number;
     };
   }
 
@@ -749,12 +757,12 @@ declare namespace Redlock {
     held: boolean | undefined;
     /** What it is held by: a lock's `value`. */
     value: string | undefined;
-    /** For how long at least a majority goes on having it, in ms, by the servers' clocks. */
+    /** For how long at least a majority goes on having it from now, in ms, by the servers' clocks. */
     remaining: number | undefined;
     instances: {
       /** Without credentials. */
       address: string;
-      /** Undefined if it did not say. */
+      /** Undefined if it did not say, or what it said is over. */
       held: boolean | undefined;
       value?: string;
       /** In ms; Infinity if the key never ends. */

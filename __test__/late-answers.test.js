@@ -9,13 +9,15 @@ const assert = require('node:assert/strict');
 const { describe, before, test } = require('node:test');
 
 const Redlock = require('..');
+const redislock = require('../compat/redislock/redislock');
 const { rejection } = require('./support/rejection');
 const { startServers } = require('./support/servers');
 const { endOfSuite } = require('./support/suite');
 const { until } = require('./support/until');
 
-const TTL = 400;
-const BLOCKED = 600;
+// Long enough for a busy machine to hand over the first of them in time.
+const TTL = 1000;
+const BLOCKED = 1200;
 
 let count = 0;
 const newName = () => `late-${process.pid}-${count++}`;
@@ -88,6 +90,53 @@ for (const [face, { open, lock: take = (redlock, name, ttl) => redlock.lock(name
   });
 }
 
+describe('with the face redislock, JavaScript being blocked past the end of', () => {
+  const suite = endOfSuite();
+  let server;
+  let client;
+
+  before(async () => {
+    const Redis = require('ioredis');
+    [server] = await startServers(suite, 1);
+    client = new Redis(server.port, server.host);
+    suite.after(() => client.disconnect());
+    const lock = redislock.createLock(client, { timeout: TTL });
+    await lock.acquire(newName());
+    await lock.release();
+  });
+
+  test('an extension, it is refused and the lock is not held', async () => {
+    const lock = redislock.createLock(client, { timeout: TTL });
+    await lock.acquire(newName());
+    const extending = lock.extend(TTL);
+    process.nextTick(() => block(BLOCKED));
+    const error = await rejection(Promise.resolve(extending));
+    assert.equal(error.name, 'LockExtendError');
+    assert.match(error.message, /had expired$/);
+    assert.equal(lock._locked, false);
+  });
+
+  test('one of several locks that come together, only the first is handed over', async () => {
+    const locks = Array.from({ length: 4 }, () => redislock.createLock(client, { timeout: TTL }));
+    const names = locks.map(newName);
+    let isFirst = true;
+    const outcomes = await Promise.all(
+      locks.map((lock, at) =>
+        lock.acquire(names[at]).then(
+          () => {
+            if (isFirst) block(BLOCKED);
+            isFirst = false;
+            return 'granted';
+          },
+          ({ code }) => code,
+        ),
+      ),
+    );
+    assert.deepEqual(outcomes, ['granted', ...Array(3).fill('ERR_REDLOCK_TOO_SLOW')]);
+    await until(async () => (await server.command('EXISTS', ...names)) === 0);
+  });
+});
+
 describe('one of several that come together, whoever was told first having blocked JavaScript past its end', () => {
   const suite = endOfSuite();
   let servers;
@@ -153,6 +202,21 @@ describe('one of several that come together, whoever was told first having block
       assert.equal(other.reason?.code, 'ERR_REDLOCK_EXPIRED');
       const lock = locks[at + 1];
       assert.deepEqual([lock.expiration, lock.held, lock.remaining()], [0, false, 0]);
+    }
+  });
+
+  test('is an extension of a lock that is extended by itself: it is as good as that', async () => {
+    const locks = await Promise.all(
+      Array.from({ length: 3 }, () => redlock.lock(newName(), TTL, { autoExtend: true })),
+    );
+    const extended = await outcomes(locks.map((lock) => () => lock.extend(TTL)));
+    assert.deepEqual(
+      extended.map(({ status }) => status),
+      Array(3).fill('fulfilled'),
+    );
+    for (const lock of locks) {
+      assert.equal(lock.held, true);
+      await lock.unlock();
     }
   });
 

@@ -48,7 +48,9 @@ const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
     // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
-    const { names, answers } = failed;
+    const { names, answers, reason } = failed;
+    // Known without having asked.
+    if (!answers.length) return `${names} may be held already: ${reason}`;
     return `${names} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
   },
 

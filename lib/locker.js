@@ -437,7 +437,10 @@ class Locker {
     const ends = endsOf(lock);
     const report = this.#isWatched();
     const answer = await engine.extend(names, value, until, isRelative, ttl, settings, report);
-    if (answer.isOver) answer.letEnd();
+    // One that is extended by itself may have been extended beyond that meanwhile.
+    const keep = keepOf(lock);
+    const isKept = keep?.isExtended && keep.until > clock();
+    if (answer.isOver && !isKept) answer.letEnd();
     // Who has unlocked it meanwhile must not find it valid again.
     const isEnded = endsOf(lock) !== ends || (lock instanceof term.Term && lock.expiration === 0);
     if (!isEnded && answer.isCarriedOut) believe(extended, expiration, answer, ttl);

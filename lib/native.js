@@ -119,13 +119,14 @@ class Engine {
    */
   constructor(owner, members, patience) {
     const instances = members.map(({ config }) => config);
-    const { handle, addresses } = open(box(), { instances, patience });
+    const redactor = new Redactor(secretsIn(instances));
+    const { handle, addresses } = open(box(), { instances, patience }, redactor);
     this.#handle = handle;
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
     this.#bridges = members.map(({ bridge }) => bridge);
     this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
-    this.#redactor = new Redactor(secretsIn(instances));
+    this.#redactor = redactor;
     this.#connections = new Connections(addresses, members);
     engines.set(handle, this);
     abandoned.register(owner, this, this);
@@ -480,14 +481,15 @@ function cleanTexts(told, redactor) {
 /**
  * @param {Mailbox} mailbox
  * @param {object} config
+ * @param {Redactor} redactor
  */
-function open(mailbox, config) {
+function open(mailbox, config, redactor) {
   try {
     return mailbox.open(JSON.stringify(config));
   } catch (error) {
     // Certificates and keys are read there; its texts show none.
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
-    throw code === 'InvalidArg' ? outOfRange('INSTANCE', message) : error;
+    throw code === 'InvalidArg' ? outOfRange('INSTANCE', redactor.clean(message)) : error;
   }
 }
 

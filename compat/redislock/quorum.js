@@ -47,6 +47,7 @@ class Quorum {
     this.client = client;
     this.#bridge = members[0].bridge;
     this.#engine = new Engine(this.#owner, members, PATIENCE);
+    this.#engine.isHeardLate = true;
   }
 
   /** As `ioredis 5`. */
