@@ -54,7 +54,7 @@ class FakeEngine {
     /** How things go in this world. */
     this.weather = {
       grants: chance.pick([0.5, 0.7, 0.9, 1]),
-      failures: chance.pick([0, 0.05, 0.3]),
+      failures: chance.pick([0, 0.05, 0.2]),
       slowness: chance.pick([1, 5, 40]),
       /** How long native's call to JavaScript takes. */
       wake: chance.pick([0, 0, 1, 20]),
