@@ -157,10 +157,11 @@ class FakeEngine {
     return this.#requests.has(slot);
   }
 
-  /** Why nothing can be handed over, if that is so. */
-  refusal() {
+  /** Why these rows can't be handed over, if that is so. What they release then stays until its ttl. */
+  refusal(rows) {
     if (!this.#world.isEnding) return undefined;
     this.#world.count('batches that native refuses');
+    for (const { operation, value } of rows) if (operation === 2) this.#world.heldNoMore(value);
     return new Error('the environment is ending');
   }
 
