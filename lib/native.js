@@ -168,8 +168,10 @@ class Engine {
     for (let at = 0; at < clients.length; at++) clients[at].look();
   }
 
-  /** @param {Scripts} scripts in place of our own, from now on */
-  useScripts(scripts) {
+  /** @param {Scripts} given in place of our own, from now on */
+  useScripts(given) {
+    // One that is absent is ours, and not what was left in `Object.prototype`.
+    const scripts = Object.assign(Object.create(null), given);
     const isOwn =
       scripts.acquire === undefined && scripts.extend === undefined && scripts.release === undefined;
     this.#scripts = isOwn ? OWN_SCRIPTS : learn(scripts);

@@ -63,7 +63,7 @@ function describe(value) {
  */
 function customScripts(texts, defaults) {
   /** @type {import('./native').Scripts} */
-  const custom = {};
+  const custom = Object.create(null);
   for (const name of NAMES) {
     const text = texts[name];
     if (typeof text !== 'string') {

@@ -149,13 +149,19 @@ class FakeMailbox {
     this.#check(numbers instanceof Float64Array, 'submit() takes numbers');
     this.#check(isWhole(count) && count > 0, 'submit() takes a count');
     this.#check(typeof text === 'string', 'submit() takes a text');
-    const refusal = this.#engine.refusal();
+    const rows = this.#read(numbers, count, text);
+    const refusal = this.#engine.refusal(rows);
     if (refusal) throw refusal;
+    for (const row of rows) this.#engine.accept(row);
+  }
+
+  #read(numbers, count, text) {
+    const rows = [];
     let at = 0;
     let textAt = 0;
     for (let row = 0; row < count; row++) {
       const head = numbers.subarray(at, at + REQUEST_NUMBERS);
-      if (head.length < REQUEST_NUMBERS) return this.#check(false, `row ${row} of ${count} is cut off`);
+      if (head.length < REQUEST_NUMBERS) this.#check(false, `row ${row} of ${count} is cut off`);
       const size = head[14];
       this.#check(isWhole(size) && size > 0, `row ${row} has ${size} resources`);
       const lengths = numbers.subarray(at + REQUEST_NUMBERS, at + REQUEST_NUMBERS + size);
@@ -168,13 +174,16 @@ class FakeMailbox {
         textAt += length;
         return piece;
       });
-      this.#accept(head, pieces[0], pieces.slice(1));
+      rows.push(this.#look(head, pieces[0], pieces.slice(1)));
     }
     this.#check(at === numbers.length, `${numbers.length - at} numbers belong to no row`);
     this.#check(textAt === text.length, `${text.length - textAt} of the text belong to no row`);
+    const slots = new Set(rows.map(({ slot }) => slot));
+    this.#check(slots.size === rows.length, 'two rows have one slot');
+    return rows;
   }
 
-  #accept(head, value, names) {
+  #look(head, value, names) {
     const [slot, handle, operation, flags, ttl, retries, delay, jitter, drift, instant] = head;
     const [scripts, sheet, maxWait] = head.subarray(11, 14);
     const engine = this.#engine;
@@ -194,10 +203,10 @@ class FakeMailbox {
     this.#check(isAsked, `nobody asked for operation ${operation} on ${JSON.stringify([names, value])}`);
     const report = (flags & 1) !== 0;
     const isRelative = (flags & 2) !== 0;
-    engine.accept({
+    return {
       ...{ slot, handle, operation, names, value, ttl, retries, delay, drift, instant },
       ...{ scripts, sheet, maxWait, report, isRelative },
-    });
+    };
   }
 
   /**

@@ -54,7 +54,7 @@ class FakeEngine {
     /** How things go in this world. */
     this.weather = {
       grants: chance.pick([0.5, 0.7, 0.9, 1]),
-      failures: chance.pick([0, 0.05, 0.3]),
+      failures: chance.pick([0, 0.05, 0.2]),
       slowness: chance.pick([1, 5, 40]),
       /** How long native's call to JavaScript takes. */
       wake: chance.pick([0, 0, 1, 20]),
@@ -157,10 +157,11 @@ class FakeEngine {
     return this.#requests.has(slot);
   }
 
-  /** Why nothing can be handed over, if that is so. */
-  refusal() {
+  /** Why these rows can't be handed over, if that is so. What they release then stays until its ttl. */
+  refusal(rows) {
     if (!this.#world.isEnding) return undefined;
     this.#world.count('batches that native refuses');
+    for (const { operation, value } of rows) if (operation === 2) this.#world.heldNoMore(value);
     return new Error('the environment is ending');
   }
 

@@ -15,7 +15,7 @@ const { describe, test } = require('node:test');
 
 const { sabotages } = require('./sabotage');
 
-const SEEDS = Number(process.env.SEEDS ?? 250);
+const SEEDS = Number(process.env.SEEDS ?? 200);
 
 /** From so many worlds on, everything has happened. */
 const ENOUGH = 200;
@@ -56,19 +56,19 @@ describe("JavaScript's half in the simulation", () => {
   });
 
   test('the same seeds give the same runs', async () => {
-    const [one, other] = await Promise.all([simulate({ SEEDS: 15 }), simulate({ SEEDS: 15 })]);
+    const [one, other] = await Promise.all([simulate({ SEEDS: 10 }), simulate({ SEEDS: 10 })]);
     assert.equal(one.hash, other.hash);
-    const { hash, said } = await simulate({ SEED: 15 });
+    const { hash, said } = await simulate({ SEED: 10 });
     assert.ok(said.split('\n').length > 50, 'its trace is shown');
-    assert.equal((await simulate({ SEED: 15 })).hash, hash);
-    assert.notEqual((await simulate({ SEED: 14 })).hash, hash);
+    assert.equal((await simulate({ SEED: 10 })).hash, hash);
+    assert.notEqual((await simulate({ SEED: 9 })).hash, hash);
   });
 
   // Locks that say by the wall clock until when they are valid are another matter.
   test("the wall clock's jumps change nothing", async () => {
     const [jumping, still] = await Promise.all([
-      simulate({ SEEDS: 30, LOCKS: 'own' }),
-      simulate({ SEEDS: 30, LOCKS: 'own', WALL: 'still' }),
+      simulate({ SEEDS: 20, LOCKS: 'own' }),
+      simulate({ SEEDS: 20, LOCKS: 'own', WALL: 'still' }),
     ]);
     assert.ok(jumping.counts['jumps of the wall clock'] > 10);
     assert.equal(jumping.hash, still.hash);

@@ -59,10 +59,17 @@ let scripts = new Map();
 /** @type {import('./sabotage').Edit[]} */
 let edits = [];
 
-/** @param {import('./sabotage').Edit[]} given what is changed in the package from now on */
+/**
+ * To be called first.
+ *
+ * @param {import('./sabotage').Edit[]} given what is changed in the package
+ */
 function useEdits(given) {
   edits = given;
   scripts = new Map();
+  // What can't be done is no violation of a world's.
+  for (const { file } of edits) scriptOf(path.join(ROOT, file));
+  for (const file of Object.keys(WINDOWS)) scriptOf(path.join(ROOT, file));
 }
 
 const loadOther = Module._extensions['.js'];

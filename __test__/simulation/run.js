@@ -17,11 +17,9 @@ const { World } = require('./world');
 async function main() {
   const { SEED, SEEDS = '200', FIRST = '1', SABOTAGE, LOCKS, WALL } = process.env;
   const how = { isOwnLocksOnly: LOCKS === 'own', isWallStill: WALL === 'still' };
-  if (SABOTAGE) {
-    const sabotage = sabotages.find(({ name }) => name === SABOTAGE);
-    if (!sabotage) throw new Error(`there is no sabotage ${SABOTAGE}`);
-    useEdits(sabotage.edits);
-  }
+  const sabotage = sabotages.find(({ name }) => name === SABOTAGE);
+  if (SABOTAGE && !sabotage) throw new Error(`there is no sabotage ${SABOTAGE}`);
+  useEdits(sabotage?.edits ?? []);
   const first = Number(SEED ?? FIRST);
   const last = SEED === undefined ? first + Number(SEEDS) - 1 : first;
   const counts = new Map();

@@ -58,7 +58,7 @@ const sabotages = [
   {
     name: 'extension',
     rule: '19: an extension that arrives dead is none',
-    edits: [{ file: 'lib/locker.js', from: 'if (answer.isOver) answer.letEnd();', to: '' }],
+    edits: [{ file: 'lib/locker.js', from: 'if (answer.isOver && !isKept) answer.letEnd();', to: '' }],
   },
   {
     name: 'dead-release',

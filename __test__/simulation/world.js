@@ -223,9 +223,11 @@ class World {
     return secret;
   }
 
-  /** The one that belongs to a member. */
+  /** The one that belongs to a member, if that can be told. */
   secretOf(config) {
-    return config.password ?? this.#behaviours.find((one) => one.isAt(config.address))?.secret ?? 'none';
+    if (config.password !== undefined) return config.password;
+    const [behaviour, ...others] = this.#behaviours.filter((one) => one.isAt(config.address));
+    return behaviour === undefined || others.length > 0 ? 'nobody' : behaviour.secret;
   }
 
   anySecret(members) {

@@ -63,7 +63,7 @@ function textsOf(scripts) {
  */
 function customOf(texts) {
   /** @type {import('../../lib/native').Scripts} */
-  const custom = {};
+  const custom = Object.create(null);
   for (const [at, name] of NAMES.entries()) {
     const value = texts[at];
     if (typeof value !== 'string') {
