@@ -66,7 +66,7 @@ impl Redactor {
                 clean.push_str(HIDDEN);
                 at = end;
             } else {
-                clean.push(if next.is_control() { ' ' } else { next });
+                clean.push(shown(next));
                 at += next.len_utf8();
             }
         }
@@ -103,6 +103,15 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// A text is one line.
+fn shown(character: char) -> char {
+    if character.is_control() {
+        ' '
+    } else {
+        character
+    }
+}
+
 /// Where `secret` ends that begins at `at` of `text`, if it does.
 fn found(text: &str, at: usize, secret: &str) -> Option<usize> {
     let mut end = at;
@@ -120,8 +129,9 @@ fn found(text: &str, at: usize, secret: &str) -> Option<usize> {
     (matched >= SHORTEST || stands_alone).then_some(end)
 }
 
-/// How long the spelling of `wanted` is that `text` begins with: as it is,
-/// percent-encoded, or escaped as in JSON, in C or by Redis.
+/// How long the spelling of `wanted` is that `text` begins with: as it is shown
+/// (Redis itself puts spaces in the place of line breaks), percent-encoded, or
+/// escaped as in JSON, in C or by Redis.
 fn spelt(text: &str, wanted: char) -> Option<usize> {
     if let Some(rest) = text.strip_prefix('\\') {
         let mut parts = [0; 2];
@@ -150,7 +160,10 @@ fn spelt(text: &str, wanted: char) -> Option<usize> {
     escaped(text, "%", 2, each())
         .or_else(|| escaped(text, "\\x", 2, each()))
         .or_else(|| (wanted == ' ' && text.starts_with('+')).then_some(1))
-        .or_else(|| text.starts_with(wanted).then_some(wanted.len_utf8()))
+        .or_else(|| {
+            let next = text.chars().next()?;
+            (shown(next) == shown(wanted)).then_some(next.len_utf8())
+        })
 }
 
 /// How long these `numbers` are at the beginning of `text`, each as `mark` and so
@@ -205,6 +218,8 @@ mod tests {
             r#"p\/4 \"\u00fc\\\n\ud83d\udca1"#,
             r"p\u002F4\u0020\u0022\u00FC\u005C\u000A\uD83D\uDCA1",
             r#"p/4 \"\xc3\xbc\\\n\xf0\x9f\x92\xa1"#,
+            "p/4 \"ü\\ 💡",
+            "p/4\t\"ü\\\r💡",
         ] {
             let text = format!("ERR no '{spelt}' and {spelt}.");
             assert_eq!(redactor.clean(&text, &[]), "ERR no '…' and ….", "{spelt}");
