@@ -76,6 +76,12 @@ impl Replies {
         };
         Ok(Some(value))
     }
+
+    /// How many bytes have been looked at, all replies together.
+    #[cfg(test)]
+    pub(super) fn looked_at(&self) -> usize {
+        self.scan.looked_at
+    }
 }
 
 /// The shapes that nearly all replies have.
@@ -388,7 +394,7 @@ mod tests {
         .concat();
         let (values, end, replies) = read(bytes.chunks(1));
         assert_eq!((values.len(), end), (2, None));
-        let looked_at = replies.scan.looked_at;
+        let looked_at = replies.looked_at();
         // A string's bytes are skipped, but each time one of them arrives it is
         // seen that it is not the last.
         assert!(looked_at <= 2 * bytes.len(), "{looked_at}");

@@ -6,6 +6,8 @@ mod command;
 mod config;
 mod dial;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod link;
 mod network;
 mod owed;

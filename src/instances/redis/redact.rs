@@ -1,6 +1,7 @@
 //! Texts that come from outside, made fit to be shown. A server or a proxy may
 //! repeat what it was sent, a password or a lock's value, and in its own spelling.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -66,7 +67,7 @@ impl Redactor {
                 clean.push_str(HIDDEN);
                 at = end;
             } else {
-                clean.push(if next.is_control() { ' ' } else { next });
+                clean.push(shown(next));
                 at += next.len_utf8();
             }
         }
@@ -103,54 +104,68 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// A text is one line.
+fn shown(character: char) -> char {
+    if character.is_control() {
+        ' '
+    } else {
+        character
+    }
+}
+
 /// Where `secret` ends that begins at `at` of `text`, if it does.
 fn found(text: &str, at: usize, secret: &str) -> Option<usize> {
-    let mut end = at;
+    // Nearly always it doesn't, and nothing needs to be kept.
+    spellings(&text[at..], secret.chars().next()?).next()?;
+    // A secret's characters may themselves look like the spelling of another one.
+    let mut ends = BTreeSet::from([at]);
     let mut matched = 0;
     for wanted in secret.chars() {
-        if end == text.len() && matched >= SHORTEST_PART {
-            return Some(end);
+        if matched >= SHORTEST_PART && ends.contains(&text.len()) {
+            return Some(text.len());
         }
-        end += spelt(&text[end..], wanted)?;
+        let spelt = |end| spellings(&text[end..], wanted).map(move |length| end + length);
+        ends = ends.into_iter().flat_map(spelt).collect();
         matched += 1;
     }
     let is_word = |edge: Option<char>| !edge.is_some_and(char::is_alphanumeric);
     let stands_alone =
-        is_word(text[..at].chars().next_back()) && is_word(text[end..].chars().next());
-    (matched >= SHORTEST || stands_alone).then_some(end)
+        |end: usize| is_word(text[..at].chars().next_back()) && is_word(text[end..].chars().next());
+    let mut ends = ends.into_iter().rev();
+    ends.find(|end| matched >= SHORTEST || stands_alone(*end))
 }
 
-/// How long the spelling of `wanted` is that `text` begins with: as it is,
-/// percent-encoded, or escaped as in JSON, in C or by Redis.
-fn spelt(text: &str, wanted: char) -> Option<usize> {
-    if let Some(rest) = text.strip_prefix('\\') {
-        let mut parts = [0; 2];
-        let unicode = wanted.encode_utf16(&mut parts);
-        let short = match wanted {
-            '\n' => Some('n'),
-            '\r' => Some('r'),
-            '\t' => Some('t'),
-            '\x07' => Some('a'),
-            '\x08' => Some('b'),
-            '\x0c' => Some('f'),
-            '"' | '\'' | '\\' | '/' => Some(wanted),
-            _ => None,
-        };
-        if short.is_some_and(|short| rest.starts_with(short)) {
-            return Some(2);
-        }
-        let length = escaped(text, "\\u", 4, unicode.iter().map(|unit| u32::from(*unit)));
-        if length.is_some() {
-            return length;
-        }
-    }
+/// How long the spellings of `wanted` are that `text` begins with: as it is shown
+/// (Redis itself puts spaces in the place of line breaks), percent-encoded, or
+/// escaped as in JSON, in C or by Redis.
+fn spellings(text: &str, wanted: char) -> impl Iterator<Item = usize> + use<> {
+    let next = text.chars().next();
+    let shown = next.filter(|next| shown(*next) == shown(wanted));
     let mut bytes = [0; 4];
     let bytes = wanted.encode_utf8(&mut bytes).as_bytes();
     let each = || bytes.iter().map(|byte| u32::from(*byte));
-    escaped(text, "%", 2, each())
-        .or_else(|| escaped(text, "\\x", 2, each()))
-        .or_else(|| (wanted == ' ' && text.starts_with('+')).then_some(1))
-        .or_else(|| text.starts_with(wanted).then_some(wanted.len_utf8()))
+    let mut units = [0; 2];
+    let units = wanted.encode_utf16(&mut units).iter();
+    let short = match wanted {
+        '\n' => Some('n'),
+        '\r' => Some('r'),
+        '\t' => Some('t'),
+        '\x07' => Some('a'),
+        '\x08' => Some('b'),
+        '\x0c' => Some('f'),
+        '"' | '\'' | '\\' | '/' => Some(wanted),
+        _ => None,
+    };
+    let rest = text.strip_prefix('\\').zip(short);
+    let lengths = [
+        shown.map(char::len_utf8),
+        (wanted == ' ' && next == Some('+')).then_some(1),
+        escaped(text, "%", 2, each()),
+        rest.and_then(|(rest, short)| rest.starts_with(short).then_some(2)),
+        escaped(text, "\\x", 2, each()),
+        escaped(text, "\\u", 4, units.map(|unit| u32::from(*unit))),
+    ];
+    lengths.into_iter().flatten()
 }
 
 /// How long these `numbers` are at the beginning of `text`, each as `mark` and so
@@ -205,9 +220,21 @@ mod tests {
             r#"p\/4 \"\u00fc\\\n\ud83d\udca1"#,
             r"p\u002F4\u0020\u0022\u00FC\u005C\u000A\uD83D\uDCA1",
             r#"p/4 \"\xc3\xbc\\\n\xf0\x9f\x92\xa1"#,
+            "p/4 \"ü\\ 💡",
+            "p/4\t\"ü\\\r💡",
         ] {
             let text = format!("ERR no '{spelt}' and {spelt}.");
             assert_eq!(redactor.clean(&text, &[]), "ERR no '…' and ….", "{spelt}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_that_looks_as_if_it_were_escaped() {
+        for secret in ["a\\\\b", "50%25", r"\x5cx", r"\u005cu", r"\\\\\\"] {
+            let redactor = redactor(&[secret]);
+            let escaped = secret.replace('\\', r"\\");
+            let text = format!("ERR no '{secret}' and '{escaped}'");
+            assert_eq!(redactor.clean(&text, &[]), "ERR no '…' and '…'", "{secret}");
         }
     }
 
