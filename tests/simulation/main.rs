@@ -23,6 +23,7 @@ mod client;
 mod connection;
 mod faults;
 mod member;
+mod memory;
 mod process;
 mod scenario;
 mod server;
@@ -132,6 +133,32 @@ fn without_refusing_a_value_that_is_in_use_a_seed_has_two_holders() {
 #[test]
 fn with_the_votes_on_an_extension_of_who_had_not_granted_a_seed_has_two_holders() {
     assert_missed(Rule::Refusers, "two holders");
+}
+
+#[test]
+fn a_table_in_memory_keeps_the_longest_life_that_was_granted() {
+    let mut counts = (0, 0);
+    for seed in 0..DEFAULT_SEEDS {
+        let outcome = memory::run(seed, None);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        counts = (counts.0 + outcome.granted, counts.1 + outcome.extended);
+    }
+    println!("in memory: {} granted, {} extended", counts.0, counts.1);
+    assert!(
+        counts.0 > DEFAULT_SEEDS && counts.1 > DEFAULT_SEEDS,
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn with_extensions_that_shorten_a_seed_has_two_holders() {
+    let broken = (0..SABOTAGED_SEEDS).find(|seed| {
+        memory::run(*seed, Some(Rule::NeverShorter))
+            .violation
+            .is_some()
+    });
+    let seed = broken.expect("nobody missed NeverShorter");
+    println!("without NeverShorter: seed {seed}");
 }
 
 #[test]
