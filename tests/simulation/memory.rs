@@ -83,7 +83,7 @@ impl Case {
                 retry: Retry::never(),
                 ..Settings::default()
             };
-            let asked = self.engine.acquire(self.resource(), self.ttl(), settings);
+            let asked = self.engine.acquire(resource(), self.ttl(), settings);
             let Ok(grant) = asked.await else {
                 continue;
             };
@@ -94,7 +94,7 @@ impl Case {
                 until: Cell::new(grant.validity.until),
             });
             self.holders.borrow_mut().push(Rc::clone(&holder));
-            for _ in 0..1 + chance.index(3) {
+            for _ in 0..=chance.index(3) {
                 self.extend(&holder);
             }
             self.process
@@ -109,9 +109,7 @@ impl Case {
         self.process.spawn(Box::pin(async move {
             let (ttl, settings) = (case.ttl(), Settings::default());
             let (value, until) = (holder.value.clone(), holder.until.get());
-            let asked = case
-                .engine
-                .extend(case.resource(), value, until, ttl, settings);
+            let asked = case.engine.extend(resource(), value, until, ttl, settings);
             if let Ok(extension) = asked.await {
                 case.extended.set(case.extended.get() + 1);
                 let until = extension.validity.until.max(holder.until.get());
@@ -133,12 +131,12 @@ impl Case {
         }
     }
 
-    fn resource(&self) -> Resources {
-        Resources::from([Box::from("r")])
-    }
-
     fn ttl(&self) -> Ttl {
         let millis = self.process.world().chance.pick(&[20.0, 60.0, 400.0]);
         Ttl::new(millis, Drift::default()).expect("a ttl with validity")
     }
+}
+
+fn resource() -> Resources {
+    Resources::from([Box::from("r")])
 }
