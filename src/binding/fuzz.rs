@@ -1,6 +1,7 @@
 //! What must hold of whatever JavaScript hands over: rows of numbers, and
 //! configurations. src/instances/redis/fuzz.rs says how such a test is made.
 
+use bolero::generator::produce;
 use bolero::{TypeGenerator, check};
 use serde_json::Value;
 
@@ -23,6 +24,7 @@ struct Written {
     flags: u8,
     ttl: u16,
     value: String,
+    #[generator(produce::<Vec<String>>().with().len(0_usize..4))]
     names: Vec<String>,
 }
 
