@@ -82,7 +82,6 @@ class FakeEngine {
       leader: config.same ?? place,
       isNative: config.native === true,
       server: undefined,
-      secret: config.password,
     }));
     const addresses = instances.map((config, place) => config.address ?? `redis://member-${place}:6379`);
     const quorum = { handle, members, addresses, isClosed: false, isClosing: false, rounds: 0 };

@@ -225,8 +225,10 @@ class World {
 
   /** The one that belongs to a member, if that can be told. */
   secretOf(config) {
-    if (config.password !== undefined) return config.password;
-    const [behaviour, ...others] = this.#behaviours.filter((one) => one.isAt(config.address));
+    const password = ownOf(config, 'password');
+    if (password !== undefined) return password;
+    const address = ownOf(config, 'address');
+    const [behaviour, ...others] = this.#behaviours.filter((one) => one.isAt(address));
     return behaviour === undefined || others.length > 0 ? 'nobody' : behaviour.secret;
   }
 
