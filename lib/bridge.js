@@ -146,6 +146,9 @@ class Bridge {
    */
   begin(line, name) {
     this.#line = line;
+    const others = users.get(this.given) ?? new Set();
+    others.add(this);
+    users.set(this.given, others);
     this.#details = this.#client.details();
     this.#amend(true);
     if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
@@ -153,17 +156,32 @@ class Bridge {
     if (!this.#obstacle) watchEnd(this.given, this);
   }
 
-  /** Looks whether the client leads elsewhere by now. */
+  /** Looks whether the client leads elsewhere by now; other Redlocks that have it must know that too. */
   look() {
+    if (!this.#lookAlone()) return;
+    for (const other of users.get(this.given) ?? []) {
+      if (other !== this) other.#lookAlone();
+    }
+  }
+
+  /** @returns {boolean} whether it does */
+  #lookAlone() {
     const now = this.#client.details();
     const before = this.#details;
     for (let at = 0; at < now.length; at++) {
       if (now[at] !== before[at]) {
         this.#details = now;
         this.#amend(!this.#client.isClosed);
-        return;
+        return true;
       }
     }
+    return false;
+  }
+
+  /** The quorum has ended. */
+  end() {
+    const others = users.get(this.given);
+    others?.delete(this);
   }
 
   /** @param {boolean} keep whether the connection there was is still good for its locks */
@@ -311,6 +329,9 @@ class Bridge {
     }
   }
 }
+
+/** Which quorums that are open have a client. @type {WeakMap<object, Set<Bridge>>} */
+const users = new WeakMap();
 
 /** A connection that is made may be lost at once. */
 const MOST_LOST = 5;

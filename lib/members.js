@@ -4,7 +4,7 @@
 
 const { Bridge } = require('./bridge');
 const { isClient, adopt } = require('./clients');
-const { wrongType, show, showSetting } = require('./errors');
+const { outOfRange, wrongType, show, showSetting } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
 const { readInstance } = require('./instances');
 const { Redactor, secretsIn } = require('./redact');
@@ -17,6 +17,9 @@ const { Redactor, secretsIn } = require('./redact');
 
 /** @type {Rule[]} */
 const RULES = ['auto', 'native', 'bridge'];
+
+/** More than native keeps account of. */
+const MOST_MEMBERS = 128;
 
 /**
  * @param {unknown} instances
@@ -31,6 +34,9 @@ function readMembers(instances, rule) {
   }
   const given = elementsOf(instances, unreadable);
   if (given.length === 0) throw noInstances();
+  if (given.length > MOST_MEMBERS) {
+    throw outOfRange('INSTANCES', `instances must be ${MOST_MEMBERS} at most, not ${given.length}`);
+  }
   try {
     return membersOf(given, rule);
   } catch (error) {

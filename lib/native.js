@@ -340,6 +340,7 @@ class Engine {
 
   #left() {
     engines.delete(this.#handle);
+    for (const bridge of this.#clients) bridge.end();
     // Nothing is told any more: who keeps a lock has to look by himself.
     for (const keep of this.#keeps.values()) keep.deref()?.orphan(this.#owner.deref());
     this.#keeps.clear();
@@ -911,8 +912,13 @@ function settle(slot, answer) {
   const { failure } = answer;
   if (failure) {
     if (engine.isClosed && failure.code === 'ERR_REDLOCK_CANCELLED') failure.code = 'ERR_REDLOCK_CLOSED';
-    failure.suspicion = engine.suspicion(failure.votes);
-    engine.clean(failure);
+    try {
+      failure.suspicion = engine.suspicion(failure.votes);
+      engine.clean(failure);
+    } catch {
+      // Whoever waits must be answered, and with nothing that was not cleaned.
+      answer.failure = UNEXPLAINED;
+    }
   }
   resolve(answer);
   // Whoever waits for it may have more to ask before the engine closes.

@@ -23,6 +23,13 @@ const SHORT = 3;
 /** Of so much at least is a part of a secret known, where a text was cut off in it. */
 const PART = 4;
 
+/**
+ * A longer secret, as a token or a key, is known by so many of its first characters; the rest of the word goes with
+ * them. A pattern of all of it would take seconds to make.
+ */
+const HEAD = 24;
+const REST = '[^\\s"\'<>]*';
+
 const WITHHELD = '(a text that has a secret in it)';
 
 class Redactor {
@@ -95,7 +102,7 @@ class Redactor {
 function withoutBeginnings(text, secret) {
   let masked = text;
   for (const { index: end } of [...text.matchAll(/…|\.\.\.|$/g)].reverse()) {
-    for (let length = Math.min(secret.length - 1, end); length >= PART; length--) {
+    for (let length = Math.min(secret.length - 1, end, HEAD); length >= PART; length--) {
       if (!masked.startsWith(secret.slice(0, length), end - length)) continue;
       masked = `${masked.slice(0, end - length)}${MASK}${masked.slice(end)}`;
       break;
@@ -110,13 +117,16 @@ function withoutBeginnings(text, secret) {
  * @param {string} secret
  */
 function patternOf(secret) {
-  const forms = [[...secret].map(charPattern).join('')];
-  const bytes = Buffer.from(secret);
+  const characters = [...secret];
+  const head = characters.slice(0, HEAD);
+  const forms = [head.map(charPattern).join('')];
+  const bytes = Buffer.from(head.join(''));
   if (secret.length >= SHORT) forms.push(hexOf(bytes), ...base64Of(bytes));
   // As whoever takes UTF-8 for Latin-1 shows it.
   const mistaken = bytes.toString('latin1');
-  if (mistaken !== secret) forms.push(quoted(mistaken));
-  return new RegExp(forms.join('|'), 'g');
+  if (mistaken !== head.join('')) forms.push(quoted(mistaken));
+  const rest = characters.length > HEAD ? REST : '';
+  return new RegExp(`(?:${forms.join('|')})${rest}`, 'g');
 }
 
 /** @param {string} char one, by code point */

@@ -113,8 +113,9 @@ impl Crowd {
         if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(turn)) {
             self.0.tasks.borrow_mut()[at] = Some(member);
         } else {
-            drop(member);
             self.0.free.borrow_mut().push(at);
+            // What it had begun is given up then, which is more of its code.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(member)));
         }
     }
 }

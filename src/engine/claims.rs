@@ -3,8 +3,9 @@
 //! A value that is given a second time would take the first one's key for its
 //! own, and its clean-up would delete it. So a quorum refuses a value for a
 //! resource for as long as it may hold it there: until the lock's life is over,
-//! or every member has answered both the acquire and the release. Another quorum
-//! of the process, which may have the same servers, tries, but cleans nothing up.
+//! or every member has answered both the acquire and the release. What another
+//! quorum or process holds with the same value is left alone by not cleaning up
+//! where an attempt was refused.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -102,33 +103,23 @@ impl Claims {
         true
     }
 
-    /// Whether another quorum may have it on one of these, so that nothing of it
-    /// may be deleted but by who holds it.
-    pub(super) fn is_shared(
-        &self,
-        owner: Owner,
-        resources: &Resources,
-        value: &Token,
-        now: Instant,
-    ) -> bool {
-        self.any(resources, value, |other, claim| {
-            other != owner && now < claim.until
-        })
-    }
-
-    /// Whether the value was taken again, by any quorum, after the lock that was
-    /// asked for at `since`: what stands with it now is another's.
+    /// Whether the value was taken again after the lock that was asked for at
+    /// `since`: what stands with it now is another's.
     pub(super) fn is_taken_since(
         &self,
+        owner: Owner,
         resources: &Resources,
         value: &Token,
         since: Instant,
         now: Instant,
     ) -> bool {
-        since > Instant::ORIGIN
-            && self.any(resources, value, |_, claim| {
-                since < claim.since && now < claim.until
-            })
+        let mut taken = false;
+        if since > Instant::ORIGIN {
+            self.each(owner, resources, value, |claim| {
+                taken |= since < claim.since && now < claim.until;
+            });
+        }
+        taken
     }
 
     /// The lock may live until then now.
@@ -222,22 +213,6 @@ impl Claims {
                 claims.remove(&key);
             }
         }
-    }
-
-    fn any(
-        &self,
-        resources: &Resources,
-        value: &Token,
-        is: impl Fn(Owner, &Claim) -> bool,
-    ) -> bool {
-        let claims = self.taken.borrow();
-        !claims.is_empty()
-            && resources.iter().any(|name| {
-                let key = |owner| (name.clone(), value.clone(), owner);
-                claims
-                    .range(key(0)..=key(Owner::MAX))
-                    .any(|((.., owner), claim)| is(*owner, claim))
-            })
     }
 
     fn each(

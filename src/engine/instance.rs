@@ -43,6 +43,13 @@ pub trait Instance {
     fn identity(&self) -> Option<usize> {
         None
     }
+
+    /// The identity that it has, or will have once what its configuration says is
+    /// proven; `None` if it won't. Nothing is decided by it: a first attempt that
+    /// members refuse who are about to be one is made again.
+    fn coming_identity(&self) -> Option<usize> {
+        self.identity()
+    }
 }
 
 /// Who wants to know how connections are.

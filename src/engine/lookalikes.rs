@@ -71,13 +71,22 @@ impl LookAlikes {
 /// Whether all of several members are one server by nature (rule 16): it is
 /// asked once then, and its vote counts for all.
 pub(super) fn are_one(members: &[Rc<dyn Instance>]) -> bool {
+    share(members, |member| member.identity())
+}
+
+/// Whether they will be, as soon as that is proven.
+pub(super) fn will_be_one(members: &[Rc<dyn Instance>]) -> bool {
+    share(members, |member| member.coming_identity())
+}
+
+fn share(
+    members: &[Rc<dyn Instance>],
+    identity: impl Fn(&Rc<dyn Instance>) -> Option<usize>,
+) -> bool {
     let [first, others @ ..] = members else {
         return false;
     };
     !others.is_empty()
-        && first.identity().is_some_and(|identity| {
-            others
-                .iter()
-                .all(|other| other.identity() == Some(identity))
-        })
+        && identity(first)
+            .is_some_and(|known| others.iter().all(|other| identity(other) == Some(known)))
 }

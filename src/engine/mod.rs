@@ -56,6 +56,9 @@ pub struct Engine {
     core: Rc<Core>,
 }
 
+/// So many attempts don't count at most, since their members were not known yet.
+const MOST_FREE: u32 = 3;
+
 /// How one request is to be carried out.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -153,6 +156,8 @@ impl Engine {
         let mut value = settings.value.clone();
         let mut attempts = 0;
         let mut before = Vec::new();
+        // Attempts that don't count, since the members turned out to be one server.
+        let mut free = 0;
         loop {
             attempts += 1;
             // Rule 1: a value per attempt.
@@ -160,6 +165,7 @@ impl Engine {
                 value = Some(Token::random(environment.as_ref()));
             }
             let sheet = settings.sheet(attempts);
+            let were_one = self.core.are_one();
             let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet, limit);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
@@ -172,7 +178,13 @@ impl Engine {
                 Err(refusal) => refusal,
             };
             let again = settings.value.is_none() && !self.is_hopeless(&votes);
-            let wait = settings.retry.after(attempts, environment.chance());
+            let may_be_free = again && !were_one && free < MOST_FREE;
+            if may_be_free && self.until_they_are_one(limit).await {
+                free += 1;
+                before = votes;
+                continue;
+            }
+            let wait = settings.retry.after(attempts - free, environment.chance());
             let Some(wait) = wait.filter(|_| again) else {
                 return Err(Failure {
                     reason,
@@ -227,6 +239,28 @@ impl Engine {
             None if limit == Some(first) => Err(Reason::TimedOut),
             _ => Err(Reason::Held),
         }
+    }
+
+    /// Whether it is worth another attempt, which does not count, that the members
+    /// are about to be one server: the proofs run beside the first.
+    async fn until_they_are_one(&self, limit: Option<Instant>) -> bool {
+        const STEP: Duration = Duration::from_millis(5);
+        const STEPS: u32 = 20;
+        let environment = &self.core.environment;
+        if !self.core.will_be_one() {
+            return self.core.are_one();
+        }
+        for _ in 0..STEPS {
+            let next = environment.now().after(STEP);
+            if limit.is_some_and(|limit| limit <= next) {
+                return false;
+            }
+            environment.sleep_until(next).await;
+            if !self.core.will_be_one() {
+                return self.core.are_one();
+            }
+        }
+        true
     }
 
     /// Whether so many votes failed for good that no attempt can get a majority.
@@ -318,7 +352,13 @@ impl Engine {
     /// now on.
     pub fn keep(&self, mut hold: Hold, watch: Watch) {
         let (claims, now) = (&self.core.claims, self.core.environment.now());
-        let is_another = claims.is_taken_since(&hold.resources, &hold.value, hold.until, now);
+        let is_another = claims.is_taken_since(
+            self.core.owner,
+            &hold.resources,
+            &hold.value,
+            hold.until,
+            now,
+        );
         if is_another && Rule::Claims.is_kept() {
             // It was over when somebody took its value again.
             let known = self.core.keeps.borrow().get(&hold.lock()).cloned();
@@ -413,7 +453,9 @@ impl Engine {
     ) -> Result<Extension, Failure> {
         let environment = &self.core.environment;
         let (claims, now) = (&self.core.claims, environment.now());
-        if claims.is_taken_since(&resources, &value, until, now) && Rule::Claims.is_kept() {
+        if claims.is_taken_since(self.core.owner, &resources, &value, until, now)
+            && Rule::Claims.is_kept()
+        {
             // It was over when somebody took its value again.
             return Err(over());
         }
@@ -620,7 +662,9 @@ impl Engine {
         let now = self.core.environment.now();
         let claims = &self.core.claims;
         let lock = LockId::new(&value, &resources);
-        if claims.is_taken_since(&resources, &value, since, now) && Rule::Claims.is_kept() {
+        if claims.is_taken_since(self.core.owner, &resources, &value, since, now)
+            && Rule::Claims.is_kept()
+        {
             let kept = self.core.keeps.borrow().get(&lock).cloned();
             if let Some(kept) = kept.filter(|kept| kept.until() <= now) {
                 // It was over; it is not to be told as lost any more.

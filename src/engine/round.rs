@@ -5,7 +5,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use super::granted_by::{GrantedBy, Members};
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::keeper::Kept;
 use super::lock_id::LockId;
-use super::lookalikes::{LookAlikes, Pair, are_one};
+use super::lookalikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::quorum::{Tally, Verdict, majority};
 use super::rule::Rule;
 use super::validity::Instant;
@@ -99,6 +98,10 @@ impl Core {
     }
 
     fn tell_look_alikes(&self) {
+        // Of members that are about to be one something else is to be said.
+        if self.will_be_one() {
+            return;
+        }
         for Pair {
             first,
             second,
@@ -121,8 +124,13 @@ impl Core {
         }
     }
 
+    /// Whether they will be one server, as soon as that is proven.
+    pub(super) fn will_be_one(&self) -> bool {
+        !self.are_one() && will_be_one(&self.instances)
+    }
+
     /// Whether all members are one server, which is asked once.
-    fn are_one(&self) -> bool {
+    pub(super) fn are_one(&self) -> bool {
         if Rule::NoLikeness.is_kept() {
             are_one(&self.instances)
         } else {
@@ -207,21 +215,26 @@ enum Ballotpaper {
 impl Round {
     /// Puts `question` to every instance at once.
     pub(super) fn ask_all(core: &Rc<Core>, question: Question, sheet: Option<Sheet>) -> Rc<Self> {
-        let everyone = 0..core.instances.len();
-        Self::ask(core, question, everyone, sheet)
+        Self::ask(core, question, |_| true, sheet)
     }
 
     fn ask(
         core: &Rc<Core>,
         question: Question,
-        whom: Range<usize>,
+        whom: impl Fn(usize) -> bool,
         sheet: Option<Sheet>,
     ) -> Rc<Self> {
-        let members = whom.len();
-        let mut votes = vec![Ballotpaper::NotAsked; core.instances.len()];
-        votes[whom.clone()].fill(Ballotpaper::Open);
-        if members > 1 && core.are_one() {
-            votes[whom.start + 1..whom.end].fill(Ballotpaper::WithFirst);
+        let all = core.instances.len();
+        let asked: Vec<usize> = (0..all).filter(|index| whom(*index)).collect();
+        let members = asked.len();
+        let mut votes = vec![Ballotpaper::NotAsked; all];
+        let are_one = members == all && core.are_one();
+        for (at, index) in asked.iter().enumerate() {
+            votes[*index] = if are_one && at > 0 {
+                Ballotpaper::WithFirst
+            } else {
+                Ballotpaper::Open
+            };
         }
         let claim = core
             .claims
@@ -254,7 +267,7 @@ impl Round {
             core: Rc::clone(core),
         });
         core.deadlines.add(&round);
-        for index in whom {
+        for index in asked {
             // It may be answered already: all of them with the first.
             if matches!(round.state.borrow().votes[index], Ballotpaper::Open) {
                 let ballot: Rc<dyn Ballot> = round.clone();
@@ -298,7 +311,16 @@ impl Round {
         // they get a fresh span, and nobody waits for the others.
         let fresh = now.after(self.span().min(Duration::from_millis(100)));
         let question = self.release_by(self.question.deadline.max(fresh));
-        Some(Self::ask_all(&self.core, question, None))
+        // A value of the caller's may stand where it was refused as another's: of
+        // another process, or another quorum.
+        let may_be_set = |index: usize| {
+            let vote = &self.state.borrow().votes[index];
+            self.claim.is_none() || !vote.is_refusal()
+        };
+        if !(0..self.core.instances.len()).any(may_be_set) {
+            return None;
+        }
+        Some(Self::ask(&self.core, question, may_be_set, None))
     }
 
     /// Whether what stands with this value can't be another lock's of this process.
@@ -306,9 +328,8 @@ impl Round {
         let Question {
             resources, value, ..
         } = &*self.question;
-        let claims = &self.core.claims;
-        let is_another = claims.is_shared(self.core.owner, resources, value, now)
-            || claims.is_taken_since(resources, value, self.asked, now);
+        let (owner, claims) = (self.core.owner, &self.core.claims);
+        let is_another = claims.is_taken_since(owner, resources, value, self.asked, now);
         Rule::Cleanup.is_kept() && !(is_another && Rule::Claims.is_kept())
     }
 
@@ -486,7 +507,7 @@ impl Round {
             return;
         }
         let question = self.release_by(now.after(self.span()));
-        Self::ask(&self.core, question, index..index + 1, None);
+        Self::ask(&self.core, question, |other| other == index, None);
     }
 }
 
@@ -576,6 +597,14 @@ impl Ballotpaper {
             Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
             Self::Cast(vote) => Some(vote.clone()),
         }
+    }
+
+    /// Whether the key was there, with whatever value.
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Cast(Vote::Held { .. } | Vote::Failed(Cause::AskedTwice))
+        )
     }
 
     /// Whether it was carried out or not, and that is known.

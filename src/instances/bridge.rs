@@ -2,7 +2,7 @@
 //! out through a port, and whoever stands behind it brings the answers.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ pub struct Bridge {
     environment: Rc<dyn Environment>,
     port: Rc<dyn Port>,
     waiting: RefCell<BTreeMap<Ticket, Waiting>>,
+    /// The acquires among them, by the end of their deadlines.
+    acquires: RefCell<BTreeSet<(Instant, Ticket)>>,
+    /// Acquires that are not put to the client yet.
+    queue: RefCell<VecDeque<Waiting>>,
     /// How many bytes that is.
     weight: Cell<usize>,
     tickets: Cell<Ticket>,
@@ -64,6 +68,10 @@ const HESITATION: Duration = Duration::from_millis(200);
 /// Nor may what waits take more bytes than that.
 const WEIGHT: usize = 16 * 1024 * 1024;
 
+/// So many acquires are with the client at most that somebody still waits for: an
+/// extension is not behind more of them in its queue (rule 22).
+const MOST_ACQUIRES: usize = 200;
+
 impl Bridge {
     /// A bridge whose questions go out through `port`.
     #[must_use]
@@ -73,6 +81,8 @@ impl Bridge {
             environment,
             port,
             waiting: RefCell::default(),
+            acquires: RefCell::default(),
+            queue: RefCell::default(),
             weight: Cell::new(0),
             tickets: Cell::new(0),
             hopeful: Cell::new(now),
@@ -80,22 +90,100 @@ impl Bridge {
         }
     }
 
-    /// Puts `question` to the client.
+    /// Puts `question` to the client, or has it wait; a release withdraws the
+    /// acquires that it would release and that are not put yet.
     pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        for withdrawn in self.withdraw(question) {
+            withdrawn.fail(Cause::Withdrawn);
+        }
         if self.overloaded(question) {
-            let waiting = self.waiting.borrow().len();
+            let waiting = self.waiting.borrow().len() + self.queue.borrow().len();
             return reply.fail(Cause::Overloaded { waiting });
         }
-        let ticket = self.tickets.get();
-        self.tickets.set(ticket.wrapping_add(1));
-        let question = Rc::clone(question);
+        self.weight.set(self.weight.get() + question.weight());
         let waiting = Waiting {
-            question: Rc::clone(&question),
+            question: Rc::clone(question),
             reply,
         };
-        self.weight.set(self.weight.get() + question.weight());
+        if is_acquire(question) && Rule::Order.is_kept() {
+            self.queue.borrow_mut().push_back(waiting);
+            self.put_acquires();
+        } else {
+            self.put(waiting);
+        }
+    }
+
+    fn put(&self, waiting: Waiting) {
+        let ticket = self.tickets.get();
+        self.tickets.set(ticket.wrapping_add(1));
+        let question = Rc::clone(&waiting.question);
+        if is_acquire(&question) {
+            let end = (question.deadline, ticket);
+            self.acquires.borrow_mut().insert(end);
+        }
         self.waiting.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
+    }
+
+    /// Puts as many of the acquires that wait as may be with the client.
+    fn put_acquires(&self) {
+        let now = self.environment.now();
+        loop {
+            {
+                let mut acquires = self.acquires.borrow_mut();
+                // Those that nobody waits for any more keep nobody from being asked.
+                while acquires.first().is_some_and(|(end, _)| *end <= now) {
+                    acquires.pop_first();
+                }
+                if acquires.len() >= MOST_ACQUIRES {
+                    return;
+                }
+            }
+            let Some(next) = self.queue.borrow_mut().pop_front() else {
+                return;
+            };
+            if now < next.question.deadline {
+                self.put(next);
+            } else {
+                self.forget(next);
+            }
+        }
+    }
+
+    fn withdraw(&self, release: &Question) -> Vec<Reply> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_empty() || !matches!(release.operation, Operation::Release { .. }) {
+            return Vec::new();
+        }
+        let mut withdrawn = Vec::new();
+        for _ in 0..queue.len() {
+            let Some(acquire) = queue.pop_front() else {
+                break;
+            };
+            let resources = &release.resources;
+            let shares = || {
+                acquire
+                    .question
+                    .resources
+                    .iter()
+                    .any(|name| resources.contains(name))
+            };
+            if acquire.question.value == release.value && shares() {
+                self.weight
+                    .set(self.weight.get() - acquire.question.weight());
+                withdrawn.push(acquire.reply);
+            } else {
+                queue.push_back(acquire);
+            }
+        }
+        withdrawn
+    }
+
+    /// Nobody waits for its answer any more.
+    fn forget(&self, waiting: Waiting) {
+        self.weight
+            .set(self.weight.get() - waiting.question.weight());
+        drop(waiting);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
@@ -107,57 +195,65 @@ impl Bridge {
             return;
         };
         self.weight.set(self.weight.get() - question.weight());
+        self.acquires
+            .borrow_mut()
+            .remove(&(question.deadline, ticket));
         reply.vote(match answer {
             Answer::Applied(keys) => question.applied(keys),
             Answer::Seen(value, ttl) => Vote::Seen { value, ttl },
             Answer::Failed(cause) => Vote::Failed(cause),
         });
+        self.put_acquires();
     }
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
         self.weight.set(0);
-        for (_, waiting) in self.waiting.take() {
+        self.acquires.take();
+        let waiting = self.waiting.take().into_values();
+        for waiting in waiting.chain(self.queue.take()) {
             waiting.reply.fail(Cause::Closed);
         }
     }
 
     /// Whether so much waits that this is refused. A client that has been silent
-    /// for a moment is asked all the same, as it may be back; what has waited
-    /// longest for it is then given up, if nobody waits for that any more.
+    /// for a moment is asked all the same, as it may be back; what has waited for
+    /// it in vain is given up then.
     fn overloaded(&self, question: &Question) -> bool {
         let most = match question.operation {
             Operation::Release { .. } => BACKLOG_OF_RELEASES,
-            Operation::Acquire { .. } | Operation::Extend { .. } | Operation::Inspect => BACKLOG,
+            // Releases must not keep an extension from being asked for.
+            Operation::Extend { .. } => BACKLOG_OF_RELEASES + BACKLOG,
+            Operation::Acquire { .. } | Operation::Inspect => BACKLOG,
         };
-        if !Rule::Bounded.is_kept() {
-            return false;
-        }
-        if self.weight.get() + question.weight() > WEIGHT {
-            return true;
-        }
-        if self.waiting.borrow().len() < most {
+        let is_heavy = self.weight.get() + question.weight() > WEIGHT;
+        let number = self.waiting.borrow().len() + self.queue.borrow().len();
+        if !Rule::Bounded.is_kept() || (number < most && !is_heavy) {
             return false;
         }
         let now = self.environment.now();
         if now.since(self.hopeful.get()) <= HESITATION {
             // It answers, if slowly: what it is asked now it will be asked in time.
-            return self.is_silent.get();
+            return self.is_silent.get() || is_heavy;
         }
         self.is_silent.set(true);
         self.hopeful.set(now);
-        let forgotten = {
-            let mut waiting = self.waiting.borrow_mut();
-            let oldest = waiting.first_entry();
-            oldest
-                .filter(|oldest| oldest.get().question.deadline < now)
-                .map(std::collections::btree_map::OccupiedEntry::remove)
-        };
-        if let Some(forgotten) = &forgotten {
-            let weight = self.weight.get() - forgotten.question.weight();
-            self.weight.set(weight);
+        loop {
+            let oldest = {
+                let mut waiting = self.waiting.borrow_mut();
+                let oldest = waiting.first_entry();
+                oldest
+                    .filter(|oldest| oldest.get().question.deadline < now)
+                    .map(std::collections::btree_map::OccupiedEntry::remove)
+            };
+            match oldest {
+                Some(oldest) => self.forget(oldest),
+                None => return false,
+            }
         }
-        drop(forgotten);
-        false
     }
+}
+
+fn is_acquire(question: &Question) -> bool {
+    matches!(question.operation, Operation::Acquire { .. })
 }

@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// The client's details are these now: what a connection of our own takes,
-    /// if one can be made. `keep` says whether the connection there was is still
+    /// if one can be made. `keep` whether the connection there was is still
     /// good for the locks that were taken with it.
     pub fn amend(&self, config: Option<Config>, keep: bool) {
         let now = self.environment.now();
@@ -502,10 +502,24 @@ impl Instance for Client {
         }
     }
 
-    /// That of our own connection, proven or not: clients of one configuration
-    /// are one, whichever way each of them is asked (rule 16).
+    /// That of our own connection, once the client is proven to lead there: what its
+    /// options say is not enough to count one vote for several members (rule 16).
     fn identity(&self) -> Option<usize> {
-        self.state.borrow().direct.as_ref()?.server.identity()
+        let state = self.state.borrow();
+        let direct = state.direct.as_ref()?;
+        let leads_there = matches!(direct.route(self.mode), Route::Native);
+        leads_there.then(|| direct.server.identity()).flatten()
+    }
+
+    fn coming_identity(&self) -> Option<usize> {
+        let state = self.state.borrow();
+        let direct = state.direct.as_ref()?;
+        let is_open = match &direct.proof {
+            Proof::Missing(why) => matches!(why, Why::Connecting | Why::Unproven),
+            Proof::Asked(_) | Proof::Given => true,
+            Proof::Failed(..) => false,
+        };
+        is_open.then(|| direct.server.identity()).flatten()
     }
 }
 
@@ -520,6 +534,7 @@ impl Client {
         }
         let ballot = FormerBallot {
             former: RefCell::new(former),
+            first: RefCell::default(),
             question: Rc::clone(question),
             reply: Cell::new(Some(reply)),
         };
@@ -675,24 +690,31 @@ impl Ballot for SecondBallot {
     }
 }
 
-/// Takes a vote on what may stand elsewhere.
+/// Takes votes on a release until somebody has what is to be released: wherever
+/// the client led while the lock may have been taken.
 struct FormerBallot {
     former: RefCell<Vec<Rc<Server>>>,
     question: Rc<Question>,
+    /// What was said where the client leads now: it counts if nobody has it.
+    first: RefCell<Option<Vote>>,
     reply: Cell<Option<Reply>>,
 }
 
 impl Ballot for FormerBallot {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
-        let next = match vote {
-            Vote::Held { .. } => self.former.borrow_mut().pop(),
-            _ => None,
+        let is_done = matches!(vote, Vote::Granted);
+        let next = if is_done {
+            None
+        } else {
+            self.first.borrow_mut().get_or_insert(vote.clone());
+            self.former.borrow_mut().pop()
         };
         if let Some(server) = next {
             let again = Reply::new(Rc::<Self>::clone(&self), 0);
             server.ask(&self.question, again);
         } else if let Some(reply) = self.reply.take() {
-            reply.vote(vote);
+            let first = self.first.take().filter(|_| !is_done);
+            reply.vote(first.unwrap_or(vote));
         }
     }
 }

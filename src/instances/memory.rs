@@ -32,31 +32,26 @@ struct Entry {
 /// The tables that are open, by their names. One thread has one of these.
 #[derive(Default)]
 pub struct Tables {
-    open: RefCell<HashMap<Box<str>, Weak<RefCell<Table>>>>,
+    open: RefCell<HashMap<Box<str>, Rc<RefCell<Table>>>>,
 }
 
 impl Tables {
-    fn table(&self, name: &str) -> Rc<RefCell<Table>> {
+    fn table(&self, name: &str, now: Instant) -> Rc<RefCell<Table>> {
         let mut tables = self.open.borrow_mut();
-        tables.retain(|_, table| table.strong_count() > 0);
-        let open = tables.get(name).and_then(Weak::upgrade);
-        open.unwrap_or_else(|| {
-            let table = Rc::default();
-            tables.insert(name.into(), Rc::downgrade(&table));
-            table
-        })
+        tables.retain(|_, table| Rc::strong_count(table) > 1 || table.borrow().has_keys(now));
+        Rc::clone(tables.entry(name.into()).or_default())
     }
 }
 
 impl Memory {
     /// Opens the table of `tables` called `name`, which lives as long as
-    /// somebody has it open.
+    /// somebody has it open, or one of its keys lives.
     #[must_use]
     pub fn open(name: &str, environment: Rc<dyn Environment>, tables: &Tables) -> Self {
         Self {
             address: format!("memory://{name}").into(),
+            table: tables.table(name, environment.now()),
             environment,
-            table: tables.table(name),
         }
     }
 }
@@ -152,6 +147,10 @@ impl Table {
     fn ours(&self, key: &str, question: &Question, now: Instant) -> bool {
         self.live(key, now)
             .is_some_and(|entry| entry.value == question.value)
+    }
+
+    fn has_keys(&self, now: Instant) -> bool {
+        self.keys.values().any(|entry| now < entry.expires)
     }
 
     fn live(&self, key: &str, now: Instant) -> Option<&Entry> {

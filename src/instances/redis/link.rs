@@ -391,7 +391,6 @@ impl State {
         let releases = matches!(question.operation, Operation::Release { .. });
         if self.is_overloaded(acquires, releases, environment) {
             let waiting = self.unanswered.len() + self.releases.len() + self.acquires.len();
-            let waiting = waiting.max(BACKLOG);
             return Err((reply, Cause::Overloaded { waiting }));
         }
         let waits = acquires && Rule::Order.is_kept() && !self.can_write_waiting();
@@ -1000,7 +999,7 @@ fn lost(cause: &Cause) -> Cause {
         Cause::Unreachable { what } => Cause::Lost {
             what: Rc::clone(what),
         },
-        Cause::Unexpected { .. } => Cause::Lost {
+        Cause::Unexpected { .. } | Cause::Refused { .. } => Cause::Lost {
             what: format!("it was given up after {cause}").into(),
         },
         other => other.clone(),
