@@ -107,7 +107,13 @@ impl Client<'_> {
                     let moody = terms.settings.retry.count.is_none() || chance.percent(15);
                     let patience = moody.then(|| chance.span(Duration::from_millis(100)));
                     let terms = terms.or_give_up_after(patience);
-                    self.0.extend_kept(&vigil, &lock, &terms).await;
+                    let extended = self.0.extend_kept(&vigil, &lock, &terms).await;
+                    let shorter =
+                        matches!(extended, Fate::Refused(failure) if failure.until.is_some());
+                    if shorter && vigil.is_kept() && chance.percent(50) {
+                        // Its holder knows of the longer life only.
+                        self.0.keep_again(&vigil, &lock);
+                    }
                 }
                 6 => {
                     self.0.let_go(&vigil, &mut lock);

@@ -275,7 +275,7 @@ impl Checker {
         if until > seen {
             self.expect_of(
                 vigil,
-                vigil.ended.get().is_none(),
+                vigil.ended.get().is_none() || now >= until,
                 format_args!("is believed in again after its end"),
             );
             if until > vigil.by_hand.get() {
