@@ -258,8 +258,14 @@ impl Member {
     /// Has a lock kept that is kept already, by a holder who knows no better than
     /// when it was granted.
     pub fn keep_again(&self, vigil: &Vigil, lock: &Lock) {
+        let before = vigil.watch.until();
         self.engine
             .keep(vigil.hold(lock.until), vigil.watch.clone());
+        let (index, number) = (self.process.index(), vigil.number);
+        self.checker.expect(
+            vigil.watch.until() <= before.max(self.process.now()),
+            format_args!("p{index}: #{number} is believed in for longer on its holder's word"),
+        );
     }
 
     /// It is kept no longer, and believed in till the end it has.
