@@ -19,7 +19,9 @@ const { troubleOf, because, show } = require('./errors');
  * @param {string[]} addresses
  * @returns {import('./errors').Failure}
  */
-function explain({ code, reason, votes: nativeVotes, suspicion = '' }, { operation, names, ttl }, addresses) {
+function explain(failure, { operation, names, ttl }, addresses) {
+  const { code, reason, votes: nativeVotes } = failure;
+  const suspicion = Object.hasOwn(failure, 'suspicion') ? (failure.suspicion ?? '') : '';
   // Many of a vote's properties may be absent, and must not be found in `Object.prototype` then.
   const answers = nativeVotes.map((vote, instance) => ({
     __proto__: null,

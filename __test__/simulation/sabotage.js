@@ -137,7 +137,7 @@ const sabotages = [
   {
     name: 'secrets',
     rule: 'no secret in what instances have said',
-    edits: [{ file: 'lib/native.js', from: 'if (answer.failure) engine.clean(answer.failure);', to: '' }],
+    edits: [{ file: 'lib/native.js', from: '      engine.clean(failure);', to: '' }],
   },
   {
     name: 'listeners',
