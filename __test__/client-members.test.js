@@ -342,6 +342,47 @@ describe('members that are the same', () => {
     );
   });
 
+  test('not: clients whose options say one local server, and that lead to three', async (t) => {
+    const servers = await startServers(t, 3);
+    /** As a tunnel does that is put in later: the options stay. */
+    const astray = async (server) => {
+      const client = await makeClient(t, IOREDIS, servers[0]);
+      const { connect } = client.connector;
+      client.connector.connect = function (...args) {
+        this.options = { ...this.options, host: server.host, port: server.port };
+        return connect.apply(this, args);
+      };
+      client.disconnect(true);
+      await until(() => client.status === 'ready');
+      return client;
+    };
+    const clients = await Promise.all(servers.map(astray));
+    const one = redlockOver(t, clients, ONCE);
+    const other = redlockOver(t, [...clients].reverse(), ONCE);
+    for (let time = 0; time < 5; time += 1) {
+      const name = fresh();
+      const lock = await one.lock(name, TTL);
+      const values = await Promise.all(servers.map((server) => server.command('EXISTS', name)));
+      assert.ok(values.filter(Boolean).length >= 2, 'a majority of servers has it');
+      assert.equal((await rejection(other.lock(name, TTL))).code, 'ERR_REDLOCK_HELD');
+      await lock.unlock();
+    }
+  });
+
+  test('not: clients of one local server whose databases can not be seen', async (t) => {
+    const [server] = await startServers(t, 1);
+    const clients = await Promise.all([1, 2, 3].map(() => makeClient(t, NODE_REDIS, server)));
+    for (const [at, client] of clients.entries()) await client.select(at + 1);
+    const one = redlockOver(t, clients, ONCE);
+    const other = redlockOver(t, [...clients].reverse(), ONCE);
+    for (let time = 0; time < 5; time += 1) {
+      const name = fresh();
+      const lock = await one.lock(name, TTL);
+      assert.equal((await rejection(other.lock(name, TTL))).code, 'ERR_REDLOCK_HELD');
+      await lock.unlock();
+    }
+  });
+
   test('not: two databases of one server are two members', async (t) => {
     const [server] = await startServers(t, 1);
     const warnings = warningsIn(t);
