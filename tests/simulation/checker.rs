@@ -97,6 +97,7 @@ struct Sheet {
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub granted: Cell<u64>,
+    pub struck: Cell<u64>,
     pub contended: Cell<u64>,
     pub held: Cell<u64>,
     pub unavailable: Cell<u64>,
@@ -648,9 +649,10 @@ impl Drop for Errand {
 
 impl Counts {
     /// Every count by its name.
-    pub fn all(&self) -> [(&'static str, &Cell<u64>); 22] {
+    pub fn all(&self) -> [(&'static str, &Cell<u64>); 23] {
         [
             ("granted", &self.granted),
+            ("struck by a fault", &self.struck),
             ("contended", &self.contended),
             ("held by another", &self.held),
             ("unavailable", &self.unavailable),

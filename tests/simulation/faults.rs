@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::checker::{Checker, bump};
 use crate::connection::{LINES, Remote};
 use crate::process::Process;
 use crate::scenario::{Faults, Scenario};
@@ -48,6 +49,7 @@ pub struct Nemesis {
     processes: Vec<Process>,
     remotes: Vec<Remote>,
     faults: Faults,
+    checker: Rc<Checker>,
 }
 
 impl Nemesis {
@@ -56,6 +58,7 @@ impl Nemesis {
         servers: &[Rc<Server>],
         remotes: Vec<Remote>,
         faults: Faults,
+        checker: &Rc<Checker>,
     ) -> Rc<Self> {
         let mut processes: Vec<Process> = Vec::new();
         for remote in &remotes {
@@ -72,6 +75,7 @@ impl Nemesis {
             processes,
             remotes,
             faults,
+            checker: Rc::clone(checker),
         })
     }
 
@@ -91,6 +95,7 @@ impl Nemesis {
     }
 
     fn do_harm(&self, kind: Fault) {
+        bump(&self.checker.counts.struck);
         let chance = &self.world.chance;
         let span = chance.span(self.faults.longest);
         let until = self.world.now().after(span);

@@ -133,7 +133,7 @@ impl Scenario {
             ]),
             network: Network::draw(chance, own_values),
             faults: Faults::draw(chance, own_values),
-            busy: chance.pick(&[1000, 3000, 6000]) * MS,
+            busy: chance.pick(&[2000, 5000, 9000]) * MS,
             idle: chance.pick(&[2, 30, 200]) * MS,
         }
     }

@@ -74,7 +74,7 @@ impl Simulation {
             .iter()
             .flat_map(|member| member.remotes().to_vec())
             .collect();
-        let nemesis = Nemesis::new(&world, &servers, remotes, scenario.faults.clone());
+        let nemesis = Nemesis::new(&world, &servers, remotes, scenario.faults.clone(), &checker);
         Self {
             world,
             scenario,
