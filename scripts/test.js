@@ -17,7 +17,8 @@ const TESTS = '__test__';
 const TIMEOUT = 120_000;
 
 const SIDES = {
-  rust: () => run('cargo', ['test', '--all-features']),
+  // What is printed by tests that pass, too: counts, and the seeds that miss a rule.
+  rust: () => run('cargo', ['test', '--all-features', '--', '--show-output']),
   js: () => run(process.execPath, ['--test', ...testOptions(), ...testFiles()]),
 };
 
