@@ -292,6 +292,7 @@ impl Session {
                 answered: false,
             };
             let acquires = matches!(request.verb, Verb::Lock(_));
+            let releases = matches!(request.verb, Verb::Unlock(..));
             let environment = Rc::clone(&self.shared.environment);
             let (task, abort) = abortable(async move {
                 let (attempts, outcome) = carry_out(engine, request, environment.as_ref()).await;
@@ -302,7 +303,8 @@ impl Session {
             if running.len() <= at {
                 running.resize_with(at + 1, || None);
             }
-            running[at] = Some(abort);
+            // A release that nobody waits for any more is carried out all the same.
+            running[at] = (!releases).then_some(abort);
             drop(running);
             // Acquires wait for their turns; extensions and releases don't (rule 22).
             if acquires {
