@@ -125,6 +125,16 @@ impl Question {
         }
     }
 
+    /// Whether it may still be put to an instance at `now`: somebody waits for the
+    /// answer, or, of a release, the key may be there.
+    #[must_use]
+    pub fn is_wanted(&self, now: Instant) -> bool {
+        now < match self.operation {
+            Operation::Release { expires, .. } => expires,
+            _ => self.deadline,
+        }
+    }
+
     /// How many bytes it keeps for as long as it waits somewhere.
     #[must_use]
     pub fn weight(&self) -> usize {

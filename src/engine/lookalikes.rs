@@ -58,9 +58,7 @@ impl LookAlikes {
         }
         news
     }
-}
 
-impl LookAlikes {
     /// Whether all members go by one name: what must not be taken for a proof.
     pub(super) fn are_alike(&self) -> bool {
         let names = self.names.borrow();

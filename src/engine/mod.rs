@@ -23,11 +23,9 @@ mod token;
 mod validity;
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 pub use claims::Claims;
@@ -337,13 +335,7 @@ impl Engine {
         let Some(limit) = limit else {
             return Some(future.await);
         };
-        let mut future = pin!(future);
-        let mut sleep = self.core.environment.sleep_until(limit);
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        until(self.core.environment.as_ref(), limit, future).await
     }
 
     /// Keeps a lock: extends it if its renewal says so, and tells of its loss by

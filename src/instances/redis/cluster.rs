@@ -274,8 +274,9 @@ impl Cluster {
             self.learn();
         }
         errand.hops += 1;
-        let goes_on =
-            errand.hops <= MOST_HOPS && self.is_wanted(&errand.question) && !trip.withdrawn.get();
+        let goes_on = errand.hops <= MOST_HOPS
+            && errand.question.is_wanted(self.environment.now())
+            && !trip.withdrawn.get();
         match redirect {
             Some(Redirect::Moved { slot, to }) if goes_on => {
                 self.state.borrow_mut().map.moved(slot, to);
@@ -317,15 +318,6 @@ impl Cluster {
         link
     }
 
-    /// Whether somebody still waits for it, or it is owed and its key may be there.
-    fn is_wanted(&self, question: &Question) -> bool {
-        let until = match question.operation {
-            Operation::Release { expires, .. } => expires,
-            _ => question.deadline,
-        };
-        self.environment.now() < until
-    }
-
     /// A map was learnt. Returns whether it is another than before.
     fn take(&self, map: Map) -> bool {
         let keyspace = map
@@ -357,7 +349,7 @@ impl Cluster {
         }
         for (question, reply) in waiting {
             // Nobody waits for the others any more; their votes are missed already.
-            if self.is_wanted(&question) {
+            if question.is_wanted(self.environment.now()) {
                 self.ask(&question, reply);
             }
         }

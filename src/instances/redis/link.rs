@@ -295,7 +295,7 @@ impl Link {
                 match waiting {
                     Waiting::Question(question, reply, slot) => {
                         state.weight -= weight_of(&question);
-                        if self.is_wanted(&question) {
+                        if question.is_wanted(self.environment.now()) {
                             state.write(question, Some(reply), slot);
                         } else {
                             late.push(reply);
@@ -933,7 +933,7 @@ impl Link {
                 (Vote::Failed(cause.clone()), Err(cause))
             }
             Answer::Vote(vote) => (vote, Ok(())),
-            Answer::UnknownScript(_) if self.is_wanted(&question) => {
+            Answer::UnknownScript(_) if question.is_wanted(self.environment.now()) => {
                 let written = state.write_in_full(question, reply);
                 drop(state);
                 if let Err(Some(reply)) = written {
@@ -953,15 +953,6 @@ impl Link {
             reply.vote(vote);
         }
         end
-    }
-
-    /// Whether somebody still waits for it, or it is owed and its key may be there.
-    fn is_wanted(&self, question: &Question) -> bool {
-        let until = match question.operation {
-            Operation::Release { expires, .. } => expires,
-            _ => question.deadline,
-        };
-        self.environment.now() < until
     }
 
     /// The wait before the next dial: never twice the same, so that a server
