@@ -13,6 +13,7 @@
  * @property {string[]} keys
  * @property {string} value
  * @property {number | null} ttl in ms
+ * @property {number} context the caller's, in which the client is asked
  * @typedef {object} Line the way to native, for one client
  * @property {(server: string | undefined, keep: boolean) => void} amend
  * @property {(ticket: number, keys: number) => void} applied
@@ -28,6 +29,7 @@ const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
 const { isArray } = require('./foreign');
 const { readConfig } = require('./instances');
+const { after } = require('./mailbox');
 const { Redactor } = require('./redact');
 const { remember } = require('./thrown');
 
@@ -310,10 +312,9 @@ class Bridge {
   async #quit() {
     const client = this.#client;
     if (client.isClosed) return 'OK';
-    /** @type {NodeJS.Timeout | undefined} */
-    let timer;
+    let stop = () => {};
     const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, LONGEST_QUIT, LATE);
+      stop = after(LONGEST_QUIT, () => resolve(LATE));
     });
     try {
       const answer = await Promise.race([client.quit(), late]);
@@ -325,7 +326,7 @@ class Bridge {
       if (client.isClosed) return 'OK';
       throw error;
     } finally {
-      clearTimeout(timer);
+      stop();
     }
   }
 }

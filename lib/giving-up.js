@@ -12,6 +12,7 @@
 
 const { outOfRange, wrongType, showSetting } = require('./errors');
 const { get } = require('./foreign');
+const { after, stayAwake } = require('./mailbox');
 
 class Signal {
   #signal;
@@ -119,19 +120,22 @@ function unlessAborted(signal, asked, giving) {
 }
 
 /**
- * @param {number} ms
+ * @param {number} ms of real time
  * @param {Signal} [signal] ends it
  * @returns {Promise<void>} rejects with the signal's reason
  */
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     let stop = () => {};
-    const timer = setTimeout(() => {
+    const letSleep = stayAwake();
+    const forget = after(ms, () => {
       stop();
+      letSleep();
       resolve();
-    }, ms);
+    });
     const end = (/** @type {unknown} */ reason) => {
-      clearTimeout(timer);
+      forget();
+      letSleep();
       reject(reason);
     };
     try {

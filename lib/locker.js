@@ -13,7 +13,8 @@ const { outOfRange, wrongType, show } = require('./errors');
 const { bare, elementsOf, isArray } = require('./foreign');
 const { pause, unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
-const { Engine, clock, defaultScripts } = require('./native');
+const { clock, defaultScripts, stayAwake } = require('./mailbox');
+const { Engine } = require('./native');
 const { Settings, readOptions, readCallOptions, readProperties } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
@@ -270,22 +271,7 @@ class Locker {
       await this.unlock(lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
-      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#tell('unlockError', error, lock);
-    }
-  }
-
-  /**
-   * @param {string} event
-   * @param {...unknown} what
-   */
-  #tell(event, ...what) {
-    try {
-      this.#face.emit?.(event, ...what);
-    } catch (error) {
-      // A listener's exception must not cost the routine's result: it is thrown where nobody else is.
-      process.nextTick(() => {
-        throw error;
-      });
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#engine.tell('unlockError', error, lock);
     }
   }
 
@@ -473,13 +459,13 @@ class Locker {
     // Not by destructuring what may be nothing: `Object.prototype` would answer in its place.
     const signal = wishes?.signal;
     const maxWait = wishes?.maxWait;
-    const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : performance.now() + maxWait;
+    const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : clock() + maxWait;
     const { driftFactor, retryCount, retryDelay, retryJitter } = settings;
     const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
     for (let attempt = 1; ; attempt++) {
       if (signal?.aborted) throw signal.reason;
       const { value, engine } = this.#prepareAttempt(names);
-      const left = maxWait === undefined ? undefined : Math.max(0, limit - performance.now());
+      const left = maxWait === undefined ? undefined : Math.max(0, limit - clock());
       const asked = engine.lock(names, ttl, once, this.#isWatched(), value, undefined, left);
       const giving = giveBack(engine, names, settings, value);
       const answer = await (signal ? unlessAborted(signal, asked, giving) : asked);
@@ -490,9 +476,8 @@ class Locker {
       if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
       const jitter = Math.floor((Math.random() * 2 - 1) * retryJitter);
       const wait = Math.max(0, retryDelay + jitter);
-      const time = limit - performance.now();
-      // Timers drop fractions, and may be early by one more: maxWait is no less than was asked for.
-      await pause(wait < time ? wait : Math.ceil(Math.max(0, time)) + 1, signal);
+      const time = limit - clock();
+      await pause(Math.max(0, Math.min(wait, time)), signal);
       if (wait >= time) {
         answer.failure = { ...answer.failure, code: 'ERR_REDLOCK_TIMEOUT' };
         return answer;
@@ -533,8 +518,10 @@ class Locker {
   }
 
   async #quit() {
+    const letSleep = stayAwake();
     await this.#engine.close();
     const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
+    letSleep();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
     const replies = new Map(this.#clients.map((bridge, at) => [bridge.given, quits[at]]));

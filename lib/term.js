@@ -14,7 +14,7 @@
  */
 
 const { set } = require('./foreign');
-const { clock } = require('./native');
+const { clock } = require('./mailbox');
 
 /**
  * A lock as the engine gave it.

@@ -3,11 +3,11 @@
 /** redislock's Lock: one key on one server, taken, extended and released by the object itself. */
 
 const { randomUUID } = require('node:crypto');
-const { setTimeout: sleep } = require('node:timers/promises');
 
 const bluebird = require('./bluebird');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
 const { get, has, set } = require('../../lib/foreign');
+const { sleep } = require('../../lib/mailbox');
 const { quorumOf } = require('./quorum');
 
 /**

@@ -3,7 +3,6 @@
 /** redlock 5's class, over our engine. */
 
 const { EventEmitter } = require('node:events');
-const { setTimeout: sleep } = require('node:timers/promises');
 
 const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
@@ -11,7 +10,8 @@ const { wrongType, show } = require('../../lib/errors');
 const { bare, pick } = require('../../lib/foreign');
 const { readMembers } = require('../../lib/members');
 const { Keep } = require('../../lib/keep');
-const { Engine, clock } = require('../../lib/native');
+const { clock, sleep, stayAwake } = require('../../lib/mailbox');
+const { Engine } = require('../../lib/native');
 const { DEFAULTS, readOptions, warn } = require('../../lib/options');
 const { believe, deadlineOf, end, endsOf, heldSince } = require('../../lib/term');
 const { Attempts } = require('./attempts');
@@ -220,7 +220,7 @@ class Redlock extends EventEmitter {
     const engine = this.#openEngine('unlock', names);
     const own = toEngine(settings);
     const isFinal = patience < Number.POSITIVE_INFINITY || own.retries === UNLIMITED;
-    const deadline = performance.now() + patience;
+    const deadline = clock() + patience;
 
     /** @type {Promise<Stats>[]} */
     const told = [];
@@ -234,7 +234,7 @@ class Redlock extends EventEmitter {
       const wait = waitOf(settings);
       const isGone = isFinal && failure.code === 'ERR_REDLOCK_NOT_HELD';
       const isLast = own.retries !== UNLIMITED && told.length > own.retries;
-      if (isGone || isLast || engine.isClosed || performance.now() + wait > deadline) {
+      if (isGone || isLast || engine.isClosed || clock() + wait > deadline) {
         throw this.#failed('unlock', names, 0, answer, told);
       }
       await sleep(wait);
@@ -244,8 +244,10 @@ class Redlock extends EventEmitter {
   async #quit() {
     // Their last votes come from connections that closing would take away.
     while (this.#open.size > 0) await Promise.all([...this.#open].map(({ ended }) => ended));
+    const letSleep = stayAwake();
     await this.#engine.close();
     const quits = await Promise.allSettled(this.#bridges.map((bridge) => bridge.quit()));
+    letSleep();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
   }
@@ -303,7 +305,7 @@ class Redlock extends EventEmitter {
 
   /** Nothing has to listen. */
   #tell = (/** @type {Error} */ error) => {
-    if (this.listenerCount('error') > 0) this.emit('error', error);
+    if (this.listenerCount('error') > 0) this.#engine.tell('error', error);
   };
 
   /**

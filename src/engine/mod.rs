@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod context;
 mod environment;
 mod error;
 mod event;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use claims::Claims;
+pub use context::Context;
 pub use environment::{Environment, System, Task, until, within};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub report: bool,
     /// The caller's own texts for the operations, if there are any.
     pub scripts: Option<Arc<Scripts>>,
+    /// Whose request it is, where somebody has to know.
+    pub context: Option<Arc<dyn Context>>,
     /// Under which number all votes of each attempt are to be told as events.
     pub ballots: Option<u64>,
     /// Acquire only: how long the asker waits for the lock altogether.
@@ -295,6 +299,7 @@ impl Engine {
                     .deadline(validity.since, ttl, validity.until),
                 report: settings.report,
                 scripts: settings.scripts.clone(),
+                context: settings.context.clone(),
             },
             sheet,
         ));
@@ -416,6 +421,7 @@ impl Engine {
             deadline: self.core.environment.now().after(settings.patience.release),
             report: settings.report,
             scripts: None,
+            context: settings.context,
         };
         let round = Round::ask_all(&self.core, question, None);
         round.verdict().await;
@@ -535,6 +541,7 @@ impl Engine {
                     deadline,
                     report: settings.report,
                     scripts: settings.scripts.clone(),
+                    context: settings.context.clone(),
                 },
                 settings.sheet(attempts),
             );
@@ -675,6 +682,7 @@ impl Engine {
             deadline: now.after(settings.patience.release),
             report: settings.report,
             scripts: settings.scripts,
+            context: settings.context,
         };
         Some(Round::ask_all(&self.core, question, sheet))
     }

@@ -345,6 +345,7 @@ impl Round {
             deadline,
             report: self.question.report,
             scripts: self.question.scripts.clone(),
+            context: self.question.context.clone(),
         }
     }
 

@@ -366,6 +366,7 @@ impl App {
             0.0,
             0.0,
             request.max_wait,
+            0.0,
             request.resources.len() as f64,
         ];
         numbers.extend(row);

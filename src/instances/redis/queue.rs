@@ -131,6 +131,7 @@ pub(super) mod tests {
             deadline: Instant::LAST,
             report: false,
             scripts: None,
+            context: None,
         })
     }
 
