@@ -560,7 +560,7 @@ function open(mailbox, config, redactor) {
 function lineTo(box, handle, place) {
   return {
     amend: (server, keep) => box.amend(handle, place, server, keep),
-    applied: (ticket, keys) => bring(handle, place, ticket, keys),
+    applied: (ticket, keys) => bring(box, handle, place, ticket, keys),
     seen: (ticket, value, ttl) => box.seen(handle, place, ticket, value, ttl),
     unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
     failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
@@ -569,22 +569,29 @@ function lineTo(box, handle, place) {
 
 /** What callers' clients came back with in this tick. @type {number[]} */
 let brought = [];
+/** Who is told. @type {Mailbox | undefined} */
+let broughtTo;
 
 /**
+ * @param {Mailbox} box perhaps one that rests by now
  * @param {number} handle
  * @param {number} place
  * @param {number} ticket
  * @param {number} keys
  */
-function bring(handle, place, ticket, keys) {
+function bring(box, handle, place, ticket, keys) {
+  if (box !== broughtTo) bringAll();
+  broughtTo = box;
   if (brought.length === 0) soon(bringAll);
   brought.push(handle, place, ticket, keys);
 }
 
 function bringAll() {
+  if (brought.length === 0) return;
   const answers = Float64Array.from(brought);
   brought = [];
-  currentBox()?.applied(answers);
+  broughtTo?.applied(answers);
+  broughtTo = undefined;
 }
 
 /**
@@ -816,7 +823,8 @@ function awake() {
 
 function askForTurns() {
   if (!isTurning || isLate || called > 0) return;
-  called = (turns.length - turn) / 2;
+  // One more for a drain, before which nothing but this keeps the process.
+  called = (turns.length - turn) / 2 + 1;
   currentBox()?.wakeAgain(called);
 }
 
@@ -984,6 +992,8 @@ function endLateTurn(which) {
   flush();
   passOn();
   if (isTurning) takeTurn();
+  // A drain may have come meanwhile.
+  called = 0;
   askForTurns();
 }
 

@@ -43,6 +43,8 @@ pub struct Mailbox {
     pending: Cell<u32>,
     /// Whether somebody waits for what is no request.
     awake: Cell<bool>,
+    /// Whether what was drained is not yet handed over.
+    turning: Cell<bool>,
     /// Whether the process stays alive for it.
     alive: Cell<bool>,
     /// The locks that are kept, by JavaScript's number for them.
@@ -172,6 +174,7 @@ impl Mailbox {
             scripts: Cell::new(0),
             pending: Cell::new(0),
             awake: Cell::new(false),
+            turning: Cell::new(false),
             alive: Cell::new(false),
             watches: RefCell::default(),
         })
@@ -347,14 +350,21 @@ impl Mailbox {
     }
 
     /// Calls `wake` so many times more, each once all is done that the call before
-    /// has set off.
+    /// has set off. The process stays alive until the next drain.
+    ///
+    /// # Errors
+    ///
+    /// When the environment is ending.
     #[napi(catch_unwind)]
-    pub fn wake_again(&self, times: u32) {
+    pub fn wake_again(&self, env: Env, times: u32) -> Result<()> {
+        self.turning.set(true);
+        self.keep_alive(&env)?;
         if let Some(wake) = &*self.wake.borrow() {
             for _ in 0..times {
                 let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
         }
+        Ok(())
     }
 
     /// Tells, under `number`, that so many milliseconds have passed, of real time.
@@ -423,6 +433,7 @@ impl Mailbox {
         let first = self.outbox.take_first(rows.room());
         self.write(first, &mut rows, now);
         let left = self.outbox.take(rows.room_left());
+        self.turning.set(false);
         self.write(left, &mut rows, now);
         self.keep_alive(&env)?;
         Ok(rows.finish())
@@ -448,7 +459,7 @@ impl Mailbox {
 
     /// Whether the process stays alive for what is pending.
     fn keep_alive(&self, env: &Env) -> Result<()> {
-        let alive = self.awake.get() || self.pending.get() > 0;
+        let alive = self.awake.get() || self.turning.get() || self.pending.get() > 0;
         let wake = self.wake.borrow();
         let Some(wake) = wake.as_ref().filter(|_| alive != self.alive.get()) else {
             return Ok(());
