@@ -80,4 +80,15 @@ function contextOf(number) {
   return contexts.get(number);
 }
 
-module.exports = { Context, outside, enter, leave, leaveAll, contextOf, NO_CONTEXT };
+/**
+ * Whether something is the same wherever it is looked at: in no context, and in those of the requests that there are.
+ *
+ * @param {() => boolean} isSame
+ */
+function isSameEverywhere(isSame) {
+  if (!outside(isSame)) return false;
+  for (const context of contexts.values()) if (!context.runInAsyncScope(isSame)) return false;
+  return true;
+}
+
+module.exports = { Context, outside, isSameEverywhere, enter, leave, leaveAll, contextOf, NO_CONTEXT };

@@ -938,7 +938,7 @@ function takeTurn() {
   const slot = /** @type {number} */ (turns[turn]);
   const answer = /** @type {Answer} */ (turns[turn + 1]);
   turn += 2;
-  if (asking[slot]?.isHeardLate && !areImmediatesLost) awaitImmediates();
+  if ((asking[slot]?.isHeardLate || CALLS_ARE_TOGETHER) && !areImmediatesLost) awaitImmediates();
   else passOn();
   settle(slot, answer);
 }
@@ -961,6 +961,9 @@ function passOn() {
 }
 
 // ---- turns whose answers are told in an event of their own
+
+/** Deno runs microtasks and ticks only after several of native's calls: each turn has an event of its own there. */
+const CALLS_ARE_TOGETHER = process.versions.deno !== undefined;
 
 /** Whether such a turn is open. */
 let isLate = false;

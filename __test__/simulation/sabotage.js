@@ -34,7 +34,7 @@ const sabotages = [
     edits: [
       {
         file: 'lib/native.js',
-        from: 'if (asking[slot]?.isHeardLate && !areImmediatesLost) awaitImmediates();\n  else passOn();',
+        from: 'if ((asking[slot]?.isHeardLate || CALLS_ARE_TOGETHER) && !areImmediatesLost) awaitImmediates();\n  else passOn();',
         to: 'passOn();',
       },
     ],

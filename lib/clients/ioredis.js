@@ -101,6 +101,7 @@ class IoredisClient extends Client {
       read(options, 'password') ?? read(inner, 'password'),
       read(options, 'host'),
       read(options, 'port'),
+      read(options, 'path'),
     ];
   }
 

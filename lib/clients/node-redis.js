@@ -113,6 +113,7 @@ class NodeRedisClient extends Client {
       read(options, 'password'),
       read(socket, 'host'),
       read(socket, 'port'),
+      read(socket, 'path'),
     ];
   }
 
