@@ -16,13 +16,16 @@ use super::validity::Instant;
 pub enum Cause {
     /// The deadline passed without an answer.
     #[error(
-        "no answer within {} ms; {}",
+        "no answer within {} ms; {}{}",
         .waited.as_millis(),
-        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here")
+        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here"),
+        longer(*.option)
     )]
     Silent {
         /// How long was waited.
         waited: Duration,
+        /// The option, or `ttl`, that allows for longer.
+        option: Option<&'static str>,
         /// What is known to be wrong, if anything is.
         because: Option<Rc<str>>,
     },
@@ -140,6 +143,15 @@ impl Cause {
             Self::Client { reply, .. } => reply.as_deref(),
             _ => None,
         }
+    }
+}
+
+/// How to have a slow instance waited for longer.
+fn longer(option: Option<&'static str>) -> String {
+    match option {
+        Some("ttl") => " (if it is only slow: a longer ttl allows for more)".to_owned(),
+        Some(option) => format!(" (if it is only slow: the option {option} allows for more)"),
+        None => String::new(),
     }
 }
 

@@ -58,7 +58,12 @@ pub enum Identity {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
+    /// How long each message takes at least.
+    pub least: Duration,
+    /// And beyond that at most.
     pub usual: Duration,
+    /// In percent of the questions, the caller's thread is busy first.
+    pub busy: u64,
     /// In percent of the messages, the delay is up to `slowest`.
     pub slow: u64,
     pub slowest: Duration,
@@ -85,8 +90,9 @@ const MS: Duration = Duration::from_millis(1);
 const SHORTEST_DELAY: Duration = Duration::from_micros(50);
 
 impl Scenario {
-    /// Also the longest life of a key whose server's clock is slow.
-    pub const LONGEST_TTL: Duration = Duration::from_millis(3100);
+    /// Also the longest life of a key whose server's clock is slow, for who waits by a
+    /// fast one.
+    pub const LONGEST_TTL: Duration = Duration::from_millis(3250);
 
     pub fn draw(chance: &Chance) -> Self {
         let drift = chance.pick(&[10, 10, 50]);
@@ -170,7 +176,7 @@ impl Scenario {
 
     /// Whether nothing ever goes wrong.
     pub fn is_undisturbed(&self) -> bool {
-        self.faults.kinds.is_empty() && self.network.slow == 0
+        self.faults.kinds.is_empty() && self.network.slow == 0 && self.network.busy == 0
     }
 
     /// Whether one server is under two names, for who is led right.
@@ -215,6 +221,10 @@ impl Scenario {
 impl Network {
     fn draw(chance: &Chance, in_order: bool) -> Self {
         let drawn = Self {
+            // A server that is further away than its deadlines allow for, until it
+            // is measured.
+            least: chance.pick(&[0, 0, 0, 0, 0, 150]) * MS,
+            busy: chance.pick(&[0, 0, 0, 10]),
             usual: chance.pick(&[1, 1, 4, 12, 40]) * MS / 2,
             slow: chance.pick(&[0, 0, 5, 20]),
             slowest: chance.pick(&[20, 100, 600]) * MS,
@@ -236,14 +246,21 @@ impl Network {
 
     /// How long one message takes at most, where the network is not at fault.
     pub fn longest_delay(&self) -> Duration {
-        SHORTEST_DELAY + self.usual
+        SHORTEST_DELAY + self.least + self.usual
+    }
+
+    /// How long the caller's thread lets a question wait.
+    pub fn hold_up(&self, world: &World) -> Option<Duration> {
+        const LONGEST: Duration = Duration::from_millis(300);
+        let busy = !world.is_quiet() && world.chance.percent(self.busy);
+        busy.then(|| world.chance.span(LONGEST))
     }
 
     /// How long one message takes.
     pub fn delay(&self, world: &World) -> Duration {
         let slow = !world.is_quiet() && world.chance.percent(self.slow);
         let most = if slow { self.slowest } else { self.usual };
-        SHORTEST_DELAY + world.chance.span(most)
+        SHORTEST_DELAY + self.least + world.chance.span(most)
     }
 }
 
