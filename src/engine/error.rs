@@ -100,8 +100,8 @@ pub enum Cause {
     /// The Redlock was closed with `quit()`.
     #[error("closed by quit()")]
     Closed,
-    /// It was taken back before it was sent: the lock is given up already.
-    #[error("it was released before it was sent to the server")]
+    /// It was not sent: nobody waited for its answer any more.
+    #[error("it was given up before it was sent to the server")]
     Withdrawn,
     /// The instance let go of the request without an answer.
     #[error("the request was dropped inside this process; please report this as a defect")]

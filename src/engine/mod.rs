@@ -526,14 +526,14 @@ impl Engine {
             attempts += 1;
             (prolonging.asked)(validity.until);
             let (core, value) = (&self.core, &prolonging.value);
+            let limits = Limits::within(settings.patience, ttl, until.min(validity.until));
             core.claims.extend(
                 core.owner,
                 &prolonging.resources,
                 value,
-                now.after(ttl.span()),
+                limits.last().after(ttl.span()),
             );
             asked = asked.min(validity.until);
-            let limits = Limits::within(settings.patience, ttl, until.min(validity.until));
             let round = Round::ask_all(
                 &self.core,
                 Question {

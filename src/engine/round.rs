@@ -647,7 +647,8 @@ impl Ballot for Round {
     }
 
     fn is_awaited(&self, index: usize) -> bool {
-        matches!(self.state.borrow().votes[index], Ballotpaper::Open(_))
+        let state = self.state.borrow();
+        !state.abandoned && matches!(state.votes[index], Ballotpaper::Open(_))
     }
 
     fn hold_up(&self, index: usize) {

@@ -223,7 +223,7 @@ impl Bridge {
     fn forget(&self, waiting: Waiting) {
         self.weight
             .set(self.weight.get() - waiting.question.weight());
-        drop(waiting);
+        waiting.reply.fail(Cause::Withdrawn);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.

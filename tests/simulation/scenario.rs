@@ -63,7 +63,7 @@ pub struct Network {
     /// And beyond that at most.
     pub usual: Duration,
     /// In percent of the questions, the caller's thread is busy first.
-    pub busy: u64,
+    pub hold_ups: u64,
     /// In percent of the messages, the delay is up to `slowest`.
     pub slow: u64,
     pub slowest: Duration,
@@ -100,6 +100,8 @@ impl Scenario {
         let own_values = chance.percent(20);
         let processes = chance.pick(&[2, 2, 3, 4]);
         let sole = servers == 1 && chance.percent(50);
+        let network = Network::draw(chance, own_values);
+        let is_far = network.least > Duration::ZERO;
         Self {
             servers,
             layouts: Self::draw_layouts(chance, servers, processes, sole),
@@ -116,12 +118,16 @@ impl Scenario {
             clients: chance.pick(&[1, 1, 2]),
             resources: chance.pick(&[1, 1, 2, 3]),
             drift,
-            ttls: chance.pick(&[
-                &[20, 40, 80],
-                &[60, 120, 300],
-                &[100, 500, 2000],
-                &[40, 400, 3000],
-            ]),
+            ttls: if is_far {
+                &[600, 2000, 3000]
+            } else {
+                chance.pick(&[
+                    &[20, 40, 80],
+                    &[60, 120, 300],
+                    &[100, 500, 2000],
+                    &[40, 400, 3000],
+                ])
+            },
             patience: chance.pick(&[
                 Patience::default(),
                 Patience {
@@ -137,9 +143,9 @@ impl Scenario {
                     release: 20 * MS,
                 },
             ]),
-            network: Network::draw(chance, own_values),
+            network,
             faults: Faults::draw(chance, own_values),
-            busy: chance.pick(&[2000, 5000, 9000]) * MS,
+            busy: chance.pick(&[2500, 5500, 9500]) * MS,
             idle: chance.pick(&[2, 30, 200]) * MS,
         }
     }
@@ -176,7 +182,7 @@ impl Scenario {
 
     /// Whether nothing ever goes wrong.
     pub fn is_undisturbed(&self) -> bool {
-        self.faults.kinds.is_empty() && self.network.slow == 0 && self.network.busy == 0
+        self.faults.kinds.is_empty() && self.network.slow == 0 && self.network.hold_ups == 0
     }
 
     /// Whether one server is under two names, for who is led right.
@@ -223,8 +229,8 @@ impl Network {
         let drawn = Self {
             // A server that is further away than its deadlines allow for, until it
             // is measured.
-            least: chance.pick(&[0, 0, 0, 0, 0, 150]) * MS,
-            busy: chance.pick(&[0, 0, 0, 10]),
+            least: chance.pick(&[0, 0, 0, 0, 0, 0, 0, 150]) * MS,
+            hold_ups: chance.pick(&[0, 0, 0, 0, 0, 10]),
             usual: chance.pick(&[1, 1, 4, 12, 40]) * MS / 2,
             slow: chance.pick(&[0, 0, 5, 20]),
             slowest: chance.pick(&[20, 100, 600]) * MS,
@@ -252,7 +258,7 @@ impl Network {
     /// How long the caller's thread lets a question wait.
     pub fn hold_up(&self, world: &World) -> Option<Duration> {
         const LONGEST: Duration = Duration::from_millis(300);
-        let busy = !world.is_quiet() && world.chance.percent(self.busy);
+        let busy = !world.is_quiet() && world.chance.percent(self.hold_ups);
         busy.then(|| world.chance.span(LONGEST))
     }
 

@@ -366,9 +366,10 @@ impl Cluster {
             self.standing.tell(&Connection::Ready { keyspace });
         }
         for (question, reply) in waiting {
-            // Nobody waits for the others any more; their votes are missed already.
             if question.is_wanted(self.environment.now(), Some(&reply)) {
                 self.ask(&question, reply);
+            } else {
+                reply.fail(Cause::Withdrawn);
             }
         }
         self.pay();

@@ -330,8 +330,9 @@ impl Link {
         }
         state.write_waiting(self.environment.as_ref(), &mut late);
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
     }
 
     /// Nobody can be asked until the next dial succeeds.
@@ -894,8 +895,9 @@ impl Pump {
             state.write_waiting(link.environment.as_ref(), &mut late);
         }
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
         Poll::Ready(outcome)
     }
 
