@@ -2,7 +2,9 @@
 //! somewhere to run its housekeeping. The simulation brings its own.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -55,6 +57,56 @@ pub async fn within<T>(
     future: impl Future<Output = T>,
 ) -> Option<T> {
     until(environment, environment.now().after(span), future).await
+}
+
+/// The wait before a task that has panicked is begun anew.
+const BREATHER: Duration = Duration::from_secs(1);
+
+/// What `begin` begins, and begins anew after a pause should it panic: neither a
+/// defect nor a moment without threads or memory ends a task for good. `fell` is
+/// told each time, in a sentence; the panic's own report says where it was.
+pub async fn supervised<T, F: Future<Output = T>>(
+    environment: Rc<dyn Environment>,
+    mut begin: impl FnMut() -> F,
+    mut fell: impl FnMut(&str),
+) -> T {
+    loop {
+        // A panic may come when it begins, in each of its turns, and when what it
+        // had begun is given up.
+        let ended = {
+            let mut task = catch(|| Box::pin(begin()));
+            let ended = poll_fn(|context| match &mut task {
+                Ok(task) => match catch(|| task.as_mut().poll(context)) {
+                    Ok(turn) => turn.map(Ok),
+                    Err(panic) => Poll::Ready(Err(panic)),
+                },
+                Err(panic) => Poll::Ready(Err(std::mem::take(panic))),
+            })
+            .await;
+            let _ = catch(|| drop(task));
+            ended
+        };
+        match ended {
+            Ok(output) => return output,
+            Err(panic) => {
+                let what = format!("this process failed, and tries again soon: {panic}");
+                // What it tells may be what panics.
+                let _ = catch(|| fell(&what));
+            }
+        }
+        environment
+            .sleep_until(environment.now().after(BREATHER))
+            .await;
+    }
+}
+
+/// What `act` comes to, or what it panicked with.
+fn catch<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("a panic").to_owned()
+    })
 }
 
 /// The system's clock and random source, with tokio's timers.

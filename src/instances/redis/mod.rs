@@ -8,9 +8,11 @@ mod dial;
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod line;
 mod link;
 mod network;
 mod owed;
+mod pump;
 mod queue;
 mod redact;
 mod script;
