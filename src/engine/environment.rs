@@ -59,44 +59,45 @@ pub async fn within<T>(
     until(environment, environment.now().after(span), future).await
 }
 
+/// What the future that `begin` makes comes to, or what it panicked with.
+///
+/// # Errors
+///
+/// The panic's message. The panic's own report says where it was.
+pub async fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Result<F::Output, String> {
+    // It may panic when it begins, in each of its turns, and when it is given up.
+    let mut future = catch(|| Box::pin(begin()))?;
+    let ended = poll_fn(|context| match catch(|| future.as_mut().poll(context)) {
+        Ok(turn) => turn.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await;
+    let _ = catch(|| drop(future));
+    ended
+}
+
 /// The wait before a task that has panicked is begun anew.
 const BREATHER: Duration = Duration::from_secs(1);
 
 /// What `begin` begins, and begins anew after a pause should it panic: neither a
 /// defect nor a moment without threads or memory ends a task for good. `fell` is
-/// told each time, in a sentence; the panic's own report says where it was.
-pub async fn supervised<T, F: Future<Output = T>>(
+/// told each time, in a sentence.
+pub async fn supervised<F: Future>(
     environment: Rc<dyn Environment>,
     mut begin: impl FnMut() -> F,
     mut fell: impl FnMut(&str),
-) -> T {
+) -> F::Output {
     loop {
-        // A panic may come when it begins, in each of its turns, and when what it
-        // had begun is given up.
-        let ended = {
-            let mut task = catch(|| Box::pin(begin()));
-            let ended = poll_fn(|context| match &mut task {
-                Ok(task) => match catch(|| task.as_mut().poll(context)) {
-                    Ok(turn) => turn.map(Ok),
-                    Err(panic) => Poll::Ready(Err(panic)),
-                },
-                Err(panic) => Poll::Ready(Err(std::mem::take(panic))),
-            })
-            .await;
-            let _ = catch(|| drop(task));
-            ended
-        };
-        match ended {
+        match guarded(&mut begin).await {
             Ok(output) => return output,
             Err(panic) => {
                 let what = format!("this process failed, and tries again soon: {panic}");
-                // What it tells may be what panics.
+                // To tell it may be what panics.
                 let _ = catch(|| fell(&what));
             }
         }
-        environment
-            .sleep_until(environment.now().after(BREATHER))
-            .await;
+        let again = environment.now().after(BREATHER);
+        environment.sleep_until(again).await;
     }
 }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use claims::Claims;
-pub use environment::{Environment, System, Task, supervised, until, within};
+pub use environment::{Environment, System, Task, guarded, supervised, until, within};
 pub use error::{Cause, Failure, Reason};
 pub use event::Event;
 pub use instance::{
