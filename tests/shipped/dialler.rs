@@ -106,8 +106,7 @@ impl Dialler for Names {
             if !server.is_up() {
                 return Err(unreachable("connection refused"));
             }
-            let address: Rc<str> =
-                format!("{member}, {}/{}", config.db, config.key_prefix).into();
+            let address: Rc<str> = format!("{member}, {}/{}", config.db, config.key_prefix).into();
             let is_there = |wire: &Rc<Wire>| {
                 wire.address == address && wire.process.index() == self.process.index()
             };

@@ -153,7 +153,9 @@ impl Line {
     pub(super) fn has_acquire_of(&self, release: &Question) -> bool {
         self.under_way.0 > 0
             && self.unanswered.iter().any(|asked| match &asked.wanted {
-                Wanted::Vote { question, .. } => is_acquire(question) && is_about(question, release),
+                Wanted::Vote { question, .. } => {
+                    is_acquire(question) && is_about(question, release)
+                }
                 Wanted::Array(_) | Wanted::Leave => false,
             })
     }

@@ -635,9 +635,7 @@ impl State {
                     question, reply, ..
                 } => {
                     self.owe(&question, now);
-                    failed
-                        .votes
-                        .extend(reply.map(|reply| (reply, lost(cause))));
+                    failed.votes.extend(reply.map(|reply| (reply, lost(cause))));
                 }
                 Wanted::Array(done) => failed.commands.push((done, lost(cause))),
                 Wanted::Leave => {}
@@ -810,7 +808,12 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                 }) else {
                     return;
                 };
-                let Some(End { cause, useful, next }) = serve(&link, pump, &dial).await else {
+                let Some(End {
+                    cause,
+                    useful,
+                    next,
+                }) = serve(&link, pump, &dial).await
+                else {
                     return;
                 };
                 // A server that hangs up at once is not dialled in a loop.
