@@ -56,6 +56,8 @@ pub struct Bridge {
     hopeful: Cell<Instant>,
     /// It has not come back with anything since.
     is_silent: Cell<bool>,
+    /// Nobody is there to be asked any more.
+    is_closed: Cell<bool>,
 }
 
 struct Waiting {
@@ -102,12 +104,16 @@ impl Bridge {
             tickets: Cell::new(0),
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
+            is_closed: Cell::new(false),
         }
     }
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
     /// acquires that it would release and that are not put yet.
     pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if self.is_closed.get() {
+            return reply.fail(Cause::Closed);
+        }
         for withdrawn in self.withdraw(question) {
             withdrawn.fail(Cause::Withdrawn);
         }
@@ -257,6 +263,7 @@ impl Bridge {
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
+        self.is_closed.set(true);
         self.weight.set(0);
         self.acquires.take();
         let waiting = self.waiting.take().into_values();
