@@ -5,7 +5,7 @@
  * its answers come back in batches. A request costs one slot, which is an integer, and one promise.
  */
 
-const { Mailbox, defaultScripts } = require('../binding.js');
+const { Mailbox, defaultScripts } = require('./addon');
 const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
 const { ConnectionError, troubleOf, outOfRange } = require('./errors');

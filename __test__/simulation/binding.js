@@ -5,6 +5,8 @@
  * is shifted, half written or not what anybody has asked for is found at once.
  */
 
+const { version } = require('../../package.json');
+
 const REQUEST_NUMBERS = 15;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
@@ -27,7 +29,7 @@ function makeBinding(world) {
       super(world, wake);
     }
   }
-  return { Mailbox, defaultScripts: () => ({ ...SCRIPTS }) };
+  return { Mailbox, defaultScripts: () => ({ ...SCRIPTS }), version: () => version };
 }
 
 class FakeMailbox {
