@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub use claims::Claims;
 pub use environment::{Environment, System, Task, until, within};
-pub use error::{Cause, Failure, Reason};
+pub use error::{Cause, Failure, Occupant, Reason};
 pub use event::Event;
 pub use instance::{
     Ballot, Connection, Instance, Observer, Operation, Question, Reply, Resources, Script, Scripts,
@@ -43,6 +43,7 @@ pub use rule::Rule;
 pub use token::Token;
 pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
 
+use granted_by::Held;
 use keeper::Kept;
 use lock_id::LockId;
 use round::{Core, Round, Sheet};
@@ -74,6 +75,9 @@ pub struct Settings {
     pub ballots: Option<u64>,
     /// Acquire only: how long the asker waits for the lock altogether.
     pub max_wait: Option<Duration>,
+    /// Acquire only: whether it is worth a look what a key has, once the last
+    /// attempt has found it held.
+    pub look: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -185,7 +189,7 @@ impl Engine {
             let wait = settings.retry.after(attempts - free, environment.chance());
             let Some(wait) = wait.filter(|_| again) else {
                 return Err(Failure {
-                    reason,
+                    reason: self.look(reason, &resources, &settings, limit).await,
                     attempts,
                     votes,
                     until: None,
@@ -209,6 +213,34 @@ impl Engine {
             before = votes;
             environment.sleep_until(next).await;
         }
+    }
+
+    /// What the last attempt failed for: a resource that is held may be held by
+    /// what is no lock, and no retry will help then.
+    async fn look(
+        &self,
+        reason: Reason,
+        resources: &Resources,
+        settings: &Settings,
+        limit: Option<Instant>,
+    ) -> Reason {
+        const LONGEST: Duration = Duration::from_millis(100);
+        // A caller's own scripts may keep locks in whatever they like.
+        let is_ours = settings.scripts.is_none() && resources.len() == 1;
+        if reason != Reason::Held || !settings.look || !is_ours {
+            return reason;
+        }
+        let settings = Settings {
+            patience: Patience {
+                release: LONGEST,
+                ..settings.patience
+            },
+            ..Settings::default()
+        };
+        let look = self.inspect(resources[0].clone(), settings);
+        let votes = self.before(limit, look).await.unwrap_or_default();
+        let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+        occupant.map_or(reason, Reason::Occupied)
     }
 
     /// Sees that a value of the caller's own is not in use (rule 16): the clean-up
@@ -312,14 +344,18 @@ impl Engine {
         // Step 5: whatever may have been set is released, everywhere.
         let votes = round.votes();
         let round = self.before(limit, round.fail()).await;
-        let Some(round) = round else {
+        let Some((round, release)) = round else {
             return Err((Reason::TimedOut, votes));
         };
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
         } else if tally.refused_by_holders(self.core.instances.len()) {
-            Reason::Held
+            // Our own release fails where there is no string: no look is needed then.
+            let votes = release.filter(|_| settings.scripts.is_none());
+            let votes = votes.map(|release| release.votes()).unwrap_or_default();
+            let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+            occupant.map_or(Reason::Held, Reason::Occupied)
         } else {
             Reason::Unavailable
         };
@@ -379,7 +415,8 @@ impl Engine {
         if let Some(cap) = hold.renewal.and_then(|renewal| renewal.cap) {
             hold.until = hold.until.min(cap);
         }
-        let kept = Kept::new(hold.until, watch, hold.number);
+        let extended_on = hold.renewal.map(|_| Arc::clone(&hold.resources));
+        let kept = Kept::new(hold.until, watch, hold.number, extended_on);
         let lock = hold.lock();
         self.core.keeps.borrow_mut().insert(lock, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
@@ -580,6 +617,43 @@ impl Engine {
         }
     }
 
+    /// Releases every lock that was handed over and is held, and those that are
+    /// kept by being extended, wherever they are from. Resolves once all of that,
+    /// and whatever else is under way, was answered or has passed its deadline;
+    /// with those that could not be released.
+    pub async fn release_all(&self, settings: Settings) -> Vec<(Resources, Failure)> {
+        let now = self.core.environment.now();
+        let limit = now.after(settings.patience.release);
+        let mut held = self.core.granted_by.borrow().held(now);
+        for (lock, kept) in self.core.keeps.borrow().iter() {
+            let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
+            if let (false, Some(resources)) = (is_known, kept.extended_on()) {
+                // It may have been held before this process was there.
+                held.push(Held {
+                    lock: lock.clone(),
+                    resources: Arc::clone(resources),
+                    since: Instant::ORIGIN,
+                });
+                held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
+            }
+        }
+        let rounds = held.into_iter().filter_map(|held| {
+            let (resources, value) = (Arc::clone(&held.resources), held.lock.value().clone());
+            let round = self.ask_release(resources, value, held.since, settings.clone())?;
+            Some((held.resources, round))
+        });
+        let rounds: Vec<_> = rounds.collect();
+        let mut unreleased = Vec::new();
+        for (resources, round) in rounds {
+            if let Err(failure) = self.released(&round).await {
+                unreleased.push((resources, failure));
+            }
+        }
+        // Attempts that were given up are cleaned up by then, as far as that goes.
+        self.before(Some(limit), self.quiet()).await;
+        unreleased
+    }
+
     /// As [`Engine::release`], for a lock that nobody will be told of: nothing
     /// is awaited.
     pub fn take_back(
@@ -626,6 +700,11 @@ impl Engine {
                 until: None,
             });
         };
+        self.released(&round).await
+    }
+
+    /// What came of a round of releases.
+    async fn released(&self, round: &Round) -> Result<(), Failure> {
         if round.verdict().await == Verdict::Granted {
             return Ok(());
         }
@@ -749,13 +828,15 @@ impl Attempt {
         round
     }
 
-    /// Releases everywhere and waits for the instances that still answer.
-    async fn fail(mut self) -> Rc<Round> {
+    /// Releases everywhere and waits for the instances that still answer: this
+    /// round, and that of the releases if there was one.
+    async fn fail(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
         let round = self.0.take().expect("an attempt ends once");
-        if let Some(release) = round.abandon() {
-            round.settled_with(&release).await;
+        let release = round.abandon();
+        if let Some(release) = &release {
+            round.settled_with(release).await;
         }
-        round
+        (round, release)
     }
 }
 
