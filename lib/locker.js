@@ -552,6 +552,8 @@ class Locker {
     const maxWait = wishes?.maxWait;
     const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : clock() + maxWait;
     const once = onceOf(settings);
+    /** @type {import('./native').NativeVote[]} */
+    let before = [];
     for (let attempt = 1; ; attempt++) {
       if (signal?.aborted) throw signal.reason;
       const isLast = settings.retries >= 0 && attempt > settings.retries;
@@ -564,13 +566,17 @@ class Locker {
       answer.attempts = attempt;
       // What is handed over has room for values of our own length only.
       if (value !== undefined) answer.value = value;
-      if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
+      const { failure } = answer;
+      // An attempt that was cut short says less than the one before it.
+      if (failure?.votes.every(({ vote }) => vote === 'pending')) failure.votes = before;
+      if (!failure || isLast || !RETRIED.includes(failure.code)) return answer;
+      before = failure.votes;
       const wait = this.#waitAfter(settings, attempt);
       const time = limit - clock();
       const waited = engine.wait(Math.min(wait, Math.max(0, time)), settings);
       await (signal ? unlessAborted(signal, waited, { cancel: engine.cancel, discard() {} }) : waited);
       if (wait >= time) {
-        answer.failure = { ...answer.failure, code: 'ERR_REDLOCK_TIMEOUT' };
+        answer.failure = { ...failure, code: 'ERR_REDLOCK_TIMEOUT' };
         return answer;
       }
     }
