@@ -243,7 +243,7 @@ pub enum Occupant {
     #[error("a value that never expires")]
     Endless,
     /// A value as no locker makes them: empty, long, or a document.
-    #[error("a value as no lock has one")]
+    #[error("a value that is no lock's")]
     Strange,
 }
 
