@@ -15,9 +15,11 @@ mod instance;
 mod keeper;
 mod lock_id;
 mod lookalikes;
+mod patience;
 mod quorum;
 mod retry;
 mod round;
+mod round_trip;
 mod rule;
 mod token;
 mod validity;
@@ -37,15 +39,18 @@ pub use instance::{
     Vote,
 };
 pub use keeper::{Hold, Renewal, Watch};
+pub use patience::Patience;
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
+pub use round_trip::{Meter, RoundTrip};
 pub use rule::Rule;
 pub use token::Token;
-pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
+pub use validity::{Drift, Instant, Ttl, TtlError, Validity};
 
 use granted_by::Held;
 use keeper::Kept;
 use lock_id::LockId;
+use patience::{LONGEST_CLEANUP, Limits};
 use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -166,9 +171,8 @@ impl Engine {
             if value.is_none() || Rule::FreshValue.is_kept() && settings.value.is_none() {
                 value = Some(Token::random(environment.as_ref()));
             }
-            let sheet = settings.sheet(attempts);
             let were_one = self.core.are_one();
-            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet, limit);
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, attempts, limit);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
                     return Ok(Grant {
@@ -230,15 +234,16 @@ impl Engine {
         if reason != Reason::Held || !settings.look || !is_ours {
             return reason;
         }
+        let longest = self.core.environment.now().after(LONGEST);
+        let end = limit.map_or(longest, |limit| limit.min(longest));
         let settings = Settings {
-            patience: Patience {
-                release: LONGEST,
-                ..settings.patience
-            },
+            patience: settings.patience,
             ..Settings::default()
         };
-        let look = self.inspect(resources[0].clone(), settings);
-        let votes = self.before(limit, look).await.unwrap_or_default();
+        let round = self.ask_what(resources[0].clone(), &settings);
+        // Whoever has answered by then has said enough.
+        self.before(Some(end), round.verdict()).await;
+        let votes = round.votes();
         let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
         occupant.map_or(reason, Reason::Occupied)
     }
@@ -308,7 +313,7 @@ impl Engine {
         value: Option<Token>,
         ttl: Ttl,
         settings: &Settings,
-        sheet: Option<Sheet>,
+        number: u32,
         limit: Option<Instant>,
     ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
         let environment = &self.core.environment;
@@ -316,23 +321,24 @@ impl Engine {
         // Step 1: the time before the first request of this attempt is sent.
         let validity = Validity::starting(environment.now(), ttl, settings.drift);
         // Step 2: every instance is asked at once, each with a small deadline.
+        let limits = Limits::within(settings.patience, ttl, validity.until);
+        let limits = limits.first(number == 1);
         let round = Attempt::new(Round::ask_all(
             &self.core,
             Question {
                 operation: Operation::Acquire { ttl },
                 resources: Arc::clone(resources),
                 value: value.clone(),
-                deadline: settings
-                    .patience
-                    .deadline(validity.since, ttl, validity.until),
+                deadline: limits.last(),
                 report: settings.report,
                 scripts: settings.scripts.clone(),
             },
-            sheet,
+            limits,
+            settings.sheet(number),
         ));
         let verdict = self.before(limit, round.verdict()).await;
         let Some(verdict) = verdict else {
-            let round = round.give_up();
+            let (round, _) = round.give_up();
             return Err((Reason::TimedOut, round.votes()));
         };
         // Step 3: a majority, and time left after what it took (step 4).
@@ -343,17 +349,22 @@ impl Engine {
         }
         // Step 5: whatever may have been set is released, everywhere.
         let votes = round.votes();
-        let round = self.before(limit, round.fail()).await;
-        let Some((round, release)) = round else {
-            return Err((Reason::TimedOut, votes));
-        };
+        let (round, cleanup) = round.give_up();
+        if let Some(cleanup) = &cleanup {
+            let longest = environment.now().after(LONGEST_CLEANUP);
+            let first = limit.map_or(longest, |limit| limit.min(longest));
+            let settled = self.before(Some(first), round.settled_with(cleanup)).await;
+            if settled.is_none() && limit == Some(first) {
+                return Err((Reason::TimedOut, votes));
+            }
+        }
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
         } else if tally.refused_by_holders(self.core.instances.len()) {
             // Our own release fails where there is no string: no look is needed then.
-            let votes = release.filter(|_| settings.scripts.is_none());
-            let votes = votes.map(|release| release.votes()).unwrap_or_default();
+            let cleanup = cleanup.filter(|_| settings.scripts.is_none());
+            let votes = cleanup.map(|round| round.votes()).unwrap_or_default();
             let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
             occupant.map_or(Reason::Held, Reason::Occupied)
         } else {
@@ -446,17 +457,22 @@ impl Engine {
     /// What each instance says of `resource`'s key: [`Vote::Seen`] or
     /// [`Vote::Failed`], by instance.
     pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
+        let round = self.ask_what(resource, &settings);
+        round.verdict().await;
+        round.votes()
+    }
+
+    fn ask_what(&self, resource: Box<str>, settings: &Settings) -> Rc<Round> {
+        let limits = Limits::of_release(settings.patience, self.core.environment.now());
         let question = Question {
             operation: Operation::Inspect,
             resources: Arc::new([resource]),
             value: Token::from(""),
-            deadline: self.core.environment.now().after(settings.patience.release),
+            deadline: limits.last(),
             report: settings.report,
             scripts: None,
         };
-        let round = Round::ask_all(&self.core, question, None);
-        round.verdict().await;
-        round.votes()
+        Round::ask_all(&self.core, question, limits, None)
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -552,27 +568,25 @@ impl Engine {
             attempts += 1;
             (prolonging.asked)(validity.until);
             let (core, value) = (&self.core, &prolonging.value);
+            let limits = Limits::within(settings.patience, ttl, until.min(validity.until));
             core.claims.extend(
                 core.owner,
                 &prolonging.resources,
                 value,
-                now.after(ttl.span()),
+                limits.last().after(ttl.span()),
             );
             asked = asked.min(validity.until);
-            let deadline =
-                settings
-                    .patience
-                    .deadline(validity.since, ttl, until.min(validity.until));
             let round = Round::ask_all(
                 &self.core,
                 Question {
                     operation: Operation::Extend { ttl },
                     resources: Arc::clone(&prolonging.resources),
                     value: prolonging.value.clone(),
-                    deadline,
+                    deadline: limits.last(),
                     report: settings.report,
                     scripts: settings.scripts.clone(),
                 },
+                limits,
                 settings.sheet(attempts),
             );
             let verdict = round.verdict().await;
@@ -747,15 +761,16 @@ impl Engine {
         self.core.let_go(&lock);
         let sheet = settings.sheet(1);
         let expires = self.core.claims.end_of(self.core.owner, &resources, &value);
+        let limits = Limits::of_release(settings.patience, now);
         let question = Question {
             operation: Operation::Release { since, expires },
             resources,
             value,
-            deadline: now.after(settings.patience.release),
+            deadline: limits.last(),
             report: settings.report,
             scripts: settings.scripts,
         };
-        Some(Round::ask_all(&self.core, question, sheet))
+        Some(Round::ask_all(&self.core, question, limits, sheet))
     }
 }
 
@@ -821,22 +836,11 @@ impl Attempt {
         }
     }
 
-    /// Releases everywhere and waits for nobody.
-    fn give_up(mut self) -> Rc<Round> {
+    /// Releases everywhere, by the second round, if there is anything to release.
+    fn give_up(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
         let round = self.0.take().expect("an attempt ends once");
-        round.abandon();
-        round
-    }
-
-    /// Releases everywhere and waits for the instances that still answer: this
-    /// round, and that of the releases if there was one.
-    async fn fail(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
-        let round = self.0.take().expect("an attempt ends once");
-        let release = round.abandon();
-        if let Some(release) = &release {
-            round.settled_with(release).await;
-        }
-        (round, release)
+        let cleanup = round.abandon();
+        (round, cleanup)
     }
 }
 

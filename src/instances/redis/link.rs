@@ -35,7 +35,8 @@ use super::redact::Redactor;
 use super::sentinel::Watch;
 use super::standing::Standing;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule, Task, Vote,
+    Cause, Connection, Environment, Instant, Meter, Observer, Operation, Question, Reply,
+    RoundTrip, Rule, Task, Vote,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -66,6 +67,9 @@ const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
 const LONGEST_REPLY: usize = 64 * 1024;
 const LONGEST_REPLY_TO_OTHERS: usize = 1024 * 1024;
 const LONGEST_MAP: usize = 8 * 1024 * 1024;
+
+/// How many round trips it takes to connect and log in.
+pub(super) const TRIPS_OF_A_DIAL: u32 = 2;
 
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
@@ -103,6 +107,9 @@ struct State {
     /// Bytes of an incomplete reply.
     heard: usize,
     owed: Owed,
+    /// From when a question was written until it was answered, on all of its
+    /// connections.
+    meter: Meter,
     waker: Option<Waker>,
 }
 
@@ -172,6 +179,7 @@ impl Link {
                 acquires: Queue::default(),
                 heard: 0,
                 owed: Owed::default(),
+                meter: Meter::default(),
                 waker: None,
             }),
             redactor: Redactor::new(&config),
@@ -265,6 +273,17 @@ impl Link {
         done(Err(refused));
     }
 
+    /// How long an answer takes, and before it, where there is no connection, to
+    /// connect and to log in; `None` while nobody has ever answered.
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        let state = self.state.borrow();
+        let trips = match state.phase {
+            Phase::Up => 1,
+            Phase::Dialling(_) | Phase::Down(..) => TRIPS_OF_A_DIAL + 1,
+        };
+        state.meter.known().map(|trip| trip.times(trips))
+    }
+
     /// What is known to be wrong with it.
     pub(super) fn trouble(&self) -> Option<Rc<str>> {
         let state = self.state.borrow();
@@ -295,7 +314,7 @@ impl Link {
                 match waiting {
                     Waiting::Question(question, reply, slot) => {
                         state.weight -= weight_of(&question);
-                        if question.is_wanted(self.environment.now()) {
+                        if question.is_wanted(self.environment.now(), Some(&reply)) {
                             state.write(question, Some(reply), slot);
                         } else {
                             late.push(reply);
@@ -311,8 +330,9 @@ impl Link {
         }
         state.write_waiting(self.environment.as_ref(), &mut late);
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
     }
 
     /// Nobody can be asked until the next dial succeeds.
@@ -475,7 +495,7 @@ impl State {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
-            if now < acquire.question.deadline {
+            if acquire.question.is_wanted(now, Some(&acquire.reply)) {
                 self.write(acquire.question, Some(acquire.reply), acquire.slot);
             } else {
                 late.push(acquire.reply);
@@ -555,11 +575,14 @@ impl State {
     }
 
     /// The oldest question, which has been answered; `None` if none was written.
-    fn answered(&mut self) -> Option<Wanted> {
+    fn answered(&mut self, environment: &dyn Environment) -> Option<Wanted> {
         if self.owes_nothing() && Rule::ReplyKind.is_kept() {
             return None;
         }
         let asked = self.unanswered.pop_front()?;
+        if self.meter.wants(asked.at) {
+            self.meter.measure(asked.at, environment.now());
+        }
         self.fresh = self.fresh.min(self.unanswered.len());
         self.weight -= asked.weight;
         if asked.wanted.is_acquire() {
@@ -699,6 +722,7 @@ fn keep_up(link: Weak<Link>, config: Config, network: Rc<Network>) -> Task {
                 Ok(Dialled {
                     stream,
                     greeting,
+                    greeted,
                     watch,
                 }) => {
                     // The same server, database and prefix are the same keys.
@@ -708,6 +732,8 @@ fn keep_up(link: Weak<Link>, config: Config, network: Rc<Network>) -> Task {
                         .map(Rc::from);
                     let Some((since, environment)) = link.upgrade().map(|link| {
                         link.master.set(greeting.master);
+                        let (asked, answered) = greeted;
+                        link.state.borrow_mut().meter.measure(asked, answered);
                         link.go_up(keyspace);
                         (link.environment.now(), Rc::clone(&link.environment))
                     }) else {
@@ -869,8 +895,9 @@ impl Pump {
             state.write_waiting(link.environment.as_ref(), &mut late);
         }
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
         Poll::Ready(outcome)
     }
 
@@ -884,6 +911,7 @@ impl Pump {
             if link.environment.now() >= limit {
                 return Poll::Ready(Cause::Silent {
                     waited: SILENCE,
+                    option: None,
                     because: None,
                 });
             }
@@ -902,7 +930,7 @@ impl Link {
     /// Matches a reply to the oldest question.
     fn take(&self, answered: Value) -> Result<(), Cause> {
         let mut state = self.state.borrow_mut();
-        let Some(wanted) = state.answered() else {
+        let Some(wanted) = state.answered(self.environment.as_ref()) else {
             return Err(unexpected(&answered));
         };
         let (question, form, reply) = match wanted {
@@ -933,7 +961,9 @@ impl Link {
                 (Vote::Failed(cause.clone()), Err(cause))
             }
             Answer::Vote(vote) => (vote, Ok(())),
-            Answer::UnknownScript(_) if question.is_wanted(self.environment.now()) => {
+            Answer::UnknownScript(_)
+                if question.is_wanted(self.environment.now(), reply.as_ref()) =>
+            {
                 let written = state.write_in_full(question, reply);
                 drop(state);
                 if let Err(Some(reply)) = written {
