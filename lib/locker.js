@@ -568,7 +568,8 @@ class Locker {
       if (value !== undefined) answer.value = value;
       const { failure } = answer;
       // An attempt that was cut short says less than the one before it.
-      if (failure?.votes.every(({ vote }) => vote === 'pending')) failure.votes = before;
+      const isShort = failure?.code === 'ERR_REDLOCK_TIMEOUT' && !failure.votes.some(isCast);
+      if (failure && isShort && before.length > 0) failure.votes = before;
       if (!failure || isLast || !RETRIED.includes(failure.code)) return answer;
       before = failure.votes;
       const wait = this.#waitAfter(settings, attempt);
@@ -822,6 +823,11 @@ function giveBack(engine, names, settings, value) {
 /** @param {Settings} settings */
 function onceOf({ driftFactor, retryDelay, retryJitter }) {
   return new Settings(driftFactor, 0, retryDelay, retryJitter);
+}
+
+/** @param {import('./native').NativeVote} vote */
+function isCast({ vote }) {
+  return vote !== 'pending';
 }
 
 /**

@@ -19,6 +19,7 @@ use super::record::{self, Batch, Request, Terms, Until, Verb};
 use super::shared::Shared;
 use crate::engine::{
     Cause, Engine, Environment, Event, Instant, Patience, Question, Reason, Rule, Scripts,
+    supervised,
 };
 use crate::instances::bridge::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
@@ -96,7 +97,8 @@ impl Session {
             duties: Cell::new(0),
             idle: Notify::new(),
         });
-        session.spawn(post_answers(Rc::downgrade(&session)));
+        let whose = Rc::downgrade(&session);
+        session.supervise(move || post_answers(Weak::clone(&whose)));
         session
     }
 
@@ -182,17 +184,23 @@ impl Session {
     /// Resolves when all that the environment has left behind is done: requests
     /// that were given up have released what they took, and these releases were
     /// answered or have passed their deadlines.
-    pub async fn end(self: Rc<Self>, engines: Vec<Engine>) {
+    pub async fn end(self: Rc<Self>, engines: Rc<[Engine]>) {
         while self.duties.get() > 0 {
             self.idle.notified().await;
         }
-        for engine in engines {
+        for engine in &*engines {
             engine.quiet().await;
         }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.shared.environment.spawn(Box::pin(task));
+    }
+
+    /// The same, of one that nobody else would tell that it has failed.
+    fn supervise<F: Future<Output = ()> + 'static>(&self, begin: impl FnMut() -> F + 'static) {
+        let environment = Rc::clone(&self.shared.environment);
+        self.spawn(supervised(environment, begin, |_| {}));
     }
 
     fn open(self: &Rc<Self>, handle: Handle, config: Config) {
@@ -262,18 +270,21 @@ impl Session {
         engine.let_all_end();
         self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
-        self.spawn(async move {
-            engine.quiet().await;
-            let closed = session
-                .upgrade()
-                .and_then(|session| session.closing.borrow_mut().remove(&handle));
-            let clients = closed.map(|quorum| quorum.clients).unwrap_or_default();
-            for client in clients.values() {
-                client.close();
-            }
-            // JavaScript may end these clients from now on.
-            if let (false, Some(session)) = (clients.is_empty(), session.upgrade()) {
-                session.post(None, 0, Outcome::Event(record::closed(handle)));
+        self.supervise(move || {
+            let (engine, session) = (engine.clone(), Weak::clone(&session));
+            async move {
+                engine.quiet().await;
+                let closed = session
+                    .upgrade()
+                    .and_then(|session| session.closing.borrow_mut().remove(&handle));
+                let clients = closed.map(|quorum| quorum.clients).unwrap_or_default();
+                for client in clients.values() {
+                    client.close();
+                }
+                // JavaScript may end these clients from now on.
+                if let (false, Some(session)) = (clients.is_empty(), session.upgrade()) {
+                    session.post(None, 0, Outcome::Event(record::closed(handle)));
+                }
             }
         });
     }

@@ -26,12 +26,12 @@ mod validity;
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use claims::Claims;
-pub use environment::{Environment, System, Task, until, within};
+pub use environment::{Environment, System, Task, guarded, supervised, until, within};
 pub use error::{Cause, Failure, Occupant, Reason};
 pub use event::Event;
 pub use instance::{
@@ -432,8 +432,13 @@ impl Engine {
         self.core.keeps.borrow_mut().insert(lock, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
         let core = Rc::downgrade(&self.core);
-        let task = keeper::keep(core, Rc::clone(&environment), kept, hold);
-        environment.spawn(Box::pin(task));
+        let world = Rc::clone(&environment);
+        let begin = move || {
+            let (core, kept) = (Weak::clone(&core), Rc::clone(&kept));
+            keeper::keep(core, Rc::clone(&world), kept, hold.clone())
+        };
+        let life = supervised(Rc::clone(&environment), begin, |_| {});
+        environment.spawn(Box::pin(life));
     }
 
     /// This lock is kept no longer under this number; it stays as it is.

@@ -148,7 +148,7 @@ impl Limits {
     fn needed(&self, measured: Option<RoundTrip>) -> Duration {
         let Patience { floor, ceiling, .. } = self.patience;
         measured.map_or(Duration::ZERO, |trip| {
-            let usual = trip.smoothed + (trip.variation * 4).max(floor);
+            let usual = trip.at_most().max(trip.smoothed + floor);
             usual.min(ceiling.max(trip.smoothed * TRIPS))
         })
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::claims::{Claims, Owner};
-use super::environment::{Environment, Task};
+use super::environment::{Environment, Task, supervised};
 use super::error::Cause;
 use super::event::Event;
 use super::granted_by::{GrantedBy, Held, Members};
@@ -66,7 +66,10 @@ impl Core {
             instance.observe(index, observer);
         }
         core.tell_look_alikes();
-        core.environment.spawn(keep_deadlines(Rc::downgrade(&core)));
+        let whose = Rc::downgrade(&core);
+        let begin = move || keep_deadlines(Weak::clone(&whose));
+        let life = supervised(Rc::clone(&core.environment), begin, |_| {});
+        core.environment.spawn(Box::pin(life));
         core
     }
 
@@ -815,6 +818,9 @@ impl Deadlines {
 /// Closes rounds whose deadline has passed, for as long as the core lives.
 fn keep_deadlines(core: Weak<Core>) -> Task {
     let mut sleep: Option<(Instant, Task)> = None;
+    if let Some(core) = core.upgrade() {
+        core.deadlines.armed.set(None);
+    }
     Box::pin(poll_fn(move |context| {
         let Some(core) = core.upgrade() else {
             return Poll::Ready(());

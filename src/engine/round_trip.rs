@@ -43,6 +43,12 @@ impl RoundTrip {
         }
     }
 
+    /// How long an answer may take that is not out of the ordinary.
+    #[must_use]
+    pub fn at_most(self) -> Duration {
+        self.smoothed + self.variation * 4
+    }
+
     /// The longer one of two, for what may go by either.
     #[must_use]
     pub fn or_longer(self, other: Self) -> Self {

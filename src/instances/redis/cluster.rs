@@ -28,7 +28,7 @@ use super::standing::Standing;
 use super::together::Together;
 use crate::engine::{
     Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply,
-    RoundTrip, Rule, Task, Token, Vote, within,
+    RoundTrip, Rule, Token, Vote, supervised, within,
 };
 
 /// How many redirects one question follows.
@@ -112,7 +112,15 @@ impl Cluster {
             standing: Standing::connecting(),
             wanted: Rc::default(),
         });
-        environment.spawn(keep_learning(Rc::downgrade(&cluster)));
+        let (whose, fallen) = (Rc::downgrade(&cluster), Rc::downgrade(&cluster));
+        let begin = move || keep_learning(Weak::clone(&whose));
+        let fell = move |what: &str| {
+            if let Some(cluster) = fallen.upgrade() {
+                cluster.fail(&Cause::Unreachable { what: what.into() });
+            }
+        };
+        let life = supervised(Rc::clone(environment), begin, fell);
+        environment.spawn(Box::pin(life));
         cluster
     }
 
@@ -601,56 +609,54 @@ fn nobody(slot: u16) -> Cause {
 
 /// Learns the map, and learns it anew whenever that is wanted, for as long as
 /// somebody holds the cluster.
-fn keep_learning(cluster: Weak<Cluster>) -> Task {
-    Box::pin(async move {
-        let mut backoff = Duration::ZERO;
-        let mut turn = 0;
-        loop {
-            let Some((nodes, whom, wanted, environment)) = cluster.upgrade().map(|cluster| {
-                (
-                    cluster.nodes.clone(),
-                    cluster.whom_to_ask(turn),
-                    Rc::clone(&cluster.wanted),
-                    Rc::clone(&cluster.environment),
-                )
-            }) else {
-                return;
-            };
-            // They stay open until the cluster has taken those that it needs.
-            let mut links = Vec::new();
-            let learnt = fetch(&nodes, &whom, &mut links).await;
-            let Some(cluster) = cluster.upgrade() else {
-                return;
-            };
-            let changed = match learnt {
-                Ok(map) => cluster.take(map),
-                Err(cause) => {
-                    cluster.fail(&cause);
-                    false
-                }
-            };
-            drop(links);
-            let unsettled = cluster.is_unsettled();
-            drop(cluster);
-            backoff = if changed {
-                BACKOFF.0
-            } else {
-                (backoff * 2).clamp(BACKOFF.0, BACKOFF.1)
-            };
-            turn += 1;
-            if !unsettled {
-                let idle_since = environment.now();
-                wanted.notified().await;
-                if environment.now().since(idle_since) > BACKOFF.1 {
-                    backoff = Duration::ZERO;
-                }
+async fn keep_learning(cluster: Weak<Cluster>) {
+    let mut backoff = Duration::ZERO;
+    let mut turn = 0;
+    loop {
+        let Some((nodes, whom, wanted, environment)) = cluster.upgrade().map(|cluster| {
+            (
+                cluster.nodes.clone(),
+                cluster.whom_to_ask(turn),
+                Rc::clone(&cluster.wanted),
+                Rc::clone(&cluster.environment),
+            )
+        }) else {
+            return;
+        };
+        // They stay open until the cluster has taken those that it needs.
+        let mut links = Vec::new();
+        let learnt = fetch(&nodes, &whom, &mut links).await;
+        let Some(cluster) = cluster.upgrade() else {
+            return;
+        };
+        let changed = match learnt {
+            Ok(map) => cluster.take(map),
+            Err(cause) => {
+                cluster.fail(&cause);
+                false
             }
-            let pause = backoff.mul_f64(0.5 + environment.chance() / 2.0);
-            environment
-                .sleep_until(environment.now().after(pause))
-                .await;
+        };
+        drop(links);
+        let unsettled = cluster.is_unsettled();
+        drop(cluster);
+        backoff = if changed {
+            BACKOFF.0
+        } else {
+            (backoff * 2).clamp(BACKOFF.0, BACKOFF.1)
+        };
+        turn += 1;
+        if !unsettled {
+            let idle_since = environment.now();
+            wanted.notified().await;
+            if environment.now().since(idle_since) > BACKOFF.1 {
+                backoff = Duration::ZERO;
+            }
         }
-    })
+        let pause = backoff.mul_f64(0.5 + environment.chance() / 2.0);
+        environment
+            .sleep_until(environment.now().after(pause))
+            .await;
+    }
 }
 
 impl Cluster {

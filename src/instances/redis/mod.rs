@@ -1,6 +1,7 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
 
+mod addresses;
 mod cluster;
 mod command;
 mod config;
@@ -8,9 +9,11 @@ mod dial;
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod line;
 mod link;
 mod network;
 mod owed;
+mod pump;
 mod queue;
 mod redact;
 mod script;
@@ -23,6 +26,7 @@ mod together;
 
 use std::rc::{Rc, Weak};
 
+pub use addresses::{Resolve, Resolving};
 use cluster::Cluster;
 pub use config::{Address, Config, Endpoint, Secret, Sentinels};
 use link::{Link, Slot};
