@@ -81,6 +81,14 @@ pub fn default_scripts() -> DefaultScripts {
     }
 }
 
+/// The version that this was compiled from: JavaScript of another one speaks
+/// another language.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// A seat that is left once: by the environment's end or the object's.
 struct Place {
     seat: Seat,
