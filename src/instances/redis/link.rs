@@ -24,7 +24,7 @@ use std::time::Duration;
 use redis::{Cmd, Value, cmd};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
-use super::command::{Answer, Form, Writer, answer, unexpected};
+use super::command::{Answer, Form, Writer, unexpected};
 use super::config::Config;
 use super::dial::{CLOSED, Dialled, dial, unasked};
 use super::frame::Replies;
@@ -289,6 +289,7 @@ impl Link {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
+        state.writer.begin();
         state.pay(self.environment.as_ref());
         if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for waiting in waiting {
@@ -927,7 +928,10 @@ impl Link {
                 };
             }
         };
-        let (vote, end) = match answer(answered, form, &question, &self.redactor) {
+        let answer = state
+            .writer
+            .answer(answered, form, &question, &self.redactor);
+        let (vote, end) = match answer {
             Answer::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
                 // The master has become a replica: its name may lead elsewhere now.
                 (Vote::Failed(cause.clone()), Err(cause))

@@ -20,6 +20,7 @@ mod sockets;
 mod standing;
 mod tls;
 mod together;
+mod word;
 
 use std::rc::{Rc, Weak};
 
