@@ -609,14 +609,20 @@ fn an_acquire_whose_script_is_unknown_is_not_written_again_behind_its_release() 
     let door = Door::default();
     let behind = door.clone();
     let fake = Fake::start(move |words| {
-        let is_acquire = words[0] == "EVALSHA" && words.iter().any(|word| word == "60000");
-        is_acquire.then(|| {
-            behind.wait();
-            "-NOSCRIPT No matching script.\r\n".into()
-        })
+        let is_acquire = words.iter().any(|word| word == "60000");
+        match words[0].as_str() {
+            "EVALSHA" if is_acquire => {
+                behind.wait();
+                Some("-NOSCRIPT No matching script.\r\n".into())
+            }
+            "EVAL" => Some(format!(":{}\r\n", words[2])),
+            _ => None,
+        }
     });
     run(async {
         let asker = Asker::ready(fake.config()).await;
+        asker.ask(3, acquire(), "known", &["c", "d"]);
+        asker.votes.wait_for(3).await;
         door.close();
         asker.ask(0, acquire(), "v", &["a", "b"]);
         asker.ask(1, acquire(), "w", &["a", "b"]);

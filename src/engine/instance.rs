@@ -125,6 +125,14 @@ impl Question {
         }
     }
 
+    /// Whether neither taking what it asks for nor releasing it has a text of the
+    /// caller's.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let scripts = self.scripts.as_ref();
+        scripts.is_none_or(|scripts| scripts.acquire.is_none() && scripts.release.is_none())
+    }
+
     /// Whether it may still be put to an instance at `now`: somebody waits for the
     /// answer, or, of a release, the key may be there.
     #[must_use]

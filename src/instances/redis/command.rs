@@ -23,6 +23,9 @@ struct Seen {
     /// What is taken can be released: without that nothing is granted.
     releases: bool,
     /// The script that sees to that was written in full.
+    told_first: bool,
+    /// So was the one that acquires from then on: who asks by a digest that turns
+    /// out to be unknown is answered later than others.
     told: bool,
     /// Scripts can't be asked for by their digests.
     refuses_digests: bool,
@@ -73,8 +76,13 @@ impl Writer {
                 Form::Set
             }
             _ => {
-                let is_known = !first || self.seen.told;
-                let form = if is_known && !self.seen.refuses_digests {
+                let is_acquire = matches!(question.operation, Operation::Acquire { .. });
+                let is_told = match question.script() {
+                    None if first => self.seen.told_first,
+                    None if is_acquire => self.seen.told,
+                    _ => true,
+                };
+                let form = if is_told && !self.seen.refuses_digests {
                     Form::Digest
                 } else {
                     Form::Text
@@ -89,12 +97,7 @@ impl Writer {
     /// released.
     fn sees_first(&self, question: &Question) -> bool {
         let acquires = matches!(question.operation, Operation::Acquire { .. });
-        // A script of the caller's may release in another way.
-        let is_ours = || match &question.scripts {
-            Some(scripts) => scripts.acquire.is_none() && scripts.release.is_none(),
-            None => true,
-        };
-        acquires && !self.seen.releases && is_ours()
+        acquires && !self.seen.releases && question.is_plain()
     }
 
     /// The same, but with no script that the server may not know.
@@ -124,10 +127,15 @@ impl Writer {
     /// Appends the script for `question` to `out`, by its digest or in full.
     pub(super) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
         let first = self.sees_first(question);
-        self.seen.told |= first && form == Form::Text;
         let (default, ttl): (&Script, _) = match question.operation {
-            Operation::Acquire { ttl } if first => (&script::FIRST_ACQUIRE, Some(ttl)),
-            Operation::Acquire { ttl } => (&script::ACQUIRE, Some(ttl)),
+            Operation::Acquire { ttl } if first => {
+                self.seen.told_first |= form == Form::Text;
+                (&script::FIRST_ACQUIRE, Some(ttl))
+            }
+            Operation::Acquire { ttl } => {
+                self.seen.told |= form == Form::Text && question.script().is_none();
+                (&script::ACQUIRE, Some(ttl))
+            }
             Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
             Operation::Inspect => (&script::INSPECT, None),
             Operation::Release { .. } => (&script::RELEASE, None),
