@@ -1,6 +1,7 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
 
+mod certificate;
 mod cluster;
 mod command;
 mod config;
