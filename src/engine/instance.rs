@@ -1,6 +1,7 @@
 //! One member of the quorum, as the engine sees it: somebody who can be asked a
 //! question and who casts one vote on it.
 
+use std::collections::HashSet;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -140,6 +141,22 @@ impl Question {
         now < match self.operation {
             Operation::Release { expires, .. } => expires,
             _ => self.deadline,
+        }
+    }
+
+    /// Whether it and `other` are about one key.
+    #[must_use]
+    pub fn shares_a_resource(&self, other: &Self) -> bool {
+        /// So many pairs are looked at faster than a set is made.
+        const FEW: usize = 1000;
+        let (one, other) = (&self.resources, &other.resources);
+        if one == other {
+            true
+        } else if one.len().saturating_mul(other.len()) <= FEW {
+            one.iter().any(|name| other.contains(name))
+        } else {
+            let others: HashSet<&str> = other.iter().map(|name| &**name).collect();
+            one.iter().any(|name| others.contains(&**name))
         }
     }
 

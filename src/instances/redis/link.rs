@@ -30,7 +30,7 @@ use super::dial::{CLOSED, Dialled, dial, unasked};
 use super::frame::Replies;
 use super::network::{Network, Stream};
 use super::owed::Owed;
-use super::queue::{Queue, Queued, share_a_resource, weight_of};
+use super::queue::{Queue, Queued, weight_of};
 use super::redact::Redactor;
 use super::sentinel::Watch;
 use super::standing::Standing;
@@ -533,7 +533,7 @@ impl State {
             Wanted::Vote { question, .. } => {
                 matches!(question.operation, Operation::Release { .. })
                     && question.value == acquire.value
-                    && share_a_resource(question, acquire)
+                    && question.shares_a_resource(acquire)
             }
             Wanted::Array(_) | Wanted::Leave => false,
         })
