@@ -173,6 +173,8 @@ class IoredisClient extends Client {
    * @param {string[]} args
    */
   eval(text, keys, args) {
+    // Flattened there: JavaScript can't pass any number of arguments.
+    if (keys.length > MOST_ARGUMENTS) return this.client.eval(text, keys.length, [...keys, ...args]);
     return this.client.eval(text, keys.length, ...keys, ...args);
   }
 
@@ -182,9 +184,12 @@ class IoredisClient extends Client {
    * @param {string[]} args
    */
   evalsha(digest, keys, args) {
+    if (keys.length > MOST_ARGUMENTS) return this.client.evalsha(digest, keys.length, [...keys, ...args]);
     return this.client.evalsha(digest, keys.length, ...keys, ...args);
   }
 }
+
+const MOST_ARGUMENTS = 1000;
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
 

@@ -206,15 +206,8 @@ impl Bridge {
             let Some(acquire) = queue.pop_front() else {
                 break;
             };
-            let resources = &release.resources;
-            let shares = || {
-                acquire
-                    .question
-                    .resources
-                    .iter()
-                    .any(|name| resources.contains(name))
-            };
-            if acquire.question.value == release.value && shares() {
+            let question = &acquire.question;
+            if question.value == release.value && question.shares_a_resource(release) {
                 self.weight
                     .set(self.weight.get() - acquire.question.weight());
                 withdrawn.push(acquire.reply);
