@@ -13,12 +13,10 @@
 const { secretsIn } = require('../redact');
 const { addressOf } = require('./address');
 const { can, read } = require('./look');
+const { isSteady, strangerAmong } = require('./pristine');
 
 /** @abstract */
 class Client {
-  /** Why it must be seen what is asked of it. @protected */
-  static REPLACED = 'its "eval" was replaced, so that whoever did that sees the calls';
-
   /**
    * @param {any} client the caller's own
    * @param {string} library
@@ -121,6 +119,26 @@ class Client {
   }
 
   /**
+   * Why it must be seen what is asked of the client: somebody has put something between it and the wire.
+   *
+   * @protected
+   * @param {readonly import('./pristine').Step[]} steps the way that its library has there
+   * @param {Record<string, readonly string[]>} fields what is read of it, by where: `''` is the client itself
+   * @returns {string | undefined}
+   */
+  strangerOn(steps, fields) {
+    const { client } = this;
+    const stranger = strangerAmong(client, steps);
+    if (stranger) return replaced(stranger);
+    for (const [place, names] of Object.entries(fields)) {
+      const holder = place ? read(client, place) : client;
+      const moving = names.find((name) => holder !== undefined && !isSteady(holder, name));
+      if (moving) return `its "${moving}" is a getter, which may say something else each time`;
+    }
+    return undefined;
+  }
+
+  /**
    * Where it leads to, as far as that can be read.
    *
    * @protected
@@ -163,6 +181,11 @@ class Client {
   evalsha(_digest, _keys, _args) {
     throw new Error('not implemented');
   }
+}
+
+/** @param {string} name */
+function replaced(name) {
+  return `its "${name}" was replaced, so that whoever did that sees the calls`;
 }
 
 /**
@@ -213,4 +236,4 @@ function toReply(reply) {
   return Number.isSafeInteger(number) ? number : reply;
 }
 
-module.exports = { Client, either };
+module.exports = { Client, either, replaced };

@@ -49,7 +49,7 @@ class RedisClient extends Client {
     const options = read(client, 'options');
     return [
       this.isClosed,
-      read(client, 'eval'),
+      ...STEPS.map(({ name }) => read(client, name)),
       read(options, 'prefix'),
       read(client, 'selected_db'),
       read(client, 'auth_user'),
@@ -61,7 +61,8 @@ class RedisClient extends Client {
   direct() {
     const { client } = this;
     const options = read(client, 'options');
-    if (!this.knowsDigests()) return { reason: Client.REPLACED };
+    const stranger = this.strangerOn(STEPS, FIELDS);
+    if (stranger) return { reason: stranger };
     if (read(options, 'rename_commands')) return { reason: 'its commands are renamed' };
     const { host, port, path } = placeOf(read(client, 'connection_options'));
     const tls = read(options, 'tls');
@@ -104,5 +105,23 @@ class RedisClient extends Client {
     return either((callback) => this.client.quit(callback));
   }
 }
+
+/** The way from `eval` to the socket. @type {import('./pristine').Step[]} */
+const STEPS = [
+  { name: 'eval', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'evalsha', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'send_command', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'sendCommand', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'internal_send_command', beside: 'flush_and_error', text: /fire_strings[\s\S]*command_queue/ },
+  { name: 'write', beside: 'flush_and_error', text: /pipeline_queue/ },
+  { name: 'write_strings', beside: 'flush_and_error', text: /pipeline_queue/ },
+  { name: 'write_buffers', beside: 'flush_and_error', text: /pipeline_queue/ },
+];
+
+/** What is read of it, by where. */
+const FIELDS = {
+  '': ['options', 'connection_options', 'selected_db', 'auth_user', 'auth_pass', 'address'],
+  options: ['prefix', 'db', 'user', 'password'],
+};
 
 module.exports = { recognise };
