@@ -7,6 +7,9 @@
  * @typedef {{text: string, digest: string}} Script
  * @typedef {'single' | 'cluster' | 'sentinel' | 'pool' | 'unknown'} Topology
  * @typedef {'connecting' | 'ready' | 'down'} State
+ * @typedef {'redlock 4' | 'redlock 5' | 'eval'} Dialect whose way of asking it knows, where it is of no known library or
+ *   somebody has replaced its methods: they expect to be called as the package that ours stands for calls them. In
+ *   `eval`, as of the older ones, scripts are always asked for by their texts
  * @typedef {{config: Record<string, unknown>} | {reason: string}} Direct
  */
 
@@ -17,6 +20,9 @@ const { isSteady, strangerAmong } = require('./pristine');
 
 /** @abstract */
 class Client {
+  /** @type {Dialect} */
+  dialect = 'redlock 4';
+
   /**
    * @param {any} client the caller's own
    * @param {string} library
@@ -58,6 +64,11 @@ class Client {
     return 'ready';
   }
 
+  /** What it would need and hasn't, so that no script can be run on it. @returns {string | undefined} */
+  get lack() {
+    return undefined;
+  }
+
   /** Whether its owner has ended it, so that it refuses whatever it is asked. */
   get isClosed() {
     return false;
@@ -90,7 +101,7 @@ class Client {
    * @returns {Promise<unknown>} a number where the reply can be read as one; rejects with the client's own error
    */
   async run({ text, digest }, keys, args) {
-    if (!this.knowsDigests()) return toReply(await this.eval(text, keys, args));
+    if (this.dialect === 'eval' || !this.knowsDigests()) return toReply(await this.eval(text, keys, args));
     try {
       return toReply(await this.evalsha(digest, keys, args));
     } catch (error) {
@@ -146,6 +157,27 @@ class Client {
    */
   places() {
     return undefined;
+  }
+
+  /**
+   * Asks it in the words of the package that ours stands for.
+   *
+   * @protected
+   * @param {'eval' | 'evalsha'} method
+   * @param {string} script its text or its digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   * @returns {unknown} perhaps a promise
+   */
+  inDialect(method, script, keys, args) {
+    const { client, dialect } = this;
+    const count = keys.length;
+    if (dialect === 'redlock 5') return client[method](script, count, [...keys, ...args]);
+    return either((callback) => {
+      if (dialect === 'eval') return client.eval(script, count, ...keys, ...args, callback);
+      if (method === 'evalsha') return client.evalsha(script, [count, ...keys, ...args], callback);
+      return client.eval([script, count, ...keys, ...args], callback);
+    });
   }
 
   /**
@@ -236,4 +268,24 @@ function toReply(reply) {
   return Number.isSafeInteger(number) ? number : reply;
 }
 
-module.exports = { Client, either, replaced };
+/**
+ * Which of a client's methods are its library's own, looked at when another one is found there.
+ *
+ * @param {readonly import('./pristine').Step[]} steps
+ */
+function watcherOf(steps) {
+  /** @type {Map<string, {method: unknown, isOwn: boolean}>} */
+  const seen = new Map();
+  return (/** @type {any} */ client, /** @type {string} */ name) => {
+    const method = client[name];
+    let known = seen.get(name);
+    if (known?.method !== method) {
+      const own = steps.filter((step) => step.name === name);
+      known = { method, isOwn: strangerAmong(client, own) === undefined };
+      seen.set(name, known);
+    }
+    return known?.isOwn === true;
+  };
+}
+
+module.exports = { Client, either, replaced, watcherOf };

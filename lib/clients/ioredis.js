@@ -5,7 +5,7 @@
 const dns = require('node:dns');
 
 const { placeOf, placeOfUrl } = require('./address');
-const { Client, replaced } = require('./client');
+const { Client, replaced, watcherOf } = require('./client');
 const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
 const { commonOf, strangerAmong } = require('./pristine');
 
@@ -51,6 +51,7 @@ function isFilled(value) {
 class IoredisClient extends Client {
   /** A command of its library's own. @type {any} */
   #command;
+  #isOwn = watcherOf(COMMANDS);
 
   get db() {
     if (this.topology === 'cluster') return 0;
@@ -221,6 +222,7 @@ class IoredisClient extends Client {
    * @param {string[]} args
    */
   eval(text, keys, args) {
+    if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
     return this.client.eval(text, keys.length, ...keys, ...args);
   }
 
@@ -230,6 +232,7 @@ class IoredisClient extends Client {
    * @param {string[]} args
    */
   evalsha(digest, keys, args) {
+    if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
     return this.client.evalsha(digest, keys.length, ...keys, ...args);
   }
 }

@@ -3,7 +3,7 @@
 /** redis 2 and 3, as node-redis was called then: callbacks and flat arrays. */
 
 const { placeOf } = require('./address');
-const { Client, either } = require('./client');
+const { Client, either, watcherOf } = require('./client');
 const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
 
 /**
@@ -21,6 +21,8 @@ function recognise(client) {
 }
 
 class RedisClient extends Client {
+  #isOwn = watcherOf(STEPS);
+
   get db() {
     return Number(read(this.client, 'selected_db') ?? readAt(this.client, 'options', 'db') ?? 0);
   }
@@ -89,6 +91,7 @@ class RedisClient extends Client {
    * @param {string[]} args
    */
   eval(text, keys, args) {
+    if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
     return either((callback) => this.client.eval([text, keys.length, ...keys, ...args], callback));
   }
 
@@ -98,6 +101,7 @@ class RedisClient extends Client {
    * @param {string[]} args
    */
   evalsha(digest, keys, args) {
+    if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
     return either((callback) => this.client.evalsha([digest, keys.length, ...keys, ...args], callback));
   }
 
