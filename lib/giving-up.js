@@ -12,7 +12,6 @@
 
 const { outOfRange, wrongType, showSetting } = require('./errors');
 const { get } = require('./foreign');
-const { after, stayAwake } = require('./mailbox');
 
 class Signal {
   #signal;
@@ -160,32 +159,4 @@ function unlessAborted(signal, asked, giving) {
   });
 }
 
-/**
- * @param {number} ms of real time
- * @param {Signal} [signal] ends it
- * @returns {Promise<void>} rejects with the signal's reason
- */
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    let stop = () => {};
-    const letSleep = stayAwake();
-    const forget = after(ms, () => {
-      stop();
-      letSleep();
-      resolve();
-    });
-    const end = (/** @type {unknown} */ reason) => {
-      forget();
-      letSleep();
-      reject(reason);
-    };
-    try {
-      stop = signal?.onAbort(() => end(signal.reason)) ?? stop;
-    } catch (error) {
-      end(error);
-    }
-    if (signal?.aborted) end(signal.reason);
-  });
-}
-
-module.exports = { Signal, readSignal, unlessAborted, pause };
+module.exports = { Signal, readSignal, unlessAborted };

@@ -50,6 +50,8 @@ class Keep {
   #error;
   #isReleased = false;
   #isExtended = false;
+  /** Its end is no loss: its signal tells it all the same. */
+  #isMeantToEnd = false;
   #ttl = 0;
   #cap = 0;
 
@@ -91,14 +93,22 @@ class Keep {
     const until = this.#isExtended ? this.until : this.#held.until;
     const { ttl, lead, cap } = renewal ?? NO_RENEWAL;
     this.#isExtended = renewal !== undefined;
+    this.#isMeantToEnd = false;
     this.#ttl = ttl;
     // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
     if (this.#isExtended) watched.delete(this);
     else watched.add(this);
     this.#cap = cap;
-    const { driftFactor, retryDelay, retryJitter } = settings;
-    const terms = [until, ttl, lead, cap, driftFactor, retryDelay, retryJitter];
+    const { driftFactor, delay, retryJitter } = settings;
+    const terms = [until, ttl, lead, cap, driftFactor, delay, retryJitter];
     this.#engine.keep(this, this.#number, terms, value, names);
+  }
+
+  /** It is extended no more, and ends as it is meant to. */
+  stop() {
+    if (!this.#isExtended || this.#isReleased || this.#error) return;
+    this.start();
+    this.#isMeantToEnd = true;
   }
 
   /** Until when the lock may be believed in, on the engine's clock; 0 once it is not. */
@@ -155,8 +165,9 @@ class Keep {
    * Native says that it is lost.
    *
    * @param {import('./native').NativeFailure} failure
+   * @param {boolean} [isTold] whether there is an event of it
    */
-  lose(failure) {
+  lose(failure, isTold = true) {
     if (this.#isReleased) return;
     watched.delete(this);
     collected.unregister(this);
@@ -164,7 +175,7 @@ class Keep {
     const isOver = OVER.includes(failure.code);
     this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
     this.#abort();
-    this.#tell();
+    if (isTold) this.#tell();
   }
 
   #abort() {
@@ -190,7 +201,7 @@ class Keep {
   }
 
   #tell() {
-    this.#engine.tell('lost', this.#error, this.#lock.deref());
+    if (!this.#isMeantToEnd) this.#engine.tell('lost', this.#error, this.#lock.deref());
   }
 
   /** @param {import('./native').NativeFailure} failure */

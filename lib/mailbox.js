@@ -5,7 +5,7 @@
  * timers, ticks and microtasks, and what waits for those would wait for the test's clock, or for good.
  */
 
-const { Mailbox, clock, defaultScripts, raise } = require('../binding.js');
+const { Mailbox, clock, defaultScripts, raise } = require('./addon');
 const { outside } = require('./context');
 
 /** @type {Mailbox | undefined} */

@@ -2,6 +2,7 @@
 //! under numbers.
 
 use std::fmt;
+use std::panic::RefUnwindSafe;
 use std::sync::{Arc, Weak};
 
 use super::outbox::{Answer, Outbox, Outcome};
@@ -26,6 +27,9 @@ impl Context for CallersContext {
         self.number
     }
 }
+
+/// An outbox stays whole, whatever panics: no answer is written in part.
+impl RefUnwindSafe for CallersContext {}
 
 impl fmt::Debug for CallersContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -45,7 +45,7 @@ pub mod session;
 pub mod shared;
 
 #[cfg(feature = "napi")]
-pub use mailbox::{DefaultScripts, Mailbox, Opened, clock, default_scripts, raise};
+pub use mailbox::{DefaultScripts, Mailbox, Opened, clock, default_scripts, raise, version};
 
 /// Where the hand-off takes its locks from; its checker brings others.
 mod sync {
