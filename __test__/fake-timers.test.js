@@ -59,6 +59,8 @@ describe('with fake timers', () => {
 
   test('of jest', () => jest('use-fake-timers'));
 
+  test('of jest, in an app of tenants that is traced: contexts and all', () => jest('app'));
+
   test('of jest, enabled for all tests', async () => {
     const config = {
       ...require('./runners/jest/jest.config.js'),
