@@ -60,7 +60,7 @@ pub enum Errand {
     /// In so many milliseconds JavaScript is to be told, under this number.
     Wait(u32, Duration),
     /// A lock to be released that came too late to be handed over.
-    TakeBack(Locked),
+    TakeBack(Box<Locked>),
 }
 
 /// What a caller's client came back with.

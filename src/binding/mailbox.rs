@@ -117,10 +117,6 @@ pub fn clock() -> f64 {
 /// # Errors
 ///
 /// When the environment is ending.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "napi hands arguments over by value"
-)]
 #[napi]
 pub fn raise(env: Env, error: Unknown) -> Result<()> {
     // SAFETY: both are alive, as JavaScript is calling.
@@ -134,7 +130,7 @@ thread_local! {
 
 /// The environment's seat, which is left at its end. Modules that come and go, as
 /// with the realms of a test runner, share it.
-fn seat_of(env: &Env) -> Result<Rc<Seat>> {
+fn seat_of(env: Env) -> Result<Rc<Seat>> {
     if let Some(seat) = SEAT.with_borrow(Weak::upgrade) {
         return Ok(seat);
     }
@@ -153,7 +149,8 @@ fn seat_of(env: &Env) -> Result<Rc<Seat>> {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "napi hands arguments over by value"
+    clippy::too_many_arguments,
+    reason = "napi hands arguments over by value, and an object of them costs more"
 )]
 #[napi]
 impl Mailbox {
@@ -174,7 +171,7 @@ impl Mailbox {
                 let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
         }));
-        let seat = seat_of(&env)?;
+        let seat = seat_of(env)?;
         let session = seat.enter(Arc::clone(&outbox));
         Ok(Self {
             seat,
@@ -316,7 +313,6 @@ impl Mailbox {
 
     /// Keeps a lock under `number`, which comes with the event of its loss.
     #[napi(catch_unwind)]
-    #[expect(clippy::too_many_arguments, reason = "an object costs more")]
     pub fn keep(
         &self,
         handle: u32,
@@ -464,7 +460,7 @@ impl Mailbox {
                 .set(self.pending.get().saturating_sub(answered));
             let (answer, dead) = handed_over(answer, now);
             if let Some(locked) = dead {
-                self.send(Errand::TakeBack(locked));
+                self.send(Errand::TakeBack(Box::new(locked)));
             }
             rows.write(answer);
         }

@@ -152,7 +152,7 @@ impl Session {
             }
             Errand::Wait(number, span) => self.wait(number, span),
             Errand::Carry(batch) => self.carry(&batch),
-            Errand::TakeBack(locked) => self.take_back(locked),
+            Errand::TakeBack(locked) => self.take_back(*locked),
         }
     }
 
