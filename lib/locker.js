@@ -44,6 +44,7 @@ const { agreedOn, believe, deadlineOf, endsOf, heldSince, keepBy, keepOf, stamp 
  * @property {boolean} locksSeveral whether several resources are locked together
  * @property {'strict' | 'answered' | 'silent'} release when an unlock succeeds: if a majority has released; also if a
  *   majority says that there is nothing to release; always
+ * @property {import('./clients/client').Dialect} dialect how clients are asked that are of no known library
  * @property {boolean} hasWishes whether its locks may be waited for and kept as lib/wishes.js has it
  * @property {boolean} writableServers whether the face has `servers` as a property that is read at each call
  */
@@ -678,7 +679,7 @@ class Locker {
   #openQuorum(instances) {
     const custom = this.#customScripts(this.#texts);
     const given = isArray(instances) ? elementsOf(instances, unreadable) : instances;
-    const members = readMembers(given, this.#rule);
+    const members = readMembers(given, this.#rule, this.#profile.dialect);
     if (custom) refuseInMemory(members.map(({ config }) => config));
     const engine = new Engine(this.#face, members, this.#patience);
     engine.isHeardLate = this.#isHeardLate;

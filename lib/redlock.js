@@ -289,6 +289,7 @@ const PROFILE = {
   locksSeveral: true,
   release: 'strict',
   writableServers: false,
+  dialect: 'redlock 4',
   hasWishes: true,
 };
 

@@ -16,6 +16,7 @@ const SCRIPTS = {
   extend: '-- the extend script',
   release: '-- the release script',
   inspect: '-- the inspect script',
+  first: '-- the first acquire script',
 };
 
 /**

@@ -413,11 +413,13 @@ class FakeEngine {
     if (request.quorum.isOver) return;
     const ticket = this.#nextTicket();
     const { handle, operation, names, ttl } = request;
-    const script = this.#scripts.get(request.scripts)?.[operation] ?? null;
+    const texts = this.#scripts.get(request.scripts) ?? [];
+    const script = texts[operation] ?? null;
+    const plain = [texts[0], texts[2]].every((text) => (text ?? null) === null);
     const errand = { ticket, handle, place: member.place, operation, names, value, script, cast, request };
     this.#errands.set(ticket, errand);
     const life = operation < 2 ? ttl : null;
-    const asked = { handle, instance: member.place, ticket, operation: OPERATIONS[operation], script };
+    const asked = { handle, instance: member.place, ticket, operation: OPERATIONS[operation], script, plain };
     const detail = { ...asked, keys: names, value, ttl: life };
     this.#world.count('errands');
     this.#push({ ...NOTHING, kind: ERRAND, detail });

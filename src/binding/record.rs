@@ -452,6 +452,7 @@ pub fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -
         "ticket": ticket,
         "operation": question.operation.name(),
         "script": question.script().map(|script| &*script.text),
+        "plain": question.is_plain(),
         "keys": &*question.resources,
         "value": question.value.as_str(),
         "ttl": ttl,

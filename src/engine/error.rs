@@ -172,8 +172,6 @@ fn hint(code: &str, message: &str) -> &'static str {
     const ALLOW: &str = " (allow this user SELECT, SET, EVAL, EVALSHA, EXISTS, GET, DEL, PTTL and \
                          PEXPIRE on the resource's key)";
     match code {
-        // Inside a script, servers have no word for it.
-        "ERR" if message.contains("can't run this command") => ALLOW,
         "ERR" if message.contains("cluster support disabled") => {
             " (this server is not in a cluster; list it by itself)"
         }

@@ -655,7 +655,8 @@ impl Ballot for Round {
 
     fn is_awaited(&self, index: usize) -> bool {
         let state = self.state.borrow();
-        !state.abandoned && matches!(state.votes[index], Ballotpaper::Open(_))
+        let is_given_up = state.abandoned && Rule::Order.is_kept();
+        !is_given_up && matches!(state.votes[index], Ballotpaper::Open(_))
     }
 
     fn hold_up(&self, index: usize) {

@@ -56,6 +56,8 @@ pub struct Bridge {
     hopeful: Cell<Instant>,
     /// It has not come back with anything since.
     is_silent: Cell<bool>,
+    /// Nobody is there to be asked any more.
+    is_closed: Cell<bool>,
 }
 
 struct Waiting {
@@ -86,6 +88,11 @@ const WEIGHT: usize = 16 * 1024 * 1024;
 /// extension is not behind more of them in its queue (rule 22).
 const MOST_ACQUIRES: usize = 200;
 
+/// How long a client takes for so many. One whose server is further away may have
+/// several times as many.
+const WINDOW: Duration = Duration::from_millis(10);
+const MOST_WINDOWS: usize = 10;
+
 impl Bridge {
     /// A bridge whose questions go out through `port`.
     #[must_use]
@@ -102,12 +109,16 @@ impl Bridge {
             tickets: Cell::new(0),
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
+            is_closed: Cell::new(false),
         }
     }
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
     /// acquires that it would release and that are not put yet.
     pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if self.is_closed.get() {
+            return reply.fail(Cause::Closed);
+        }
         for withdrawn in self.withdraw(question) {
             withdrawn.fail(Cause::Withdrawn);
         }
@@ -178,8 +189,10 @@ impl Bridge {
     /// Whether another acquire may be with the client. Those that nobody waits for
     /// any more keep nobody from being asked.
     fn has_room(&self) -> bool {
+        let windows = self.meter.get().windows(WINDOW).min(MOST_WINDOWS);
+        let most = MOST_ACQUIRES * windows;
         let mut acquires = self.acquires.borrow_mut();
-        if acquires.len() >= MOST_ACQUIRES {
+        if acquires.len() >= most {
             let now = self.environment.now();
             let waiting = self.waiting.borrow();
             acquires.retain(|ticket| {
@@ -187,7 +200,7 @@ impl Bridge {
                 waiting.is_some_and(|waiting| waiting.is_awaited(now))
             });
         }
-        acquires.len() < MOST_ACQUIRES
+        acquires.len() < most
     }
 
     fn withdraw(&self, release: &Question) -> Vec<Reply> {
@@ -200,15 +213,8 @@ impl Bridge {
             let Some(acquire) = queue.pop_front() else {
                 break;
             };
-            let resources = &release.resources;
-            let shares = || {
-                acquire
-                    .question
-                    .resources
-                    .iter()
-                    .any(|name| resources.contains(name))
-            };
-            if acquire.question.value == release.value && shares() {
+            let question = &acquire.question;
+            if question.value == release.value && question.shares_a_resource(release) {
                 self.weight
                     .set(self.weight.get() - acquire.question.weight());
                 withdrawn.push(acquire.reply);
@@ -257,6 +263,7 @@ impl Bridge {
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
+        self.is_closed.set(true);
         self.weight.set(0);
         self.acquires.take();
         let waiting = self.waiting.take().into_values();
@@ -281,7 +288,8 @@ impl Bridge {
             return false;
         }
         let now = self.environment.now();
-        if now.since(self.hopeful.get()) <= HESITATION {
+        let usual = self.round_trip().unwrap_or_default().at_most();
+        if now.since(self.hopeful.get()) <= HESITATION.max(usual) {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }

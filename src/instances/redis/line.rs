@@ -7,7 +7,6 @@ use std::rc::Rc;
 use redis::Value;
 
 use super::command::Form;
-use super::queue::share_a_resource;
 use crate::engine::{Cause, Instant, Operation, Question, Reply, Rule};
 
 /// So many acquires are on their way at most, and of so many bytes: an extension
@@ -125,10 +124,12 @@ impl Line {
         self.fresh = 0;
     }
 
-    /// Whether another acquire may be on its way.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether another acquire may be on its way, if so many times [`MOST_ACQUIRES`]
+    /// may.
+    pub(super) fn has_room(&self, windows: usize) -> bool {
         let (number, weight) = self.under_way;
-        number == 0 || (number < MOST_ACQUIRES && weight < MOST_ACQUIRES_BYTES)
+        let few = number < MOST_ACQUIRES * windows && weight < MOST_ACQUIRES_BYTES * windows;
+        number == 0 || few
     }
 
     /// How long the reply to the oldest question may be.
@@ -195,5 +196,5 @@ pub(super) fn is_release(question: &Question) -> bool {
 
 /// Whether two questions are about the same value on one of their keys.
 fn is_about(one: &Question, other: &Question) -> bool {
-    one.value == other.value && share_a_resource(one, other)
+    one.value == other.value && one.shares_a_resource(other)
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 
-use super::command::{Answer, Form, Writer, answer, unexpected};
+use super::command::{Answer, Form, Writer, unexpected};
 use super::config::Config;
 use super::dial::{dial, unreachable};
 use super::line::{Done, Line, MOST_ACQUIRES, MOST_ACQUIRES_BYTES, Wanted, is_acquire, is_release};
@@ -52,6 +52,11 @@ const HESITATION: Duration = Duration::from_millis(200);
 /// fill a reserve beyond what acquires may.
 pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
 const RESERVE: usize = MOST_BYTES / 4;
+
+/// How long a server takes for [`MOST_ACQUIRES`]. One that is further away may have
+/// several times as many on their way.
+const WINDOW: Duration = Duration::from_millis(20);
+const MOST_WINDOWS: usize = 4;
 
 /// Beyond so many questions on their way releases wait too, which come by the
 /// hundred thousand where so many contend: only extensions never do.
@@ -289,6 +294,7 @@ impl Link {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
+        state.writer.begin();
         state.pay(self.environment.as_ref());
         if let Phase::Dialling(_, waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for waiting in waiting {
@@ -404,6 +410,7 @@ impl Link {
         };
         let failed = {
             let mut state = self.state.borrow_mut();
+            state.writer.begin();
             let mut line = std::mem::take(&mut state.line);
             if is_same {
                 // First of all: what these delete must not be in the way of what is
@@ -549,7 +556,7 @@ impl State {
 
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
-        let has_room = self.line.unanswered.len() < MOST_BEFORE_EXTENSIONS;
+        let has_room = self.line.unanswered.len() < self.most_before_extensions();
         !Rule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
@@ -563,17 +570,34 @@ impl State {
         }
     }
 
+    /// How many times [`MOST_ACQUIRES`] may be on their way.
+    fn windows(&self) -> usize {
+        self.meter.windows(WINDOW).min(MOST_WINDOWS)
+    }
+
+    /// How many questions may be on their way before releases wait.
+    fn most_before_extensions(&self) -> usize {
+        MOST_BEFORE_EXTENSIONS * self.windows()
+    }
+
+    /// What an answer usually takes.
+    fn distance(&self) -> Duration {
+        self.meter.known().unwrap_or_default().smoothed
+    }
+
     /// Whether a new acquire need not wait.
     fn can_write_waiting(&self) -> bool {
         let none_waits = self.releases.is_empty() && self.acquires.is_empty();
-        matches!(self.phase, Phase::Up) && none_waits && self.line.has_room()
+        let has_room = || self.line.has_room(self.windows());
+        matches!(self.phase, Phase::Up) && none_waits && has_room()
     }
 
     /// Writes as many of the releases, and then of the acquires, that wait as may
     /// be on their way. Acquires that nobody waits for any more are `late`.
     fn write_waiting(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
-        if !self.releases.is_empty() && self.line.unanswered.len() <= MOST_BEFORE_EXTENSIONS / 2 {
-            while self.line.unanswered.len() < MOST_BEFORE_EXTENSIONS
+        let most = self.most_before_extensions();
+        if !self.releases.is_empty() && self.line.unanswered.len() <= most / 2 {
+            while self.line.unanswered.len() < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= weight_of(&release.question);
@@ -585,12 +609,17 @@ impl State {
         }
         // Not one at a time as the answers come: that would cost a system call each.
         let (number, weight) = self.line.under_way;
-        let is_half = number <= MOST_ACQUIRES / 2 && weight <= MOST_ACQUIRES_BYTES / 2;
+        let windows = self.windows();
+        let half = (
+            MOST_ACQUIRES * windows / 2,
+            MOST_ACQUIRES_BYTES * windows / 2,
+        );
+        let is_half = number <= half.0 && weight <= half.1;
         if self.acquires.is_empty() || !(is_half || number == 0) {
             return;
         }
         let now = environment.now();
-        while self.line.has_room() {
+        while self.line.has_room(windows) {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
@@ -729,7 +758,7 @@ impl State {
         }
         self.line
             .owing_since()
-            .is_some_and(|since| environment.now().since(since) > HESITATION)
+            .is_some_and(|since| environment.now().since(since) > HESITATION + self.distance())
     }
 
     /// About how many bytes wait for an answer or to be written.
@@ -934,7 +963,10 @@ impl Link {
                 };
             }
         };
-        let (vote, end) = match answer(answered, form, &question, &self.redactor) {
+        let answer = state
+            .writer
+            .answer(answered, form, &question, &self.redactor);
+        let (vote, end) = match answer {
             Answer::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
                 // The master has become a replica: its name may lead elsewhere now.
                 (Vote::Failed(cause.clone()), Err(cause))
