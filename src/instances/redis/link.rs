@@ -36,7 +36,7 @@ use super::redact::Redactor;
 use super::standing::Standing;
 use crate::engine::{
     Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
-    Task, Vote, supervised,
+    Vote, supervised,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -60,6 +60,9 @@ const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// No two dials begin sooner after each other.
+const LEAST: Duration = Duration::from_millis(25);
 
 /// A server that restarts refuses for a moment to be dialled. So long after a loss
 /// it is tried again and again, and questions wait: no deadline is longer.
@@ -800,6 +803,7 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
     let mut begun = environment.now();
     let mut dialling = dial();
     loop {
+        let again;
         match dialling.await {
             Ok(pump) => {
                 let Some(since) = link.upgrade().map(|link| {
@@ -817,10 +821,12 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                     return;
                 };
                 // A server that hangs up at once is not dialled in a loop.
-                if useful || environment.now().since(since) > BACKOFF.1 {
+                let now = environment.now();
+                if useful || now.since(since) > BACKOFF.1 {
                     backoff = Duration::ZERO;
                 }
-                let is_dialled = next.is_some() || backoff.is_zero();
+                again = jitter(environment.as_ref(), begun, backoff).max(begun.after(LEAST));
+                let is_dialled = next.is_some() || again <= now.after(BACKOFF.0);
                 if let Some(link) = link.upgrade() {
                     link.lose(&cause, is_dialled);
                 }
@@ -834,16 +840,23 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                 if is_passing {
                     backoff = backoff.min(BACKOFF.0);
                 }
+                again = jitter(environment.as_ref(), environment.now(), backoff.max(LEAST));
             }
         }
-        let Some(pause) = link.upgrade().map(|link| link.pause(backoff, begun)) else {
+        if link.strong_count() == 0 {
             return;
-        };
-        pause.await;
+        }
+        environment.sleep_until(again).await;
         backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
         begun = environment.now();
         dialling = dial();
     }
+}
+
+/// When the next dial begins: never twice after the same time, so that a server
+/// that comes back is not dialled by everybody at once.
+fn jitter(environment: &dyn Environment, from: Instant, wait: Duration) -> Instant {
+    from.after(wait.mul_f64(0.5 + environment.chance() / 2.0))
 }
 
 impl Link {
@@ -928,16 +941,6 @@ impl Link {
             reply.vote(vote);
         }
         end
-    }
-
-    /// The wait before the next dial: never twice the same, so that a server
-    /// that comes back is not dialled by everybody at once; and no two dials begin
-    /// at once, however soon the first has come to nothing.
-    fn pause(&self, backoff: Duration, last: Instant) -> Task {
-        let wait = backoff.mul_f64(0.5 + self.environment.chance() / 2.0);
-        let next = self.environment.now().after(wait);
-        self.environment
-            .sleep_until(next.max(last.after(BACKOFF.0 / 2)))
     }
 }
 
