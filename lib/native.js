@@ -772,7 +772,19 @@ function drain() {
     const details = json === null ? NO_DETAILS : parse(json);
     count = answers[0];
     deliver(count, details, now);
+    tellBegun();
   }
+}
+
+/** What callers' clients were asked in this drain. @type {number[]} */
+let begun = [];
+
+/** Their deadlines begin only now: native's thread can't know when this one comes round to it. */
+function tellBegun() {
+  if (begun.length === 0) return;
+  const errands = Float64Array.from(begun);
+  begun = [];
+  /** @type {Mailbox} */ (mailbox).begun(errands);
 }
 
 /**
@@ -820,6 +832,7 @@ function deliver(count, details, now) {
     } else if (kind === ERRAND) {
       const errand = /** @type {NativeErrand} */ (details[last]);
       engines.get(errand.handle)?.run(errand);
+      begun.push(errand.handle, errand.instance, errand.ticket);
       continue;
     }
     const expiration = left > 0 ? Math.floor(now + left) : 0;

@@ -201,6 +201,13 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Says which errands have been put to callers' clients: three numbers for each,
+    /// which are the handle, the place and the ticket.
+    #[napi(catch_unwind)]
+    pub fn begun(&self, errands: &[f64]) {
+        self.send(Errand::Begun(errands.to_vec()));
+    }
+
     /// Brings what callers' clients came back with in one tick: four numbers for
     /// each, which are the handle, the place, the ticket, and for how many keys
     /// the script was carried out.

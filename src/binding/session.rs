@@ -120,6 +120,13 @@ impl Session {
                     }
                 }
             }
+            Errand::Begun(rows) => {
+                for (handle, place, ticket) in record::begun(&rows) {
+                    if let Some(client) = self.client(handle, place) {
+                        client.begin(ticket);
+                    }
+                }
+            }
             Errand::Answer(handle, place, ticket, answer) => {
                 self.bring(handle, place, ticket, answer);
             }

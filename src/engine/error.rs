@@ -16,13 +16,16 @@ use super::validity::Instant;
 pub enum Cause {
     /// The deadline passed without an answer.
     #[error(
-        "no answer within {} ms; {}",
+        "no answer within {} ms; {}{}",
         .waited.as_millis(),
-        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here")
+        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here"),
+        longer(*.option)
     )]
     Silent {
         /// How long was waited.
         waited: Duration,
+        /// The option, or `ttl`, that allows for longer.
+        option: Option<&'static str>,
         /// What is known to be wrong, if anything is.
         because: Option<Rc<str>>,
     },
@@ -97,8 +100,8 @@ pub enum Cause {
     /// The Redlock was closed with `quit()`.
     #[error("closed by quit()")]
     Closed,
-    /// It was taken back before it was sent: the lock is given up already.
-    #[error("it was released before it was sent to the server")]
+    /// It was not sent: nobody waited for its answer any more.
+    #[error("it was given up before it was sent to the server")]
     Withdrawn,
     /// The instance let go of the request without an answer.
     #[error("the request was dropped inside this process; please report this as a defect")]
@@ -140,6 +143,15 @@ impl Cause {
             Self::Client { reply, .. } => reply.as_deref(),
             _ => None,
         }
+    }
+}
+
+/// How to have a slow instance waited for longer.
+fn longer(option: Option<&'static str>) -> String {
+    match option {
+        Some("ttl") => " (if it is only slow: a longer ttl allows for more)".to_owned(),
+        Some(option) => format!(" (if it is only slow: the option {option} allows for more)"),
+        None => String::new(),
     }
 }
 

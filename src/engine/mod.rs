@@ -15,9 +15,11 @@ mod instance;
 mod keeper;
 mod lock_id;
 mod lookalikes;
+mod patience;
 mod quorum;
 mod retry;
 mod round;
+mod round_trip;
 mod rule;
 mod token;
 mod validity;
@@ -37,14 +39,17 @@ pub use instance::{
     Vote,
 };
 pub use keeper::{Hold, Renewal, Watch};
+pub use patience::Patience;
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
+pub use round_trip::{Meter, RoundTrip};
 pub use rule::Rule;
 pub use token::Token;
-pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
+pub use validity::{Drift, Instant, Ttl, TtlError, Validity};
 
 use keeper::Kept;
 use lock_id::LockId;
+use patience::{LONGEST_CLEANUP, Limits};
 use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -162,9 +167,8 @@ impl Engine {
             if value.is_none() || Rule::FreshValue.is_kept() && settings.value.is_none() {
                 value = Some(Token::random(environment.as_ref()));
             }
-            let sheet = settings.sheet(attempts);
             let were_one = self.core.are_one();
-            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet, limit);
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, attempts, limit);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
                     return Ok(Grant {
@@ -276,7 +280,7 @@ impl Engine {
         value: Option<Token>,
         ttl: Ttl,
         settings: &Settings,
-        sheet: Option<Sheet>,
+        number: u32,
         limit: Option<Instant>,
     ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
         let environment = &self.core.environment;
@@ -284,23 +288,24 @@ impl Engine {
         // Step 1: the time before the first request of this attempt is sent.
         let validity = Validity::starting(environment.now(), ttl, settings.drift);
         // Step 2: every instance is asked at once, each with a small deadline.
+        let limits = Limits::within(settings.patience, ttl, validity.until);
+        let limits = limits.first(number == 1);
         let round = Attempt::new(Round::ask_all(
             &self.core,
             Question {
                 operation: Operation::Acquire { ttl },
                 resources: Arc::clone(resources),
                 value: value.clone(),
-                deadline: settings
-                    .patience
-                    .deadline(validity.since, ttl, validity.until),
+                deadline: limits.last(),
                 report: settings.report,
                 scripts: settings.scripts.clone(),
             },
-            sheet,
+            limits,
+            settings.sheet(number),
         ));
         let verdict = self.before(limit, round.verdict()).await;
         let Some(verdict) = verdict else {
-            let round = round.give_up();
+            let (round, _) = round.give_up();
             return Err((Reason::TimedOut, round.votes()));
         };
         // Step 3: a majority, and time left after what it took (step 4).
@@ -311,10 +316,15 @@ impl Engine {
         }
         // Step 5: whatever may have been set is released, everywhere.
         let votes = round.votes();
-        let round = self.before(limit, round.fail()).await;
-        let Some(round) = round else {
-            return Err((Reason::TimedOut, votes));
-        };
+        let (round, cleanup) = round.give_up();
+        if let Some(cleanup) = cleanup {
+            let longest = environment.now().after(LONGEST_CLEANUP);
+            let first = limit.map_or(longest, |limit| limit.min(longest));
+            let settled = self.before(Some(first), round.settled_with(&cleanup)).await;
+            if settled.is_none() && limit == Some(first) {
+                return Err((Reason::TimedOut, votes));
+            }
+        }
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
@@ -414,15 +424,16 @@ impl Engine {
     /// What each instance says of `resource`'s key: [`Vote::Seen`] or
     /// [`Vote::Failed`], by instance.
     pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
+        let limits = Limits::of_release(settings.patience, self.core.environment.now());
         let question = Question {
             operation: Operation::Inspect,
             resources: Arc::new([resource]),
             value: Token::from(""),
-            deadline: self.core.environment.now().after(settings.patience.release),
+            deadline: limits.last(),
             report: settings.report,
             scripts: None,
         };
-        let round = Round::ask_all(&self.core, question, None);
+        let round = Round::ask_all(&self.core, question, limits, None);
         round.verdict().await;
         round.votes()
     }
@@ -520,27 +531,25 @@ impl Engine {
             attempts += 1;
             (prolonging.asked)(validity.until);
             let (core, value) = (&self.core, &prolonging.value);
+            let limits = Limits::within(settings.patience, ttl, until.min(validity.until));
             core.claims.extend(
                 core.owner,
                 &prolonging.resources,
                 value,
-                now.after(ttl.span()),
+                limits.last().after(ttl.span()),
             );
             asked = asked.min(validity.until);
-            let deadline =
-                settings
-                    .patience
-                    .deadline(validity.since, ttl, until.min(validity.until));
             let round = Round::ask_all(
                 &self.core,
                 Question {
                     operation: Operation::Extend { ttl },
                     resources: Arc::clone(&prolonging.resources),
                     value: prolonging.value.clone(),
-                    deadline,
+                    deadline: limits.last(),
                     report: settings.report,
                     scripts: settings.scripts.clone(),
                 },
+                limits,
                 settings.sheet(attempts),
             );
             let verdict = round.verdict().await;
@@ -673,15 +682,16 @@ impl Engine {
         self.core.let_go(&lock);
         let sheet = settings.sheet(1);
         let expires = self.core.claims.end_of(self.core.owner, &resources, &value);
+        let limits = Limits::of_release(settings.patience, now);
         let question = Question {
             operation: Operation::Release { since, expires },
             resources,
             value,
-            deadline: now.after(settings.patience.release),
+            deadline: limits.last(),
             report: settings.report,
             scripts: settings.scripts,
         };
-        Some(Round::ask_all(&self.core, question, sheet))
+        Some(Round::ask_all(&self.core, question, limits, sheet))
     }
 }
 
@@ -747,20 +757,11 @@ impl Attempt {
         }
     }
 
-    /// Releases everywhere and waits for nobody.
-    fn give_up(mut self) -> Rc<Round> {
+    /// Releases everywhere, by the second round, if there is anything to release.
+    fn give_up(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
         let round = self.0.take().expect("an attempt ends once");
-        round.abandon();
-        round
-    }
-
-    /// Releases everywhere and waits for the instances that still answer.
-    async fn fail(mut self) -> Rc<Round> {
-        let round = self.0.take().expect("an attempt ends once");
-        if let Some(release) = round.abandon() {
-            round.settled_with(&release).await;
-        }
-        round
+        let cleanup = round.abandon();
+        (round, cleanup)
     }
 }
 

@@ -18,7 +18,7 @@ use redis::{Value, cmd};
 use tokio::sync::{Notify, oneshot};
 
 use super::config::{Address, Config};
-use super::link::{Link, MOST_BYTES, Slot};
+use super::link::{Link, MOST_BYTES, Slot, TRIPS_OF_A_DIAL};
 use super::network::Network;
 use super::owed::Owed;
 use super::queue::{share_a_resource, weight_of};
@@ -27,8 +27,8 @@ use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use super::together::Together;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
-    Token, Vote, supervised, within,
+    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply,
+    RoundTrip, Rule, Token, Vote, supervised, within,
 };
 
 /// How many redirects one question follows.
@@ -167,6 +167,22 @@ impl Cluster {
         }
     }
 
+    /// How long the slowest of its nodes takes, one that was never asked included;
+    /// `None` while none has ever answered.
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        let state = self.state.borrow();
+        let nodes = state.nodes.values().map(|node| node.link.round_trip());
+        let mut slowest = None;
+        let mut all = true;
+        for trip in nodes {
+            all &= trip.is_some();
+            slowest = slowest.map_or(trip, |slowest: RoundTrip| {
+                Some(trip.map_or(slowest, |trip| slowest.or_longer(trip)))
+            });
+        }
+        slowest.map(|trip| trip.times(if all { 1 } else { TRIPS_OF_A_DIAL + 1 }))
+    }
+
     /// About how many bytes it and its nodes' links keep for what is not answered
     /// yet.
     #[cfg(feature = "sabotage")]
@@ -283,7 +299,9 @@ impl Cluster {
         }
         errand.hops += 1;
         let goes_on = errand.hops <= MOST_HOPS
-            && errand.question.is_wanted(self.environment.now())
+            && errand
+                .question
+                .is_wanted(self.environment.now(), errand.reply.as_ref())
             && !trip.withdrawn.get();
         match redirect {
             Some(Redirect::Moved { slot, to }) if goes_on => {
@@ -356,9 +374,10 @@ impl Cluster {
             self.standing.tell(&Connection::Ready { keyspace });
         }
         for (question, reply) in waiting {
-            // Nobody waits for the others any more; their votes are missed already.
-            if question.is_wanted(self.environment.now()) {
+            if question.is_wanted(self.environment.now(), Some(&reply)) {
                 self.ask(&question, reply);
+            } else {
+                reply.fail(Cause::Withdrawn);
             }
         }
         self.pay();
@@ -553,6 +572,14 @@ impl Ballot for Trip {
             (Some(errand), None) => errand.end(vote),
             (None, _) => {}
         }
+    }
+
+    fn is_awaited(&self, _: usize) -> bool {
+        let errand = self.errand.take();
+        let reply = errand.as_ref().and_then(|errand| errand.reply.as_ref());
+        let is_awaited = reply.is_some_and(Reply::is_awaited);
+        self.errand.set(errand);
+        is_awaited
     }
 }
 

@@ -82,8 +82,9 @@ impl Line {
         self.unanswered.push_back(asked);
     }
 
-    /// The oldest question, which has been answered; `None` if none was written.
-    pub(super) fn answered(&mut self) -> Option<Wanted> {
+    /// The oldest question, which has been answered, and when it was written; `None`
+    /// if none was.
+    pub(super) fn answered(&mut self) -> Option<(Instant, Wanted)> {
         if self.owes_nothing() && Rule::ReplyKind.is_kept() {
             return None;
         }
@@ -94,7 +95,7 @@ impl Line {
             self.under_way.0 -= 1;
             self.under_way.1 -= asked.weight;
         }
-        Some(asked.wanted)
+        Some((asked.at, asked.wanted))
     }
 
     /// Whether the server has no question that it could answer.

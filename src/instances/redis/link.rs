@@ -35,8 +35,8 @@ use super::queue::{Queue, Queued, weight_of};
 use super::redact::Redactor;
 use super::standing::Standing;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
-    Vote, supervised,
+    Ballot, Cause, Connection, Environment, Instant, Meter, Observer, Operation, Question, Reply,
+    RoundTrip, Rule, Vote, supervised,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -56,6 +56,9 @@ const RESERVE: usize = MOST_BYTES / 4;
 /// Beyond so many questions on their way releases wait too, which come by the
 /// hundred thousand where so many contend: only extensions never do.
 const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
+
+/// How many round trips it takes to connect and log in.
+pub(super) const TRIPS_OF_A_DIAL: u32 = 2;
 
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
@@ -93,6 +96,9 @@ struct State {
     /// What waits for a dial and what `releases` are weigh.
     weight: usize,
     owed: Owed,
+    /// From when a question was written until it was answered, on all of its
+    /// connections.
+    meter: Meter,
     waker: Option<Waker>,
 }
 
@@ -147,6 +153,7 @@ impl Link {
                 acquires: Queue::default(),
                 weight: 0,
                 owed: Owed::default(),
+                meter: Meter::default(),
                 waker: None,
             }),
             redactor: Redactor::new(&config),
@@ -238,6 +245,17 @@ impl Link {
         done(Err(refused));
     }
 
+    /// How long an answer takes, and before it, where there is no connection, to
+    /// connect and to log in; `None` while nobody has ever answered.
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        let state = self.state.borrow();
+        let trips = match state.phase {
+            Phase::Up => 1,
+            Phase::Dialling(..) | Phase::Down(_) => TRIPS_OF_A_DIAL + 1,
+        };
+        state.meter.known().map(|trip| trip.times(trips))
+    }
+
     /// What is known to be wrong with it.
     pub(super) fn trouble(&self) -> Option<Rc<str>> {
         let state = self.state.borrow();
@@ -255,6 +273,12 @@ impl Link {
         })
     }
 
+    /// Its greeting was answered.
+    fn measure(&self, greeted: &Pump) {
+        let (asked, answered) = greeted.greeted();
+        self.state.borrow_mut().meter.measure(asked, answered);
+    }
+
     /// Tells `observer` how the connection is, now and whenever that changes.
     pub(super) fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         self.standing.observe(index, observer);
@@ -263,6 +287,7 @@ impl Link {
     /// A dial is done: what waits may go.
     fn go_up(&self, greeted: &Pump) {
         self.master.set(greeted.master());
+        self.measure(greeted);
         let keyspace = greeted.keyspace();
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
@@ -273,7 +298,7 @@ impl Link {
                 match waiting {
                     Waiting::Question(question, reply, slot) => {
                         state.weight -= weight_of(&question);
-                        if question.is_wanted(self.environment.now()) {
+                        if question.is_wanted(self.environment.now(), Some(&reply)) {
                             state.write(question, Some(reply), slot);
                         } else {
                             late.push(reply);
@@ -288,8 +313,9 @@ impl Link {
             }
         }
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
         self.go_on();
     }
 
@@ -376,6 +402,7 @@ impl Link {
         let is_same = greeted.keyspace() == former.keyspace();
         let cause = Cause::Silent {
             waited: silent,
+            option: None,
             because: Some("a new connection has taken its place".into()),
         };
         let failed = {
@@ -404,6 +431,7 @@ impl Link {
             }
         };
         self.master.set(greeted.master());
+        self.measure(greeted);
         self.standing.tell_down(&cause);
         let keyspace = greeted.keyspace();
         self.standing.tell(&Connection::Ready { keyspace });
@@ -569,7 +597,7 @@ impl State {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
-            if now < acquire.question.deadline {
+            if acquire.question.is_wanted(now, Some(&acquire.reply)) {
                 self.write(acquire.question, Some(acquire.reply), acquire.slot);
             } else {
                 late.push(acquire.reply);
@@ -883,16 +911,20 @@ impl Link {
         state.pay(self.environment.as_ref());
         state.write_waiting(self.environment.as_ref(), &mut late);
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
     }
 
     /// Matches a reply to the oldest question on that connection.
     pub(super) fn take(&self, which: Which, answered: Value) -> Result<(), Cause> {
         let mut state = self.state.borrow_mut();
-        let Some(wanted) = state.line(which).answered() else {
+        let Some((asked, wanted)) = state.line(which).answered() else {
             return Err(unexpected(&answered));
         };
+        if state.meter.wants(asked) {
+            state.meter.measure(asked, self.environment.now());
+        }
         let (question, form, reply) = match wanted {
             Wanted::Vote {
                 question,
@@ -921,7 +953,9 @@ impl Link {
                 (Vote::Failed(cause.clone()), Err(cause))
             }
             Answer::Vote(vote) => (vote, Ok(())),
-            Answer::UnknownScript(_) if question.is_wanted(self.environment.now()) => {
+            Answer::UnknownScript(_)
+                if question.is_wanted(self.environment.now(), reply.as_ref()) =>
+            {
                 let written = state.write_in_full(question, reply);
                 drop(state);
                 if let Err(Some(reply)) = written {

@@ -35,7 +35,7 @@ pub use script::{default_texts, script};
 pub use sockets::Sockets;
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Instance, Observer, Question, Reply};
+use crate::engine::{Instance, Observer, Question, Reply, RoundTrip};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
@@ -111,6 +111,13 @@ impl Instance for Server {
         match &self.reach {
             Reach::Link(link) => link.observe(index, observer),
             Reach::Cluster(cluster) => cluster.observe(index, observer),
+        }
+    }
+
+    fn round_trip(&self) -> Option<RoundTrip> {
+        match &self.reach {
+            Reach::Link(link) => link.round_trip(),
+            Reach::Cluster(cluster) => cluster.round_trip(),
         }
     }
 

@@ -24,7 +24,7 @@ use super::frame::Replies;
 use super::link::{Dialling, Link, SILENCE, Which, out_of_step};
 use super::network::Stream;
 use super::sentinel::Watch;
-use crate::engine::{Cause, Environment, Instant, Task};
+use crate::engine::{Cause, Environment, Instant, RoundTrip, Task};
 
 /// How long a server may say nothing before it is doubted, on a connection that
 /// was not doubted in vain.
@@ -163,7 +163,8 @@ impl Connections {
         };
         let mut limit = owing.after(SILENCE);
         if self.doubt.is_none() && self.former.is_none() {
-            let doubtful = silent.after(self.patience);
+            let usual = link.round_trip().map_or(Duration::ZERO, RoundTrip::at_most);
+            let doubtful = silent.after(self.patience.max(usual));
             if doubtful <= link.environment().now() && doubtful < limit {
                 self.doubt = Some(Doubt {
                     since: silent,
@@ -206,6 +207,8 @@ pub(super) struct Pump {
     watch: Option<Watch>,
     master: Option<bool>,
     keyspace: Option<Rc<str>>,
+    /// When it was greeted, and when it had answered.
+    greeted: (Instant, Instant),
     /// Whether it has answered anything.
     useful: bool,
     /// When to look whether the server has been silent for too long.
@@ -217,6 +220,7 @@ impl Pump {
         let Dialled {
             stream,
             greeting,
+            greeted,
             watch,
         } = dialled;
         // The same server, database and prefix are the same keys.
@@ -228,6 +232,7 @@ impl Pump {
             heard: Replies::default(),
             watch,
             master: greeting.master,
+            greeted,
             keyspace: keyspace.map(Rc::from),
             useful: false,
             alarm: Alarm::default(),
@@ -237,6 +242,11 @@ impl Pump {
     /// Whether the server has said that it is a master.
     pub(super) fn master(&self) -> Option<bool> {
         self.master
+    }
+
+    /// When it was greeted, and when it had answered.
+    pub(super) const fn greeted(&self) -> (Instant, Instant) {
+        self.greeted
     }
 
     /// What the keys that it leads to have in common, as far as that is known.
@@ -375,6 +385,7 @@ impl Alarm {
 fn silent_for(waited: Duration) -> Cause {
     Cause::Silent {
         waited,
+        option: None,
         because: None,
     }
 }
