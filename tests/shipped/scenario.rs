@@ -206,6 +206,10 @@ impl Scenario {
                 self.strange_names = true;
                 self.faults = vec![Fault::Forget, Fault::Part, Fault::Hang, Fault::Crash];
             }
+            Rule::NoLikeness => {
+                self.troubled(vec![Member::Server; 2], Reach::Links);
+                self.strange_names = true;
+            }
             Rule::Former => {
                 self.troubled(vec![Member::Server; 3], Reach::Clients);
                 self.changes = true;
