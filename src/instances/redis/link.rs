@@ -263,7 +263,11 @@ impl Link {
             return None;
         };
         if let Some(Outage { cause, .. }) = outage {
-            return Some(format!("it is being dialled again: {}", lost(cause)).into());
+            let why = match cause {
+                Cause::Unreachable { what } => what.to_string(),
+                other => other.to_string(),
+            };
+            return Some(format!("it is being dialled again: {why}").into());
         }
         Some(if self.encrypts {
             "its TLS connection is not made yet: it is hung, overloaded or cut off from here, or does not speak TLS on this port".into()
