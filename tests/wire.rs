@@ -23,6 +23,9 @@ use redlock_native::instances::redis::{
 use socket2::{Domain, Socket, Type};
 use support::{network, run, until};
 
+/// The answer of a server that answers nothing any more.
+const HANG_UP: &str = "hang up";
+
 /// A server that answers each command as `answer` says, and else as Redis would.
 struct Fake {
     port: u16,
@@ -75,6 +78,9 @@ impl Fake {
                         heard.lock().expect("no panic").push(words.clone());
                         let said = (answer.lock().expect("no panic"))(&words);
                         let said = said.unwrap_or_else(|| usual(&words));
+                        if said == HANG_UP {
+                            return;
+                        }
                         if out.write_all(said.as_bytes()).is_err() {
                             return;
                         }
@@ -225,10 +231,12 @@ impl Asker {
         }
     }
 
-    /// One whose connection is there.
+    /// One whose connection is there, on which something was taken already.
     async fn ready(config: Config) -> Self {
         let asker = Self::open(config);
         let first = usize::MAX;
+        asker.ask(first - 1, acquire(), "first", &["first"]);
+        asker.votes.wait_for(first - 1).await;
         asker.ask(first, release(), "first", &["first"]);
         asker.votes.wait_for(first).await;
         asker.votes.0.borrow_mut().clear();
@@ -381,6 +389,11 @@ fn wrong_grants() -> usize {
             }
             None
         }
+        // A connection's first acquire.
+        "EVAL" => {
+            let is_held = keys.contains_key(&words[3]);
+            Some(format!(":{}\r\n", u8::from(!is_held)))
+        }
         "EVALSHA" => {
             let ours = keys.get(&words[3]) == Some(&words[4]);
             if ours {
@@ -470,6 +483,97 @@ fn a_server_that_lets_nobody_ask_for_its_name_is_used() {
         asker.ask(0, acquire(), "v", &["a"]);
         assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
     });
+}
+
+#[test]
+fn a_command_at_which_a_proxy_hangs_up_is_left_out_from_then_on() {
+    for (command, other) in [("INFO", "SETNAME"), ("CLIENT", "PING")] {
+        let mut has_ended = false;
+        let fake = Fake::start(move |words| match words[0].as_str() {
+            word if word == command => Some(HANG_UP.into()),
+            _ if words.iter().any(|word| word == "the-end") && !has_ended => {
+                has_ended = true;
+                Some("+OK\r\n".into())
+            }
+            "PING" => Some("-ERR unknown command 'PING'\r\n".into()),
+            _ => None,
+        });
+        run(async {
+            let config = Config {
+                client_name: Some("name".into()),
+                ..fake.config()
+            };
+            let asker = Asker::ready(config).await;
+            assert_eq!((fake.heard(command).len(), fake.dials()), (1, 2));
+            asker.ask(0, release(), "the-end", &["a"]);
+            until("another dial", || fake.dials() == 3).await;
+            until("a lock", || {
+                let number = asker.votes.len();
+                asker.ask(number, acquire(), "v", &["a"]);
+                matches!(asker.votes.of(number - 1), Some((_, Vote::Granted)))
+            })
+            .await;
+            assert_eq!((fake.heard(command).len(), fake.dials()), (1, 3));
+            assert!(fake.heard(other).len() >= 2, "it is asked for what is left");
+        });
+    }
+}
+
+#[test]
+fn a_server_that_hangs_up_at_what_it_must_answer_is_not_used() {
+    let fake = Fake::start(|words| (words[0] == "PING").then(|| HANG_UP.into()));
+    run(async {
+        let asker = Asker::open(fake.config());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        assert_eq!(asker.votes.cause(0).code(), "UNREACHABLE");
+    });
+}
+
+#[test]
+fn a_replica_is_given_up_wherever_its_servers_say_that_it_is_one() {
+    const CALL: &str = "ERR Error running script (call to f_6b1bf486c81ceb7edf3c093f4c48582e38c0e791): @user_script:1: ";
+    let cases = [
+        (
+            "READONLY You can't write against a read only replica.",
+            true,
+        ),
+        (
+            "@user_script: 5: -READONLY You can't write against a read only replica.",
+            true,
+        ),
+        (
+            &format!("{CALL}-READONLY You can't write against a read only replica."),
+            true,
+        ),
+        (
+            &format!("{CALL}@user_script: 1: -READONLY You can't write"),
+            true,
+        ),
+        (&format!("{CALL}no key '-READONLY '"), false),
+        ("ERR the key -READONLY is odd", false),
+    ];
+    for (error, is_replica) in cases {
+        let said = format!("-{error}\r\n");
+        let fake = Fake::start(move |words| {
+            let is_it = words.iter().any(|word| word == "replica");
+            is_it.then(|| said.clone())
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, extend(), "replica", &["a"]);
+            asker.votes.wait_for(0).await;
+            let word = if is_replica { "READONLY" } else { "ERR" };
+            assert_eq!(asker.votes.cause(0).reply(), Some(word), "{error}");
+            if is_replica {
+                until("another dial", || fake.dials() == 2).await;
+            } else {
+                asker.ask(1, release(), "next", &["a"]);
+                asker.votes.wait_for(1).await;
+                assert_eq!(fake.dials(), 1, "{error}");
+            }
+        });
+    }
 }
 
 #[test]
@@ -650,14 +754,20 @@ fn an_acquire_whose_script_is_unknown_is_not_written_again_behind_its_release() 
     let door = Door::default();
     let behind = door.clone();
     let fake = Fake::start(move |words| {
-        let is_acquire = words[0] == "EVALSHA" && words.iter().any(|word| word == "60000");
-        is_acquire.then(|| {
-            behind.wait();
-            "-NOSCRIPT No matching script.\r\n".into()
-        })
+        let is_acquire = words.iter().any(|word| word == "60000");
+        match words[0].as_str() {
+            "EVALSHA" if is_acquire => {
+                behind.wait();
+                Some("-NOSCRIPT No matching script.\r\n".into())
+            }
+            "EVAL" => Some(format!(":{}\r\n", words[2])),
+            _ => None,
+        }
     });
     run(async {
         let asker = Asker::ready(fake.config()).await;
+        asker.ask(3, acquire(), "known", &["c", "d"]);
+        asker.votes.wait_for(3).await;
         door.close();
         asker.ask(0, acquire(), "v", &["a", "b"]);
         asker.ask(1, acquire(), "w", &["a", "b"]);
@@ -667,7 +777,9 @@ fn an_acquire_whose_script_is_unknown_is_not_written_again_behind_its_release() 
         asker.votes.wait_for(1).await;
         assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
         assert_eq!(fake.heard("v").len(), 2, "an EVALSHA of each");
-        assert_eq!(fake.heard("EVAL").len(), 1, "that of w");
+        let in_full = fake.heard("EVAL").into_iter();
+        let of_both = in_full.filter(|words| words.iter().any(|word| word == "a"));
+        assert_eq!(of_both.count(), 1, "that of w");
     });
 }
 

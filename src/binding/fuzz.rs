@@ -30,7 +30,7 @@ struct Written {
 
 impl Written {
     fn operation(&self) -> u8 {
-        self.operation % 4
+        self.operation % 6
     }
 
     fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
@@ -45,7 +45,7 @@ impl Written {
             self.slot.into(),
             self.handle.into(),
             self.operation().into(),
-            f64::from(self.flags % 4),
+            f64::from(self.flags % 8),
             f64::from(self.ttl) + 10.0,
             -1.0,
             200.0,
@@ -71,7 +71,9 @@ impl Written {
             Verb::Nonsense => return,
             Verb::Lock(_) => request.settings.value.clone().unwrap_or(Token::from("")),
             Verb::Extend(_, value, _) | Verb::Unlock(value, _) => value.clone(),
-            Verb::Inspect => return assert_eq!(self.operation(), 3),
+            Verb::Inspect | Verb::Wait(_) | Verb::UnlockAll => {
+                return assert_eq!(self.operation(), operation(&request.verb));
+            }
         };
         assert_eq!(value.as_str(), self.value);
         assert_eq!(self.operation(), operation(&request.verb));
@@ -84,6 +86,8 @@ fn operation(verb: &Verb) -> u8 {
         Verb::Extend(..) => 1,
         Verb::Unlock(..) => 2,
         Verb::Inspect => 3,
+        Verb::Wait(_) => 4,
+        Verb::UnlockAll => 5,
         Verb::Nonsense => u8::MAX,
     }
 }

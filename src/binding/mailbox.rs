@@ -66,19 +66,30 @@ pub struct DefaultScripts {
     pub extend: String,
     /// Releases them.
     pub release: String,
+    /// Takes resources, once it has seen that what is taken can be released.
+    pub first: String,
 }
 
 /// Our own scripts, for those who write theirs from them.
 #[napi(catch_unwind)]
 #[must_use]
 pub fn default_scripts() -> DefaultScripts {
-    let [acquire, extend, release, inspect] = redis::default_texts().map(str::to_owned);
+    let [acquire, extend, release, inspect, first] = redis::default_texts().map(str::to_owned);
     DefaultScripts {
         acquire,
         inspect,
         extend,
         release,
+        first,
     }
+}
+
+/// The version that this was compiled from: JavaScript of another one speaks
+/// another language.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
 }
 
 /// A seat that is left once: by the environment's end or the object's.

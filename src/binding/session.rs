@@ -310,7 +310,7 @@ impl Session {
                 answered: false,
             };
             let acquires = matches!(request.verb, Verb::Lock(_));
-            let releases = matches!(request.verb, Verb::Unlock(..));
+            let releases = matches!(request.verb, Verb::Unlock(..) | Verb::UnlockAll);
             let environment = Rc::clone(&self.shared.environment);
             let (task, abort) = abortable(async move {
                 let (attempts, outcome) = carry_out(engine, request, environment.as_ref()).await;
@@ -470,6 +470,15 @@ async fn carry_out(
             let resource = resources[0].clone();
             let votes = engine.inspect(resource, settings).await;
             (1, Outcome::Inspected(record::inspection(&votes)))
+        }
+        Verb::Wait(span) => {
+            let end = environment.now().after(span);
+            environment.sleep_until(end).await;
+            (1, Outcome::Unlocked)
+        }
+        Verb::UnlockAll => {
+            let unreleased = engine.release_all(settings).await;
+            (1, Outcome::Inspected(record::unreleased(&unreleased)))
         }
         Verb::Nonsense => {
             let reason = "a request that makes no sense; please report this as a defect";

@@ -1,6 +1,7 @@
 //! One member of the quorum, as the engine sees it: somebody who can be asked a
 //! question and who casts one vote on it.
 
+use std::collections::HashSet;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -134,6 +135,14 @@ impl Question {
         }
     }
 
+    /// Whether neither taking what it asks for nor releasing it has a text of the
+    /// caller's.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let scripts = self.scripts.as_ref();
+        scripts.is_none_or(|scripts| scripts.acquire.is_none() && scripts.release.is_none())
+    }
+
     /// Whether it may still be put to an instance at `now`, which answers with
     /// `reply`: somebody waits for that, or, of a release, the key may be there.
     #[must_use]
@@ -141,6 +150,22 @@ impl Question {
         match self.operation {
             Operation::Release { expires, .. } => now < expires,
             _ => now < self.deadline && reply.is_some_and(Reply::is_awaited),
+        }
+    }
+
+    /// Whether it and `other` are about one key.
+    #[must_use]
+    pub fn shares_a_resource(&self, other: &Self) -> bool {
+        /// So many pairs are looked at faster than a set is made.
+        const FEW: usize = 1000;
+        let (one, other) = (&self.resources, &other.resources);
+        if one == other {
+            true
+        } else if one.len().saturating_mul(other.len()) <= FEW {
+            one.iter().any(|name| other.contains(name))
+        } else {
+            let others: HashSet<&str> = other.iter().map(|name| &**name).collect();
+            one.iter().any(|name| others.contains(&**name))
         }
     }
 

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 pub use claims::Claims;
 pub use environment::{Environment, System, Task, guarded, supervised, until, within};
-pub use error::{Cause, Failure, Reason};
+pub use error::{Cause, Failure, Occupant, Reason};
 pub use event::Event;
 pub use instance::{
     Ballot, Connection, Instance, Observer, Operation, Question, Reply, Resources, Script, Scripts,
@@ -47,6 +47,7 @@ pub use rule::Rule;
 pub use token::Token;
 pub use validity::{Drift, Instant, Ttl, TtlError, Validity};
 
+use granted_by::Held;
 use keeper::Kept;
 use lock_id::LockId;
 use patience::{LONGEST_CLEANUP, Limits};
@@ -79,6 +80,9 @@ pub struct Settings {
     pub ballots: Option<u64>,
     /// Acquire only: how long the asker waits for the lock altogether.
     pub max_wait: Option<Duration>,
+    /// Acquire only: whether it is worth a look what a key has, once the last
+    /// attempt has found it held.
+    pub look: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -189,7 +193,7 @@ impl Engine {
             let wait = settings.retry.after(attempts - free, environment.chance());
             let Some(wait) = wait.filter(|_| again) else {
                 return Err(Failure {
-                    reason,
+                    reason: self.look(reason, &resources, &settings, limit).await,
                     attempts,
                     votes,
                     until: None,
@@ -213,6 +217,35 @@ impl Engine {
             before = votes;
             environment.sleep_until(next).await;
         }
+    }
+
+    /// What the last attempt failed for: a resource that is held may be held by
+    /// what is no lock, and no retry will help then.
+    async fn look(
+        &self,
+        reason: Reason,
+        resources: &Resources,
+        settings: &Settings,
+        limit: Option<Instant>,
+    ) -> Reason {
+        const LONGEST: Duration = Duration::from_millis(100);
+        // A caller's own scripts may keep locks in whatever they like.
+        let is_ours = settings.scripts.is_none() && resources.len() == 1;
+        if reason != Reason::Held || !settings.look || !is_ours {
+            return reason;
+        }
+        let longest = self.core.environment.now().after(LONGEST);
+        let end = limit.map_or(longest, |limit| limit.min(longest));
+        let settings = Settings {
+            patience: settings.patience,
+            ..Settings::default()
+        };
+        let round = self.ask_what(resources[0].clone(), &settings);
+        // Whoever has answered by then has said enough.
+        self.before(Some(end), round.verdict()).await;
+        let votes = round.votes();
+        let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+        occupant.map_or(reason, Reason::Occupied)
     }
 
     /// Sees that a value of the caller's own is not in use (rule 16): the clean-up
@@ -317,10 +350,10 @@ impl Engine {
         // Step 5: whatever may have been set is released, everywhere.
         let votes = round.votes();
         let (round, cleanup) = round.give_up();
-        if let Some(cleanup) = cleanup {
+        if let Some(cleanup) = &cleanup {
             let longest = environment.now().after(LONGEST_CLEANUP);
             let first = limit.map_or(longest, |limit| limit.min(longest));
-            let settled = self.before(Some(first), round.settled_with(&cleanup)).await;
+            let settled = self.before(Some(first), round.settled_with(cleanup)).await;
             if settled.is_none() && limit == Some(first) {
                 return Err((Reason::TimedOut, votes));
             }
@@ -329,7 +362,11 @@ impl Engine {
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
         } else if tally.refused_by_holders(self.core.instances.len()) {
-            Reason::Held
+            // Our own release fails where there is no string: no look is needed then.
+            let cleanup = cleanup.filter(|_| settings.scripts.is_none());
+            let votes = cleanup.map(|round| round.votes()).unwrap_or_default();
+            let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+            occupant.map_or(Reason::Held, Reason::Occupied)
         } else {
             Reason::Unavailable
         };
@@ -389,7 +426,8 @@ impl Engine {
         if let Some(cap) = hold.renewal.and_then(|renewal| renewal.cap) {
             hold.until = hold.until.min(cap);
         }
-        let kept = Kept::new(hold.until, watch, hold.number);
+        let extended_on = hold.renewal.map(|_| Arc::clone(&hold.resources));
+        let kept = Kept::new(hold.until, watch, hold.number, extended_on);
         let lock = hold.lock();
         self.core.keeps.borrow_mut().insert(lock, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
@@ -424,6 +462,12 @@ impl Engine {
     /// What each instance says of `resource`'s key: [`Vote::Seen`] or
     /// [`Vote::Failed`], by instance.
     pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
+        let round = self.ask_what(resource, &settings);
+        round.verdict().await;
+        round.votes()
+    }
+
+    fn ask_what(&self, resource: Box<str>, settings: &Settings) -> Rc<Round> {
         let limits = Limits::of_release(settings.patience, self.core.environment.now());
         let question = Question {
             operation: Operation::Inspect,
@@ -433,9 +477,7 @@ impl Engine {
             report: settings.report,
             scripts: None,
         };
-        let round = Round::ask_all(&self.core, question, limits, None);
-        round.verdict().await;
-        round.votes()
+        Round::ask_all(&self.core, question, limits, None)
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -594,6 +636,43 @@ impl Engine {
         }
     }
 
+    /// Releases every lock that was handed over and is held, and those that are
+    /// kept by being extended, wherever they are from. Resolves once all of that,
+    /// and whatever else is under way, was answered or has passed its deadline;
+    /// with those that could not be released.
+    pub async fn release_all(&self, settings: Settings) -> Vec<(Resources, Failure)> {
+        let now = self.core.environment.now();
+        let limit = now.after(settings.patience.release);
+        let mut held = self.core.granted_by.borrow().held(now);
+        for (lock, kept) in self.core.keeps.borrow().iter() {
+            let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
+            if let (false, Some(resources)) = (is_known, kept.extended_on()) {
+                // It may have been held before this process was there.
+                held.push(Held {
+                    lock: lock.clone(),
+                    resources: Arc::clone(resources),
+                    since: Instant::ORIGIN,
+                });
+                held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
+            }
+        }
+        let rounds = held.into_iter().filter_map(|held| {
+            let (resources, value) = (Arc::clone(&held.resources), held.lock.value().clone());
+            let round = self.ask_release(resources, value, held.since, settings.clone())?;
+            Some((held.resources, round))
+        });
+        let rounds: Vec<_> = rounds.collect();
+        let mut unreleased = Vec::new();
+        for (resources, round) in rounds {
+            if let Err(failure) = self.released(&round).await {
+                unreleased.push((resources, failure));
+            }
+        }
+        // Attempts that were given up are cleaned up by then, as far as that goes.
+        self.before(Some(limit), self.quiet()).await;
+        unreleased
+    }
+
     /// As [`Engine::release`], for a lock that nobody will be told of: nothing
     /// is awaited.
     pub fn take_back(
@@ -640,6 +719,11 @@ impl Engine {
                 until: None,
             });
         };
+        self.released(&round).await
+    }
+
+    /// What came of a round of releases.
+    async fn released(&self, round: &Round) -> Result<(), Failure> {
         if round.verdict().await == Verdict::Granted {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use super::claims::{Claims, Owner};
 use super::environment::{Environment, Task, supervised};
 use super::error::Cause;
 use super::event::Event;
-use super::granted_by::{GrantedBy, Members};
+use super::granted_by::{GrantedBy, Held, Members};
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::keeper::Kept;
 use super::lock_id::LockId;
@@ -35,7 +35,7 @@ pub(super) struct Core {
     look_alikes: LookAlikes,
     /// Acquires that succeeded and still have votes to come.
     stragglers: RefCell<HashMap<LockId, Weak<Round>>>,
-    granted_by: RefCell<GrantedBy>,
+    pub(super) granted_by: RefCell<GrantedBy>,
     /// Locks that are being kept, in an order that is the same in every run of a
     /// simulation.
     pub(super) keeps: RefCell<BTreeMap<LockId, Rc<Kept>>>,
@@ -385,14 +385,18 @@ impl Round {
                 granted.add(place);
             }
         }
-        if !granted.are_all_of(state.votes.len()) {
-            let now = self.core.environment.now();
-            let mut granted_by = self.core.granted_by.borrow_mut();
-            granted_by.note(&self.lock(), until, granted, now);
-        }
         // One that has missed its deadline may still grant it.
         let has_stragglers = state.votes.iter().any(|vote| !vote.is_cast());
         drop(state);
+        let held = Held {
+            lock: self.lock(),
+            resources: Arc::clone(&self.question.resources),
+            since: self.asked,
+        };
+        let now = self.core.environment.now();
+        let mut granted_by = self.core.granted_by.borrow_mut();
+        granted_by.note(held, until, granted, now);
+        drop(granted_by);
         if has_stragglers {
             let mut stragglers = self.core.stragglers.borrow_mut();
             stragglers.insert(self.lock(), Rc::downgrade(self));
@@ -609,7 +613,7 @@ impl Ballot for Round {
         let mut overdue = false;
         if let (Operation::Acquire { .. }, Vote::Granted) = (self.question.operation, &vote) {
             let mut granted_by = self.core.granted_by.borrow_mut();
-            granted_by.add(&self.lock(), index, state.votes.len());
+            granted_by.add(&self.lock(), index);
         }
         if matches!(state.votes[index], Ballotpaper::Open(_)) {
             for voter in 0..state.votes.len() {
@@ -651,7 +655,8 @@ impl Ballot for Round {
 
     fn is_awaited(&self, index: usize) -> bool {
         let state = self.state.borrow();
-        !state.abandoned && matches!(state.votes[index], Ballotpaper::Open(_))
+        let is_given_up = state.abandoned && Rule::Order.is_kept();
+        !is_given_up && matches!(state.votes[index], Ballotpaper::Open(_))
     }
 
     fn hold_up(&self, index: usize) {

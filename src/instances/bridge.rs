@@ -56,6 +56,8 @@ pub struct Bridge {
     hopeful: Cell<Instant>,
     /// It has not come back with anything since.
     is_silent: Cell<bool>,
+    /// Nobody is there to be asked any more.
+    is_closed: Cell<bool>,
 }
 
 struct Waiting {
@@ -102,12 +104,16 @@ impl Bridge {
             tickets: Cell::new(0),
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
+            is_closed: Cell::new(false),
         }
     }
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
     /// acquires that it would release and that are not put yet.
     pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if self.is_closed.get() {
+            return reply.fail(Cause::Closed);
+        }
         for withdrawn in self.withdraw(question) {
             withdrawn.fail(Cause::Withdrawn);
         }
@@ -200,15 +206,8 @@ impl Bridge {
             let Some(acquire) = queue.pop_front() else {
                 break;
             };
-            let resources = &release.resources;
-            let shares = || {
-                acquire
-                    .question
-                    .resources
-                    .iter()
-                    .any(|name| resources.contains(name))
-            };
-            if acquire.question.value == release.value && shares() {
+            let question = &acquire.question;
+            if question.value == release.value && question.shares_a_resource(release) {
                 self.weight
                     .set(self.weight.get() - acquire.question.weight());
                 withdrawn.push(acquire.reply);
@@ -257,6 +256,7 @@ impl Bridge {
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
+        self.is_closed.set(true);
         self.weight.set(0);
         self.acquires.take();
         let waiting = self.waiting.take().into_values();

@@ -21,7 +21,7 @@ use super::config::{Address, Config};
 use super::link::{Link, MOST_BYTES, Slot, TRIPS_OF_A_DIAL};
 use super::network::Network;
 use super::owed::Owed;
-use super::queue::{share_a_resource, weight_of};
+use super::queue::weight_of;
 use super::redact::Redactor;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
@@ -266,7 +266,7 @@ impl Cluster {
         let state = self.state.borrow();
         let trips = state.acquires.get(&question.value).into_iter().flatten();
         for trip in trips.filter_map(Weak::upgrade) {
-            if share_a_resource(&trip.question, question) {
+            if trip.question.shares_a_resource(question) {
                 trip.withdrawn.set(true);
             }
         }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use redis::Value;
 
 use super::command::Form;
-use super::queue::share_a_resource;
 use crate::engine::{Cause, Instant, Operation, Question, Reply, Rule};
 
 /// So many acquires are on their way at most, and of so many bytes: an extension
@@ -195,5 +194,5 @@ pub(super) fn is_release(question: &Question) -> bool {
 
 /// Whether two questions are about the same value on one of their keys.
 fn is_about(one: &Question, other: &Question) -> bool {
-    one.value == other.value && share_a_resource(one, other)
+    one.value == other.value && one.shares_a_resource(other)
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 
-use super::command::{Answer, Form, Writer, answer, unexpected};
+use super::command::{Answer, Form, Writer, unexpected};
 use super::config::Config;
 use super::dial::{dial, unreachable};
 use super::line::{Done, Line, MOST_ACQUIRES, MOST_ACQUIRES_BYTES, Wanted, is_acquire, is_release};
@@ -296,6 +296,7 @@ impl Link {
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
+        state.writer.begin();
         state.pay(self.environment.as_ref());
         if let Phase::Dialling(_, waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for waiting in waiting {
@@ -411,6 +412,7 @@ impl Link {
         };
         let failed = {
             let mut state = self.state.borrow_mut();
+            state.writer.begin();
             let mut line = std::mem::take(&mut state.line);
             if is_same {
                 // First of all: what these delete must not be in the way of what is
@@ -951,7 +953,10 @@ impl Link {
                 };
             }
         };
-        let (vote, end) = match answer(answered, form, &question, &self.redactor) {
+        let answer = state
+            .writer
+            .answer(answered, form, &question, &self.redactor);
+        let (vote, end) = match answer {
             Answer::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
                 // The master has become a replica: its name may lead elsewhere now.
                 (Vote::Failed(cause.clone()), Err(cause))

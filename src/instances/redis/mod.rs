@@ -2,6 +2,7 @@
 //! sentinels name, and clusters.
 
 mod addresses;
+mod certificate;
 mod cluster;
 mod command;
 mod config;
@@ -23,6 +24,7 @@ mod sockets;
 mod standing;
 mod tls;
 mod together;
+mod word;
 
 use std::rc::{Rc, Weak};
 
