@@ -88,6 +88,11 @@ const WEIGHT: usize = 16 * 1024 * 1024;
 /// extension is not behind more of them in its queue (rule 22).
 const MOST_ACQUIRES: usize = 200;
 
+/// How long a client takes for so many. One whose server is further away may have
+/// several times as many.
+const WINDOW: Duration = Duration::from_millis(10);
+const MOST_WINDOWS: usize = 10;
+
 impl Bridge {
     /// A bridge whose questions go out through `port`.
     #[must_use]
@@ -184,8 +189,10 @@ impl Bridge {
     /// Whether another acquire may be with the client. Those that nobody waits for
     /// any more keep nobody from being asked.
     fn has_room(&self) -> bool {
+        let windows = self.meter.get().windows(WINDOW).min(MOST_WINDOWS);
+        let most = MOST_ACQUIRES * windows;
         let mut acquires = self.acquires.borrow_mut();
-        if acquires.len() >= MOST_ACQUIRES {
+        if acquires.len() >= most {
             let now = self.environment.now();
             let waiting = self.waiting.borrow();
             acquires.retain(|ticket| {
@@ -193,7 +200,7 @@ impl Bridge {
                 waiting.is_some_and(|waiting| waiting.is_awaited(now))
             });
         }
-        acquires.len() < MOST_ACQUIRES
+        acquires.len() < most
     }
 
     fn withdraw(&self, release: &Question) -> Vec<Reply> {
@@ -281,7 +288,8 @@ impl Bridge {
             return false;
         }
         let now = self.environment.now();
-        if now.since(self.hopeful.get()) <= HESITATION {
+        let usual = self.round_trip().unwrap_or_default().at_most();
+        if now.since(self.hopeful.get()) <= HESITATION.max(usual) {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }

@@ -53,6 +53,11 @@ const HESITATION: Duration = Duration::from_millis(200);
 pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
 const RESERVE: usize = MOST_BYTES / 4;
 
+/// How long a server takes for [`MOST_ACQUIRES`]. One that is further away may have
+/// several times as many on their way.
+const WINDOW: Duration = Duration::from_millis(20);
+const MOST_WINDOWS: usize = 4;
+
 /// Beyond so many questions on their way releases wait too, which come by the
 /// hundred thousand where so many contend: only extensions never do.
 const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
@@ -558,7 +563,7 @@ impl State {
 
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
-        let has_room = self.line.unanswered.len() < MOST_BEFORE_EXTENSIONS;
+        let has_room = self.line.unanswered.len() < self.most_before_extensions();
         !Rule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
@@ -572,17 +577,34 @@ impl State {
         }
     }
 
+    /// How many times [`MOST_ACQUIRES`] may be on their way.
+    fn windows(&self) -> usize {
+        self.meter.windows(WINDOW).min(MOST_WINDOWS)
+    }
+
+    /// How many questions may be on their way before releases wait.
+    fn most_before_extensions(&self) -> usize {
+        MOST_BEFORE_EXTENSIONS * self.windows()
+    }
+
+    /// What an answer usually takes.
+    fn distance(&self) -> Duration {
+        self.meter.known().unwrap_or_default().smoothed
+    }
+
     /// Whether a new acquire need not wait.
     fn can_write_waiting(&self) -> bool {
         let none_waits = self.releases.is_empty() && self.acquires.is_empty();
-        matches!(self.phase, Phase::Up) && none_waits && self.line.has_room()
+        let has_room = || self.line.has_room(self.windows());
+        matches!(self.phase, Phase::Up) && none_waits && has_room()
     }
 
     /// Writes as many of the releases, and then of the acquires, that wait as may
     /// be on their way. Acquires that nobody waits for any more are `late`.
     fn write_waiting(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
-        if !self.releases.is_empty() && self.line.unanswered.len() <= MOST_BEFORE_EXTENSIONS / 2 {
-            while self.line.unanswered.len() < MOST_BEFORE_EXTENSIONS
+        let most = self.most_before_extensions();
+        if !self.releases.is_empty() && self.line.unanswered.len() <= most / 2 {
+            while self.line.unanswered.len() < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= weight_of(&release.question);
@@ -594,12 +616,17 @@ impl State {
         }
         // Not one at a time as the answers come: that would cost a system call each.
         let (number, weight) = self.line.under_way;
-        let is_half = number <= MOST_ACQUIRES / 2 && weight <= MOST_ACQUIRES_BYTES / 2;
+        let windows = self.windows();
+        let half = (
+            MOST_ACQUIRES * windows / 2,
+            MOST_ACQUIRES_BYTES * windows / 2,
+        );
+        let is_half = number <= half.0 && weight <= half.1;
         if self.acquires.is_empty() || !(is_half || number == 0) {
             return;
         }
         let now = environment.now();
-        while self.line.has_room() {
+        while self.line.has_room(windows) {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
@@ -738,7 +765,7 @@ impl State {
         }
         self.line
             .owing_since()
-            .is_some_and(|since| environment.now().since(since) > HESITATION)
+            .is_some_and(|since| environment.now().since(since) > HESITATION + self.distance())
     }
 
     /// About how many bytes wait for an answer or to be written.
