@@ -933,6 +933,46 @@ fn after_a_redial_that_was_refused_questions_fail_at_once() {
 }
 
 #[test]
+fn what_a_lost_server_may_have_is_owed_and_what_was_never_sent_is_not() {
+    let door = Door::default();
+    let behind = door.clone();
+    let refuses = Arc::<AtomicBool>::default();
+    let refused = Arc::clone(&refuses);
+    let fake = Fake::start(move |words| {
+        if words[0] != "PING" {
+            return None;
+        }
+        behind.wait();
+        let refuses = refused.swap(false, Ordering::SeqCst);
+        refuses.then(|| "-NOAUTH Authentication required.\r\n".into())
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        door.close();
+        refuses.store(true, Ordering::SeqCst);
+        fake.hang_up(0);
+        until("another dial", || fake.heard("PING").len() == 2).await;
+        let since = System::clock();
+        let later = Operation::Release {
+            since,
+            expires: Instant::LAST,
+        };
+        asker.ask(0, acquire(), "unsent", &["a"]);
+        asker.ask(1, later, "unsent", &["a"]);
+        asker.ask(2, release(), "held-before", &["b"]);
+        assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
+        assert_eq!(asker.votes.len(), 1, "the others wait");
+        door.open();
+        asker.votes.wait_for(2).await;
+        assert_eq!(asker.votes.cause(2).reply(), Some("NOAUTH"));
+        until("what is owed", || fake.heard("held-before").len() == 1).await;
+        asker.ask(3, extend(), "last", &["c"]);
+        asker.votes.wait_for(3).await;
+        assert!(fake.heard("unsent").is_empty());
+    });
+}
+
+#[test]
 fn a_server_that_hangs_up_at_once_is_not_dialled_in_a_loop() {
     let fake = Fake::start(|_| None);
     run(async {

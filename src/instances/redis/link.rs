@@ -36,7 +36,7 @@ use super::redact::Redactor;
 use super::standing::Standing;
 use crate::engine::{
     Ballot, Cause, Connection, Environment, Instant, Meter, Observer, Operation, Question, Reply,
-    RoundTrip, Rule, Task, Vote, supervised,
+    RoundTrip, Rule, Vote, supervised,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -68,6 +68,9 @@ pub(super) const TRIPS_OF_A_DIAL: u32 = 2;
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// No two dials begin sooner after each other.
+const LEAST: Duration = Duration::from_millis(25);
 
 /// A server that restarts refuses for a moment to be dialled. So long after a loss
 /// it is tried again and again, and questions wait: no deadline is longer.
@@ -265,7 +268,11 @@ impl Link {
             return None;
         };
         if let Some(Outage { cause, .. }) = outage {
-            return Some(format!("it is being dialled again: {}", lost(cause)).into());
+            let why = match cause {
+                Cause::Unreachable { what } => what.to_string(),
+                other => other.to_string(),
+            };
+            return Some(format!("it is being dialled again: {why}").into());
         }
         Some(if self.encrypts {
             "its TLS connection is not made yet: it is hung, overloaded or cut off from here, or does not speak TLS on this port".into()
@@ -857,6 +864,7 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
     let mut begun = environment.now();
     let mut dialling = dial();
     loop {
+        let again;
         match dialling.await {
             Ok(pump) => {
                 let Some(since) = link.upgrade().map(|link| {
@@ -874,10 +882,12 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                     return;
                 };
                 // A server that hangs up at once is not dialled in a loop.
-                if useful || environment.now().since(since) > BACKOFF.1 {
+                let now = environment.now();
+                if useful || now.since(since) > BACKOFF.1 {
                     backoff = Duration::ZERO;
                 }
-                let is_dialled = next.is_some() || backoff.is_zero();
+                again = jitter(environment.as_ref(), begun, backoff).max(begun.after(LEAST));
+                let is_dialled = next.is_some() || again <= now.after(BACKOFF.0);
                 if let Some(link) = link.upgrade() {
                     link.lose(&cause, is_dialled);
                 }
@@ -891,16 +901,23 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                 if is_passing {
                     backoff = backoff.min(BACKOFF.0);
                 }
+                again = jitter(environment.as_ref(), environment.now(), backoff.max(LEAST));
             }
         }
-        let Some(pause) = link.upgrade().map(|link| link.pause(backoff, begun)) else {
+        if link.strong_count() == 0 {
             return;
-        };
-        pause.await;
+        }
+        environment.sleep_until(again).await;
         backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
         begun = environment.now();
         dialling = dial();
     }
+}
+
+/// When the next dial begins: never twice after the same time, so that a server
+/// that comes back is not dialled by everybody at once.
+fn jitter(environment: &dyn Environment, from: Instant, wait: Duration) -> Instant {
+    from.after(wait.mul_f64(0.5 + environment.chance() / 2.0))
 }
 
 impl Link {
@@ -994,16 +1011,6 @@ impl Link {
             reply.vote(vote);
         }
         end
-    }
-
-    /// The wait before the next dial: never twice the same, so that a server
-    /// that comes back is not dialled by everybody at once; and no two dials begin
-    /// at once, however soon the first has come to nothing.
-    fn pause(&self, backoff: Duration, last: Instant) -> Task {
-        let wait = backoff.mul_f64(0.5 + self.environment.chance() / 2.0);
-        let next = self.environment.now().after(wait);
-        self.environment
-            .sleep_until(next.max(last.after(BACKOFF.0 / 2)))
     }
 }
 
