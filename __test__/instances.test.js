@@ -107,6 +107,49 @@ describe('an instance', () => {
     });
   }
 
+  test('may have the other options of ioredis and node-redis beside, as apps have them in one object', async (t) => {
+    const warnings = [];
+    const listener = (warning) => warnings.push(warning.message);
+    process.on('warning', listener);
+    t.after(() => process.off('warning', listener));
+    const Redis = require('ioredis');
+    const { options } = new Redis({
+      lazyConnect: true,
+      host: 'h',
+      port: 7,
+      db: 2,
+      keyPrefix: 'a:',
+      username: 'u',
+    });
+    const { host, port, db, keyPrefix, username } = read(options);
+    assert.deepEqual(
+      { host, port, db, keyPrefix, username },
+      { host: 'h', port: 7, db: 2, keyPrefix: 'a:', username: 'u' },
+    );
+    const four = new (require('ioredis-4'))({ lazyConnect: true, host: 'h' });
+    assert.equal(read(four.options).host, 'h');
+    const six = new (require('ioredis-6'))({ lazyConnect: true, host: 'h' });
+    assert.equal(read(six.options).host, 'h');
+    const bull = { host: 'h', maxRetriesPerRequest: null, enableReadyCheck: false, retryStrategy: () => 5 };
+    assert.equal(read(bull).host, 'h');
+    assert.equal(
+      read({ url: 'redis://h', socket: { reconnectStrategy: () => 5 }, pingInterval: 5 }).host,
+      'h',
+    );
+    const old = {
+      host: 'h',
+      prefix: 'p:',
+      auth_pass: 'x',
+      user: 'y',
+      retry_strategy() {},
+      no_ready_check: true,
+    };
+    const { keyPrefix: prefix, password, username: user } = read(old);
+    assert.deepEqual([prefix, password, user], ['p:', 'x', 'y']);
+    await new Promise(setImmediate);
+    assert.deepEqual(warnings, []);
+  });
+
   const NODES = [
     { host: 'h', port: 6379 },
     { host: '::1', port: 7000 },
@@ -257,13 +300,42 @@ describe('an instance', () => {
     ['memory://', /must be memory:\/\/ and a name/],
     ['memory://a/b', /must be memory:\/\/ and a name/],
     [`memory://u:${SECRET}@a`, /must be memory:\/\/ and a name/],
-    [{}, /an object without any of its keys$/],
-    [{ hostname: 'h' }, /an object without any of its keys$/],
-    [new Map([['host', 'h']]), /an object without any of its keys$/],
-    [
-      { on() {}, host: 'h' },
-      /looks like a client without "eval" \(it has "on"\), so that no script .* What works: /,
-    ],
+    [new Map([['host', 'h']]), /an object with a host, not one without any of "host", "port"/],
+    [{ name: SECRET }, /not one without any of "host", "port", "path", "url"/],
+    [{ db: 3, password: SECRET }, /not one without any of "host"/],
+    ...[
+      ...[
+        'hostname',
+        'servers',
+        'endpoint',
+        'dbNumber',
+        'keyprefix',
+        'passwd',
+        'user_name',
+        'authToken',
+        'uri',
+      ],
+      ...['sslOptions', 'tenant', 'namespace', 'nodes', 'masterName'],
+    ].flatMap((word) => [
+      [{ [word]: SECRET }, new RegExp(`has the unknown key "${word}", which may be meant to lead elsewhere`)],
+      [{ host: 'h', [word]: SECRET }, new RegExp(`has the unknown key "${word}", which may be`)],
+      [
+        { cluster: ['h'], redisOptions: { [word]: SECRET } },
+        new RegExp(`redisOptions has the unknown key "${word}"`),
+      ],
+      [{ sentinels: ['h'], name: 'm', [word]: SECRET }, new RegExp(`has the unknown key "${word}"`)],
+    ]),
+    [{ hostname: 'h', retryStrategy() {} }, /has the unknown key "hostname"/],
+    [{ maxRetriesPerRequest: 3 }, /not one without any of "host"/],
+    [{ socket: { hostname: SECRET } }, /socket\.hostname is unknown there/],
+    [{ socket: { host: 'h', password: SECRET } }, /socket\.password is unknown there/],
+    [{ socket: { host: 'h', lookup() {} } }, /socket\.lookup is unknown there/],
+    [{ host: 'h', Connector: class {} }, /Connector can't be followed by a connection of our own/],
+    [{ host: 'h', dnsLookup() {} }, /dnsLookup can't be followed/],
+    [{ url: 'redis://h', credentialsProvider: {} }, /credentialsProvider can't be followed/],
+    [{ host: 'h', rename_commands: { EVAL: SECRET } }, /rename_commands can't be followed/],
+    [{ host: 'h', db: 1, database: 2 }, /has both "db" and "database", which say different things/],
+    [{ host: 'h', prefix: 'a', keyPrefix: 'b' }, /has both "prefix" and "keyPrefix"/],
     [{ host: 1 }, /host must be a string, not of the type number$/],
     [{ host: '' }, /host must be the name or the address of a host$/],
     [{ host: `redis://:${SECRET}@h` }, /host must be the name or the address of a host$/],
@@ -313,8 +385,6 @@ describe('an instance', () => {
     [{ cluster: ['h'], natMap: { 'a:1': 'b:1' } }, /natMap\["a:1"\] must be \{host, port\}, not a string$/],
     [{ rootNodes: [{ url: 'redis://h' }], nodeAddressMap() {} }, /nodeAddressMap is a function/],
     [{ rootNodes: [{ url: 'redis://h' }], defaults: { database: 3 } }, /has no database but 0, not 3$/],
-    [{ EVAL() {}, options: {} }, /without "eval" \(it has "EVAL"\)/],
-    [{ sendCommand() {} }, /without "eval" \(it has "sendCommand"\)/],
     [{ client: { get() {} } }, /instances\[1\]\.client must be a client of a Redis library, not an object$/],
     [{ client: 'redis://h', connections: 'bridge' }, /client must be a client .* not "redis:/],
     [
@@ -359,10 +429,10 @@ describe('an instance', () => {
     const listener = (warning) => warnings.push(warning);
     process.on('warning', listener);
     t.after(() => process.off('warning', listener));
-    read({ host: 'h', hostname: SECRET, family: 4 });
+    read({ host: 'h', colour: SECRET, flavour: 4, family: 4, maxRetriesPerRequest: null });
     await new Promise(setImmediate);
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0].message, /instances\[0\] has unknown keys: "hostname", "family" \(ignored\)/);
+    assert.match(warnings[0].message, /instances\[0\] has unknown keys: "colour", "flavour" \(ignored\)/);
     assert.ok(!warnings[0].message.includes(SECRET));
   });
 });

@@ -170,22 +170,6 @@ describe('without a proof', () => {
         return { client, live: server.url, led: other };
       },
     },
-    {
-      title: 'ioredis whose keys are prefixed by what the options do not show',
-      async make(t, server) {
-        const client = await makeClient(t, IOREDIS, server);
-        const send = client.sendCommand;
-        client.sendCommand = function sendCommand(command, ...rest) {
-          if (/^eval/.test(command.name)) {
-            for (let key = 0; key < Number(command.args[1]); key++) {
-              command.args[2 + key] = `hidden:${command.args[2 + key]}`;
-            }
-          }
-          return send.call(this, command, ...rest);
-        };
-        return { client, live: `${server.url}?keyPrefix=hidden:` };
-      },
-    },
   ];
 
   for (const { title, make, skip = false } of CASES) {

@@ -185,7 +185,7 @@ function classicRedlock(classic) {
  * @returns {import('../lib/locker').Profile}
  */
 function profileOf(classic, Lock, LockError) {
-  const { defaults, scripts, truthyReplies, locksSeveral, release } = classic;
+  const { defaults, scripts, truthyReplies, locksSeveral, release, dialect } = classic;
   return {
     makeLock: (redlock, names, value, expiration, attempts, remaining) =>
       new Lock(redlock, locksSeveral ? names : names[0], value, expiration, attempts, remaining),
@@ -200,6 +200,7 @@ function profileOf(classic, Lock, LockError) {
     locksSeveral,
     release,
     writableServers: true,
+    dialect,
     hasWishes: false,
   };
 }

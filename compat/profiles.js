@@ -27,6 +27,7 @@ const { Settings } = require('../lib/options');
  * @property {boolean} truthyReplies
  * @property {boolean} locksSeveral
  * @property {'strict' | 'answered' | 'silent'} release
+ * @property {import('../lib/clients/client').Dialect} dialect
  */
 
 // driftFactor, retryCount, retryDelay, retryJitter, whether a retryCount of -1 is without end.
@@ -54,6 +55,7 @@ const v1 = {
   truthyReplies: true,
   locksSeveral: false,
   release: 'silent',
+  dialect: 'eval',
 };
 
 /** @type {Classic} */
@@ -99,6 +101,7 @@ const v4 = {
   truthyReplies: false,
   locksSeveral: true,
   release: 'strict',
+  dialect: 'redlock 4',
 };
 
 /** @type {Classic} */

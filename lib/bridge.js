@@ -24,6 +24,7 @@
 
 const { createHash } = require('node:crypto');
 
+const { lacking } = require('./clients');
 const { read } = require('./clients/look');
 const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
@@ -36,6 +37,7 @@ const { remember } = require('./thrown');
 class Bridge {
   #client;
   #rule;
+  #name;
   /** @type {Line | undefined} */
   #line;
   /** What the client's details were when native was told of them. @type {unknown[]} */
@@ -64,6 +66,7 @@ class Bridge {
   constructor(client, rule, name) {
     this.#client = client;
     this.#rule = rule;
+    this.#name = name;
     this.#learnSecrets();
     /** What it is called without secrets, when it was passed. */
     this.address = client.address;
@@ -160,8 +163,12 @@ class Bridge {
     if (!this.#obstacle) watchEnd(this.given, this);
   }
 
-  /** Looks whether the client leads elsewhere by now; other Redlocks that have it must know that too. */
+  /**
+   * Looks whether the client leads elsewhere by now; other Redlocks that have it must know that too. Throws where it
+   * can't be asked at all.
+   */
   look() {
+    if (this.#client.lack) throw lacking(this.#client, this.#name);
     if (!this.#lookAlone()) return;
     for (const other of users.get(this.given) ?? []) {
       if (other !== this) other.#lookAlone();

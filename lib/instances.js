@@ -8,7 +8,7 @@
 const { wrongType, outOfRange, showSetting } = require('./errors');
 const { copyOf, get, isArray } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
-const { KEYS, readServer, readText, unreadable, warnOfUnknown } = require('./server');
+const { KEYS, isOption, judgeUnknown, readServer, readText, unreadable } = require('./server');
 const { readSentinelUrl, readTopology } = require('./topologies');
 
 /**
@@ -183,11 +183,54 @@ function readMemory(memory, name) {
 
 // ---- objects
 
+/** What says where a server is, so that an object which has it is a configuration. */
+const PLACES = ['host', 'port', 'path', 'url', 'socket', 'sentinels', 'cluster', 'rootNodes'];
+
 /** The names that other libraries have for our keys. @type {Record<string, string>} */
-const ALIASES = { connectionName: 'clientName', database: 'db' };
+const ALIASES = {
+  connectionName: 'clientName',
+  database: 'db',
+  prefix: 'keyPrefix',
+  user: 'username',
+  auth_pass: 'password',
+  connect_timeout: 'connectTimeout',
+};
+
+/** What clients' options are led elsewhere by, in ways that a connection of our own can't follow. */
+const UNFOLLOWED = [
+  'Connector',
+  'dnsLookup',
+  'lookup',
+  'credentialsProvider',
+  'rename_commands',
+  'useSRVRecords',
+];
+
+/**
+ * Whether an object is one that says where a server is, or is meant to. Never throws.
+ *
+ * @param {unknown} object
+ */
+function isConfig(object) {
+  if (typeof object !== 'object' || object === null || isArray(object)) return false;
+  try {
+    return Object.keys(object).some((key) => {
+      const value = get(object, key);
+      if (!isThere(value)) return false;
+      // A mock has methods of the names that options have, and fields of words that are anybody's.
+      if (typeof value === 'function') return UNFOLLOWED.includes(key) || /strategy|OnError/i.test(key);
+      return PLACES.includes(key) || (isOption(key) && /[A-Z_]/.test(key));
+    });
+  } catch {
+    return false;
+  }
+}
 
 /** What node-redis' `socket` says beside TLS's own options. */
 const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
+
+/** What would lead elsewhere if a socket knew it. */
+const ASTRAY = ['hostname', 'url', 'lookup', 'username', 'password', 'db', 'database', 'keyPrefix'];
 
 /**
  * @param {object} object
@@ -198,15 +241,15 @@ function readConfig(object, name) {
   const topology = readTopology(own, name, gather);
   if (topology) return topology;
   const { config, unknown } = gather(own, name);
-  if (!Object.keys(config).length) {
+  judgeUnknown(unknown, name);
+  if (!PLACES.some((key) => isThere(own[key]))) {
+    const places = PLACES.map((key) => `"${key}"`).join(', ');
     throw wrongType(
       'INSTANCE',
-      `${name} must be a URL or an object with a host, not an object without any of its keys`,
+      `${name} must be a URL or an object with a host, not one without any of ${places}`,
     );
   }
-  const server = readServer(config, name);
-  warnOfUnknown(unknown, name);
-  return server;
+  return readServer(config, name);
 }
 
 /**
@@ -225,12 +268,32 @@ function gather(object, name) {
   // A URL first: what stands beside it is more particular.
   if (hasUrl) Object.assign(config, readOwnUrl(url, `${name}.url`));
   if (hasSocket) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
+  const unfollowed = UNFOLLOWED.find((key) => rest[key]);
+  if (unfollowed) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name}.${unfollowed} can't be followed by a connection of our own: pass a client that has it`,
+    );
+  }
+  /** @type {Map<string, {key: string, value: unknown}>} */
+  const said = new Map();
   for (const [key, value] of Object.entries(rest)) {
     if (!isThere(value)) continue;
     const isName = key === 'name' && (hasUrl || hasSocket);
     const known = isName ? 'clientName' : Object.hasOwn(ALIASES, key) ? ALIASES[key] : key;
-    if (Object.hasOwn(KEYS, known)) config[known] = value;
-    else unknown.push(key);
+    if (!Object.hasOwn(KEYS, known)) {
+      unknown.push(key);
+      continue;
+    }
+    const before = said.get(known);
+    if (before && before.value !== value) {
+      throw outOfRange(
+        'INSTANCE',
+        `${name} has both "${before.key}" and "${key}", which say different things`,
+      );
+    }
+    said.set(known, { key, value });
+    config[known] = value;
   }
   return { config, unknown };
 }
@@ -269,10 +332,17 @@ function flattenSocket(socket, secure, name) {
     throw wrongType('INSTANCE', `${name} must be an object, not ${showSetting(socket)}`);
   }
   const own = copyOf(socket, unreadable(name));
+  const astray = ASTRAY.find((key) => isThere(own[key]));
+  if (astray) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name}.${astray} is unknown there: a socket has host, port or path, and "lookup" can't be followed`,
+    );
+  }
   const flat = Object.fromEntries(Object.entries(own).filter(([key]) => SOCKET_KEYS.includes(key)));
   const { tls, ...secured } = own;
   for (const key of SOCKET_KEYS) delete secured[key];
   return tls || (secure && tls !== false) ? { ...flat, tls: secured } : flat;
 }
 
-module.exports = { readInstance, readConfig };
+module.exports = { isConfig, readInstance, readConfig };

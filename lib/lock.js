@@ -83,6 +83,11 @@ class Lock extends Term {
     return this.#locker().autoExtend(this, options);
   }
 
+  /** Has it end when its validity does, which is no loss. */
+  stopExtending() {
+    return this.#locker().stopExtending(this);
+  }
+
   /** Is aborted when the lock is lost, with the reason; not when it is released. */
   get signal() {
     return this.#locker().watch(this).signal;
@@ -90,12 +95,13 @@ class Lock extends Term {
 
   /** For how long it may still be believed in, in ms, on the engine's clock. */
   remaining() {
-    return remainingOf(this);
+    const { redlock } = this;
+    return redlock && lockers.get(redlock)?.hasParted ? 0 : remainingOf(this);
   }
 
   /** Whether it may be believed in now. */
   get held() {
-    return remainingOf(this) > 0;
+    return this.remaining() > 0;
   }
 
   #locker() {

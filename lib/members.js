@@ -3,10 +3,10 @@
 /** The constructor's first argument: the members of the quorum, each a place of our own or a caller's client. */
 
 const { Bridge } = require('./bridge');
-const { isClient, adopt } = require('./clients');
+const { adopt, hasCommands, isBlank, isClient } = require('./clients');
 const { outOfRange, wrongType, show, showSetting } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
-const { readInstance } = require('./instances');
+const { isConfig, readInstance } = require('./instances');
 const { Redactor, secretsIn } = require('./redact');
 
 /**
@@ -24,9 +24,10 @@ const MOST_MEMBERS = 128;
 /**
  * @param {unknown} instances
  * @param {Rule} rule for the clients that come without one of their own
+ * @param {import('./clients/client').Dialect} dialect
  * @returns {Member[]}
  */
-function readMembers(instances, rule) {
+function readMembers(instances, rule, dialect) {
   if (instances === undefined || instances === null) throw noInstances();
   if (!isArray(instances)) {
     const what = typeof instances === 'string' ? 'a string' : show(instances);
@@ -38,9 +39,9 @@ function readMembers(instances, rule) {
     throw outOfRange('INSTANCES', `instances must be ${MOST_MEMBERS} at most, not ${given.length}`);
   }
   try {
-    return membersOf(given, rule);
+    return membersOf(given, rule, dialect);
   } catch (error) {
-    const redactor = new Redactor(secretsIn(given.filter((one) => !isClient(one))));
+    const redactor = new Redactor(secretsIn(given.filter((one) => !hasCommands(one))));
     throw redactor.cleanError(/** @type {Error} */ (error));
   }
 }
@@ -59,9 +60,10 @@ function unreadable(index) {
 /**
  * @param {unknown[]} instances
  * @param {Rule} rule
+ * @param {import('./clients/client').Dialect} dialect
  * @returns {Member[]}
  */
-function membersOf(instances, rule) {
+function membersOf(instances, rule, dialect) {
   /** @type {Map<unknown, {bridge: Bridge, index: number}>} */
   const known = new Map();
   return instances.map((instance, index) => {
@@ -70,7 +72,7 @@ function membersOf(instances, rule) {
     if (!given) return { config: readInstance(instance, name), bridge: undefined };
     // The very same client twice is one, and counts for both.
     const before = known.get(given.client);
-    const bridge = before?.bridge ?? new Bridge(adopt(given.client, name), given.rule, name);
+    const bridge = before?.bridge ?? new Bridge(adopt(given.client, name, dialect), given.rule, name);
     if (!before) known.set(given.client, { bridge, index });
     return { config: { ...bridge.config, same: before?.index }, bridge };
   });
@@ -98,7 +100,8 @@ function unwrap(instance, rule, name) {
     }
     return { client, rule: connections };
   }
-  return isClient(instance) ? { client: instance, rule } : undefined;
+  const isOne = hasCommands(instance) || (!isConfig(instance) && (isClient(instance) || isBlank(instance)));
+  return isOne ? { client: instance, rule } : undefined;
 }
 
 /** Clients may have something called `client` too; ours is a plain object. @param {any} instance */

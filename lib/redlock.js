@@ -15,6 +15,7 @@ const { lockers } = require('./lockers');
 const { DEFAULTS, warn } = require('./options');
 const { withDisposers } = require('./promises');
 const { restore } = require('./term');
+const { readParting } = require('./wishes');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
@@ -60,7 +61,7 @@ class Redlock extends EventEmitter {
   lock(resource, ttl, options, callback) {
     if (typeof options === 'function')
       return deliver(this, this.#locker.lock(resource, ttl, undefined), options);
-    return deliver(this, this.#locker.lock(resource, ttl, options), callback);
+    return deliver(this, this.#locker.lock(resource, ttl, options, false, true), callback);
   }
 
   /**
@@ -121,9 +122,18 @@ class Redlock extends EventEmitter {
     return lock;
   }
 
-  /** @param {(error: Error | null, replies?: unknown[]) => void} [callback] */
-  quit(callback) {
-    return deliver(this, this.#locker.quit(), callback);
+  /**
+   * @param {{unlock?: boolean} | ((error: Error | null, replies?: unknown[]) => void)} [options]
+   * @param {(error: Error | null, replies?: unknown[]) => void} [callback]
+   */
+  quit(options, callback) {
+    if (typeof options === 'function') return deliver(this, this.#locker.quit(), options);
+    return deliver(this, this.#quit(options), callback);
+  }
+
+  /** @param {unknown} options */
+  async #quit(options) {
+    return this.#locker.quit(readParting(options));
   }
 
   /**
@@ -171,7 +181,7 @@ class Redlock extends EventEmitter {
       const given = routine === undefined && typeof options !== 'object' ? options : routine;
       throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
     }
-    const lock = await this.#locker.lock(resource, ttl, options, true);
+    const lock = await this.#locker.lock(resource, ttl, options, true, true);
     if (lock === null) return null;
     inUse.add(lock);
     try {
@@ -191,7 +201,9 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   lockWithOptions(resource, ttl, options, callback) {
-    return this.lock(resource, ttl, options, callback);
+    // As in redlock 4, one that is unknown is ignored here.
+    if (typeof options === 'function') return this.lock(resource, ttl, options);
+    return deliver(this, this.#locker.lock(resource, ttl, options), callback);
   }
 
   /**
@@ -201,7 +213,7 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   acquireWithOptions(resource, ttl, options, callback) {
-    return this.lock(resource, ttl, options, callback);
+    return this.lockWithOptions(resource, ttl, options, callback);
   }
 
   /**
@@ -277,6 +289,7 @@ const PROFILE = {
   locksSeveral: true,
   release: 'strict',
   writableServers: false,
+  dialect: 'redlock 4',
   hasWishes: true,
 };
 

@@ -129,13 +129,107 @@ function unreadable(name) {
   };
 }
 
+/** Options of ioredis, of node-redis, and of it when it was called redis, that a connection of our own has no use for. */
+const UNUSED = new Set([
+  ...['family', 'keepAlive', 'noDelay', 'keepAliveInitialDelay', 'timeout', 'name', 'role', 'protocol'],
+  ...['retryStrategy', 'reconnectOnError', 'maxRetriesPerRequest', 'enableReadyCheck', 'maxLoadingRetryTime'],
+  ...[
+    'enableOfflineQueue',
+    'offlineQueue',
+    'lazyConnect',
+    'autoResubscribe',
+    'autoResendUnfulfilledCommands',
+  ],
+  ...['commandTimeout', 'socketTimeout', 'blockingTimeout', 'blockingTimeoutGrace', 'disconnectTimeout'],
+  ...['readOnly', 'stringNumbers', 'monitor', 'scripts', 'showFriendlyErrorStack', 'dropBufferSupport'],
+  ...['enableAutoPipelining', 'autoPipeliningIgnoredCommands', 'disableClientInfo', 'clientInfoTag'],
+  ...['maxScriptsCachingTime', 'replyMapping', 'himportFieldsets', 'sentinelRetryStrategy'],
+  ...['sentinelReconnectStrategy', 'sentinelMaxConnections', 'sentinelCommandTimeout', 'preferredSlaves'],
+  ...['updateSentinels', 'failoverDetector', 'sentinels', 'natMap', 'enableTLSForSentinelMode'],
+  ...['sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'clusterRetryStrategy', 'scaleReads'],
+  ...['maxRedirections', 'retryDelayOnFailover', 'retryDelayOnClusterDown', 'retryDelayOnTryAgain'],
+  ...['retryDelayOnMoved', 'slotsRefreshTimeout', 'slotsRefreshInterval', 'shardedSubscribers'],
+  ...[
+    'reconnectStrategy',
+    'modules',
+    'functions',
+    'commandsQueueMaxLength',
+    'disableOfflineQueue',
+    'readonly',
+  ],
+  ...['legacyMode', 'isolationPoolOptions', 'pingInterval', 'RESP', 'clientSideCache', 'commandOptions'],
+  ...['unstableResp3', 'emitInvalidate', 'maintNotifications', 'maintEndpointType', 'useReplicas'],
+  ...[
+    'maintRelaxedCommandTimeout',
+    'maintRelaxedSocketTimeout',
+    'minimizeConnections',
+    'maxCommandRedirections',
+  ],
+  ...['parser', 'string_numbers', 'return_buffers', 'detect_buffers', 'socket_keepalive', 'no_ready_check'],
+  ...['socket_initial_delay', 'enable_offline_queue', 'retry_unfulfilled_commands', 'retry_strategy'],
+  ...['retry_max_delay', 'max_attempts', 'disable_resubscribing', 'retryStrategies', 'maxRetries'],
+]);
+
+/** Words that would lead elsewhere, or in as somebody else, if anybody knew them. */
+const ELSEWHERE = new RegExp(
+  [
+    ...[
+      'host',
+      'addr',
+      'port',
+      'url',
+      'uri',
+      'path',
+      'sock',
+      'server',
+      'endpoint',
+      'node',
+      'cluster',
+      'sentinel',
+    ],
+    ...[
+      'master',
+      'replica',
+      'slave',
+      'proxy',
+      'lookup',
+      'dns',
+      'srv',
+      'nat',
+      'connector',
+      'connection',
+      'rename',
+    ],
+    ...['db', 'database', 'select', 'index', 'prefix', 'namespace', 'tenant', 'schema'],
+    ...['user', 'pass', 'pwd', 'auth', 'secret', 'token', 'cred', 'login', 'tls', 'ssl', 'cert', 'secure'],
+  ].join('|'),
+  'i',
+);
+
+/** Whether it is an option of a client's, used or not. @param {string} key */
+function isOption(key) {
+  return Object.hasOwn(KEYS, key) || UNUSED.has(key);
+}
+
 /**
- * @param {string[]} unknown
+ * What is said of keys that say nothing here: options of client libraries are passed over; a word that would lead
+ * elsewhere is refused, since to ignore it would lock other keys; of another the process is warned.
+ *
+ * @param {readonly string[]} unknown
  * @param {string} name
  */
-function warnOfUnknown(unknown, name) {
-  if (!unknown.length) return;
-  const keys = namesIn(unknown).join(', ');
+function judgeUnknown(unknown, name) {
+  const odd = unknown.filter((key) => !UNUSED.has(key));
+  const astray = odd.filter((key) => ELSEWHERE.test(key) && !Object.hasOwn(KEYS, key));
+  if (astray.length) {
+    throw outOfRange(
+      'INSTANCE',
+      `${name} has the unknown key ${namesIn(astray).join(', ')}, which may be meant to lead elsewhere; known are ` +
+        'host, port, path, url, socket, username, password, db, tls, keyPrefix, sentinels, cluster and rootNodes',
+    );
+  }
+  if (!odd.length) return;
+  const keys = namesIn(odd).join(', ');
   process.emitWarning(
     `redlock-native: ${name} has unknown keys: ${keys} (ignored)`,
     'RedlockWarning',
@@ -143,4 +237,4 @@ function warnOfUnknown(unknown, name) {
   );
 }
 
-module.exports = { KEYS, readServer, readHost, readNumber, readText, unreadable, warnOfUnknown };
+module.exports = { KEYS, readServer, readHost, readNumber, readText, unreadable, isOption, judgeUnknown };

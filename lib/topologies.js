@@ -21,7 +21,7 @@
 const { wrongType, outOfRange, show, showSetting } = require('./errors');
 const { bare, copyOf, elementsOf, isArray } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
-const { readHost, readNumber, readServer, readText, unreadable, warnOfUnknown } = require('./server');
+const { readHost, readNumber, readServer, readText, unreadable, judgeUnknown } = require('./server');
 const { readTls } = require('./tls');
 
 const SENTINEL_PORT = 26_379;
@@ -95,7 +95,7 @@ function readSentinels(object, name, gather) {
     tls: readTls(sentinelTLS ?? sentinelTls, `${name}.sentinelTLS`),
   };
   server.natMap = readNatMap(natMap, `${name}.natMap`);
-  warnOfUnknown(unknown, name);
+  judgeUnknown(unknown, name);
   return server;
 }
 
@@ -230,7 +230,7 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
   delete server.db;
   server.cluster = { nodes: nodes.map(({ address }) => address) };
   server.natMap = natMap;
-  warnOfUnknown(own.unknown, name);
+  judgeUnknown(own.unknown, name);
   return server;
 }
 
@@ -245,7 +245,7 @@ function gatherOptions(given, name, gather) {
     throw wrongType('INSTANCE', `${name} must be an object, not ${kindOf(given)}`);
   }
   const { config, unknown } = gather(given, name);
-  warnOfUnknown(unknown, name);
+  judgeUnknown(unknown, name);
   return config;
 }
 
@@ -287,7 +287,7 @@ function readNode(given, name, usual, gather) {
   if (isThere(path) || (!isThere(host) && !isThere(port))) {
     throw outOfRange('INSTANCE', `${name} must have a host and a port`);
   }
-  warnOfUnknown(unknown, name);
+  judgeUnknown(unknown, name);
   return { address: makeAddress(host, port, name, usual), config: rest };
 }
 

@@ -43,7 +43,7 @@ class Quorum {
 
   /** @param {object} client */
   constructor(client) {
-    const members = readMembers([client], 'auto');
+    const members = readMembers([client], 'auto', 'eval');
     this.client = client;
     this.#bridge = members[0].bridge;
     this.#engine = new Engine(this.#owner, members, PATIENCE);

@@ -54,7 +54,7 @@ class Redlock extends EventEmitter {
     super();
     const given = readClients(clients);
     const { patience, rule } = readOptions(pickNewer(settings), DEFAULTS, warn);
-    const members = readMembers(given, rule);
+    const members = readMembers(given, rule, 'redlock 5');
     this.scripts = readScripts(scripts);
     this.#texts = textsOf(this.scripts);
     const custom = customOf(this.#texts);

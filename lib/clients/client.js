@@ -7,6 +7,9 @@
  * @typedef {{text: string, digest: string}} Script
  * @typedef {'single' | 'cluster' | 'sentinel' | 'pool' | 'unknown'} Topology
  * @typedef {'connecting' | 'ready' | 'down'} State
+ * @typedef {'redlock 4' | 'redlock 5' | 'eval'} Dialect whose way of asking it knows, where it is of no known library or
+ *   somebody has replaced its methods: they expect to be called as the package that ours stands for calls them. In
+ *   `eval`, as of the older ones, scripts are always asked for by their texts
  * @typedef {{config: Record<string, unknown>} | {reason: string}} Direct
  */
 
@@ -14,11 +17,12 @@ const { secretsIn } = require('../redact');
 const { forbidsDigests, isNoScript } = require('../replies');
 const { addressOf } = require('./address');
 const { can, read } = require('./look');
+const { isSteady, strangerAmong } = require('./pristine');
 
 /** @abstract */
 class Client {
-  /** Why it must be seen what is asked of it. @protected */
-  static REPLACED = 'its "eval" was replaced, so that whoever did that sees the calls';
+  /** @type {Dialect} */
+  dialect = 'redlock 4';
 
   /** Its server has refused to run a script by its digest. */
   #refusesDigests = false;
@@ -64,6 +68,11 @@ class Client {
     return 'ready';
   }
 
+  /** What it would need and hasn't, so that no script can be run on it. @returns {string | undefined} */
+  get lack() {
+    return undefined;
+  }
+
   /** Whether its owner has ended it, so that it refuses whatever it is asked. */
   get isClosed() {
     return false;
@@ -96,7 +105,9 @@ class Client {
    * @returns {Promise<unknown>} a number where the reply can be read as one; rejects with the client's own error
    */
   async run({ text, digest }, keys, args) {
-    if (this.#refusesDigests || !this.knowsDigests()) return toReply(await this.eval(text, keys, args));
+    if (this.dialect === 'eval' || this.#refusesDigests || !this.knowsDigests()) {
+      return toReply(await this.eval(text, keys, args));
+    }
     try {
       return toReply(await this.evalsha(digest, keys, args));
     } catch (error) {
@@ -127,6 +138,26 @@ class Client {
   }
 
   /**
+   * Why it must be seen what is asked of the client: somebody has put something between it and the wire.
+   *
+   * @protected
+   * @param {readonly import('./pristine').Step[]} steps the way that its library has there
+   * @param {Record<string, readonly string[]>} fields what is read of it, by where: `''` is the client itself
+   * @returns {string | undefined}
+   */
+  strangerOn(steps, fields) {
+    const { client } = this;
+    const stranger = strangerAmong(client, steps);
+    if (stranger) return replaced(stranger);
+    for (const [place, names] of Object.entries(fields)) {
+      const holder = place ? read(client, place) : client;
+      const moving = names.find((name) => holder !== undefined && !isSteady(holder, name));
+      if (moving) return `its "${moving}" is a getter, which may say something else each time`;
+    }
+    return undefined;
+  }
+
+  /**
    * Where it leads to, as far as that can be read.
    *
    * @protected
@@ -134,6 +165,27 @@ class Client {
    */
   places() {
     return undefined;
+  }
+
+  /**
+   * Asks it in the words of the package that ours stands for.
+   *
+   * @protected
+   * @param {'eval' | 'evalsha'} method
+   * @param {string} script its text or its digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   * @returns {unknown} perhaps a promise
+   */
+  inDialect(method, script, keys, args) {
+    const { client, dialect } = this;
+    const count = keys.length;
+    if (dialect === 'redlock 5') return client[method](script, count, [...keys, ...args]);
+    return either((callback) => {
+      if (dialect === 'eval') return client.eval(script, count, ...keys, ...args, callback);
+      if (method === 'evalsha') return client.evalsha(script, [count, ...keys, ...args], callback);
+      return client.eval([script, count, ...keys, ...args], callback);
+    });
   }
 
   /**
@@ -168,6 +220,11 @@ class Client {
   evalsha(_digest, _keys, _args) {
     throw new Error('not implemented');
   }
+}
+
+/** @param {string} name */
+function replaced(name) {
+  return `its "${name}" was replaced, so that whoever did that sees the calls`;
 }
 
 /**
@@ -221,4 +278,24 @@ function toReply(reply) {
   return Number.isSafeInteger(number) ? number : reply;
 }
 
-module.exports = { Client, either };
+/**
+ * Which of a client's methods are its library's own, looked at when another one is found there.
+ *
+ * @param {readonly import('./pristine').Step[]} steps
+ */
+function watcherOf(steps) {
+  /** @type {Map<string, {method: unknown, isOwn: boolean}>} */
+  const seen = new Map();
+  return (/** @type {any} */ client, /** @type {string} */ name) => {
+    const method = client[name];
+    let known = seen.get(name);
+    if (known?.method !== method) {
+      const own = steps.filter((step) => step.name === name);
+      known = { method, isOwn: strangerAmong(client, own) === undefined };
+      seen.set(name, known);
+    }
+    return known?.isOwn === true;
+  };
+}
+
+module.exports = { Client, either, replaced, watcherOf };

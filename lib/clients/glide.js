@@ -4,7 +4,7 @@
 
 const { placeOf } = require('./address');
 const { Client } = require('./client');
-const { can, has, isReplaced, read, readAll, readAt } = require('./look');
+const { can, has, read, readAll, readAt } = require('./look');
 
 /**
  * @param {any} client
@@ -43,7 +43,7 @@ class GlideClient extends Client {
     const config = read(this.client, 'config');
     return [
       this.isClosed,
-      read(this.client, 'customCommand'),
+      ...STEPS.map(({ name }) => read(this.client, name)),
       read(config, 'databaseId'),
       read(config, 'credentials'),
     ];
@@ -57,8 +57,8 @@ class GlideClient extends Client {
       ...['addresses', 'credentials', 'useTLS', 'advancedConfiguration', 'clientName'],
     );
     if (!Array.isArray(addresses)) return super.direct();
-    if (!this.isOwn())
-      return { reason: 'its "customCommand" was replaced, so that whoever did that sees the calls' };
+    const stranger = this.strangerOn(STEPS, FIELDS);
+    if (stranger) return { reason: stranger };
     const password = read(credentials, 'password');
     if (credentials && typeof password !== 'string') return { reason: 'its credentials are no password' };
     const secured = read(advancedConfiguration, 'tlsAdvancedConfiguration');
@@ -71,11 +71,6 @@ class GlideClient extends Client {
     if (this.topology === 'cluster') return { config: { cluster: places, redisOptions: { ...common, tls } } };
     if (places.length > 1) return { reason: 'which of its addresses is the master is known to it alone' };
     return { config: { ...places[0], ...common, db: this.db, tls } };
-  }
-
-  /** @private */
-  isOwn() {
-    return !isReplaced(this.client, 'customCommand', 'ping');
   }
 
   knowsDigests() {
@@ -105,5 +100,17 @@ class GlideClient extends Client {
     return (await this.client.close()) ?? 'OK';
   }
 }
+
+/** The way from a command to the socket. @type {import('./pristine').Step[]} */
+const STEPS = [
+  { name: 'customCommand', beside: 'configRewrite', text: /createWritePromise/ },
+  { name: 'createWritePromise', beside: 'writeOrBufferRequest', text: /writeOrBufferCommandRequest/ },
+  { name: 'writeOrBufferCommandRequest', beside: 'writeOrBufferRequest', text: /writeOrBufferRequest/ },
+  { name: 'writeOrBufferRequest', beside: 'createWritePromise', text: /requestWriter/ },
+  { name: 'writeBufferedRequestsToSocket', beside: 'createWritePromise', text: /requestWriter/ },
+];
+
+/** What is read of it, by where. */
+const FIELDS = { '': ['config'], config: ['addresses', 'databaseId', 'credentials'] };
 
 module.exports = { recognise };

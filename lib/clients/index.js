@@ -6,8 +6,13 @@
  * copies and versions live side by side, and many classes are called the same or nothing at all.
  */
 
+const { types } = require('node:util');
+
 const { wrongType } = require('../errors');
+const { isArray } = require('../foreign');
 const { can, classOf, read } = require('./look');
+
+const UNKNOWN = require('./unknown');
 
 /** In this order: what is known by more comes before what is known by less. */
 const LIBRARIES = [
@@ -15,21 +20,15 @@ const LIBRARIES = [
   require('./redis'),
   require('./node-redis'),
   require('./glide'),
-  require('./unknown'),
+  UNKNOWN,
 ];
 
 /** What some client has and no configuration does. */
-const METHODS = [
-  'eval',
-  'evalsha',
-  'evalSha',
-  'EVAL',
-  'sendCommand',
-  'send_command',
-  'customCommand',
-  'defineCommand',
-  'on',
+const COMMANDS = [
+  ...['eval', 'evalsha', 'evalSha', 'EVAL', 'sendCommand', 'send_command', 'customCommand', 'defineCommand'],
 ];
+
+const METHODS = [...COMMANDS, 'on'];
 
 /**
  * Whether it has the looks of a client. Never throws, whatever it is given.
@@ -42,24 +41,95 @@ function isClient(object) {
 }
 
 /**
+ * Whether it takes commands, whatever else it has.
+ *
+ * @param {unknown} object
+ */
+function hasCommands(object) {
+  return isClient(object) && COMMANDS.some((method) => can(object, method));
+}
+
+/**
+ * Whether it may become a client: an object of functions, or one with nothing in it, as mocks are before they are
+ * filled. Data is none, nor is what JavaScript itself has classes for. Never throws.
+ *
+ * @param {unknown} object
+ */
+function isBlank(object) {
+  try {
+    if (typeof object !== 'object' || object === null || isBuiltIn(object)) return false;
+    const methods = methodsOf(object);
+    return methods.length > 0 || Object.keys(object).length === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {object} object */
+function isBuiltIn(object) {
+  if (isArray(object) || can(object, 'then')) return true;
+  return (
+    ![OBJECT, '[object EventEmitter]'].includes(Object.prototype.toString.call(object)) ||
+    object instanceof URL
+  );
+}
+
+const OBJECT = '[object Object]';
+
+/**
+ * What of it can be called, its own and its class's.
+ *
+ * @param {any} object
+ */
+function methodsOf(object) {
+  const names = new Set();
+  for (let holder = object; holder && Object.getPrototypeOf(holder); holder = Object.getPrototypeOf(holder)) {
+    for (const name of Object.getOwnPropertyNames(holder)) names.add(name);
+  }
+  if (Object.getPrototypeOf(object) === null) for (const name of Object.keys(object)) names.add(name);
+  names.delete('constructor');
+  return [...names].filter((name) => can(object, name));
+}
+
+/**
  * @param {unknown} client
  * @param {string} name what to call it in an error
+ * @param {import('./client').Dialect} dialect in which it is asked where that makes a difference
  * @returns {import('./client').Client}
  */
-function adopt(client, name) {
-  const almost = ALMOST.find(({ looks }) => looks(client));
+function adopt(client, name, dialect = 'redlock 4') {
+  const almost = isMockOfAll(client) ? undefined : ALMOST.find(({ looks }) => looks(client));
   if (almost) throw refuse(name, almost.what);
-  for (const { recognise } of LIBRARIES) {
+  const libraries = isMockOfAll(client) ? [UNKNOWN] : LIBRARIES;
+  for (const { recognise } of libraries) {
     const adopted = recognise(client);
-    if (adopted) return adopted;
+    if (!adopted) continue;
+    adopted.dialect = dialect;
+    return adopted;
   }
+  throw refuse(name, 'is no client');
+}
+
+/**
+ * What is said of a client that is used and can't be asked.
+ *
+ * @param {import('./client').Client} client
+ * @param {string} name
+ */
+function lacking({ client, lack }, name) {
   const called = classOf(client);
   const found = METHODS.filter((method) => can(client, method));
   const having = found.length ? ` (it has ${found.map((method) => `"${method}"`).join(', ')})` : '';
-  throw refuse(
-    name,
-    `looks like ${called ? `a client of the class ${called}` : 'a client'} without "eval"${having}`,
-  );
+  return refuse(name, `${called ? `is of the class ${called} and ` : ''}has ${lack}${having}`);
+}
+
+/**
+ * A mock that has whatever it is asked for can't be told from anything.
+ *
+ * @param {unknown} client
+ */
+function isMockOfAll(client) {
+  return types.isProxy(client) && can(client, 'aMethodThatNoLibraryHas');
 }
 
 /** What looks like a client and would never run a script when it is asked to. */
@@ -96,4 +166,4 @@ function refuse(name, what) {
   );
 }
 
-module.exports = { isClient, adopt };
+module.exports = { isClient, hasCommands, isBlank, adopt, lacking };

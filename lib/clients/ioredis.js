@@ -5,8 +5,9 @@
 const dns = require('node:dns');
 
 const { placeOf, placeOfUrl } = require('./address');
-const { Client } = require('./client');
+const { Client, replaced, watcherOf } = require('./client');
 const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
+const { commonOf, strangerAmong } = require('./pristine');
 
 /**
  * @param {any} client
@@ -48,6 +49,10 @@ function isFilled(value) {
 }
 
 class IoredisClient extends Client {
+  /** A command of its library's own. @type {any} */
+  #command;
+  #isOwn = watcherOf(COMMANDS);
+
   get db() {
     if (this.topology === 'cluster') return 0;
     return numberOf(readAt(this.client, 'condition', 'select') ?? readAt(this.client, 'options', 'db') ?? 0);
@@ -92,9 +97,19 @@ class IoredisClient extends Client {
     const { client } = this;
     const options = read(client, 'options');
     const inner = read(options, 'redisOptions');
+    const connector = read(client, 'connector');
+    const nodes = this.#nodes;
     return [
       this.isClosed,
       read(client, 'eval'),
+      read(client, 'evalsha'),
+      read(client, 'call'),
+      read(client, 'sendCommand'),
+      connector,
+      read(connector, 'connect'),
+      commonOf(nodes, 'sendCommand'),
+      this.#transformer,
+      read(this.#command, 'toWritable'),
       read(options, 'keyPrefix'),
       readAt(client, 'condition', 'select') ?? read(options, 'db'),
       read(options, 'username') ?? read(inner, 'username'),
@@ -107,7 +122,8 @@ class IoredisClient extends Client {
   direct() {
     const { client } = this;
     const options = read(client, 'options');
-    if (!this.knowsDigests()) return { reason: Client.REPLACED };
+    const stranger = this.#stranger;
+    if (stranger) return { reason: stranger };
     const inner = this.topology === 'cluster' ? read(options, 'redisOptions') : undefined;
     const given = readAll(withInner(inner, options), ...USED);
     const reason = UNREPRESENTABLE.find(({ is }) => is(given))?.reason;
@@ -163,6 +179,39 @@ class IoredisClient extends Client {
     }
   }
 
+  /** Who stands between it and the wire. */
+  get #stranger() {
+    const isCluster = this.topology === 'cluster';
+    const commands = this.strangerOn(COMMANDS, FIELDS);
+    if (commands) return commands;
+    const stranger = this.strangerOn(isCluster ? CLUSTER : SINGLE, {});
+    if (stranger) return stranger;
+    const node = this.#nodes.map((one) => strangerAmong(one, SINGLE)).find(Boolean);
+    if (node) return `of one of its nodes, ${replaced(node)}`;
+    this.#command ??= commandOf(this.client);
+    if (this.#transformer) return 'its commands have a transformer of their arguments or replies';
+    const bytes = strangerAmong(this.#command, COMMAND);
+    if (bytes) return `of its commands, ${replaced(bytes)}`;
+    const connector = read(this.client, 'connector');
+    return isCluster || !strangerAmong(connector, CONNECTOR) ? undefined : 'it has a Connector of its own';
+  }
+
+  /** A cluster's connections to its nodes, as far as it has any. @returns {unknown[]} */
+  get #nodes() {
+    if (this.topology !== 'cluster') return NONE;
+    const pool = read(this.client, 'connectionPool');
+    const all = read(read(pool, 'nodes') ?? read(pool, 'nodeRecords'), 'all');
+    return Object.values(all ?? {}).map((node) => read(node, 'redis') ?? node);
+  }
+
+  /** What somebody has had done to the arguments or replies of scripts, for all clients of this copy of the library. */
+  get #transformer() {
+    const kinds = readAt(this.#command, 'constructor', '_transformer');
+    if (kinds === undefined) return undefined;
+    const [given, back] = [read(kinds, 'argument'), read(kinds, 'reply')];
+    return read(given, 'eval') ?? read(given, 'evalsha') ?? read(back, 'eval') ?? read(back, 'evalsha');
+  }
+
   knowsDigests() {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
@@ -173,6 +222,7 @@ class IoredisClient extends Client {
    * @param {string[]} args
    */
   eval(text, keys, args) {
+    if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
     // Flattened there: JavaScript can't pass any number of arguments.
     if (keys.length > MOST_ARGUMENTS) return this.client.eval(text, keys.length, [...keys, ...args]);
     return this.client.eval(text, keys.length, ...keys, ...args);
@@ -184,12 +234,35 @@ class IoredisClient extends Client {
    * @param {string[]} args
    */
   evalsha(digest, keys, args) {
+    if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
     if (keys.length > MOST_ARGUMENTS) return this.client.evalsha(digest, keys.length, [...keys, ...args]);
     return this.client.evalsha(digest, keys.length, ...keys, ...args);
   }
 }
 
 const MOST_ARGUMENTS = 1000;
+/** The way from `eval` to the socket. @type {import('./pristine').Step[]} */
+const COMMANDS = ['eval', 'evalsha', 'call'].map((name) => ({
+  name,
+  beside: 'getBuiltinCommands',
+  text: /showFriendlyErrorStack[\s\S]*replyEncoding/,
+}));
+const SINGLE = [
+  { name: 'sendCommand', beside: 'resetOfflineQueue', text: /VALID_IN_SUBSCRIBER_MODE[\s\S]*offlineQueue/ },
+];
+const CLUSTER = [{ name: 'sendCommand', beside: 'resetOfflineQueue', text: /scaleReads[\s\S]*offlineQueue/ }];
+// Carriage returns are written like that in whatever text.
+const COMMAND = [{ name: 'toWritable', beside: 'getKeys', text: /\\r/ }];
+const CONNECTOR = [{ name: 'connect', beside: 'constructor', text: /createConnection/ }];
+
+/** What is read of it, by where. */
+const FIELDS = {
+  '': ['options', 'condition', 'connector', 'connectionPool'],
+  options: ['keyPrefix', 'host', 'port', 'path', 'db', 'username', 'password'],
+};
+
+/** @type {unknown[]} */
+const NONE = [];
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
 
@@ -199,6 +272,25 @@ const USED = [
   ...['sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'enableTLSForSentinelMode'],
   ...['Connector', 'natMap', 'dnsLookup'],
 ];
+
+/**
+ * A command of its library's own, which nobody else gives out: its `eval`, which is known to be the library's, makes
+ * one for a client that sends none.
+ *
+ * @param {any} client
+ */
+function commandOf(client) {
+  try {
+    return client.eval.call({ options: {}, isPipeline: true, sendCommand: echo }, 'return 1', 0);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {unknown} command */
+function echo(command) {
+  return command;
+}
 
 /**
  * A cluster's options, and those of its nodes where it has none of its own.

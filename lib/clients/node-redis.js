@@ -8,8 +8,9 @@
 const { types } = require('node:util');
 
 const { placeOf, placeOfUrl } = require('./address');
-const { Client, either } = require('./client');
+const { Client, either, replaced } = require('./client');
 const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
+const { commonOf, strangerAmong } = require('./pristine');
 
 /**
  * @param {any} client
@@ -104,9 +105,17 @@ class NodeRedisClient extends Client {
     const { client } = this;
     const options = read(client, 'options');
     const socket = read(options, 'socket');
+    const nodes = this.nodes;
     return [
       this.isClosed,
       read(client, 'eval'),
+      read(client, 'evalSha'),
+      read(client, 'sendCommand'),
+      read(client, '_executeCommand'),
+      read(client, '_execute'),
+      read(client, '_executeWithPolicies'),
+      commonOf(nodes, 'sendCommand'),
+      commonOf(nodes, '_executeCommand'),
       this.keyPrefix,
       read(options, 'database'),
       read(options, 'username'),
@@ -117,10 +126,11 @@ class NodeRedisClient extends Client {
   }
 
   direct() {
-    if (!this.knowsDigests()) return { reason: Client.REPLACED };
     if (this.topology === 'cluster') return this.directToCluster();
     const options = read(this.client, 'options');
     if (this.topology !== 'single' || !options) return super.direct();
+    const stranger = this.stranger;
+    if (stranger) return { reason: stranger };
     const reason = unrepresentable(options);
     if (reason) return { reason };
     const { socket, username, password, name } = readAll(options, 'socket', 'username', 'password', 'name');
@@ -143,6 +153,8 @@ class NodeRedisClient extends Client {
     const options = read(this.client, '_options');
     const nodes = read(options, 'rootNodes');
     if (!Array.isArray(nodes)) return super.direct();
+    const stranger = this.stranger;
+    if (stranger) return { reason: stranger };
     if (read(options, 'nodeAddressMap') !== undefined) return { reason: 'it has a nodeAddressMap' };
     const defaults = read(options, 'defaults');
     const reason = [defaults, ...nodes].map(unrepresentable).find(Boolean);
@@ -154,6 +166,24 @@ class NodeRedisClient extends Client {
         keyPrefix: this.keyPrefix,
       },
     };
+  }
+
+  /** Who stands between it and the wire. @private */
+  get stranger() {
+    const version = /** @type {keyof STEPS} */ (this.library);
+    const [single, cluster] = STEPS[version] ?? [[], []];
+    const stranger = this.strangerOn(this.topology === 'cluster' ? cluster : single, FIELDS);
+    if (stranger) return stranger;
+    const node = this.nodes.map((one) => strangerAmong(one, single)).find(Boolean);
+    return node && `of one of its nodes, ${replaced(node)}`;
+  }
+
+  /** A cluster's connections to its nodes, as far as they can be seen. @private @returns {unknown[]} */
+  get nodes() {
+    if (this.topology !== 'cluster') return NONE;
+    const masters = readAt(this.client, '_slots', 'masters');
+    if (!Array.isArray(masters)) return NONE;
+    return masters.map((node) => read(node, 'client')).filter((client) => can(client, 'sendCommand'));
   }
 
   knowsDigests() {
@@ -310,6 +340,63 @@ function connectionOf(options) {
   );
   return { url, username, password, socket: socket && { ...own, host, port, path, tls, connectTimeout } };
 }
+
+/** Commands that one function has made, of a parser's; and the way on. */
+const PARSED = /\.parseCommand\([\s\S]*_execute/;
+/** @type {import('./pristine').Step[]} */
+const SINGLE = [
+  { name: 'eval', beside: 'incrByFloat', text: PARSED },
+  { name: 'evalSha', beside: 'incrByFloat', text: PARSED },
+  { name: '_executeCommand', beside: 'withTypeMapping', text: /\.redisArgs/ },
+  { name: 'sendCommand', beside: 'withTypeMapping', text: /\.addCommand\(/ },
+  { name: 'options', beside: 'withTypeMapping', isAccessor: true },
+];
+/** @type {import('./pristine').Step[]} */
+const CLUSTER = [
+  { name: 'eval', beside: 'incrByFloat', text: PARSED },
+  { name: 'evalSha', beside: 'incrByFloat', text: PARSED },
+  { name: '_execute', beside: 'withTypeMapping', text: /maxCommandRedirections/ },
+  { name: 'sendCommand', beside: 'withTypeMapping', text: /\._execute/ },
+];
+/** Whole, as all commands of version 4 are. */
+const CALLED =
+  /^(async )?function ?\w* ?\(\.\.\.(\w+)\) ?\{\s*return \w+\.call\(this, ?\w+, ?\2, ?\w+\);?\s*\}$/;
+
+/**
+ * The way from `eval` to the socket, of a client and of a cluster; behind these, all is out of sight.
+ *
+ * @type {Record<string, [import('./pristine').Step[], import('./pristine').Step[]]>}
+ */
+const STEPS = {
+  'node-redis 4': [
+    [
+      { name: 'eval', beside: 'executeIsolated', text: CALLED },
+      { name: 'evalSha', beside: 'executeIsolated', text: CALLED },
+      { name: 'sendCommand', beside: 'executeIsolated', text: /["'`]m["'`]|#/ },
+      { name: 'options', beside: 'executeIsolated', isAccessor: true },
+    ],
+    [],
+  ],
+  'node-redis 5': [SINGLE, CLUSTER],
+  'node-redis 6': [
+    [...SINGLE, { name: '_keyPrefix', beside: 'withTypeMapping', isAccessor: true }],
+    [
+      ...CLUSTER,
+      { name: '_executeWithPolicies', beside: 'withTypeMapping', text: /resolvePolicy/ },
+      { name: '_keyPrefix', beside: 'withTypeMapping', isAccessor: true },
+    ],
+  ],
+};
+
+/** What is read of it, by where. */
+const FIELDS = {
+  '': ['_options', '_slots', '_self'],
+  options: ['socket', 'database', 'keyPrefix', 'username', 'password'],
+  _options: ['rootNodes', 'defaults', 'keyPrefix'],
+};
+
+/** @type {unknown[]} */
+const NONE = [];
 
 /** @param {unknown} node */
 function placeOfNode(node) {

@@ -3,7 +3,7 @@
 /** redis 2 and 3, as node-redis was called then: callbacks and flat arrays. */
 
 const { placeOf } = require('./address');
-const { Client, either } = require('./client');
+const { Client, either, watcherOf } = require('./client');
 const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
 
 /**
@@ -21,6 +21,8 @@ function recognise(client) {
 }
 
 class RedisClient extends Client {
+  #isOwn = watcherOf(STEPS);
+
   get db() {
     return Number(read(this.client, 'selected_db') ?? readAt(this.client, 'options', 'db') ?? 0);
   }
@@ -49,7 +51,7 @@ class RedisClient extends Client {
     const options = read(client, 'options');
     return [
       this.isClosed,
-      read(client, 'eval'),
+      ...STEPS.map(({ name }) => read(client, name)),
       read(options, 'prefix'),
       read(client, 'selected_db'),
       read(client, 'auth_user'),
@@ -61,7 +63,8 @@ class RedisClient extends Client {
   direct() {
     const { client } = this;
     const options = read(client, 'options');
-    if (!this.knowsDigests()) return { reason: Client.REPLACED };
+    const stranger = this.strangerOn(STEPS, FIELDS);
+    if (stranger) return { reason: stranger };
     if (read(options, 'rename_commands')) return { reason: 'its commands are renamed' };
     const { host, port, path } = placeOf(read(client, 'connection_options'));
     const tls = read(options, 'tls');
@@ -88,6 +91,7 @@ class RedisClient extends Client {
    * @param {string[]} args
    */
   eval(text, keys, args) {
+    if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
     return either((callback) => this.client.eval([text, keys.length, ...keys, ...args], callback));
   }
 
@@ -97,6 +101,7 @@ class RedisClient extends Client {
    * @param {string[]} args
    */
   evalsha(digest, keys, args) {
+    if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
     return either((callback) => this.client.evalsha([digest, keys.length, ...keys, ...args], callback));
   }
 
@@ -104,5 +109,23 @@ class RedisClient extends Client {
     return either((callback) => this.client.quit(callback));
   }
 }
+
+/** The way from `eval` to the socket. @type {import('./pristine').Step[]} */
+const STEPS = [
+  { name: 'eval', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'evalsha', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'send_command', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'sendCommand', beside: 'flush_and_error', text: /\.internal_send_command\(new / },
+  { name: 'internal_send_command', beside: 'flush_and_error', text: /fire_strings[\s\S]*command_queue/ },
+  { name: 'write', beside: 'flush_and_error', text: /pipeline_queue/ },
+  { name: 'write_strings', beside: 'flush_and_error', text: /pipeline_queue/ },
+  { name: 'write_buffers', beside: 'flush_and_error', text: /pipeline_queue/ },
+];
+
+/** What is read of it, by where. */
+const FIELDS = {
+  '': ['options', 'connection_options', 'selected_db', 'auth_user', 'auth_pass', 'address'],
+  options: ['prefix', 'db', 'user', 'password'],
+};
 
 module.exports = { recognise };

@@ -1,27 +1,48 @@
 'use strict';
 
-/** Anything else with an `eval`: stubs, fakes, wrappers and libraries that nobody here has heard of. */
+/** Anything else: stubs, fakes, wrappers and libraries that nobody here has heard of. */
 
 const { Client, either } = require('./client');
 const { can } = require('./look');
 
 /**
+ * Whatever it is: what it lacks is said when it is first used, as mocks get their methods late.
+ *
  * @param {any} client
- * @returns {Client | undefined}
+ * @returns {Client}
  */
 function recognise(client) {
-  return can(client, 'eval') ? new UnknownClient(client, 'unknown', 'unknown') : undefined;
+  return new UnknownClient(client, 'unknown', 'unknown');
 }
 
-/** Always by text: who stubs `eval` expects no other call, and a stubbed `evalsha` may answer anything. */
 class UnknownClient extends Client {
+  get lack() {
+    if (can(this.client, 'eval') || this.knowsDigests()) return undefined;
+    return this.dialect === 'eval' ? 'no "eval"' : 'neither an "evalsha" nor an "eval"';
+  }
+
+  knowsDigests() {
+    return this.dialect !== 'eval' && can(this.client, 'evalsha');
+  }
+
   /**
    * @param {string} text
    * @param {string[]} keys
    * @param {string[]} args
    */
   eval(text, keys, args) {
+    if (this.knowsDigests()) return this.inDialect('eval', text, keys, args);
+    // It was made for ours.
     return either((callback) => this.client.eval(text, keys.length, ...keys, ...args, callback));
+  }
+
+  /**
+   * @param {string} digest
+   * @param {string[]} keys
+   * @param {string[]} args
+   */
+  evalsha(digest, keys, args) {
+    return this.inDialect('evalsha', digest, keys, args);
   }
 
   async quit() {

@@ -84,6 +84,14 @@ pub fn default_scripts() -> DefaultScripts {
     }
 }
 
+/// The version that this was compiled from: JavaScript of another one speaks
+/// another language.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// A seat that is left once: by the environment's end or the object's.
 struct Place {
     seat: Seat,
@@ -202,6 +210,13 @@ impl Mailbox {
         let amendment = Amendment { server, keep };
         self.send(Errand::Amend(handle, place, amendment));
         Ok(())
+    }
+
+    /// Says which errands have been put to callers' clients: three numbers for each,
+    /// which are the handle, the place and the ticket.
+    #[napi(catch_unwind)]
+    pub fn begun(&self, errands: &[f64]) {
+        self.send(Errand::Begun(errands.to_vec()));
     }
 
     /// Brings what callers' clients came back with in one tick: four numbers for

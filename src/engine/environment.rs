@@ -2,7 +2,9 @@
 //! somewhere to run its housekeeping. The simulation brings its own.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -55,6 +57,57 @@ pub async fn within<T>(
     future: impl Future<Output = T>,
 ) -> Option<T> {
     until(environment, environment.now().after(span), future).await
+}
+
+/// What the future that `begin` makes comes to, or what it panicked with.
+///
+/// # Errors
+///
+/// The panic's message. The panic's own report says where it was.
+pub async fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Result<F::Output, String> {
+    // It may panic when it begins, in each of its turns, and when it is given up.
+    let mut future = catch(|| Box::pin(begin()))?;
+    let ended = poll_fn(|context| match catch(|| future.as_mut().poll(context)) {
+        Ok(turn) => turn.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await;
+    let _ = catch(|| drop(future));
+    ended
+}
+
+/// The wait before a task that has panicked is begun anew.
+const BREATHER: Duration = Duration::from_secs(1);
+
+/// What `begin` begins, and begins anew after a pause should it panic: neither a
+/// defect nor a moment without threads or memory ends a task for good. `fell` is
+/// told each time, in a sentence.
+pub async fn supervised<F: Future>(
+    environment: Rc<dyn Environment>,
+    mut begin: impl FnMut() -> F,
+    mut fell: impl FnMut(&str),
+) -> F::Output {
+    loop {
+        match guarded(&mut begin).await {
+            Ok(output) => return output,
+            Err(panic) => {
+                let what = format!("this process failed, and tries again soon: {panic}");
+                // To tell it may be what panics.
+                let _ = catch(|| fell(&what));
+            }
+        }
+        let again = environment.now().after(BREATHER);
+        environment.sleep_until(again).await;
+    }
+}
+
+/// What `act` comes to, or what it panicked with.
+fn catch<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("a panic").to_owned()
+    })
 }
 
 /// The system's clock and random source, with tokio's timers.

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Rule, Vote};
+use crate::engine::{
+    Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote,
+};
 
 /// Where questions go out.
 pub trait Port {
@@ -39,10 +41,13 @@ pub struct Bridge {
     environment: Rc<dyn Environment>,
     port: Rc<dyn Port>,
     waiting: RefCell<BTreeMap<Ticket, Waiting>>,
-    /// The acquires among them, by the end of their deadlines.
-    acquires: RefCell<BTreeSet<(Instant, Ticket)>>,
+    /// The acquires among them that somebody waited for when they were last looked
+    /// at.
+    acquires: RefCell<BTreeSet<Ticket>>,
     /// Acquires that are not put to the client yet.
     queue: RefCell<VecDeque<Waiting>>,
+    /// From when JavaScript has put a question until the answer was there.
+    meter: Cell<Meter>,
     /// How many bytes that is.
     weight: Cell<usize>,
     tickets: Cell<Ticket>,
@@ -51,11 +56,22 @@ pub struct Bridge {
     hopeful: Cell<Instant>,
     /// It has not come back with anything since.
     is_silent: Cell<bool>,
+    /// Nobody is there to be asked any more.
+    is_closed: Cell<bool>,
 }
 
 struct Waiting {
     question: Rc<Question>,
     reply: Reply,
+    /// When JavaScript put it to the client.
+    begun: Option<Instant>,
+}
+
+impl Waiting {
+    /// Whether somebody still waits for its answer.
+    fn is_awaited(&self, now: Instant) -> bool {
+        now < self.question.deadline && self.reply.is_awaited()
+    }
 }
 
 /// Beyond so many questions without an answer, a client that has said nothing
@@ -72,6 +88,11 @@ const WEIGHT: usize = 16 * 1024 * 1024;
 /// extension is not behind more of them in its queue (rule 22).
 const MOST_ACQUIRES: usize = 200;
 
+/// How long a client takes for so many. One whose server is further away may have
+/// several times as many.
+const WINDOW: Duration = Duration::from_millis(10);
+const MOST_WINDOWS: usize = 10;
+
 impl Bridge {
     /// A bridge whose questions go out through `port`.
     #[must_use]
@@ -83,16 +104,21 @@ impl Bridge {
             waiting: RefCell::default(),
             acquires: RefCell::default(),
             queue: RefCell::default(),
+            meter: Cell::default(),
             weight: Cell::new(0),
             tickets: Cell::new(0),
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
+            is_closed: Cell::new(false),
         }
     }
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
     /// acquires that it would release and that are not put yet.
     pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if self.is_closed.get() {
+            return reply.fail(Cause::Closed);
+        }
         for withdrawn in self.withdraw(question) {
             withdrawn.fail(Cause::Withdrawn);
         }
@@ -104,6 +130,7 @@ impl Bridge {
         let waiting = Waiting {
             question: Rc::clone(question),
             reply,
+            begun: None,
         };
         if is_acquire(question) && Rule::Order.is_kept() {
             self.queue.borrow_mut().push_back(waiting);
@@ -118,36 +145,62 @@ impl Bridge {
         self.tickets.set(ticket.wrapping_add(1));
         let question = Rc::clone(&waiting.question);
         if is_acquire(&question) {
-            let end = (question.deadline, ticket);
-            self.acquires.borrow_mut().insert(end);
+            self.acquires.borrow_mut().insert(ticket);
         }
+        // It may take JavaScript a while to come round to it.
+        waiting.reply.hold_up();
         self.waiting.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
+    }
+
+    /// JavaScript has put the question of this ticket to the client.
+    pub fn begin(&self, ticket: Ticket) {
+        let now = self.environment.now();
+        if let Some(waiting) = self.waiting.borrow_mut().get_mut(&ticket) {
+            waiting.begun = Some(now);
+            waiting.reply.begin();
+        }
+    }
+
+    /// How long the client takes for an answer; `None` before the first.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<RoundTrip> {
+        self.meter.get().known()
     }
 
     /// Puts as many of the acquires that wait as may be with the client.
     fn put_acquires(&self) {
         let now = self.environment.now();
         loop {
-            {
-                let mut acquires = self.acquires.borrow_mut();
-                // Those that nobody waits for any more keep nobody from being asked.
-                while acquires.first().is_some_and(|(end, _)| *end <= now) {
-                    acquires.pop_first();
-                }
-                if acquires.len() >= MOST_ACQUIRES {
-                    return;
-                }
+            if !self.has_room() {
+                return;
             }
             let Some(next) = self.queue.borrow_mut().pop_front() else {
                 return;
             };
-            if now < next.question.deadline {
+            if next.is_awaited(now) {
                 self.put(next);
             } else {
                 self.forget(next);
             }
         }
+    }
+
+    /// Whether another acquire may be with the client. Those that nobody waits for
+    /// any more keep nobody from being asked.
+    fn has_room(&self) -> bool {
+        let windows = self.meter.get().windows(WINDOW).min(MOST_WINDOWS);
+        let most = MOST_ACQUIRES * windows;
+        let mut acquires = self.acquires.borrow_mut();
+        if acquires.len() >= most {
+            let now = self.environment.now();
+            let waiting = self.waiting.borrow();
+            acquires.retain(|ticket| {
+                let waiting = waiting.get(ticket);
+                waiting.is_some_and(|waiting| waiting.is_awaited(now))
+            });
+        }
+        acquires.len() < most
     }
 
     fn withdraw(&self, release: &Question) -> Vec<Reply> {
@@ -176,21 +229,30 @@ impl Bridge {
     fn forget(&self, waiting: Waiting) {
         self.weight
             .set(self.weight.get() - waiting.question.weight());
-        drop(waiting);
+        waiting.reply.fail(Cause::Withdrawn);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
     pub fn answer(&self, ticket: Ticket, answer: Answer) {
-        self.hopeful.set(self.environment.now());
+        let now = self.environment.now();
+        self.hopeful.set(now);
         self.is_silent.set(false);
         let waiting = self.waiting.borrow_mut().remove(&ticket);
-        let Some(Waiting { question, reply }) = waiting else {
+        let Some(Waiting {
+            question,
+            reply,
+            begun,
+        }) = waiting
+        else {
             return;
         };
+        if let Some(begun) = begun {
+            let mut meter = self.meter.get();
+            meter.measure(begun, now);
+            self.meter.set(meter);
+        }
         self.weight.set(self.weight.get() - question.weight());
-        self.acquires
-            .borrow_mut()
-            .remove(&(question.deadline, ticket));
+        self.acquires.borrow_mut().remove(&ticket);
         reply.vote(match answer {
             Answer::Applied(keys) => question.applied(keys),
             Answer::Seen(value, ttl) => Vote::Seen { value, ttl },
@@ -201,6 +263,7 @@ impl Bridge {
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
+        self.is_closed.set(true);
         self.weight.set(0);
         self.acquires.take();
         let waiting = self.waiting.take().into_values();
@@ -225,7 +288,8 @@ impl Bridge {
             return false;
         }
         let now = self.environment.now();
-        if now.since(self.hopeful.get()) <= HESITATION {
+        let usual = self.round_trip().unwrap_or_default().at_most();
+        if now.since(self.hopeful.get()) <= HESITATION.max(usual) {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }
@@ -236,7 +300,7 @@ impl Bridge {
                 let mut waiting = self.waiting.borrow_mut();
                 let oldest = waiting.first_entry();
                 oldest
-                    .filter(|oldest| oldest.get().question.deadline < now)
+                    .filter(|oldest| !oldest.get().is_awaited(now))
                     .map(std::collections::btree_map::OccupiedEntry::remove)
             };
             match oldest {

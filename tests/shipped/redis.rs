@@ -171,6 +171,11 @@ impl Server {
         self.state.borrow().up
     }
 
+    /// Whether it is no sentinel.
+    pub fn has_keys(&self) -> bool {
+        self.names.borrow().is_none()
+    }
+
     pub fn role(&self) -> Role {
         self.state.borrow().role
     }

@@ -16,12 +16,14 @@ use super::network::{Network, Stream};
 use super::redact::Redactor;
 use super::sentinel::{self, Watch};
 use super::tls;
-use crate::engine::{Cause, within};
+use crate::engine::{Cause, Instant, within};
 
 /// A connection that is ready for commands.
 pub(super) struct Dialled {
     pub(super) stream: Box<dyn Stream>,
     pub(super) greeting: Greeting,
+    /// When it was greeted, and when it had answered.
+    pub(super) greeted: (Instant, Instant),
     /// Resolves when the server is no longer the one that is meant.
     pub(super) watch: Option<Watch>,
 }
@@ -101,10 +103,12 @@ async fn connect(network: &Network, config: &Config, without: LeftOut) -> Result
     let mut suspects = without;
     let dialled = async {
         let mut stream = network.dialler.connect(config).await?;
+        let asked = network.environment.now();
         let greeting = greet(&mut stream, config, without, &mut suspects).await?;
         Ok(Dialled {
             stream,
             greeting,
+            greeted: (asked, network.environment.now()),
             watch: None,
         })
     };

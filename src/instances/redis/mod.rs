@@ -1,6 +1,7 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
 
+mod addresses;
 mod certificate;
 mod cluster;
 mod command;
@@ -9,9 +10,11 @@ mod dial;
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod line;
 mod link;
 mod network;
 mod owed;
+mod pump;
 mod queue;
 mod redact;
 mod script;
@@ -25,6 +28,7 @@ mod word;
 
 use std::rc::{Rc, Weak};
 
+pub use addresses::{Resolve, Resolving};
 use cluster::Cluster;
 pub use config::{Address, Config, Endpoint, Secret, Sentinels};
 use link::{Link, Slot};
@@ -33,7 +37,7 @@ pub use script::{default_texts, script};
 pub use sockets::Sockets;
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Instance, Observer, Question, Reply};
+use crate::engine::{Instance, Observer, Question, Reply, RoundTrip};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
@@ -109,6 +113,13 @@ impl Instance for Server {
         match &self.reach {
             Reach::Link(link) => link.observe(index, observer),
             Reach::Cluster(cluster) => cluster.observe(index, observer),
+        }
+    }
+
+    fn round_trip(&self) -> Option<RoundTrip> {
+        match &self.reach {
+            Reach::Link(link) => link.round_trip(),
+            Reach::Cluster(cluster) => cluster.round_trip(),
         }
     }
 

@@ -1,0 +1,93 @@
+'use strict';
+
+/**
+ * Whether all that stands between a client and the wire is its library's own. Whoever has put something of theirs
+ * there – a subclass, a stub, a Proxy, a tracer's patch of the library itself – names keys perhaps, or wants to see
+ * the calls: the client is asked through it then, and never past it. So what is known is allowed, and all else isn't.
+ *
+ * There is nothing to compare a method with: libraries come in copies, bundled and minified, and a patch may have
+ * been first. A method is its library's own if it stands where the library has it, beside a companion that nobody
+ * overrides, and its text has the names of properties that only the library's has, which minifiers leave as they are.
+ * A wrapper has a text of its own.
+ *
+ * @typedef {object} Step a method on the way from `eval` to the socket
+ * @property {string} name
+ * @property {string} beside what the library has on the same object
+ * @property {RegExp} [text] what is in its text; nothing where the text says nothing
+ * @property {true} [isAccessor] whether the library has it as a getter
+ */
+
+const { types } = require('node:util');
+
+const { read } = require('./look');
+
+/** No library's classes are that deep, and a Proxy may have no end. */
+const DEEPEST = 20;
+
+/**
+ * @param {any} client
+ * @param {readonly Step[]} steps
+ * @returns {string | undefined} the first that isn't the library's own
+ */
+function strangerAmong(client, steps) {
+  return steps.find((step) => !isOwn(client, step))?.name;
+}
+
+/**
+ * @param {any} client
+ * @param {Step} step
+ */
+function isOwn(client, { name, beside, text, isAccessor }) {
+  let holder = client;
+  for (let depth = 0; depth < DEEPEST && holder; depth++) {
+    if (types.isProxy(holder)) return false;
+    const own = Object.getOwnPropertyDescriptor(holder, name);
+    if (own) return Object.hasOwn(holder, beside) && isOfText(isAccessor ? own.get : own.value, text);
+    holder = Object.getPrototypeOf(holder);
+  }
+  return false;
+}
+
+/**
+ * @param {unknown} method
+ * @param {RegExp} [text]
+ */
+function isOfText(method, text) {
+  if (typeof method !== 'function' || types.isProxy(method)) return false;
+  // Not its own `toString`, which stubs have too.
+  return text === undefined || text.test(Function.prototype.toString.call(method));
+}
+
+/**
+ * Whether a property is what it was found to be, for as long as nobody sets it: not one that is made anew at each look.
+ *
+ * @param {any} object
+ * @param {string} name
+ */
+function isSteady(object, name) {
+  let holder = object;
+  for (let depth = 0; depth < DEEPEST && holder; depth++) {
+    if (types.isProxy(holder)) return false;
+    const own = Object.getOwnPropertyDescriptor(holder, name);
+    if (own) return 'value' in own;
+    holder = Object.getPrototypeOf(holder);
+  }
+  return true;
+}
+
+/**
+ * What several objects have in common there, or what the first that differs has.
+ *
+ * @param {readonly unknown[]} objects
+ * @param {string} name
+ */
+function commonOf(objects, name) {
+  const first = read(objects[0], name);
+  for (let at = 1; at < objects.length; at++) {
+    const other = read(objects[at], name);
+    if (other !== first) return other;
+  }
+  return first;
+}
+
+module.exports = { strangerAmong, isSteady, commonOf };
