@@ -723,8 +723,8 @@ declare namespace Redlock {
    */
   interface TlsOptions {
     /**
-     * The authorities that may vouch for the server. Default: those of Node,
-     * `tls.rootCertificates` and `NODE_EXTRA_CA_CERTS`.
+     * The authorities that may vouch for the server, or the server's own certificate if it is self-signed.
+     * Default: those of Node, by its flags and `NODE_EXTRA_CA_CERTS`.
      */
     ca?: Pem | readonly Pem[] | null;
     /** The client's certificate and the chain to it; needs `key`. */

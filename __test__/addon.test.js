@@ -85,6 +85,23 @@ describe('an error names the package, the version, the platform, Node.js, and wh
     assert.equal(error.package, platform);
   });
 
+  test('if Yarn’s Plug’n’Play has left it out', async () => {
+    // As its resolution refuses what is not for this platform.
+    const code = `Object.defineProperty(process, 'versions', { value: { ...process.versions, pnp: '3' } });
+      const Module = require('node:module');
+      const resolve = Module._resolveFilename;
+      Module._resolveFilename = function (request, ...rest) {
+        if (request !== '${platform}') return resolve.call(this, request, ...rest);
+        throw new Error("A dependency seems valid but didn't get installed for some reason.\\n\\nRequired package: " + request);
+      };`;
+    says(
+      await requireIn(makeApp(), { code }),
+      'NOT_INSTALLED',
+      /Plug'n'Play has not installed it/,
+      /supportedArchitectures/,
+    );
+  });
+
   test('if node_modules was made on another platform', async () => {
     const app = makeApp();
     const other = TARGETS.map((target) => `redlock-native-${target}`).find((name) => name !== platform);

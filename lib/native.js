@@ -30,10 +30,11 @@ const { setImmediate } = require('node:timers');
  * @typedef {{event: 'lookAlikes', handle: number, instance: number, other: number, sole: boolean}} LookAlikesEvent
  * @typedef {{event: 'route', handle: number, instance: number, why: string | null, failed: boolean}} RouteEvent
  * @typedef {{event: 'closed', handle: number}} ClosedEvent
+ * @typedef {{event: 'call', handle: number, instance: number}} CallEvent
  * @typedef {{event: 'ballots', handle: number, number: number, attempt: number, votes: NativeVote[]}} BallotsEvent
  * @typedef {(attempt: number, votes: NativeVote[]) => void} BallotsListener
  * @typedef {NativeFailure & {event: 'lost', handle: number, number: number}} LostEvent
- * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | CallEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('../binding').Mailbox} Mailbox
  * @typedef {import('./bridge').Bridge} Bridge
@@ -567,6 +568,12 @@ class Engine {
       case 'ballots':
         this.#sheets.get(event.number)?.(event.attempt, event.votes);
         break;
+      case 'call': {
+        const { instance } = event;
+        // Once what the client has heard meanwhile has come up.
+        setImmediate(() => setImmediate(() => mailbox?.cameRound(this.#handle, instance)));
+        break;
+      }
       case 'closed':
         this.#left();
     }

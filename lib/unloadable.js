@@ -90,7 +90,7 @@ const SPEAKS_OF_OTHERS = /wasi|wasm|Cannot find native binding|native binding pa
 
 /** Not there, in the words of Node.js, of Yarn's Plug'n'Play and of bundlers. */
 const IS_MISSING =
-  /^(Cannot find (module|package)|.* tried to access |Your application tried to access |Required package)/;
+  /^(Cannot find (module|package)|.* tried to access |Your application tried to access |A dependency seems valid but|Required package)/;
 
 /**
  * The first line of everything that went wrong, in order.

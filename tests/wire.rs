@@ -521,6 +521,87 @@ fn a_command_at_which_a_proxy_hangs_up_is_left_out_from_then_on() {
 }
 
 #[test]
+fn until_something_was_taken_on_a_connection_a_script_sees_that_it_can_be_released() {
+    let mut has_ended = false;
+    let fake = Fake::start(move |words| {
+        let has = |word: &str| words.iter().any(|one| one == word);
+        if has("held") {
+            return Some(":0\r\n".into());
+        }
+        if has("the-end") && !has_ended {
+            has_ended = true;
+            return Some("+OK\r\n".into());
+        }
+        None
+    });
+    run(async {
+        let asker = Asker::open(fake.config());
+        asker.ask(0, acquire(), "v0", &["held"]);
+        asker.ask(1, acquire(), "v1", &["held"]);
+        assert!(matches!(asker.votes.wait_for(1).await, Vote::Held { .. }));
+        for number in 2..4 {
+            asker.ask(number, acquire(), &format!("v{number}"), &["free"]);
+            assert!(matches!(asker.votes.wait_for(number).await, Vote::Granted));
+        }
+        asker.ask(4, release(), "the-end", &["a"]);
+        until("another dial", || fake.dials() == 2).await;
+        until("a lock", || {
+            let number = asker.votes.len();
+            asker.ask(number, acquire(), "again", &["free"]);
+            matches!(asker.votes.of(number - 1), Some((_, Vote::Granted)))
+        })
+        .await;
+        let way = |value: &str| fake.heard(value)[0][0].clone();
+        let ways = ["v0", "v1", "v2", "v3", "again"].map(way);
+        assert_eq!(ways, ["EVAL", "EVALSHA", "EVALSHA", "SET", "EVAL"]);
+    });
+}
+
+#[test]
+fn where_scripts_cannot_be_asked_for_by_digest_that_is_tried_once() {
+    for error in [
+        "NOPERM this user has no permissions to run the 'evalsha' command",
+        "NOPERM User locker has no permissions to run the 'evalsha' command",
+        "ERR unknown command 'EVALSHA', with args beginning with: 'a' 'b' ",
+        "ERR unknown command `EVALSHA`, with args beginning with: ",
+        "ERR unsupported command 'evalsha'",
+    ] {
+        let fake =
+            Fake::start(move |words| (words[0] == "EVALSHA").then(|| format!("-{error}\r\n")));
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            for number in 0..3 {
+                asker.ask(number, extend(), "v", &["a"]);
+                let vote = asker.votes.wait_for(number).await;
+                assert!(matches!(vote, Vote::Granted), "{error}: {vote:?}");
+            }
+            assert_eq!(fake.heard("EVALSHA").len(), 1, "{error}");
+        });
+    }
+}
+
+#[test]
+fn another_error_of_a_digests_is_a_vote() {
+    for error in [
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
+        "ERR unknown command 'FOO', with args beginning with: 'evalsha' ",
+        "ERR no 'evalsha' here",
+    ] {
+        let fake = Fake::start(move |words| {
+            let is_it = words[0] == "EVALSHA" && words.iter().any(|word| word == "v");
+            is_it.then(|| format!("-{error}\r\n"))
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, extend(), "v", &["a"]);
+            asker.votes.wait_for(0).await;
+            assert_eq!(asker.votes.cause(0).code(), "REFUSED");
+            assert_eq!(fake.heard("v").len(), 1);
+        });
+    }
+}
+
+#[test]
 fn a_server_that_hangs_up_at_what_it_must_answer_is_not_used() {
     let fake = Fake::start(|words| (words[0] == "PING").then(|| HANG_UP.into()));
     run(async {
@@ -930,6 +1011,46 @@ fn after_a_redial_that_was_refused_questions_fail_at_once() {
             !matches!(asker.votes.of(number), Some((_, Vote::Failed(_))))
         })
         .await;
+    });
+}
+
+#[test]
+fn what_a_lost_server_may_have_is_owed_and_what_was_never_sent_is_not() {
+    let door = Door::default();
+    let behind = door.clone();
+    let refuses = Arc::<AtomicBool>::default();
+    let refused = Arc::clone(&refuses);
+    let fake = Fake::start(move |words| {
+        if words[0] != "PING" {
+            return None;
+        }
+        behind.wait();
+        let refuses = refused.swap(false, Ordering::SeqCst);
+        refuses.then(|| "-NOAUTH Authentication required.\r\n".into())
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        door.close();
+        refuses.store(true, Ordering::SeqCst);
+        fake.hang_up(0);
+        until("another dial", || fake.heard("PING").len() == 2).await;
+        let since = System::clock();
+        let later = Operation::Release {
+            since,
+            expires: Instant::LAST,
+        };
+        asker.ask(0, acquire(), "unsent", &["a"]);
+        asker.ask(1, later, "unsent", &["a"]);
+        asker.ask(2, release(), "held-before", &["b"]);
+        assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
+        assert_eq!(asker.votes.len(), 1, "the others wait");
+        door.open();
+        asker.votes.wait_for(2).await;
+        assert_eq!(asker.votes.cause(2).reply(), Some("NOAUTH"));
+        until("what is owed", || fake.heard("held-before").len() == 1).await;
+        asker.ask(3, extend(), "last", &["c"]);
+        asker.votes.wait_for(3).await;
+        assert!(fake.heard("unsent").is_empty());
     });
 }
 

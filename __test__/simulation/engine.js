@@ -360,9 +360,10 @@ class FakeEngine {
     quorum.isParted = true;
     const locks = [];
     for (const [value, names] of quorum.handedOver) {
+      // Of what is over, nothing is left but what the ttl ends.
+      world.heldNoMore(value);
       if (this.endOf(value) <= now) continue;
       this.#ends.set(value, now);
-      world.heldNoMore(value);
       for (const kept of this.#keeps.values()) if (kept.value === value) kept.isReleased = true;
       const votes = quorum.members.map((member) => this.#failedVote(member));
       const reason = `too few answered, as ${world.anySecret(quorum.members)} says`;

@@ -260,6 +260,12 @@ impl Mailbox {
         self.send(Errand::Begun(errands.to_vec()));
     }
 
+    /// This thread has come round after a call for the client at this place.
+    #[napi(catch_unwind)]
+    pub fn came_round(&self, handle: u32, place: u32) {
+        self.send(Errand::CameRound(handle, place));
+    }
+
     /// Brings what callers' clients came back with in one tick: four numbers for
     /// each, which are the handle, the place, the ticket, and for how many keys
     /// the script was carried out.

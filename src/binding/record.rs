@@ -482,6 +482,11 @@ pub fn route(handle: Handle, place: u32, route: &Route) -> String {
         .to_string()
 }
 
+/// JavaScript is to say when it has come round.
+pub fn call(handle: Handle, place: u32) -> String {
+    json!({ "event": "call", "handle": handle, "instance": place }).to_string()
+}
+
 /// The engine under `handle` has ended: no client is asked any more, as JSON.
 pub fn closed(handle: Handle) -> String {
     json!({ "event": "closed", "handle": handle }).to_string()

@@ -71,6 +71,13 @@ impl Port for Desk {
             session.post(None, 0, Outcome::Errand(details));
         }
     }
+
+    fn call(&self) {
+        if let Some(session) = self.session.upgrade() {
+            let details = record::call(self.handle, self.place);
+            session.post(None, 0, Outcome::Event(details));
+        }
+    }
 }
 
 impl Watcher for Desk {
@@ -127,6 +134,11 @@ impl Session {
                     if let Some(client) = self.client(handle, place) {
                         client.begin(ticket);
                     }
+                }
+            }
+            Errand::CameRound(handle, place) => {
+                if let Some(client) = self.client(handle, place) {
+                    client.came_round();
                 }
             }
             Errand::Answer(handle, place, ticket, answer) => {

@@ -189,3 +189,99 @@ mod clock {
         Instant::ORIGIN.after(ORIGIN.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// Where a pause is over at once, and is counted.
+    #[derive(Default)]
+    struct Hasty(Cell<u32>);
+
+    impl Environment for Hasty {
+        fn now(&self) -> Instant {
+            Instant::ORIGIN
+        }
+
+        fn sleep_until(&self, at: Instant) -> Task {
+            assert!(at.since(self.now()) >= BREATHER, "no loop without a pause");
+            self.0.set(self.0.get() + 1);
+            Box::pin(async {})
+        }
+
+        fn fill_random(&self, _: &mut [u8]) {}
+
+        fn spawn(&self, _: Task) {}
+    }
+
+    /// Panics when it is dropped, if it is told to.
+    struct Trap(bool);
+
+    impl Drop for Trap {
+        fn drop(&mut self) {
+            assert!(!self.0, "given up");
+        }
+    }
+
+    fn run<T>(task: impl Future<Output = T>) -> T {
+        let mut task = pin!(task);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        loop {
+            if let Poll::Ready(output) = task.as_mut().poll(&mut context) {
+                return output;
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_that_panics_is_begun_anew_after_a_pause_and_that_is_told() {
+        let environment = Rc::new(Hasty::default());
+        let (turn, told) = (Cell::new(0), RefCell::new(Vec::new()));
+        let begin = || {
+            turn.set(turn.get() + 1);
+            let turn = turn.get();
+            assert!(turn != 1, "at its beginning");
+            async move {
+                let _trap = Trap(turn == 3);
+                let mut yielded = false;
+                poll_fn(|_| {
+                    assert!(turn != 2, "in its turn");
+                    if std::mem::replace(&mut yielded, true) {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await;
+                turn
+            }
+        };
+        let fell = |what: &str| {
+            told.borrow_mut().push(what.to_owned());
+            assert!(turn.get() != 2, "to tell it, too");
+        };
+        let world: Rc<dyn Environment> = environment.clone();
+        assert_eq!(run(supervised(world, begin, fell)), 4);
+        assert_eq!(environment.0.get(), 3);
+        let told = told.borrow();
+        for (what, panic) in told
+            .iter()
+            .zip(["at its beginning", "in its turn", "given up"])
+        {
+            assert!(what.contains(panic), "{what}");
+            assert!(what.contains("tries again soon"), "{what}");
+        }
+        assert_eq!(told.len(), 3);
+    }
+
+    #[test]
+    fn a_panic_of_what_is_guarded_is_an_error() {
+        assert_eq!(run(guarded(|| async { 1 })), Ok(1));
+        let outcome = run(guarded(|| async {
+            assert!(std::hint::black_box(false), "why")
+        }));
+        assert_eq!(outcome, Err("why".to_owned()));
+    }
+}

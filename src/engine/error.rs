@@ -299,3 +299,54 @@ pub struct Failure {
     /// applied somewhere; `None` if the lock is lost.
     pub until: Option<Instant>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(value: &str, ttl: Option<u64>) -> Option<Occupant> {
+        Occupant::seen_in(&Vote::Seen {
+            value: Some(value.into()),
+            ttl,
+        })
+    }
+
+    fn refused(message: &str) -> Option<Occupant> {
+        Occupant::seen_in(&Vote::Failed(Cause::Refused {
+            code: "ERR".into(),
+            message: message.into(),
+        }))
+    }
+
+    #[test]
+    fn lockers_values_are_no_other_data() {
+        let hostname = "worker-3.eu:4711/refresh#2";
+        for value in ["b0f2ad5a", "0b6a5d4c-3e8f", "m5eZ1+/p0w==", hostname] {
+            assert_eq!(seen(value, Some(5000)), None, "{value}");
+        }
+        assert_eq!(Occupant::seen_in(&Vote::Granted), None);
+        let free = Vote::Seen {
+            value: None,
+            ttl: None,
+        };
+        assert_eq!(Occupant::seen_in(&free), None);
+    }
+
+    #[test]
+    fn what_no_locker_sets_is_other_data() {
+        assert_eq!(seen("12", None), Some(Occupant::Endless));
+        let long = "a".repeat(300);
+        for value in ["", "two words", "{\"a\":1}", "[1]", "<a>", "é", &long] {
+            assert_eq!(seen(value, Some(5000)), Some(Occupant::Strange), "{value}");
+        }
+    }
+
+    #[test]
+    fn another_type_is_seen_wherever_the_server_says_so() {
+        let plain = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(refused(plain), Some(Occupant::OtherType));
+        let inside = format!("ERR Error running script (call to f_1): @user_script:5: {plain}");
+        assert_eq!(refused(&inside), Some(Occupant::OtherType));
+        assert_eq!(refused("NOPERM this user has no permissions"), None);
+    }
+}

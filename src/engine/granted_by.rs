@@ -128,3 +128,68 @@ impl GrantedBy {
             .is_none_or(|known| known.members.has(place))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::token::Token;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ORIGIN.after(Duration::from_secs(seconds))
+    }
+
+    fn held(name: &str) -> Held {
+        let resources: Resources = [Box::from(name)].into();
+        Held {
+            lock: LockId::new(&Token::from(name), &resources),
+            resources,
+            since: at(0),
+        }
+    }
+
+    fn names(locks: &GrantedBy, now: Instant) -> Vec<String> {
+        let held = locks.held(now);
+        held.iter()
+            .map(|held| held.resources[0].to_string())
+            .collect()
+    }
+
+    #[test]
+    fn what_was_handed_over_is_held_until_it_is_released_or_over() {
+        let mut locks = GrantedBy::default();
+        for (name, until) in [("c", 10), ("a", 10), ("b", 5)] {
+            locks.note(held(name), at(until), Members::default(), at(0));
+        }
+        assert_eq!(names(&locks, at(1)), ["a", "b", "c"]);
+        assert_eq!(names(&locks, at(5)), ["a", "c"]);
+        locks.prolong(&held("b").lock, at(20));
+        locks.forget(&held("a").lock);
+        assert_eq!(names(&locks, at(5)), ["b", "c"]);
+        assert_eq!(names(&locks, at(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_in_time() {
+        let mut locks = GrantedBy::default();
+        for second in 0..10_000 {
+            let name = second.to_string();
+            locks.note(held(&name), at(second + 2), Members::default(), at(second));
+        }
+        assert!(locks.locks.len() <= 1024, "{}", locks.locks.len());
+    }
+
+    #[test]
+    fn a_member_counts_where_it_has_granted_however_late() {
+        let mut locks = GrantedBy::default();
+        let mut members = Members::default();
+        members.add(0);
+        let lock = held("a").lock;
+        locks.note(held("a"), at(10), members, at(0));
+        assert!(locks.counts(&lock, 0) && !locks.counts(&lock, 1));
+        locks.add(&lock, 1);
+        assert!(locks.counts(&lock, 1) && !locks.counts(&lock, 2));
+        assert!(locks.counts(&held("elsewhere").lock, 2));
+    }
+}

@@ -63,6 +63,8 @@ impl RoundTrip {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
     known: Option<RoundTrip>,
+    /// The shortest: how far away it is, whatever waits before it.
+    least: Option<Duration>,
     /// When the last answer came that was measured.
     last: Instant,
 }
@@ -83,10 +85,20 @@ impl Meter {
         }
         self.last = now;
         let sample = now.since(asked);
+        self.least = Some(self.least.map_or(sample, |least| least.min(sample)));
         self.known = Some(match self.known {
             Some(known) => known.after(sample),
             None => RoundTrip::first(sample),
         });
+    }
+
+    /// How many times as many questions may be on their way as keep the instance busy
+    /// for `span`: those to a far one are for the most part in the network.
+    #[must_use]
+    pub fn windows(&self, span: Duration) -> usize {
+        let least = self.least.unwrap_or_default();
+        let times = least.as_nanos() / span.as_nanos().max(1);
+        usize::try_from(1 + times).unwrap_or(usize::MAX)
     }
 
     /// What is known by now; `None` before the first answer.
@@ -132,6 +144,19 @@ mod tests {
         let steady = measured(&[200; 20]);
         assert_eq!(steady.smoothed.as_millis(), 200);
         assert!(steady.variation < ms(2), "{steady:?}");
+    }
+
+    #[test]
+    fn more_may_be_on_their_way_to_who_is_far_away_but_not_to_who_is_slow() {
+        let at = |millis| Instant::from_nanos(1).after(ms(millis));
+        let mut meter = Meter::default();
+        assert_eq!(meter.windows(ms(20)), 1);
+        meter.measure(at(0), at(90));
+        assert_eq!(meter.windows(ms(20)), 5);
+        meter.measure(at(100), at(9000));
+        assert_eq!(meter.windows(ms(20)), 5);
+        meter.measure(at(9000), at(9001));
+        assert_eq!(meter.windows(ms(20)), 1);
     }
 
     #[test]

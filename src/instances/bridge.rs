@@ -3,11 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::engine::{
-    Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote,
+    Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote, within,
 };
 
 /// Where questions go out.
@@ -15,6 +17,10 @@ pub trait Port {
     /// Has `question` put to the client, whose answer is brought to
     /// [`Bridge::answer`] with this ticket.
     fn carry(&self, ticket: Ticket, question: &Rc<Question>);
+
+    /// Has [`Bridge::came_round`] called once JavaScript has come round, and the
+    /// client has heard what there was to be heard.
+    fn call(&self);
 }
 
 /// What an answer is matched to its question by.
@@ -51,13 +57,20 @@ pub struct Bridge {
     /// How many bytes that is.
     weight: Cell<usize>,
     tickets: Cell<Ticket>,
-    /// When the client last came back with anything, or was asked although it
-    /// hadn't.
+    /// When the client last came back with anything, had nothing to come back with, or
+    /// was asked although it hadn't.
     hopeful: Cell<Instant>,
     /// It has not come back with anything since.
     is_silent: Cell<bool>,
     /// Nobody is there to be asked any more.
     is_closed: Cell<bool>,
+    /// Whether somebody looks whether JavaScript is busy.
+    is_watched: Cell<bool>,
+    /// How often JavaScript has come round when it was called.
+    rounds: Cell<u64>,
+    watch: RefCell<Option<Waker>>,
+    /// Itself, for who looks.
+    myself: Weak<Self>,
 }
 
 struct Waiting {
@@ -81,6 +94,15 @@ const BACKLOG: usize = 1000;
 const BACKLOG_OF_RELEASES: usize = 10 * BACKLOG;
 const HESITATION: Duration = Duration::from_millis(200);
 
+/// The same before its first answer: it is being connected.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// While an answer is waited for, JavaScript is called as often as that; what it is
+/// late by doesn't count against its client.
+const CALL: Duration = Duration::from_millis(25);
+/// For so long it need not come round.
+const LATE: Duration = Duration::from_millis(10);
+
 /// Nor may what waits take more bytes than that.
 const WEIGHT: usize = 16 * 1024 * 1024;
 
@@ -88,12 +110,17 @@ const WEIGHT: usize = 16 * 1024 * 1024;
 /// extension is not behind more of them in its queue (rule 22).
 const MOST_ACQUIRES: usize = 200;
 
+/// How long a client takes for so many. One whose server is further away may have
+/// several times as many.
+const WINDOW: Duration = Duration::from_millis(10);
+const MOST_WINDOWS: usize = 10;
+
 impl Bridge {
     /// A bridge whose questions go out through `port`.
     #[must_use]
-    pub fn new(environment: Rc<dyn Environment>, port: Rc<dyn Port>) -> Self {
+    pub fn new(environment: Rc<dyn Environment>, port: Rc<dyn Port>) -> Rc<Self> {
         let now = environment.now();
-        Self {
+        Rc::new_cyclic(|myself| Self {
             environment,
             port,
             waiting: RefCell::default(),
@@ -105,7 +132,11 @@ impl Bridge {
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
             is_closed: Cell::new(false),
-        }
+            is_watched: Cell::new(false),
+            rounds: Cell::new(0),
+            watch: RefCell::default(),
+            myself: Weak::clone(myself),
+        })
     }
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
@@ -146,15 +177,79 @@ impl Bridge {
         waiting.reply.hold_up();
         self.waiting.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
+        if !self.is_watched.replace(true) {
+            let watch = watch(Weak::clone(&self.myself), Rc::clone(&self.environment));
+            self.environment.spawn(Box::pin(watch));
+        }
+    }
+
+    /// Whether somebody waits for an answer of the client's.
+    fn is_waited_for(&self) -> bool {
+        let now = self.environment.now();
+        let waiting = self.waiting.borrow();
+        waiting.values().any(|waiting| waiting.is_awaited(now))
+    }
+
+    /// JavaScript has come round after a call.
+    pub fn came_round(&self) {
+        self.rounds.set(self.rounds.get() + 1);
+        if let Some(watch) = self.watch.take() {
+            watch.wake();
+        }
+    }
+
+    /// Resolves once JavaScript has come round so often, or never will.
+    async fn round(&self, number: u64) {
+        poll_fn(|context| {
+            if self.rounds.get() >= number || self.is_closed.get() {
+                return Poll::Ready(());
+            }
+            *self.watch.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// JavaScript is busy: nobody hears the client.
+    fn hold_up(&self) {
+        for waiting in self.waiting.borrow().values() {
+            waiting.reply.hold_up();
+        }
+    }
+
+    /// It has come round: who has not answered by now is asked from now on.
+    fn go_on(&self) {
+        self.hopeful.set(self.environment.now());
+        for waiting in self.waiting.borrow().values() {
+            if waiting.begun.is_some() {
+                waiting.reply.begin();
+            }
+        }
     }
 
     /// JavaScript has put the question of this ticket to the client.
     pub fn begin(&self, ticket: Ticket) {
         let now = self.environment.now();
-        if let Some(waiting) = self.waiting.borrow_mut().get_mut(&ticket) {
+        let mut all = self.waiting.borrow_mut();
+        if let Some(waiting) = all.get_mut(&ticket) {
             waiting.begun = Some(now);
             waiting.reply.begin();
         }
+        if all
+            .first_key_value()
+            .is_some_and(|(first, _)| *first == ticket)
+        {
+            // It had nothing to answer before.
+            self.hopeful.set(now);
+        }
+    }
+
+    /// When JavaScript put the oldest question that waits; nothing if it hasn't.
+    fn oldest_begun(&self) -> Option<Instant> {
+        let waiting = self.waiting.borrow();
+        waiting
+            .first_key_value()
+            .and_then(|(_, oldest)| oldest.begun)
     }
 
     /// How long the client takes for an answer; `None` before the first.
@@ -184,8 +279,10 @@ impl Bridge {
     /// Whether another acquire may be with the client. Those that nobody waits for
     /// any more keep nobody from being asked.
     fn has_room(&self) -> bool {
+        let windows = self.meter.get().windows(WINDOW).min(MOST_WINDOWS);
+        let most = MOST_ACQUIRES * windows;
         let mut acquires = self.acquires.borrow_mut();
-        if acquires.len() >= MOST_ACQUIRES {
+        if acquires.len() >= most {
             let now = self.environment.now();
             let waiting = self.waiting.borrow();
             acquires.retain(|ticket| {
@@ -193,7 +290,7 @@ impl Bridge {
                 waiting.is_some_and(|waiting| waiting.is_awaited(now))
             });
         }
-        acquires.len() < MOST_ACQUIRES
+        acquires.len() < most
     }
 
     fn withdraw(&self, release: &Question) -> Vec<Reply> {
@@ -257,6 +354,7 @@ impl Bridge {
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
         self.is_closed.set(true);
+        self.came_round();
         self.weight.set(0);
         self.acquires.take();
         let waiting = self.waiting.take().into_values();
@@ -281,7 +379,10 @@ impl Bridge {
             return false;
         }
         let now = self.environment.now();
-        if now.since(self.hopeful.get()) <= HESITATION {
+        let usual = self.round_trip().map(RoundTrip::at_most);
+        let hesitation = usual.map_or(FIRST, |usual| usual.max(HESITATION));
+        let is_asked = self.oldest_begun().is_some();
+        if !is_asked || now.since(self.hopeful.get()) <= hesitation {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }
@@ -299,6 +400,31 @@ impl Bridge {
                 Some(oldest) => self.forget(oldest),
                 None => return false,
             }
+        }
+    }
+}
+
+/// Looks, for as long as somebody waits for an answer, whether JavaScript would hear
+/// it: a client whose thread does something else is not silent.
+async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
+    loop {
+        environment.sleep_until(environment.now().after(CALL)).await;
+        let Some(bridge) = bridge.upgrade() else {
+            return;
+        };
+        if bridge.is_closed.get() || !bridge.is_waited_for() {
+            bridge.is_watched.set(false);
+            return;
+        }
+        let next = bridge.rounds.get() + 1;
+        bridge.port.call();
+        if within(environment.as_ref(), LATE, bridge.round(next))
+            .await
+            .is_none()
+        {
+            bridge.hold_up();
+            bridge.round(next).await;
+            bridge.go_on();
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Client {
     mode: Mode,
     environment: Rc<dyn Environment>,
     network: Rc<Network>,
-    bridge: Bridge,
+    bridge: Rc<Bridge>,
     watcher: Box<dyn Watcher>,
     state: RefCell<State>,
     observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
@@ -239,6 +239,11 @@ impl Client {
     /// JavaScript has put the question of this ticket to the client.
     pub fn begin(&self, ticket: Ticket) {
         self.bridge.begin(ticket);
+    }
+
+    /// JavaScript has come round after a call.
+    pub fn came_round(&self) {
+        self.bridge.came_round();
     }
 
     /// Nobody will bring an answer any more.

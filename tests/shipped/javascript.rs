@@ -538,6 +538,13 @@ impl App {
                     .remove(&u32::try_from(number).expect("a small one"));
             }
             Some("route") if event["why"].is_null() => bump(&counts.promoted),
+            Some("call") => {
+                let number = |name: &str| u32::try_from(event[name].as_u64().expect("a number"));
+                let handle = number("handle").expect("small");
+                let place = number("instance").expect("small");
+                let app = self.clone();
+                self.turn(move || app.send(Errand::CameRound(handle, place)));
+            }
             _ => {}
         }
     }

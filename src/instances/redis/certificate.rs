@@ -121,16 +121,13 @@ impl<'der> Reader<'der> {
 
     /// Takes the next part, a time: `YYMMDDhhmmssZ`, or with a year of four digits.
     fn time(&mut self) -> Option<UnixTime> {
-        let (text, year) = match self.inside(UTC_TIME) {
-            Some(Self(text)) => {
-                let (year, rest) = text.split_at_checked(2)?;
-                let year = number(year)?;
-                (rest, year + if year < 50 { 2000 } else { 1900 })
-            }
-            None => {
-                let (year, rest) = self.inside(GENERALIZED_TIME)?.0.split_at_checked(4)?;
-                (rest, number(year)?)
-            }
+        let (text, year) = if let Some(Self(text)) = self.inside(UTC_TIME) {
+            let (year, rest) = text.split_at_checked(2)?;
+            let year = number(year)?;
+            (rest, year + if year < 50 { 2000 } else { 1900 })
+        } else {
+            let (year, rest) = self.inside(GENERALIZED_TIME)?.0.split_at_checked(4)?;
+            (rest, number(year)?)
         };
         let [month, day, hour, minute, second] = match text.strip_suffix(b"Z")?.as_chunks::<2>() {
             (parts, []) => <[_; 5]>::try_from(parts).ok()?.map(|part| number(&part)),

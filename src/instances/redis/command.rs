@@ -22,10 +22,8 @@ pub(super) struct Writer {
 struct Seen {
     /// What is taken can be released: without that nothing is granted.
     releases: bool,
-    /// The script that sees to that was written in full.
-    told_first: bool,
-    /// So was the one that acquires from then on: who asks by a digest that turns
-    /// out to be unknown is answered later than others.
+    /// The script that acquires was written in full: who asks by a digest that
+    /// turns out to be unknown is answered later than others.
     told: bool,
     /// Scripts can't be asked for by their digests.
     refuses_digests: bool,
@@ -76,12 +74,8 @@ impl Writer {
                 Form::Set
             }
             _ => {
-                let is_acquire = matches!(question.operation, Operation::Acquire { .. });
-                let is_told = match question.script() {
-                    None if first => self.seen.told_first,
-                    None if is_acquire => self.seen.told,
-                    _ => true,
-                };
+                let acquires = matches!(question.operation, Operation::Acquire { .. });
+                let is_told = self.seen.told || !acquires || question.script().is_some();
                 let form = if is_told && !self.seen.refuses_digests {
                     Form::Digest
                 } else {
@@ -91,13 +85,6 @@ impl Writer {
                 form
             }
         }
-    }
-
-    /// Whether it is to be seen, with `question`, that what is taken can be
-    /// released.
-    fn sees_first(&self, question: &Question) -> bool {
-        let acquires = matches!(question.operation, Operation::Acquire { .. });
-        acquires && !self.seen.releases && question.is_plain()
     }
 
     /// The same, but with no script that the server may not know.
@@ -110,6 +97,13 @@ impl Writer {
         out.truncate(before);
         self.write_script(out, question, Form::Text);
         Form::Text
+    }
+
+    /// Whether it is to be seen, with `question`, that what is taken can be
+    /// released.
+    fn sees_first(&self, question: &Question) -> bool {
+        let acquires = matches!(question.operation, Operation::Acquire { .. });
+        acquires && !self.seen.releases && question.is_plain()
     }
 
     fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
@@ -128,13 +122,14 @@ impl Writer {
     pub(super) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
         let first = self.sees_first(question);
         let (default, ttl): (&Script, _) = match question.operation {
-            Operation::Acquire { ttl } if first => {
-                self.seen.told_first |= form == Form::Text;
-                (&script::FIRST_ACQUIRE, Some(ttl))
-            }
             Operation::Acquire { ttl } => {
                 self.seen.told |= form == Form::Text && question.script().is_none();
-                (&script::ACQUIRE, Some(ttl))
+                let script = if first {
+                    &script::FIRST_ACQUIRE
+                } else {
+                    &script::ACQUIRE
+                };
+                (script, Some(ttl))
             }
             Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
             Operation::Inspect => (&script::INSPECT, None),
@@ -174,8 +169,10 @@ impl Writer {
         match answer {
             // Nothing was carried out.
             Answer::Vote(Vote::Failed(cause)) if refuses_digests => Answer::UnknownScript(cause),
-            Answer::Vote(Vote::Granted) => {
-                self.seen.releases |= self.sees_first(question);
+            Answer::Vote(Vote::Granted) if self.sees_first(question) => {
+                self.seen.releases = true;
+                // Another script acquires from now on.
+                self.seen.told = false;
                 answer
             }
             _ => answer,

@@ -124,10 +124,12 @@ impl Line {
         self.fresh = 0;
     }
 
-    /// Whether another acquire may be on its way.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether another acquire may be on its way, if so many times [`MOST_ACQUIRES`]
+    /// may.
+    pub(super) fn has_room(&self, windows: usize) -> bool {
         let (number, weight) = self.under_way;
-        number == 0 || (number < MOST_ACQUIRES && weight < MOST_ACQUIRES_BYTES)
+        let few = number < MOST_ACQUIRES * windows && weight < MOST_ACQUIRES_BYTES * windows;
+        number == 0 || few
     }
 
     /// How long the reply to the oldest question may be.

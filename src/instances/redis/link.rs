@@ -36,7 +36,7 @@ use super::redact::Redactor;
 use super::standing::Standing;
 use crate::engine::{
     Ballot, Cause, Connection, Environment, Instant, Meter, Observer, Operation, Question, Reply,
-    RoundTrip, Rule, Task, Vote, supervised,
+    RoundTrip, Rule, Vote, supervised,
 };
 
 /// How long a server may owe an answer before its connection is given up.
@@ -53,6 +53,11 @@ const HESITATION: Duration = Duration::from_millis(200);
 pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
 const RESERVE: usize = MOST_BYTES / 4;
 
+/// How long a server takes for [`MOST_ACQUIRES`]. One that is further away may have
+/// several times as many on their way.
+const WINDOW: Duration = Duration::from_millis(20);
+const MOST_WINDOWS: usize = 4;
+
 /// Beyond so many questions on their way releases wait too, which come by the
 /// hundred thousand where so many contend: only extensions never do.
 const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
@@ -63,6 +68,9 @@ pub(super) const TRIPS_OF_A_DIAL: u32 = 2;
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// No two dials begin sooner after each other.
+const LEAST: Duration = Duration::from_millis(25);
 
 /// A server that restarts refuses for a moment to be dialled. So long after a loss
 /// it is tried again and again, and questions wait: no deadline is longer.
@@ -260,7 +268,11 @@ impl Link {
             return None;
         };
         if let Some(Outage { cause, .. }) = outage {
-            return Some(format!("it is being dialled again: {}", lost(cause)).into());
+            let why = match cause {
+                Cause::Unreachable { what } => what.to_string(),
+                other => other.to_string(),
+            };
+            return Some(format!("it is being dialled again: {why}").into());
         }
         Some(if self.encrypts {
             "its TLS connection is not made yet: it is hung, overloaded or cut off from here, or does not speak TLS on this port".into()
@@ -551,7 +563,7 @@ impl State {
 
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
-        let has_room = self.line.unanswered.len() < MOST_BEFORE_EXTENSIONS;
+        let has_room = self.line.unanswered.len() < self.most_before_extensions();
         !Rule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
@@ -565,17 +577,34 @@ impl State {
         }
     }
 
+    /// How many times [`MOST_ACQUIRES`] may be on their way.
+    fn windows(&self) -> usize {
+        self.meter.windows(WINDOW).min(MOST_WINDOWS)
+    }
+
+    /// How many questions may be on their way before releases wait.
+    fn most_before_extensions(&self) -> usize {
+        MOST_BEFORE_EXTENSIONS * self.windows()
+    }
+
+    /// What an answer usually takes.
+    fn distance(&self) -> Duration {
+        self.meter.known().unwrap_or_default().smoothed
+    }
+
     /// Whether a new acquire need not wait.
     fn can_write_waiting(&self) -> bool {
         let none_waits = self.releases.is_empty() && self.acquires.is_empty();
-        matches!(self.phase, Phase::Up) && none_waits && self.line.has_room()
+        let has_room = || self.line.has_room(self.windows());
+        matches!(self.phase, Phase::Up) && none_waits && has_room()
     }
 
     /// Writes as many of the releases, and then of the acquires, that wait as may
     /// be on their way. Acquires that nobody waits for any more are `late`.
     fn write_waiting(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
-        if !self.releases.is_empty() && self.line.unanswered.len() <= MOST_BEFORE_EXTENSIONS / 2 {
-            while self.line.unanswered.len() < MOST_BEFORE_EXTENSIONS
+        let most = self.most_before_extensions();
+        if !self.releases.is_empty() && self.line.unanswered.len() <= most / 2 {
+            while self.line.unanswered.len() < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= weight_of(&release.question);
@@ -587,12 +616,17 @@ impl State {
         }
         // Not one at a time as the answers come: that would cost a system call each.
         let (number, weight) = self.line.under_way;
-        let is_half = number <= MOST_ACQUIRES / 2 && weight <= MOST_ACQUIRES_BYTES / 2;
+        let windows = self.windows();
+        let half = (
+            MOST_ACQUIRES * windows / 2,
+            MOST_ACQUIRES_BYTES * windows / 2,
+        );
+        let is_half = number <= half.0 && weight <= half.1;
         if self.acquires.is_empty() || !(is_half || number == 0) {
             return;
         }
         let now = environment.now();
-        while self.line.has_room() {
+        while self.line.has_room(windows) {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
@@ -731,7 +765,7 @@ impl State {
         }
         self.line
             .owing_since()
-            .is_some_and(|since| environment.now().since(since) > HESITATION)
+            .is_some_and(|since| environment.now().since(since) > HESITATION + self.distance())
     }
 
     /// About how many bytes wait for an answer or to be written.
@@ -830,6 +864,7 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
     let mut begun = environment.now();
     let mut dialling = dial();
     loop {
+        let again;
         match dialling.await {
             Ok(pump) => {
                 let Some(since) = link.upgrade().map(|link| {
@@ -847,10 +882,12 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                     return;
                 };
                 // A server that hangs up at once is not dialled in a loop.
-                if useful || environment.now().since(since) > BACKOFF.1 {
+                let now = environment.now();
+                if useful || now.since(since) > BACKOFF.1 {
                     backoff = Duration::ZERO;
                 }
-                let is_dialled = next.is_some() || backoff.is_zero();
+                again = jitter(environment.as_ref(), begun, backoff).max(begun.after(LEAST));
+                let is_dialled = next.is_some() || again <= now.after(BACKOFF.0);
                 if let Some(link) = link.upgrade() {
                     link.lose(&cause, is_dialled);
                 }
@@ -864,16 +901,23 @@ async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Networ
                 if is_passing {
                     backoff = backoff.min(BACKOFF.0);
                 }
+                again = jitter(environment.as_ref(), environment.now(), backoff.max(LEAST));
             }
         }
-        let Some(pause) = link.upgrade().map(|link| link.pause(backoff, begun)) else {
+        if link.strong_count() == 0 {
             return;
-        };
-        pause.await;
+        }
+        environment.sleep_until(again).await;
         backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
         begun = environment.now();
         dialling = dial();
     }
+}
+
+/// When the next dial begins: never twice after the same time, so that a server
+/// that comes back is not dialled by everybody at once.
+fn jitter(environment: &dyn Environment, from: Instant, wait: Duration) -> Instant {
+    from.after(wait.mul_f64(0.5 + environment.chance() / 2.0))
 }
 
 impl Link {
@@ -967,16 +1011,6 @@ impl Link {
             reply.vote(vote);
         }
         end
-    }
-
-    /// The wait before the next dial: never twice the same, so that a server
-    /// that comes back is not dialled by everybody at once; and no two dials begin
-    /// at once, however soon the first has come to nothing.
-    fn pause(&self, backoff: Duration, last: Instant) -> Task {
-        let wait = backoff.mul_f64(0.5 + self.environment.chance() / 2.0);
-        let next = self.environment.now().after(wait);
-        self.environment
-            .sleep_until(next.max(last.after(BACKOFF.0 / 2)))
     }
 }
 

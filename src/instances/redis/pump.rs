@@ -30,6 +30,10 @@ use crate::engine::{Cause, Environment, Instant, RoundTrip, Task};
 /// was not doubted in vain.
 const DOUBT: Duration = Duration::from_millis(150);
 
+/// After a doubt in vain the next one takes twice as long, unless so much time has
+/// passed: a server that stands still now and then isn't dialled each time.
+const FORGIVEN: Duration = Duration::from_secs(60);
+
 /// A buffer that a burst has blown up beyond this is given back.
 const LARGEST_KEPT: usize = 256 * 1024;
 
@@ -54,6 +58,7 @@ pub(super) async fn serve(
         former: None,
         doubt: None,
         patience: DOUBT,
+        in_vain: Instant::ORIGIN,
     };
     let cause = poll_fn(|context| match link.upgrade() {
         None => Poll::Ready(None),
@@ -77,6 +82,8 @@ struct Connections {
     doubt: Option<Doubt>,
     /// How long the server may say nothing before it is doubted.
     patience: Duration,
+    /// When it was last doubted in vain.
+    in_vain: Instant,
 }
 
 /// That the present connection is worth anything.
@@ -155,14 +162,18 @@ impl Connections {
             (line.owing_since(), line.silent_since())
         });
         if self.doubt.as_ref().map(|doubt| doubt.since) != silent && self.doubt.take().is_some() {
-            // In vain: it is slow, and not gone.
-            self.patience *= 2;
+            // It is slow, and not gone.
+            self.in_vain = link.environment().now();
+            self.patience = (self.patience * 2).min(SILENCE);
         }
         let (Some(owing), Some(silent)) = (owing, silent) else {
             return Poll::Pending;
         };
         let mut limit = owing.after(SILENCE);
         if self.doubt.is_none() && self.former.is_none() {
+            if silent.since(self.in_vain) > FORGIVEN {
+                self.patience = DOUBT;
+            }
             let usual = link.round_trip().map_or(Duration::ZERO, RoundTrip::at_most);
             let doubtful = silent.after(self.patience.max(usual));
             if doubtful <= link.environment().now() && doubtful < limit {
