@@ -56,6 +56,28 @@ fn a_reader_that_comes_when_woken_misses_nothing() {
 }
 
 #[test]
+fn what_is_in_no_hurry_is_not_left_when_nobody_else_wakes_the_reader() {
+    loom::model(|| {
+        let (queue, wakes) = queue();
+        queue.expect(true);
+        let writer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                queue.push_beside(1);
+            })
+        };
+        // What others add is read, and nothing more of theirs is to come.
+        let mut taken = queue.take_first(8).len() + queue.take(8).len();
+        queue.expect(false);
+        writer.join().expect("no panic");
+        if wakes.load(Ordering::SeqCst) > 0 {
+            taken += queue.take(8).len();
+        }
+        assert_eq!(taken, 1, "an item is left and nobody was woken for it");
+    });
+}
+
+#[test]
 fn what_is_written_while_the_reader_leaves_is_given_back_once() {
     loom::model(|| {
         let (queue, _) = queue();

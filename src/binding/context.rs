@@ -40,11 +40,11 @@ impl fmt::Debug for CallersContext {
 impl Drop for CallersContext {
     fn drop(&mut self) {
         if let Some(outbox) = self.outbox.upgrade() {
-            outbox.push([Answer {
+            outbox.push_beside(Answer {
                 slot: Some(self.number),
                 attempts: 0,
                 outcome: Outcome::ContextEnded,
-            }]);
+            });
         }
     }
 }

@@ -18,6 +18,8 @@ struct State<T> {
     items: VecDeque<T>,
     /// The reader was woken and has not yet come.
     woken: bool,
+    /// The reader is sure to be woken before long, by what others add.
+    expected: bool,
     /// The reader will never come again.
     closed: bool,
 }
@@ -29,6 +31,7 @@ impl<T> Handoff<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 woken: false,
+                expected: false,
                 closed: false,
             }),
             wake: Box::new(wake),
@@ -51,6 +54,36 @@ impl<T> Handoff<T> {
             (self.wake)();
         }
         None
+    }
+
+    /// Adds an item that is in no hurry: the reader is woken for it only if nobody
+    /// else is going to. Gives it back if it never comes again.
+    pub fn push_beside(&self, item: T) -> Option<T> {
+        let wake = {
+            let mut state = self.lock();
+            if state.closed {
+                return Some(item);
+            }
+            state.items.push_back(item);
+            !state.expected && !std::mem::replace(&mut state.woken, true)
+        };
+        if wake {
+            (self.wake)();
+        }
+        None
+    }
+
+    /// The reader says whether it is sure to be woken by others.
+    pub fn expect(&self, expected: bool) {
+        let wake = {
+            let mut state = self.lock();
+            state.expected = expected;
+            let waits = !expected && !state.items.is_empty();
+            waits && !std::mem::replace(&mut state.woken, true)
+        };
+        if wake {
+            (self.wake)();
+        }
     }
 
     /// Takes up to `most` items. The reader must come again by itself if it got

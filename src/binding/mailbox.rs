@@ -421,7 +421,10 @@ impl Mailbox {
     /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
-        self.pending.set(self.pending.get() + count);
+        let pending = self.pending.replace(self.pending.get() + count);
+        if pending == 0 {
+            self.outbox.expect(true);
+        }
         self.keep_alive(&env)?;
         self.send(Errand::Carry(Batch {
             numbers: numbers.to_vec(),
@@ -448,6 +451,7 @@ impl Mailbox {
         // nobody else, and no JavaScript runs before this call returns.
         let (numbers, values) = unsafe { (numbers.as_mut(), values.as_mut()) };
         let mut rows = Rows::new(numbers, values, now);
+        let before = self.pending.get();
         // Contexts that end with what is written here come along, without waking
         // anybody for them.
         let first = self.outbox.take_first(rows.room());
@@ -455,6 +459,9 @@ impl Mailbox {
         let left = self.outbox.take(rows.room_left());
         self.turning.set(false);
         self.write(left, &mut rows, now);
+        if before > 0 && self.pending.get() == 0 {
+            self.outbox.expect(false);
+        }
         self.keep_alive(&env)?;
         Ok(rows.finish())
     }
