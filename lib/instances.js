@@ -268,7 +268,9 @@ function gather(object, name) {
   // A URL first: what stands beside it is more particular.
   if (hasUrl) Object.assign(config, readOwnUrl(url, `${name}.url`));
   if (hasSocket) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
-  const unfollowed = UNFOLLOWED.find((key) => rest[key]);
+  const unfollowed = UNFOLLOWED.find(
+    (key) => Object.hasOwn(rest, key) && /** @type {Record<string, unknown>} */ (rest)[key],
+  );
   if (unfollowed) {
     throw outOfRange(
       'INSTANCE',

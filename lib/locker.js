@@ -18,13 +18,12 @@ const { Settings, readOptions, readCallOptions, readProperties } = require('./op
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
 const { Inspection } = require('./inspection');
-const { lockers } = require('./lockers');
-const term = require('./term');
+const { putBehind } = require('./lockers');
+const { ownOf, termOf } = require('./term');
 const { NAMES, readExtension, readWishes } = require('./wishes');
 
-const { agreedOn, believe, deadlineOf, endsOf, heldSince, keepBy, keepOf, stamp } = term;
-
 /**
+ * @typedef {ReturnType<typeof termOf>} Term
  * @typedef {import('./arguments').LockLike} LockLike
  * @typedef {import('./arguments').LockRecord} LockRecord
  * @typedef {import('./cause').Operation} Operation
@@ -84,7 +83,7 @@ class Locker {
   constructor(face, profile, instances, options) {
     const given = readOptions(options, profile.defaults, profile.warn);
     const { settings, patience, rule } = given;
-    lockers.set(face, this);
+    putBehind(face, this);
     this.#face = face;
     this.#profile = profile;
     this.#patience = patience;
@@ -125,13 +124,14 @@ class Locker {
   // Errors are made in async methods, so that their stacks name who waits for them.
 
   /**
+   * @param {any} face
    * @param {unknown} resource
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @param {boolean} [isExtended] whether it is extended by itself unless the options say otherwise
    * @returns {Promise<any>}
    */
-  async lock(resource, ttl, options, isExtended = false) {
+  async lock(face, resource, ttl, options, isExtended = false) {
     const profile = this.#profile;
     let names;
     let settings;
@@ -139,19 +139,19 @@ class Locker {
     let engine;
     try {
       names = this.#namesOf(resource);
-      const { settings: own, others } = this.#settingsOf(options);
+      const { settings: own, others } = this.#settingsOf(face, options);
       settings = own;
       checkTtl(ttl, settings.driftFactor);
       const isPlain = !profile.hasWishes || !(others || isExtended);
       wishes = isPlain ? undefined : readWishes(others ?? {}, ttl, settings.driftFactor, isExtended);
-      engine = this.#openEngine('lock', names);
+      engine = this.#openEngine(face, 'lock', names);
     } catch (error) {
       throw profile.refuse(error);
     }
 
-    const answer = await this.#acquire(engine, names, ttl, settings, wishes);
+    const answer = await this.#acquire(face, engine, names, ttl, settings, wishes);
     if (!answer.failure && answer.isOver) {
-      engine.unlock(names, answer.value, answer.since, settings, this.#isWatched());
+      engine.unlock(names, answer.value, answer.since, settings, this.#isWatched(face));
       answer.failure = TOO_LATE;
     }
     if (answer.failure) {
@@ -162,13 +162,15 @@ class Locker {
     }
     const { value, expiration, attempts } = answer;
     const remaining = settings.retryCount - attempts;
-    const lock = profile.makeLock(this.#face, names, value, expiration, attempts, remaining);
-    stamp(lock, answer, ttl, settings === this.#settings ? undefined : settings);
-    if (wishes?.extension) this.#extendByItself(lock, { names, value, expiration }, wishes.extension);
+    const lock = profile.makeLock(face, names, value, expiration, attempts, remaining);
+    const term = termOf(lock, { names, value });
+    term.begin(answer, ttl, settings === this.#settings ? undefined : settings);
+    if (wishes?.extension) this.#extendByItself(term, { names, value, expiration }, wishes.extension);
     return lock;
   }
 
   /**
+   * @param {any} face
    * @param {Engine} engine
    * @param {string[]} names
    * @param {number} ttl
@@ -176,13 +178,13 @@ class Locker {
    * @param {import('./wishes').Wishes | undefined} wishes
    * @returns {Promise<Answer>}
    */
-  #acquire(engine, names, ttl, settings, wishes) {
+  #acquire(face, engine, names, ttl, settings, wishes) {
     const terms = wishes?.isTry ? onceOf(settings) : settings;
-    if (this.#face._random !== random) return this.#lockWithOwnValues(names, ttl, terms, wishes);
-    if (!wishes) return engine.lock(names, ttl, terms, this.#isWatched());
+    if (face._random !== random) return this.#lockWithOwnValues(face, names, ttl, terms, wishes);
+    if (!wishes) return engine.lock(names, ttl, terms, this.#isWatched(face));
     const { signal, maxWait } = wishes;
     if (signal?.aborted) throw signal.reason;
-    const asked = engine.lock(names, ttl, terms, this.#isWatched(), undefined, undefined, maxWait);
+    const asked = engine.lock(names, ttl, terms, this.#isWatched(face), undefined, undefined, maxWait);
     return signal ? unlessAborted(signal, asked, giveBack(engine, names, settings)) : asked;
   }
 
@@ -193,11 +195,11 @@ class Locker {
    * @returns {Keep}
    */
   watch(lock) {
-    const known = keepOf(lock);
-    if (known) return known;
     const record = readLock(lock);
-    const isReleased = term.isReleased(lock, record.expiration);
-    const keep = this.#keepFor(lock, record);
+    const term = termOf(lock, record);
+    if (term.keep) return term.keep;
+    const isReleased = term.isReleasedAs(record.expiration);
+    const keep = this.#keepFor(term, record);
     // There is nothing to be lost any more.
     if (isReleased) keep.release();
     else keep.start();
@@ -207,30 +209,32 @@ class Locker {
   /**
    * Has the lock extended by itself.
    *
+   * @param {any} face
    * @param {any} lock
    * @param {unknown} options
    */
-  autoExtend(lock, options) {
-    const { ttl, settings = this.#settings } = agreedOn(lock);
-    const extension = readExtension(options, ttl, settings.driftFactor);
+  autoExtend(face, lock, options) {
     const record = readLock(lock);
-    this.#openEngine('extend', record.names);
-    this.#refuseEnded(lock, record);
-    this.#extendByItself(lock, record, extension);
+    const term = termOf(lock, record);
+    const { ttl, settings = this.#settings } = term;
+    const extension = readExtension(options, ttl, settings.driftFactor);
+    this.#openEngine(face, 'extend', record.names);
+    this.#refuseEnded(term, record);
+    this.#extendByItself(term, record, extension);
     return lock;
   }
 
   /**
    * A lock that is gone can't be kept.
    *
-   * @param {any} lock
+   * @param {Term} term
    * @param {LockRecord} record
    */
-  #refuseEnded(lock, { names, expiration }) {
-    const isReleased = term.isReleased(lock, expiration);
-    const lost = isReleased ? undefined : keepOf(lock)?.look();
+  #refuseEnded(term, { names, expiration }) {
+    const isReleased = term.isReleasedAs(expiration);
+    const lost = isReleased ? undefined : term.keep?.look();
     if (lost) throw lost;
-    const until = deadlineOf(lock, expiration);
+    const until = term.deadline(expiration);
     if (!isReleased && (until === undefined || until > clock())) return;
     const failure = isReleased ? UNLOCKED : EXPIRED;
     const explained = explain(failure, { operation: 'extend', names, ttl: 0 }, []);
@@ -238,50 +242,52 @@ class Locker {
   }
 
   /**
-   * @param {any} lock
+   * @param {Term} term
    * @param {LockRecord} record
    * @param {import('./wishes').Extension} extension
    */
-  #extendByItself(lock, record, { ttl, threshold, maxHold }) {
-    const keep = keepOf(lock) ?? this.#keepFor(lock, record);
-    const since = heldSince(lock) || clock();
+  #extendByItself(term, record, { ttl, threshold, maxHold }) {
+    const keep = term.keep ?? this.#keepFor(term, record);
+    const since = term.since || clock();
     keep.start({ ttl, lead: threshold, cap: maxHold === undefined ? 0 : since + maxHold });
-    followEnd(lock, keep);
+    followEnd(term.lock, keep);
   }
 
   /**
-   * @param {any} lock
+   * @param {Term} term
    * @param {LockRecord} record
    */
-  #keepFor(lock, { names, value, expiration }) {
-    const until = deadlineOf(lock, expiration) ?? clock() + FOR_EVER;
-    const { settings = this.#settings } = agreedOn(lock);
-    const keep = new Keep(this.#engine, lock, { names, value, until, settings });
-    keepBy(lock, keep);
-    return keep;
+  #keepFor(term, { names, value, expiration }) {
+    const until = term.deadline(expiration) ?? clock() + FOR_EVER;
+    const { settings = this.#settings } = term;
+    // Of the lock itself: what stands for it may be collected before.
+    term.keep = new Keep(this.#engine, term.lock, { names, value, until, settings });
+    return term.keep;
   }
 
   /**
    * Unlocks what nobody needs any more: that it is gone already is as good, and what goes wrong is an event.
    *
+   * @param {any} face
    * @param {any} lock
    */
-  async letGo(lock) {
+  async letGo(face, lock) {
     try {
-      await this.unlock(lock);
+      await this.unlock(face, lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
-      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#tell('unlockError', error, lock);
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#tell(face, 'unlockError', error, lock);
     }
   }
 
   /**
+   * @param {any} face
    * @param {string} event
    * @param {...unknown} what
    */
-  #tell(event, ...what) {
+  #tell(face, event, ...what) {
     try {
-      this.#face.emit?.(event, ...what);
+      face.emit?.(event, ...what);
     } catch (error) {
       // A listener's exception must not cost the routine's result: it is thrown where nobody else is.
       process.nextTick(() => {
@@ -291,13 +297,14 @@ class Locker {
   }
 
   /**
+   * @param {any} face
    * @param {unknown} resource
    * @returns {Promise<Inspection>}
    */
-  async inspect(resource) {
+  async inspect(face, resource) {
     const names = readResource(resource);
     if (names.length > 1) throw wrongType('RESOURCE', 'resource must be one name: inspect one at a time');
-    const engine = this.#openEngine('inspect', names);
+    const engine = this.#openEngine(face, 'inspect', names);
     const asked = clock();
     const answer = await engine.inspect(names[0], this.#settings);
     const votes = answer.failure?.votes ?? [];
@@ -305,26 +312,29 @@ class Locker {
   }
 
   /**
+   * @param {any} face
    * @param {any} lock
    * @returns {Promise<void>}
    */
-  async unlock(lock) {
+  async unlock(face, lock) {
     const profile = this.#profile;
     let record;
+    let term;
     let engine;
     try {
       record = readLock(lock, profile.isLenient);
-      if (profile.release === 'silent' && this.#isPast(lock, record)) return;
-      engine = this.#openEngine('unlock', record.names);
+      term = termOf(lock, record);
+      if (profile.release === 'silent' && isPast(term, record)) return;
+      engine = this.#openEngine(face, 'unlock', record.names);
     } catch (error) {
       throw profile.refuse(error);
     }
     const { names, value, expiration } = record;
     term.end(lock, expiration);
-    keepOf(lock)?.release();
+    term.keep?.release();
 
-    const { settings = this.#settings } = agreedOn(lock);
-    const answer = await engine.unlock(names, value, heldSince(lock), settings, this.#isWatched());
+    const { settings = this.#settings } = term;
+    const answer = await engine.unlock(names, value, term.since, settings, this.#isWatched(face));
     if (answer.failure && !this.#isReleased(answer.failure)) {
       const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
       const message = `Unable to fully release the lock on resource "${names}".`;
@@ -333,23 +343,15 @@ class Locker {
   }
 
   /**
-   * @param {object} lock
-   * @param {LockRecord} record
-   */
-  #isPast(lock, { expiration }) {
-    const until = deadlineOf(lock, expiration);
-    return until !== undefined && until < clock();
-  }
-
-  /**
    * @template {LockLike} L
+   * @param {any} face
    * @param {L} lock
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @returns {Promise<L>}
    */
-  async extend(lock, ttl, options) {
-    return this.#extend(lock, this.#recordOf(lock), lock, ttl, options, false);
+  async extend(face, lock, ttl, options) {
+    return this.#extend(face, lock, this.#recordOf(lock), lock, ttl, options, false);
   }
 
   /**
@@ -367,38 +369,41 @@ class Locker {
   /**
    * `extend`, but what comes of it is another lock on the same keys.
    *
+   * @param {any} face
    * @param {any} lock
    * @param {unknown} ttl
    */
-  async extendAnew(lock, ttl) {
+  async extendAnew(face, lock, ttl) {
     const record = this.#recordOf(lock);
     const { names, value, expiration } = record;
     const shown = /** @type {number} */ (expiration);
-    const extended = this.#profile.makeLock(this.#face, [...names], value, shown, 0, 0);
-    deadlineOf(lock, expiration);
-    term.copy(extended, lock);
-    return this.#extend(lock, record, extended, ttl, undefined, true);
+    const extended = this.#profile.makeLock(face, [...names], value, shown, 0, 0);
+    const term = termOf(lock, record);
+    term.deadline(expiration);
+    termOf(extended, record).copy(term);
+    return this.#extend(face, lock, record, extended, ttl, undefined, true);
   }
 
   /**
    * `extend` for what has a certain value, whoever took it and until when.
    *
+   * @param {any} face
    * @param {unknown} resource
    * @param {string} value
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @returns {Promise<any>}
    */
-  async relock(resource, value, ttl, options) {
+  async relock(face, resource, value, ttl, options) {
     let lock;
     try {
       // Until when it is valid isn't said; the servers know whether it is still there.
       const names = this.#namesOf(resource);
-      lock = this.#profile.makeLock(this.#face, names, value, Number.POSITIVE_INFINITY, 0, 0);
+      lock = this.#profile.makeLock(face, names, value, Number.POSITIVE_INFINITY, 0, 0);
     } catch (error) {
       throw this.#profile.refuse(error);
     }
-    return this.#extend(lock, this.#recordOf(lock), lock, ttl, options, true);
+    return this.#extend(face, lock, this.#recordOf(lock), lock, ttl, options, true);
   }
 
   /** Lets what is in flight end, refuses what comes later, and quits the callers' clients. */
@@ -409,6 +414,7 @@ class Locker {
 
   /**
    * @template {LockLike} L
+   * @param {any} face
    * @param {LockLike} lock
    * @param {LockRecord} record of it
    * @param {L} extended the same, or a copy which stands for it from now on
@@ -417,34 +423,36 @@ class Locker {
    * @param {boolean} isNew whether `extended` is to tell how many attempts this took
    * @returns {Promise<L>}
    */
-  async #extend(lock, { names, value, expiration }, extended, ttl, options, isNew) {
+  async #extend(face, lock, { names, value, expiration }, extended, ttl, options, isNew) {
     const profile = this.#profile;
+    const record = { names, value };
+    const term = termOf(lock, record);
     let settings;
     let engine;
     try {
-      settings = this.#settingsOf(options, agreedOn(lock).settings).settings;
+      settings = this.#settingsOf(face, options, term.settings).settings;
       checkTtl(ttl, settings.driftFactor);
-      engine = this.#openEngine('extend', names);
+      engine = this.#openEngine(face, 'extend', names);
     } catch (error) {
       throw profile.refuse(error);
     }
     const request = /** @type {const} */ ({ operation: 'extend', names, ttl });
 
-    const deadline = deadlineOf(lock, expiration);
+    const deadline = term.deadline(expiration);
     if (deadline === 0) throw new profile.LockError(expired(names), 0, explain(EXPIRED, request, []));
     const isRelative = deadline === undefined;
     const until = isRelative ? LONGEST : deadline;
 
-    const ends = endsOf(lock);
-    const report = this.#isWatched();
+    const { ends } = term;
+    const report = this.#isWatched(face);
     const answer = await engine.extend(names, value, until, isRelative, ttl, settings, report);
     // One that is extended by itself may have been extended beyond that meanwhile.
-    const keep = keepOf(lock);
+    const { keep } = term;
     const isKept = keep?.isExtended && keep.until > clock();
     if (answer.isOver && !isKept) answer.letEnd();
     // Who has unlocked it meanwhile must not find it valid again.
-    const isEnded = endsOf(lock) !== ends || (lock instanceof term.Term && lock.expiration === 0);
-    if (!isEnded && answer.isCarriedOut) believe(extended, expiration, answer, ttl);
+    const isEnded = term.ends !== ends || (ownOf(lock) === term && lock.expiration === 0);
+    if (!isEnded && answer.isCarriedOut) termOf(extended, record).believe(extended, expiration, answer, ttl);
     if (answer.failure) {
       const failure = explain(answer.failure, request, engine.addresses);
       const message = answer.attempts > 0 ? exceeded(settings, names) : expired(names);
@@ -464,13 +472,14 @@ class Locker {
    * Locks with the values that an overridden `_random` gives, one for each attempt: a late answer to an
    * old attempt must not pass for one to the next.
    *
+   * @param {any} face
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} settings
    * @param {import('./wishes').Wishes} [wishes]
    * @returns {Promise<Answer>}
    */
-  async #lockWithOwnValues(names, ttl, settings, wishes) {
+  async #lockWithOwnValues(face, names, ttl, settings, wishes) {
     // Not by destructuring what may be nothing: `Object.prototype` would answer in its place.
     const signal = wishes?.signal;
     const maxWait = wishes?.maxWait;
@@ -479,9 +488,9 @@ class Locker {
     const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
     for (let attempt = 1; ; attempt++) {
       if (signal?.aborted) throw signal.reason;
-      const { value, engine } = this.#prepareAttempt(names);
+      const { value, engine } = this.#prepareAttempt(face, names);
       const left = maxWait === undefined ? undefined : Math.max(0, limit - performance.now());
-      const asked = engine.lock(names, ttl, once, this.#isWatched(), value, undefined, left);
+      const asked = engine.lock(names, ttl, once, this.#isWatched(face), value, undefined, left);
       const giving = giveBack(engine, names, settings, value);
       const answer = await (signal ? unlessAborted(signal, asked, giving) : asked);
       answer.attempts = attempt;
@@ -501,11 +510,14 @@ class Locker {
     }
   }
 
-  /** @param {string[]} names */
-  #prepareAttempt(names) {
+  /**
+   * @param {any} face
+   * @param {string[]} names
+   */
+  #prepareAttempt(face, names) {
     try {
-      const engine = this.#openEngine('lock', names);
-      const value = this.#face._random();
+      const engine = this.#openEngine(face, 'lock', names);
+      const value = face._random();
       if (typeof value === 'string' && value !== '') return { value, engine };
       throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
     } catch (error) {
@@ -567,14 +579,15 @@ class Locker {
   }
 
   /**
+   * @param {any} face
    * @param {Operation} operation
    * @param {readonly string[]} names
    */
-  #openEngine(operation, names) {
+  #openEngine(face, operation, names) {
     if (!this.#engine.isClosed) {
-      if (this.#profile.writableServers) this.#lookAtServers();
+      if (this.#profile.writableServers) this.#lookAtServers(face);
       this.#engine.look();
-      if (this.#profile.scripts !== 'none') this.#tellOfScripts();
+      if (this.#profile.scripts !== 'none') this.#tellOfScripts(face);
       return this.#engine;
     }
     const message = `Cannot ${operation} resource "${names}": this Redlock was closed with quit().`;
@@ -582,9 +595,13 @@ class Locker {
     throw new this.#profile.LockError(message, 0, failure);
   }
 
-  /** `servers` may have been changed since the last call. */
-  #lookAtServers() {
-    const { servers } = this.#face;
+  /**
+   * `servers` may have been changed since the last call.
+   *
+   * @param {any} face
+   */
+  #lookAtServers(face) {
+    const { servers } = face;
     const listed = isArray(servers) ? elementsOf(servers, unreadable) : servers;
     if (this.#isShown(listed)) return;
     const before = this.#engine;
@@ -592,7 +609,7 @@ class Locker {
       ? listed.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
       : listed;
     this.#engine = this.#openQuorum(instances);
-    this.#face.servers = this.#shown(servers);
+    face.servers = this.#shown(servers);
     before.close();
   }
 
@@ -614,9 +631,12 @@ class Locker {
     );
   }
 
-  /** The scripts may have been changed since the last call. */
-  #tellOfScripts() {
-    const face = this.#face;
+  /**
+   * The scripts may have been changed since the last call.
+   *
+   * @param {any} face
+   */
+  #tellOfScripts(face) {
     const texts =
       this.#profile.scripts === 'scripts'
         ? textsOf(face.scripts)
@@ -634,21 +654,25 @@ class Locker {
     return { ...custom, acquire: acquire && countTruth(acquire), extend: extend && countTruth(extend) };
   }
 
-  /** Whether it is worth telling of instances' failures. */
-  #isWatched() {
-    const face = this.#face;
+  /**
+   * Whether it is worth telling of instances' failures.
+   *
+   * @param {any} face
+   */
+  #isWatched(face) {
     return face.listenerCount !== undefined && face.listenerCount('clientError') > 0;
   }
 
   /**
    * The settings of one call: its own options, then what the properties say now.
    *
+   * @param {any} face
    * @param {CallOptions | undefined} options
    * @param {Settings} [own] of the lock, in place of the properties
    * @returns {{settings: Settings, others?: Record<string, any>}} `others`: what else the options say
    */
-  #settingsOf(options, own) {
-    const { retryCount, retryDelay, retryJitter, driftFactor } = this.#face;
+  #settingsOf(face, options, own) {
+    const { retryCount, retryDelay, retryJitter, driftFactor } = face;
     let settings = this.#settings;
     if (
       retryCount !== settings.retryCount ||
@@ -720,6 +744,15 @@ function followEnd(lock, keep) {
   });
   // One that is frozen goes on showing the end it had.
   Reflect.defineProperty(lock, 'expiration', follows);
+}
+
+/**
+ * @param {Term} term
+ * @param {LockRecord} record
+ */
+function isPast(term, { expiration }) {
+  const until = term.deadline(expiration);
+  return until !== undefined && until < clock();
 }
 
 /** In ms; a hundred years. */
