@@ -203,7 +203,6 @@ function profileOf(classic, Lock, LockError) {
     isLenient: true,
     locksSeveral,
     release,
-    writableServers: true,
     dialect,
     hasWishes: false,
   };

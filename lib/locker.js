@@ -46,7 +46,6 @@ const { NAMES, readExtension, readWishes } = require('./wishes');
  *   majority says that there is nothing to release; always
  * @property {import('./clients/client').Dialect} dialect how clients are asked that are of no known library
  * @property {boolean} hasWishes whether its locks may be waited for and kept as lib/wishes.js has it
- * @property {boolean} writableServers whether the face has `servers` as a property that is read at each call
  */
 
 class Locker {
@@ -102,13 +101,16 @@ class Locker {
       face.extendScript = scripts.extendScript.value;
     }
     if (profile.scripts === 'scripts') face.scripts = scripts;
-    if (profile.writableServers) face.servers = this.#shown(instances);
+    face.servers = this.#shown(instances);
   }
 
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
     return [...this.#servers];
   }
+
+  /** What a face that has no property for them was given as its servers last. @type {unknown} */
+  listed = [];
 
   /** Its answers are told through promises of another library, as bluebird. */
   hearLate() {
@@ -570,11 +572,9 @@ class Locker {
     this.#servers = members.map(({ bridge }, index) => bridge?.given ?? addresses[index]);
     this.#clients = [...new Set(members.map(({ bridge }) => bridge))].filter((one) => one !== undefined);
     if (custom) engine.useScripts(custom);
-    if (this.#profile.writableServers) {
-      // A server that is named as `servers` shows it is the one that was passed, with its password.
-      const passed = /** @type {unknown[]} */ (given);
-      this.#passed = new Map(this.#servers.map((shown, index) => [shown, passed[index]]));
-    }
+    // A server that is named as `servers` shows it is the one that was passed, with its password.
+    const passed = /** @type {unknown[]} */ (given);
+    this.#passed = new Map(this.#servers.map((shown, index) => [shown, passed[index]]));
     return engine;
   }
 
@@ -585,7 +585,7 @@ class Locker {
    */
   #openEngine(face, operation, names) {
     if (!this.#engine.isClosed) {
-      if (this.#profile.writableServers) this.#lookAtServers(face);
+      this.#lookAtServers(face);
       this.#engine.look();
       if (this.#profile.scripts !== 'none') this.#tellOfScripts(face);
       return this.#engine;

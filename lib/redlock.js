@@ -40,7 +40,12 @@ class Redlock extends EventEmitter {
 
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
-    return behind(this).servers;
+    return behind(this).listed;
+  }
+
+  /** Others from the next call on, as in redlock 4. */
+  set servers(servers) {
+    behind(this).listed = servers;
   }
 
   /** How each instance is reached. */
@@ -279,7 +284,6 @@ const PROFILE = {
   isLenient: false,
   locksSeveral: true,
   release: 'strict',
-  writableServers: false,
   dialect: 'redlock 4',
   hasWishes: true,
 };

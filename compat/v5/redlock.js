@@ -195,7 +195,7 @@ class Locker {
    */
   async acquire(face, resources, duration, settings) {
     checkDuration(duration);
-    const names = readResource(resources);
+    const names = readResource(resources, true);
     const own = toEngine(settingsOf(face, settings));
     checkTtl(duration, own.driftFactor);
     const engine = this.#openEngine(face, 'lock', names);
@@ -276,7 +276,7 @@ class Locker {
    */
   async extend(face, existing, duration, settings) {
     checkDuration(duration);
-    const { names: known, value, expiration } = readLock(existing, false, 'resources');
+    const { names: known, value, expiration } = readLock(existing, false, 'resources', true);
     const names = [...known];
     const term = termOf(existing, { names, value });
     const deadline = term.deadline(expiration);
@@ -380,7 +380,7 @@ class Locker {
    * @param {number} patience in ms; if finite, a lock that is gone isn't asked for again either
    */
   async #release(face, lock, settings, patience) {
-    const { names: known, value, expiration } = readLock(lock, false, 'resources');
+    const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
     const names = [...known];
     const term = termOf(lock, { names, value });
     term.end(lock, expiration);
