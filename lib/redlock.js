@@ -8,7 +8,7 @@ const { settle } = require('./callback');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
 const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
-const { pick } = require('./foreign');
+const { isArray, isUrl, pick } = require('./foreign');
 const { Lock, lockClassOf } = require('./lock');
 const { Locker, random } = require('./locker');
 const { behind, lockerOf } = require('./lockers');
@@ -295,8 +295,8 @@ const PROFILE = {
  * @param {unknown} first
  */
 function isOldest(options, first) {
-  const isText = typeof first === 'string' || first instanceof URL;
-  const isOptions = typeof options === 'object' && !Array.isArray(options) && !isClient(options);
+  const isText = typeof first === 'string' || isUrl(first);
+  const isOptions = typeof options === 'object' && !isArray(options) && !isClient(options);
   return (options === undefined || isOptions) && (isText || isClient(first));
 }
 
