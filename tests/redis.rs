@@ -109,7 +109,7 @@ fn a_server_that_forgot_the_scripts_is_told_again() {
 }
 
 #[test]
-fn a_server_that_is_down_is_an_immediate_vote_and_is_used_again_when_it_is_back() {
+fn a_server_that_is_down_is_a_vote_that_says_why_and_is_used_again_when_it_is_back() {
     let mut servers = [0; 3].map(|_| RedisServer::start(&[]));
     run(async {
         let (engine, _) = engine(servers.iter().map(RedisServer::config));
