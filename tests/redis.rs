@@ -270,16 +270,23 @@ fn what_a_name_has_that_is_no_lock_is_seen_in_part_or_is_an_error() {
             matches!(missing, Vote::Seen { value: None, .. }),
             "{missing:?}"
         );
-        let Vote::Failed(cause) = inspect("set").await else {
-            panic!("it can't be a lock's");
-        };
-        assert_eq!(cause.reply(), Some("WRONGTYPE"));
+        for _ in 0..10 {
+            let Vote::Failed(cause) = inspect("set").await else {
+                panic!("it can't be a lock's");
+            };
+            assert_eq!(cause.reply(), Some("WRONGTYPE"));
+            inspect("long").await;
+        }
         let connections: String = server.command(&["INFO", "stats"]);
         let dials = connections
             .lines()
             .find_map(|line| line.strip_prefix("total_connections_received:"));
-        // The one of the engine's and one for each command of this test's.
-        assert_eq!(dials, Some("5"));
+        let dials: u32 = dials
+            .and_then(|dials| dials.parse().ok())
+            .expect("a number");
+        // One for each command of this test's, and the engine's, which is not ended by
+        // what it is told. Where the machine stands still it may be doubted a few times.
+        assert!((5..=9).contains(&dials), "{dials}");
     });
 }
 
