@@ -13,7 +13,8 @@ const { outOfRange, wrongType, show } = require('./errors');
 const { bare, elementsOf, isArray } = require('./foreign');
 const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
-const { Answer, Engine, clock, defaultScripts } = require('./native');
+const { clock, defaultScripts, stayAwake } = require('./mailbox');
+const { Answer, Engine } = require('./native');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
@@ -222,7 +223,7 @@ class Locker {
     const keep = this.#keepFor(term, record);
     // There is nothing to be lost any more.
     if (isReleased) keep.release();
-    else if (this.#parting) keep.lose(CLOSED, undefined);
+    else if (this.#parting) keep.lose(CLOSED, false);
     else keep.start();
     return keep;
   }
@@ -321,23 +322,7 @@ class Locker {
       await this.unlock(face, lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
-      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#tell(face, 'unlockError', error, lock);
-    }
-  }
-
-  /**
-   * @param {any} face
-   * @param {string} event
-   * @param {...unknown} what
-   */
-  #tell(face, event, ...what) {
-    try {
-      face.emit?.(event, ...what);
-    } catch (error) {
-      // A listener's exception must not cost the routine's result: it is thrown where nobody else is.
-      process.nextTick(() => {
-        throw error;
-      });
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#engine.tell('unlockError', error, lock);
     }
   }
 
@@ -487,7 +472,7 @@ class Locker {
       const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, addresses);
       return new this.#profile.LockError(unreleased(names), 1, explained);
     });
-    for (const error of errors) this.#tell(face, 'unlockError', error, undefined);
+    for (const error of errors) this.#engine.tell('unlockError', error, undefined);
     return errors;
   }
 
@@ -677,12 +662,14 @@ class Locker {
 
   /** @param {boolean} isParting */
   async #quit(isParting) {
+    const letSleep = stayAwake();
     if (isParting) {
       this.#parting = this.#part();
       await this.#parting;
     }
     await this.#engine.close();
     const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
+    letSleep();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
     const replies = new Map(this.#clients.map((bridge, at) => [bridge.given, quits[at]]));

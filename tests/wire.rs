@@ -254,6 +254,7 @@ impl Asker {
             deadline: Instant::LAST,
             report: false,
             scripts: None,
+            context: None,
         };
         let ballot: Rc<dyn Ballot> = self.votes.clone();
         self.server

@@ -116,6 +116,7 @@ class IoredisClient extends Client {
       read(options, 'password') ?? read(inner, 'password'),
       read(options, 'host'),
       read(options, 'port'),
+      read(options, 'path'),
     ];
   }
 

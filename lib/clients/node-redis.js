@@ -122,6 +122,7 @@ class NodeRedisClient extends Client {
       read(options, 'password'),
       read(socket, 'host'),
       read(socket, 'port'),
+      read(socket, 'path'),
     ];
   }
 

@@ -372,6 +372,7 @@ impl Round {
             deadline,
             report: self.question.report,
             scripts: self.question.scripts.clone(),
+            context: self.question.context.clone(),
         }
     }
 
@@ -392,6 +393,7 @@ impl Round {
             lock: self.lock(),
             resources: Arc::clone(&self.question.resources),
             since: self.asked,
+            context: self.question.context.clone(),
         };
         let now = self.core.environment.now();
         let mut granted_by = self.core.granted_by.borrow_mut();
