@@ -64,6 +64,8 @@ declare class Redlock extends EventEmitter {
 
   /** The members of the quorum: clients as they were passed, the others by address, without credentials. */
   get servers(): (string | Redlock.CompatibleRedisClient)[];
+  /** Others from the next call on. */
+  set servers(servers: readonly Redlock.Instance[]);
 
   /**
    * How each instance is reached, in their order: a new array of frozen objects. It is kept up until
@@ -378,6 +380,7 @@ declare namespace Redlock {
     type TlsOptions,
     type TryOptions,
     type UnlockCallback,
+    type UnusedOptions,
     type Vote,
   };
 
@@ -605,11 +608,13 @@ declare namespace Redlock {
   /**
    * A client of ioredis, iovalkey, node-redis (`redis`), `@valkey/valkey-glide` or ioredis-mock, single, cluster,
    * sentinel or pool; or anything with an `eval(script, numberOfKeys, ...keys, ...args)` that returns a promise
-   * or calls back. `quit` ends it too.
+   * or calls back, or an `evalsha` as redlock 4 calls it. `quit` ends it too.
    */
   type CompatibleRedisClient =
     // biome-ignore lint/suspicious/noExplicitAny: each library has parameters of its own
     | { eval(...args: any[]): unknown }
+    // biome-ignore lint/suspicious/noExplicitAny: each library has parameters of its own
+    | { evalsha(...args: any[]): unknown }
     // biome-ignore lint/suspicious/noExplicitAny: each library has parameters of its own
     | { customCommand(...args: any[]): unknown };
 
@@ -627,7 +632,25 @@ declare namespace Redlock {
    */
   type ConnectionsRule = 'auto' | 'native' | 'bridge';
 
-  interface ServerConfig {
+  /** Options of clients that make no difference here; apps have them in one object with the others. */
+  interface UnusedOptions {
+    maxRetriesPerRequest?: number | null;
+    enableReadyCheck?: boolean;
+    enableOfflineQueue?: boolean;
+    lazyConnect?: boolean;
+    family?: number | string;
+    keepAlive?: number | boolean;
+    commandTimeout?: number;
+    retryStrategy?: unknown;
+    reconnectOnError?: unknown;
+    sentinelRetryStrategy?: unknown;
+    clusterRetryStrategy?: unknown;
+    showFriendlyErrorStack?: boolean;
+    pingInterval?: number;
+    disableOfflineQueue?: boolean;
+  }
+
+  interface ServerConfig extends UnusedOptions {
     /** Default 127.0.0.1. */
     host?: string | null;
     /** Default 6379. */

@@ -7,7 +7,15 @@ const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
 
 const Redlock = require('..');
-const { IOREDIS, NODE_REDIS, REDIS_3, makeClient, connectionsTo, nativeOf, watch } = require('./support/clients');
+const {
+  IOREDIS,
+  NODE_REDIS,
+  REDIS_3,
+  makeClient,
+  connectionsTo,
+  nativeOf,
+  watch,
+} = require('./support/clients');
 const { rejection } = require('./support/rejection');
 const { runScript } = require('./support/script');
 const { startProxy } = require('./support/proxy');

@@ -7,11 +7,12 @@ const { EventEmitter } = require('node:events');
 const { settle } = require('../lib/callback');
 const errors = require('../lib/errors');
 const { bare } = require('../lib/foreign');
+const { behind } = require('../lib/lockers');
 const { Locker, random } = require('../lib/locker');
 const { call } = require('../lib/mailbox');
 const { findBluebird, hasDisposers } = require('../lib/promises');
 const { describe, NAMES } = require('../lib/scripts');
-const { Term } = require('../lib/term');
+const { tie } = require('../lib/term');
 
 const { show, wrongType } = errors;
 
@@ -32,21 +33,19 @@ function classicRedlock(classic) {
   const Base = /** @type {new () => object} */ (classic.emits ? EventEmitter : Object);
 
   class Redlock extends Base {
-    #locker;
-
     /** @param {...any} args */
     constructor(...args) {
       super();
       const [instances, options] = classic.options === 'first' ? [args.slice(1), args[0]] : args;
       const given = classic.falsyIsDefault ? withoutFalsy(options) : options;
-      this.#locker = new Locker(this, profile, instances, given);
-      if (classic.promises === 'bluebird') this.#locker.hearLate();
+      const locker = new Locker(this, profile, instances, given);
+      if (classic.promises === 'bluebird') locker.hearLate();
       if (classic.scripts === 'scripts') tieScripts(this);
     }
 
     /** How each instance is reached. No major has it, but it has no other's name. */
     get connections() {
-      return this.#locker.connections;
+      return behind(this).connections;
     }
 
     /**
@@ -59,9 +58,12 @@ function classicRedlock(classic) {
       const isExtension = classic.lockExtends && last !== undefined;
       demand(isExtension ? last : callback);
       if (isExtension) {
-        return answer(this.#locker.relock(resource, /** @type {string} */ (ttl), callback, undefined), last);
+        return answer(
+          behind(this).relock(this, resource, /** @type {string} */ (ttl), callback, undefined),
+          last,
+        );
       }
-      return answer(this.#locker.lock(resource, ttl, undefined), callback);
+      return answer(behind(this).lock(this, resource, ttl, undefined), callback);
     }
 
     /**
@@ -79,7 +81,7 @@ function classicRedlock(classic) {
      * @param {Callback} [callback]
      */
     unlock(lock, callback) {
-      return confirm(this.#locker.unlock(lock), callback);
+      return confirm(behind(this).unlock(this, lock), callback);
     }
 
     /**
@@ -89,9 +91,11 @@ function classicRedlock(classic) {
      */
     extend(lock, ttl, callback) {
       demand(callback);
-      const locker = this.#locker;
+      const locker = behind(this);
       return answer(
-        classic.extended === 'new' ? locker.extendAnew(lock, ttl) : locker.extend(lock, ttl, undefined),
+        classic.extended === 'new'
+          ? locker.extendAnew(this, lock, ttl)
+          : locker.extend(this, lock, ttl, undefined),
         callback,
       );
     }
@@ -107,10 +111,10 @@ function classicRedlock(classic) {
     _lock(resource, value, ttl, options, callback) {
       if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
       const given = classic.callOptions ? options : undefined;
-      const locker = this.#locker;
+      const locker = behind(this);
       const isNew = value === null || value === undefined;
       return answer(
-        isNew ? locker.lock(resource, ttl, given) : locker.relock(resource, value, ttl, given),
+        isNew ? locker.lock(this, resource, ttl, given) : locker.relock(this, resource, value, ttl, given),
         callback,
       );
     }
@@ -122,13 +126,13 @@ function classicRedlock(classic) {
      */
     disposer(resource, ttl, unlockErrorHandler) {
       const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
-      const lock = library.resolve(this.#locker.lock(resource, ttl, undefined));
+      const lock = library.resolve(behind(this).lock(this, resource, ttl, undefined));
       return lock.disposer((/** @type {any} */ held) => held.unlock().catch(handler));
     }
 
     /** @param {Callback} [callback] */
     quit(callback) {
-      return answer(this.#locker.quit(), callback);
+      return answer(behind(this).quit(), callback);
     }
   }
 
@@ -200,7 +204,6 @@ function profileOf(classic, Lock, LockError) {
     isLenient: true,
     locksSeveral,
     release,
-    writableServers: true,
     dialect,
     hasWishes: false,
   };
@@ -237,7 +240,7 @@ function makeLock({ lockKeys, callbacks }) {
   const countsAttempts = lockKeys.includes('attempts');
   const countsRemaining = lockKeys.includes('attemptsRemaining');
 
-  return class Lock extends Term {
+  return class Lock {
     /**
      * @param {any} redlock
      * @param {string | string[]} resource
@@ -247,13 +250,13 @@ function makeLock({ lockKeys, callbacks }) {
      * @param {number} [attemptsRemaining]
      */
     constructor(redlock, resource, value, expiration, attempts, attemptsRemaining) {
-      super();
       this.redlock = redlock;
       this.resource = resource;
       this.value = value;
       this.expiration = expiration;
       if (countsAttempts) this.attempts = attempts;
       if (countsRemaining) this.attemptsRemaining = attemptsRemaining;
+      tie(this, resource, value);
     }
 
     /** @param {Callback} [callback] */

@@ -19,14 +19,14 @@ declare class Redlock extends EventEmitter {
   /** How each member of the quorum is reached. */
   get connections(): Native.Connection[];
 
-  lock(resource: string, ttl: number): Promise<Redlock.Lock>;
-  acquire(resource: string, ttl: number): Promise<Redlock.Lock>;
+  lock(resource: Redlock.Name, ttl: number): Promise<Redlock.Lock>;
+  acquire(resource: Redlock.Name, ttl: number): Promise<Redlock.Lock>;
   unlock(lock: Redlock.LockLike): Promise<void>;
   release(lock: Redlock.LockLike): Promise<void>;
   extend<L extends Redlock.LockLike>(lock: L, ttl: number): Promise<L>;
   /** Quits the clients; resolves with their answers. */
   quit(): Promise<unknown[]>;
-  _lock(resource: string, value: string | null, ttl: number): Promise<Redlock.Lock>;
+  _lock(resource: Redlock.Name, value: string | null, ttl: number): Promise<Redlock.Lock>;
   /** Overridden, it gives the values of locks: one for each attempt. */
   _random(): string;
 }
@@ -34,7 +34,7 @@ declare class Redlock extends EventEmitter {
 declare namespace Redlock {
   class Lock {
     /** Rebuilds a lock from stored values. */
-    constructor(redlock: Redlock, resource: string, value: string, expiration: number, attempts?: number);
+    constructor(redlock: Redlock, resource: Name, value: string, expiration: number, attempts?: number);
     redlock: Redlock;
     resource: string;
     value: string;
@@ -47,6 +47,8 @@ declare namespace Redlock {
 
   class LockError extends Native.LockError {}
 
+  /** What clients make a key of. */
+  type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
   type Client = Native.Instance;
   type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
   type Options = Native.Options;

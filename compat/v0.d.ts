@@ -13,9 +13,9 @@ declare class Redlock {
   /** How each member of the quorum is reached. */
   get connections(): Native.Connection[];
 
-  lock(resource: string, ttl: number, callback: Redlock.Callback): void;
+  lock(resource: Redlock.Name, ttl: number, callback: Redlock.Callback): void;
   /** Extends what has this value. */
-  lock(resource: string, value: string, ttl: number, callback: Redlock.Callback): void;
+  lock(resource: Redlock.Name, value: string, ttl: number, callback: Redlock.Callback): void;
   unlock(lock: Redlock.LockLike, callback?: () => void): void;
   extend(lock: Redlock.LockLike, ttl: number, callback: Redlock.Callback): void;
   /** Overridden, it gives the values of locks: one for each attempt. */
@@ -33,6 +33,8 @@ declare namespace Redlock {
     extend(ttl: number, callback: Callback): void;
   }
 
+  /** What clients make a key of. */
+  type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
   type Client = Native.Instance;
   type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
   type Options = Native.Options;

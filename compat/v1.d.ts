@@ -22,15 +22,23 @@ declare class Redlock extends EventEmitter {
   /** How each member of the quorum is reached. */
   get connections(): Native.Connection[];
 
-  lock(resource: string, ttl: number, callback?: Redlock.Callback<Redlock.Lock>): Bluebird<Redlock.Lock>;
-  acquire(resource: string, ttl: number, callback?: Redlock.Callback<Redlock.Lock>): Bluebird<Redlock.Lock>;
+  lock(
+    resource: Redlock.Name,
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Bluebird<Redlock.Lock>;
+  acquire(
+    resource: Redlock.Name,
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Bluebird<Redlock.Lock>;
   unlock(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Bluebird<void>;
   release(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Bluebird<void>;
   extend<L extends Redlock.LockLike>(lock: L, ttl: number, callback?: Redlock.Callback<L>): Bluebird<L>;
   /** For bluebird's `using`. */
-  disposer(resource: string, ttl: number): Bluebird.Disposer<Redlock.Lock>;
+  disposer(resource: Redlock.Name, ttl: number): Bluebird.Disposer<Redlock.Lock>;
   _lock(
-    resource: string,
+    resource: Redlock.Name,
     value: string | null,
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
@@ -52,6 +60,8 @@ declare namespace Redlock {
 
   class LockError extends Native.LockError {}
 
+  /** What clients make a key of. */
+  type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
   type Client = Native.Instance;
   type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
   type Options = Native.Options;

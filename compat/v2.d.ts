@@ -22,19 +22,27 @@ declare class Redlock extends EventEmitter {
   /** How each member of the quorum is reached. */
   get connections(): Native.Connection[];
 
-  lock(resource: string, ttl: number, callback?: Redlock.Callback<Redlock.Lock>): Bluebird<Redlock.Lock>;
-  acquire(resource: string, ttl: number, callback?: Redlock.Callback<Redlock.Lock>): Bluebird<Redlock.Lock>;
+  lock(
+    resource: Redlock.Name,
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Bluebird<Redlock.Lock>;
+  acquire(
+    resource: Redlock.Name,
+    ttl: number,
+    callback?: Redlock.Callback<Redlock.Lock>,
+  ): Bluebird<Redlock.Lock>;
   unlock(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Bluebird<void>;
   release(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Bluebird<void>;
   extend<L extends Redlock.LockLike>(lock: L, ttl: number, callback?: Redlock.Callback<L>): Bluebird<L>;
   /** For bluebird's `using`. */
   disposer(
-    resource: string,
+    resource: Redlock.Name,
     ttl: number,
     unlockErrorHandler?: (error: Error) => unknown,
   ): Bluebird.Disposer<Redlock.Lock>;
   _lock(
-    resource: string,
+    resource: Redlock.Name,
     value: string | null,
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
@@ -46,7 +54,7 @@ declare class Redlock extends EventEmitter {
 declare namespace Redlock {
   class Lock {
     /** Rebuilds a lock from stored values. */
-    constructor(redlock: Redlock, resource: string, value: string, expiration: number);
+    constructor(redlock: Redlock, resource: Name, value: string, expiration: number);
     redlock: Redlock;
     resource: string;
     value: string;
@@ -58,6 +66,8 @@ declare namespace Redlock {
 
   class LockError extends Native.LockError {}
 
+  /** What clients make a key of. */
+  type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
   type Client = Native.Instance;
   type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
   type Options = Native.Options;

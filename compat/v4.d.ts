@@ -24,23 +24,23 @@ declare class Redlock extends EventEmitter {
   get connections(): Native.Connection[];
 
   lock(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Bluebird<Redlock.Lock>;
   acquire(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Bluebird<Redlock.Lock>;
   lockWithOptions(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     ttl: number,
     options: Redlock.CallOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Bluebird<Redlock.Lock>;
   acquireWithOptions(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     ttl: number,
     options: Redlock.CallOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
@@ -50,21 +50,21 @@ declare class Redlock extends EventEmitter {
   extend<L extends Redlock.LockLike>(lock: L, ttl: number, callback?: Redlock.Callback<L>): Bluebird<L>;
   /** For bluebird's `using`. */
   disposer(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     ttl: number,
     unlockErrorHandler?: (error: Error) => unknown,
   ): Bluebird.Disposer<Redlock.Lock>;
   /** Quits the clients; resolves with their answers. */
   quit(callback?: Redlock.Callback<unknown[]>): Bluebird<unknown[]>;
   _lock(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     value: string | null,
     ttl: number,
     options?: Redlock.CallOptions | null,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Bluebird<Redlock.Lock>;
   _lock(
-    resource: string | readonly string[],
+    resource: Redlock.Name | readonly Redlock.Name[],
     value: string | null,
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
@@ -78,7 +78,7 @@ declare namespace Redlock {
     /** Rebuilds a lock from stored values. */
     constructor(
       redlock: Redlock,
-      resource: string | readonly string[],
+      resource: Name | readonly Name[],
       value: string,
       expiration: number,
       attempts?: number,
@@ -97,6 +97,8 @@ declare namespace Redlock {
 
   class LockError extends Native.LockError {}
 
+  /** What clients make a key of. */
+  type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
   type Client = Native.Instance;
   type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
   type Options = Native.Options;

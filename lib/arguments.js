@@ -2,6 +2,7 @@
 
 /** What the methods are called with: everything that native sees has passed here. */
 
+const { isUtf8 } = require('node:buffer');
 const { types } = require('node:util');
 
 const { wrongType, outOfRange, show } = require('./errors');
@@ -19,7 +20,7 @@ const { elementsOf, get, isArray } = require('./foreign');
  * The names in a `resource` argument, in an array of our own.
  *
  * @param {unknown} resource
- * @param {boolean} [isLenient] whether a number is the name that a server makes of it
+ * @param {boolean} [isLenient] whether what isn't text is the name that clients make of it
  * @returns {string[]}
  */
 function readResource(resource, isLenient) {
@@ -59,9 +60,35 @@ function unreadable(index) {
  */
 function nameOf(given, what, expected, isLenient) {
   if (typeof given === 'string' && given !== '') return given;
-  if (isLenient && Number.isFinite(given)) return String(given);
-  if (given === '') throw outOfRange('RESOURCE', `${what} must not be an empty string`);
+  const name = isLenient ? textOf(given, what) : undefined;
+  if (name) return name;
+  if (given === '' || name === '') throw outOfRange('RESOURCE', `${what} must not be an empty string`);
   throw wrongType('RESOURCE', `${what} must be ${expected}, not ${show(given)}`);
+}
+
+/**
+ * The name that clients make of what isn't text: numbers, the ids of databases, URLs. What says nothing of itself, as
+ * plain objects, is none.
+ *
+ * @param {any} given
+ * @param {string} what
+ * @returns {string | undefined}
+ */
+function textOf(given, what) {
+  if (typeof given === 'bigint' || Number.isFinite(given)) return String(given);
+  if (typeof given !== 'object' || given === null || isArray(given)) return undefined;
+  // A server takes any bytes; ours are text's.
+  if (Buffer.isBuffer(given)) {
+    if (isUtf8(given)) return given.toString();
+    throw wrongType('RESOURCE', `${what} must be text, and these bytes are none in UTF-8`);
+  }
+  try {
+    if (types.isPromise(given) || given.toString === Object.prototype.toString) return undefined;
+    const text = String(given);
+    return text.startsWith('[object ') ? undefined : text;
+  } catch {
+    throw wrongType('RESOURCE', `${what} can't be read: making text of it throws`);
+  }
 }
 
 /** @param {string[]} names */
@@ -106,11 +133,12 @@ function checkTtl(ttl, driftFactor) {
  * What a lock says of itself. It need not be one of ours: whatever has a lock's properties will do.
  *
  * @param {any} lock
- * @param {boolean} [isLenient] whether its `expiration` may be missing, and names may be numbers
+ * @param {boolean} [isLenient] whether its `expiration` may be missing
  * @param {string} [key] what its names are called there
+ * @param {boolean} [takesAny] whether names need not be text
  * @returns {LockRecord}
  */
-function readLock(lock, isLenient, key = 'resource') {
+function readLock(lock, isLenient, key = 'resource', takesAny = isLenient) {
   if (typeof lock !== 'object' || lock === null || isArray(lock) || types.isPromise(lock)) {
     throw wrongType('LOCK', `lock must be a Lock, not ${show(lock)}`);
   }
@@ -125,7 +153,7 @@ function readLock(lock, isLenient, key = 'resource') {
   }
   const resource = propertyOf(lock, key);
   try {
-    const names = Object.freeze(namesIn(resource, isLenient));
+    const names = Object.freeze(namesIn(resource, takesAny));
     return Object.freeze({ names, value, expiration: isNumber ? expiration : undefined });
   } catch (error) {
     const { message } = /** @type {Error} */ (error);

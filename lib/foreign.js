@@ -143,4 +143,18 @@ function isArray(object) {
   }
 }
 
-module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray };
+/**
+ * Never throws, as `instanceof` does for some Proxies.
+ *
+ * @param {unknown} object
+ * @returns {object is URL}
+ */
+function isUrl(object) {
+  try {
+    return object instanceof URL;
+  } catch {
+    return false;
+  }
+}
+
+module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray, isUrl };

@@ -6,7 +6,7 @@
  */
 
 const { wrongType, outOfRange, showSetting } = require('./errors');
-const { copyOf, get, isArray } = require('./foreign');
+const { copyOf, get, isArray, isUrl } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
 const { KEYS, isOption, judgeUnknown, readServer, readText, unreadable } = require('./server');
 const { readSentinelUrl, readTopology } = require('./topologies');
@@ -36,7 +36,7 @@ const { readSentinelUrl, readTopology } = require('./topologies');
  */
 function readInstance(instance, name) {
   if (typeof instance === 'string') return readUrl(instance, name);
-  if (instance instanceof URL) return readUrl(instance.href, name);
+  if (isUrl(instance)) return readUrl(instance.href, name);
   if (typeof instance === 'object' && instance !== null && !isArray(instance)) {
     if (isThenable(instance)) throw wrongType('INSTANCE', `${name} is a promise: await it first`);
     return readConfig(instance, name);
@@ -268,7 +268,9 @@ function gather(object, name) {
   // A URL first: what stands beside it is more particular.
   if (hasUrl) Object.assign(config, readOwnUrl(url, `${name}.url`));
   if (hasSocket) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
-  const unfollowed = UNFOLLOWED.find((key) => rest[key]);
+  const unfollowed = UNFOLLOWED.find(
+    (key) => Object.hasOwn(rest, key) && /** @type {Record<string, unknown>} */ (rest)[key],
+  );
   if (unfollowed) {
     throw outOfRange(
       'INSTANCE',
@@ -308,7 +310,7 @@ function isThere(value) {
  * @param {string} name
  */
 function readOwnUrl(url, name) {
-  const text = url instanceof URL ? url.href : readText(url, name);
+  const text = isUrl(url) ? url.href : readText(url, name);
   const { kind, ...server } = /** @type {Server} */ (readUrl(text, name));
   // What was read of TLS is native's form already; it is read anew from what was asked for.
   if (kind === 'redis' && !Object.hasOwn(server, 'sentinel')) {

@@ -3,21 +3,18 @@
 /**
  * A lock that was acquired, or one that is rebuilt from stored values in another process. What one
  * needs to release it are its plain properties; nothing native hangs on it.
- *
- * @typedef {import('./redlock').Redlock} Redlock
  */
 
+const { belongings } = require('./belonging');
 const { settle } = require('./callback');
 const { wrongType } = require('./errors');
-const { lockers } = require('./lockers');
-const { Term, remainingOf, spanOf } = require('./term');
+const { clock } = require('./native');
+const { lockerOf } = require('./lockers');
+const { termOf, tie } = require('./term');
 
-class Lock extends Term {
-  /** @type {Redlock | undefined} */
-  #redlock;
-
+class Lock {
   /**
-   * @param {Redlock | undefined} redlock
+   * @param {any} redlock
    * @param {string | readonly string[]} resource
    * @param {string} value
    * @param {number} expiration
@@ -25,36 +22,19 @@ class Lock extends Term {
    * @param {number} [attemptsRemaining]
    */
   constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
-    super();
     if (disposal !== Symbol.asyncDispose) makeDisposable();
-    this.#redlock = redlock;
+    join(this, redlock, new.target);
     this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
     this.value = value;
     this.expiration = expiration;
     this.attempts = attempts;
     this.attemptsRemaining = attemptsRemaining;
-  }
-
-  // An accessor on the prototype: printing or serialising a lock must not lead to its Redlock.
-  get redlock() {
-    /** @type {any} */
-    let lock = this;
-    // What Object.create made of a lock has the lock's.
-    while (lock !== null && !(#redlock in lock)) lock = Object.getPrototypeOf(lock);
-    return /** @type {Redlock | undefined} */ (lock === null ? undefined : lock.#redlock);
-  }
-
-  set redlock(redlock) {
-    if (#redlock in this) {
-      this.#redlock = redlock;
-    } else {
-      Object.defineProperty(this, 'redlock', { value: redlock, writable: true, configurable: true });
-    }
+    tie(this, resource, value);
   }
 
   /** @param {(error: Error | null) => void} [callback] */
   unlock(callback) {
-    const { redlock } = this;
+    const redlock = redlockOf(this);
     return redlock ? redlock.unlock(this, callback) : settle(orphaned(), callback);
   }
 
@@ -69,7 +49,7 @@ class Lock extends Term {
    * @param {import('./redlock').LockCallback} [callback]
    */
   extend(ttl, options, callback) {
-    const { redlock } = this;
+    const redlock = redlockOf(this);
     if (redlock) return redlock.extend(this, ttl, options, callback);
     return settle(orphaned(), typeof options === 'function' ? options : callback);
   }
@@ -80,23 +60,22 @@ class Lock extends Term {
    * @param {object} [options]
    */
   autoExtend(options) {
-    return this.#locker().autoExtend(this, options);
+    return lockerFor(this).autoExtend(redlockOf(this), this, options);
   }
 
   /** Has it end when its validity does, which is no loss. */
   stopExtending() {
-    return this.#locker().stopExtending(this);
+    return lockerFor(this).stopExtending(this);
   }
 
   /** Is aborted when the lock is lost, with the reason; not when it is released. */
   get signal() {
-    return this.#locker().watch(this).signal;
+    return lockerFor(this).watch(this).signal;
   }
 
   /** For how long it may still be believed in, in ms, on the engine's clock. */
   remaining() {
-    const { redlock } = this;
-    return redlock && lockers.get(redlock)?.hasParted ? 0 : remainingOf(this);
+    return lockerOf(redlockOf(this))?.hasParted ? 0 : remainingOf(this);
   }
 
   /** Whether it may be believed in now. */
@@ -104,19 +83,44 @@ class Lock extends Term {
     return this.remaining() > 0;
   }
 
-  #locker() {
-    const { redlock } = this;
-    const locker = redlock && lockers.get(redlock);
-    if (locker) return locker;
-    throw wrongType('LOCK', 'this lock has no redlock');
-  }
-
   toJSON() {
     const { resource, value, expiration, attempts, attemptsRemaining } = this;
-    const ttl = spanOf(this);
+    const ttl = termOf(this, keysOf(this)).span;
     const stored = { resource, value, expiration, attempts, attemptsRemaining };
     return ttl === undefined ? stored : { ...stored, ttl };
   }
+}
+
+/** @param {Lock} lock */
+function lockerFor(lock) {
+  const locker = lockerOf(redlockOf(lock));
+  if (locker) return locker;
+  throw wrongType('LOCK', 'this lock has no redlock');
+}
+
+/** @param {Lock} lock */
+function keysOf({ resource, value }) {
+  return { names: Array.isArray(resource) ? resource : [resource], value };
+}
+
+/** @param {Lock} lock */
+function remainingOf(lock) {
+  const { expiration } = lock;
+  const term = termOf(lock, keysOf(lock));
+  const until = term.keep ? term.keep.until : typeof expiration === 'number' ? term.deadline(expiration) : 0;
+  return until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - clock());
+}
+
+const { classOf, join } = belongings(/** @type {any} */ (Lock));
+
+/**
+ * By the accessor that its prototype has.
+ *
+ * @param {any} lock
+ * @returns {import('./redlock').Redlock | undefined}
+ */
+function redlockOf(lock) {
+  return lock.redlock;
 }
 
 /** What `await using` calls; a polyfill may bring it at any time. @type {symbol | undefined} */
@@ -130,8 +134,8 @@ function makeDisposable() {
     writable: true,
     /** @this {Lock} */
     value() {
-      const locker = this.redlock && lockers.get(this.redlock);
-      return locker ? locker.letGo(this) : orphaned();
+      const locker = lockerOf(redlockOf(this));
+      return locker ? locker.letGo(redlockOf(this), this) : orphaned();
     },
   });
 }
@@ -143,4 +147,4 @@ async function orphaned() {
   throw wrongType('LOCK', 'this lock has no redlock: use redlock.unlock(lock) or redlock.extend(lock, ttl)');
 }
 
-module.exports = { Lock };
+module.exports = { Lock, lockClassOf: classOf };

@@ -19,13 +19,12 @@ const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = re
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
 const { Inspection } = require('./inspection');
-const { lockers } = require('./lockers');
-const term = require('./term');
+const { lockerOf, putBehind } = require('./lockers');
+const { ownOf, termOf } = require('./term');
 const { NAMES, readExtension, readWishes } = require('./wishes');
 
-const { agreedOn, believe, deadlineOf, endsOf, heldSince, keepBy, keepOf, stamp } = term;
-
 /**
+ * @typedef {ReturnType<typeof termOf>} Term
  * @typedef {import('./arguments').LockLike} LockLike
  * @typedef {import('./arguments').LockRecord} LockRecord
  * @typedef {import('./cause').Operation} Operation
@@ -47,7 +46,6 @@ const { agreedOn, believe, deadlineOf, endsOf, heldSince, keepBy, keepOf, stamp 
  *   majority says that there is nothing to release; always
  * @property {import('./clients/client').Dialect} dialect how clients are asked that are of no known library
  * @property {boolean} hasWishes whether its locks may be waited for and kept as lib/wishes.js has it
- * @property {boolean} writableServers whether the face has `servers` as a property that is read at each call
  */
 
 class Locker {
@@ -86,7 +84,7 @@ class Locker {
   constructor(face, profile, instances, options) {
     const given = readOptions(options, profile.defaults, profile.warn, profile.hasWishes);
     const { settings, patience, rule } = given;
-    lockers.set(face, this);
+    putBehind(face, this);
     this.#face = face;
     this.#profile = profile;
     this.#patience = patience;
@@ -105,13 +103,16 @@ class Locker {
       face.extendScript = scripts.extendScript.value;
     }
     if (profile.scripts === 'scripts') face.scripts = scripts;
-    if (profile.writableServers) face.servers = this.#shown(instances);
+    face.servers = this.#shown(instances);
   }
 
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
     return [...this.#servers];
   }
+
+  /** What a face that has no property for them was given as its servers last. @type {unknown} */
+  listed = [];
 
   /** Its answers are told through promises of another library, as bluebird. */
   hearLate() {
@@ -127,6 +128,7 @@ class Locker {
   // Errors are made in async methods, so that their stacks name who waits for them.
 
   /**
+   * @param {any} face
    * @param {unknown} resource
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
@@ -134,7 +136,7 @@ class Locker {
    * @param {boolean} [isStrict] whether an option that is unknown is refused
    * @returns {Promise<any>}
    */
-  async lock(resource, ttl, options, isExtended = false, isStrict = false) {
+  async lock(face, resource, ttl, options, isExtended = false, isStrict = false) {
     const profile = this.#profile;
     let names;
     let settings;
@@ -142,21 +144,21 @@ class Locker {
     let engine;
     try {
       names = this.#namesOf(resource);
-      const { settings: own, others } = this.#settingsOf(options, undefined, isStrict);
+      const { settings: own, others } = this.#settingsOf(face, options, undefined, isStrict);
       settings = own;
       checkTtl(ttl, settings.driftFactor);
       const isPlain = !profile.hasWishes || !(others || isExtended);
       wishes = isPlain ? undefined : readWishes(others ?? {}, ttl, settings.driftFactor, isExtended);
-      engine = this.#openEngine('lock', names);
+      engine = this.#openEngine(face, 'lock', names);
     } catch (error) {
       throw profile.refuse(error);
     }
 
-    const answer = await this.#acquire(engine, names, ttl, settings, wishes);
+    const answer = await this.#acquire(face, engine, names, ttl, settings, wishes);
     // quit() releases it, with all the others.
     if (!answer.failure && this.#parting) answer.failure = CLOSED;
     if (!answer.failure && answer.isOver) {
-      engine.unlock(names, answer.value, answer.since, settings, this.#isWatched());
+      engine.unlock(names, answer.value, answer.since, settings, this.#isWatched(face));
       answer.failure = TOO_LATE;
     }
     if (answer.failure) {
@@ -167,13 +169,15 @@ class Locker {
     }
     const { value, expiration, attempts } = answer;
     const remaining = settings.retryCount - attempts;
-    const lock = profile.makeLock(this.#face, names, value, expiration, attempts, remaining);
-    stamp(lock, answer, ttl, settings === this.#settings ? undefined : settings);
-    if (wishes?.extension) this.#extendByItself(lock, { names, value, expiration }, wishes.extension);
+    const lock = profile.makeLock(face, names, value, expiration, attempts, remaining);
+    const term = termOf(lock, { names, value });
+    term.begin(answer, ttl, settings === this.#settings ? undefined : settings);
+    if (wishes?.extension) this.#extendByItself(term, { names, value, expiration }, wishes.extension);
     return lock;
   }
 
   /**
+   * @param {any} face
    * @param {Engine} engine
    * @param {string[]} names
    * @param {number} ttl
@@ -181,12 +185,12 @@ class Locker {
    * @param {import('./wishes').Wishes | undefined} wishes
    * @returns {Promise<Answer>}
    */
-  #acquire(engine, names, ttl, settings, wishes) {
+  #acquire(face, engine, names, ttl, settings, wishes) {
     const terms = wishes?.isTry ? onceOf(settings) : settings;
-    if (this.#face._random !== random || isPacedByCaller(terms)) {
-      return this.#lockByAttempts(names, ttl, terms, wishes);
+    if (face._random !== random || isPacedByCaller(terms)) {
+      return this.#lockByAttempts(face, names, ttl, terms, wishes);
     }
-    const report = this.#isWatched();
+    const report = this.#isWatched(face);
     const look = this.#looks(terms);
     if (!wishes) return engine.lock(names, ttl, terms, report, undefined, undefined, undefined, look);
     const { signal, maxWait } = wishes;
@@ -212,11 +216,11 @@ class Locker {
    * @returns {Keep}
    */
   watch(lock) {
-    const known = keepOf(lock);
-    if (known) return known;
     const record = readLock(lock);
-    const isReleased = term.isReleased(lock, record.expiration);
-    const keep = this.#keepFor(lock, record);
+    const term = termOf(lock, record);
+    if (term.keep) return term.keep;
+    const isReleased = term.isReleasedAs(record.expiration);
+    const keep = this.#keepFor(term, record);
     // There is nothing to be lost any more.
     if (isReleased) keep.release();
     else if (this.#parting) keep.lose(CLOSED, false);
@@ -230,14 +234,16 @@ class Locker {
    * @param {any} lock
    */
   stopExtending(lock) {
-    const keep = keepOf(lock);
+    const record = readLock(lock);
+    const { expiration } = record;
+    const term = termOf(lock, record);
+    const { keep } = term;
     if (!keep?.isExtended) return lock;
-    const { expiration } = readLock(lock);
     const { ttl = 0, until } = keep;
     keep.stop();
     const left = until - clock();
     const shown = left > 0 ? Math.floor(Date.now() + left) : 0;
-    believe(lock, expiration, new Answer(0, 0, shown, until, 0, '', undefined), ttl);
+    term.believe(lock, expiration, new Answer(0, 0, shown, until, 0, '', undefined), ttl);
     return lock;
   }
 
@@ -249,30 +255,32 @@ class Locker {
   /**
    * Has the lock extended by itself.
    *
+   * @param {any} face
    * @param {any} lock
    * @param {unknown} options
    */
-  autoExtend(lock, options) {
-    const { ttl, settings = this.#settings } = agreedOn(lock);
-    const extension = readExtension(options, ttl, settings.driftFactor);
+  autoExtend(face, lock, options) {
     const record = readLock(lock);
-    this.#openEngine('extend', record.names);
-    this.#refuseEnded(lock, record);
-    this.#extendByItself(lock, record, extension);
+    const term = termOf(lock, record);
+    const { ttl, settings = this.#settings } = term;
+    const extension = readExtension(options, ttl, settings.driftFactor);
+    this.#openEngine(face, 'extend', record.names);
+    this.#refuseEnded(term, record);
+    this.#extendByItself(term, record, extension);
     return lock;
   }
 
   /**
    * A lock that is gone can't be kept.
    *
-   * @param {any} lock
+   * @param {Term} term
    * @param {LockRecord} record
    */
-  #refuseEnded(lock, { names, expiration }) {
-    const isReleased = term.isReleased(lock, expiration);
-    const lost = isReleased ? undefined : keepOf(lock)?.look();
+  #refuseEnded(term, { names, expiration }) {
+    const isReleased = term.isReleasedAs(expiration);
+    const lost = isReleased ? undefined : term.keep?.look();
     if (lost) throw lost;
-    const until = deadlineOf(lock, expiration);
+    const until = term.deadline(expiration);
     if (!isReleased && (until === undefined || until > clock())) return;
     const failure = isReleased ? UNLOCKED : EXPIRED;
     const explained = explain(failure, { operation: 'extend', names, ttl: 0 }, []);
@@ -280,37 +288,38 @@ class Locker {
   }
 
   /**
-   * @param {any} lock
+   * @param {Term} term
    * @param {LockRecord} record
    * @param {import('./wishes').Extension} extension
    */
-  #extendByItself(lock, record, { ttl, threshold, maxHold }) {
-    const keep = keepOf(lock) ?? this.#keepFor(lock, record);
-    const since = heldSince(lock) || clock();
+  #extendByItself(term, record, { ttl, threshold, maxHold }) {
+    const keep = term.keep ?? this.#keepFor(term, record);
+    const since = term.since || clock();
     keep.start({ ttl, lead: threshold, cap: maxHold === undefined ? 0 : since + maxHold });
-    followEnd(lock, keep);
+    followEnd(term.lock, keep);
   }
 
   /**
-   * @param {any} lock
+   * @param {Term} term
    * @param {LockRecord} record
    */
-  #keepFor(lock, { names, value, expiration }) {
-    const until = deadlineOf(lock, expiration) ?? clock() + FOR_EVER;
-    const { settings = this.#settings } = agreedOn(lock);
-    const keep = new Keep(this.#engine, lock, { names, value, until, settings });
-    keepBy(lock, keep);
-    return keep;
+  #keepFor(term, { names, value, expiration }) {
+    const until = term.deadline(expiration) ?? clock() + FOR_EVER;
+    const { settings = this.#settings } = term;
+    // Of the lock itself: what stands for it may be collected before.
+    term.keep = new Keep(this.#engine, term.lock, { names, value, until, settings });
+    return term.keep;
   }
 
   /**
    * Unlocks what nobody needs any more: that it is gone already is as good, and what goes wrong is an event.
    *
+   * @param {any} face
    * @param {any} lock
    */
-  async letGo(lock) {
+  async letGo(face, lock) {
     try {
-      await this.unlock(lock);
+      await this.unlock(face, lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
       if (code !== 'ERR_REDLOCK_NOT_HELD') this.#engine.tell('unlockError', error, lock);
@@ -318,13 +327,14 @@ class Locker {
   }
 
   /**
+   * @param {any} face
    * @param {unknown} resource
    * @returns {Promise<Inspection>}
    */
-  async inspect(resource) {
+  async inspect(face, resource) {
     const names = readResource(resource);
     if (names.length > 1) throw wrongType('RESOURCE', 'resource must be one name: inspect one at a time');
-    const engine = this.#openEngine('inspect', names);
+    const engine = this.#openEngine(face, 'inspect', names);
     const asked = clock();
     const answer = await engine.inspect(names[0], this.#settings);
     const votes = answer.failure?.votes ?? [];
@@ -332,29 +342,32 @@ class Locker {
   }
 
   /**
+   * @param {any} face
    * @param {any} lock
    * @returns {Promise<void>}
    */
-  async unlock(lock) {
+  async unlock(face, lock) {
     const profile = this.#profile;
     let record;
+    let term;
     let engine;
     try {
       record = readLock(lock, profile.isLenient);
-      if (this.#parting && heldSince(lock) > 0 && lock.redlock === this.#face) {
-        return await this.#unlockedByQuit(lock, record);
+      term = termOf(lock, record);
+      if (this.#parting && term.since > 0 && lockerOf(/** @type {any} */ (lock).redlock) === this) {
+        return await this.#unlockedByQuit(lock, term, record);
       }
-      if (profile.release === 'silent' && this.#isPast(lock, record)) return;
-      engine = this.#openEngine('unlock', record.names);
+      if (profile.release === 'silent' && isPast(term, record)) return;
+      engine = this.#openEngine(face, 'unlock', record.names);
     } catch (error) {
       throw profile.refuse(error);
     }
     const { names, value, expiration } = record;
     term.end(lock, expiration);
-    keepOf(lock)?.release();
+    term.keep?.release();
 
-    const { settings = this.#settings } = agreedOn(lock);
-    const answer = await engine.unlock(names, value, heldSince(lock), settings, this.#isWatched());
+    const { settings = this.#settings } = term;
+    const answer = await engine.unlock(names, value, term.since, settings, this.#isWatched(face));
     if (answer.failure && !this.#isReleased(answer.failure)) {
       const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
       throw new profile.LockError(unreleased(names), answer.attempts, failure);
@@ -363,9 +376,10 @@ class Locker {
 
   /**
    * @param {object} lock
+   * @param {any} term
    * @param {LockRecord} record
    */
-  async #unlockedByQuit(lock, { names, expiration }) {
+  async #unlockedByQuit(lock, term, { names, expiration }) {
     term.end(lock, expiration);
     const unreleased = (await this.#parting) ?? [];
     const failed = unreleased.find((/** @type {any} */ { resource }) => String(resource) === String(names));
@@ -373,23 +387,15 @@ class Locker {
   }
 
   /**
-   * @param {object} lock
-   * @param {LockRecord} record
-   */
-  #isPast(lock, { expiration }) {
-    const until = deadlineOf(lock, expiration);
-    return until !== undefined && until < clock();
-  }
-
-  /**
    * @template {LockLike} L
+   * @param {any} face
    * @param {L} lock
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @returns {Promise<L>}
    */
-  async extend(lock, ttl, options) {
-    return this.#extend(lock, this.#recordOf(lock), lock, ttl, options, false);
+  async extend(face, lock, ttl, options) {
+    return this.#extend(face, lock, this.#recordOf(lock), lock, ttl, options, false);
   }
 
   /**
@@ -407,38 +413,41 @@ class Locker {
   /**
    * `extend`, but what comes of it is another lock on the same keys.
    *
+   * @param {any} face
    * @param {any} lock
    * @param {unknown} ttl
    */
-  async extendAnew(lock, ttl) {
+  async extendAnew(face, lock, ttl) {
     const record = this.#recordOf(lock);
     const { names, value, expiration } = record;
     const shown = /** @type {number} */ (expiration);
-    const extended = this.#profile.makeLock(this.#face, [...names], value, shown, 0, 0);
-    deadlineOf(lock, expiration);
-    term.copy(extended, lock);
-    return this.#extend(lock, record, extended, ttl, undefined, true);
+    const extended = this.#profile.makeLock(face, [...names], value, shown, 0, 0);
+    const term = termOf(lock, record);
+    term.deadline(expiration);
+    termOf(extended, record).copy(term);
+    return this.#extend(face, lock, record, extended, ttl, undefined, true);
   }
 
   /**
    * `extend` for what has a certain value, whoever took it and until when.
    *
+   * @param {any} face
    * @param {unknown} resource
    * @param {string} value
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @returns {Promise<any>}
    */
-  async relock(resource, value, ttl, options) {
+  async relock(face, resource, value, ttl, options) {
     let lock;
     try {
       // Until when it is valid isn't said; the servers know whether it is still there.
       const names = this.#namesOf(resource);
-      lock = this.#profile.makeLock(this.#face, names, value, Number.POSITIVE_INFINITY, 0, 0);
+      lock = this.#profile.makeLock(face, names, value, Number.POSITIVE_INFINITY, 0, 0);
     } catch (error) {
       throw this.#profile.refuse(error);
     }
-    return this.#extend(lock, this.#recordOf(lock), lock, ttl, options, true);
+    return this.#extend(face, lock, this.#recordOf(lock), lock, ttl, options, true);
   }
 
   /**
@@ -453,9 +462,10 @@ class Locker {
 
   /** Nobody holds any more what this has handed over. What can't be released is told, and stays until its ttl. */
   async #part() {
-    const { settings } = this.#settingsOf(undefined);
+    const face = this.#face;
+    const { settings } = this.#settingsOf(face, undefined);
     const { addresses } = this.#engine;
-    const locks = await this.#engine.part(settings, this.#isWatched());
+    const locks = await this.#engine.part(settings, this.#isWatched(face));
     const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
     const errors = failures.map((failure) => {
       const names = failure.resource;
@@ -468,6 +478,7 @@ class Locker {
 
   /**
    * @template {LockLike} L
+   * @param {any} face
    * @param {LockLike} lock
    * @param {LockRecord} record of it
    * @param {L} extended the same, or a copy which stands for it from now on
@@ -476,38 +487,40 @@ class Locker {
    * @param {boolean} isNew whether `extended` is to tell how many attempts this took
    * @returns {Promise<L>}
    */
-  async #extend(lock, { names, value, expiration }, extended, ttl, options, isNew) {
+  async #extend(face, lock, { names, value, expiration }, extended, ttl, options, isNew) {
     const profile = this.#profile;
+    const record = { names, value };
+    const term = termOf(lock, record);
     let settings;
     let engine;
     try {
-      settings = this.#settingsOf(options, agreedOn(lock).settings).settings;
+      settings = this.#settingsOf(face, options, term.settings).settings;
       checkTtl(ttl, settings.driftFactor);
-      engine = this.#openEngine('extend', names);
+      engine = this.#openEngine(face, 'extend', names);
     } catch (error) {
       throw profile.refuse(error);
     }
     const request = /** @type {const} */ ({ operation: 'extend', names, ttl });
 
-    const deadline = deadlineOf(lock, expiration);
+    const deadline = term.deadline(expiration);
     if (deadline === 0) throw new profile.LockError(expired(names), 0, explain(EXPIRED, request, []));
     const isRelative = deadline === undefined;
     const until = isRelative ? LONGEST : deadline;
 
-    const ends = endsOf(lock);
-    const report = this.#isWatched();
+    const { ends } = term;
+    const report = this.#isWatched(face);
     /** @param {Settings} terms */
     const ask = (terms) => engine.extend(names, value, until, isRelative, ttl, terms, report);
     const answer = isPacedByCaller(settings)
       ? await this.#extendByAttempts(engine, ask, isRelative ? clock() + until : until, settings)
       : await ask(settings);
     // One that is extended by itself may have been extended beyond that meanwhile.
-    const keep = keepOf(lock);
+    const { keep } = term;
     const isKept = keep?.isExtended && keep.until > clock();
     if (answer.isOver && !isKept) answer.letEnd();
     // Who has unlocked it meanwhile must not find it valid again.
-    const isEnded = endsOf(lock) !== ends || (lock instanceof term.Term && lock.expiration === 0);
-    if (!isEnded && answer.isCarriedOut) believe(extended, expiration, answer, ttl);
+    const isEnded = term.ends !== ends || (ownOf(lock) === term && lock.expiration === 0);
+    if (!isEnded && answer.isCarriedOut) termOf(extended, record).believe(extended, expiration, answer, ttl);
     if (answer.failure) {
       const failure = explain(answer.failure, request, engine.addresses);
       const message = answer.attempts > 0 ? exceeded(settings, names) : expired(names);
@@ -527,13 +540,14 @@ class Locker {
    * Locks attempt by attempt, where JavaScript has a say in it: an overridden `_random` gives a value for each, since
    * a late answer to an old attempt must not pass for one to the next; a function says how long to wait.
    *
+   * @param {any} face
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} settings
    * @param {import('./wishes').Wishes} [wishes]
    * @returns {Promise<Answer>}
    */
-  async #lockByAttempts(names, ttl, settings, wishes) {
+  async #lockByAttempts(face, names, ttl, settings, wishes) {
     // Not by destructuring what may be nothing: `Object.prototype` would answer in its place.
     const signal = wishes?.signal;
     const maxWait = wishes?.maxWait;
@@ -545,9 +559,9 @@ class Locker {
       if (signal?.aborted) throw signal.reason;
       const isLast = settings.retries >= 0 && attempt > settings.retries;
       const look = isLast && this.#looks(settings);
-      const { value, engine } = this.#prepareAttempt(names);
+      const { value, engine } = this.#prepareAttempt(face, names);
       const left = maxWait === undefined ? undefined : Math.max(0, limit - clock());
-      const asked = engine.lock(names, ttl, once, this.#isWatched(), value, undefined, left, look);
+      const asked = engine.lock(names, ttl, once, this.#isWatched(face), value, undefined, left, look);
       const giving = giveBack(engine, names, settings, value);
       const answer = await (signal ? unlessAborted(signal, asked, giving) : asked);
       answer.attempts = attempt;
@@ -610,12 +624,15 @@ class Locker {
     }
   }
 
-  /** @param {string[]} names */
-  #prepareAttempt(names) {
+  /**
+   * @param {any} face
+   * @param {string[]} names
+   */
+  #prepareAttempt(face, names) {
     try {
-      const engine = this.#openEngine('lock', names);
-      if (this.#face._random === random) return { value: undefined, engine };
-      const value = this.#face._random();
+      const engine = this.#openEngine(face, 'lock', names);
+      if (face._random === random) return { value: undefined, engine };
+      const value = face._random();
       if (typeof value === 'string' && value !== '') return { value, engine };
       throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
     } catch (error) {
@@ -675,23 +692,22 @@ class Locker {
     this.#servers = members.map(({ bridge }, index) => bridge?.given ?? addresses[index]);
     this.#clients = [...new Set(members.map(({ bridge }) => bridge))].filter((one) => one !== undefined);
     if (custom) engine.useScripts(custom);
-    if (this.#profile.writableServers) {
-      // A server that is named as `servers` shows it is the one that was passed, with its password.
-      const passed = /** @type {unknown[]} */ (given);
-      this.#passed = new Map(this.#servers.map((shown, index) => [shown, passed[index]]));
-    }
+    // A server that is named as `servers` shows it is the one that was passed, with its password.
+    const passed = /** @type {unknown[]} */ (given);
+    this.#passed = new Map(this.#servers.map((shown, index) => [shown, passed[index]]));
     return engine;
   }
 
   /**
+   * @param {any} face
    * @param {Operation} operation
    * @param {readonly string[]} names
    */
-  #openEngine(operation, names) {
+  #openEngine(face, operation, names) {
     if (!this.#engine.isClosed) {
-      if (this.#profile.writableServers) this.#lookAtServers();
+      this.#lookAtServers(face);
       this.#engine.look();
-      if (this.#profile.scripts !== 'none') this.#tellOfScripts();
+      if (this.#profile.scripts !== 'none') this.#tellOfScripts(face);
       return this.#engine;
     }
     const message = `Cannot ${operation} resource "${names}": this Redlock was closed with quit().`;
@@ -699,9 +715,13 @@ class Locker {
     throw new this.#profile.LockError(message, 0, failure);
   }
 
-  /** `servers` may have been changed since the last call. */
-  #lookAtServers() {
-    const { servers } = this.#face;
+  /**
+   * `servers` may have been changed since the last call.
+   *
+   * @param {any} face
+   */
+  #lookAtServers(face) {
+    const { servers } = face;
     const listed = isArray(servers) ? elementsOf(servers, unreadable) : servers;
     if (this.#isShown(listed)) return;
     const before = this.#engine;
@@ -709,7 +729,7 @@ class Locker {
       ? listed.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
       : listed;
     this.#engine = this.#openQuorum(instances);
-    this.#face.servers = this.#shown(servers);
+    face.servers = this.#shown(servers);
     before.close();
   }
 
@@ -731,9 +751,12 @@ class Locker {
     );
   }
 
-  /** The scripts may have been changed since the last call. */
-  #tellOfScripts() {
-    const face = this.#face;
+  /**
+   * The scripts may have been changed since the last call.
+   *
+   * @param {any} face
+   */
+  #tellOfScripts(face) {
     const texts =
       this.#profile.scripts === 'scripts'
         ? textsOf(face.scripts)
@@ -751,22 +774,26 @@ class Locker {
     return { ...custom, acquire: acquire && countTruth(acquire), extend: extend && countTruth(extend) };
   }
 
-  /** Whether it is worth telling of instances' failures. */
-  #isWatched() {
-    const face = this.#face;
+  /**
+   * Whether it is worth telling of instances' failures.
+   *
+   * @param {any} face
+   */
+  #isWatched(face) {
     return face.listenerCount !== undefined && face.listenerCount('clientError') > 0;
   }
 
   /**
    * The settings of one call: its own options, then what the properties say now.
    *
+   * @param {any} face
    * @param {CallOptions | undefined} options
    * @param {Settings} [own] of the lock, in place of the properties
    * @param {boolean} [isStrict] whether an option that is unknown is refused
    * @returns {{settings: Settings, others?: Record<string, any>}} `others`: what else the options say
    */
-  #settingsOf(options, own, isStrict = false) {
-    const { retryCount, retryDelay, retryJitter, driftFactor } = this.#face;
+  #settingsOf(face, options, own, isStrict = false) {
+    const { retryCount, retryDelay, retryJitter, driftFactor } = face;
     let settings = this.#settings;
     if (
       retryCount !== settings.retryCount ||
@@ -853,6 +880,15 @@ function followEnd(lock, keep) {
   });
   // One that is frozen goes on showing the end it had.
   Reflect.defineProperty(lock, 'expiration', follows);
+}
+
+/**
+ * @param {Term} term
+ * @param {LockRecord} record
+ */
+function isPast(term, { expiration }) {
+  const until = term.deadline(expiration);
+  return until !== undefined && until < clock();
 }
 
 /** In ms; a hundred years. */

@@ -106,9 +106,15 @@ function unwrap(instance, rule, name) {
 
 /** Clients may have something called `client` too; ours is a plain object. @param {any} instance */
 function isWrapped(instance) {
-  if (typeof instance !== 'object' || instance === null || !Object.hasOwn(instance, 'client')) return false;
-  const prototype = Object.getPrototypeOf(instance);
-  return (prototype === Object.prototype || prototype === null) && !isClient(instance);
+  if (typeof instance !== 'object' || instance === null) return false;
+  try {
+    const prototype = Object.getPrototypeOf(instance);
+    const isPlain = prototype === Object.prototype || prototype === null;
+    return isPlain && Object.hasOwn(instance, 'client') && !isClient(instance);
+  } catch {
+    // A Proxy's.
+    return false;
+  }
 }
 
 module.exports = { readMembers, RULES };

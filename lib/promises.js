@@ -28,11 +28,19 @@ function hasDisposers(library) {
   return typeof library?.prototype?.disposer === 'function';
 }
 
-/** The app's own: `using` must come from the same copy. */
+/**
+ * The app's own: `using` must come from the same copy. Where the app was bundled there are no folders to look in, and
+ * the copy is the one that stands in the bundle, by its name as bundlers look for it.
+ */
 function findBluebird() {
   const app = require.main ? [require.main.path] : [];
   try {
     return require(require.resolve('bluebird', { paths: [...app, process.cwd(), __dirname] }));
+  } catch {
+    // Nor may it be missing.
+  }
+  try {
+    return require('bluebird');
   } catch {
     return undefined;
   }

@@ -8,13 +8,13 @@ const { settle } = require('./callback');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
 const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
-const { pick } = require('./foreign');
-const { Lock } = require('./lock');
+const { isArray, isUrl, pick } = require('./foreign');
+const { Lock, lockClassOf } = require('./lock');
 const { Locker, random } = require('./locker');
-const { lockers } = require('./lockers');
+const { behind, lockerOf } = require('./lockers');
 const { DEFAULTS, warn } = require('./options');
 const { withDisposers } = require('./promises');
-const { restore } = require('./term');
+const { termOf } = require('./term');
 const { readParting } = require('./wishes');
 
 /**
@@ -28,8 +28,6 @@ class Redlock extends EventEmitter {
   /** What the methods return promises of; bluebird, for who needs its methods. @type {any} */
   static Promise = Promise;
 
-  #locker;
-
   /**
    * @param {unknown} instances
    * @param {unknown} [options]
@@ -37,19 +35,23 @@ class Redlock extends EventEmitter {
    */
   constructor(instances, options, ...more) {
     super();
-    this.#locker = isOldest(instances, options)
-      ? new Locker(this, PROFILE, [options, ...more], instances)
-      : new Locker(this, PROFILE, instances, options);
+    if (isOldest(instances, options)) new Locker(this, PROFILE, [options, ...more], instances);
+    else new Locker(this, PROFILE, instances, options);
   }
 
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
-    return this.#locker.servers;
+    return behind(this).listed;
+  }
+
+  /** Others from the next call on, as in redlock 4. */
+  set servers(servers) {
+    behind(this).listed = servers;
   }
 
   /** How each instance is reached. */
   get connections() {
-    return this.#locker.connections;
+    return behind(this).connections;
   }
 
   /**
@@ -60,8 +62,8 @@ class Redlock extends EventEmitter {
    */
   lock(resource, ttl, options, callback) {
     if (typeof options === 'function')
-      return deliver(this, this.#locker.lock(resource, ttl, undefined), options);
-    return deliver(this, this.#locker.lock(resource, ttl, options, false, true), callback);
+      return deliver(this, behind(this).lock(this, resource, ttl, undefined), options);
+    return deliver(this, behind(this).lock(this, resource, ttl, options, false, true), callback);
   }
 
   /**
@@ -69,7 +71,7 @@ class Redlock extends EventEmitter {
    * @param {UnlockCallback} [callback]
    */
   unlock(lock, callback) {
-    return deliver(this, this.#locker.unlock(lock), callback);
+    return deliver(this, behind(this).unlock(this, lock), callback);
   }
 
   /**
@@ -81,8 +83,8 @@ class Redlock extends EventEmitter {
    */
   extend(lock, ttl, options, callback) {
     if (typeof options === 'function')
-      return deliver(this, this.#locker.extend(lock, ttl, undefined), options);
-    return deliver(this, this.#locker.extend(lock, ttl, options), callback);
+      return deliver(this, behind(this).extend(this, lock, ttl, undefined), options);
+    return deliver(this, behind(this).extend(this, lock, ttl, options), callback);
   }
 
   /**
@@ -96,9 +98,8 @@ class Redlock extends EventEmitter {
    * @returns {Promise<Awaited<T> | null>} null if `tryLock` found it held
    */
   using(resource, ttl, options, routine) {
-    if (typeof options === 'function')
-      return deliver(this, this.#using(resource, ttl, {}, options), undefined);
-    return deliver(this, this.#using(resource, ttl, options ?? {}, routine), undefined);
+    if (typeof options === 'function') return deliver(this, use(this, resource, ttl, {}, options), undefined);
+    return deliver(this, use(this, resource, ttl, options ?? {}, routine), undefined);
   }
 
   /**
@@ -107,7 +108,7 @@ class Redlock extends EventEmitter {
    * @param {unknown} resource one name
    */
   inspect(resource) {
-    return deliver(this, this.#locker.inspect(resource), undefined);
+    return deliver(this, behind(this).inspect(this, resource), undefined);
   }
 
   /**
@@ -117,8 +118,8 @@ class Redlock extends EventEmitter {
    */
   restore(stored) {
     const { names, value, expiration, attempts, attemptsRemaining, ttl } = readStored(stored);
-    const lock = new Lock(this, names, value, expiration, attempts, attemptsRemaining);
-    restore(lock, ttl);
+    const lock = makeLock(this, names, value, expiration, attempts, attemptsRemaining);
+    termOf(lock, { names, value }).restore(expiration, ttl);
     return lock;
   }
 
@@ -127,13 +128,8 @@ class Redlock extends EventEmitter {
    * @param {(error: Error | null, replies?: unknown[]) => void} [callback]
    */
   quit(options, callback) {
-    if (typeof options === 'function') return deliver(this, this.#locker.quit(), options);
-    return deliver(this, this.#quit(options), callback);
-  }
-
-  /** @param {unknown} options */
-  async #quit(options) {
-    return this.#locker.quit(readParting(options));
+    if (typeof options === 'function') return deliver(this, behind(this).quit(), options);
+    return deliver(this, part(this, options), callback);
   }
 
   /**
@@ -145,10 +141,10 @@ class Redlock extends EventEmitter {
    */
   disposer(resource, ttl, unlockErrorHandler) {
     const library = withDisposers(libraryOf(this));
-    this.#locker.hearLate();
+    behind(this).hearLate();
     const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
-    const lock = library.resolve(this.#locker.lock(resource, ttl, undefined));
-    return lock.disposer((/** @type {Lock} */ held) => library.resolve(held.unlock()).catch(handler));
+    const lock = library.resolve(behind(this).lock(this, resource, ttl, undefined));
+    return lock.disposer((/** @type {any} */ held) => library.resolve(held.unlock()).catch(handler));
   }
 
   /**
@@ -166,30 +162,8 @@ class Redlock extends EventEmitter {
     if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
     const given = options ?? undefined;
     if (value === null || value === undefined)
-      return deliver(this, this.#locker.lock(resource, ttl, given), callback);
-    return deliver(this, this.#locker.relock(resource, value, ttl, given), callback);
-  }
-
-  /**
-   * @param {unknown} resource
-   * @param {unknown} ttl
-   * @param {any} options
-   * @param {any} routine
-   */
-  async #using(resource, ttl, options, routine) {
-    if (typeof routine !== 'function') {
-      const given = routine === undefined && typeof options !== 'object' ? options : routine;
-      throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
-    }
-    const lock = await this.#locker.lock(resource, ttl, options, true, true);
-    if (lock === null) return null;
-    inUse.add(lock);
-    try {
-      return await this.#locker.watch(lock).during(() => routine(lock.signal, lock));
-    } finally {
-      inUse.delete(lock);
-      await this.#locker.letGo(lock);
-    }
+      return deliver(this, behind(this).lock(this, resource, ttl, given), callback);
+    return deliver(this, behind(this).relock(this, resource, value, ttl, given), callback);
   }
 
   // The methods' other names.
@@ -203,7 +177,7 @@ class Redlock extends EventEmitter {
   lockWithOptions(resource, ttl, options, callback) {
     // As in redlock 4, one that is unknown is ignored here.
     if (typeof options === 'function') return this.lock(resource, ttl, options);
-    return deliver(this, this.#locker.lock(resource, ttl, options), callback);
+    return deliver(this, behind(this).lock(this, resource, ttl, options), callback);
   }
 
   /**
@@ -233,6 +207,38 @@ class Redlock extends EventEmitter {
   release(lock, callback) {
     return this.unlock(lock, callback);
   }
+}
+
+/**
+ * @param {Redlock} redlock
+ * @param {unknown} resource
+ * @param {unknown} ttl
+ * @param {any} options
+ * @param {any} routine
+ */
+async function use(redlock, resource, ttl, options, routine) {
+  if (typeof routine !== 'function') {
+    const given = routine === undefined && typeof options !== 'object' ? options : routine;
+    throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
+  }
+  const locker = behind(redlock);
+  const lock = await locker.lock(redlock, resource, ttl, options, true, true);
+  if (lock === null) return null;
+  inUse.add(lock);
+  try {
+    return await locker.watch(lock).during(() => routine(lock.signal, lock));
+  } finally {
+    inUse.delete(lock);
+    await locker.letGo(redlock, lock);
+  }
+}
+
+/**
+ * @param {Redlock} redlock
+ * @param {unknown} options
+ */
+async function part(redlock, options) {
+  return behind(redlock).quit(readParting(options));
 }
 
 /** A routine that waits for nothing but its signal's event would be garbage-collected with its lock. @type {Set<Lock>} */
@@ -275,10 +281,15 @@ function unreadable(key) {
 /** Overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
 
+/** @type {import('./locker').Profile['makeLock']} */
+function makeLock(redlock, names, value, expiration, attempts, remaining) {
+  const Own = lockClassOf(redlock);
+  return new Own(redlock, names, value, expiration, attempts, remaining);
+}
+
 /** @type {import('./locker').Profile} */
 const PROFILE = {
-  makeLock: (redlock, names, value, expiration, attempts, remaining) =>
-    new Lock(redlock, names, value, expiration, attempts, remaining),
+  makeLock,
   LockError,
   refuse: (error) => error,
   defaults: DEFAULTS,
@@ -288,7 +299,6 @@ const PROFILE = {
   isLenient: false,
   locksSeveral: true,
   release: 'strict',
-  writableServers: false,
   dialect: 'redlock 4',
   hasWishes: true,
 };
@@ -300,8 +310,8 @@ const PROFILE = {
  * @param {unknown} first
  */
 function isOldest(options, first) {
-  const isText = typeof first === 'string' || first instanceof URL;
-  const isOptions = typeof options === 'object' && !Array.isArray(options) && !isClient(options);
+  const isText = typeof first === 'string' || isUrl(first);
+  const isOptions = typeof options === 'object' && !isArray(options) && !isClient(options);
   return (options === undefined || isOptions) && (isText || isClient(first));
 }
 
@@ -315,7 +325,7 @@ function isOldest(options, first) {
 function deliver(redlock, promise, callback) {
   const library = libraryOf(redlock);
   if (library === Promise) return settle(promise, callback);
-  lockers.get(redlock)?.hearLate();
+  lockerOf(redlock)?.hearLate();
   return settle(library.resolve(promise), callback);
 }
 

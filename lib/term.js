@@ -4,237 +4,261 @@
  * What the engine knows of a lock's validity, kept out of sight: in our own locks, and beside whatever else is
  * passed for one. Nobody needs it to release a lock; without it the lock's plain properties decide.
  *
+ * A lock has its term by reference, under a symbol that nobody else knows: a Proxy of it, and what Object.create makes
+ * of it, find the same one, so that what one of them has released none of them believes in. It isn't enumerable, so
+ * that a copy is plain data, as is a lock that another process has stored: then its `expiration` decides. So it does
+ * where a lock's resource or value are others than were granted.
+ *
  * All times are on the engine's clock. What `expiration` says by the wall clock is taken into it once, when a lock
  * is restored or first looked at: from then on it makes no difference that the wall clock is set.
  *
- * @typedef {{expiration: number}} LockLike what counts here of a face's lock
+ * @typedef {{names: readonly unknown[], value: unknown}} Keys what a lock is on, as it says
  * @typedef {import('./native').Answer} Answer
  * @typedef {import('./options').Settings} Settings
  * @typedef {import('./keep').Keep} Keep
  */
 
-const { set } = require('./foreign');
+const { bare, set } = require('./foreign');
 const { clock } = require('./mailbox');
 
-/**
- * A lock as the engine gave it.
- *
- * @type {(lock: Term & LockLike, answer: Answer, ttl: number, settings: Settings | undefined) => void}
- */
-let stamp;
-
-/**
- * The same terms for another lock on the same keys.
- *
- * @type {(lock: Term & LockLike, from: object) => void}
- */
-let copy;
-
-/**
- * A lock from elsewhere, of which it is known for how long it was asked for last.
- *
- * @type {(lock: Term & LockLike, ttl: number | undefined) => void}
- */
-let restore;
-
-/**
- * Takes over what an extension's answer says of the validity.
- *
- * @type {(lock: object, shown: number | undefined, answer: Answer, ttl: number) => void} shown: its `expiration`
- */
-let believe;
-
-/**
- * Its holder has released it.
- *
- * @type {(lock: object, shown: number | undefined) => void} shown: its `expiration`
- */
-let end;
-
-/**
- * Whether it was released, and nobody has given it another end since.
- *
- * @type {(lock: object, shown: number | undefined) => boolean} shown: its `expiration`
- */
-let isReleased;
-
-/**
- * How often it has ended, be it released or lost: another number than before says that it has meanwhile.
- *
- * @type {(lock: object) => number}
- */
-let endsOf;
-
-/**
- * When the lock's validity ends; 0 once it has, undefined where nothing says when.
- *
- * @type {(lock: object, shown: number | undefined) => number | undefined} shown: its `expiration`
- */
-let deadlineOf;
-
-/**
- * Since when it may have been held; 0 if that isn't known.
- *
- * @type {(lock: object) => number}
- */
-let heldSince;
-
-/**
- * For how long it may still be believed in, in ms.
- *
- * @type {(lock: LockLike) => number}
- */
-let remainingOf;
-
-/**
- * What was agreed on when it was taken: its ttl, and the settings of that call if it had some of its own.
- *
- * @type {(lock: object) => {ttl: number | undefined, settings: Settings | undefined}}
- */
-let agreedOn;
-
-/**
- * For how long it was asked for last, in ms; undefined where that isn't known.
- *
- * @type {(lock: object) => number | undefined}
- */
-let spanOf;
-
-/**
- * How the lock is kept, if it is.
- *
- * @type {(lock: object) => Keep | undefined}
- */
-let keepOf;
-
-/**
- * The lock is kept from now on.
- *
- * @type {(lock: object, keep: Keep) => void}
- */
-let keepBy;
+/** Under it is a function: whoever wraps all objects that are read through a Proxy leaves functions alone, or binds them. */
+const TERM = Symbol('term');
 
 class Term {
+  /** The lock itself, whatever stands for it. */
+  lock;
+  #names;
+  #value;
   /** The `expiration` that belongs to `#until`; NaN, which equals nothing, if there is none yet. */
   #given = Number.NaN;
   /** Until when it may be believed in, as long as nobody has changed `expiration` meanwhile; 0 once it may not. */
   #until = 0;
   /** Since when it may have been held; 0 = unknown. */
-  #since = 0;
+  since = 0;
   /** For how long it was taken, in ms. @type {number | undefined} */
-  #ttl;
+  ttl;
   /** For how long it was asked for last, in ms. @type {number | undefined} */
   #span;
   /** Of the call that took it, if it had some of its own. @type {Settings | undefined} */
-  #settings;
-  /** @type {Keep | undefined} */
-  #keep;
+  settings;
+  /** How it is kept, if it is. @type {Keep | undefined} */
+  keep;
   #isReleased = false;
-  #ends = 0;
+  /** How often it has ended, be it released or lost: another number than before says that it has meanwhile. */
+  ends = 0;
 
-  static {
-    /**
-     * What is known of objects that aren't ours, or of ours behind a Proxy, or of what Object.create made of one.
-     *
-     * @type {WeakMap<object, Term>}
-     */
-    const strangers = new WeakMap();
+  /**
+   * @param {object} lock
+   * @param {readonly unknown[]} names
+   * @param {unknown} value
+   */
+  constructor(lock, names, value) {
+    this.lock = lock;
+    this.#names = names;
+    this.#value = value;
+  }
 
-    const nothing = new Term();
+  /**
+   * As the engine gave it.
+   *
+   * @param {Answer} answer
+   * @param {number} ttl
+   * @param {Settings | undefined} settings
+   */
+  begin(answer, ttl, settings) {
+    this.ttl = ttl;
+    this.#span = ttl;
+    this.settings = settings;
+    this.#given = answer.expiration;
+    this.#until = answer.until;
+    this.since = answer.since;
+  }
 
-    /**
-     * @param {object} lock
-     * @returns {Term} not to be changed
-     */
-    const known = (lock) => (#until in lock ? lock : (strangers.get(lock) ?? nothing));
+  /**
+   * The same for another lock on the same keys.
+   *
+   * @param {Term} from
+   */
+  copy(from) {
+    this.#given = from.#given;
+    this.#until = from.#until;
+    this.since = from.since;
+    this.ttl = from.ttl;
+    this.#span = from.#span;
+    this.settings = from.settings;
+  }
 
-    /**
-     * @param {object} lock
-     * @returns {Term}
-     */
-    const termOf = (lock) => {
-      const before = known(lock);
-      if (before !== nothing) return before;
-      const term = new Term();
-      strangers.set(lock, term);
-      return term;
-    };
+  /**
+   * It is from elsewhere, and it is known for how long it was asked for last.
+   *
+   * @param {number} shown its `expiration`
+   * @param {number | undefined} ttl
+   */
+  restore(shown, ttl) {
+    this.#span = ttl;
+    this.deadline(shown);
+  }
 
-    stamp = (lock, answer, ttl, settings) => {
-      lock.#ttl = ttl;
-      lock.#span = ttl;
-      lock.#settings = settings;
-      lock.#given = answer.expiration;
-      lock.#until = answer.until;
-      lock.#since = answer.since;
-    };
-    copy = (lock, from) => {
-      const term = known(from);
-      if (term === nothing) return;
-      lock.#given = term.#given;
-      lock.#until = term.#until;
-      lock.#since = term.#since;
-      lock.#ttl = term.#ttl;
-      lock.#span = term.#span;
-      lock.#settings = term.#settings;
-    };
-    restore = (lock, ttl) => {
-      lock.#span = ttl;
-      deadlineOf(lock, lock.expiration);
-    };
-    believe = (lock, shown, answer, ttl) => {
-      const term = termOf(lock);
-      // It follows by itself what the engine knows.
-      if (term.#keep?.isExtended) return;
-      // A lock that is frozen goes on showing its old end.
-      const isShown = set(lock, 'expiration', answer.expiration);
-      term.#given = isShown || shown === undefined ? answer.expiration : shown;
-      term.#until = answer.until;
-      if (answer.until === 0) term.#ends += 1;
-      else if (answer.failure === undefined) term.#span = ttl;
-    };
-    end = (lock, shown) => {
-      const term = termOf(lock);
-      const isShown = set(lock, 'expiration', 0);
-      term.#given = isShown || shown === undefined ? 0 : shown;
-      term.#until = 0;
-      term.#isReleased = true;
-      term.#ends += 1;
-    };
-    isReleased = (lock, shown) => {
-      const term = known(lock);
-      if (shown === 0 && term.#given !== 0) return true;
-      return term.#isReleased && term.#until === 0 && term.#given === shown;
-    };
-    endsOf = (lock) => known(lock).#ends;
-    deadlineOf = (lock, shown) => {
-      const term = termOf(lock);
-      if (term.#keep?.isExtended) return term.#keep.until;
-      if (shown === undefined || shown === Number.POSITIVE_INFINITY) return undefined;
-      if (term.#given !== shown) {
-        term.#given = shown;
-        term.#until = untilOf(shown, term.#span);
-        // That is how a lock looks whose holder has released it, here or elsewhere.
-        if (shown === 0) term.#isReleased = true;
-      }
-      return term.#until;
-    };
-    remainingOf = (lock) => {
-      const keep = known(lock).#keep;
-      const { expiration } = lock;
-      const until = keep ? keep.until : typeof expiration === 'number' ? deadlineOf(lock, expiration) : 0;
-      return until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - clock());
-    };
-    agreedOn = (lock) => ({ ttl: known(lock).#ttl, settings: known(lock).#settings });
-    spanOf = (lock) => {
-      const term = known(lock);
-      return term.#keep?.ttl ?? term.#span;
-    };
-    keepOf = (lock) => known(lock).#keep;
-    keepBy = (lock, keep) => {
-      termOf(lock).#keep = keep;
-    };
-    heldSince = (lock) => known(lock).#since;
+  /**
+   * Takes over what an extension's answer says of the validity.
+   *
+   * @param {object} lock what stands for it
+   * @param {number | undefined} shown its `expiration`
+   * @param {Answer} answer
+   * @param {number} ttl
+   */
+  believe(lock, shown, answer, ttl) {
+    // It follows by itself what the engine knows.
+    if (this.keep?.isExtended) return;
+    this.#show(lock, shown, answer.expiration);
+    this.#until = answer.until;
+    if (answer.until === 0) this.ends += 1;
+    else if (answer.failure === undefined) this.#span = ttl;
+  }
+
+  /**
+   * Its holder has released it.
+   *
+   * @param {object} lock what stands for it
+   * @param {number | undefined} shown its `expiration`
+   */
+  end(lock, shown) {
+    this.#show(lock, shown, 0);
+    this.#until = 0;
+    this.#isReleased = true;
+    this.ends += 1;
+  }
+
+  /**
+   * @param {object} lock
+   * @param {number | undefined} shown
+   * @param {number} expiration
+   */
+  #show(lock, shown, expiration) {
+    // A lock that is frozen goes on showing its old end.
+    const isShown = set(lock, 'expiration', expiration);
+    if (lock !== this.lock) set(this.lock, 'expiration', expiration);
+    this.#given = isShown || shown === undefined ? expiration : shown;
+  }
+
+  /**
+   * Whether it was released, and nobody has given it another end since.
+   *
+   * @param {number | undefined} shown its `expiration`
+   */
+  isReleasedAs(shown) {
+    if (shown === 0 && this.#given !== 0) return true;
+    return this.#isReleased && this.#until === 0 && this.#given === shown;
+  }
+
+  /**
+   * When the lock's validity ends; 0 once it has, undefined where nothing says when.
+   *
+   * @param {number | undefined} shown its `expiration`
+   * @returns {number | undefined}
+   */
+  deadline(shown) {
+    if (this.keep?.isExtended) return this.keep.until;
+    if (shown === undefined || shown === Number.POSITIVE_INFINITY) return undefined;
+    if (this.#given !== shown) {
+      this.#given = shown;
+      this.#until = untilOf(shown, this.#span);
+      // That is how a lock looks whose holder has released it, here or elsewhere.
+      if (shown === 0) this.#isReleased = true;
+    }
+    return this.#until;
+  }
+
+  /** For how long it was asked for last, in ms; undefined where that isn't known. @returns {number | undefined} */
+  get span() {
+    return this.keep?.ttl ?? this.#span;
+  }
+
+  /** @param {Keys} keys */
+  isOn({ names, value }) {
+    const own = this.#names;
+    return (
+      value === this.#value && names.length === own.length && names.every((name, at) => name === own[at])
+    );
+  }
+
+  /**
+   * What inherits from the lock may have been given an end of its own: then that decides, but once this one has ended
+   * it has too.
+   *
+   * @param {object} lock
+   * @param {Keys} keys
+   * @returns {Term}
+   */
+  seenFrom(lock, keys) {
+    if (Object.hasOwn(lock, TERM) || !Object.hasOwn(lock, 'expiration')) return this;
+    const { expiration } = /** @type {{expiration?: any}} */ (lock);
+    if (expiration === this.#given) return this;
+    if (this.#until > 0 || this.ends === 0) return strangerOf(lock, keys);
+    const ended = new Term(lock, keys.names, keys.value);
+    ended.#given = expiration;
+    ended.#isReleased = this.#isReleased;
+    ended.ends = this.ends;
+    return ended;
+  }
+}
+
+/**
+ * Gives a lock of ours its term.
+ *
+ * @param {object} lock
+ * @param {unknown} resource
+ * @param {unknown} value
+ */
+function tie(lock, resource, value) {
+  const term = new Term(lock, Array.isArray(resource) ? [...resource] : [resource], value);
+  Object.defineProperty(lock, TERM, bare({ value: () => term, configurable: true }));
+}
+
+/**
+ * What is known of objects that aren't ours, or of ours that were changed.
+ *
+ * @type {WeakMap<object, Term>}
+ */
+const strangers = new WeakMap();
+
+/**
+ * @param {object} lock
+ * @param {Keys} keys
+ * @returns {Term}
+ */
+function termOf(lock, keys) {
+  const own = ownOf(lock);
+  return own?.isOn(keys) ? own.seenFrom(lock, keys) : strangerOf(lock, keys);
+}
+
+/**
+ * @param {object} lock
+ * @param {Keys} keys
+ * @returns {Term}
+ */
+function strangerOf(lock, keys) {
+  const known = strangers.get(lock);
+  if (known?.isOn(keys)) return known;
+  const term = new Term(lock, [...keys.names], keys.value);
+  strangers.set(lock, term);
+  return term;
+}
+
+/**
+ * Of a lock of ours, or what stands for one.
+ *
+ * @param {any} lock
+ * @returns {Term | undefined}
+ */
+function ownOf(lock) {
+  try {
+    const tell = lock[TERM];
+    const term = typeof tell === 'function' ? tell() : undefined;
+    return term instanceof Term ? term : undefined;
+  } catch {
+    // A Proxy's.
+    return undefined;
   }
 }
 
@@ -252,20 +276,4 @@ function untilOf(expiration, ttl = LONGEST) {
 /** In ms; a hundred years, which the engine's clock can count. */
 const LONGEST = 3.2e12;
 
-module.exports = {
-  Term,
-  stamp,
-  copy,
-  restore,
-  believe,
-  end,
-  isReleased,
-  endsOf,
-  deadlineOf,
-  heldSince,
-  remainingOf,
-  agreedOn,
-  spanOf,
-  keepOf,
-  keepBy,
-};
+module.exports = { tie, termOf, ownOf };

@@ -19,7 +19,7 @@
  */
 
 const { wrongType, outOfRange, show, showSetting } = require('./errors');
-const { bare, copyOf, elementsOf, isArray } = require('./foreign');
+const { bare, copyOf, elementsOf, isArray, isUrl } = require('./foreign');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
 const { readHost, readNumber, readServer, readText, unreadable, judgeUnknown } = require('./server');
 const { readTls } = require('./tls');
@@ -275,14 +275,14 @@ function readNode(given, name, usual, gather) {
     if (/^\d+$/.test(given)) return readNode(Number(given), name, usual, gather);
     return { address: readHostAndPort(given, name, usual), config: {} };
   }
-  const isUrl = typeof given === 'string' || given instanceof URL;
-  if (!isUrl && (typeof given !== 'object' || given === null || isArray(given))) {
+  const isText = typeof given === 'string' || isUrl(given);
+  if (!isText && (typeof given !== 'object' || given === null || isArray(given))) {
     throw wrongType(
       'INSTANCE',
       `${name} must be "host:port", a URL or {host, port}, not ${showSetting(given)}`,
     );
   }
-  const { config, unknown } = gather(isUrl ? { url: String(given) } : given, name);
+  const { config, unknown } = gather(isText ? { url: String(given) } : given, name);
   const { host, port, path, ...rest } = config;
   if (isThere(path) || (!isThere(host) && !isThere(port))) {
     throw outOfRange('INSTANCE', `${name} must have a host and a port`);

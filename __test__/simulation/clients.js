@@ -196,10 +196,30 @@ class Behaviour {
   }
 }
 
+/** In whatever shape: what a script is run on, and the callback if there is one. */
+function wordsOf(first, rest) {
+  const [script, count, ...words] = [first, ...rest].flat();
+  const callback = typeof words.at(-1) === 'function' ? words.pop() : undefined;
+  return { script, keys: words.slice(0, count), args: words.slice(count), callback };
+}
+
+/** What ioredis makes of a call before it is sent. */
+class Command {
+  getKeys() {}
+  toWritable() {
+    return '\r\n';
+  }
+}
+
+/** Its methods stand where ioredis has them and their texts have the marks of its own, by which it is known. */
 class Ioredis {
   commandQueue = [];
   offlineQueue = [];
-  connector = {};
+  connector = new (class Connector {
+    connect() {
+      return 'createConnection';
+    }
+  })();
   condition = { select: 0 };
   status = 'ready';
   #behaviour;
@@ -212,16 +232,27 @@ class Ioredis {
   }
 
   defineCommand() {}
+  getBuiltinCommands() {}
+  resetOfflineQueue() {}
+  sendCommand() {
+    throw new Error('VALID_IN_SUBSCRIBER_MODE offlineQueue');
+  }
+  call() {
+    throw new Error('showFriendlyErrorStack replyEncoding');
+  }
 
   on(event, listener) {
     if (event === 'end') this.#ended.push(listener);
   }
 
   eval(text, count, ...rest) {
+    // showFriendlyErrorStack, replyEncoding
+    if (!(#behaviour in this)) return new Command();
     return this.#behaviour.promised(false, text, rest.slice(0, count), rest.slice(count));
   }
 
   evalsha(digest, count, ...rest) {
+    // showFriendlyErrorStack, replyEncoding
     return this.#behaviour.promised(true, digest, rest.slice(0, count), rest.slice(count));
   }
 
@@ -248,8 +279,12 @@ class Ioredis {
       for (const listener of this.#ended) listener();
     },
     replaced: () => {
-      this.eval = (text, count, ...rest) =>
-        this.#behaviour.promised(false, text, rest.slice(0, count), rest.slice(count));
+      this.eval = (first, ...rest) => {
+        const { script, keys, args, callback } = wordsOf(first, rest);
+        if (!callback) return this.#behaviour.promised(false, script, keys, args);
+        this.#behaviour.command(false, script, keys, args, callback);
+        return undefined;
+      };
     },
   };
 }
@@ -258,22 +293,36 @@ class NodeRedis {
   isOpen = true;
   isReady = true;
   #behaviour;
+  #options;
 
   constructor(behaviour) {
     this.#behaviour = behaviour;
     const { host, secret } = behaviour;
-    this.options = { socket: { host, port: 6379 }, username: 'user', password: secret, database: 0 };
+    this.#options = { socket: { host, port: 6379 }, username: 'user', password: secret, database: 0 };
+  }
+
+  get options() {
+    return this.#options;
   }
 
   withTypeMapping() {
     return this;
   }
+  incrByFloat() {}
+  _executeCommand(_, parser) {
+    return parser.redisArgs;
+  }
+  sendCommand(queue) {
+    return queue.addCommand();
+  }
 
   eval(text, { keys, arguments: args }) {
+    // .parseCommand(), _executeCommand
     return this.#behaviour.promised(false, text, keys, args);
   }
 
   evalSha(digest, { keys, arguments: args }) {
+    // .parseCommand(), _executeCommand
     return this.#behaviour.promised(true, digest, keys, args);
   }
 
@@ -316,14 +365,34 @@ class Redis3 {
     this.auth_pass = secret;
   }
 
-  internal_send_command() {}
+  flush_and_error() {}
+  internal_send_command() {
+    return 'fire_strings command_queue';
+  }
+  send_command() {
+    this.internal_send_command(new Command());
+  }
+  sendCommand() {
+    this.internal_send_command(new Command());
+  }
+  write() {
+    return 'pipeline_queue';
+  }
+  write_strings() {
+    return 'pipeline_queue';
+  }
+  write_buffers() {
+    return 'pipeline_queue';
+  }
 
   eval([text, count, ...rest], callback) {
+    // .internal_send_command(new Command())
     this.#behaviour.command(false, text, rest.slice(0, count), rest.slice(count), callback);
     return false;
   }
 
   evalsha([digest, count, ...rest], callback) {
+    // .internal_send_command(new Command())
     this.#behaviour.command(true, digest, rest.slice(0, count), rest.slice(count), callback);
     return true;
   }

@@ -66,7 +66,7 @@ const sabotages = [
     edits: [
       {
         file: 'lib/locker.js',
-        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isWatched());\n      answer.failure',
+        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isWatched(face));\n      answer.failure',
         to: 'answer.failure',
       },
     ],

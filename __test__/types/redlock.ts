@@ -98,8 +98,7 @@ new Redlock('redis://h');
 new Redlock();
 // @ts-expect-error a port is a number or its digits
 new Redlock([{ host: 'h', port: true }]);
-// @ts-expect-error no such key
-new Redlock([{ host: 'h', family: 4 }]);
+new Redlock([{ host: 'h', family: 4, maxRetriesPerRequest: null, retryStrategy: () => 5 }]);
 // @ts-expect-error no such option
 new Redlock(['redis://h'], { retries: 3 });
 // @ts-expect-error a number

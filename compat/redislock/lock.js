@@ -2,6 +2,7 @@
 
 /** redislock's Lock: one key on one server, taken, extended and released by the object itself. */
 
+const { isUtf8 } = require('node:buffer');
 const { randomUUID } = require('node:crypto');
 
 const bluebird = require('./bluebird');
@@ -81,7 +82,7 @@ async function acquire(lock, key) {
   if (!(timeout >= 1)) throw new LockAcquisitionError("ERR invalid expire time in 'set' command");
 
   const quorum = keep(lock);
-  const name = String(key);
+  const name = nameOf(key);
   let { retries } = lock;
   for (;;) {
     const value = nextValue(lock);
@@ -119,7 +120,7 @@ async function release(lock) {
   const value = String(lock._id);
   if (!lock._locked) throw new LockReleaseError(NOT_ACQUIRED);
 
-  const refusal = await keep(lock).release(String(key), value);
+  const refusal = await keep(lock).release(nameOf(key), value);
   if (refusal && !refusal.isHeld) throw because(LockReleaseError, refusal.message, refusal);
   letGo(lock, value);
   if (refusal) throw because(LockReleaseError, expired(key), refusal);
@@ -137,7 +138,7 @@ async function extend(lock, time) {
   }
   if (!lock._locked) throw new LockExtendError(NOT_ACQUIRED);
 
-  const refusal = await keep(lock).extend(String(key), value, /** @type {number} */ (time));
+  const refusal = await keep(lock).extend(nameOf(key), value, /** @type {number} */ (time));
   if (!refusal) return;
   if (!refusal.isHeld) throw because(LockExtendError, refusal.message, refusal);
   letGo(lock, value);
@@ -194,6 +195,16 @@ function addPromised(client, library) {
   for (const method of PROMISED) {
     client[`${method}Async`] ??= bluebird.promisify(client[method]);
   }
+}
+
+/**
+ * A key as clients write it.
+ *
+ * @param {unknown} key
+ */
+function nameOf(key) {
+  if (!Buffer.isBuffer(key) || isUtf8(key)) return String(key);
+  throw new LockAcquisitionError('a key of bytes must be text in UTF-8');
 }
 
 const HELD_ALREADY = 'Lock already held';

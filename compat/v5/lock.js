@@ -8,10 +8,10 @@
  * @typedef {import('../../lib/native').Answer} Answer
  */
 
-const { bare } = require('../../lib/foreign');
-const { Term, stamp } = require('../../lib/term');
+const { belongings, hide } = require('../../lib/belonging');
+const { termOf, tie } = require('../../lib/term');
 
-class Lock extends Term {
+class Lock {
   /**
    * @param {Redlock} redlock
    * @param {string[]} resources
@@ -20,26 +20,29 @@ class Lock extends Term {
    * @param {number} expiration
    */
   constructor(redlock, resources, value, attempts, expiration) {
-    super();
-    /** @type {Redlock} */
-    this.redlock = redlock;
-    // Printing or serialising a lock must not lead to its clients.
-    Object.defineProperty(this, 'redlock', bare({ enumerable: false }));
+    join(this, redlock, new.target);
+    // Its own too, as redlock 5's.
+    hide(this, redlock);
     this.resources = resources;
     this.value = value;
     this.attempts = attempts;
     this.expiration = expiration;
+    tie(this, resources, value);
   }
 
   async release() {
-    return this.redlock.release(this);
+    const { redlock } = /** @type {any} */ (this);
+    return redlock.release(this);
   }
 
   /** @param {number} duration */
   async extend(duration) {
-    return this.redlock.extend(this, duration);
+    const { redlock } = /** @type {any} */ (this);
+    return redlock.extend(this, duration);
   }
 }
+
+const { classOf, join } = belongings(/** @type {any} */ (Lock));
 
 /**
  * A lock as the engine gave it.
@@ -53,10 +56,11 @@ class Lock extends Term {
  * @param {Answer} answer
  */
 function granted(redlock, resources, value, since, duration, attempts, answer) {
-  const lock = /** @type {any} */ (new Lock(redlock, resources, value, attempts, answer.expiration));
+  const Own = classOf(redlock);
+  const lock = new Own(redlock, resources, value, attempts, answer.expiration);
   answer.since = since;
-  stamp(lock, answer, duration, undefined);
-  return /** @type {Lock} */ (lock);
+  termOf(lock, { names: resources, value }).begin(answer, duration, undefined);
+  return lock;
 }
 
 module.exports = { Lock, granted };

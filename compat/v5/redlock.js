@@ -10,10 +10,12 @@ const { wrongType, show } = require('../../lib/errors');
 const { bare, pick } = require('../../lib/foreign');
 const { readMembers } = require('../../lib/members');
 const { Keep } = require('../../lib/keep');
+const { behind, putBehind } = require('../../lib/lockers');
+const { random } = require('../../lib/locker');
 const { clock, sleep, stayAwake } = require('../../lib/mailbox');
 const { Engine } = require('../../lib/native');
-const { DEFAULTS, readOptions, warn } = require('../../lib/options');
-const { believe, deadlineOf, end, endsOf, heldSince } = require('../../lib/term');
+const { DEFAULTS, Settings, readOptions, warn } = require('../../lib/options');
+const { termOf } = require('../../lib/term');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
 const { granted } = require('./lock');
@@ -31,19 +33,12 @@ const { readSettings, toEngine, unreadable, waitOf } = require('./settings');
  */
 
 class Redlock extends EventEmitter {
-  #engine;
-  /** What stands for each member in the votes: a client as it was passed, else an address. @type {unknown[]} */
-  #voters;
-  /** The callers' clients. */
-  #bridges;
-  /** Requests whose votes aren't all told yet. @type {Set<Attempts>} */
-  #open = new Set();
-  /** Locks that were released, by object. @type {WeakSet<Lock>} */
-  #released = new WeakSet();
-  /** The scripts that the engine was told of last. @type {string[]} */
-  #texts;
-  /** @type {Promise<void> | undefined} */
-  #quitting;
+  /** What stands for each member in the votes. @type {Set<unknown>} */
+  clients = new Set();
+  /** @type {Partial<V5Settings>} */
+  settings = {};
+  /** @type {any} each a text and its digest */
+  scripts = {};
 
   /**
    * @param {Iterable<unknown>} clients
@@ -52,31 +47,16 @@ class Redlock extends EventEmitter {
    */
   constructor(clients, settings, scripts) {
     super();
-    const given = readClients(clients);
-    const { patience, rule } = readOptions(pickNewer(settings), DEFAULTS, warn);
-    const members = readMembers(given, rule, 'redlock 5');
-    this.scripts = readScripts(scripts);
-    this.#texts = textsOf(this.scripts);
-    const custom = customOf(this.#texts);
-    if (custom) refuseInMemory(members);
-    this.#engine = new Engine(this, members, patience);
-    if (custom) this.#engine.useScripts(custom);
-    const { addresses } = this.#engine;
-    this.#voters = members.map(({ bridge }, place) => bridge?.given ?? addresses[place]);
-    this.#bridges = members.map(({ bridge }) => bridge).filter((bridge) => bridge !== undefined);
-    /** Members that were passed as URLs or objects stand here by their addresses, as they have passwords. */
-    this.clients = new Set(this.#voters);
-    this.settings = readSettings(settings);
+    new Locker(this, clients, settings, scripts);
   }
 
   /** How each member is reached. */
   get connections() {
-    return this.#engine.connections;
+    return behind(this).connections;
   }
 
   async quit() {
-    this.#quitting ??= this.#quit();
-    return this.#quitting;
+    return behind(this).quit();
   }
 
   /**
@@ -86,21 +66,7 @@ class Redlock extends EventEmitter {
    * @returns {Promise<Lock>}
    */
   async acquire(resources, duration, settings) {
-    checkDuration(duration);
-    const names = readResource(resources);
-    const own = toEngine(this.#settingsOf(settings));
-    checkTtl(duration, own.driftFactor);
-    const engine = this.#openEngine('lock', names);
-
-    const attempts = this.#count('lock', names);
-    const answer = await engine.lock(names, duration, own, false, '', attempts.sheet);
-    const told = attempts.answered(answer);
-    if (!answer.failure && answer.isOver) {
-      engine.unlock(names, answer.value, answer.since, own, false);
-      answer.failure = TOO_LATE;
-    }
-    if (answer.failure) throw this.#failed('lock', names, duration, answer, told);
-    return granted(this, names, answer.value, answer.since, duration, told, answer);
+    return behind(this).acquire(this, resources, duration, settings);
   }
 
   /**
@@ -108,7 +74,7 @@ class Redlock extends EventEmitter {
    * @param {Partial<V5Settings>} [settings]
    */
   async release(lock, settings) {
-    return this.#release(lock, this.#settingsOf(settings), Number.POSITIVE_INFINITY);
+    return behind(this).release(this, lock, settings);
   }
 
   /**
@@ -118,35 +84,7 @@ class Redlock extends EventEmitter {
    * @returns {Promise<Lock>}
    */
   async extend(existing, duration, settings) {
-    checkDuration(duration);
-    const { names: known, value, expiration } = readLock(existing, false, 'resources');
-    const names = [...known];
-    const deadline = deadlineOf(existing, expiration);
-    if (deadline === 0) throw new ExecutionError(TEXTS.expired, []);
-    const isRelative = deadline === undefined;
-    const until = isRelative ? LONGEST : deadline;
-    const own = toEngine(this.#settingsOf(settings));
-    checkTtl(duration, own.driftFactor);
-    const engine = this.#openEngine('extend', names);
-
-    const ends = endsOf(existing);
-    const attempts = this.#count('extend', names);
-    const answer = await engine.extend(names, value, until, isRelative, duration, own, false, attempts.sheet);
-    const told = attempts.answered(answer);
-    if (answer.isOver) answer.letEnd();
-    if (answer.failure) {
-      // It has ended also where another call has extended it meanwhile: then there is a new lock to believe in.
-      if (endsOf(existing) === ends && answer.isCarriedOut) believe(existing, expiration, answer, duration);
-      throw this.#failed('extend', names, duration, answer, told);
-    }
-    end(existing, expiration);
-    // Who has released it meanwhile must not get it back.
-    if (this.#released.has(existing)) throw new ExecutionError(TEXTS.expired, told);
-    if (answer.until === 0) {
-      answer.failure = OVER;
-      throw this.#failed('extend', names, duration, answer, told, TEXTS.expired);
-    }
-    return granted(this, names, value, heldSince(existing), duration, told, answer);
+    return behind(this).extend(this, existing, duration, settings);
   }
 
   /**
@@ -156,22 +94,234 @@ class Redlock extends EventEmitter {
    * @param {Routine} [optionalRoutine]
    */
   async using(resources, duration, settingsOrRoutine, optionalRoutine) {
+    return behind(this).using(this, resources, duration, settingsOrRoutine, optionalRoutine);
+  }
+
+  /**
+   * Of the engine's events redlock 5 has one: what goes wrong with an extension that nobody waits for.
+   *
+   * @param {string | symbol} event
+   * @param {...any} args
+   */
+  emit(event, ...args) {
+    if (event === 'clientError') {
+      // Nothing has to listen.
+      if (this.listenerCount('error') > 0) super.emit('error', args[0]);
+      return false;
+    }
+    return super.emit(event, ...args);
+  }
+}
+
+/** Overridden, it gives the values of locks, one for each attempt. */
+Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
+
+/**
+ * @param {any} face
+ * @param {unknown} given the settings of one call
+ */
+function settingsOf(face, given) {
+  return readSettings(given, readSettings(face.settings));
+}
+
+/** What is behind a face. */
+class Locker {
+  #engine;
+  /** What stands for each member in the votes: a client as it was passed, else an address. @type {unknown[]} */
+  #voters;
+  /** The callers' clients. */
+  #bridges;
+  /** Requests whose votes aren't all told yet. @type {Set<Attempts>} */
+  #open = new Set();
+  /** What is known of locks that were released. @type {WeakSet<ReturnType<typeof termOf>>} */
+  #released = new WeakSet();
+  /** The scripts that the engine was told of last. @type {string[]} */
+  #texts;
+  /** @type {Promise<void> | undefined} */
+  #quitting;
+
+  /**
+   * Gives the face the properties that are read at each call.
+   *
+   * @param {any} face emits the events
+   * @param {Iterable<unknown>} clients
+   * @param {any} settings
+   * @param {any} scripts
+   */
+  constructor(face, clients, settings, scripts) {
+    const given = readClients(clients);
+    const { patience, rule } = readOptions(pickNewer(settings), DEFAULTS, warn);
+    const members = readMembers(given, rule, 'redlock 5');
+    face.scripts = readScripts(scripts);
+    this.#texts = textsOf(face.scripts);
+    const custom = customOf(this.#texts);
+    if (custom) refuseInMemory(members);
+    putBehind(face, this);
+    this.#engine = new Engine(face, members, patience);
+    if (custom) this.#engine.useScripts(custom);
+    const { addresses } = this.#engine;
+    this.#voters = members.map(({ bridge }, place) => bridge?.given ?? addresses[place]);
+    this.#bridges = members.map(({ bridge }) => bridge).filter((bridge) => bridge !== undefined);
+    /** Members that were passed as URLs or objects stand here by their addresses, as they have passwords. */
+    face.clients = new Set(this.#voters);
+    face.settings = readSettings(settings);
+  }
+
+  /** How each member is reached. */
+  get connections() {
+    return this.#engine.connections;
+  }
+
+  quit() {
+    this.#quitting ??= this.#quit();
+    return this.#quitting;
+  }
+
+  /**
+   * @param {any} face
+   * @param {string[]} resources
+   * @param {number} duration
+   * @param {Partial<V5Settings>} [settings]
+   * @returns {Promise<Lock>}
+   */
+  async acquire(face, resources, duration, settings) {
+    checkDuration(duration);
+    const names = readResource(resources, true);
+    const own = toEngine(settingsOf(face, settings));
+    checkTtl(duration, own.driftFactor);
+    const engine = this.#openEngine(face, 'lock', names);
+
+    /** @type {Promise<Stats>[]} */
+    const told = [];
+    const answer = await (face._random === random
+      ? this.#attempt(face, engine, names, duration, own, '', told)
+      : this.#attemptWithOwnValues(face, names, duration, settingsOf(face, settings), told));
+    if (!answer.failure && answer.isOver) {
+      engine.unlock(names, answer.value, answer.since, own, false);
+      answer.failure = TOO_LATE;
+    }
+    if (answer.failure) throw this.#failed('lock', names, duration, answer, told);
+    return granted(face, names, answer.value, answer.since, duration, told, answer);
+  }
+
+  /**
+   * @param {any} face
+   * @param {Engine} engine
+   * @param {string[]} names
+   * @param {number} duration
+   * @param {import('../../lib/options').Settings} own
+   * @param {string} value one of the caller's own, or nothing
+   * @param {Promise<Stats>[]} told gets what each attempt tells
+   * @returns {Promise<Answer>}
+   */
+  async #attempt(face, engine, names, duration, own, value, told) {
+    const attempts = this.#count(face, 'lock', names);
+    const answer = await engine.lock(names, duration, own, false, value, attempts.sheet);
+    told.push(...attempts.answered(answer));
+    return answer;
+  }
+
+  /**
+   * With the values that an overridden `_random` gives, one for each attempt.
+   *
+   * @param {any} face
+   * @param {string[]} names
+   * @param {number} duration
+   * @param {V5Settings} settings
+   * @param {Promise<Stats>[]} told gets what each attempt tells
+   * @returns {Promise<Answer>}
+   */
+  async #attemptWithOwnValues(face, names, duration, settings, told) {
+    const own = toEngine(settings);
+    const once = new Settings(own.driftFactor, 0, own.retryDelay, own.retryJitter);
+    for (let attempt = 1; ; attempt++) {
+      const engine = this.#openEngine(face, 'lock', names);
+      const value = face._random();
+      if (typeof value !== 'string' || value === '') {
+        throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
+      }
+      const answer = await this.#attempt(face, engine, names, duration, once, value, told);
+      answer.value = value;
+      answer.attempts = attempt;
+      const isLast = own.retries !== UNLIMITED && attempt > own.retries;
+      if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
+      await sleep(waitOf(settings));
+    }
+  }
+
+  /**
+   * @param {any} face
+   * @param {Lock} lock
+   * @param {Partial<V5Settings>} [settings]
+   */
+  async release(face, lock, settings) {
+    return this.#release(face, lock, settingsOf(face, settings), Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * @param {any} face
+   * @param {Lock} existing
+   * @param {number} duration
+   * @param {Partial<V5Settings>} [settings]
+   * @returns {Promise<Lock>}
+   */
+  async extend(face, existing, duration, settings) {
+    checkDuration(duration);
+    const { names: known, value, expiration } = readLock(existing, false, 'resources', true);
+    const names = [...known];
+    const term = termOf(existing, { names, value });
+    const deadline = term.deadline(expiration);
+    if (deadline === 0) throw new ExecutionError(TEXTS.expired, []);
+    const isRelative = deadline === undefined;
+    const until = isRelative ? LONGEST : deadline;
+    const own = toEngine(settingsOf(face, settings));
+    checkTtl(duration, own.driftFactor);
+    const engine = this.#openEngine(face, 'extend', names);
+
+    const { ends } = term;
+    const attempts = this.#count(face, 'extend', names);
+    const answer = await engine.extend(names, value, until, isRelative, duration, own, false, attempts.sheet);
+    const told = attempts.answered(answer);
+    if (answer.isOver) answer.letEnd();
+    if (answer.failure) {
+      // It has ended also where another call has extended it meanwhile: then there is a new lock to believe in.
+      if (term.ends === ends && answer.isCarriedOut) term.believe(existing, expiration, answer, duration);
+      throw this.#failed('extend', names, duration, answer, told);
+    }
+    term.end(existing, expiration);
+    // Who has released it meanwhile must not get it back.
+    if (this.#released.has(term)) throw new ExecutionError(TEXTS.expired, told);
+    if (answer.until === 0) {
+      answer.failure = OVER;
+      throw this.#failed('extend', names, duration, answer, told, TEXTS.expired);
+    }
+    return granted(face, names, value, term.since, duration, told, answer);
+  }
+
+  /**
+   * @param {any} face
+   * @param {string[]} resources
+   * @param {number} duration
+   * @param {Partial<V5Settings> | Routine} settingsOrRoutine
+   * @param {Routine} [optionalRoutine]
+   */
+  async using(face, resources, duration, settingsOrRoutine, optionalRoutine) {
     checkDuration(duration);
     const given = typeof settingsOrRoutine === 'function' ? undefined : settingsOrRoutine;
     const routine = optionalRoutine ?? settingsOrRoutine;
     if (typeof routine !== 'function') throw new Error(TEXTS.noRoutine);
-    const settings = this.#settingsOf(given);
+    const settings = settingsOf(face, given);
     const { automaticExtensionThreshold: threshold } = settings;
     if (threshold > duration - MARGIN) throw new Error(TEXTS.threshold);
 
-    const lock = await this.acquire(resources, duration, settings);
+    const lock = await face.acquire(resources, duration, settings);
     const keep = this.#keep(lock, duration, settings);
     try {
       return await keep.during(() => routine(keep.signal));
     } finally {
       const patience = Math.max(0, keep.until - clock());
       keep.release();
-      await this.#letGo(lock, settings, patience);
+      await this.#letGo(face, lock, settings, patience);
     }
   }
 
@@ -184,8 +334,14 @@ class Redlock extends EventEmitter {
    */
   #keep(lock, duration, settings) {
     const { resources: names, value } = lock;
-    const until = deadlineOf(lock, lock.expiration) ?? 0;
-    const keep = new Keep(this.#engine, lock, { names, value, until, settings: toEngine(settings) }, lossOf);
+    const term = termOf(lock, { names, value });
+    const until = term.deadline(lock.expiration) ?? 0;
+    const keep = new Keep(
+      this.#engine,
+      term.lock,
+      { names, value, until, settings: toEngine(settings) },
+      lossOf,
+    );
     Object.defineProperty(keep.signal, 'error', bare({ get: () => keep.look() }));
     keep.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return keep;
@@ -195,29 +351,32 @@ class Redlock extends EventEmitter {
    * The release after a routine: what came of the routine counts, and a lock that is gone is one that is
    * released. It isn't tried for longer than the servers keep the lock.
    *
+   * @param {any} face
    * @param {Lock} lock
    * @param {V5Settings} settings
    * @param {number} patience for how long the servers keep it, in ms
    */
-  async #letGo(lock, settings, patience) {
+  async #letGo(face, lock, settings, patience) {
     try {
-      await this.#release(lock, settings, patience);
+      await this.#release(face, lock, settings, patience);
     } catch {
       // Whoever listens to `error` was told of every vote.
     }
   }
 
   /**
+   * @param {any} face
    * @param {Lock} lock
    * @param {V5Settings} settings
    * @param {number} patience in ms; if finite, a lock that is gone isn't asked for again either
    */
-  async #release(lock, settings, patience) {
-    const { names: known, value, expiration } = readLock(lock, false, 'resources');
+  async #release(face, lock, settings, patience) {
+    const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
     const names = [...known];
-    end(lock, expiration);
-    this.#released.add(lock);
-    const engine = this.#openEngine('unlock', names);
+    const term = termOf(lock, { names, value });
+    term.end(lock, expiration);
+    this.#released.add(term);
+    const engine = this.#openEngine(face, 'unlock', names);
     const own = toEngine(settings);
     const isFinal = patience < Number.POSITIVE_INFINITY || own.retries === UNLIMITED;
     const deadline = clock() + patience;
@@ -225,8 +384,8 @@ class Redlock extends EventEmitter {
     /** @type {Promise<Stats>[]} */
     const told = [];
     for (;;) {
-      const attempts = this.#count('unlock', names);
-      const answer = await engine.unlock(names, value, heldSince(lock), own, false, attempts.sheet);
+      const attempts = this.#count(face, 'unlock', names);
+      const answer = await engine.unlock(names, value, term.since, own, false, attempts.sheet);
       told.push(...attempts.answered(answer));
       const { failure } = answer;
       if (!failure) return { attempts: told };
@@ -253,10 +412,11 @@ class Redlock extends EventEmitter {
   }
 
   /**
+   * @param {any} face
    * @param {Operation} operation
    * @param {string[]} names
    */
-  #openEngine(operation, names) {
+  #openEngine(face, operation, names) {
     if (this.#quitting) {
       const failure = {
         code: 'ERR_REDLOCK_CLOSED',
@@ -266,47 +426,36 @@ class Redlock extends EventEmitter {
       throw new ExecutionError(TEXTS.noQuorum, [], explain(failure, { operation, names, ttl: 0 }, []));
     }
     this.#engine.look();
-    this.#tellOfScripts();
+    this.#tellOfScripts(face);
     return this.#engine;
   }
 
-  /** `scripts` may have been changed since the last call. */
-  #tellOfScripts() {
-    const texts = textsOf(this.scripts);
+  /**
+   * `scripts` may have been changed since the last call.
+   *
+   * @param {any} face
+   */
+  #tellOfScripts(face) {
+    const texts = textsOf(face.scripts);
     if (texts.every((text, at) => text === this.#texts[at])) return;
     this.#engine.useScripts(customOf(texts) ?? {});
     this.#texts = texts;
   }
 
   /**
+   * @param {any} face
    * @param {Operation} operation
    * @param {string[]} names
    */
-  #count(operation, names) {
-    const attempts = new Attempts(this.#engine, operation, names, this.#voters, this.#tell);
+  #count(face, operation, names) {
+    const attempts = new Attempts(this.#engine, operation, names, this.#voters, (error) => {
+      // Nothing has to listen.
+      if (face.listenerCount('error') > 0) this.#engine.tell('error', error);
+    });
     this.#open.add(attempts);
     attempts.ended.then(() => this.#open.delete(attempts));
     return attempts;
   }
-
-  /**
-   * Of the engine's events redlock 5 has one: what goes wrong with an extension that nobody waits for.
-   *
-   * @param {string | symbol} event
-   * @param {...any} args
-   */
-  emit(event, ...args) {
-    if (event === 'clientError') {
-      this.#tell(args[0]);
-      return false;
-    }
-    return super.emit(event, ...args);
-  }
-
-  /** Nothing has to listen. */
-  #tell = (/** @type {Error} */ error) => {
-    if (this.listenerCount('error') > 0) this.#engine.tell('error', error);
-  };
 
   /**
    * @param {Operation} operation
@@ -322,11 +471,6 @@ class Redlock extends EventEmitter {
     const text = given ?? (isOver ? TEXTS.expired : TEXTS.noQuorum);
     const explained = explain(known, { operation, names, ttl }, this.#engine.addresses);
     return new ExecutionError(text, told, explained);
-  }
-
-  /** @param {unknown} given the settings of one call */
-  #settingsOf(given) {
-    return readSettings(given, readSettings(this.settings));
   }
 }
 
@@ -382,5 +526,8 @@ const OVER = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it was over when it arrived
 function checkDuration(duration) {
   if (!Number.isInteger(duration)) throw new Error(TEXTS.duration);
 }
+
+/** After these another attempt may do better. */
+const RETRIED = ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_UNAVAILABLE'];
 
 module.exports = { Redlock };

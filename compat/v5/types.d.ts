@@ -78,6 +78,9 @@ export class ExecutionError extends Error {
   constructor(message: string, attempts: ReadonlyArray<Promise<ExecutionStats>>);
 }
 
+/** What clients make a key of. */
+export type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
+
 export class Lock {
   /** Not enumerable. */
   readonly redlock: Redlock;
@@ -115,6 +118,9 @@ export class Redlock extends EventEmitter {
 
   constructor(clients: Iterable<Instance>, settings?: Partial<Settings> & NewerSettings, scripts?: Scripts);
 
+  /** Overridden, it gives the values of locks: one for each attempt. */
+  _random(): string;
+
   /** How each member is reached. */
   get connections(): Connection[];
 
@@ -126,7 +132,7 @@ export class Redlock extends EventEmitter {
    *
    * @param duration for how long, in ms
    */
-  acquire(resources: string[], duration: number, settings?: Partial<Settings>): Promise<Lock>;
+  acquire(resources: readonly Name[], duration: number, settings?: Partial<Settings>): Promise<Lock>;
 
   /** Releases a lock everywhere; its `expiration` is 0 from the call on. */
   release(lock: Lock, settings?: Partial<Settings>): Promise<ExecutionResult>;
@@ -141,13 +147,13 @@ export class Redlock extends EventEmitter {
    * @returns what the routine returns
    */
   using<T>(
-    resources: string[],
+    resources: readonly Name[],
     duration: number,
     settings: Partial<Settings>,
     routine?: (signal: RedlockAbortSignal) => Promise<T>,
   ): Promise<T>;
   using<T>(
-    resources: string[],
+    resources: readonly Name[],
     duration: number,
     routine: (signal: RedlockAbortSignal) => Promise<T>,
   ): Promise<T>;

@@ -9,7 +9,7 @@
 const { types } = require('node:util');
 
 const { wrongType } = require('../errors');
-const { isArray } = require('../foreign');
+const { isArray, isUrl } = require('../foreign');
 const { can, classOf, read } = require('./look');
 
 const UNKNOWN = require('./unknown');
@@ -68,10 +68,7 @@ function isBlank(object) {
 /** @param {object} object */
 function isBuiltIn(object) {
   if (isArray(object) || can(object, 'then')) return true;
-  return (
-    ![OBJECT, '[object EventEmitter]'].includes(Object.prototype.toString.call(object)) ||
-    object instanceof URL
-  );
+  return ![OBJECT, '[object EventEmitter]'].includes(Object.prototype.toString.call(object)) || isUrl(object);
 }
 
 const OBJECT = '[object Object]';

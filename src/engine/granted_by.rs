@@ -146,6 +146,7 @@ mod tests {
             lock: LockId::new(&Token::from(name), &resources),
             resources,
             since: at(0),
+            context: None,
         }
     }
 

@@ -46,6 +46,12 @@ pub trait Instance {
         None
     }
 
+    /// Why it could not be reached when that was last tried, for whoever has waited
+    /// for another try; `None` if nothing is known to have failed.
+    fn unreached(&self) -> Option<Cause> {
+        None
+    }
+
     /// What tells one server from another by nature: the same number means the
     /// same keys (rule 16). A table of this process has one, and a configuration
     /// that leads to a unix socket or a loopback address. It is looked at for

@@ -471,11 +471,14 @@ impl Round {
         let may_be_long = state.may_be_long();
         for index in 0..state.votes.len() {
             let cause = match &state.votes[index] {
-                Ballotpaper::Open(wait) if wait.end(may_be_long) <= now => Cause::Silent {
-                    waited: wait.end(may_be_long).since(wait.since),
-                    option: Some(wait.option),
-                    because: self.core.instances[index].trouble(),
-                },
+                Ballotpaper::Open(wait) if wait.end(may_be_long) <= now => {
+                    let instance = &self.core.instances[index];
+                    instance.unreached().unwrap_or_else(|| Cause::Silent {
+                        waited: wait.end(may_be_long).since(wait.since),
+                        option: Some(wait.option),
+                        because: instance.trouble(),
+                    })
+                }
                 Ballotpaper::Open(wait) => {
                     state.overtime |= wait.due <= now;
                     continue;
