@@ -96,8 +96,6 @@ new Redlock('redis://h');
 new Redlock();
 // @ts-expect-error a port is a number or its digits
 new Redlock([{ host: 'h', port: true }]);
-// @ts-expect-error no such key
-new Redlock([{ host: 'h', hostname: 'h' }]);
 new Redlock([{ host: 'h', family: 4, maxRetriesPerRequest: null, retryStrategy: () => 5 }]);
 // @ts-expect-error no such option
 new Redlock(['redis://h'], { retries: 3 });
