@@ -214,6 +214,8 @@ function tie(lock, resource, value) {
   const term = new Term(lock, Array.isArray(resource) ? resource.slice() : [resource], value);
   HIDDEN.value = () => term;
   Object.defineProperty(lock, TERM, HIDDEN);
+  // It would keep the lock, and its Redlock with it.
+  HIDDEN.value = undefined;
 }
 
 /** One for all: it is copied at once, and a lock's making shouldn't take longer for it. @type {PropertyDescriptor} */
