@@ -47,8 +47,9 @@ declare class Redlock extends EventEmitter {
   driftFactor: number;
   /** Attempts after the first; -1 and Infinity are unlimited. Read at every call. */
   retryCount: number;
-  /** The wait between two attempts, in ms. Read at every call. */
-  retryDelay: number;
+  /** The wait between two attempts, in ms. Read at every call. A function that was given is shown as it is. */
+  get retryDelay(): number;
+  set retryDelay(delay: number | Redlock.RetryDelay);
   /** By how much that wait is changed at random, either way, in ms. Read at every call. */
   retryJitter: number;
 
@@ -79,7 +80,8 @@ declare class Redlock extends EventEmitter {
    * @param ttl for how long, in ms: a whole number of which 1 ms or more is left after the drift
    * @returns the lock, which is valid until its `expiration`; or, rejected, a {@link Redlock.LockError}
    *   (`ERR_REDLOCK_HELD`, `_UNAVAILABLE`, `_TOO_SLOW`, `_CLOSED`), or, where nothing was asked for because an
-   *   argument can't be used, a `TypeError` or `RangeError` (`ERR_REDLOCK_INVALID_RESOURCE`, `_TTL`)
+   *   argument can't be used, a `TypeError` or `RangeError` (`ERR_REDLOCK_INVALID_RESOURCE`, `_TTL`, `_OPTIONS`).
+   *   An option that is unknown, as one that is misspelt, can't be used
    */
   lock(
     resource: string | readonly string[],
@@ -118,7 +120,7 @@ declare class Redlock extends EventEmitter {
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
-  /** The same as {@link Redlock.lock}. */
+  /** The same as {@link Redlock.lock}, but an option that is unknown is warned of, and ignored. */
   lockWithOptions(
     resource: string | readonly string[],
     ttl: number,
@@ -137,7 +139,7 @@ declare class Redlock extends EventEmitter {
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
-  /** The same as {@link Redlock.lock}. */
+  /** The same as {@link Redlock.lockWithOptions}. */
   acquireWithOptions(
     resource: string | readonly string[],
     ttl: number,
@@ -278,11 +280,19 @@ declare class Redlock extends EventEmitter {
   /**
    * Lets what is in flight end, then closes the connections and ends the clients that were passed;
    * whatever is asked for afterwards is refused with `ERR_REDLOCK_CLOSED`. Locks that are held stay until
-   * their ttl ends.
+   * their ttl ends, unless `unlock` says otherwise.
    *
-   * @returns for each instance `'OK'`, or what the client that was passed has answered
+   * @returns for each instance `'OK'`, or what the client that was passed has answered; rejected with a `TypeError` or
+   *   `RangeError` (`ERR_REDLOCK_INVALID_OPTIONS`), and nothing is closed, if the options can't be used
+   *
+   * @example
+   * process.once('SIGTERM', () => redlock.quit({ unlock: true }).finally(() => process.exit()));
    */
   quit(callback?: Redlock.Callback<unknown[]>): Promise<unknown[]>;
+  quit(
+    options: Redlock.QuitOptions | null | undefined,
+    callback?: Redlock.Callback<unknown[]>,
+  ): Promise<unknown[]>;
 
   /**
    * An instance failed to carry out one command; contention is no failure. Nothing has to listen.
@@ -292,7 +302,7 @@ declare class Redlock extends EventEmitter {
   on(event: 'connection', listener: Redlock.ConnectionListener): this;
   /** A lock with a signal or `autoExtend` was lost. */
   on(event: 'lost', listener: Redlock.LockListener): this;
-  /** A lock could not be released by `using` or `await using`. */
+  /** A lock could not be released by `using`, `await using` or `quit({ unlock: true })`, which names no lock. */
   on(event: 'unlockError', listener: Redlock.LockListener): this;
   on(event: string | symbol, listener: Redlock.AnyListener): this;
   once(event: 'clientError', listener: Redlock.ClientErrorListener): this;
@@ -356,6 +366,8 @@ declare namespace Redlock {
     type Options,
     type Pem,
     type PromiseLibrary,
+    type QuitOptions,
+    type RetryDelay,
     type Script,
     type ScriptFunction,
     type Scripts,
@@ -423,9 +435,16 @@ declare namespace Redlock {
     autoExtend(options?: AutoExtendOptions): this;
 
     /**
+     * Has it extended by itself no more: it is held until its validity ends, which its signal tells, and which is no
+     * loss: there is no `lost` event. Does nothing to a lock that isn't extended by itself.
+     */
+    stopExtending(): this;
+
+    /**
      * Is aborted when the lock is lost: at its end, even if no server can be reached, or as soon as a majority
      * says that it is gone. Its `reason` is a {@link LockError}. It looks at the engine's clock whenever it is
-     * asked, so that what it says is true after JavaScript has been blocked, too. Unlocking doesn't abort it.
+     * asked, so that what it says is true after JavaScript has been blocked, too. Unlocking doesn't abort it, but
+     * {@link Redlock.quit} with `unlock` does (`ERR_REDLOCK_CLOSED`).
      */
     get signal(): AbortSignal;
 
@@ -727,8 +746,8 @@ declare namespace Redlock {
    */
   interface TlsOptions {
     /**
-     * The authorities that may vouch for the server. Default: those of Node,
-     * `tls.rootCertificates` and `NODE_EXTRA_CA_CERTS`.
+     * The authorities that may vouch for the server, or the server's own certificate if it is self-signed.
+     * Default: those of Node, by its flags and `NODE_EXTRA_CA_CERTS`.
      */
     ca?: Pem | readonly Pem[] | null;
     /** The client's certificate and the chain to it; needs `key`. */
@@ -750,10 +769,26 @@ declare namespace Redlock {
     driftFactor?: number;
     /** Attempts after the first; -1 and Infinity are unlimited. Default 10. */
     retryCount?: number;
-    /** The wait between two attempts, in ms. Default 200. */
-    retryDelay?: number;
+    /** The wait between two attempts, in ms, or what says it. Default 200. */
+    retryDelay?: number | RetryDelay;
     /** By how much that wait is changed at random, either way, in ms. Default 100. */
     retryJitter?: number;
+  }
+
+  /**
+   * Is asked after each attempt that failed and is not the last one; the first is 1. Returns the wait until the next,
+   * in ms: from 0 to 2147483647, which `retryJitter` changes as ever. Anything else rejects the call
+   * (`ERR_REDLOCK_INVALID_OPTIONS`). A lock that is extended by itself waits 200 ms or less instead.
+   */
+  type RetryDelay = (attempt: number) => number;
+
+  interface QuitOptions {
+    /**
+     * Releases everything that this Redlock has handed over and that is still held, kept or not, and what was under
+     * way: nobody holds any of it from the call on. What waits for a lock is given up. It is waited for within
+     * `releaseDeadline`; what could not be released is told by `unlockError`. Default false.
+     */
+    unlock?: boolean;
   }
 
   /** The options of one `lock`. */

@@ -215,7 +215,7 @@ describe('logging in', () => {
       what: 'no permission on the command',
       instance: as('reader'),
       reply: 'NOPERM',
-      says: /NOPERM.*set/,
+      says: /run this command.*: SET|NOPERM.*set/,
       advice: /allow this user SELECT, SET/,
       state: 'ready',
     },

@@ -700,6 +700,81 @@ describe('a lock that is kept', () => {
     });
   });
 
+  describe('stopExtending', () => {
+    test('lets it end when it does: its signal says so, and nobody is told of a loss', async (t) => {
+      const redlock = open(t, servers);
+      const lost = [];
+      redlock.on('lost', (error) => lost.push(error));
+      const name = newName();
+      const lock = await redlock.lock(name, 400, { autoExtend: true });
+      await extensions(lock, 2);
+      assert.equal(lock.stopExtending(), lock);
+      const { signal } = lock;
+      const end = endOf(lock);
+      assert.equal(lock.held, true);
+      assert.equal(signal.aborted, false);
+      assert.ok(Math.abs(lock.expiration - Date.now() - lock.remaining()) < 50);
+      assert.ok(Object.getOwnPropertyDescriptor(lock, 'expiration').writable);
+      await abortOf(signal);
+      assert.ok(performance.now() >= end - 2);
+      assert.equal(signal.reason.code, 'ERR_REDLOCK_EXPIRED');
+      assert.equal(lock.held, false);
+      assert.equal(lock.remaining(), 0);
+      assert.deepEqual(lost, []);
+      await until(async () => (await valuesAt(servers, name)).every((value) => value === null));
+    });
+
+    test('leaves it to be unlocked, extended, or extended by itself again', async (t) => {
+      const redlock = open(t, servers);
+      const name = newName();
+      const lock = await redlock.lock(name, 400, { autoExtend: true });
+      lock.stopExtending();
+      await lock.extend(5000);
+      assert.ok(lock.remaining() > 3000);
+      assert.ok(lock.expiration > Date.now() + 3000);
+      lock.autoExtend({ ttl: 400 });
+      // It is extended once no more than two thirds of 400 ms are left.
+      lock.stopExtending();
+      await lock.extend(300);
+      lock.autoExtend({ ttl: 400 });
+      await extensions(lock, 2);
+      lock.stopExtending();
+      await lock.unlock();
+      assert.equal(lock.stopExtending(), lock);
+      assert.deepEqual(await valuesAt(servers, name), [null, null, null]);
+    });
+
+    test('inside of using, too, which releases it in any case', async (t) => {
+      const redlock = open(t, servers);
+      const name = newName();
+      const reason = await redlock.using(name, 300, async (signal, lock) => {
+        await extensions(lock, 1);
+        lock.stopExtending();
+        if (!signal.aborted) await once(signal, 'abort');
+        return signal.reason;
+      });
+      assert.equal(reason.code, 'ERR_REDLOCK_EXPIRED');
+    });
+
+    test('does nothing to a lock that is not extended, or is lost', async (t) => {
+      const redlock = open(t, servers);
+      const lock = await redlock.lock(newName(), 5000);
+      const { expiration } = lock;
+      lock.stopExtending();
+      assert.equal(lock.expiration, expiration);
+      assert.ok(lock.held);
+      await lock.unlock();
+      const name = newName();
+      const kept = await redlock.lock(name, 300, { autoExtend: true });
+      await remove(servers, name);
+      await abortOf(kept.signal);
+      kept.stopExtending();
+      assert.equal(kept.held, false);
+      assert.equal(kept.expiration, 0);
+      assert.equal(kept.signal.reason.code, 'ERR_REDLOCK_NOT_HELD');
+    });
+  });
+
   describe('restored from JSON', () => {
     test('can be extended and unlocked in another process', async (t) => {
       const redlock = open(t, servers);

@@ -92,8 +92,10 @@ describe('options', () => {
     const redlock = new Redlock(['memory://options'], { retryCount: 1, retryDelay: 1, retryJitter: 0 });
     const lock = await redlock.lock('call', 5000);
     for (let i = 0; i < 5; i++) {
-      const error = await rejection(redlock.lock('call', 1000, { retryCount: 'x', timeout: 1 }));
-      assert.equal(error.attempts, 2);
+      for (const lockIt of ['lockWithOptions', 'acquireWithOptions']) {
+        const error = await rejection(redlock[lockIt]('call', 1000, { retryCount: 'x', timeout: 1 }));
+        assert.equal(error.attempts, 2);
+      }
       await lock.extend(5000, { retryCount: 'x', timeout: 1 });
     }
     await settled();
@@ -101,6 +103,51 @@ describe('options', () => {
     assert.match(
       warnings[0].message,
       /"retryCount" must be a number, not "x"; the option "timeout" is unknown/,
+    );
+    await redlock.quit();
+  });
+
+  test('of a call that are unknown are refused by lock and using, with the one that was meant', async () => {
+    const redlock = new Redlock(['memory://options']);
+    const calls = {
+      lock: (options) => redlock.lock('misspelt', 1000, options),
+      acquire: (options) => redlock.acquire('misspelt', 1000, options),
+      using: (options) => redlock.using('misspelt', 1000, options, () => assert.fail('it ran')),
+    };
+    for (const call of Object.values(calls)) {
+      for (const [options, message] of [
+        [{ autoextend: true }, 'the option "autoextend" is unknown: did you mean "autoExtend"?'],
+        [{ maxwait: 100 }, 'the option "maxwait" is unknown: did you mean "maxWait"?'],
+        [{ try_lock: true }, 'the option "try_lock" is unknown: did you mean "tryLock"?'],
+        [{ retrycount: 1 }, 'the option "retrycount" is unknown: did you mean "retryCount"?'],
+        [{ retyrDelay: 1 }, 'the option "retyrDelay" is unknown: did you mean "retryDelay"?'],
+        [{ banana: 1 }, 'the option "banana" is unknown'],
+        [
+          { max_wait: 1, singal: 2 },
+          'the option "max_wait" is unknown: did you mean "maxWait"?; ' +
+            'the option "singal" is unknown: did you mean "signal"?',
+        ],
+      ]) {
+        const error = await rejection(call(options));
+        assert.ok(error instanceof RangeError);
+        assert.equal(error.code, 'ERR_REDLOCK_INVALID_OPTIONS');
+        assert.equal(error.message, message);
+      }
+      const inner = await rejection(call({ autoExtend: { maxhold: 1 } }));
+      assert.match(inner.message, /autoExtend has the unknown key "maxhold": did you mean "maxHold"\?/);
+      // What may be a secret isn't shown.
+      const hidden = await rejection(call({ 'p4ss:w0rd': 1 }));
+      assert.equal(hidden.message, 'the option (1 not shown here) is unknown');
+    }
+    assert.equal((await redlock.inspect('misspelt')).held, false);
+    // Of a wrong type they are told of as before, and extend ignores what it doesn't know.
+    const lock = await redlock.lock('misspelt', 5000, { retryCount: 'x' });
+    await lock.extend(5000, { maxwait: 1 });
+    await redlock.lockWithOptions('another', 1000, { autoextend: true });
+    await settled();
+    assert.match(
+      warnings.map(({ message }) => message).join(),
+      /"autoextend" is unknown: did you mean "autoExtend"\?/,
     );
     await redlock.quit();
   });

@@ -178,15 +178,6 @@ describe('the classic entries', () => {
   });
 });
 
-test('without a package for the platform it is installed all the same, and says what is missing', async () => {
-  const app = await install(packages.main);
-  assert.deepEqual(platformsIn(path.join(app, 'node_modules')), []);
-  addConsumers(app, 'redlock-native');
-  const [tarball] = packages.platforms;
-  const platform = path.basename(tarball).replace(/-\d.*$/, '');
-  await assert.rejects(run(app, 'require.cjs'), ({ stderr }) => stderr.includes(`'${platform}'`));
-});
-
 /**
  * A new app in which these are installed, as far as that goes without a network and a cache.
  *

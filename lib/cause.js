@@ -8,7 +8,13 @@ const { troubleOf, because, show } = require('./errors');
  * @typedef {import('./native').NativeFailure} NativeFailure
  * @typedef {import('./native').NativeVote & {address: string}} Said what an instance said
  * @typedef {'lock' | 'extend' | 'unlock' | 'inspect'} Operation
- * @typedef {{operation: Operation, names: string, ttl: number, reason: string, answers: Said[]}} Case
+ * @typedef {object} Case
+ * @property {Operation} operation
+ * @property {string} names
+ * @property {number} ttl
+ * @property {string} reason
+ * @property {Said[]} answers
+ * @property {string} [occupant] what a key has that is no lock's
  */
 
 /**
@@ -30,7 +36,8 @@ function explain(failure, { operation, names, ttl }, addresses) {
   }));
   const votes = answers.map((answer, instance) => toVote(answer, operation, instance));
   const describe = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : otherwise;
-  const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers });
+  const occupant = Object.hasOwn(failure, 'occupant') ? failure.occupant : undefined;
+  const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers, occupant });
   return { code, resource: [...names], votes, cause: because(sentence + suspicion) };
 }
 
@@ -50,7 +57,13 @@ const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
     // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
-    const { names, answers } = failed;
+    const { names, answers, occupant } = failed;
+    if (occupant !== undefined) {
+      return (
+        `${names} can't be locked: its key holds ${occupant}, so that another application uses this name; ` +
+        `give the lock another one, or a keyPrefix: ${whoRefused(answers)}${whatFailed(answers)}`
+      );
+    }
     if (!answers.length) {
       return (
         `${names} is held, or may still be, by this process with the very value that _random() gave now: ` +

@@ -44,6 +44,8 @@ class Keep {
   #error;
   #isReleased = false;
   #isExtended = false;
+  /** Its end is no loss: its signal tells it all the same. */
+  #isMeantToEnd = false;
   #ttl = 0;
   #cap = 0;
 
@@ -85,14 +87,22 @@ class Keep {
     const until = this.#isExtended ? this.until : this.#held.until;
     const { ttl, lead, cap } = renewal ?? NO_RENEWAL;
     this.#isExtended = renewal !== undefined;
+    this.#isMeantToEnd = false;
     this.#ttl = ttl;
     // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
     if (this.#isExtended) watched.delete(this);
     else watched.add(this);
     this.#cap = cap;
-    const { driftFactor, retryDelay, retryJitter } = settings;
-    const terms = [until, ttl, lead, cap, driftFactor, retryDelay, retryJitter];
+    const { driftFactor, delay, retryJitter } = settings;
+    const terms = [until, ttl, lead, cap, driftFactor, delay, retryJitter];
     this.#engine.keep(this, this.#number, terms, value, names);
+  }
+
+  /** It is extended no more, and ends as it is meant to. */
+  stop() {
+    if (!this.#isExtended || this.#isReleased || this.#error) return;
+    this.start();
+    this.#isMeantToEnd = true;
   }
 
   /** Until when the lock may be believed in, on the engine's clock; 0 once it is not. */
@@ -181,6 +191,7 @@ class Keep {
 
   /** @param {import('./native').Owner | undefined} owner */
   #tell(owner) {
+    if (this.#isMeantToEnd) return;
     try {
       owner?.emit?.('lost', this.#error, this.#lock.deref());
     } catch (error) {

@@ -63,6 +63,11 @@ class Lock {
     return lockerFor(this).autoExtend(redlockOf(this), this, options);
   }
 
+  /** Has it end when its validity does, which is no loss. */
+  stopExtending() {
+    return lockerFor(this).stopExtending(this);
+  }
+
   /** Is aborted when the lock is lost, with the reason; not when it is released. */
   get signal() {
     return lockerFor(this).watch(this).signal;
@@ -70,12 +75,12 @@ class Lock {
 
   /** For how long it may still be believed in, in ms, on the engine's clock. */
   remaining() {
-    return remainingOf(this);
+    return lockerOf(redlockOf(this))?.hasParted ? 0 : remainingOf(this);
   }
 
   /** Whether it may be believed in now. */
   get held() {
-    return remainingOf(this) > 0;
+    return this.remaining() > 0;
   }
 
   toJSON() {

@@ -11,14 +11,14 @@ const { readResource, readLock, checkTtl } = require('./arguments');
 const { explain } = require('./cause');
 const { outOfRange, wrongType, show } = require('./errors');
 const { bare, elementsOf, isArray } = require('./foreign');
-const { pause, unlessAborted } = require('./giving-up');
+const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
-const { Engine, clock, defaultScripts } = require('./native');
-const { Settings, readOptions, readCallOptions, readProperties } = require('./options');
+const { Answer, Engine, clock, defaultScripts } = require('./native');
+const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
 const { Inspection } = require('./inspection');
-const { putBehind } = require('./lockers');
+const { lockerOf, putBehind } = require('./lockers');
 const { ownOf, termOf } = require('./term');
 const { NAMES, readExtension, readWishes } = require('./wishes');
 
@@ -27,7 +27,6 @@ const { NAMES, readExtension, readWishes } = require('./wishes');
  * @typedef {import('./arguments').LockLike} LockLike
  * @typedef {import('./arguments').LockRecord} LockRecord
  * @typedef {import('./cause').Operation} Operation
- * @typedef {import('./native').Answer} Answer
  * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
  *
  * @typedef {object} Profile what a face is
@@ -70,6 +69,8 @@ class Locker {
   #isHeardLate = false;
   /** @type {Promise<unknown[]> | undefined} */
   #quitting;
+  /** quit() has everything released that is held: what could not be. @type {Promise<Error[]> | undefined} */
+  #parting;
 
   /**
    * Gives the face the properties that are read at each call.
@@ -80,7 +81,7 @@ class Locker {
    * @param {unknown} options
    */
   constructor(face, profile, instances, options) {
-    const given = readOptions(options, profile.defaults, profile.warn);
+    const given = readOptions(options, profile.defaults, profile.warn, profile.hasWishes);
     const { settings, patience, rule } = given;
     putBehind(face, this);
     this.#face = face;
@@ -131,9 +132,10 @@ class Locker {
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @param {boolean} [isExtended] whether it is extended by itself unless the options say otherwise
+   * @param {boolean} [isStrict] whether an option that is unknown is refused
    * @returns {Promise<any>}
    */
-  async lock(face, resource, ttl, options, isExtended = false) {
+  async lock(face, resource, ttl, options, isExtended = false, isStrict = false) {
     const profile = this.#profile;
     let names;
     let settings;
@@ -141,7 +143,7 @@ class Locker {
     let engine;
     try {
       names = this.#namesOf(resource);
-      const { settings: own, others } = this.#settingsOf(face, options);
+      const { settings: own, others } = this.#settingsOf(face, options, undefined, isStrict);
       settings = own;
       checkTtl(ttl, settings.driftFactor);
       const isPlain = !profile.hasWishes || !(others || isExtended);
@@ -152,6 +154,8 @@ class Locker {
     }
 
     const answer = await this.#acquire(face, engine, names, ttl, settings, wishes);
+    // quit() releases it, with all the others.
+    if (!answer.failure && this.#parting) answer.failure = CLOSED;
     if (!answer.failure && answer.isOver) {
       engine.unlock(names, answer.value, answer.since, settings, this.#isWatched(face));
       answer.failure = TOO_LATE;
@@ -182,12 +186,26 @@ class Locker {
    */
   #acquire(face, engine, names, ttl, settings, wishes) {
     const terms = wishes?.isTry ? onceOf(settings) : settings;
-    if (face._random !== random) return this.#lockWithOwnValues(face, names, ttl, terms, wishes);
-    if (!wishes) return engine.lock(names, ttl, terms, this.#isWatched(face));
+    if (face._random !== random || isPacedByCaller(terms)) {
+      return this.#lockByAttempts(face, names, ttl, terms, wishes);
+    }
+    const report = this.#isWatched(face);
+    const look = this.#looks(terms);
+    if (!wishes) return engine.lock(names, ttl, terms, report, undefined, undefined, undefined, look);
     const { signal, maxWait } = wishes;
     if (signal?.aborted) throw signal.reason;
-    const asked = engine.lock(names, ttl, terms, this.#isWatched(face), undefined, undefined, maxWait);
+    const asked = engine.lock(names, ttl, terms, report, undefined, undefined, maxWait, look);
     return signal ? unlessAborted(signal, asked, giveBack(engine, names, settings)) : asked;
+  }
+
+  /**
+   * Whether it is worth a look what a key has that was held all the time: not where there is one attempt, and the
+   * look would be half of its cost.
+   *
+   * @param {Settings} settings
+   */
+  #looks({ retries }) {
+    return this.#profile.hasWishes && retries !== 0;
   }
 
   /**
@@ -204,8 +222,32 @@ class Locker {
     const keep = this.#keepFor(term, record);
     // There is nothing to be lost any more.
     if (isReleased) keep.release();
+    else if (this.#parting) keep.lose(CLOSED, undefined);
     else keep.start();
     return keep;
+  }
+
+  /**
+   * A lock that is extended by itself is so no more, and ends when it does.
+   *
+   * @param {any} lock
+   */
+  stopExtending(lock) {
+    const record = readLock(lock);
+    const term = termOf(lock, record);
+    const { keep } = term;
+    if (!keep?.isExtended) return lock;
+    const { ttl = 0, until } = keep;
+    keep.stop();
+    const left = until - clock();
+    const shown = left > 0 ? Math.floor(Date.now() + left) : 0;
+    term.believe(lock, record.expiration, new Answer(0, 0, shown, until, 0, '', undefined), ttl);
+    return lock;
+  }
+
+  /** Whether quit() has released it, or is about to. */
+  get hasParted() {
+    return this.#parting !== undefined;
   }
 
   /**
@@ -326,6 +368,9 @@ class Locker {
     try {
       record = readLock(lock, profile.isLenient);
       term = termOf(lock, record);
+      if (this.#parting && term.since > 0 && lockerOf(lock.redlock) === this) {
+        return await this.#unlockedByQuit(lock, record);
+      }
       if (profile.release === 'silent' && isPast(term, record)) return;
       engine = this.#openEngine(face, 'unlock', record.names);
     } catch (error) {
@@ -339,9 +384,20 @@ class Locker {
     const answer = await engine.unlock(names, value, term.since, settings, this.#isWatched(face));
     if (answer.failure && !this.#isReleased(answer.failure)) {
       const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
-      const message = `Unable to fully release the lock on resource "${names}".`;
-      throw new profile.LockError(message, answer.attempts, failure);
+      throw new profile.LockError(unreleased(names), answer.attempts, failure);
     }
+  }
+
+  /**
+   * @param {object} lock
+   * @param {LockRecord} record
+   */
+  async #unlockedByQuit(lock, record) {
+    const { names, expiration } = record;
+    termOf(lock, record).end(lock, expiration);
+    const unreleased = (await this.#parting) ?? [];
+    const failed = unreleased.find((/** @type {any} */ { resource }) => String(resource) === String(names));
+    if (failed) throw failed;
   }
 
   /**
@@ -408,10 +464,29 @@ class Locker {
     return this.#extend(face, lock, this.#recordOf(lock), lock, ttl, options, true);
   }
 
-  /** Lets what is in flight end, refuses what comes later, and quits the callers' clients. */
-  quit() {
-    this.#quitting ??= this.#quit();
+  /**
+   * Lets what is in flight end, refuses what comes later, and quits the callers' clients. The first call decides.
+   *
+   * @param {boolean} [isParting] whether everything that this has handed over is released
+   */
+  quit(isParting = false) {
+    this.#quitting ??= this.#quit(isParting);
     return this.#quitting;
+  }
+
+  /** Nobody holds any more what this has handed over. What can't be released is told, and stays until its ttl. */
+  async #part() {
+    const { settings } = this.#settingsOf(this.#face, undefined);
+    const { addresses } = this.#engine;
+    const locks = await this.#engine.part(settings, this.#isWatched(this.#face));
+    const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
+    const errors = failures.map((failure) => {
+      const names = failure.resource;
+      const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, addresses);
+      return new this.#profile.LockError(unreleased(names), 1, explained);
+    });
+    for (const error of errors) this.#tell(this.#face, 'unlockError', error, undefined);
+    return errors;
   }
 
   /**
@@ -447,7 +522,11 @@ class Locker {
 
     const { ends } = term;
     const report = this.#isWatched(face);
-    const answer = await engine.extend(names, value, until, isRelative, ttl, settings, report);
+    /** @param {Settings} terms */
+    const ask = (terms) => engine.extend(names, value, until, isRelative, ttl, terms, report);
+    const answer = isPacedByCaller(settings)
+      ? await this.#extendByAttempts(engine, ask, isRelative ? clock() + until : until, settings)
+      : await ask(settings);
     // One that is extended by itself may have been extended beyond that meanwhile.
     const { keep } = term;
     const isKept = keep?.isExtended && keep.until > clock();
@@ -471,8 +550,8 @@ class Locker {
   }
 
   /**
-   * Locks with the values that an overridden `_random` gives, one for each attempt: a late answer to an
-   * old attempt must not pass for one to the next.
+   * Locks attempt by attempt, where JavaScript has a say in it: an overridden `_random` gives a value for each, since
+   * a late answer to an old attempt must not pass for one to the next; a function says how long to wait.
    *
    * @param {any} face
    * @param {string[]} names
@@ -481,34 +560,80 @@ class Locker {
    * @param {import('./wishes').Wishes} [wishes]
    * @returns {Promise<Answer>}
    */
-  async #lockWithOwnValues(face, names, ttl, settings, wishes) {
+  async #lockByAttempts(face, names, ttl, settings, wishes) {
     // Not by destructuring what may be nothing: `Object.prototype` would answer in its place.
     const signal = wishes?.signal;
     const maxWait = wishes?.maxWait;
-    const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : performance.now() + maxWait;
-    const { driftFactor, retryCount, retryDelay, retryJitter } = settings;
-    const once = new Settings(driftFactor, 0, retryDelay, retryJitter);
+    const limit = maxWait === undefined ? Number.POSITIVE_INFINITY : clock() + maxWait;
+    const once = onceOf(settings);
+    /** @type {import('./native').NativeVote[]} */
+    let before = [];
     for (let attempt = 1; ; attempt++) {
       if (signal?.aborted) throw signal.reason;
+      const isLast = settings.retries >= 0 && attempt > settings.retries;
+      const look = isLast && this.#looks(settings);
       const { value, engine } = this.#prepareAttempt(face, names);
-      const left = maxWait === undefined ? undefined : Math.max(0, limit - performance.now());
-      const asked = engine.lock(names, ttl, once, this.#isWatched(face), value, undefined, left);
+      const left = maxWait === undefined ? undefined : Math.max(0, limit - clock());
+      const asked = engine.lock(names, ttl, once, this.#isWatched(face), value, undefined, left, look);
       const giving = giveBack(engine, names, settings, value);
       const answer = await (signal ? unlessAborted(signal, asked, giving) : asked);
       answer.attempts = attempt;
       // What is handed over has room for values of our own length only.
-      answer.value = value;
-      const isLast = settings.retries >= 0 && attempt > retryCount;
-      if (!answer.failure || isLast || !RETRIED.includes(answer.failure.code)) return answer;
-      const jitter = Math.floor((Math.random() * 2 - 1) * retryJitter);
-      const wait = Math.max(0, retryDelay + jitter);
-      const time = limit - performance.now();
-      // Timers drop fractions, and may be early by one more: maxWait is no less than was asked for.
-      await pause(wait < time ? wait : Math.ceil(Math.max(0, time)) + 1, signal);
+      if (value !== undefined) answer.value = value;
+      const { failure } = answer;
+      // An attempt that was cut short says less than the one before it.
+      const isShort = failure?.code === 'ERR_REDLOCK_TIMEOUT' && !failure.votes.some(isCast);
+      if (failure && isShort && before.length > 0) failure.votes = before;
+      if (!failure || isLast || !RETRIED.includes(failure.code)) return answer;
+      before = failure.votes;
+      const wait = this.#waitAfter(settings, attempt);
+      const time = limit - clock();
+      const waited = engine.wait(Math.min(wait, Math.max(0, time)), settings);
+      await (signal ? unlessAborted(signal, waited, { cancel: engine.cancel, discard() {} }) : waited);
       if (wait >= time) {
-        answer.failure = { ...answer.failure, code: 'ERR_REDLOCK_TIMEOUT' };
+        answer.failure = { ...failure, code: 'ERR_REDLOCK_TIMEOUT' };
         return answer;
       }
+    }
+  }
+
+  /**
+   * The same for an extension.
+   *
+   * @param {Engine} engine
+   * @param {(settings: Settings) => Promise<Answer>} ask
+   * @param {number} until when the lock ends if nothing comes of it, on the engine's clock
+   * @param {Settings} settings
+   * @returns {Promise<Answer>}
+   */
+  async #extendByAttempts(engine, ask, until, settings) {
+    const once = onceOf(settings);
+    /** The failure after which the lock may be believed in for the shortest time. @type {Answer | undefined} */
+    let worst;
+    for (let attempt = 1; ; attempt++) {
+      const answer = await ask(once);
+      answer.attempts = attempt;
+      if (!answer.failure) return answer;
+      if (worst === undefined || answer.until < worst.until) worst = answer;
+      answer.until = worst.until;
+      answer.expiration = worst.expiration;
+      const isLast = settings.retries >= 0 && attempt > settings.retries;
+      if (isLast || !RETRIED.includes(answer.failure.code)) return answer;
+      const wait = this.#waitAfter(settings, attempt);
+      if (clock() + wait >= until) return answer;
+      await engine.wait(wait, settings);
+    }
+  }
+
+  /**
+   * @param {Settings} settings
+   * @param {number} attempt
+   */
+  #waitAfter(settings, attempt) {
+    try {
+      return waitAfter(settings, attempt);
+    } catch (error) {
+      throw this.#profile.refuse(error);
     }
   }
 
@@ -519,6 +644,7 @@ class Locker {
   #prepareAttempt(face, names) {
     try {
       const engine = this.#openEngine(face, 'lock', names);
+      if (face._random === random) return { value: undefined, engine };
       const value = face._random();
       if (typeof value === 'string' && value !== '') return { value, engine };
       throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
@@ -547,7 +673,12 @@ class Locker {
     return answers.length > votes.length / 2;
   }
 
-  async #quit() {
+  /** @param {boolean} isParting */
+  async #quit(isParting) {
+    if (isParting) {
+      this.#parting = this.#part();
+      await this.#parting;
+    }
     await this.#engine.close();
     const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
     const failed = quits.find((quit) => quit.status === 'rejected');
@@ -686,9 +817,10 @@ class Locker {
    * @param {any} face
    * @param {CallOptions | undefined} options
    * @param {Settings} [own] of the lock, in place of the properties
+   * @param {boolean} [isStrict] whether an option that is unknown is refused
    * @returns {{settings: Settings, others?: Record<string, any>}} `others`: what else the options say
    */
-  #settingsOf(face, options, own) {
+  #settingsOf(face, options, own, isStrict = false) {
     const { retryCount, retryDelay, retryJitter, driftFactor } = face;
     let settings = this.#settings;
     if (
@@ -698,11 +830,12 @@ class Locker {
       driftFactor !== settings.driftFactor
     ) {
       const properties = { retryCount, retryDelay, retryJitter, driftFactor };
-      settings = readProperties(properties, this.#profile.defaults, this.#warn);
+      settings = readProperties(properties, this.#profile.defaults, this.#warn, this.#profile.hasWishes);
       this.#settings = settings;
     }
     if (typeof options !== 'object' || options === null) return { settings: own ?? settings };
-    return readCallOptions(own ?? settings, options, this.#warn, this.#profile.hasWishes ? NAMES : []);
+    const others = this.#profile.hasWishes ? NAMES : undefined;
+    return readCallOptions(own ?? settings, options, this.#warn, others, isStrict);
   }
 
   #warn = (/** @type {string} */ message) => {
@@ -734,6 +867,20 @@ function giveBack(engine, names, settings, value) {
 /** @param {Settings} settings */
 function onceOf({ driftFactor, retryDelay, retryJitter }) {
   return new Settings(driftFactor, 0, retryDelay, retryJitter);
+}
+
+/** @param {import('./native').NativeVote} vote */
+function isCast({ vote }) {
+  return vote !== 'pending';
+}
+
+/**
+ * Whether a function says how long to wait.
+ *
+ * @param {Settings} settings
+ */
+function isPacedByCaller({ retries, retryDelay }) {
+  return typeof retryDelay === 'function' && retries !== 0;
 }
 
 /**
@@ -844,6 +991,8 @@ const LONGEST = 2 * 8.64e15;
 
 const TOO_LATE = { code: 'ERR_REDLOCK_TOO_SLOW', reason: 'it was over when it arrived', votes: [] };
 
+const CLOSED = { code: 'ERR_REDLOCK_CLOSED', reason: 'quit() has released it', votes: [] };
+
 const EXPIRED = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it has expired', votes: [] };
 const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', votes: [] };
 
@@ -863,6 +1012,11 @@ function count(lock, attempts, { retryCount }) {
  */
 function exceeded({ retryCount }, names) {
   return `Exceeded ${retryCount} attempts to lock the resource "${names}".`;
+}
+
+/** @param {readonly string[]} names */
+function unreleased(names) {
+  return `Unable to fully release the lock on resource "${names}".`;
 }
 
 /** @param {readonly string[]} names */

@@ -5,7 +5,7 @@
  * its answers come back in batches. A request costs one slot, which is an integer, and one promise.
  */
 
-const { Mailbox, defaultScripts } = require('../binding.js');
+const { Mailbox, defaultScripts } = require('./addon');
 const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
 const { ConnectionError, troubleOf, outOfRange } = require('./errors');
@@ -16,17 +16,20 @@ const { Redactor, secretsIn } = require('./redact');
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
  * @typedef {{vote: 'granted' | 'held' | 'failed' | 'pending', applied?: number} & Partial<Trouble>} NativeVote held
  *   by another: how many of the keys it was applied to
- * @typedef {{code: string, reason: string, votes: NativeVote[], suspicion?: string}} NativeFailure suspicion: which
- *   members look like one server, if that may be why
+ * @typedef {{code: string, reason: string, votes: NativeVote[], suspicion?: string, occupant?: string, locks?: Unreleased[]}} NativeFailure
+ *   suspicion: which members look like one server, if that may be why; occupant: what a key has that is no lock's;
+ *   locks: those that could not be released
+ * @typedef {NativeFailure & {resource: string[]}} Unreleased
  * @typedef {Trouble & {event: 'clientError', handle: number, instance: number, operation: string}} ClientErrorEvent
  * @typedef {Partial<Trouble> & {event: 'connection', handle: number, instance: number, state: import('./connections').State}} ConnectionEvent
  * @typedef {{event: 'lookAlikes', handle: number, instance: number, other: number, sole: boolean}} LookAlikesEvent
  * @typedef {{event: 'route', handle: number, instance: number, why: string | null, failed: boolean}} RouteEvent
  * @typedef {{event: 'closed', handle: number}} ClosedEvent
+ * @typedef {{event: 'call', handle: number, instance: number}} CallEvent
  * @typedef {{event: 'ballots', handle: number, number: number, attempt: number, votes: NativeVote[]}} BallotsEvent
  * @typedef {(attempt: number, votes: NativeVote[]) => void} BallotsListener
  * @typedef {NativeFailure & {event: 'lost', handle: number, number: number}} LostEvent
- * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | ClosedEvent} NativeEvent
+ * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | CallEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
  * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner redlock 0.x's class has no events
@@ -38,10 +41,16 @@ const LOCK = 0;
 const EXTEND = 1;
 const UNLOCK = 2;
 const INSPECT = 3;
+const WAIT = 4;
+const UNLOCK_ALL = 5;
+
+/** What a request names that is about no resource. */
+const NO_NAMES = ['*'];
 
 // Flags of a request.
 const REPORT = 1;
 const RELATIVE = 2;
+const LOOK = 4;
 
 /** How long requests have to come to an end once the engine is closing, in ms. */
 const LONGEST_END = 2000;
@@ -107,6 +116,8 @@ class Engine {
   #keeps = new Map();
   /** @type {Promise<void> | undefined} */
   #closing;
+  /** What is to be asked last. @type {(() => void) | undefined} */
+  #parting;
   /** Whether native has let go of it. */
   #isGone = false;
   /** @type {() => void} */
@@ -195,10 +206,11 @@ class Engine {
    * @param {string} [value] one of the caller's own, which allows one attempt only
    * @param {number} [sheet] from `countBallots`
    * @param {number} [maxWait] how long to wait for it altogether, in ms
+   * @param {boolean} [look] whether it is worth a look what the key has, if the last attempt finds it held
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET, maxWait = NO_LIMIT) {
-    const flags = report ? REPORT : 0;
+  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET, maxWait = NO_LIMIT, look = false) {
+    const flags = (report ? REPORT : 0) | (look ? LOOK : 0);
     return this.#request(LOCK, flags, ttl, settings, 0, value, resources, sheet, maxWait);
   }
 
@@ -211,6 +223,17 @@ class Engine {
    */
   inspect(resource, settings) {
     return this.#request(INSPECT, 0, 0, settings, 0, '', [resource], NO_SHEET, NO_LIMIT);
+  }
+
+  /**
+   * Time on the engine's clock, which no fake timers stop. It ends early, as a failure, if the engine is closed.
+   *
+   * @param {number} ms
+   * @param {import('./options').Settings} settings
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  wait(ms, settings) {
+    return this.#request(WAIT, 0, 0, settings, ms, '', NO_NAMES, NO_SHEET, NO_LIMIT);
   }
 
   /**
@@ -300,6 +323,38 @@ class Engine {
     this.#sheets.delete(sheet);
   }
 
+  /**
+   * Closes it, and has everything released that it has handed over and that is held still. What else is in flight is
+   * given up, but for unlocks.
+   *
+   * @param {import('./options').Settings} settings
+   * @param {boolean} report
+   * @returns {Promise<Unreleased[]>} what could not be released
+   */
+  part(settings, report) {
+    return new Promise((resolve) => {
+      this.#parting = async () => {
+        const asked = this.#request(
+          UNLOCK_ALL,
+          report ? REPORT : 0,
+          0,
+          settings,
+          0,
+          '',
+          NO_NAMES,
+          NO_SHEET,
+          NO_LIMIT,
+        );
+        const answer = await asked;
+        for (const number of [...this.#keeps.keys()]) this.letGo(number);
+        resolve(answer.failure?.locks ?? []);
+      };
+      for (const keep of this.#keeps.values()) keep.deref()?.lose(CLOSED, undefined);
+      this.close();
+      this.#giveUp();
+    });
+  }
+
   /** Resolves once what is in flight has been answered, and, where callers' clients carry it, all has come to an end. */
   close() {
     this.#closing ??= this.#close();
@@ -329,6 +384,12 @@ class Engine {
 
   /** Native lets go of it only now that nothing is in flight. */
   #leave() {
+    const last = this.#parting;
+    this.#parting = undefined;
+    if (last) {
+      last();
+      return;
+    }
     this.#isGone = true;
     clearTimeout(this.#vigil);
     mailbox?.close(this.#handle);
@@ -377,7 +438,7 @@ class Engine {
     row[at + 3] = flags;
     row[at + 4] = ttl;
     row[at + 5] = settings.retries;
-    row[at + 6] = settings.retryDelay;
+    row[at + 6] = settings.delay;
     row[at + 7] = settings.retryJitter;
     row[at + 8] = settings.driftFactor;
     row[at + 9] = instant;
@@ -400,7 +461,7 @@ class Engine {
   /**
    * What instances, and native for them, have said in words is without secrets from then on.
    *
-   * @param {{reason?: string, votes?: (Partial<Trouble> & {value?: unknown})[]} & Partial<Trouble>} told
+   * @param {{reason?: string, votes?: (Partial<Trouble> & {value?: unknown})[], locks?: any[]} & Partial<Trouble>} told
    */
   clean(told) {
     const redactor = this.#redactor;
@@ -412,6 +473,7 @@ class Engine {
       cleanTexts(vote, redactor);
       if (typeof vote.value === 'string') vote.value = redactor.mask(vote.value);
     }
+    for (const lock of told.locks ?? []) this.clean(lock);
   }
 
   /** One request has been answered. */
@@ -464,6 +526,12 @@ class Engine {
       case 'ballots':
         this.#sheets.get(event.number)?.(event.attempt, event.votes);
         break;
+      case 'call': {
+        const { instance } = event;
+        // Once what the client has heard meanwhile has come up.
+        setImmediate(() => setImmediate(() => mailbox?.cameRound(this.#handle, instance)));
+        break;
+      }
       case 'closed':
         this.#left();
     }
@@ -580,6 +648,9 @@ const learned = new Map();
 
 /** How many sets of scripts are remembered, beside those that are in use. */
 const MOST_LEARNED = 100;
+
+/** @type {NativeFailure} */
+const CLOSED = { code: 'ERR_REDLOCK_CLOSED', reason: 'quit() has released it', votes: [] };
 
 const NOT_CARRIED_OUT = ['ERR_REDLOCK_CLOSED', 'ERR_REDLOCK_INVALID', 'ERR_REDLOCK_INTERNAL'];
 
@@ -772,7 +843,19 @@ function drain() {
     const details = json === null ? NO_DETAILS : parse(json);
     count = answers[0];
     deliver(count, details, now);
+    tellBegun();
   }
+}
+
+/** What callers' clients were asked in this drain. @type {number[]} */
+let begun = [];
+
+/** Their deadlines begin only now: native's thread can't know when this one comes round to it. */
+function tellBegun() {
+  if (begun.length === 0) return;
+  const errands = Float64Array.from(begun);
+  begun = [];
+  /** @type {Mailbox} */ (mailbox).begun(errands);
 }
 
 /**
@@ -820,6 +903,7 @@ function deliver(count, details, now) {
     } else if (kind === ERRAND) {
       const errand = /** @type {NativeErrand} */ (details[last]);
       engines.get(errand.handle)?.run(errand);
+      begun.push(errand.handle, errand.instance, errand.ticket);
       continue;
     }
     const expiration = left > 0 ? Math.floor(now + left) : 0;

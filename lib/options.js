@@ -5,21 +5,24 @@
  * type is ignored; here the process is warned of it.
  */
 
-const { showSetting, wrongType } = require('./errors');
+const { isError, outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, pick } = require('./foreign');
 const { RULES } = require('./members');
 const { namesIn } = require('./redact');
+const { suggestion } = require('./suggestion');
 
 const UNLIMITED = -1;
 /** As many as native counts; nobody has seen the end of it. */
 const MOST_RETRIES = 2 ** 32 - 1;
+
+/** @typedef {(attempt: number) => unknown} DelayOf the wait after an attempt, of which the first is 1, in ms */
 
 /** How one request is retried, and what it allows for. */
 class Settings {
   /**
    * @param {number} driftFactor
    * @param {number} retryCount
-   * @param {number} retryDelay
+   * @param {number | DelayOf} retryDelay
    * @param {number} retryJitter
    * @param {boolean} [isEndless] whether a retryCount of -1 is without end
    */
@@ -27,12 +30,56 @@ class Settings {
     this.driftFactor = driftFactor;
     /** As it was given, for errors and `attemptsRemaining`. */
     this.retryCount = retryCount;
+    /** As it was given. */
     this.retryDelay = retryDelay;
+    /** What the engine waits where it retries by itself. */
+    this.delay = typeof retryDelay === 'function' ? DEFAULT_DELAY : retryDelay;
     this.retryJitter = retryJitter;
     this.isEndless = isEndless;
     /** A whole number, -1 = unlimited. */
     this.retries = retryCount === UNLIMITED && !isEndless ? 0 : retriesOf(retryCount);
   }
+}
+
+/** What a lock that is extended by itself waits, where a function says what others do, in ms. */
+const DEFAULT_DELAY = 200;
+
+/** In ms: beyond three weeks it is a slip. */
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+/**
+ * How long to wait after an attempt that has failed.
+ *
+ * @param {Settings} settings
+ * @param {number} attempt the first is 1
+ * @returns {number} in ms
+ */
+function waitAfter({ retryDelay, retryJitter }, attempt) {
+  const delay = typeof retryDelay === 'function' ? delayAfter(retryDelay, attempt) : retryDelay;
+  return Math.max(0, delay + Math.floor((Math.random() * 2 - 1) * retryJitter));
+}
+
+/**
+ * @param {DelayOf} retryDelay
+ * @param {number} attempt
+ * @returns {number}
+ */
+function delayAfter(retryDelay, attempt) {
+  let delay;
+  try {
+    delay = retryDelay(attempt);
+  } catch (error) {
+    const refusal = wrongType(
+      'OPTIONS',
+      `the option "retryDelay" threw when it was asked for attempt ${attempt}`,
+    );
+    throw isError(error) ? Object.assign(refusal, { cause: error }) : refusal;
+  }
+  if (typeof delay === 'number' && delay >= 0 && delay <= LONGEST_DELAY) return delay;
+  const message =
+    `the option "retryDelay" must return a number of ms from 0 to ${LONGEST_DELAY}, ` +
+    `not ${showSetting(delay)} (for attempt ${attempt})`;
+  throw typeof delay === 'number' ? outOfRange('OPTIONS', message) : wrongType('OPTIONS', message);
 }
 
 /** @param {number} retryCount */
@@ -41,7 +88,7 @@ function retriesOf(retryCount) {
   return Math.max(0, Math.floor(retryCount));
 }
 
-const DEFAULTS = new Settings(0.01, 10, 200, 100);
+const DEFAULTS = new Settings(0.01, 10, DEFAULT_DELAY, 100);
 
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 
@@ -87,6 +134,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @param {unknown} options
  * @param {Settings} defaults
  * @param {(message: string) => void} tell
+ * @param {boolean} [mayBeFunction] whether retryDelay may be one
  * @returns {{
  *   settings: Settings,
  *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
@@ -94,16 +142,16 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
-function readOptions(options, defaults, tell) {
+function readOptions(options, defaults, tell, mayBeFunction = false) {
   /** @type {string[]} */
   const complaints = [];
   const object = readObject(options, complaints);
   const known = [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), CONNECTIONS, ...SCRIPTS];
   const given = pick(object, known, unreadable);
-  const settings = override(defaults, given, complaints);
+  const settings = override(defaults, given, complaints, mayBeFunction);
   const patience = readPatience(given, complaints);
   const rule = readRule(given, complaints);
-  complainOfUnknown(object, known, complaints);
+  complaints.push(...unknownIn(object, known));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
   return { settings, patience, rule, scripts: given };
@@ -120,17 +168,19 @@ function unreadable(name) {
  * @param {Settings} base
  * @param {object} options
  * @param {(message: string) => void} tell
- * @param {string[]} others that are not settings
+ * @param {readonly string[] | undefined} others that are not settings, where there are any
+ * @param {boolean} isStrict whether one that is unknown is refused
  * @returns {{settings: Settings, others: Record<string, any>}} `others` as they were given
  */
-function readCallOptions(base, options, tell, others) {
+function readCallOptions(base, options, tell, others, isStrict) {
   /** @type {string[]} */
   const complaints = [];
-  const known = [...Object.keys(SETTINGS), ...others];
+  const known = [...Object.keys(SETTINGS), ...(others ?? [])];
   const given = pick(options, known, unreadable);
-  const settings = override(base, given, complaints);
-  complainOfUnknown(options, known, complaints);
-  tellOnce(complaints, tell);
+  const unknown = unknownIn(options, known);
+  if (isStrict && unknown.length > 0) throw outOfRange('OPTIONS', unknown.join('; '));
+  const settings = override(base, given, complaints, others !== undefined);
+  tellOnce([...complaints, ...unknown], tell);
   return { settings, others: given };
 }
 
@@ -140,11 +190,12 @@ function readCallOptions(base, options, tell, others) {
  * @param {object} redlock
  * @param {Settings} defaults
  * @param {(message: string) => void} tell
+ * @param {boolean} mayBeFunction whether retryDelay may be one
  */
-function readProperties(redlock, defaults, tell) {
+function readProperties(redlock, defaults, tell, mayBeFunction) {
   /** @type {string[]} */
   const complaints = [];
-  const settings = override(defaults, redlock, complaints);
+  const settings = override(defaults, redlock, complaints, mayBeFunction);
   tellOnce(complaints, tell);
   return settings;
 }
@@ -153,14 +204,17 @@ function readProperties(redlock, defaults, tell) {
  * @param {Settings} base
  * @param {any} given
  * @param {string[]} complaints
+ * @param {boolean} mayBeFunction whether retryDelay may be one
  */
-function override(base, given, complaints) {
-  /** @param {SettingName} name */
+function override(base, given, complaints, mayBeFunction) {
+  /** @param {'driftFactor' | 'retryCount' | 'retryJitter'} name */
   const setting = (name) => read(given, name, SETTINGS[name], complaints) ?? base[name];
+  const { retryDelay } = given;
+  const isFunction = mayBeFunction && typeof retryDelay === 'function';
   return new Settings(
     setting('driftFactor'),
     setting('retryCount'),
-    setting('retryDelay'),
+    isFunction ? retryDelay : (read(given, 'retryDelay', SETTINGS.retryDelay, complaints) ?? base.retryDelay),
     setting('retryJitter'),
     base.isEndless,
   );
@@ -226,9 +280,9 @@ function readObject(options, complaints) {
 /**
  * @param {object} given
  * @param {string[]} known
- * @param {string[]} complaints
+ * @returns {string[]} what is to be said of those that aren't
  */
-function complainOfUnknown(given, known, complaints) {
+function unknownIn(given, known) {
   let keys;
   try {
     keys = Object.keys(given);
@@ -236,7 +290,7 @@ function complainOfUnknown(given, known, complaints) {
     throw wrongType('OPTIONS', "options can't be read: their keys can't be listed");
   }
   const unknown = keys.filter((name) => !known.includes(name));
-  for (const name of namesIn(unknown)) complaints.push(`the option ${name} is unknown`);
+  return namesIn(unknown).map((name) => `the option ${name} is unknown${suggestion(name, known)}`);
 }
 
 /**
@@ -266,4 +320,4 @@ function warn(message) {
   process.emitWarning(`redlock-native: ${message} (ignored)`, 'RedlockWarning', 'REDLOCK_OPTIONS');
 }
 
-module.exports = { Settings, DEFAULTS, readOptions, readCallOptions, readProperties, warn };
+module.exports = { Settings, DEFAULTS, readOptions, readCallOptions, readProperties, waitAfter, warn };

@@ -15,6 +15,7 @@ const { behind, lockerOf } = require('./lockers');
 const { DEFAULTS, warn } = require('./options');
 const { withDisposers } = require('./promises');
 const { termOf } = require('./term');
+const { readParting } = require('./wishes');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
@@ -62,7 +63,7 @@ class Redlock extends EventEmitter {
   lock(resource, ttl, options, callback) {
     if (typeof options === 'function')
       return deliver(this, behind(this).lock(this, resource, ttl, undefined), options);
-    return deliver(this, behind(this).lock(this, resource, ttl, options), callback);
+    return deliver(this, behind(this).lock(this, resource, ttl, options, false, true), callback);
   }
 
   /**
@@ -122,9 +123,13 @@ class Redlock extends EventEmitter {
     return lock;
   }
 
-  /** @param {(error: Error | null, replies?: unknown[]) => void} [callback] */
-  quit(callback) {
-    return deliver(this, behind(this).quit(), callback);
+  /**
+   * @param {{unlock?: boolean} | ((error: Error | null, replies?: unknown[]) => void)} [options]
+   * @param {(error: Error | null, replies?: unknown[]) => void} [callback]
+   */
+  quit(options, callback) {
+    if (typeof options === 'function') return deliver(this, behind(this).quit(), options);
+    return deliver(this, quitAs(behind(this), options), callback);
   }
 
   /**
@@ -170,7 +175,9 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   lockWithOptions(resource, ttl, options, callback) {
-    return this.lock(resource, ttl, options, callback);
+    // As in redlock 4, one that is unknown is ignored here.
+    if (typeof options === 'function') return this.lock(resource, ttl, options);
+    return deliver(this, behind(this).lock(this, resource, ttl, options), callback);
   }
 
   /**
@@ -180,7 +187,7 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   acquireWithOptions(resource, ttl, options, callback) {
-    return this.lock(resource, ttl, options, callback);
+    return this.lockWithOptions(resource, ttl, options, callback);
   }
 
   /**
@@ -203,6 +210,14 @@ class Redlock extends EventEmitter {
 }
 
 /**
+ * @param {Locker} locker
+ * @param {unknown} options
+ */
+async function quitAs(locker, options) {
+  return locker.quit(readParting(options));
+}
+
+/**
  * @param {Redlock} redlock
  * @param {unknown} resource
  * @param {unknown} ttl
@@ -215,7 +230,7 @@ async function use(redlock, resource, ttl, options, routine) {
     throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
   }
   const locker = behind(redlock);
-  const lock = await locker.lock(redlock, resource, ttl, options, true);
+  const lock = await locker.lock(redlock, resource, ttl, options, true, true);
   if (lock === null) return null;
   inUse.add(lock);
   try {

@@ -4,9 +4,7 @@
  * A connection's `tls` option, in Node's terms, as native takes it: certificates and keys as PEM texts.
  */
 
-const fs = require('node:fs');
-const tls = require('node:tls');
-
+const { defaultAuthorities } = require('./authorities');
 const { wrongType, outOfRange, showSetting } = require('./errors');
 const { copyOf, elementsOf, isArray } = require('./foreign');
 const { namesIn } = require('./redact');
@@ -40,7 +38,8 @@ const UNSUPPORTED = [
  */
 function readTls(given, name) {
   if (given === undefined || given === null || given === false) return undefined;
-  if (given === true) return { ca: defaultAuthorities() };
+  if (given === true)
+    return { ca: defaultAuthorities(), rejectUnauthorized: isAnyAllowed() ? false : undefined };
   if (typeof given !== 'object' || isArray(given)) {
     throw wrongType('INSTANCE', `${name} must be true or an object, not ${showSetting(given)}`);
   }
@@ -61,7 +60,9 @@ function readTls(given, name) {
     key: isAbsent(key) ? undefined : readPems(key, `${name}.key`).join('\n'),
     servername: isAbsent(servername) ? undefined : readName(servername, `${name}.servername`),
     rejectUnauthorized: isAbsent(rejectUnauthorized)
-      ? undefined
+      ? isAnyAllowed()
+        ? false
+        : undefined
       : readFlag(rejectUnauthorized, `${name}.rejectUnauthorized`),
   };
 }
@@ -93,26 +94,21 @@ function warnOfUnknown(options, name) {
   );
 }
 
-/** @type {string[] | undefined} */
-let authorities;
-
-/** Whom Node trusts: its own list and what NODE_EXTRA_CA_CERTS adds to it. */
-function defaultAuthorities() {
-  authorities ??= [...tls.rootCertificates, ...extraAuthorities()];
-  return authorities;
-}
-
-function extraAuthorities() {
-  const file = process.env.NODE_EXTRA_CA_CERTS;
-  if (!file) return [];
-  try {
-    const text = fs.readFileSync(file, 'utf8');
-    return text.includes('-----BEGIN') ? [text] : [];
-  } catch {
-    // Node warns of it by itself when it starts.
-    return [];
+/** Whether NODE_TLS_REJECT_UNAUTHORIZED says that any certificate will do where nothing else is said. */
+function isAnyAllowed() {
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0') return false;
+  if (!hasWarned) {
+    hasWarned = true;
+    process.emitWarning(
+      'redlock-native: NODE_TLS_REJECT_UNAUTHORIZED is 0, so that connections with TLS are made to whoever answers',
+      'RedlockWarning',
+      'REDLOCK_TLS',
+    );
   }
+  return true;
 }
+
+let hasWarned = false;
 
 /** @param {unknown} value */
 function isAbsent(value) {

@@ -21,10 +21,13 @@ const { outOfRange, wrongType, showSetting } = require('./errors');
 const { isArray, pick } = require('./foreign');
 const { readSignal } = require('./giving-up');
 const { namesIn } = require('./redact');
+const { suggestion } = require('./suggestion');
 
 const NAMES = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
 
 const EXTENSION = ['ttl', 'threshold', 'maxHold'];
+
+const PARTING = ['unlock'];
 
 /** A lock is extended when this share of its ttl is left: there is time for some tries then. */
 const SHARE_LEFT = 2 / 3;
@@ -59,8 +62,8 @@ function readExtension(options, ttl, driftFactor) {
   if (options !== undefined && (typeof options !== 'object' || options === null || isArray(options))) {
     throw wrongType('OPTIONS', `autoExtend must be true or an object, not ${showSetting(options)}`);
   }
-  const given = pick(options, EXTENSION, unreadable);
-  refuseUnknown(options ?? {});
+  const given = pick(options, EXTENSION, unreadableIn('autoExtend'));
+  refuseUnknown(options ?? {}, 'autoExtend', EXTENSION);
   const { ttl: own = ttl, threshold, maxHold } = given;
   if (own === undefined) {
     throw wrongType('OPTIONS', 'autoExtend needs a ttl: this lock does not know the one it was taken with');
@@ -86,22 +89,47 @@ function readExtension(options, ttl, driftFactor) {
   return extension;
 }
 
-/** @param {object} options */
-function refuseUnknown(options) {
+/**
+ * What `quit` is called with.
+ *
+ * @param {any} options
+ * @returns {boolean} whether what is held is to be unlocked
+ */
+function readParting(options) {
+  if (options === undefined || options === null) return false;
+  if (typeof options !== 'object' || isArray(options)) {
+    throw wrongType('OPTIONS', `the options of quit must be an object, not ${showSetting(options)}`);
+  }
+  const { unlock } = pick(options, PARTING, unreadableIn('quit'));
+  refuseUnknown(options, 'quit', PARTING);
+  return readFlag(unlock, 'unlock');
+}
+
+/**
+ * @param {object} options
+ * @param {string} what they are
+ * @param {string[]} known
+ */
+function refuseUnknown(options, what, known) {
   let keys;
   try {
     keys = Object.keys(options);
   } catch {
-    throw wrongType('OPTIONS', "autoExtend can't be read: its keys can't be listed");
+    throw wrongType('OPTIONS', `${what} can't be read: its keys can't be listed`);
   }
-  const [unknown] = namesIn(keys.filter((key) => !EXTENSION.includes(key)));
+  const [unknown] = namesIn(keys.filter((key) => !known.includes(key)));
   if (unknown === undefined) return;
-  throw outOfRange('OPTIONS', `autoExtend has the unknown key ${unknown}; known are ${EXTENSION.join(', ')}`);
+  const meant = suggestion(unknown, known);
+  throw outOfRange(
+    'OPTIONS',
+    `${what} has the unknown key ${unknown}${meant || `; known are ${known.join(', ')}`}`,
+  );
 }
 
-/** @param {string} key */
-function unreadable(key) {
-  return wrongType('OPTIONS', `autoExtend.${key} can't be read: reading it throws`);
+/** @param {string} what */
+function unreadableIn(what) {
+  return (/** @type {string} */ key) =>
+    wrongType('OPTIONS', `${what}.${key} can't be read: reading it throws`);
 }
 
 /**
@@ -125,4 +153,4 @@ function readTime(value, name, least) {
   return value;
 }
 
-module.exports = { NAMES, readWishes, readExtension };
+module.exports = { NAMES, readWishes, readExtension, readParting };

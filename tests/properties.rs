@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use redlock_native::engine::{
-    Cause, Drift, Instant, Patience, Retry, Tally, Ttl, TtlError, Validity, Verdict, Vote, majority,
+    Cause, Drift, Instant, Retry, Tally, Ttl, TtlError, Validity, Verdict, Vote, majority,
 };
 
 /// A failure prints the smallest input that shows it; no file needs to keep it.
@@ -323,29 +323,6 @@ proptest! {
         let ttl = a_ttl(millis, drift).expect("assumed");
         let room = ttl.believable(drift).saturating_add(more);
         prop_assert_eq!(ttl.at_most(room, drift), Some(ttl));
-    }
-
-    #[test]
-    fn a_deadline_is_the_share_within_its_bounds_and_never_after_the_end(
-        now in instant(),
-        millis in millis(),
-        share in 0.0..2.0,
-        bounds in (span(), span()),
-        until in instant(),
-    ) {
-        let ttl = a_ttl(millis, a_drift(0.0));
-        prop_assume!(ttl.is_some());
-        let ttl = ttl.expect("assumed");
-        let (floor, ceiling) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1));
-        let patience = Patience { share, floor, ceiling, ..Patience::default() };
-        let deadline = patience.deadline(now, ttl, until);
-        prop_assert!(deadline <= until);
-        prop_assert!(deadline <= now.after(ceiling));
-        prop_assert!(deadline >= now.after(floor).min(until));
-        let share = Duration::try_from_secs_f64(ttl.span().as_secs_f64() * share);
-        if let Ok(share) = share && (floor..=ceiling).contains(&share) {
-            prop_assert_eq!(deadline, now.after(share).min(until));
-        }
     }
 }
 

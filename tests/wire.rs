@@ -4,25 +4,43 @@
 #[allow(dead_code, reason = "real servers are another test's")]
 mod support;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use redlock_native::engine::{
-    Ballot, Cause, Drift, Instance, Instant, Operation, Question, Reply, Rule, Ttl, Vote,
+    Ballot, Cause, Drift, Instance, Instant, Operation, Question, Reply, Rule, System, Ttl, Vote,
 };
-use redlock_native::instances::redis::{Address, Config, Endpoint, Secret, Sentinels, Server};
+use redlock_native::instances::redis::{
+    Address, Config, Connecting, Dialler, Endpoint, Network, Resolve, Resolving, Secret, Sentinels,
+    Server, Sockets,
+};
+use socket2::{Domain, Socket, Type};
 use support::{network, run, until};
+
+/// The answer of a server that answers nothing any more.
+const HANG_UP: &str = "hang up";
 
 /// A server that answers each command as `answer` says, and else as Redis would.
 struct Fake {
     port: u16,
     dials: Arc<AtomicUsize>,
     heard: Arc<Mutex<Vec<Vec<String>>>>,
+    lines: Arc<Mutex<Vec<Line>>>,
+}
+
+/// One connection to a fake server, or rather what lies between the two.
+struct Line {
+    stream: TcpStream,
+    /// What the client says waits behind it.
+    door: Door,
+    /// What the client says is lost.
+    forgotten: Arc<AtomicBool>,
 }
 
 impl Fake {
@@ -35,19 +53,34 @@ impl Fake {
             port,
             dials: Arc::clone(&dials),
             heard: Arc::clone(&heard),
+            lines: Arc::default(),
         };
+        let lines = Arc::clone(&fake.lines);
         let answer = Arc::new(Mutex::new(answer));
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 dials.fetch_add(1, Ordering::SeqCst);
                 let (answer, heard) = (Arc::clone(&answer), Arc::clone(&heard));
+                let (door, forgotten) = (Door::default(), Arc::<AtomicBool>::default());
+                lines.lock().expect("no panic").push(Line {
+                    stream: stream.try_clone().expect("a clone"),
+                    door: door.clone(),
+                    forgotten: Arc::clone(&forgotten),
+                });
                 std::thread::spawn(move || {
                     let mut out = stream.try_clone().expect("a clone");
                     let mut input = BufReader::new(stream);
                     while let Some(words) = read_command(&mut input) {
+                        door.wait();
+                        if forgotten.load(Ordering::SeqCst) {
+                            continue;
+                        }
                         heard.lock().expect("no panic").push(words.clone());
                         let said = (answer.lock().expect("no panic"))(&words);
                         let said = said.unwrap_or_else(|| usual(&words));
+                        if said == HANG_UP {
+                            return;
+                        }
                         if out.write_all(said.as_bytes()).is_err() {
                             return;
                         }
@@ -63,6 +96,23 @@ impl Fake {
             host: "127.0.0.1".into(),
             port: self.port,
         })
+    }
+
+    /// Does something to the connection of this number.
+    fn with_line(&self, number: usize, act: impl FnOnce(&Line)) {
+        act(&self.lines.lock().expect("no panic")[number]);
+    }
+
+    /// The connection of this number ends.
+    fn hang_up(&self, number: usize) {
+        self.with_line(number, |line| {
+            line.stream.shutdown(Shutdown::Both).expect("it was open");
+        });
+    }
+
+    /// The network loses whatever is sent on the connection of this number.
+    fn forget(&self, number: usize) {
+        self.with_line(number, |line| line.forgotten.store(true, Ordering::SeqCst));
     }
 
     fn dials(&self) -> usize {
@@ -171,16 +221,22 @@ struct Asker {
 
 impl Asker {
     fn open(config: Config) -> Self {
+        Self::on(&network(), config)
+    }
+
+    fn on(network: &Rc<Network>, config: Config) -> Self {
         Self {
-            server: Server::open(config, &network()),
+            server: Server::open(config, network),
             votes: Rc::default(),
         }
     }
 
-    /// One whose connection is there.
+    /// One whose connection is there, on which something was taken already.
     async fn ready(config: Config) -> Self {
         let asker = Self::open(config);
         let first = usize::MAX;
+        asker.ask(first - 1, acquire(), "first", &["first"]);
+        asker.votes.wait_for(first - 1).await;
         asker.ask(first, release(), "first", &["first"]);
         asker.votes.wait_for(first).await;
         asker.votes.0.borrow_mut().clear();
@@ -333,6 +389,11 @@ fn wrong_grants() -> usize {
             }
             None
         }
+        // A connection's first acquire.
+        "EVAL" => {
+            let is_held = keys.contains_key(&words[3]);
+            Some(format!(":{}\r\n", u8::from(!is_held)))
+        }
         "EVALSHA" => {
             let ours = keys.get(&words[3]) == Some(&words[4]);
             if ours {
@@ -422,6 +483,178 @@ fn a_server_that_lets_nobody_ask_for_its_name_is_used() {
         asker.ask(0, acquire(), "v", &["a"]);
         assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
     });
+}
+
+#[test]
+fn a_command_at_which_a_proxy_hangs_up_is_left_out_from_then_on() {
+    for (command, other) in [("INFO", "SETNAME"), ("CLIENT", "PING")] {
+        let mut has_ended = false;
+        let fake = Fake::start(move |words| match words[0].as_str() {
+            word if word == command => Some(HANG_UP.into()),
+            _ if words.iter().any(|word| word == "the-end") && !has_ended => {
+                has_ended = true;
+                Some("+OK\r\n".into())
+            }
+            "PING" => Some("-ERR unknown command 'PING'\r\n".into()),
+            _ => None,
+        });
+        run(async {
+            let config = Config {
+                client_name: Some("name".into()),
+                ..fake.config()
+            };
+            let asker = Asker::ready(config).await;
+            assert_eq!((fake.heard(command).len(), fake.dials()), (1, 2));
+            asker.ask(0, release(), "the-end", &["a"]);
+            until("another dial", || fake.dials() == 3).await;
+            until("a lock", || {
+                let number = asker.votes.len();
+                asker.ask(number, acquire(), "v", &["a"]);
+                matches!(asker.votes.of(number - 1), Some((_, Vote::Granted)))
+            })
+            .await;
+            assert_eq!((fake.heard(command).len(), fake.dials()), (1, 3));
+            assert!(fake.heard(other).len() >= 2, "it is asked for what is left");
+        });
+    }
+}
+
+#[test]
+fn until_something_was_taken_on_a_connection_a_script_sees_that_it_can_be_released() {
+    let mut has_ended = false;
+    let fake = Fake::start(move |words| {
+        let has = |word: &str| words.iter().any(|one| one == word);
+        if has("held") {
+            return Some(":0\r\n".into());
+        }
+        if has("the-end") && !has_ended {
+            has_ended = true;
+            return Some("+OK\r\n".into());
+        }
+        None
+    });
+    run(async {
+        let asker = Asker::open(fake.config());
+        asker.ask(0, acquire(), "v0", &["held"]);
+        asker.ask(1, acquire(), "v1", &["held"]);
+        assert!(matches!(asker.votes.wait_for(1).await, Vote::Held { .. }));
+        for number in 2..4 {
+            asker.ask(number, acquire(), &format!("v{number}"), &["free"]);
+            assert!(matches!(asker.votes.wait_for(number).await, Vote::Granted));
+        }
+        asker.ask(4, release(), "the-end", &["a"]);
+        until("another dial", || fake.dials() == 2).await;
+        until("a lock", || {
+            let number = asker.votes.len();
+            asker.ask(number, acquire(), "again", &["free"]);
+            matches!(asker.votes.of(number - 1), Some((_, Vote::Granted)))
+        })
+        .await;
+        let way = |value: &str| fake.heard(value)[0][0].clone();
+        let ways = ["v0", "v1", "v2", "v3", "again"].map(way);
+        assert_eq!(ways, ["EVAL", "EVALSHA", "EVALSHA", "SET", "EVAL"]);
+    });
+}
+
+#[test]
+fn where_scripts_cannot_be_asked_for_by_digest_that_is_tried_once() {
+    for error in [
+        "NOPERM this user has no permissions to run the 'evalsha' command",
+        "NOPERM User locker has no permissions to run the 'evalsha' command",
+        "ERR unknown command 'EVALSHA', with args beginning with: 'a' 'b' ",
+        "ERR unknown command `EVALSHA`, with args beginning with: ",
+        "ERR unsupported command 'evalsha'",
+    ] {
+        let fake =
+            Fake::start(move |words| (words[0] == "EVALSHA").then(|| format!("-{error}\r\n")));
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            for number in 0..3 {
+                asker.ask(number, extend(), "v", &["a"]);
+                let vote = asker.votes.wait_for(number).await;
+                assert!(matches!(vote, Vote::Granted), "{error}: {vote:?}");
+            }
+            assert_eq!(fake.heard("EVALSHA").len(), 1, "{error}");
+        });
+    }
+}
+
+#[test]
+fn another_error_of_a_digests_is_a_vote() {
+    for error in [
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
+        "ERR unknown command 'FOO', with args beginning with: 'evalsha' ",
+        "ERR no 'evalsha' here",
+    ] {
+        let fake = Fake::start(move |words| {
+            let is_it = words[0] == "EVALSHA" && words.iter().any(|word| word == "v");
+            is_it.then(|| format!("-{error}\r\n"))
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, extend(), "v", &["a"]);
+            asker.votes.wait_for(0).await;
+            assert_eq!(asker.votes.cause(0).code(), "REFUSED");
+            assert_eq!(fake.heard("v").len(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_server_that_hangs_up_at_what_it_must_answer_is_not_used() {
+    let fake = Fake::start(|words| (words[0] == "PING").then(|| HANG_UP.into()));
+    run(async {
+        let asker = Asker::open(fake.config());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        assert_eq!(asker.votes.cause(0).code(), "UNREACHABLE");
+    });
+}
+
+#[test]
+fn a_replica_is_given_up_wherever_its_servers_say_that_it_is_one() {
+    const CALL: &str = "ERR Error running script (call to f_6b1bf486c81ceb7edf3c093f4c48582e38c0e791): @user_script:1: ";
+    let cases = [
+        (
+            "READONLY You can't write against a read only replica.",
+            true,
+        ),
+        (
+            "@user_script: 5: -READONLY You can't write against a read only replica.",
+            true,
+        ),
+        (
+            &format!("{CALL}-READONLY You can't write against a read only replica."),
+            true,
+        ),
+        (
+            &format!("{CALL}@user_script: 1: -READONLY You can't write"),
+            true,
+        ),
+        (&format!("{CALL}no key '-READONLY '"), false),
+        ("ERR the key -READONLY is odd", false),
+    ];
+    for (error, is_replica) in cases {
+        let said = format!("-{error}\r\n");
+        let fake = Fake::start(move |words| {
+            let is_it = words.iter().any(|word| word == "replica");
+            is_it.then(|| said.clone())
+        });
+        run(async {
+            let asker = Asker::ready(fake.config()).await;
+            asker.ask(0, extend(), "replica", &["a"]);
+            asker.votes.wait_for(0).await;
+            let word = if is_replica { "READONLY" } else { "ERR" };
+            assert_eq!(asker.votes.cause(0).reply(), Some(word), "{error}");
+            if is_replica {
+                until("another dial", || fake.dials() == 2).await;
+            } else {
+                asker.ask(1, release(), "next", &["a"]);
+                asker.votes.wait_for(1).await;
+                assert_eq!(fake.dials(), 1, "{error}");
+            }
+        });
+    }
 }
 
 #[test]
@@ -602,14 +835,20 @@ fn an_acquire_whose_script_is_unknown_is_not_written_again_behind_its_release() 
     let door = Door::default();
     let behind = door.clone();
     let fake = Fake::start(move |words| {
-        let is_acquire = words[0] == "EVALSHA" && words.iter().any(|word| word == "60000");
-        is_acquire.then(|| {
-            behind.wait();
-            "-NOSCRIPT No matching script.\r\n".into()
-        })
+        let is_acquire = words.iter().any(|word| word == "60000");
+        match words[0].as_str() {
+            "EVALSHA" if is_acquire => {
+                behind.wait();
+                Some("-NOSCRIPT No matching script.\r\n".into())
+            }
+            "EVAL" => Some(format!(":{}\r\n", words[2])),
+            _ => None,
+        }
     });
     run(async {
         let asker = Asker::ready(fake.config()).await;
+        asker.ask(3, acquire(), "known", &["c", "d"]);
+        asker.votes.wait_for(3).await;
         door.close();
         asker.ask(0, acquire(), "v", &["a", "b"]);
         asker.ask(1, acquire(), "w", &["a", "b"]);
@@ -619,7 +858,9 @@ fn an_acquire_whose_script_is_unknown_is_not_written_again_behind_its_release() 
         asker.votes.wait_for(1).await;
         assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
         assert_eq!(fake.heard("v").len(), 2, "an EVALSHA of each");
-        assert_eq!(fake.heard("EVAL").len(), 1, "that of w");
+        let in_full = fake.heard("EVAL").into_iter();
+        let of_both = in_full.filter(|words| words.iter().any(|word| word == "a"));
+        assert_eq!(of_both.count(), 1, "that of w");
     });
 }
 
@@ -694,5 +935,391 @@ fn no_error_shows_a_secret_that_the_server_repeats() {
         assert!(text.starts_with("… …  x"), "{text}");
         assert_eq!(text.chars().count(), 301);
         assert_eq!(asker.votes.cause(1).reply(), Some("ERR"));
+    });
+}
+
+#[test]
+fn questions_wait_for_the_first_dial_after_a_loss_and_nothing_is_written_twice() {
+    let door = Door::default();
+    let behind = door.clone();
+    let all = [
+        "unanswered-acquire",
+        "unanswered-extend",
+        "unanswered-release",
+    ];
+    let mut unanswered = HashSet::from(all);
+    let fake = Fake::start(move |words| match words[0].as_str() {
+        "PING" => {
+            behind.wait();
+            None
+        }
+        _ => {
+            let is_first = words.iter().any(|word| unanswered.remove(word.as_str()));
+            is_first.then(String::new)
+        }
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        asker.ask(0, acquire(), "unanswered-acquire", &["a"]);
+        asker.ask(1, extend(), "unanswered-extend", &["b"]);
+        asker.ask(2, release(), "unanswered-release", &["c"]);
+        until("all three", || fake.heard("unanswered-release").len() == 1).await;
+        door.close();
+        fake.hang_up(0);
+        until("another dial", || fake.dials() == 2).await;
+        asker.votes.wait_for(2).await;
+        for number in 0..3 {
+            assert_eq!(asker.votes.cause(number).code(), "LOST");
+        }
+        asker.ask(3, acquire(), "v", &["d"]);
+        asker.ask(4, extend(), "w", &["e"]);
+        asker.ask(5, release(), "x", &["f"]);
+        assert_eq!(asker.votes.len(), 3, "they wait");
+        door.open();
+        for number in 3..6 {
+            assert!(matches!(asker.votes.wait_for(number).await, Vote::Granted));
+        }
+        let times = |word: &str| fake.heard(word).len();
+        assert_eq!([times("v"), times("w"), times("x")], [1, 1, 1]);
+        assert_eq!(all.map(times), [1, 1, 2]);
+    });
+}
+
+#[test]
+fn after_a_redial_that_was_refused_questions_fail_at_once() {
+    let refuses = Arc::<AtomicBool>::default();
+    let refused = Arc::clone(&refuses);
+    let fake = Fake::start(move |words| {
+        let refuses = refused.load(Ordering::SeqCst) && words[0] == "PING";
+        refuses.then(|| "-NOAUTH Authentication required.\r\n".into())
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        refuses.store(true, Ordering::SeqCst);
+        fake.hang_up(0);
+        until("another dial", || fake.heard("PING").len() >= 2).await;
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        assert_eq!(asker.votes.cause(0).reply(), Some("NOAUTH"));
+        asker.ask(1, acquire(), "w", &["a"]);
+        assert_eq!(asker.votes.len(), 2, "without a wait");
+        refuses.store(false, Ordering::SeqCst);
+        until("a dial in the background", || {
+            let number = asker.votes.len();
+            asker.ask(number, extend(), "kept", &["kept"]);
+            !matches!(asker.votes.of(number), Some((_, Vote::Failed(_))))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn what_a_lost_server_may_have_is_owed_and_what_was_never_sent_is_not() {
+    let door = Door::default();
+    let behind = door.clone();
+    let refuses = Arc::<AtomicBool>::default();
+    let refused = Arc::clone(&refuses);
+    let fake = Fake::start(move |words| {
+        if words[0] != "PING" {
+            return None;
+        }
+        behind.wait();
+        let refuses = refused.swap(false, Ordering::SeqCst);
+        refuses.then(|| "-NOAUTH Authentication required.\r\n".into())
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        door.close();
+        refuses.store(true, Ordering::SeqCst);
+        fake.hang_up(0);
+        until("another dial", || fake.heard("PING").len() == 2).await;
+        let since = System::clock();
+        let later = Operation::Release {
+            since,
+            expires: Instant::LAST,
+        };
+        asker.ask(0, acquire(), "unsent", &["a"]);
+        asker.ask(1, later, "unsent", &["a"]);
+        asker.ask(2, release(), "held-before", &["b"]);
+        assert_eq!(asker.votes.cause(0).code(), "WITHDRAWN");
+        assert_eq!(asker.votes.len(), 1, "the others wait");
+        door.open();
+        asker.votes.wait_for(2).await;
+        assert_eq!(asker.votes.cause(2).reply(), Some("NOAUTH"));
+        until("what is owed", || fake.heard("held-before").len() == 1).await;
+        asker.ask(3, extend(), "last", &["c"]);
+        asker.votes.wait_for(3).await;
+        assert!(fake.heard("unsent").is_empty());
+    });
+}
+
+#[test]
+fn a_server_that_hangs_up_at_once_is_not_dialled_in_a_loop() {
+    let fake = Fake::start(|_| None);
+    run(async {
+        let _asker = Asker::open(fake.config());
+        let begun = std::time::Instant::now();
+        let mut ended = 0;
+        while begun.elapsed() < Duration::from_secs(1) {
+            if fake.heard("replication").len() > ended {
+                fake.hang_up(ended);
+                ended += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(fake.dials() > 2, "it is dialled again");
+        assert!(fake.dials() < 12, "{} times in a second", fake.dials());
+    });
+}
+
+#[test]
+fn questions_go_by_a_new_connection_where_the_network_has_forgotten_the_old() {
+    let fake = Fake::start(|_| None);
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        fake.forget(0);
+        asker.ask(0, extend(), "lost", &["a"]);
+        asker.ask(1, release(), "again", &["b"]);
+        // It names one value that is never given again: that it is done counts.
+        assert!(matches!(asker.votes.wait_for(1).await, Vote::Granted));
+        assert_eq!(fake.dials(), 2);
+        asker.ask(2, acquire(), "next", &["b"]);
+        asker.ask(3, extend(), "next", &["b"]);
+        assert!(matches!(asker.votes.wait_for(3).await, Vote::Granted));
+        assert_eq!(asker.votes.len(), 3, "the old one is still listened to");
+        asker.votes.wait_for(0).await;
+        assert_eq!(asker.votes.cause(0).code(), "SILENT");
+        assert!(fake.heard("lost").is_empty(), "nor written again");
+        assert_eq!(fake.heard("next").len(), 2);
+        until("what is owed", || fake.heard("again").len() == 2).await;
+        assert_eq!(fake.dials(), 2);
+    });
+}
+
+#[test]
+fn what_the_former_connection_answers_late_counts_and_its_releases_are_in_order() {
+    let fake = Fake::start(|_| None);
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        fake.with_line(0, |line| line.door.close());
+        asker.ask(0, acquire(), "late", &["a"]);
+        until("another dial", || fake.dials() == 2).await;
+        until("its use", || {
+            let number = asker.votes.len() + 10;
+            asker.ask(number, extend(), "kept", &["kept"]);
+            !fake.heard("kept").is_empty()
+        })
+        .await;
+        asker.ask(1, release(), "late", &["a"]);
+        assert!(matches!(asker.votes.wait_for(1).await, Vote::Granted));
+        assert!(asker.votes.of(0).is_none(), "nothing is known of it");
+        fake.with_line(0, |line| line.door.open());
+        assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+        until("all", || fake.heard("late").len() == 3).await;
+        let heard = fake.heard("late").into_iter();
+        let commands: Vec<_> = heard.map(|words| words[0].clone()).collect();
+        assert_eq!(
+            commands,
+            ["EVALSHA", "SET", "EVALSHA"],
+            "released after it was set, too"
+        );
+    });
+}
+
+#[test]
+fn a_release_of_a_value_that_may_come_again_counts_once_nothing_of_it_is_under_way() {
+    let fake = Fake::start(|_| None);
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        fake.with_line(0, |line| line.door.close());
+        let soon = Instant::LAST.before(Duration::from_secs(1));
+        let release = Operation::Release {
+            since: Instant::ORIGIN,
+            expires: soon,
+        };
+        asker.ask(0, release, "repeated", &["a"]);
+        until("the copy", || fake.heard("repeated").len() == 1).await;
+        asker.ask(1, extend(), "other", &["b"]);
+        asker.votes.wait_for(1).await;
+        assert!(asker.votes.of(0).is_none(), "one is still on its way");
+        fake.with_line(0, |line| line.door.open());
+        assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+    });
+}
+
+#[test]
+fn a_former_connection_to_another_server_is_given_up_at_once() {
+    let mut dials = 0;
+    let fake = Fake::start(move |words| {
+        (words[0] == "INFO" && words[1] == "server").then(|| {
+            dials += 1;
+            let info = format!("run_id:{dials:040x}\r\n");
+            format!("${}\r\n{info}\r\n", info.len())
+        })
+    });
+    run(async {
+        let asker = Asker::ready(fake.config()).await;
+        fake.with_line(0, |line| line.door.close());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        let cause = asker.votes.cause(0).to_string();
+        assert!(cause.contains("a new connection"), "{cause}");
+        fake.with_line(0, |line| line.door.open());
+    });
+}
+
+/// Sockets of which the first dials end in a panic.
+struct Panicking {
+    left: Cell<u32>,
+    sockets: Sockets,
+}
+
+impl Dialler for Panicking {
+    fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a> {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        assert_eq!(left, 0, "a defect");
+        self.sockets.connect(config)
+    }
+}
+
+#[test]
+fn a_panic_in_a_links_task_is_told_and_it_is_dialled_anew() {
+    let fake = Fake::start(|_| None);
+    run(async {
+        let dialler = Panicking {
+            left: Cell::new(2),
+            sockets: Sockets::default(),
+        };
+        let network = Network::new(Rc::new(System), Rc::new(dialler));
+        let asker = Asker::on(&network, fake.config());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        let cause = asker.votes.cause(0).to_string();
+        assert!(cause.contains("a defect"), "{cause}");
+        assert_eq!(asker.votes.cause(0).code(), "UNREACHABLE");
+        until("another life", || {
+            let number = asker.votes.len();
+            asker.ask(number, extend(), "kept", &["kept"]);
+            !matches!(asker.votes.of(number), Some((_, Vote::Failed(_))))
+        })
+        .await;
+        assert_eq!(fake.dials(), 1);
+    });
+}
+
+/// Whatever the name, these addresses; or a panic at first, as tokio's where the
+/// system has no thread to be had.
+struct Names {
+    addresses: Vec<SocketAddr>,
+    panics: Cell<bool>,
+}
+
+impl Names {
+    fn are(addresses: &[SocketAddr]) -> Rc<Network> {
+        Self::network(addresses, false)
+    }
+
+    fn network(addresses: &[SocketAddr], panics: bool) -> Rc<Network> {
+        let names = Self {
+            addresses: addresses.to_vec(),
+            panics: Cell::new(panics),
+        };
+        Network::new(Rc::new(System), Rc::new(Sockets::to(names)))
+    }
+}
+
+impl Resolve for Names {
+    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> Resolving<'a> {
+        Box::pin(async move {
+            assert!(!self.panics.replace(false), "no thread to be had");
+            Ok(self.addresses.clone())
+        })
+    }
+}
+
+/// An address that swallows whoever wants to connect: as many wait as may.
+fn black_hole() -> (SocketAddr, Vec<Socket>) {
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let hole = socket();
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    hole.bind(&any.into()).expect("loopback");
+    hole.listen(0).expect("listening");
+    let address = hole.local_addr().expect("bound");
+    let mut sockets = vec![hole];
+    for _ in 0..4 {
+        let waiting = socket();
+        waiting.set_nonblocking(true).expect("an option");
+        // It is under way, or waits.
+        let _ = waiting.connect(&address);
+        sockets.push(waiting);
+    }
+    (address.as_socket().expect("an IP address"), sockets)
+}
+
+#[test]
+fn a_dead_address_of_a_name_does_not_keep_the_others_from_being_tried() {
+    let fake = Fake::start(|_| None);
+    let (hole, _waiting) = black_hole();
+    let (another, _more) = black_hole();
+    let live = SocketAddr::from(([127, 0, 0, 1], fake.port));
+    let nobody: SocketAddr = "[::1]:1".parse().expect("an address");
+    for addresses in [vec![hole, another, live], vec![nobody, hole, live]] {
+        run(async {
+            let config = Config {
+                connect_timeout: Duration::from_secs(3),
+                ..Config::new(Endpoint::Tcp {
+                    host: "several".into(),
+                    port: fake.port,
+                })
+            };
+            let asker = Asker::on(&Names::are(&addresses), config);
+            asker.ask(0, acquire(), "v", &["a"]);
+            assert!(matches!(asker.votes.wait_for(0).await, Vote::Granted));
+        });
+    }
+}
+
+#[test]
+fn a_name_of_which_no_address_answers_is_given_up_after_the_connect_timeout() {
+    let (hole, _waiting) = black_hole();
+    run(async {
+        let config = Config {
+            connect_timeout: Duration::from_millis(400),
+            ..Config::new(Endpoint::Tcp {
+                host: "several".into(),
+                port: 1,
+            })
+        };
+        let asker = Asker::on(&Names::are(&[hole, hole]), config.clone());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        let cause = asker.votes.cause(0).to_string();
+        assert!(cause.contains("no answer within 400 ms"), "{cause}");
+        let nowhere = Asker::on(&Names::are(&[]), config);
+        nowhere.ask(0, acquire(), "v", &["a"]);
+        nowhere.votes.wait_for(0).await;
+        let cause = nowhere.votes.cause(0).to_string();
+        assert!(cause.contains("several has no address"), "{cause}");
+    });
+}
+
+#[test]
+fn a_moment_without_threads_is_a_dial_that_failed() {
+    let fake = Fake::start(|_| None);
+    let live = SocketAddr::from(([127, 0, 0, 1], fake.port));
+    run(async {
+        let asker = Asker::on(&Names::network(&[live], true), fake.config());
+        asker.ask(0, acquire(), "v", &["a"]);
+        asker.votes.wait_for(0).await;
+        let cause = asker.votes.cause(0).to_string();
+        assert!(cause.contains("can't be looked up now"), "{cause}");
+        assert!(cause.contains("no thread to be had"), "{cause}");
+        until("another dial", || {
+            let number = asker.votes.len();
+            asker.ask(number, extend(), "kept", &["kept"]);
+            !matches!(asker.votes.of(number), Some((_, Vote::Failed(_))))
+        })
+        .await;
     });
 }

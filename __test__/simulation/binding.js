@@ -5,6 +5,8 @@
  * is shifted, half written or not what anybody has asked for is found at once.
  */
 
+const { version } = require('../../package.json');
+
 const REQUEST_NUMBERS = 15;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
@@ -14,6 +16,7 @@ const SCRIPTS = {
   extend: '-- the extend script',
   release: '-- the release script',
   inspect: '-- the inspect script',
+  first: '-- the first acquire script',
 };
 
 /**
@@ -27,7 +30,7 @@ function makeBinding(world) {
       super(world, wake);
     }
   }
-  return { Mailbox, defaultScripts: () => ({ ...SCRIPTS }) };
+  return { Mailbox, defaultScripts: () => ({ ...SCRIPTS }), version: () => version };
 }
 
 class FakeMailbox {
@@ -76,6 +79,11 @@ class FakeMailbox {
     this.#check(isAbsent(server) || typeof server === 'string', 'amend() takes JSON');
     this.#check(typeof keep === 'boolean', 'amend() takes a flag');
     this.#engine.amend(handle, place, isAbsent(server) ? undefined : JSON.parse(server), keep);
+  }
+
+  begun(numbers) {
+    this.#check(numbers instanceof Float64Array && numbers.length % 3 === 0, 'begun() takes rows of three');
+    this.#check(numbers.length > 0, 'begun() without a row');
   }
 
   applied(numbers) {
@@ -189,8 +197,14 @@ class FakeMailbox {
     const engine = this.#engine;
     this.#check(isWhole(slot) && !engine.isInFlight(slot), `slot ${slot} is in flight`);
     this.#check(engine.isOpen(handle), `handle ${handle} is not open`);
-    this.#check([0, 1, 2, 3].includes(operation), `operation ${operation}`);
-    this.#check([0, 1, 2, 3].includes(flags) && (flags < 2 || operation === 1), `flags ${flags}`);
+    this.#check([0, 1, 2, 3, 4, 5].includes(operation), `operation ${operation}`);
+    this.#check(
+      [
+        [0, 1, 4, 5],
+        [0, 1, 2, 3],
+      ][operation]?.includes(flags) ?? flags < 2,
+      `flags ${flags}`,
+    );
     this.#check(operation < 2 ? isWhole(ttl) && ttl > 0 : ttl === 0, `a ttl of ${ttl}`);
     this.#check(isWhole(retries) || retries === -1, `retryCount ${retries}`);
     this.#check([delay, jitter, instant].every(Number.isFinite), `${delay}, ${jitter}, ${instant}`);
@@ -198,8 +212,9 @@ class FakeMailbox {
     this.#check(engine.knowsScripts(scripts), `unknown scripts ${scripts}`);
     this.#check(isWhole(sheet), `sheet ${sheet}`);
     this.#check(maxWait >= 0 || maxWait === -1, `maxWait ${maxWait}`);
-    this.#check(value === '' || operation !== 3, 'an inspection with a value');
-    const isAsked = this.#world.isAskedFor(operation, names, value);
+    this.#check(value === '' || operation < 3, `operation ${operation} with a value`);
+    this.#check(operation !== 4 || instant >= 0, `a wait of ${instant}`);
+    const isAsked = operation > 3 ? names.join() === '*' : this.#world.isAskedFor(operation, names, value);
     this.#check(isAsked, `nobody asked for operation ${operation} on ${JSON.stringify([names, value])}`);
     const report = (flags & 1) !== 0;
     const isRelative = (flags & 2) !== 0;

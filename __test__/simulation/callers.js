@@ -12,6 +12,20 @@ const BUSY = 1_500;
 /** Of a lock's extensions: how many were asked for, and how many have settled. */
 const COUNTS = { extensions: 0, settled: 0 };
 
+/** What a caller's function says of the wait between two attempts, which is not always of use. */
+function delayOf(chance) {
+  return () => {
+    if (chance.is(0.03)) throw new Error('no delay');
+    return chance.weigh([
+      [30, 0],
+      [30, 20],
+      [5, 300],
+      [1, Number.NaN],
+      [1, '20'],
+    ]);
+  };
+}
+
 class Callers {
   #world;
   #load;
@@ -210,6 +224,10 @@ class Callers {
     let isOdd = false;
     if (chance.is(0.2)) options.maxWait = chance.pick([0, 30, 400]);
     if (chance.is(0.1)) options.tryLock = true;
+    if (chance.is(0.2)) {
+      isOdd = true;
+      options.retryDelay = delayOf(chance);
+    }
     if (chance.is(0.2))
       options.autoExtend = chance.pick([true, { maxHold: ttl * 3 }, { threshold: ttl / 4 + 1 }]);
     if (chance.is(0.25)) {
@@ -348,6 +366,9 @@ class Callers {
       case 'settings':
         redlock.retryCount = chance.pick([0, 1, 2, 'odd', Number.NaN]);
         redlock.retryJitter = chance.pick([0, 3, undefined]);
+        if (kind !== 'main') return;
+        redlock.retryDelay = chance.pick([0, 20, delayOf(chance)]);
+        face.isPaced = true;
         break;
       case 'scripts':
         if (kind !== 'main' && kind !== 'v4') return;
@@ -428,6 +449,7 @@ class Callers {
     world.demand(!isHeld || lock.remaining() > 0, `${value} is held for no time`);
     const { signal } = lock;
     if (chance.is(0.5)) signal.addEventListener('abort', chance.is(0.2) ? world.thrower() : () => {});
+    if (chance.is(0.1)) lock.stopExtending();
     if (chance.is(0.3)) {
       try {
         lock.autoExtend({ ttl: 300 });
@@ -542,7 +564,13 @@ class Callers {
         }
         face.isQuit = true;
         const call = { what: `${face.kind} quit`, isOdd: true, face };
-        this.#follow(call, () => redlock.quit(), { hasNoCallback: true });
+        const isParting = face.kind === 'main' && this.#chance.is(0.4);
+        const run = () => (isParting ? redlock.quit({ unlock: true }) : redlock.quit());
+        this.#follow(call, run, { hasNoCallback: true });
+        if (!isParting) return;
+        for (const { lock, isOthers } of this.#held.filter((one) => one.face === face)) {
+          this.#world.demand(isOthers || !lock.held, `${call.what} leaves ${lock.value} held`);
+        }
       };
       this.#at(this.#chance.next() * 1_000, quit);
     }
@@ -643,19 +671,19 @@ class Callers {
       world.count('extensions that are over at their turn');
     }
     if (isOdd) return;
+    // Where JavaScript has a say between two attempts, it may be that which ends the call.
+    const hasSay = face.hasValues === true || face.isPaced === true;
     // Nothing was wrong with it: it fails as the engine says.
     const answers = world.answersTo(operation, names);
     const last = answers.at(-1);
     const code = codeOf(error);
     if (last === undefined) {
-      const isExpected =
-        code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_INTERNAL' || face.hasValues === true;
+      const isExpected = code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_INTERNAL' || hasSay;
       world.demand(isExpected, `${call.what} was not asked for, and fails with ${code}`);
       return;
     }
     const said = last.kind === 3 ? last.detail.code : 'ERR_REDLOCK_TOO_SLOW';
-    const isOwnWait =
-      face.hasValues === true || code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_TIMEOUT';
+    const isOwnWait = hasSay || code === 'ERR_REDLOCK_CLOSED' || code === 'ERR_REDLOCK_TIMEOUT';
     world.demand(code === said || isOwnWait, `${call.what} fails with ${code}, and the engine said ${said}`);
     if (code === said && last.kind === 3 && Array.isArray(error.votes))
       this.#compareVotes(call, error, last.detail);

@@ -145,6 +145,7 @@ class Behaviour {
     const own = held.filter((one) => one.value === value).length;
     switch (name) {
       case 'acquire':
+      case 'first':
         if (this.#world.chance.is(this.refuses)) return 0;
         if (own === keys.length) return -1;
         if (held.length > 0) return keys.length - held.length;

@@ -16,7 +16,7 @@ const EVENT = 4;
 const ERRAND = 5;
 const INSPECTED = 6;
 
-const OPERATIONS = ['lock', 'extend', 'unlock', 'inspect'];
+const OPERATIONS = ['lock', 'extend', 'unlock', 'inspect', 'wait', 'unlock all'];
 
 /** After its end, for how long an engine goes on asking its clients to release what was granted late, in ms. */
 const CLEAN_UP = 1_000;
@@ -84,7 +84,8 @@ class FakeEngine {
       server: undefined,
     }));
     const addresses = instances.map((config, place) => config.address ?? `redis://member-${place}:6379`);
-    const quorum = { handle, members, addresses, isClosed: false, isClosing: false, rounds: 0 };
+    const ends = { isClosed: false, isClosing: false, isParted: false, handedOver: new Map() };
+    const quorum = { handle, members, addresses, rounds: 0, ...ends };
     this.#quorums.push(quorum);
     world.trace(`open ${handle}: ${addresses.join(' ')}`);
     for (const { place, isClient } of members) {
@@ -171,7 +172,9 @@ class FakeEngine {
     this.#world.count('requests');
     this.#world.trace(`${OPERATIONS[row.operation]} ${row.slot} ${row.names} ${row.value}`);
     this.#world.submitted(row, quorum);
-    const start = [this.#lock, this.#extend, this.#unlock, this.#inspect][row.operation];
+    const start = [this.#lock, this.#extend, this.#unlock, this.#inspect, this.#wait, this.#unlockAll][
+      row.operation
+    ];
     start.call(this, request, this.#time.now);
   }
 
@@ -245,6 +248,9 @@ class FakeEngine {
       return;
     }
     this.#world.count('grants');
+    const { handedOver, isParted } = request.quorum;
+    this.#world.demand(!isParted, `${request.names} is granted after everything was unlocked`);
+    handedOver.set(value, request.names);
     if (request.isCancelled) this.#world.count('answers in spite of a cancellation');
     this.#grantUntil(value, until);
     this.#world.granted(value, request.names, request);
@@ -295,6 +301,41 @@ class FakeEngine {
     this.#round(request, '', now, (verdict, at) => {
       this.#world.count('inspections');
       this.#answer(request, { kind: INSPECTED, detail: { votes: verdict.votes } }, at);
+    });
+  }
+
+  #wait(request, now) {
+    request.attempts = 1;
+    this.#world.count('waits between attempts');
+    this.#behind(now + request.instant, () => this.#answer(request, { kind: UNLOCKED }));
+  }
+
+  /** Nothing of what was handed over is valid any more. */
+  #unlockAll(request, now) {
+    request.attempts = 1;
+    const { quorum } = request;
+    const world = this.#world;
+    world.count('engines that unlock everything');
+    const inFlight = [...this.#requests.values()].filter((one) => one.quorum === quorum && !one.isAnswered);
+    world.demand(
+      inFlight.length === 1,
+      `${inFlight.length} requests are in flight when everything is unlocked`,
+    );
+    quorum.isParted = true;
+    const locks = [];
+    for (const [value, names] of quorum.handedOver) {
+      // Of what is over, nothing is left but what the ttl ends.
+      world.heldNoMore(value);
+      if (this.endOf(value) <= now) continue;
+      this.#ends.set(value, now);
+      for (const kept of this.#keeps.values()) if (kept.value === value) kept.isReleased = true;
+      const votes = quorum.members.map((member) => this.#failedVote(member));
+      const reason = `too few answered, as ${world.anySecret(quorum.members)} says`;
+      const code = this.#chance.pick(['ERR_REDLOCK_UNAVAILABLE', 'ERR_REDLOCK_NOT_HELD']);
+      if (this.#chance.is(0.2)) locks.push({ code, reason, votes, resource: names });
+    }
+    this.#behind(now + this.#chance.between(0, 100), () => {
+      this.#answer(request, { kind: INSPECTED, detail: { votes: [], locks } });
     });
   }
 
@@ -372,11 +413,13 @@ class FakeEngine {
     if (request.quorum.isOver) return;
     const ticket = this.#nextTicket();
     const { handle, operation, names, ttl } = request;
-    const script = this.#scripts.get(request.scripts)?.[operation] ?? null;
+    const texts = this.#scripts.get(request.scripts) ?? [];
+    const script = texts[operation] ?? null;
+    const plain = [texts[0], texts[2]].every((text) => (text ?? null) === null);
     const errand = { ticket, handle, place: member.place, operation, names, value, script, cast, request };
     this.#errands.set(ticket, errand);
     const life = operation < 2 ? ttl : null;
-    const asked = { handle, instance: member.place, ticket, operation: OPERATIONS[operation], script };
+    const asked = { handle, instance: member.place, ticket, operation: OPERATIONS[operation], script, plain };
     const detail = { ...asked, keys: names, value, ttl: life };
     this.#world.count('errands');
     this.#push({ ...NOTHING, kind: ERRAND, detail });

@@ -21,7 +21,15 @@ const EXPECTED = [
   ...['grants', 'refusals', 'extensions', 'releases', 'inspections', 'inspections that show a holder'],
   ...['locks handed over', 'extensions handed over', 'locks that are over at the drain'],
   ...['locks that are over at their turn', 'extensions that are over at their turn'],
-  ...['locks that are kept', 'kept locks that are lost', 'extensions by the engine', 'ballots', 'events'],
+  ...[
+    'waits between attempts',
+    'engines that unlock everything',
+    'locks that are kept',
+    'kept locks that are lost',
+    'extensions by the engine',
+    'ballots',
+    'events',
+  ],
   ...['bursts of more than 1,024 answers', 'drains without room for all', 'batches that native refuses'],
   ...[
     'cancellations',

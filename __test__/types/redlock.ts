@@ -84,6 +84,8 @@ new Redlock([{ url: new URL('redis://h') }]);
 new Redlock([{ socket: { host: 'h', tls: {} } }]);
 redlock.retryCount = Infinity;
 redlock.retryDelay += 1;
+redlock.retryDelay = (attempt: number) => attempt * 10;
+new Redlock(['redis://h'], { retryDelay: (attempt) => attempt * 10 });
 
 new Redlock({ retryCount: 1 }, 'redis://h', new URL('redis://i'));
 new Redlock(undefined, 'redis://h');
@@ -176,6 +178,16 @@ async function holding(): Promise<void> {
   same<ReturnType<typeof sure.remaining>, number>(true);
   same<typeof sure.held, boolean>(true);
   sure.autoExtend({ ttl: 2000 }).signal.throwIfAborted();
+  sure.stopExtending().held satisfies boolean;
+  await redlock.lock('a', 1000, { retryDelay: (attempt) => Math.min(2000, 50 * 2 ** attempt) });
+  (await redlock.quit({ unlock: true })) satisfies unknown[];
+  redlock.quit(null, (error) => error?.message);
+  // @ts-expect-error misspelt
+  await redlock.lock('a', 1000, { autoextend: true });
+  // @ts-expect-error misspelt
+  await redlock.quit({ unlok: true });
+  // @ts-expect-error no number
+  await redlock.lock('a', 1000, { retryDelay: () => '20' });
   await sure[Symbol.asyncDispose]();
   const { held, instances } = await redlock.inspect('a');
   same<typeof held, boolean | undefined>(true);

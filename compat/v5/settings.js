@@ -67,8 +67,8 @@ function toEngine({ driftFactor, retryCount, retryDelay, retryJitter }) {
  * @param {V5Settings} settings
  */
 function waitOf(settings) {
-  const { retryDelay, retryJitter } = toEngine(settings);
-  return Math.max(0, retryDelay + Math.floor((Math.random() * 2 - 1) * retryJitter));
+  const { delay, retryJitter } = toEngine(settings);
+  return Math.max(0, delay + Math.floor((Math.random() * 2 - 1) * retryJitter));
 }
 
 module.exports = { readSettings, unreadable, toEngine, waitOf };

@@ -14,6 +14,7 @@
  */
 
 const { secretsIn } = require('../redact');
+const { forbidsDigests, isNoScript } = require('../replies');
 const { addressOf } = require('./address');
 const { can, read } = require('./look');
 const { isSteady, strangerAmong } = require('./pristine');
@@ -22,6 +23,9 @@ const { isSteady, strangerAmong } = require('./pristine');
 class Client {
   /** @type {Dialect} */
   dialect = 'redlock 4';
+
+  /** Its server has refused to run a script by its digest. */
+  #refusesDigests = false;
 
   /**
    * @param {any} client the caller's own
@@ -101,11 +105,15 @@ class Client {
    * @returns {Promise<unknown>} a number where the reply can be read as one; rejects with the client's own error
    */
   async run({ text, digest }, keys, args) {
-    if (this.dialect === 'eval' || !this.knowsDigests()) return toReply(await this.eval(text, keys, args));
+    if (this.dialect === 'eval' || this.#refusesDigests || !this.knowsDigests()) {
+      return toReply(await this.eval(text, keys, args));
+    }
     try {
       return toReply(await this.evalsha(digest, keys, args));
     } catch (error) {
-      if (!isNoScript(error)) throw error;
+      const texts = textsOf(error);
+      if (texts.some(forbidsDigests)) this.#refusesDigests = true;
+      else if (!texts.some(isNoScript)) throw error;
     }
     return toReply(await this.eval(text, keys, args));
   }
@@ -183,7 +191,6 @@ class Client {
   /**
    * Whether running by digest is possible, and hides no call from whoever replaced `eval`.
    *
-   * @protected
    * @returns {boolean}
    */
   knowsDigests() {
@@ -246,14 +253,17 @@ const ENDS = ['destroy', 'disconnect', 'end', 'close'];
 
 const ANSWERS = ['number', 'string', 'bigint'];
 
-/** @param {unknown} error */
-function isNoScript(error) {
-  if (typeof error === 'string') return NO_SCRIPT.test(error);
-  const texts = ['message', 'code', 'name'].map((key) => read(error, key));
-  return texts.some((text) => typeof text === 'string' && NO_SCRIPT.test(text));
+/**
+ * Where libraries put the server's words.
+ *
+ * @param {unknown} error
+ * @returns {string[]}
+ */
+function textsOf(error) {
+  const texts =
+    typeof error === 'string' ? [error] : ['message', 'code', 'name'].map((key) => read(error, key));
+  return texts.filter((text) => typeof text === 'string');
 }
-
-const NO_SCRIPT = /NOSCRIPT|NoScriptError/;
 
 /**
  * Libraries, and their type mappings, have many forms for one number.

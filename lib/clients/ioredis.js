@@ -247,6 +247,8 @@ class IoredisClient extends Client {
    */
   eval(text, keys, args) {
     if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
+    // Flattened there: JavaScript can't pass any number of arguments.
+    if (keys.length > MOST_ARGUMENTS) return this.client.eval(text, keys.length, [...keys, ...args]);
     return this.client.eval(text, keys.length, ...keys, ...args);
   }
 
@@ -257,10 +259,12 @@ class IoredisClient extends Client {
    */
   evalsha(digest, keys, args) {
     if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
+    if (keys.length > MOST_ARGUMENTS) return this.client.evalsha(digest, keys.length, [...keys, ...args]);
     return this.client.evalsha(digest, keys.length, ...keys, ...args);
   }
 }
 
+const MOST_ARGUMENTS = 1000;
 /** The way from `eval` to the socket. @type {import('./pristine').Step[]} */
 const COMMANDS = ['eval', 'evalsha', 'call'].map((name) => ({
   name,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::engine::{Environment, Task};
+use crate::engine::{Environment, Task, supervised};
 
 /// A few of its tasks run at each of its turns; what else is ready on the thread
 /// runs between two of them.
@@ -76,10 +76,14 @@ impl Crowd {
         drop(tasks);
         alarm.wake_by_ref();
         if !self.0.runs.replace(true) {
-            let crowd = self.clone();
-            self.0
-                .environment
-                .spawn(Box::pin(poll_fn(move |context| crowd.poll(context))));
+            let (crowd, fallen) = (self.clone(), self.clone());
+            let begin = move || {
+                let crowd = crowd.clone();
+                poll_fn(move |context| crowd.poll(context))
+            };
+            let fell = move |_: &str| fallen.0.wake_all();
+            let life = supervised(Rc::clone(&self.0.environment), begin, fell);
+            self.0.environment.spawn(Box::pin(life));
         }
     }
 
@@ -117,6 +121,14 @@ impl Crowd {
             // What it had begun is given up then, which is more of its code.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(member)));
         }
+    }
+}
+
+impl Inner {
+    /// Nobody knows whose turns were lost.
+    fn wake_all(&self) {
+        let all = 0..self.tasks.borrow().len();
+        self.ready.lock().members.extend(all);
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::config::{Config, read_server};
 use super::outbox::{Answer, Locked, Outcome};
-use super::record::{Batch, Request, Rows, Terms, Verb, applied, hold};
+use super::record::{Batch, Request, Rows, Terms, Verb, applied, begun, hold};
 use crate::engine::{Drift, Instant, Settings, Token, Ttl, Validity};
 
 // ---- requests
@@ -30,7 +30,7 @@ struct Written {
 
 impl Written {
     fn operation(&self) -> u8 {
-        self.operation % 4
+        self.operation % 6
     }
 
     fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
@@ -45,7 +45,7 @@ impl Written {
             self.slot.into(),
             self.handle.into(),
             self.operation().into(),
-            f64::from(self.flags % 4),
+            f64::from(self.flags % 8),
             f64::from(self.ttl) + 10.0,
             -1.0,
             200.0,
@@ -71,7 +71,9 @@ impl Written {
             Verb::Nonsense => return,
             Verb::Lock(_) => request.settings.value.clone().unwrap_or(Token::from("")),
             Verb::Extend(_, value, _) | Verb::Unlock(value, _) => value.clone(),
-            Verb::Inspect => return assert_eq!(self.operation(), 3),
+            Verb::Inspect | Verb::Wait(_) | Verb::UnlockAll => {
+                return assert_eq!(self.operation(), operation(&request.verb));
+            }
         };
         assert_eq!(value.as_str(), self.value);
         assert_eq!(self.operation(), operation(&request.verb));
@@ -84,6 +86,8 @@ fn operation(verb: &Verb) -> u8 {
         Verb::Extend(..) => 1,
         Verb::Unlock(..) => 2,
         Verb::Inspect => 3,
+        Verb::Wait(_) => 4,
+        Verb::UnlockAll => 5,
         Verb::Nonsense => u8::MAX,
     }
 }
@@ -191,6 +195,7 @@ fn rows() {
 fn a_kept_locks_terms_and_clients_answers_may_be_any_numbers() {
     check!().with_type::<Vec<f64>>().for_each(|numbers| {
         assert_eq!(applied(numbers).count(), numbers.len() / 4);
+        assert_eq!(begun(numbers).count(), numbers.len() / 3);
         let held = hold(1, numbers, "v", vec!["r".to_owned()]);
         assert!(held.is_none() || numbers.len() == 7);
         let mut terms = numbers.clone();

@@ -66,19 +66,30 @@ pub struct DefaultScripts {
     pub extend: String,
     /// Releases them.
     pub release: String,
+    /// Takes resources, once it has seen that what is taken can be released.
+    pub first: String,
 }
 
 /// Our own scripts, for those who write theirs from them.
 #[napi(catch_unwind)]
 #[must_use]
 pub fn default_scripts() -> DefaultScripts {
-    let [acquire, extend, release, inspect] = redis::default_texts().map(str::to_owned);
+    let [acquire, extend, release, inspect, first] = redis::default_texts().map(str::to_owned);
     DefaultScripts {
         acquire,
         inspect,
         extend,
         release,
+        first,
     }
+}
+
+/// The version that this was compiled from: JavaScript of another one speaks
+/// another language.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
 }
 
 /// A seat that is left once: by the environment's end or the object's.
@@ -199,6 +210,19 @@ impl Mailbox {
         let amendment = Amendment { server, keep };
         self.send(Errand::Amend(handle, place, amendment));
         Ok(())
+    }
+
+    /// Says which errands have been put to callers' clients: three numbers for each,
+    /// which are the handle, the place and the ticket.
+    #[napi(catch_unwind)]
+    pub fn begun(&self, errands: &[f64]) {
+        self.send(Errand::Begun(errands.to_vec()));
+    }
+
+    /// This thread has come round after a call for the client at this place.
+    #[napi(catch_unwind)]
+    pub fn came_round(&self, handle: u32, place: u32) {
+        self.send(Errand::CameRound(handle, place));
     }
 
     /// Brings what callers' clients came back with in one tick: four numbers for

@@ -43,7 +43,7 @@ pub mod session;
 pub mod shared;
 
 #[cfg(feature = "napi")]
-pub use mailbox::{DefaultScripts, Mailbox, Opened, default_scripts};
+pub use mailbox::{DefaultScripts, Mailbox, Opened, default_scripts, version};
 
 /// Where the hand-off takes its locks from; its checker brings others.
 mod sync {

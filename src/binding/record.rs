@@ -41,6 +41,10 @@ pub enum Verb {
     Extend(Ttl, Token, Until),
     Unlock(Token, Instant),
     Inspect,
+    /// Nothing is done until so long from when the request is looked at.
+    Wait(std::time::Duration),
+    /// Everything that this engine has handed over is released.
+    UnlockAll,
     /// What JavaScript should not have let through.
     Nonsense,
 }
@@ -58,6 +62,7 @@ const LOCK: u32 = 0;
 
 const REPORT: u32 = 1;
 const RELATIVE: u32 = 2;
+const LOOK: u32 = 4;
 
 /// How many numbers a request has before its resources' lengths.
 const HEAD: usize = 15;
@@ -115,6 +120,8 @@ fn read(
         }
         (Some(2), _) => Verb::Unlock(Token::from(&*value), instant(head[9])),
         (Some(3), _) => Verb::Inspect,
+        (Some(4), _) => Verb::Wait(span(head[9])),
+        (Some(5), _) => Verb::UnlockAll,
         _ => Verb::Nonsense,
     };
     Some(Request {
@@ -134,6 +141,7 @@ fn read(
             scripts: terms.scripts,
             ballots: (head[12] > 0.0).then(|| integer(head[12]).into()),
             max_wait: (head[13] >= 0.0).then(|| span(head[13])),
+            look: flags & LOOK != 0,
             value: own.then(|| Token::from(&*value)),
         },
     })
@@ -186,6 +194,12 @@ pub fn instant(millis: f64) -> Instant {
 )]
 pub fn millis(nanos: u128) -> f64 {
     nanos as f64 / 1e6
+}
+
+/// What callers' clients have been asked: handle, place, ticket.
+pub fn begun(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket)> {
+    let rows = rows.chunks_exact(3);
+    rows.map(|row| (integer(row[0]), integer(row[1]), integer(row[2])))
 }
 
 /// What callers' clients came back with: handle, place, ticket, keys.
@@ -330,11 +344,25 @@ pub fn failure(failure: &Failure) -> String {
 }
 
 fn describe_failure(failure: &Failure) -> Value {
-    json!({
+    let mut described = json!({
         "code": failure.reason.code(),
         "reason": failure.reason.to_string(),
         "votes": describe_votes(&failure.votes),
-    })
+    });
+    if let Reason::Occupied(occupant) = failure.reason {
+        described["occupant"] = occupant.to_string().into();
+    }
+    described
+}
+
+/// Locks that could not be released, as JSON.
+pub fn unreleased(failures: &[(Resources, Failure)]) -> String {
+    let locks = failures.iter().map(|(resources, failure)| {
+        let mut described = describe_failure(failure);
+        described["resource"] = json!(&**resources);
+        described
+    });
+    json!({ "votes": [], "locks": locks.collect::<Value>() }).to_string()
 }
 
 /// What instances said of a key, as JSON.
@@ -424,6 +452,7 @@ pub fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -
         "ticket": ticket,
         "operation": question.operation.name(),
         "script": question.script().map(|script| &*script.text),
+        "plain": question.is_plain(),
         "keys": &*question.resources,
         "value": question.value.as_str(),
         "ttl": ttl,
@@ -439,6 +468,11 @@ pub fn route(handle: Handle, place: u32, route: &Route) -> String {
     };
     json!({ "event": "route", "handle": handle, "instance": place, "why": why, "failed": failed })
         .to_string()
+}
+
+/// JavaScript is to say when it has come round.
+pub fn call(handle: Handle, place: u32) -> String {
+    json!({ "event": "call", "handle": handle, "instance": place }).to_string()
 }
 
 /// The engine under `handle` has ended: no client is asked any more, as JSON.

@@ -109,7 +109,7 @@ fn start() -> io::Result<Thread> {
 }
 
 fn run(runtime: LocalRuntime, inbox: &Inbox) {
-    let shared = Shared::new(Rc::new(System), Rc::new(Sockets));
+    let shared = Shared::new(Rc::new(System), Rc::new(Sockets::default()));
     runtime.block_on(serve(inbox, &shared));
     // A name's resolution that hangs must not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -1,6 +1,7 @@
 //! The engine's thread at work: it takes the messages of all environments, and
 //! each goes to its session.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -12,42 +13,71 @@ use tokio::sync::mpsc;
 use super::inbox::{Inbox, Message, SessionId};
 use super::session::Session;
 use super::shared::Shared;
+use crate::engine::supervised;
 
 /// Resolves when the last environment has gone and has left nothing undone.
 pub async fn serve(inbox: &Inbox, shared: &Shared) {
-    let mut sessions: BTreeMap<SessionId, Rc<Session>> = BTreeMap::new();
-    // Each session's end holds one sender, and drops it, also in a panic.
+    let sessions = RefCell::default();
+    // Each session's end holds one sender, and drops it.
     let (ending, mut ended) = mpsc::channel::<Infallible>(1);
+    let begin = || receive(inbox, shared, &sessions, &ending);
+    supervised(Rc::clone(&shared.environment), begin, |_| {}).await;
+    drop(ending);
+    ended.recv().await;
+}
+
+type Sessions = RefCell<BTreeMap<SessionId, Rc<Session>>>;
+
+async fn receive(
+    inbox: &Inbox,
+    shared: &Shared,
+    sessions: &Sessions,
+    ending: &mpsc::Sender<Infallible>,
+) {
     loop {
         for message in poll_fn(|context| inbox.poll_take(context)).await {
-            match message {
-                Message::Enter(id, outbox) => {
-                    sessions.insert(id, Session::new(outbox, shared.clone()));
-                }
-                Message::Session(id, errand) => {
-                    if let Some(session) = sessions.get(&id) {
-                        // A defect that one errand brings out must not stop the
-                        // others; the panic's own report says where it is.
-                        let _ = catch_unwind(AssertUnwindSafe(|| session.run(errand)));
-                    }
-                }
-                Message::Leave(id) => {
-                    if let Some(session) = sessions.remove(&id) {
-                        let engines = catch_unwind(AssertUnwindSafe(|| session.leave()));
-                        let engines = engines.unwrap_or_default();
-                        let ending = ending.clone();
-                        shared.environment.spawn(Box::pin(async move {
-                            session.end(engines).await;
-                            drop(ending);
-                        }));
-                    }
-                }
-                Message::End => {
-                    drop(ending);
-                    ended.recv().await;
-                    return;
-                }
+            if let Message::End = message {
+                return;
+            }
+            // A defect that one message brings out must not stop the others; the
+            // panic's own report says where it is.
+            let handling = || handle(message, shared, sessions, ending);
+            let _ = catch_unwind(AssertUnwindSafe(handling));
+        }
+    }
+}
+
+fn handle(
+    message: Message,
+    shared: &Shared,
+    sessions: &Sessions,
+    ending: &mpsc::Sender<Infallible>,
+) {
+    match message {
+        Message::Enter(id, outbox) => {
+            let session = Session::new(outbox, shared.clone());
+            sessions.borrow_mut().insert(id, session);
+        }
+        Message::Session(id, errand) => {
+            let session = sessions.borrow().get(&id).cloned();
+            if let Some(session) = session {
+                session.run(errand);
             }
         }
+        Message::Leave(id) => {
+            let session = sessions.borrow_mut().remove(&id);
+            if let Some(session) = session {
+                let engines = catch_unwind(AssertUnwindSafe(|| session.leave()));
+                let engines: Rc<[_]> = engines.unwrap_or_default().into();
+                let begin = move || Rc::clone(&session).end(Rc::clone(&engines));
+                let life = supervised(Rc::clone(&shared.environment), begin, |_| {});
+                let ending = ending.clone();
+                shared.environment.spawn(Box::pin(async move {
+                    life.await;
+                    drop(ending);
+                }));
+            }
+        }
+        Message::End => {}
     }
 }

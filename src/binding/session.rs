@@ -19,6 +19,7 @@ use super::record::{self, Batch, Request, Terms, Until, Verb};
 use super::shared::Shared;
 use crate::engine::{
     Cause, Engine, Environment, Event, Instant, Patience, Question, Reason, Rule, Scripts,
+    supervised,
 };
 use crate::instances::bridge::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
@@ -68,6 +69,13 @@ impl Port for Desk {
             session.post(None, 0, Outcome::Errand(details));
         }
     }
+
+    fn call(&self) {
+        if let Some(session) = self.session.upgrade() {
+            let details = record::call(self.handle, self.place);
+            session.post(None, 0, Outcome::Event(details));
+        }
+    }
 }
 
 impl Watcher for Desk {
@@ -96,7 +104,8 @@ impl Session {
             duties: Cell::new(0),
             idle: Notify::new(),
         });
-        session.spawn(post_answers(Rc::downgrade(&session)));
+        let whose = Rc::downgrade(&session);
+        session.supervise(move || post_answers(Weak::clone(&whose)));
         session
     }
 
@@ -116,6 +125,18 @@ impl Session {
                     if let Some(client) = self.client(handle, place) {
                         client.answer(ticket, bridge::Answer::Applied(keys));
                     }
+                }
+            }
+            Errand::Begun(rows) => {
+                for (handle, place, ticket) in record::begun(&rows) {
+                    if let Some(client) = self.client(handle, place) {
+                        client.begin(ticket);
+                    }
+                }
+            }
+            Errand::CameRound(handle, place) => {
+                if let Some(client) = self.client(handle, place) {
+                    client.came_round();
                 }
             }
             Errand::Answer(handle, place, ticket, answer) => {
@@ -175,17 +196,23 @@ impl Session {
     /// Resolves when all that the environment has left behind is done: requests
     /// that were given up have released what they took, and these releases were
     /// answered or have passed their deadlines.
-    pub async fn end(self: Rc<Self>, engines: Vec<Engine>) {
+    pub async fn end(self: Rc<Self>, engines: Rc<[Engine]>) {
         while self.duties.get() > 0 {
             self.idle.notified().await;
         }
-        for engine in engines {
+        for engine in &*engines {
             engine.quiet().await;
         }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.shared.environment.spawn(Box::pin(task));
+    }
+
+    /// The same, of one that nobody else would tell that it has failed.
+    fn supervise<F: Future<Output = ()> + 'static>(&self, begin: impl FnMut() -> F + 'static) {
+        let environment = Rc::clone(&self.shared.environment);
+        self.spawn(supervised(environment, begin, |_| {}));
     }
 
     fn open(self: &Rc<Self>, handle: Handle, config: Config) {
@@ -255,18 +282,21 @@ impl Session {
         engine.let_all_end();
         self.closing.borrow_mut().insert(handle, quorum);
         let session = Rc::downgrade(self);
-        self.spawn(async move {
-            engine.quiet().await;
-            let closed = session
-                .upgrade()
-                .and_then(|session| session.closing.borrow_mut().remove(&handle));
-            let clients = closed.map(|quorum| quorum.clients).unwrap_or_default();
-            for client in clients.values() {
-                client.close();
-            }
-            // JavaScript may end these clients from now on.
-            if let (false, Some(session)) = (clients.is_empty(), session.upgrade()) {
-                session.post(None, 0, Outcome::Event(record::closed(handle)));
+        self.supervise(move || {
+            let (engine, session) = (engine.clone(), Weak::clone(&session));
+            async move {
+                engine.quiet().await;
+                let closed = session
+                    .upgrade()
+                    .and_then(|session| session.closing.borrow_mut().remove(&handle));
+                let clients = closed.map(|quorum| quorum.clients).unwrap_or_default();
+                for client in clients.values() {
+                    client.close();
+                }
+                // JavaScript may end these clients from now on.
+                if let (false, Some(session)) = (clients.is_empty(), session.upgrade()) {
+                    session.post(None, 0, Outcome::Event(record::closed(handle)));
+                }
             }
         });
     }
@@ -292,7 +322,7 @@ impl Session {
                 answered: false,
             };
             let acquires = matches!(request.verb, Verb::Lock(_));
-            let releases = matches!(request.verb, Verb::Unlock(..));
+            let releases = matches!(request.verb, Verb::Unlock(..) | Verb::UnlockAll);
             let environment = Rc::clone(&self.shared.environment);
             let (task, abort) = abortable(async move {
                 let (attempts, outcome) = carry_out(engine, request, environment.as_ref()).await;
@@ -452,6 +482,15 @@ async fn carry_out(
             let resource = resources[0].clone();
             let votes = engine.inspect(resource, settings).await;
             (1, Outcome::Inspected(record::inspection(&votes)))
+        }
+        Verb::Wait(span) => {
+            let end = environment.now().after(span);
+            environment.sleep_until(end).await;
+            (1, Outcome::Unlocked)
+        }
+        Verb::UnlockAll => {
+            let unreleased = engine.release_all(settings).await;
+            (1, Outcome::Inspected(record::unreleased(&unreleased)))
         }
         Verb::Nonsense => {
             let reason = "a request that makes no sense; please report this as a defect";

@@ -86,7 +86,8 @@ impl Claims {
             return false;
         }
         self.sweep(now());
-        let until = now().after(ttl.span());
+        // Its commands may wait somewhere until its validity ends.
+        let until = now().after(ttl.span()).after(ttl.span());
         self.numbers.set(self.numbers.get() + 1);
         let mut claims = self.taken.borrow_mut();
         for name in resources.iter() {

@@ -2,7 +2,9 @@
 //! somewhere to run its housekeeping. The simulation brings its own.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -55,6 +57,57 @@ pub async fn within<T>(
     future: impl Future<Output = T>,
 ) -> Option<T> {
     until(environment, environment.now().after(span), future).await
+}
+
+/// What the future that `begin` makes comes to, or what it panicked with.
+///
+/// # Errors
+///
+/// The panic's message. The panic's own report says where it was.
+pub async fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Result<F::Output, String> {
+    // It may panic when it begins, in each of its turns, and when it is given up.
+    let mut future = catch(|| Box::pin(begin()))?;
+    let ended = poll_fn(|context| match catch(|| future.as_mut().poll(context)) {
+        Ok(turn) => turn.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await;
+    let _ = catch(|| drop(future));
+    ended
+}
+
+/// The wait before a task that has panicked is begun anew.
+const BREATHER: Duration = Duration::from_secs(1);
+
+/// What `begin` begins, and begins anew after a pause should it panic: neither a
+/// defect nor a moment without threads or memory ends a task for good. `fell` is
+/// told each time, in a sentence.
+pub async fn supervised<F: Future>(
+    environment: Rc<dyn Environment>,
+    mut begin: impl FnMut() -> F,
+    mut fell: impl FnMut(&str),
+) -> F::Output {
+    loop {
+        match guarded(&mut begin).await {
+            Ok(output) => return output,
+            Err(panic) => {
+                let what = format!("this process failed, and tries again soon: {panic}");
+                // To tell it may be what panics.
+                let _ = catch(|| fell(&what));
+            }
+        }
+        let again = environment.now().after(BREATHER);
+        environment.sleep_until(again).await;
+    }
+}
+
+/// What `act` comes to, or what it panicked with.
+fn catch<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("a panic").to_owned()
+    })
 }
 
 /// The system's clock and random source, with tokio's timers.
@@ -134,5 +187,101 @@ mod clock {
 
     pub(super) fn now() -> Instant {
         Instant::ORIGIN.after(ORIGIN.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// Where a pause is over at once, and is counted.
+    #[derive(Default)]
+    struct Hasty(Cell<u32>);
+
+    impl Environment for Hasty {
+        fn now(&self) -> Instant {
+            Instant::ORIGIN
+        }
+
+        fn sleep_until(&self, at: Instant) -> Task {
+            assert!(at.since(self.now()) >= BREATHER, "no loop without a pause");
+            self.0.set(self.0.get() + 1);
+            Box::pin(async {})
+        }
+
+        fn fill_random(&self, _: &mut [u8]) {}
+
+        fn spawn(&self, _: Task) {}
+    }
+
+    /// Panics when it is dropped, if it is told to.
+    struct Trap(bool);
+
+    impl Drop for Trap {
+        fn drop(&mut self) {
+            assert!(!self.0, "given up");
+        }
+    }
+
+    fn run<T>(task: impl Future<Output = T>) -> T {
+        let mut task = pin!(task);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        loop {
+            if let Poll::Ready(output) = task.as_mut().poll(&mut context) {
+                return output;
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_that_panics_is_begun_anew_after_a_pause_and_that_is_told() {
+        let environment = Rc::new(Hasty::default());
+        let (turn, told) = (Cell::new(0), RefCell::new(Vec::new()));
+        let begin = || {
+            turn.set(turn.get() + 1);
+            let turn = turn.get();
+            assert!(turn != 1, "at its beginning");
+            async move {
+                let _trap = Trap(turn == 3);
+                let mut yielded = false;
+                poll_fn(|_| {
+                    assert!(turn != 2, "in its turn");
+                    if std::mem::replace(&mut yielded, true) {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await;
+                turn
+            }
+        };
+        let fell = |what: &str| {
+            told.borrow_mut().push(what.to_owned());
+            assert!(turn.get() != 2, "to tell it, too");
+        };
+        let world: Rc<dyn Environment> = environment.clone();
+        assert_eq!(run(supervised(world, begin, fell)), 4);
+        assert_eq!(environment.0.get(), 3);
+        let told = told.borrow();
+        for (what, panic) in told
+            .iter()
+            .zip(["at its beginning", "in its turn", "given up"])
+        {
+            assert!(what.contains(panic), "{what}");
+            assert!(what.contains("tries again soon"), "{what}");
+        }
+        assert_eq!(told.len(), 3);
+    }
+
+    #[test]
+    fn a_panic_of_what_is_guarded_is_an_error() {
+        assert_eq!(run(guarded(|| async { 1 })), Ok(1));
+        let outcome = run(guarded(|| async {
+            assert!(std::hint::black_box(false), "why")
+        }));
+        assert_eq!(outcome, Err("why".to_owned()));
     }
 }

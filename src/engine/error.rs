@@ -16,13 +16,16 @@ use super::validity::Instant;
 pub enum Cause {
     /// The deadline passed without an answer.
     #[error(
-        "no answer within {} ms; {}",
+        "no answer within {} ms; {}{}",
         .waited.as_millis(),
-        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here")
+        .because.as_deref().unwrap_or("the server is hung, overloaded or cut off from here"),
+        longer(*.option)
     )]
     Silent {
         /// How long was waited.
         waited: Duration,
+        /// The option, or `ttl`, that allows for longer.
+        option: Option<&'static str>,
         /// What is known to be wrong, if anything is.
         because: Option<Rc<str>>,
     },
@@ -97,8 +100,8 @@ pub enum Cause {
     /// The Redlock was closed with `quit()`.
     #[error("closed by quit()")]
     Closed,
-    /// It was taken back before it was sent: the lock is given up already.
-    #[error("it was released before it was sent to the server")]
+    /// It was not sent: nobody waited for its answer any more.
+    #[error("it was given up before it was sent to the server")]
     Withdrawn,
     /// The instance let go of the request without an answer.
     #[error("the request was dropped inside this process; please report this as a defect")]
@@ -132,6 +135,18 @@ impl Cause {
         matches!(self, Self::CrossSlot { .. })
     }
 
+    /// Whether the server says that a key's data is no string, be it inside of
+    /// what a script says.
+    #[must_use]
+    pub fn is_of_another_type(&self) -> bool {
+        match self {
+            Self::Refused { message, .. } | Self::Client { message, .. } => {
+                message.contains("WRONGTYPE ")
+            }
+            _ => false,
+        }
+    }
+
     /// The first word of the server's error, as `NOPERM`, if it was one.
     #[must_use]
     pub fn reply(&self) -> Option<&str> {
@@ -143,13 +158,20 @@ impl Cause {
     }
 }
 
+/// How to have a slow instance waited for longer.
+fn longer(option: Option<&'static str>) -> String {
+    match option {
+        Some("ttl") => " (if it is only slow: a longer ttl allows for more)".to_owned(),
+        Some(option) => format!(" (if it is only slow: the option {option} allows for more)"),
+        None => String::new(),
+    }
+}
+
 /// What to do about an error that servers are known to answer.
 fn hint(code: &str, message: &str) -> &'static str {
     const ALLOW: &str = " (allow this user SELECT, SET, EVAL, EVALSHA, EXISTS, GET, DEL, PTTL and \
                          PEXPIRE on the resource's key)";
     match code {
-        // Inside a script, servers have no word for it.
-        "ERR" if message.contains("can't run this command") => ALLOW,
         "ERR" if message.contains("cluster support disabled") => {
             " (this server is not in a cluster; list it by itself)"
         }
@@ -181,6 +203,9 @@ pub enum Reason {
     /// could be no majority.
     #[error("held by another")]
     Held,
+    /// The same, and what holds it is no lock.
+    #[error("held by {0}, which is no lock")]
+    Occupied(Occupant),
     /// Too few instances answered, or answered without an error.
     #[error("too few instances answered")]
     Unavailable,
@@ -207,7 +232,7 @@ impl Reason {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Held => "ERR_REDLOCK_HELD",
+            Self::Held | Self::Occupied(_) => "ERR_REDLOCK_HELD",
             Self::Unavailable => "ERR_REDLOCK_UNAVAILABLE",
             Self::TooSlow => "ERR_REDLOCK_TOO_SLOW",
             Self::Expired => "ERR_REDLOCK_EXPIRED",
@@ -216,6 +241,45 @@ impl Reason {
             Self::MaxHold => "ERR_REDLOCK_MAX_HOLD",
         }
     }
+}
+
+/// What a key has that no lock's has: another application uses its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Occupant {
+    /// A hash, a list or the like: locks are strings.
+    #[error("data of another type than a lock's, as a hash or a list")]
+    OtherType,
+    /// A value without an end: each lock's has one.
+    #[error("a value that never expires")]
+    Endless,
+    /// A value as no locker makes them: empty, long, or a document.
+    #[error("a value that is no lock's")]
+    Strange,
+}
+
+impl Occupant {
+    /// What a member's answer says of it, be it to a question or to a release.
+    #[must_use]
+    pub fn seen_in(vote: &Vote) -> Option<Self> {
+        match vote {
+            Vote::Failed(cause) if cause.is_of_another_type() => Some(Self::OtherType),
+            Vote::Seen {
+                value: Some(_),
+                ttl: None,
+            } => Some(Self::Endless),
+            Vote::Seen {
+                value: Some(value), ..
+            } if !may_be_a_lock(value) => Some(Self::Strange),
+            _ => None,
+        }
+    }
+}
+
+/// Lockers' values are words: digits, UUIDs, base64, names of hosts and tasks.
+fn may_be_a_lock(value: &str) -> bool {
+    const LONGEST: usize = 256;
+    let is_word = |letter: char| letter.is_ascii_graphic() && !"{}[]\"<>".contains(letter);
+    (1..=LONGEST).contains(&value.len()) && value.chars().all(is_word)
 }
 
 /// A request that failed: why, after how many attempts, and who said what in
@@ -234,4 +298,55 @@ pub struct Failure {
     /// of its old end and the one asked for, since the extension may have been
     /// applied somewhere; `None` if the lock is lost.
     pub until: Option<Instant>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(value: &str, ttl: Option<u64>) -> Option<Occupant> {
+        Occupant::seen_in(&Vote::Seen {
+            value: Some(value.into()),
+            ttl,
+        })
+    }
+
+    fn refused(message: &str) -> Option<Occupant> {
+        Occupant::seen_in(&Vote::Failed(Cause::Refused {
+            code: "ERR".into(),
+            message: message.into(),
+        }))
+    }
+
+    #[test]
+    fn lockers_values_are_no_other_data() {
+        let hostname = "worker-3.eu:4711/refresh#2";
+        for value in ["b0f2ad5a", "0b6a5d4c-3e8f", "m5eZ1+/p0w==", hostname] {
+            assert_eq!(seen(value, Some(5000)), None, "{value}");
+        }
+        assert_eq!(Occupant::seen_in(&Vote::Granted), None);
+        let free = Vote::Seen {
+            value: None,
+            ttl: None,
+        };
+        assert_eq!(Occupant::seen_in(&free), None);
+    }
+
+    #[test]
+    fn what_no_locker_sets_is_other_data() {
+        assert_eq!(seen("12", None), Some(Occupant::Endless));
+        let long = "a".repeat(300);
+        for value in ["", "two words", "{\"a\":1}", "[1]", "<a>", "é", &long] {
+            assert_eq!(seen(value, Some(5000)), Some(Occupant::Strange), "{value}");
+        }
+    }
+
+    #[test]
+    fn another_type_is_seen_wherever_the_server_says_so() {
+        let plain = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(refused(plain), Some(Occupant::OtherType));
+        let inside = format!("ERR Error running script (call to f_1): @user_script:5: {plain}");
+        assert_eq!(refused(&inside), Some(Occupant::OtherType));
+        assert_eq!(refused("NOPERM this user has no permissions"), None);
+    }
 }

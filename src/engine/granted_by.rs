@@ -1,4 +1,5 @@
-//! Which members granted a lock: they alone count for its extension (rule 17).
+//! The locks that were handed over and nobody has released, and which members
+//! granted each: they alone count for its extension (rule 17).
 //!
 //! A grant means that this member's own command has set the key. A member that
 //! had refused, had the value already or never answered may lead to a server that
@@ -7,10 +8,11 @@
 
 use std::collections::HashMap;
 
+use super::instance::Resources;
 use super::lock_id::LockId;
 use super::validity::Instant;
 
-/// Of the locks that not all members have granted, so far or for good.
+/// Until they are released or over.
 #[derive(Default)]
 pub(super) struct GrantedBy {
     locks: HashMap<LockId, Lock>,
@@ -19,8 +21,19 @@ pub(super) struct GrantedBy {
 }
 
 struct Lock {
+    resources: Resources,
+    /// Since when it may have been held.
+    since: Instant,
     until: Instant,
     members: Members,
+}
+
+/// A lock that is held: what it takes to release it.
+pub(super) struct Held {
+    pub(super) lock: LockId,
+    /// As they were given.
+    pub(super) resources: Resources,
+    pub(super) since: Instant,
 }
 
 /// A set of members, by their places.
@@ -36,10 +49,6 @@ impl Members {
         self.0 & Self::bit(place) != 0
     }
 
-    pub(super) fn are_all_of(self, members: usize) -> bool {
-        (0..members).all(|place| self.has(place))
-    }
-
     /// More members than that are in no set.
     fn bit(place: usize) -> u128 {
         u32::try_from(place)
@@ -51,22 +60,44 @@ impl Members {
 
 impl GrantedBy {
     /// A lock was handed over that these have granted.
-    pub(super) fn note(&mut self, lock: &LockId, until: Instant, members: Members, now: Instant) {
+    pub(super) fn note(&mut self, held: Held, until: Instant, members: Members, now: Instant) {
         if self.locks.len() >= self.sweep_at {
             self.locks.retain(|_, lock| now < lock.until);
             self.sweep_at = (self.locks.len() * 2).max(1024);
         }
-        self.locks.insert(lock.clone(), Lock { until, members });
+        let Held {
+            lock,
+            resources,
+            since,
+        } = held;
+        let noted = Lock {
+            resources,
+            since,
+            until,
+            members,
+        };
+        self.locks.insert(lock, noted);
     }
 
-    /// One more of the quorum's `members` has granted it, late.
-    pub(super) fn add(&mut self, lock: &LockId, place: usize, members: usize) {
+    /// One more has granted it, late.
+    pub(super) fn add(&mut self, lock: &LockId, place: usize) {
         if let Some(known) = self.locks.get_mut(lock) {
             known.members.add(place);
-            if known.members.are_all_of(members) {
-                self.locks.remove(lock);
-            }
         }
+    }
+
+    /// Those that may be believed in at `now`, in an order that is the same in
+    /// every run.
+    pub(super) fn held(&self, now: Instant) -> Vec<Held> {
+        let held = self.locks.iter().filter(|(_, known)| now < known.until);
+        let held = held.map(|(lock, known)| Held {
+            lock: lock.clone(),
+            resources: Resources::clone(&known.resources),
+            since: known.since,
+        });
+        let mut held: Vec<Held> = held.collect();
+        held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
+        held
     }
 
     /// It may be believed in until then now.
@@ -87,5 +118,70 @@ impl GrantedBy {
         self.locks
             .get(lock)
             .is_none_or(|known| known.members.has(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::token::Token;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ORIGIN.after(Duration::from_secs(seconds))
+    }
+
+    fn held(name: &str) -> Held {
+        let resources: Resources = [Box::from(name)].into();
+        Held {
+            lock: LockId::new(&Token::from(name), &resources),
+            resources,
+            since: at(0),
+        }
+    }
+
+    fn names(locks: &GrantedBy, now: Instant) -> Vec<String> {
+        let held = locks.held(now);
+        held.iter()
+            .map(|held| held.resources[0].to_string())
+            .collect()
+    }
+
+    #[test]
+    fn what_was_handed_over_is_held_until_it_is_released_or_over() {
+        let mut locks = GrantedBy::default();
+        for (name, until) in [("c", 10), ("a", 10), ("b", 5)] {
+            locks.note(held(name), at(until), Members::default(), at(0));
+        }
+        assert_eq!(names(&locks, at(1)), ["a", "b", "c"]);
+        assert_eq!(names(&locks, at(5)), ["a", "c"]);
+        locks.prolong(&held("b").lock, at(20));
+        locks.forget(&held("a").lock);
+        assert_eq!(names(&locks, at(5)), ["b", "c"]);
+        assert_eq!(names(&locks, at(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_in_time() {
+        let mut locks = GrantedBy::default();
+        for second in 0..10_000 {
+            let name = second.to_string();
+            locks.note(held(&name), at(second + 2), Members::default(), at(second));
+        }
+        assert!(locks.locks.len() <= 1024, "{}", locks.locks.len());
+    }
+
+    #[test]
+    fn a_member_counts_where_it_has_granted_however_late() {
+        let mut locks = GrantedBy::default();
+        let mut members = Members::default();
+        members.add(0);
+        let lock = held("a").lock;
+        locks.note(held("a"), at(10), members, at(0));
+        assert!(locks.counts(&lock, 0) && !locks.counts(&lock, 1));
+        locks.add(&lock, 1);
+        assert!(locks.counts(&lock, 1) && !locks.counts(&lock, 2));
+        assert!(locks.counts(&held("elsewhere").lock, 2));
     }
 }

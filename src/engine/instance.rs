@@ -1,10 +1,12 @@
 //! One member of the quorum, as the engine sees it: somebody who can be asked a
 //! question and who casts one vote on it.
 
+use std::collections::HashSet;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::error::Cause;
+use super::round_trip::RoundTrip;
 use super::rule::Rule;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
@@ -20,15 +22,22 @@ pub trait Instance {
     /// Asks for a vote on `question`, which is cast with `reply` now or later.
     ///
     /// The instance need not keep the deadline, the engine does; but it must
-    /// not begin an acquire or extend whose deadline has passed, and it must
-    /// write each of them at most once (safety rule 13). A release it still
-    /// owes when its connection breaks is to be delivered on the next one.
+    /// not begin an acquire or extend that nobody waits for any more
+    /// ([`Question::is_wanted`]), and it must write each of them at most once (safety
+    /// rule 13). A release it still owes when its connection breaks is to be
+    /// delivered on the next one.
     fn ask(&self, question: &Rc<Question>, reply: Reply);
 
     /// Tells `observer`, as the instance numbered `index`, how the connection
     /// is: now, and whenever that changes.
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         let _ = (index, observer);
+    }
+
+    /// How long its answers take, as it was measured, those that came too late
+    /// included; `None` before the first. A deadline is never below it.
+    fn round_trip(&self) -> Option<RoundTrip> {
+        None
     }
 
     /// What is known to be wrong with it, for whoever has waited in vain.
@@ -82,7 +91,8 @@ pub struct Question {
     pub resources: Resources,
     /// In whose name.
     pub value: Token,
-    /// When the asker stops waiting for the vote.
+    /// When the asker stops waiting for all votes. Whether one instance's is still
+    /// waited for, which may end before, its [`Reply`] knows.
     pub deadline: Instant,
     /// Whether failures are to be reported as events.
     pub report: bool,
@@ -125,13 +135,37 @@ impl Question {
         }
     }
 
-    /// Whether it may still be put to an instance at `now`: somebody waits for the
-    /// answer, or, of a release, the key may be there.
+    /// Whether neither taking what it asks for nor releasing it has a text of the
+    /// caller's.
     #[must_use]
-    pub fn is_wanted(&self, now: Instant) -> bool {
-        now < match self.operation {
-            Operation::Release { expires, .. } => expires,
-            _ => self.deadline,
+    pub fn is_plain(&self) -> bool {
+        let scripts = self.scripts.as_ref();
+        scripts.is_none_or(|scripts| scripts.acquire.is_none() && scripts.release.is_none())
+    }
+
+    /// Whether it may still be put to an instance at `now`, which answers with
+    /// `reply`: somebody waits for that, or, of a release, the key may be there.
+    #[must_use]
+    pub fn is_wanted(&self, now: Instant, reply: Option<&Reply>) -> bool {
+        match self.operation {
+            Operation::Release { expires, .. } => now < expires,
+            _ => now < self.deadline && reply.is_some_and(Reply::is_awaited),
+        }
+    }
+
+    /// Whether it and `other` are about one key.
+    #[must_use]
+    pub fn shares_a_resource(&self, other: &Self) -> bool {
+        /// So many pairs are looked at faster than a set is made.
+        const FEW: usize = 1000;
+        let (one, other) = (&self.resources, &other.resources);
+        if one == other {
+            true
+        } else if one.len().saturating_mul(other.len()) <= FEW {
+            one.iter().any(|name| other.contains(name))
+        } else {
+            let others: HashSet<&str> = other.iter().map(|name| &**name).collect();
+            one.iter().any(|name| others.contains(&**name))
         }
     }
 
@@ -235,6 +269,24 @@ pub enum Vote {
 pub trait Ballot {
     /// Takes the vote of the instance numbered `index`.
     fn cast(self: Rc<Self>, index: usize, vote: Vote);
+
+    /// Whether that vote would still count.
+    fn is_awaited(&self, index: usize) -> bool {
+        let _ = index;
+        true
+    }
+
+    /// The question is put to that instance only now, by the caller's thread, which
+    /// had other things to do: what it has taken so far is not the instance's.
+    fn begin(self: Rc<Self>, index: usize) {
+        let _ = index;
+    }
+
+    /// It will be put to the instance by the caller's thread, which then says so by
+    /// [`Ballot::begin`].
+    fn hold_up(&self, index: usize) {
+        let _ = index;
+    }
 }
 
 /// The right to cast one vote. Dropped unused, it votes
@@ -258,6 +310,28 @@ impl Reply {
     pub fn vote(mut self, vote: Vote) {
         if let Some(ballot) = self.ballot.take() {
             ballot.cast(self.index, vote);
+        }
+    }
+
+    /// Whether the vote would still count.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        let ballot = self.ballot.as_ref();
+        ballot.is_some_and(|ballot| ballot.is_awaited(self.index))
+    }
+
+    /// The question waits for the caller's thread from now on; its deadline begins
+    /// with [`Reply::begin`].
+    pub fn hold_up(&self) {
+        if let Some(ballot) = &self.ballot {
+            ballot.hold_up(self.index);
+        }
+    }
+
+    /// The caller's thread has put the question.
+    pub fn begin(&self) {
+        if let Some(ballot) = &self.ballot {
+            Rc::clone(ballot).begin(self.index);
         }
     }
 

@@ -85,6 +85,8 @@ impl Watch {
 pub(super) struct Kept {
     watch: Watch,
     number: u64,
+    /// What is locked, if it is extended.
+    extended_on: Option<Resources>,
     /// The origin once it is lost before its time.
     until: Cell<Instant>,
     /// Why it is lost, if its holder found that out by extending it by hand.
@@ -98,11 +100,17 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(until: Instant, watch: Watch, number: u64) -> Rc<Self> {
+    pub(super) fn new(
+        until: Instant,
+        watch: Watch,
+        number: u64,
+        extended_on: Option<Resources>,
+    ) -> Rc<Self> {
         watch.set(until);
         Rc::new(Self {
             watch,
             number,
+            extended_on,
             until: Cell::new(until),
             lost: RefCell::default(),
             released: Cell::new(false),
@@ -133,6 +141,11 @@ impl Kept {
     /// What its holder knows it by.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What is locked, if it is extended by itself.
+    pub(super) fn extended_on(&self) -> Option<&Resources> {
+        self.extended_on.as_ref()
     }
 
     /// It is extended no more, but watched until it ends.

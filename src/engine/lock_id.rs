@@ -29,6 +29,10 @@ impl LockId {
             resources,
         }
     }
+
+    pub(super) fn value(&self) -> &Token {
+        &self.value
+    }
 }
 
 impl Hash for LockId {

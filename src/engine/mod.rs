@@ -15,36 +15,42 @@ mod instance;
 mod keeper;
 mod lock_id;
 mod lookalikes;
+mod patience;
 mod quorum;
 mod retry;
 mod round;
+mod round_trip;
 mod rule;
 mod token;
 mod validity;
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use claims::Claims;
-pub use environment::{Environment, System, Task, until, within};
-pub use error::{Cause, Failure, Reason};
+pub use environment::{Environment, System, Task, guarded, supervised, until, within};
+pub use error::{Cause, Failure, Occupant, Reason};
 pub use event::Event;
 pub use instance::{
     Ballot, Connection, Instance, Observer, Operation, Question, Reply, Resources, Script, Scripts,
     Vote,
 };
 pub use keeper::{Hold, Renewal, Watch};
+pub use patience::Patience;
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::Retry;
+pub use round_trip::{Meter, RoundTrip};
 pub use rule::Rule;
 pub use token::Token;
-pub use validity::{Drift, Instant, Patience, Ttl, TtlError, Validity};
+pub use validity::{Drift, Instant, Ttl, TtlError, Validity};
 
+use granted_by::Held;
 use keeper::Kept;
 use lock_id::LockId;
+use patience::{LONGEST_CLEANUP, Limits};
 use round::{Core, Round, Sheet};
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -74,6 +80,9 @@ pub struct Settings {
     pub ballots: Option<u64>,
     /// Acquire only: how long the asker waits for the lock altogether.
     pub max_wait: Option<Duration>,
+    /// Acquire only: whether it is worth a look what a key has, once the last
+    /// attempt has found it held.
+    pub look: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -162,9 +171,8 @@ impl Engine {
             if value.is_none() || Rule::FreshValue.is_kept() && settings.value.is_none() {
                 value = Some(Token::random(environment.as_ref()));
             }
-            let sheet = settings.sheet(attempts);
             let were_one = self.core.are_one();
-            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, sheet, limit);
+            let attempt = self.attempt(&resources, value.clone(), ttl, &settings, attempts, limit);
             let (reason, votes) = match attempt.await {
                 Ok((value, validity)) => {
                     return Ok(Grant {
@@ -185,7 +193,7 @@ impl Engine {
             let wait = settings.retry.after(attempts - free, environment.chance());
             let Some(wait) = wait.filter(|_| again) else {
                 return Err(Failure {
-                    reason,
+                    reason: self.look(reason, &resources, &settings, limit).await,
                     attempts,
                     votes,
                     until: None,
@@ -209,6 +217,35 @@ impl Engine {
             before = votes;
             environment.sleep_until(next).await;
         }
+    }
+
+    /// What the last attempt failed for: a resource that is held may be held by
+    /// what is no lock, and no retry will help then.
+    async fn look(
+        &self,
+        reason: Reason,
+        resources: &Resources,
+        settings: &Settings,
+        limit: Option<Instant>,
+    ) -> Reason {
+        const LONGEST: Duration = Duration::from_millis(100);
+        // A caller's own scripts may keep locks in whatever they like.
+        let is_ours = settings.scripts.is_none() && resources.len() == 1;
+        if reason != Reason::Held || !settings.look || !is_ours {
+            return reason;
+        }
+        let longest = self.core.environment.now().after(LONGEST);
+        let end = limit.map_or(longest, |limit| limit.min(longest));
+        let settings = Settings {
+            patience: settings.patience,
+            ..Settings::default()
+        };
+        let round = self.ask_what(resources[0].clone(), &settings);
+        // Whoever has answered by then has said enough.
+        self.before(Some(end), round.verdict()).await;
+        let votes = round.votes();
+        let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+        occupant.map_or(reason, Reason::Occupied)
     }
 
     /// Sees that a value of the caller's own is not in use (rule 16): the clean-up
@@ -276,7 +313,7 @@ impl Engine {
         value: Option<Token>,
         ttl: Ttl,
         settings: &Settings,
-        sheet: Option<Sheet>,
+        number: u32,
         limit: Option<Instant>,
     ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
         let environment = &self.core.environment;
@@ -284,23 +321,24 @@ impl Engine {
         // Step 1: the time before the first request of this attempt is sent.
         let validity = Validity::starting(environment.now(), ttl, settings.drift);
         // Step 2: every instance is asked at once, each with a small deadline.
+        let limits = Limits::within(settings.patience, ttl, validity.until);
+        let limits = limits.first(number == 1);
         let round = Attempt::new(Round::ask_all(
             &self.core,
             Question {
                 operation: Operation::Acquire { ttl },
                 resources: Arc::clone(resources),
                 value: value.clone(),
-                deadline: settings
-                    .patience
-                    .deadline(validity.since, ttl, validity.until),
+                deadline: limits.last(),
                 report: settings.report,
                 scripts: settings.scripts.clone(),
             },
-            sheet,
+            limits,
+            settings.sheet(number),
         ));
         let verdict = self.before(limit, round.verdict()).await;
         let Some(verdict) = verdict else {
-            let round = round.give_up();
+            let (round, _) = round.give_up();
             return Err((Reason::TimedOut, round.votes()));
         };
         // Step 3: a majority, and time left after what it took (step 4).
@@ -311,15 +349,24 @@ impl Engine {
         }
         // Step 5: whatever may have been set is released, everywhere.
         let votes = round.votes();
-        let round = self.before(limit, round.fail()).await;
-        let Some(round) = round else {
-            return Err((Reason::TimedOut, votes));
-        };
+        let (round, cleanup) = round.give_up();
+        if let Some(cleanup) = &cleanup {
+            let longest = environment.now().after(LONGEST_CLEANUP);
+            let first = limit.map_or(longest, |limit| limit.min(longest));
+            let settled = self.before(Some(first), round.settled_with(cleanup)).await;
+            if settled.is_none() && limit == Some(first) {
+                return Err((Reason::TimedOut, votes));
+            }
+        }
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
         } else if tally.refused_by_holders(self.core.instances.len()) {
-            Reason::Held
+            // Our own release fails where there is no string: no look is needed then.
+            let cleanup = cleanup.filter(|_| settings.scripts.is_none());
+            let votes = cleanup.map(|round| round.votes()).unwrap_or_default();
+            let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+            occupant.map_or(Reason::Held, Reason::Occupied)
         } else {
             Reason::Unavailable
         };
@@ -379,13 +426,19 @@ impl Engine {
         if let Some(cap) = hold.renewal.and_then(|renewal| renewal.cap) {
             hold.until = hold.until.min(cap);
         }
-        let kept = Kept::new(hold.until, watch, hold.number);
+        let extended_on = hold.renewal.map(|_| Arc::clone(&hold.resources));
+        let kept = Kept::new(hold.until, watch, hold.number, extended_on);
         let lock = hold.lock();
         self.core.keeps.borrow_mut().insert(lock, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
         let core = Rc::downgrade(&self.core);
-        let task = keeper::keep(core, Rc::clone(&environment), kept, hold);
-        environment.spawn(Box::pin(task));
+        let world = Rc::clone(&environment);
+        let begin = move || {
+            let (core, kept) = (Weak::clone(&core), Rc::clone(&kept));
+            keeper::keep(core, Rc::clone(&world), kept, hold.clone())
+        };
+        let life = supervised(Rc::clone(&environment), begin, |_| {});
+        environment.spawn(Box::pin(life));
     }
 
     /// This lock is kept no longer under this number; it stays as it is.
@@ -409,17 +462,22 @@ impl Engine {
     /// What each instance says of `resource`'s key: [`Vote::Seen`] or
     /// [`Vote::Failed`], by instance.
     pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
+        let round = self.ask_what(resource, &settings);
+        round.verdict().await;
+        round.votes()
+    }
+
+    fn ask_what(&self, resource: Box<str>, settings: &Settings) -> Rc<Round> {
+        let limits = Limits::of_release(settings.patience, self.core.environment.now());
         let question = Question {
             operation: Operation::Inspect,
             resources: Arc::new([resource]),
             value: Token::from(""),
-            deadline: self.core.environment.now().after(settings.patience.release),
+            deadline: limits.last(),
             report: settings.report,
             scripts: None,
         };
-        let round = Round::ask_all(&self.core, question, None);
-        round.verdict().await;
-        round.votes()
+        Round::ask_all(&self.core, question, limits, None)
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -515,27 +573,25 @@ impl Engine {
             attempts += 1;
             (prolonging.asked)(validity.until);
             let (core, value) = (&self.core, &prolonging.value);
+            let limits = Limits::within(settings.patience, ttl, until.min(validity.until));
             core.claims.extend(
                 core.owner,
                 &prolonging.resources,
                 value,
-                now.after(ttl.span()),
+                limits.last().after(ttl.span()),
             );
             asked = asked.min(validity.until);
-            let deadline =
-                settings
-                    .patience
-                    .deadline(validity.since, ttl, until.min(validity.until));
             let round = Round::ask_all(
                 &self.core,
                 Question {
                     operation: Operation::Extend { ttl },
                     resources: Arc::clone(&prolonging.resources),
                     value: prolonging.value.clone(),
-                    deadline,
+                    deadline: limits.last(),
                     report: settings.report,
                     scripts: settings.scripts.clone(),
                 },
+                limits,
                 settings.sheet(attempts),
             );
             let verdict = round.verdict().await;
@@ -578,6 +634,43 @@ impl Engine {
             };
             environment.sleep_until(again).await;
         }
+    }
+
+    /// Releases every lock that was handed over and is held, and those that are
+    /// kept by being extended, wherever they are from. Resolves once all of that,
+    /// and whatever else is under way, was answered or has passed its deadline;
+    /// with those that could not be released.
+    pub async fn release_all(&self, settings: Settings) -> Vec<(Resources, Failure)> {
+        let now = self.core.environment.now();
+        let limit = now.after(settings.patience.release);
+        let mut held = self.core.granted_by.borrow().held(now);
+        for (lock, kept) in self.core.keeps.borrow().iter() {
+            let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
+            if let (false, Some(resources)) = (is_known, kept.extended_on()) {
+                // It may have been held before this process was there.
+                held.push(Held {
+                    lock: lock.clone(),
+                    resources: Arc::clone(resources),
+                    since: Instant::ORIGIN,
+                });
+                held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
+            }
+        }
+        let rounds = held.into_iter().filter_map(|held| {
+            let (resources, value) = (Arc::clone(&held.resources), held.lock.value().clone());
+            let round = self.ask_release(resources, value, held.since, settings.clone())?;
+            Some((held.resources, round))
+        });
+        let rounds: Vec<_> = rounds.collect();
+        let mut unreleased = Vec::new();
+        for (resources, round) in rounds {
+            if let Err(failure) = self.released(&round).await {
+                unreleased.push((resources, failure));
+            }
+        }
+        // Attempts that were given up are cleaned up by then, as far as that goes.
+        self.before(Some(limit), self.quiet()).await;
+        unreleased
     }
 
     /// As [`Engine::release`], for a lock that nobody will be told of: nothing
@@ -626,6 +719,11 @@ impl Engine {
                 until: None,
             });
         };
+        self.released(&round).await
+    }
+
+    /// What came of a round of releases.
+    async fn released(&self, round: &Round) -> Result<(), Failure> {
         if round.verdict().await == Verdict::Granted {
             return Ok(());
         }
@@ -668,15 +766,16 @@ impl Engine {
         self.core.let_go(&lock);
         let sheet = settings.sheet(1);
         let expires = self.core.claims.end_of(self.core.owner, &resources, &value);
+        let limits = Limits::of_release(settings.patience, now);
         let question = Question {
             operation: Operation::Release { since, expires },
             resources,
             value,
-            deadline: now.after(settings.patience.release),
+            deadline: limits.last(),
             report: settings.report,
             scripts: settings.scripts,
         };
-        Some(Round::ask_all(&self.core, question, sheet))
+        Some(Round::ask_all(&self.core, question, limits, sheet))
     }
 }
 
@@ -742,20 +841,11 @@ impl Attempt {
         }
     }
 
-    /// Releases everywhere and waits for nobody.
-    fn give_up(mut self) -> Rc<Round> {
+    /// Releases everywhere, by the second round, if there is anything to release.
+    fn give_up(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
         let round = self.0.take().expect("an attempt ends once");
-        round.abandon();
-        round
-    }
-
-    /// Releases everywhere and waits for the instances that still answer.
-    async fn fail(mut self) -> Rc<Round> {
-        let round = self.0.take().expect("an attempt ends once");
-        if let Some(release) = round.abandon() {
-            round.settled_with(&release).await;
-        }
-        round
+        let cleanup = round.abandon();
+        (round, cleanup)
     }
 }
 

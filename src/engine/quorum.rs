@@ -85,6 +85,12 @@ impl Tally {
         self.pending
     }
 
+    /// Whether a majority said anything: nobody else's silence matters then.
+    #[must_use]
+    pub const fn has_majority_answered(&self) -> bool {
+        self.granted + self.held >= self.quorum
+    }
+
     /// Whether a majority said that the key is not the asker's.
     #[must_use]
     pub const fn majority_held(&self) -> bool {

@@ -9,17 +9,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use super::claims::{Claims, Owner};
-use super::environment::{Environment, Task};
+use super::environment::{Environment, Task, supervised};
 use super::error::Cause;
 use super::event::Event;
-use super::granted_by::{GrantedBy, Members};
+use super::granted_by::{GrantedBy, Held, Members};
 use super::instance::{Ballot, Connection, Instance, Observer, Operation, Question, Reply, Vote};
 use super::keeper::Kept;
 use super::lock_id::LockId;
 use super::lookalikes::{LookAlikes, Pair, are_one, will_be_one};
+use super::patience::{Limits, Wait};
 use super::quorum::{Tally, Verdict, majority};
 use super::rule::Rule;
 use super::validity::Instant;
@@ -35,7 +35,7 @@ pub(super) struct Core {
     look_alikes: LookAlikes,
     /// Acquires that succeeded and still have votes to come.
     stragglers: RefCell<HashMap<LockId, Weak<Round>>>,
-    granted_by: RefCell<GrantedBy>,
+    pub(super) granted_by: RefCell<GrantedBy>,
     /// Locks that are being kept, in an order that is the same in every run of a
     /// simulation.
     pub(super) keeps: RefCell<BTreeMap<LockId, Rc<Kept>>>,
@@ -66,7 +66,10 @@ impl Core {
             instance.observe(index, observer);
         }
         core.tell_look_alikes();
-        core.environment.spawn(keep_deadlines(Rc::downgrade(&core)));
+        let whose = Rc::downgrade(&core);
+        let begin = move || keep_deadlines(Weak::clone(&whose));
+        let life = supervised(Rc::clone(&core.environment), begin, |_| {});
+        core.environment.spawn(Box::pin(life));
         core
     }
 
@@ -173,6 +176,9 @@ pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Instant,
+    limits: Limits,
+    /// When its deadlines are looked at next, in [`Deadlines`].
+    armed: Cell<Instant>,
     /// Which taking it belongs to, if the value is one of the caller's own.
     claim: Option<u64>,
     /// Acquire only: from when on the value may be given again.
@@ -196,6 +202,8 @@ struct State {
     votes: Box<[Ballotpaper]>,
     /// The attempt has failed: grants that come now are to be released.
     abandoned: bool,
+    /// Somebody is waited for beyond its deadline, until a majority has answered.
+    overtime: bool,
     /// Whether the waiter wants to hear of every vote or of the verdict only.
     every_vote: bool,
     waker: Option<Waker>,
@@ -204,7 +212,7 @@ struct State {
 #[derive(Clone)]
 enum Ballotpaper {
     NotAsked,
-    Open,
+    Open(Wait),
     /// Votes as the first does: all of them are one server (rule 16).
     WithFirst,
     /// The deadline passed; what comes now is late.
@@ -213,28 +221,36 @@ enum Ballotpaper {
 }
 
 impl Round {
-    /// Puts `question` to every instance at once.
-    pub(super) fn ask_all(core: &Rc<Core>, question: Question, sheet: Option<Sheet>) -> Rc<Self> {
-        Self::ask(core, question, |_| true, sheet)
+    /// Puts `question` to every instance at once. The deadlines are those of `limits`.
+    pub(super) fn ask_all(
+        core: &Rc<Core>,
+        question: Question,
+        limits: Limits,
+        sheet: Option<Sheet>,
+    ) -> Rc<Self> {
+        let now = core.environment.now();
+        let instances = &core.instances;
+        let whom = |index: usize| Some(limits.wait(now, instances[index].round_trip()));
+        Self::ask(core, question, limits, now, whom, sheet)
     }
 
+    /// Puts it, at `now`, to those of whom `whom` says for how long to wait.
     fn ask(
         core: &Rc<Core>,
         question: Question,
-        whom: impl Fn(usize) -> bool,
+        limits: Limits,
+        now: Instant,
+        whom: impl Fn(usize) -> Option<Wait>,
         sheet: Option<Sheet>,
     ) -> Rc<Self> {
         let all = core.instances.len();
-        let asked: Vec<usize> = (0..all).filter(|index| whom(*index)).collect();
-        let members = asked.len();
-        let mut votes = vec![Ballotpaper::NotAsked; all];
-        let are_one = members == all && core.are_one();
-        for (at, index) in asked.iter().enumerate() {
-            votes[*index] = if are_one && at > 0 {
-                Ballotpaper::WithFirst
-            } else {
-                Ballotpaper::Open
-            };
+        let mut votes: Box<[_]> = (0..all)
+            .map(|index| whom(index).map_or(Ballotpaper::NotAsked, Ballotpaper::Open))
+            .collect();
+        let is_open = |vote: &Ballotpaper| matches!(vote, Ballotpaper::Open(_));
+        let members = votes.iter().filter(|vote| is_open(vote)).count();
+        if members == all && core.are_one() {
+            votes[1..].fill(Ballotpaper::WithFirst);
         }
         let claim = core
             .claims
@@ -254,22 +270,25 @@ impl Round {
             claim,
             expires,
             question: Rc::new(question),
-            asked: core.environment.now(),
+            asked: now,
+            limits,
+            armed: Cell::new(now),
             sheet: Cell::new(sheet),
             number: core.deadlines.next_number(),
             state: RefCell::new(State {
                 tally: Tally::with_quorum(members, quorum(members)),
-                votes: votes.into(),
+                votes,
                 abandoned: false,
+                overtime: false,
                 every_vote: false,
                 waker: None,
             }),
             core: Rc::clone(core),
         });
-        core.deadlines.add(&round);
-        for index in asked {
+        round.arm();
+        for index in 0..all {
             // It may be answered already: all of them with the first.
-            if matches!(round.state.borrow().votes[index], Ballotpaper::Open) {
+            if is_open(&round.state.borrow().votes[index]) {
                 let ballot: Rc<dyn Ballot> = round.clone();
                 core.instances[index].ask(&round.question, Reply::new(ballot, index));
             }
@@ -300,27 +319,35 @@ impl Round {
 
     /// Gives the attempt up: everything it may have set is released, at once
     /// and on every instance, and so is what it is granted from now on.
-    pub(super) fn abandon(&self) -> Option<Rc<Self>> {
+    pub(super) fn abandon(self: &Rc<Self>) -> Option<Rc<Self>> {
         self.state.borrow_mut().abandoned = true;
         let now = self.core.environment.now();
+        let cleanup = self.clean_up(now);
+        // Nobody is waited for any longer than their deadlines.
+        self.close(now);
+        cleanup
+    }
+
+    fn clean_up(&self, now: Instant) -> Option<Rc<Self>> {
         if !self.may_clean_up(now) {
             return None;
         }
-        // A request and its release share one deadline. What is left of it may
-        // be nothing, through no fault of the instances that answered in time:
-        // they get a fresh span, and nobody waits for the others.
-        let fresh = now.after(self.span().min(Duration::from_millis(100)));
-        let question = self.release_by(self.question.deadline.max(fresh));
-        // A value of the caller's may stand where it was refused as another's: of
-        // another process, or another quorum.
-        let may_be_set = |index: usize| {
-            let vote = &self.state.borrow().votes[index];
-            self.claim.is_none() || !vote.is_refusal()
+        let limits = self.limits.of_cleanup(now);
+        let whom: Vec<Option<Wait>> = {
+            let state = self.state.borrow();
+            let whom = state.votes.iter().zip(&self.core.instances);
+            let whom = whom.map(|(vote, instance)| {
+                // A value of the caller's may stand where it was refused as another's:
+                // of another process, or another quorum.
+                let may_be_set = self.claim.is_none() || !vote.is_refusal();
+                may_be_set.then(|| limits.cleanup(now, self.asked, instance.round_trip()))
+            });
+            whom.collect()
         };
-        if !(0..self.core.instances.len()).any(may_be_set) {
-            return None;
-        }
-        Some(Self::ask(&self.core, question, may_be_set, None))
+        let latest = whom.iter().flatten().map(|wait| wait.due).max()?;
+        let whom = |index: usize| whom[index];
+        let question = self.release_by(latest);
+        Some(Self::ask(&self.core, question, limits, now, whom, None))
     }
 
     /// Whether what stands with this value can't be another lock's of this process.
@@ -358,13 +385,19 @@ impl Round {
                 granted.add(place);
             }
         }
-        if !granted.are_all_of(state.votes.len()) {
-            let now = self.core.environment.now();
-            let mut granted_by = self.core.granted_by.borrow_mut();
-            granted_by.note(&self.lock(), until, granted, now);
-        }
+        // One that has missed its deadline may still grant it.
+        let has_stragglers = state.votes.iter().any(|vote| !vote.is_cast());
         drop(state);
-        if self.tally().pending() > 0 {
+        let held = Held {
+            lock: self.lock(),
+            resources: Arc::clone(&self.question.resources),
+            since: self.asked,
+        };
+        let now = self.core.environment.now();
+        let mut granted_by = self.core.granted_by.borrow_mut();
+        granted_by.note(held, until, granted, now);
+        drop(granted_by);
+        if has_stragglers {
             let mut stragglers = self.core.stragglers.borrow_mut();
             stragglers.insert(self.lock(), Rc::downgrade(self));
         }
@@ -382,8 +415,8 @@ impl Round {
                 .zip(&cleanup.votes)
                 .any(|pair| match pair {
                     (Ballotpaper::Missed(_), _) => false,
-                    (Ballotpaper::Open, _) => true,
-                    (_, released) => matches!(released, Ballotpaper::Open),
+                    (Ballotpaper::Open(_), _) => true,
+                    (_, released) => matches!(released, Ballotpaper::Open(_)),
                 });
             if !open {
                 return Poll::Ready(());
@@ -410,37 +443,70 @@ impl Round {
         LockId::new(&self.question.value, &self.question.resources)
     }
 
-    fn span(&self) -> Duration {
-        self.question.deadline.since(self.asked)
-    }
-
     fn key(&self) -> (Instant, u64) {
-        (self.question.deadline, self.number)
+        (self.armed.get(), self.number)
     }
 
-    /// Counts every instance that is still silent as failed.
-    fn close(&self) {
-        let waited = self.span();
+    /// Has its deadlines kept, from the next one on.
+    fn arm(self: &Rc<Self>) {
+        let next = self.state.borrow().next_end();
+        if let Some(next) = next {
+            self.armed.set(next);
+            self.core.deadlines.add(self);
+        }
+    }
+
+    /// A deadline has changed.
+    fn arm_anew(self: &Rc<Self>) {
+        self.core.deadlines.take(self);
+        self.arm();
+    }
+
+    /// Counts every instance as failed that is silent beyond its deadline.
+    fn close(self: &Rc<Self>, now: Instant) {
         let mut silent = Vec::new();
         let mut state = self.state.borrow_mut();
+        let may_be_long = state.may_be_long();
         for index in 0..state.votes.len() {
-            if matches!(
-                state.votes[index],
-                Ballotpaper::Open | Ballotpaper::WithFirst
-            ) {
-                let because = self.core.instances[index].trouble();
-                let cause = Cause::Silent { waited, because };
-                state.votes[index] = Ballotpaper::Missed(cause.clone());
-                state.tally.count(&Vote::Failed(cause.clone()));
-                silent.push((index, cause));
-            }
+            let cause = match &state.votes[index] {
+                Ballotpaper::Open(wait) if wait.end(may_be_long) <= now => Cause::Silent {
+                    waited: wait.end(may_be_long).since(wait.since),
+                    option: Some(wait.option),
+                    because: self.core.instances[index].trouble(),
+                },
+                Ballotpaper::Open(wait) => {
+                    state.overtime |= wait.due <= now;
+                    continue;
+                }
+                // The first is silent, if anybody is.
+                Ballotpaper::WithFirst => match silent.first() {
+                    Some((0, cause)) => Clone::clone(cause),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            state.votes[index] = Ballotpaper::Missed(cause.clone());
+            state.tally.count(&Vote::Failed(cause.clone()));
+            silent.push((index, cause));
         }
-        let waker = state.waker.take();
+        let is_over = state.tally.pending() == 0;
+        let waker = if silent.is_empty() {
+            None
+        } else {
+            state.waker.take()
+        };
         drop(state);
+        if !is_over {
+            self.arm_anew();
+        }
+        let has_ended = is_over && !silent.is_empty();
         for (index, cause) in silent {
             self.report(index, &cause);
         }
-        self.complete();
+        if has_ended {
+            self.core.deadlines.remove(self);
+            self.complete();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -506,8 +572,12 @@ impl Round {
         if !self.may_clean_up(now) {
             return;
         }
-        let question = self.release_by(now.after(self.span()));
-        Self::ask(&self.core, question, |other| other == index, None);
+        let limits = self.limits.of_cleanup(now);
+        let measured = self.core.instances[index].round_trip();
+        let wait = limits.wait(now, measured);
+        let question = self.release_by(wait.due);
+        let whom = |other: usize| (other == index).then_some(wait);
+        Self::ask(&self.core, question, limits, now, whom, None);
     }
 }
 
@@ -540,11 +610,12 @@ impl Ballot for Round {
         let mut waker = None;
         let mut failures = Vec::new();
         let mut completed = false;
+        let mut overdue = false;
         if let (Operation::Acquire { .. }, Vote::Granted) = (self.question.operation, &vote) {
             let mut granted_by = self.core.granted_by.borrow_mut();
-            granted_by.add(&self.lock(), index, state.votes.len());
+            granted_by.add(&self.lock(), index);
         }
-        if matches!(state.votes[index], Ballotpaper::Open) {
+        if matches!(state.votes[index], Ballotpaper::Open(_)) {
             for voter in 0..state.votes.len() {
                 if voter == index || matches!(state.votes[voter], Ballotpaper::WithFirst) {
                     state.count(voter, vote.clone());
@@ -558,10 +629,16 @@ impl Ballot for Round {
             if completed {
                 self.core.deadlines.remove(&self);
             }
+            // Who was waited for beyond its deadline is not, now that others have
+            // answered.
+            overdue = state.overtime && !completed && !state.may_be_long();
         }
         drop(state);
         if completed {
             self.complete();
+        }
+        if overdue {
+            self.close(self.core.environment.now());
         }
         if let Vote::Failed(cause) = &vote {
             for instance in failures {
@@ -575,9 +652,48 @@ impl Ballot for Round {
             self.take_back(index);
         }
     }
+
+    fn is_awaited(&self, index: usize) -> bool {
+        let state = self.state.borrow();
+        let is_given_up = state.abandoned && Rule::Order.is_kept();
+        !is_given_up && matches!(state.votes[index], Ballotpaper::Open(_))
+    }
+
+    fn hold_up(&self, index: usize) {
+        if let Ballotpaper::Open(wait) = &mut self.state.borrow_mut().votes[index] {
+            *wait = self.limits.unbegun(*wait);
+        }
+    }
+
+    fn begin(self: Rc<Self>, index: usize) {
+        let measured = self.core.instances[index].round_trip();
+        let now = self.core.environment.now();
+        let begun = self.limits.wait(now, measured);
+        if let Ballotpaper::Open(wait) = &mut self.state.borrow_mut().votes[index] {
+            *wait = begun;
+        } else {
+            return;
+        }
+        self.arm_anew();
+    }
 }
 
 impl State {
+    /// Whether those of whom nothing is known yet may take longer than the others.
+    fn may_be_long(&self) -> bool {
+        !self.abandoned && !self.tally.has_majority_answered()
+    }
+
+    /// When the next deadline is over.
+    fn next_end(&self) -> Option<Instant> {
+        let may_be_long = self.may_be_long();
+        let ends = self.votes.iter().filter_map(|vote| match vote {
+            Ballotpaper::Open(wait) => Some(wait.end(may_be_long)),
+            _ => None,
+        });
+        ends.min()
+    }
+
     fn count(&mut self, index: usize, vote: Vote) {
         self.tally.count(&vote);
         self.votes[index] = Ballotpaper::Cast(vote);
@@ -593,10 +709,14 @@ impl State {
 impl Ballotpaper {
     fn vote(&self) -> Option<Vote> {
         match self {
-            Self::NotAsked | Self::Open | Self::WithFirst => None,
+            Self::NotAsked | Self::Open(_) | Self::WithFirst => None,
             Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
             Self::Cast(vote) => Some(vote.clone()),
         }
+    }
+
+    const fn is_cast(&self) -> bool {
+        matches!(self, Self::Cast(_))
     }
 
     /// Whether the key was there, with whatever value.
@@ -653,8 +773,13 @@ impl Deadlines {
         }
     }
 
-    fn remove(&self, round: &Round) {
+    fn take(&self, round: &Round) {
         self.rounds.borrow_mut().remove(&round.key());
+    }
+
+    /// It has ended.
+    fn remove(&self, round: &Round) {
+        self.take(round);
         self.tell_if_quiet();
     }
 
@@ -694,16 +819,20 @@ impl Deadlines {
 /// Closes rounds whose deadline has passed, for as long as the core lives.
 fn keep_deadlines(core: Weak<Core>) -> Task {
     let mut sleep: Option<(Instant, Task)> = None;
+    if let Some(core) = core.upgrade() {
+        core.deadlines.armed.set(None);
+    }
     Box::pin(poll_fn(move |context| {
         let Some(core) = core.upgrade() else {
             return Poll::Ready(());
         };
         let deadlines = &core.deadlines;
         loop {
-            while let Some(round) = deadlines.pop_due(core.environment.now()) {
+            let now = core.environment.now();
+            while let Some(round) = deadlines.pop_due(now) {
                 // A defect that one round's votes bring out must not cost the
                 // others their deadlines; the panic's own report says where.
-                let _ = catch_unwind(AssertUnwindSafe(|| round.close()));
+                let _ = catch_unwind(AssertUnwindSafe(|| round.close(now)));
                 deadlines.tell_if_quiet();
             }
             *deadlines.keeper.borrow_mut() = Some(context.waker().clone());

@@ -219,46 +219,6 @@ impl Validity {
     }
 }
 
-/// How long one instance may take for its vote.
-///
-/// The algorithm asks for a time "small compared to the lock's ttl", so that an
-/// instance that is down or hung costs little: a tenth of the ttl, not less than
-/// a busy server needs and not more than anybody wants to wait.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Patience {
-    /// The share of the ttl an instance may take.
-    pub share: f64,
-    /// Never less than this.
-    pub floor: Duration,
-    /// Never more than this.
-    pub ceiling: Duration,
-    /// For a release, which has no ttl.
-    pub release: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            share: 0.1,
-            floor: Duration::from_millis(100),
-            ceiling: Duration::from_secs(1),
-            release: Duration::from_secs(1),
-        }
-    }
-}
-
-impl Patience {
-    /// The deadline of a request for `ttl` sent at `now`, whose answer is worth
-    /// nothing after `until`.
-    #[must_use]
-    pub fn deadline(&self, now: Instant, ttl: Ttl, until: Instant) -> Instant {
-        let share = Duration::try_from_secs_f64(ttl.span().as_secs_f64() * self.share)
-            .unwrap_or(self.ceiling);
-        let span = share.min(self.ceiling).max(self.floor);
-        now.after(span).min(until)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,19 +251,6 @@ mod tests {
         }
         assert_eq!(Ttl::new(3.0, Drift::default()), Ok(Ttl(3)));
         assert!(Ttl::new(1000.0, Drift(1.0)).is_err());
-    }
-
-    #[test]
-    fn a_deadline_is_a_share_of_the_ttl_within_its_bounds_and_the_validity() {
-        let now = Instant::from_nanos(1);
-        let patience = Patience::default();
-        let far = Instant::from_nanos(u64::MAX);
-        let after = |millis| now.after(Duration::from_millis(millis));
-        assert_eq!(patience.deadline(now, Ttl(100), far), after(100));
-        assert_eq!(patience.deadline(now, Ttl(5000), far), after(500));
-        assert_eq!(patience.deadline(now, Ttl(60_000), far), after(1000));
-        assert_eq!(patience.deadline(now, Ttl(5000), after(50)), after(50));
-        assert_eq!(patience.deadline(now, Ttl::MAX, far), after(1000));
     }
 
     #[test]

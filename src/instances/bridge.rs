@@ -3,16 +3,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::engine::{Cause, Environment, Instant, Operation, Question, Reply, Rule, Vote};
+use crate::engine::{
+    Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote, within,
+};
 
 /// Where questions go out.
 pub trait Port {
     /// Has `question` put to the client, whose answer is brought to
     /// [`Bridge::answer`] with this ticket.
     fn carry(&self, ticket: Ticket, question: &Rc<Question>);
+
+    /// Has [`Bridge::came_round`] called once JavaScript has come round, and the
+    /// client has heard what there was to be heard.
+    fn call(&self);
 }
 
 /// What an answer is matched to its question by.
@@ -39,23 +47,44 @@ pub struct Bridge {
     environment: Rc<dyn Environment>,
     port: Rc<dyn Port>,
     waiting: RefCell<BTreeMap<Ticket, Waiting>>,
-    /// The acquires among them, by the end of their deadlines.
-    acquires: RefCell<BTreeSet<(Instant, Ticket)>>,
+    /// The acquires among them that somebody waited for when they were last looked
+    /// at.
+    acquires: RefCell<BTreeSet<Ticket>>,
     /// Acquires that are not put to the client yet.
     queue: RefCell<VecDeque<Waiting>>,
+    /// From when JavaScript has put a question until the answer was there.
+    meter: Cell<Meter>,
     /// How many bytes that is.
     weight: Cell<usize>,
     tickets: Cell<Ticket>,
-    /// When the client last came back with anything, or was asked although it
-    /// hadn't.
+    /// When the client last came back with anything, had nothing to come back with, or
+    /// was asked although it hadn't.
     hopeful: Cell<Instant>,
     /// It has not come back with anything since.
     is_silent: Cell<bool>,
+    /// Nobody is there to be asked any more.
+    is_closed: Cell<bool>,
+    /// Whether somebody looks whether JavaScript is busy.
+    is_watched: Cell<bool>,
+    /// How often JavaScript has come round when it was called.
+    rounds: Cell<u64>,
+    watch: RefCell<Option<Waker>>,
+    /// Itself, for who looks.
+    myself: Weak<Self>,
 }
 
 struct Waiting {
     question: Rc<Question>,
     reply: Reply,
+    /// When JavaScript put it to the client.
+    begun: Option<Instant>,
+}
+
+impl Waiting {
+    /// Whether somebody still waits for its answer.
+    fn is_awaited(&self, now: Instant) -> bool {
+        now < self.question.deadline && self.reply.is_awaited()
+    }
 }
 
 /// Beyond so many questions without an answer, a client that has said nothing
@@ -65,6 +94,15 @@ const BACKLOG: usize = 1000;
 const BACKLOG_OF_RELEASES: usize = 10 * BACKLOG;
 const HESITATION: Duration = Duration::from_millis(200);
 
+/// The same before its first answer: it is being connected.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// While an answer is waited for, JavaScript is called as often as that; what it is
+/// late by doesn't count against its client.
+const CALL: Duration = Duration::from_millis(25);
+/// For so long it need not come round.
+const LATE: Duration = Duration::from_millis(10);
+
 /// Nor may what waits take more bytes than that.
 const WEIGHT: usize = 16 * 1024 * 1024;
 
@@ -72,27 +110,41 @@ const WEIGHT: usize = 16 * 1024 * 1024;
 /// extension is not behind more of them in its queue (rule 22).
 const MOST_ACQUIRES: usize = 200;
 
+/// How long a client takes for so many. One whose server is further away may have
+/// several times as many.
+const WINDOW: Duration = Duration::from_millis(10);
+const MOST_WINDOWS: usize = 10;
+
 impl Bridge {
     /// A bridge whose questions go out through `port`.
     #[must_use]
-    pub fn new(environment: Rc<dyn Environment>, port: Rc<dyn Port>) -> Self {
+    pub fn new(environment: Rc<dyn Environment>, port: Rc<dyn Port>) -> Rc<Self> {
         let now = environment.now();
-        Self {
+        Rc::new_cyclic(|myself| Self {
             environment,
             port,
             waiting: RefCell::default(),
             acquires: RefCell::default(),
             queue: RefCell::default(),
+            meter: Cell::default(),
             weight: Cell::new(0),
             tickets: Cell::new(0),
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
-        }
+            is_closed: Cell::new(false),
+            is_watched: Cell::new(false),
+            rounds: Cell::new(0),
+            watch: RefCell::default(),
+            myself: Weak::clone(myself),
+        })
     }
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
     /// acquires that it would release and that are not put yet.
     pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+        if self.is_closed.get() {
+            return reply.fail(Cause::Closed);
+        }
         for withdrawn in self.withdraw(question) {
             withdrawn.fail(Cause::Withdrawn);
         }
@@ -104,6 +156,7 @@ impl Bridge {
         let waiting = Waiting {
             question: Rc::clone(question),
             reply,
+            begun: None,
         };
         if is_acquire(question) && Rule::Order.is_kept() {
             self.queue.borrow_mut().push_back(waiting);
@@ -118,36 +171,126 @@ impl Bridge {
         self.tickets.set(ticket.wrapping_add(1));
         let question = Rc::clone(&waiting.question);
         if is_acquire(&question) {
-            let end = (question.deadline, ticket);
-            self.acquires.borrow_mut().insert(end);
+            self.acquires.borrow_mut().insert(ticket);
         }
+        // It may take JavaScript a while to come round to it.
+        waiting.reply.hold_up();
         self.waiting.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
+        if !self.is_watched.replace(true) {
+            let watch = watch(Weak::clone(&self.myself), Rc::clone(&self.environment));
+            self.environment.spawn(Box::pin(watch));
+        }
+    }
+
+    /// Whether somebody waits for an answer of the client's.
+    fn is_waited_for(&self) -> bool {
+        let now = self.environment.now();
+        let waiting = self.waiting.borrow();
+        waiting.values().any(|waiting| waiting.is_awaited(now))
+    }
+
+    /// JavaScript has come round after a call.
+    pub fn came_round(&self) {
+        self.rounds.set(self.rounds.get() + 1);
+        if let Some(watch) = self.watch.take() {
+            watch.wake();
+        }
+    }
+
+    /// Resolves once JavaScript has come round so often, or never will.
+    async fn round(&self, number: u64) {
+        poll_fn(|context| {
+            if self.rounds.get() >= number || self.is_closed.get() {
+                return Poll::Ready(());
+            }
+            *self.watch.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// JavaScript is busy: nobody hears the client.
+    fn hold_up(&self) {
+        for waiting in self.waiting.borrow().values() {
+            waiting.reply.hold_up();
+        }
+    }
+
+    /// It has come round: who has not answered by now is asked from now on.
+    fn go_on(&self) {
+        self.hopeful.set(self.environment.now());
+        for waiting in self.waiting.borrow().values() {
+            if waiting.begun.is_some() {
+                waiting.reply.begin();
+            }
+        }
+    }
+
+    /// JavaScript has put the question of this ticket to the client.
+    pub fn begin(&self, ticket: Ticket) {
+        let now = self.environment.now();
+        let mut all = self.waiting.borrow_mut();
+        if let Some(waiting) = all.get_mut(&ticket) {
+            waiting.begun = Some(now);
+            waiting.reply.begin();
+        }
+        if all
+            .first_key_value()
+            .is_some_and(|(first, _)| *first == ticket)
+        {
+            // It had nothing to answer before.
+            self.hopeful.set(now);
+        }
+    }
+
+    /// When JavaScript put the oldest question that waits; nothing if it hasn't.
+    fn oldest_begun(&self) -> Option<Instant> {
+        let waiting = self.waiting.borrow();
+        waiting
+            .first_key_value()
+            .and_then(|(_, oldest)| oldest.begun)
+    }
+
+    /// How long the client takes for an answer; `None` before the first.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<RoundTrip> {
+        self.meter.get().known()
     }
 
     /// Puts as many of the acquires that wait as may be with the client.
     fn put_acquires(&self) {
         let now = self.environment.now();
         loop {
-            {
-                let mut acquires = self.acquires.borrow_mut();
-                // Those that nobody waits for any more keep nobody from being asked.
-                while acquires.first().is_some_and(|(end, _)| *end <= now) {
-                    acquires.pop_first();
-                }
-                if acquires.len() >= MOST_ACQUIRES {
-                    return;
-                }
+            if !self.has_room() {
+                return;
             }
             let Some(next) = self.queue.borrow_mut().pop_front() else {
                 return;
             };
-            if now < next.question.deadline {
+            if next.is_awaited(now) {
                 self.put(next);
             } else {
                 self.forget(next);
             }
         }
+    }
+
+    /// Whether another acquire may be with the client. Those that nobody waits for
+    /// any more keep nobody from being asked.
+    fn has_room(&self) -> bool {
+        let windows = self.meter.get().windows(WINDOW).min(MOST_WINDOWS);
+        let most = MOST_ACQUIRES * windows;
+        let mut acquires = self.acquires.borrow_mut();
+        if acquires.len() >= most {
+            let now = self.environment.now();
+            let waiting = self.waiting.borrow();
+            acquires.retain(|ticket| {
+                let waiting = waiting.get(ticket);
+                waiting.is_some_and(|waiting| waiting.is_awaited(now))
+            });
+        }
+        acquires.len() < most
     }
 
     fn withdraw(&self, release: &Question) -> Vec<Reply> {
@@ -160,15 +303,8 @@ impl Bridge {
             let Some(acquire) = queue.pop_front() else {
                 break;
             };
-            let resources = &release.resources;
-            let shares = || {
-                acquire
-                    .question
-                    .resources
-                    .iter()
-                    .any(|name| resources.contains(name))
-            };
-            if acquire.question.value == release.value && shares() {
+            let question = &acquire.question;
+            if question.value == release.value && question.shares_a_resource(release) {
                 self.weight
                     .set(self.weight.get() - acquire.question.weight());
                 withdrawn.push(acquire.reply);
@@ -183,21 +319,30 @@ impl Bridge {
     fn forget(&self, waiting: Waiting) {
         self.weight
             .set(self.weight.get() - waiting.question.weight());
-        drop(waiting);
+        waiting.reply.fail(Cause::Withdrawn);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
     pub fn answer(&self, ticket: Ticket, answer: Answer) {
-        self.hopeful.set(self.environment.now());
+        let now = self.environment.now();
+        self.hopeful.set(now);
         self.is_silent.set(false);
         let waiting = self.waiting.borrow_mut().remove(&ticket);
-        let Some(Waiting { question, reply }) = waiting else {
+        let Some(Waiting {
+            question,
+            reply,
+            begun,
+        }) = waiting
+        else {
             return;
         };
+        if let Some(begun) = begun {
+            let mut meter = self.meter.get();
+            meter.measure(begun, now);
+            self.meter.set(meter);
+        }
         self.weight.set(self.weight.get() - question.weight());
-        self.acquires
-            .borrow_mut()
-            .remove(&(question.deadline, ticket));
+        self.acquires.borrow_mut().remove(&ticket);
         reply.vote(match answer {
             Answer::Applied(keys) => question.applied(keys),
             Answer::Seen(value, ttl) => Vote::Seen { value, ttl },
@@ -208,6 +353,8 @@ impl Bridge {
 
     /// Nobody will bring an answer any more.
     pub fn close(&self) {
+        self.is_closed.set(true);
+        self.came_round();
         self.weight.set(0);
         self.acquires.take();
         let waiting = self.waiting.take().into_values();
@@ -232,7 +379,10 @@ impl Bridge {
             return false;
         }
         let now = self.environment.now();
-        if now.since(self.hopeful.get()) <= HESITATION {
+        let usual = self.round_trip().map(RoundTrip::at_most);
+        let hesitation = usual.map_or(FIRST, |usual| usual.max(HESITATION));
+        let is_asked = self.oldest_begun().is_some();
+        if !is_asked || now.since(self.hopeful.get()) <= hesitation {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }
@@ -243,13 +393,38 @@ impl Bridge {
                 let mut waiting = self.waiting.borrow_mut();
                 let oldest = waiting.first_entry();
                 oldest
-                    .filter(|oldest| oldest.get().question.deadline < now)
+                    .filter(|oldest| !oldest.get().is_awaited(now))
                     .map(std::collections::btree_map::OccupiedEntry::remove)
             };
             match oldest {
                 Some(oldest) => self.forget(oldest),
                 None => return false,
             }
+        }
+    }
+}
+
+/// Looks, for as long as somebody waits for an answer, whether JavaScript would hear
+/// it: a client whose thread does something else is not silent.
+async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
+    loop {
+        environment.sleep_until(environment.now().after(CALL)).await;
+        let Some(bridge) = bridge.upgrade() else {
+            return;
+        };
+        if bridge.is_closed.get() || !bridge.is_waited_for() {
+            bridge.is_watched.set(false);
+            return;
+        }
+        let next = bridge.rounds.get() + 1;
+        bridge.port.call();
+        if within(environment.as_ref(), LATE, bridge.round(next))
+            .await
+            .is_none()
+        {
+            bridge.hold_up();
+            bridge.round(next).await;
+            bridge.go_on();
         }
     }
 }

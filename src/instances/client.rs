@@ -22,7 +22,7 @@ use super::bridge::{Answer, Bridge, Port, Ticket};
 use super::redis::{Config, Network, Server};
 use crate::engine::{
     Ballot, Cause, Connection, Drift, Environment, Instance, Instant, Observer, Operation,
-    Question, Reply, Rule, Token, Ttl, Vote,
+    Question, Reply, RoundTrip, Rule, Token, Ttl, Vote,
 };
 
 /// The caller's client as a member of the quorum.
@@ -31,7 +31,7 @@ pub struct Client {
     mode: Mode,
     environment: Rc<dyn Environment>,
     network: Rc<Network>,
-    bridge: Bridge,
+    bridge: Rc<Bridge>,
     watcher: Box<dyn Watcher>,
     state: RefCell<State>,
     observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
@@ -234,6 +234,16 @@ impl Client {
     /// Brings the client's answer, as to [`Bridge::answer`].
     pub fn answer(&self, ticket: Ticket, answer: Answer) {
         self.bridge.answer(ticket, answer);
+    }
+
+    /// JavaScript has put the question of this ticket to the client.
+    pub fn begin(&self, ticket: Ticket) {
+        self.bridge.begin(ticket);
+    }
+
+    /// JavaScript has come round after a call.
+    pub fn came_round(&self) {
+        self.bridge.came_round();
     }
 
     /// Nobody will bring an answer any more.
@@ -490,6 +500,16 @@ impl Instance for Client {
             observer.connection_changed(index, &ready);
         }
         self.observers.borrow_mut().push((index, observer));
+    }
+
+    fn round_trip(&self) -> Option<RoundTrip> {
+        let state = self.state.borrow();
+        match &state.direct {
+            Some(direct) if matches!(direct.route(self.mode), Route::Native) => {
+                direct.server.round_trip()
+            }
+            _ => self.bridge.round_trip(),
+        }
     }
 
     fn trouble(&self) -> Option<Rc<str>> {

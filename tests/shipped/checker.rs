@@ -89,6 +89,7 @@ pub struct Counts {
     pub promoted: Cell<u64>,
     pub bridged: Cell<u64>,
     pub resent: Cell<u64>,
+    pub beside: Cell<u64>,
 }
 
 impl Ledger {
@@ -367,7 +368,7 @@ impl Belief {
 }
 
 impl Counts {
-    pub fn all(&self) -> [(&'static str, &Cell<u64>); 16] {
+    pub fn all(&self) -> [(&'static str, &Cell<u64>); 17] {
         [
             ("granted", &self.granted),
             ("refused", &self.refused),
@@ -385,6 +386,7 @@ impl Counts {
             ("promoted", &self.promoted),
             ("carried by a caller's client", &self.bridged),
             ("sent again by a caller's client", &self.resent),
+            ("dialled beside a silent connection", &self.beside),
         ]
     }
 

@@ -1,12 +1,14 @@
 //! Where a configured address leads to, in one process.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use redlock_native::engine::{Cause, Environment as _};
 use redlock_native::instances::redis::{Config, Connecting, Dialler, Endpoint, Stream};
 
+use crate::checker::{Ledger, bump};
 use crate::process::Process;
 use crate::redis::Server;
 use crate::scenario::Network;
@@ -18,6 +20,9 @@ pub struct Names {
     process: Process,
     network: Network,
     routes: RefCell<BTreeMap<String, Route>>,
+    /// Till then a dial takes up to so much longer.
+    slow: Cell<(Moment, Duration)>,
+    ledger: Rc<Ledger>,
 }
 
 struct Route {
@@ -28,8 +33,10 @@ struct Route {
 }
 
 impl Names {
-    pub fn new(process: &Process, network: Network) -> Rc<Self> {
+    pub fn new(process: &Process, network: Network, ledger: &Rc<Ledger>) -> Rc<Self> {
         Rc::new(Self {
+            slow: Cell::default(),
+            ledger: Rc::clone(ledger),
             process: process.clone(),
             network,
             routes: RefCell::default(),
@@ -60,6 +67,11 @@ impl Names {
             }
         }
     }
+
+    /// Till then a dial takes up to so much longer.
+    pub fn slow_down(&self, until: Moment, by: Duration) {
+        self.slow.set((until, by));
+    }
 }
 
 impl Dialler for Names {
@@ -69,7 +81,11 @@ impl Dialler for Names {
             let Endpoint::Tcp { host, .. } = &config.endpoint else {
                 panic!("{:?} is not one server", config.endpoint);
             };
-            let delay = self.network.delay(world);
+            let mut delay = self.network.delay(world);
+            let (until, by) = self.slow.get();
+            if world.now() < until {
+                delay += world.chance.span(by);
+            }
             let answered = self.process.now().after(delay);
             self.process.sleep_until(answered).await;
             let (server, member, parted) = {
@@ -90,7 +106,14 @@ impl Dialler for Names {
             if !server.is_up() {
                 return Err(unreachable("connection refused"));
             }
-            let address = format!("{member}, {}/{}", config.db, config.key_prefix).into();
+            let address: Rc<str> = format!("{member}, {}/{}", config.db, config.key_prefix).into();
+            let is_there = |wire: &Rc<Wire>| {
+                wire.address == address && wire.process.index() == self.process.index()
+            };
+            if server.has_keys() && server.wires().iter().any(is_there) {
+                world.note(format_args!("s{} is dialled beside", server.index));
+                bump(&self.ledger.counts.beside);
+            }
             let wire = Wire::open(&self.process, address, &server, self.network);
             Ok(Box::new(wire) as Box<dyn Stream>)
         })

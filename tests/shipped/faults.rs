@@ -19,6 +19,13 @@ pub enum Fault {
     Hold,
     /// A connection is half open from now on.
     Dead,
+    /// What a server says on a connection is lost from now on; what it hears is not.
+    Deaf,
+    /// Something between one process and all servers forgets their connections; new
+    /// ones work.
+    Nat,
+    /// One process's dials take long.
+    Slow,
     /// A server accepts and doesn't answer.
     Hang,
     /// Nothing passes between one process and one server.
@@ -45,10 +52,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Snap,
         Self::Hold,
         Self::Dead,
+        Self::Deaf,
+        Self::Nat,
+        Self::Slow,
         Self::Hang,
         Self::Part,
         Self::Crash,
@@ -104,6 +114,20 @@ impl Run {
                 }
                 return;
             }
+            Fault::Nat => {
+                for server in &self.servers {
+                    for wire in server.wires() {
+                        if wire.process.index() == app.process().index() {
+                            wire.go_dead();
+                        }
+                    }
+                }
+                return;
+            }
+            Fault::Slow => {
+                let until = world.now().after(5 * span);
+                return self.names[app.process().index()].slow_down(until, span);
+            }
             _ => {}
         }
         if let Some(server) = server {
@@ -135,6 +159,11 @@ impl Run {
             Fault::Dead => {
                 if let Some(wire) = wire {
                     wire.go_dead();
+                }
+            }
+            Fault::Deaf => {
+                if let Some(wire) = wire {
+                    wire.go_deaf();
                 }
             }
             Fault::Hang => server.hang(span),
@@ -194,7 +223,7 @@ impl Run {
                     self.end_move(&cluster, span);
                 }
             }
-            Fault::Pause | Fault::Block | Fault::Kill => {}
+            Fault::Pause | Fault::Block | Fault::Kill | Fault::Nat | Fault::Slow => {}
         }
     }
 

@@ -537,6 +537,13 @@ impl App {
                     .remove(&u32::try_from(number).expect("a small one"));
             }
             Some("route") if event["why"].is_null() => bump(&counts.promoted),
+            Some("call") => {
+                let number = |name: &str| u32::try_from(event[name].as_u64().expect("a number"));
+                let handle = number("handle").expect("small");
+                let place = number("instance").expect("small");
+                let app = self.clone();
+                self.turn(move || app.send(Errand::CameRound(handle, place)));
+            }
             _ => {}
         }
     }
@@ -557,6 +564,8 @@ impl App {
         bump(&self.0.ledger.counts.bridged);
         let app = self.clone();
         client.run(errand, move |came| app.bring(handle, place, ticket, came));
+        let rows = [handle, place, ticket].map(f64::from);
+        self.send(Errand::Begun(rows.to_vec()));
     }
 
     /// A client has come back, perhaps not for the first time.

@@ -121,12 +121,18 @@ pub enum Done {
     Seen(Option<(String, u64)>),
 }
 
-static DIGESTS: LazyLock<[(&'static str, &'static str, What); 4]> = LazyLock::new(|| {
-    let whats = [What::Acquire, What::Extend, What::Release, What::Inspect];
+static DIGESTS: LazyLock<[(&'static str, &'static str, What); 5]> = LazyLock::new(|| {
+    let whats = [
+        What::Acquire,
+        What::Extend,
+        What::Release,
+        What::Inspect,
+        What::Acquire,
+    ];
     let mut whats = whats.into_iter();
     default_texts().map(|text| {
         let digest: &'static str = Box::leak(script(text).digest);
-        (text, digest, whats.next().expect("four of them"))
+        (text, digest, whats.next().expect("five of them"))
     })
 });
 
@@ -163,6 +169,11 @@ impl Server {
 
     pub fn is_up(&self) -> bool {
         self.state.borrow().up
+    }
+
+    /// Whether it is no sentinel.
+    pub fn has_keys(&self) -> bool {
+        self.names.borrow().is_none()
     }
 
     pub fn role(&self) -> Role {

@@ -206,6 +206,18 @@ impl Scenario {
                 self.strange_names = true;
                 self.faults = vec![Fault::Forget, Fault::Part, Fault::Hang, Fault::Crash];
             }
+            Rule::Order => {
+                self.troubled(vec![Member::Server; 5], Reach::Links);
+                // An acquire whose script is unknown comes back late.
+                self.faults = vec![Fault::Flush];
+                self.every = 60 * MS;
+                self.resources = 2;
+                self.network.usual = 12 * MS;
+            }
+            Rule::NoLikeness => {
+                self.troubled(vec![Member::Server; 2], Reach::Links);
+                self.strange_names = true;
+            }
             Rule::Former => {
                 self.troubled(vec![Member::Server; 3], Reach::Clients);
                 self.changes = true;

@@ -213,7 +213,7 @@ impl Run {
             .collect();
         let names = processes
             .iter()
-            .map(|process| Names::new(process, scenario.network))
+            .map(|process| Names::new(process, scenario.network, &ledger))
             .collect();
         let run = Rc::new(Self {
             world,

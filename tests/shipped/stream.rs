@@ -52,6 +52,8 @@ struct State {
     held: Moment,
     /// Nothing ever passes any more, and nobody is told.
     dead: bool,
+    /// The same of what the server says.
+    deaf: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -92,6 +94,7 @@ impl Wire {
                 closed: false,
                 held: Moment::default(),
                 dead: false,
+                deaf: false,
                 reader: None,
                 writer: None,
             }),
@@ -142,7 +145,7 @@ impl Wire {
     fn pass_down(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         let now = self.world().now();
-        if state.closed || state.dead || state.end.is_some() || now < state.held {
+        if state.closed || state.dead || state.deaf || state.end.is_some() || now < state.held {
             return;
         }
         let mut any = false;
@@ -200,6 +203,11 @@ impl Wire {
     /// Half open: nothing comes back any more, nothing gets there, no error.
     pub fn go_dead(&self) {
         self.state.borrow_mut().dead = true;
+    }
+
+    /// The client hears nothing more, and its commands arrive.
+    pub fn go_deaf(&self) {
+        self.state.borrow_mut().deaf = true;
     }
 
     /// The server, or something in between, ends it. Half of the time what was on

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Instant, Patience, Reason, Renewal, Resources, Retry, Settings, Ttl, majority,
+    Environment as _, Instance as _, Instant, Patience, Reason, Renewal, Resources, Retry,
+    Settings, Ttl, majority,
 };
 
 use crate::checker::bump;
@@ -267,16 +268,34 @@ impl<'a> Calm<'a> {
             "an extension without a minority",
         );
         // They get till the attempt's deadline, and nobody waits for them after.
-        let deadline = self.ttl.span().mul_f64(self.settings.patience.share);
+        let deadline = self.deadline();
         let attempt =
             Terms::acquire(self.ttl, self.settings.clone()).within(deadline + self.round_trip());
         self.is_refused(&resources, &attempt, Reason::Held).await;
-        self.release(&lock).await;
+        // Its life may be over by now, if the servers are far away.
+        self.release_what_is_left(&lock).await;
         if let Some(remote) = self.member.remotes().last() {
             remote.server().hang_until(until);
         }
         self.is_refused(&resources, &attempt, Reason::Unavailable)
             .await;
+    }
+
+    /// A share of the ttl, or what the servers were measured to need.
+    fn deadline(&self) -> Duration {
+        let Patience {
+            share,
+            floor,
+            ceiling,
+            ..
+        } = self.settings.patience;
+        let trips = self.member.remotes().iter().filter_map(Remote::round_trip);
+        let needed = trips.map(|trip| {
+            let usual = trip.smoothed + (4 * trip.variation).max(floor);
+            usual.min(ceiling.max(4 * trip.smoothed))
+        });
+        let share = self.ttl.span().mul_f64(share);
+        needed.max().unwrap_or_default().max(share)
     }
 
     async fn acquire(&self, resources: &Resources, terms: &Terms) -> Lock {

@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Cause, Connection as State, Environment as _, Instance, Instant, Observer, Operation, Question,
-    Reply, Vote,
+    Cause, Connection as State, Environment as _, Instance, Instant, Meter, Observer, Operation,
+    Question, Reply, RoundTrip, Vote,
 };
 
 use crate::checker::{Checker, Errand};
@@ -44,6 +44,11 @@ struct Inner {
     out_of_reach_since: Cell<Option<Instant>>,
     /// The network between the two is parted until then.
     parted_until: Cell<Moment>,
+    /// The caller's thread, by which the questions go, is busy until then.
+    busy_until: Cell<Moment>,
+    /// What waits for it.
+    held_up: RefCell<VecDeque<Pending>>,
+    meter: Cell<Meter>,
 }
 
 #[derive(Default)]
@@ -68,6 +73,8 @@ struct Pending {
     question: Rc<Question>,
     reply: Reply,
     errand: Errand,
+    /// When it was written.
+    written: Instant,
 }
 
 struct Envelope {
@@ -95,6 +102,9 @@ impl Remote {
             waiting: RefCell::default(),
             out_of_reach_since: Cell::new(Some(process.now())),
             parted_until: Cell::default(),
+            busy_until: Cell::default(),
+            held_up: RefCell::default(),
+            meter: Cell::default(),
         }));
         // Between two connections there is no order.
         let lines = if scenario.own_values { 1 } else { LINES };
@@ -166,6 +176,7 @@ impl Remote {
             }
         }
         drop(self.0.waiting.take());
+        drop(self.0.held_up.take());
     }
 
     fn doom(&self, connection: &Connection) {
@@ -243,13 +254,11 @@ impl Remote {
         }
     }
 
-    fn write(&self, pending: Pending) {
+    fn write(&self, mut pending: Pending) {
+        pending.written = self.0.process.now();
         // A release that was owed until its value may be given again is not sent.
-        let end = match pending.question.operation {
-            Operation::Release { expires, .. } => expires,
-            _ => pending.question.deadline,
-        };
-        if self.0.process.now() >= end {
+        let question = &pending.question;
+        if !question.is_wanted(pending.written, Some(&pending.reply)) {
             if let Operation::Release { .. } = pending.question.operation {
                 self.0.checker.ends_by_itself(&pending.question);
             }
@@ -356,6 +365,9 @@ impl Remote {
             question.value.as_str(),
         ));
         self.0.server.heard(number);
+        let mut meter = self.0.meter.get();
+        meter.measure(pending.written, self.0.process.now());
+        self.0.meter.set(meter);
         pending.reply.vote(vote);
     }
 
@@ -449,11 +461,43 @@ impl Instance for Remote {
                 .0
                 .checker
                 .asked(&self.0.process, self.0.server.index, question),
+            written: Instant::LAST,
         };
+        if let Some(span) = self.0.network.hold_up(self.world()) {
+            let until = self.world().now().after(span);
+            self.0.busy_until.set(self.0.busy_until.get().max(until));
+        }
+        let until = self.0.busy_until.get();
+        if until <= self.world().now() && self.0.held_up.borrow().is_empty() {
+            self.send(pending);
+            return;
+        }
+        pending.reply.hold_up();
+        self.0.held_up.borrow_mut().push_back(pending);
+        let remote = self.clone();
+        // In the order in which they were asked, whatever else the process does.
+        self.0.process.at(until, move || {
+            let next = remote.0.held_up.borrow_mut().pop_front();
+            if let Some(pending) = next {
+                pending.reply.begin();
+                remote.send(pending);
+            }
+        });
+    }
+
+    fn round_trip(&self) -> Option<RoundTrip> {
+        self.0.meter.get().known()
+    }
+}
+
+impl Remote {
+    /// Writes it, or has it wait for a connection; or refuses it.
+    fn send(&self, pending: Pending) {
         if !self.open_lines().is_empty() {
             self.write(pending);
             return;
         }
+        let question = &pending.question;
         let waits = match question.operation {
             Operation::Release { since, .. } => self.may_owe(question, since),
             Operation::Acquire { .. } | Operation::Extend { .. } | Operation::Inspect => {

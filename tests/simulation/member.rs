@@ -386,6 +386,9 @@ fn listener(
     }
 }
 
+/// What who was measured while it was hung may take to answer.
+const SLOWEST: Duration = Duration::from_secs(10);
+
 /// What timers and the event loop may add to one wait.
 const SLACK: Duration = Duration::from_millis(10);
 
@@ -411,7 +414,7 @@ impl Terms {
     }
 
     pub fn release(ttl: Ttl, settings: Settings) -> Self {
-        let bound = leeway(settings.patience.release);
+        let bound = leeway(settings.patience.release.max(SLOWEST));
         Self {
             ttl,
             settings,
@@ -454,12 +457,13 @@ fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
     leeway(attempt_bound(settings, ttl) * (retries + 1) + wait * retries).min(longest)
 }
 
+/// Its validity, if everybody is slow, and the longest wait for its clean-up.
 pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {
-    let deadline = deadline_of(settings, ttl);
-    deadline + deadline.min(Duration::from_millis(100)) + 2 * SLACK
+    const CLEANUP: Duration = Duration::from_secs(1);
+    ttl.span().min(settings.patience.ceiling * 5 + SLOWEST) + CLEANUP + 2 * SLACK
 }
 
-/// What an instance may take to answer.
+/// What an instance may take to answer that was not measured to need more.
 pub fn deadline_of(settings: &Settings, ttl: Ttl) -> Duration {
     let patience = &settings.patience;
     let share = ttl.span().mul_f64(patience.share);

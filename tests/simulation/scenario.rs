@@ -58,7 +58,12 @@ pub enum Identity {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
+    /// How long each message takes at least.
+    pub least: Duration,
+    /// And beyond that at most.
     pub usual: Duration,
+    /// In percent of the questions, the caller's thread is busy first.
+    pub hold_ups: u64,
     /// In percent of the messages, the delay is up to `slowest`.
     pub slow: u64,
     pub slowest: Duration,
@@ -85,8 +90,9 @@ const MS: Duration = Duration::from_millis(1);
 const SHORTEST_DELAY: Duration = Duration::from_micros(50);
 
 impl Scenario {
-    /// Also the longest life of a key whose server's clock is slow.
-    pub const LONGEST_TTL: Duration = Duration::from_millis(3100);
+    /// Also the longest life of a key whose server's clock is slow, for who waits by a
+    /// fast one.
+    pub const LONGEST_TTL: Duration = Duration::from_millis(3250);
 
     pub fn draw(chance: &Chance) -> Self {
         let drift = chance.pick(&[10, 10, 50]);
@@ -94,6 +100,8 @@ impl Scenario {
         let own_values = chance.percent(20);
         let processes = chance.pick(&[2, 2, 3, 4]);
         let sole = servers == 1 && chance.percent(50);
+        let network = Network::draw(chance, own_values);
+        let is_far = network.least > Duration::ZERO;
         Self {
             servers,
             layouts: Self::draw_layouts(chance, servers, processes, sole),
@@ -110,12 +118,16 @@ impl Scenario {
             clients: chance.pick(&[1, 1, 2]),
             resources: chance.pick(&[1, 1, 2, 3]),
             drift,
-            ttls: chance.pick(&[
-                &[20, 40, 80],
-                &[60, 120, 300],
-                &[100, 500, 2000],
-                &[40, 400, 3000],
-            ]),
+            ttls: if is_far {
+                &[600, 2000, 3000]
+            } else {
+                chance.pick(&[
+                    &[20, 40, 80],
+                    &[60, 120, 300],
+                    &[100, 500, 2000],
+                    &[40, 400, 3000],
+                ])
+            },
             patience: chance.pick(&[
                 Patience::default(),
                 Patience {
@@ -131,9 +143,9 @@ impl Scenario {
                     release: 20 * MS,
                 },
             ]),
-            network: Network::draw(chance, own_values),
+            network,
             faults: Faults::draw(chance, own_values),
-            busy: chance.pick(&[2000, 5000, 9000]) * MS,
+            busy: chance.pick(&[2500, 5500, 9500]) * MS,
             idle: chance.pick(&[2, 30, 200]) * MS,
         }
     }
@@ -170,7 +182,7 @@ impl Scenario {
 
     /// Whether nothing ever goes wrong.
     pub fn is_undisturbed(&self) -> bool {
-        self.faults.kinds.is_empty() && self.network.slow == 0
+        self.faults.kinds.is_empty() && self.network.slow == 0 && self.network.hold_ups == 0
     }
 
     /// Whether one server is under two names, for who is led right.
@@ -215,6 +227,10 @@ impl Scenario {
 impl Network {
     fn draw(chance: &Chance, in_order: bool) -> Self {
         let drawn = Self {
+            // A server that is further away than its deadlines allow for, until it
+            // is measured.
+            least: chance.pick(&[0, 0, 0, 0, 0, 0, 0, 150]) * MS,
+            hold_ups: chance.pick(&[0, 0, 0, 0, 0, 10]),
             usual: chance.pick(&[1, 1, 4, 12, 40]) * MS / 2,
             slow: chance.pick(&[0, 0, 5, 20]),
             slowest: chance.pick(&[20, 100, 600]) * MS,
@@ -236,14 +252,21 @@ impl Network {
 
     /// How long one message takes at most, where the network is not at fault.
     pub fn longest_delay(&self) -> Duration {
-        SHORTEST_DELAY + self.usual
+        SHORTEST_DELAY + self.least + self.usual
+    }
+
+    /// How long the caller's thread lets a question wait.
+    pub fn hold_up(&self, world: &World) -> Option<Duration> {
+        const LONGEST: Duration = Duration::from_millis(300);
+        let busy = !world.is_quiet() && world.chance.percent(self.hold_ups);
+        busy.then(|| world.chance.span(LONGEST))
     }
 
     /// How long one message takes.
     pub fn delay(&self, world: &World) -> Duration {
         let slow = !world.is_quiet() && world.chance.percent(self.slow);
         let most = if slow { self.slowest } else { self.usual };
-        SHORTEST_DELAY + world.chance.span(most)
+        SHORTEST_DELAY + self.least + world.chance.span(most)
     }
 }
 

@@ -141,7 +141,7 @@ pub fn engine(configs: impl IntoIterator<Item = Config>) -> (Engine, Events) {
 
 /// The system's network.
 pub fn network() -> Rc<Network> {
-    Network::new(Rc::new(System), Rc::new(Sockets))
+    Network::new(Rc::new(System), Rc::new(Sockets::default()))
 }
 
 /// As [`engine`], with connections that all engines on `network` share.

@@ -8,6 +8,7 @@ use std::task::{Context, Wake};
 use super::*;
 use crate::engine::{
     Cause, Drift, Instance, Operation, Patience, Question, Reply, Retry, Task, Vote,
+    patience::Limits,
 };
 
 const START: Instant = Instant::from_nanos(1_000_000_000);
@@ -505,8 +506,8 @@ fn a_lock_kept_anew_is_kept_in_the_new_way_only() {
 #[test]
 fn a_silent_instance_costs_a_part_of_the_lead_only() {
     let bench = Bench::keep(Some(renewal(2000, ms(900))));
-    let patience = Patience::default().deadline(START, ttl(2000), Instant::LAST);
-    assert!(patience.since(START) < ms(300));
+    let limits = Limits::within(Patience::default(), ttl(2000), Instant::LAST);
+    assert!(limits.wait(START, None).due.since(START) < ms(300));
     bench.answer(None);
     bench.world.run_until(at(600));
     bench.answer(Some(Vote::Granted));

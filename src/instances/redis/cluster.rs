@@ -18,17 +18,17 @@ use redis::{Value, cmd};
 use tokio::sync::{Notify, oneshot};
 
 use super::config::{Address, Config};
-use super::link::{Link, MOST_BYTES, Slot};
+use super::link::{Link, MOST_BYTES, Slot, TRIPS_OF_A_DIAL};
 use super::network::Network;
 use super::owed::Owed;
-use super::queue::{share_a_resource, weight_of};
+use super::queue::weight_of;
 use super::redact::Redactor;
 use super::slots::{Map, Redirect, slot_of};
 use super::standing::Standing;
 use super::together::Together;
 use crate::engine::{
-    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule,
-    Task, Token, Vote, within,
+    Ballot, Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply,
+    RoundTrip, Rule, Token, Vote, supervised, within,
 };
 
 /// How many redirects one question follows.
@@ -112,7 +112,15 @@ impl Cluster {
             standing: Standing::connecting(),
             wanted: Rc::default(),
         });
-        environment.spawn(keep_learning(Rc::downgrade(&cluster)));
+        let (whose, fallen) = (Rc::downgrade(&cluster), Rc::downgrade(&cluster));
+        let begin = move || keep_learning(Weak::clone(&whose));
+        let fell = move |what: &str| {
+            if let Some(cluster) = fallen.upgrade() {
+                cluster.fail(&Cause::Unreachable { what: what.into() });
+            }
+        };
+        let life = supervised(Rc::clone(environment), begin, fell);
+        environment.spawn(Box::pin(life));
         cluster
     }
 
@@ -157,6 +165,22 @@ impl Cluster {
                 hops: 0,
             }),
         }
+    }
+
+    /// How long the slowest of its nodes takes, one that was never asked included;
+    /// `None` while none has ever answered.
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        let state = self.state.borrow();
+        let nodes = state.nodes.values().map(|node| node.link.round_trip());
+        let mut slowest = None;
+        let mut all = true;
+        for trip in nodes {
+            all &= trip.is_some();
+            slowest = slowest.map_or(trip, |slowest: RoundTrip| {
+                Some(trip.map_or(slowest, |trip| slowest.or_longer(trip)))
+            });
+        }
+        slowest.map(|trip| trip.times(if all { 1 } else { TRIPS_OF_A_DIAL + 1 }))
     }
 
     /// About how many bytes it and its nodes' links keep for what is not answered
@@ -242,7 +266,7 @@ impl Cluster {
         let state = self.state.borrow();
         let trips = state.acquires.get(&question.value).into_iter().flatten();
         for trip in trips.filter_map(Weak::upgrade) {
-            if share_a_resource(&trip.question, question) {
+            if trip.question.shares_a_resource(question) {
                 trip.withdrawn.set(true);
             }
         }
@@ -275,7 +299,9 @@ impl Cluster {
         }
         errand.hops += 1;
         let goes_on = errand.hops <= MOST_HOPS
-            && errand.question.is_wanted(self.environment.now())
+            && errand
+                .question
+                .is_wanted(self.environment.now(), errand.reply.as_ref())
             && !trip.withdrawn.get();
         match redirect {
             Some(Redirect::Moved { slot, to }) if goes_on => {
@@ -348,9 +374,10 @@ impl Cluster {
             self.standing.tell(&Connection::Ready { keyspace });
         }
         for (question, reply) in waiting {
-            // Nobody waits for the others any more; their votes are missed already.
-            if question.is_wanted(self.environment.now()) {
+            if question.is_wanted(self.environment.now(), Some(&reply)) {
                 self.ask(&question, reply);
+            } else {
+                reply.fail(Cause::Withdrawn);
             }
         }
         self.pay();
@@ -546,6 +573,14 @@ impl Ballot for Trip {
             (None, _) => {}
         }
     }
+
+    fn is_awaited(&self, _: usize) -> bool {
+        let errand = self.errand.take();
+        let reply = errand.as_ref().and_then(|errand| errand.reply.as_ref());
+        let is_awaited = reply.is_some_and(Reply::is_awaited);
+        self.errand.set(errand);
+        is_awaited
+    }
 }
 
 /// What nodes answer while the cluster, or they themselves, change.
@@ -574,56 +609,54 @@ fn nobody(slot: u16) -> Cause {
 
 /// Learns the map, and learns it anew whenever that is wanted, for as long as
 /// somebody holds the cluster.
-fn keep_learning(cluster: Weak<Cluster>) -> Task {
-    Box::pin(async move {
-        let mut backoff = Duration::ZERO;
-        let mut turn = 0;
-        loop {
-            let Some((nodes, whom, wanted, environment)) = cluster.upgrade().map(|cluster| {
-                (
-                    cluster.nodes.clone(),
-                    cluster.whom_to_ask(turn),
-                    Rc::clone(&cluster.wanted),
-                    Rc::clone(&cluster.environment),
-                )
-            }) else {
-                return;
-            };
-            // They stay open until the cluster has taken those that it needs.
-            let mut links = Vec::new();
-            let learnt = fetch(&nodes, &whom, &mut links).await;
-            let Some(cluster) = cluster.upgrade() else {
-                return;
-            };
-            let changed = match learnt {
-                Ok(map) => cluster.take(map),
-                Err(cause) => {
-                    cluster.fail(&cause);
-                    false
-                }
-            };
-            drop(links);
-            let unsettled = cluster.is_unsettled();
-            drop(cluster);
-            backoff = if changed {
-                BACKOFF.0
-            } else {
-                (backoff * 2).clamp(BACKOFF.0, BACKOFF.1)
-            };
-            turn += 1;
-            if !unsettled {
-                let idle_since = environment.now();
-                wanted.notified().await;
-                if environment.now().since(idle_since) > BACKOFF.1 {
-                    backoff = Duration::ZERO;
-                }
+async fn keep_learning(cluster: Weak<Cluster>) {
+    let mut backoff = Duration::ZERO;
+    let mut turn = 0;
+    loop {
+        let Some((nodes, whom, wanted, environment)) = cluster.upgrade().map(|cluster| {
+            (
+                cluster.nodes.clone(),
+                cluster.whom_to_ask(turn),
+                Rc::clone(&cluster.wanted),
+                Rc::clone(&cluster.environment),
+            )
+        }) else {
+            return;
+        };
+        // They stay open until the cluster has taken those that it needs.
+        let mut links = Vec::new();
+        let learnt = fetch(&nodes, &whom, &mut links).await;
+        let Some(cluster) = cluster.upgrade() else {
+            return;
+        };
+        let changed = match learnt {
+            Ok(map) => cluster.take(map),
+            Err(cause) => {
+                cluster.fail(&cause);
+                false
             }
-            let pause = backoff.mul_f64(0.5 + environment.chance() / 2.0);
-            environment
-                .sleep_until(environment.now().after(pause))
-                .await;
+        };
+        drop(links);
+        let unsettled = cluster.is_unsettled();
+        drop(cluster);
+        backoff = if changed {
+            BACKOFF.0
+        } else {
+            (backoff * 2).clamp(BACKOFF.0, BACKOFF.1)
+        };
+        turn += 1;
+        if !unsettled {
+            let idle_since = environment.now();
+            wanted.notified().await;
+            if environment.now().since(idle_since) > BACKOFF.1 {
+                backoff = Duration::ZERO;
+            }
         }
-    })
+        let pause = backoff.mul_f64(0.5 + environment.chance() / 2.0);
+        environment
+            .sleep_until(environment.now().after(pause))
+            .await;
+    }
 }
 
 impl Cluster {

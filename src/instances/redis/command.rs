@@ -2,18 +2,31 @@
 
 use std::rc::Rc;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ServerError, Value};
 
 use super::redact::Redactor;
 use super::script;
 use crate::engine::{Cause, Operation, Question, Rule, Script, Ttl, Vote};
 
-/// Writes commands; keeps what it needs for it, so that a command costs no
-/// allocation.
+/// Writes a connection's commands; keeps what it needs for it, so that a command
+/// costs no allocation.
 pub(super) struct Writer {
     command: Cmd,
     key: String,
     prefix: String,
+    seen: Seen,
+}
+
+/// What was seen on a connection of what may be done there.
+#[derive(Default)]
+struct Seen {
+    /// What is taken can be released: without that nothing is granted.
+    releases: bool,
+    /// The script that acquires was written in full: who asks by a digest that
+    /// turns out to be unknown is answered later than others.
+    told: bool,
+    /// Scripts can't be asked for by their digests.
+    refuses_digests: bool,
 }
 
 /// How a command was put, and so what its reply means.
@@ -43,19 +56,33 @@ impl Writer {
             command: Cmd::new(),
             key: prefix.to_owned(),
             prefix: prefix.to_owned(),
+            seen: Seen::default(),
         }
+    }
+
+    /// What comes next is written to another connection.
+    pub(super) fn begin(&mut self) {
+        self.seen = Seen::default();
     }
 
     /// Appends the command for `question` to `out`.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+        let first = self.sees_first(question);
         match (question.operation, &*question.resources) {
-            (Operation::Acquire { ttl }, [resource]) if question.script().is_none() => {
+            (Operation::Acquire { ttl }, [resource]) if !first && question.script().is_none() => {
                 self.write_set(out, resource, question, ttl);
                 Form::Set
             }
             _ => {
-                self.write_script(out, question, Form::Digest);
-                Form::Digest
+                let acquires = matches!(question.operation, Operation::Acquire { .. });
+                let is_told = self.seen.told || !acquires || question.script().is_some();
+                let form = if is_told && !self.seen.refuses_digests {
+                    Form::Digest
+                } else {
+                    Form::Text
+                };
+                self.write_script(out, question, form);
+                form
             }
         }
     }
@@ -72,6 +99,13 @@ impl Writer {
         Form::Text
     }
 
+    /// Whether it is to be seen, with `question`, that what is taken can be
+    /// released.
+    fn sees_first(&self, question: &Question) -> bool {
+        let acquires = matches!(question.operation, Operation::Acquire { .. });
+        acquires && !self.seen.releases && question.is_plain()
+    }
+
     fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
         self.command.clear();
         self.command.arg("SET");
@@ -86,8 +120,17 @@ impl Writer {
 
     /// Appends the script for `question` to `out`, by its digest or in full.
     pub(super) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
+        let first = self.sees_first(question);
         let (default, ttl): (&Script, _) = match question.operation {
-            Operation::Acquire { ttl } => (&script::ACQUIRE, Some(ttl)),
+            Operation::Acquire { ttl } => {
+                self.seen.told |= form == Form::Text && question.script().is_none();
+                let script = if first {
+                    &script::FIRST_ACQUIRE
+                } else {
+                    &script::ACQUIRE
+                };
+                (script, Some(ttl))
+            }
             Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
             Operation::Inspect => (&script::INSPECT, None),
             Operation::Release { .. } => (&script::RELEASE, None),
@@ -108,6 +151,32 @@ impl Writer {
             self.command.arg(ttl.millis());
         }
         self.command.write_packed_command(out);
+    }
+
+    /// The same as [`answer`]. What the reply shows of what may be done on the
+    /// connection is remembered.
+    pub(super) fn answer(
+        &mut self,
+        reply: Value,
+        form: Form,
+        question: &Question,
+        redactor: &Redactor,
+    ) -> Answer {
+        let refuses_digests =
+            form == Form::Digest && matches!(&reply, Value::ServerError(e) if forbids_digests(e));
+        self.seen.refuses_digests |= refuses_digests;
+        let answer = answer(reply, form, question, redactor);
+        match answer {
+            // Nothing was carried out.
+            Answer::Vote(Vote::Failed(cause)) if refuses_digests => Answer::UnknownScript(cause),
+            Answer::Vote(Vote::Granted) if self.sees_first(question) => {
+                self.seen.releases = true;
+                // Another script acquires from now on.
+                self.seen.told = false;
+                answer
+            }
+            _ => answer,
+        }
     }
 
     fn key_argument(&mut self, resource: &str) {
@@ -142,6 +211,13 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question, redactor: &R
                 None => return impossible(&reply),
             }
         }
+        // As SET … NX says it, whose place the script takes: who wrote a command at
+        // most once isn't told its own value from another's.
+        (Value::Int(-1), Form::Digest | Form::Text)
+            if question.resources.len() == 1 && can_be(-1, question) =>
+        {
+            Vote::Held { applied: 0 }
+        }
         (Value::Int(applied), Form::Digest | Form::Text) if can_be(applied, question) => {
             question.applied(applied)
         }
@@ -159,6 +235,24 @@ pub(super) fn answer(reply: Value, form: Form, question: &Question, redactor: &R
         (other, _) => return impossible(&other),
     };
     Answer::Vote(vote)
+}
+
+/// Whether a server doesn't let this user, or anybody, run scripts by their digests.
+fn forbids_digests(error: &ServerError) -> bool {
+    let details = error.details().unwrap_or_default();
+    // What comes after is what the command was sent with.
+    let (what, _) = details.split_once(", with args").unwrap_or((details, ""));
+    let names_it = || what.to_ascii_lowercase().contains("evalsha");
+    match error.code() {
+        "NOPERM" => what.contains("run the ") && names_it(),
+        "ERR" => {
+            ["unknown command", "unsupported command"]
+                .iter()
+                .any(|word| what.starts_with(word))
+                && names_it()
+        }
+        _ => false,
+    }
 }
 
 /// Whether the script that `question` is asked with can answer so many keys.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, ServerError, Value, cmd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::command::unexpected;
@@ -16,12 +16,14 @@ use super::network::{Network, Stream};
 use super::redact::Redactor;
 use super::sentinel::{self, Watch};
 use super::tls;
-use crate::engine::{Cause, within};
+use crate::engine::{Cause, Instant, within};
 
 /// A connection that is ready for commands.
 pub(super) struct Dialled {
     pub(super) stream: Box<dyn Stream>,
     pub(super) greeting: Greeting,
+    /// When it was greeted, and when it had answered.
+    pub(super) greeted: (Instant, Instant),
     /// Resolves when the server is no longer the one that is meant.
     pub(super) watch: Option<Watch>,
 }
@@ -51,13 +53,19 @@ pub(super) async fn dial(network: &Rc<Network>, config: &Config) -> Result<Diall
 /// The same for a server whose place is known.
 pub(super) async fn dial_server(network: &Network, config: &Config) -> Result<Dialled, Cause> {
     let attempt = async {
-        let mut stream = network.dialler.connect(config).await?;
-        let greeting = greet(&mut stream, config).await?;
-        Ok(Dialled {
-            stream,
-            greeting,
-            watch: None,
-        })
+        let asked = network.left_out(config);
+        match connect(network, config, asked).await {
+            Ok(dialled) => Ok(dialled),
+            Err(Hitch { cause, suspects }) if suspects == asked => Err(cause),
+            Err(Hitch { cause, suspects }) => {
+                // A proxy that hangs up at a command it doesn't know is asked without
+                // it, now and at the next dials.
+                let dialled = connect(network, config, suspects).await;
+                let dialled = dialled.map_err(|_| cause)?;
+                network.leave_out(config, suspects);
+                Ok(dialled)
+            }
+        }
     };
     let limit = config.connect_timeout;
     match within(network.environment.as_ref(), limit, attempt).await {
@@ -74,9 +82,48 @@ pub(super) async fn dial_server(network: &Network, config: &Config) -> Result<Di
     }
 }
 
-/// The first commands on a connection, written together.
-async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting, Cause> {
-    let greeting = greeting(config);
+/// Which of a greeting's commands are left out, whose answers one can do without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// The connection's name, for people.
+    name: bool,
+    /// What the server says of itself: whether it is a master, and who it is.
+    info: bool,
+}
+
+/// Why a connection was not made, and what is to be left out from now on if it is
+/// because of that.
+struct Hitch {
+    cause: Cause,
+    suspects: LeftOut,
+}
+
+/// Connects and greets, without what is to be left out.
+async fn connect(network: &Network, config: &Config, without: LeftOut) -> Result<Dialled, Hitch> {
+    let mut suspects = without;
+    let dialled = async {
+        let mut stream = network.dialler.connect(config).await?;
+        let asked = network.environment.now();
+        let greeting = greet(&mut stream, config, without, &mut suspects).await?;
+        Ok(Dialled {
+            stream,
+            greeting,
+            greeted: (asked, network.environment.now()),
+            watch: None,
+        })
+    };
+    dialled.await.map_err(|cause| Hitch { cause, suspects })
+}
+
+/// The first commands on a connection, written together. If the server hangs up,
+/// those are `suspects` that it has not answered and that one can do without.
+async fn greet(
+    stream: &mut Box<dyn Stream>,
+    config: &Config,
+    without: LeftOut,
+    suspects: &mut LeftOut,
+) -> Result<Greeting, Cause> {
+    let greeting = greeting(config, without);
     let redactor = Redactor::new(config);
     let user = [config.username.as_deref().unwrap_or_default()];
     let mut bytes = Vec::new();
@@ -90,14 +137,23 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting
 
     let mut heard = Replies::default();
     let mut said = Greeting::default();
-    for (_, needed) in &greeting {
-        let reply = read_reply(stream, &mut heard, config).await?;
+    for (place, (_, needed)) in greeting.iter().enumerate() {
+        let reply = match read_reply(stream, &mut heard, config).await {
+            Err(cause @ Cause::Unreachable { .. }) => {
+                for (_, needed) in &greeting[place..] {
+                    suspects.name |= matches!(needed, Needed::Nothing);
+                    suspects.info |= matches!(needed, Needed::Info);
+                }
+                return Err(cause);
+            }
+            reply => reply?,
+        };
         match (reply, needed) {
             (Value::Okay, Needed::Success | Needed::Answer | Needed::Nothing)
             | (Value::ServerError(_), Needed::Nothing | Needed::Info) => {}
             (Value::SimpleString(pong), Needed::Answer) if pong == "PONG" => {}
             (Value::BulkString(info), Needed::Info) => said.read(&info),
-            (Value::ServerError(error), Needed::Answer) if error.code() == "NOPERM" => {}
+            (Value::ServerError(error), Needed::Answer) if is_of_the_command(&error) => {}
             (Value::ServerError(error), _) => return Err(redactor.refused(&error, &user)),
             (other, _) => return Err(unexpected(&other)),
         }
@@ -106,6 +162,12 @@ async fn greet(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Greeting
         return Err(unasked());
     }
     Ok(said)
+}
+
+/// Whether it is the command that may not be used or isn't there.
+fn is_of_the_command(error: &ServerError) -> bool {
+    let details = error.details().unwrap_or_default();
+    error.code() == "NOPERM" || (error.code() == "ERR" && details.starts_with("unknown command"))
 }
 
 impl Greeting {
@@ -136,7 +198,7 @@ enum Needed {
     Info,
 }
 
-fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
+fn greeting(config: &Config, without: LeftOut) -> Vec<(Cmd, Needed)> {
     let mut greeting = Vec::new();
     let password = config.password.as_ref().map(Secret::reveal);
     if config.username.is_some() || password.is_some() {
@@ -153,15 +215,22 @@ fn greeting(config: &Config) -> Vec<(Cmd, Needed)> {
         select.arg(config.db);
         greeting.push((select, Needed::Success));
     }
-    if let Some(name) = &config.client_name {
+    if let Some(name) = &config.client_name
+        && !without.name
+    {
         let mut set_name = cmd("CLIENT");
         set_name.arg("SETNAME").arg(name);
         greeting.push((set_name, Needed::Nothing));
     }
     greeting.push((cmd("PING"), Needed::Answer));
-    for section in ["server", "replication"] {
+    let sections: &[&str] = if without.info {
+        &[]
+    } else {
+        &["server", "replication"]
+    };
+    for section in sections {
         let mut info = cmd("INFO");
-        info.arg(section);
+        info.arg(*section);
         greeting.push((info, Needed::Info));
     }
     greeting

@@ -451,6 +451,8 @@ impl Meaning {
             }
             (Value::Int(keys), _) if *keys == names => Self::Granted,
             (Value::Int(0), _) => Self::Held,
+            // As SET … NX says it.
+            (Value::Int(-1), _) if is_acquire && names == 1 => Self::Held,
             (Value::Int(-1), _) if is_acquire => Self::AskedTwice,
             (Value::Int(keys), _) if matches!(question.operation, Operation::Release { .. }) => {
                 if (0..names).contains(keys) {

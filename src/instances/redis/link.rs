@@ -1,45 +1,46 @@
 //! One connection to one server: questions are written in batches, replies are
 //! matched in order, and when it breaks it is dialled again.
 //!
-//! - While the first dial runs, questions wait for it within their deadlines.
-//!   After a failed dial they fail at once until a dial in the background
-//!   succeeds.
+//! - While the first dial runs, or the first after a loss, questions wait for it
+//!   within their deadlines. After a failed dial they fail at once until a dial in
+//!   the background succeeds.
 //! - An acquire or extend is written at most once. A release that was not
 //!   answered when the connection broke is written again on the next one.
 //! - A server that owes an answer for [`SILENCE`] is given up and dialled anew;
 //!   so is one whose reply is none to the oldest question.
+//! - One that says nothing for less than that is dialled beside the connection
+//!   there is (`pump.rs`). Where that succeeds, questions go by the new
+//!   connection, and the former one is only listened to.
 //! - Extensions and releases go before acquires: only so many acquires are on
 //!   their way at a time, and the others wait, for as long as somebody waits for
 //!   them. A release withdraws its own acquire if that is still unwritten.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{Future as _, poll_fn};
-use std::io::ErrorKind;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
-use super::command::{Answer, Form, Writer, answer, unexpected};
+use super::command::{Answer, Form, Writer, unexpected};
 use super::config::Config;
-use super::dial::{CLOSED, Dialled, dial, unasked};
-use super::frame::Replies;
-use super::network::{Network, Stream};
+use super::dial::{dial, unreachable};
+use super::line::{Done, Line, MOST_ACQUIRES, MOST_ACQUIRES_BYTES, Wanted, is_acquire, is_release};
+use super::network::Network;
 use super::owed::Owed;
-use super::queue::{Queue, Queued, share_a_resource, weight_of};
+use super::pump::{End, Pump, serve};
+use super::queue::{Queue, Queued, weight_of};
 use super::redact::Redactor;
-use super::sentinel::Watch;
 use super::standing::Standing;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, Rule, Task, Vote,
+    Ballot, Cause, Connection, Environment, Instant, Meter, Observer, Operation, Question, Reply,
+    RoundTrip, Rule, Vote, supervised,
 };
 
 /// How long a server may owe an answer before its connection is given up.
-const SILENCE: Duration = Duration::from_secs(2);
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
 
 /// Beyond so many unanswered questions, a server that owes the oldest of them
 /// for [`HESITATION`] gets no more: what waits for it is bounded. The releases
@@ -52,24 +53,28 @@ const HESITATION: Duration = Duration::from_millis(200);
 pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
 const RESERVE: usize = MOST_BYTES / 4;
 
-/// So many acquires are on their way at most, and of so many bytes: an extension
-/// is not behind more of them. A server does that in some 20 ms.
-const MOST_ACQUIRES: usize = 2000;
-const MOST_ACQUIRES_BYTES: usize = 256 * 1024;
+/// How long a server takes for [`MOST_ACQUIRES`]. One that is further away may have
+/// several times as many on their way.
+const WINDOW: Duration = Duration::from_millis(20);
+const MOST_WINDOWS: usize = 4;
 
 /// Beyond so many questions on their way releases wait too, which come by the
 /// hundred thousand where so many contend: only extensions never do.
 const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
 
-/// How long a reply may be, in bytes: to a command of ours, to a script of the
-/// caller's, to CLUSTER SLOTS.
-const LONGEST_REPLY: usize = 64 * 1024;
-const LONGEST_REPLY_TO_OTHERS: usize = 1024 * 1024;
-const LONGEST_MAP: usize = 8 * 1024 * 1024;
+/// How many round trips it takes to connect and log in.
+pub(super) const TRIPS_OF_A_DIAL: u32 = 2;
 
 /// The wait before a dial, after a failed one: from the shortest, doubled each
 /// time, to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// No two dials begin sooner after each other.
+const LEAST: Duration = Duration::from_millis(25);
+
+/// A server that restarts refuses for a moment to be dialled. So long after a loss
+/// it is tried again and again, and questions wait: no deadline is longer.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// A connection that keeps itself up for as long as somebody holds the link.
 pub(super) struct Link {
@@ -85,33 +90,36 @@ pub(super) struct Link {
 struct State {
     phase: Phase,
     writer: Writer,
-    /// Commands that are not yet written, from `written` on.
-    out: Vec<u8>,
-    written: usize,
-    /// Questions whose command is in `out` or on its way, in order.
-    unanswered: VecDeque<Asked>,
-    /// How many of them, from the last, are new since the buffer was written.
-    fresh: usize,
-    /// What all of them weigh.
-    weight: usize,
-    /// The acquires among them, and what those weigh.
-    under_way: (usize, usize),
+    /// The connection that there is.
+    line: Line,
+    /// The one before, for as long as it may still answer.
+    former: Option<Line>,
     /// Releases that are not to be written yet.
     releases: VecDeque<Queued>,
     /// Acquires that are not to be written yet, nor before those.
     acquires: Queue,
-    /// Bytes of an incomplete reply.
-    heard: usize,
+    /// What waits for a dial and what `releases` are weigh.
+    weight: usize,
     owed: Owed,
+    /// From when a question was written until it was answered, on all of its
+    /// connections.
+    meter: Meter,
     waker: Option<Waker>,
 }
 
 enum Phase {
-    /// The first dial is under way; these wait for it, and acquires.
-    Dialling(VecDeque<Waiting>),
+    /// The first dial is under way, or the first one after a loss; these wait for
+    /// it, and acquires and releases that were not written before.
+    Dialling(Option<Outage>, VecDeque<Waiting>),
     Up,
-    /// Out of reach since then, for this reason.
-    Down(Instant, Cause),
+    Down(Outage),
+}
+
+/// Out of reach since then, for this reason.
+#[derive(Clone)]
+struct Outage {
+    since: Instant,
+    cause: Cause,
 }
 
 enum Waiting {
@@ -128,30 +136,12 @@ pub(super) enum Slot {
     Importing,
 }
 
-struct Asked {
-    /// When its command was written, or found the way blocked; nothing before.
-    at: Instant,
-    /// About how many bytes it keeps.
-    weight: usize,
-    wanted: Wanted,
+/// Which of its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Present,
+    Former,
 }
-
-/// What an answer is wanted for.
-enum Wanted {
-    Vote {
-        question: Rc<Question>,
-        form: Form,
-        /// Nobody waits for the answer to an owed release.
-        reply: Option<Reply>,
-    },
-    /// Something beside the votes: an array, or an error.
-    Array(Done),
-    /// Leave to ask for a key that is just being moved: OK, or an error.
-    Leave,
-}
-
-/// Who is told what came of a command.
-pub(super) type Done = Box<dyn FnOnce(Result<Value, Cause>)>;
 
 impl Link {
     /// Begins to dial at once.
@@ -160,18 +150,15 @@ impl Link {
         let link = Rc::new(Self {
             encrypts: config.tls.is_some(),
             state: RefCell::new(State {
-                phase: Phase::Dialling(VecDeque::new()),
+                phase: Phase::Dialling(None, VecDeque::new()),
                 writer: Writer::new(&config.key_prefix),
-                out: Vec::new(),
-                written: 0,
-                unanswered: VecDeque::new(),
-                fresh: 0,
-                weight: 0,
-                under_way: (0, 0),
+                line: Line::default(),
+                former: None,
                 releases: VecDeque::new(),
                 acquires: Queue::default(),
-                heard: 0,
+                weight: 0,
                 owed: Owed::default(),
+                meter: Meter::default(),
                 waker: None,
             }),
             redactor: Redactor::new(&config),
@@ -179,7 +166,7 @@ impl Link {
             standing: Standing::connecting(),
             master: Cell::new(None),
         });
-        environment.spawn(keep_up(Rc::downgrade(&link), config, Rc::clone(network)));
+        keep_up(&link, config, network);
         link
     }
 
@@ -207,8 +194,9 @@ impl Link {
     #[cfg(any(test, feature = "sabotage"))]
     pub(super) fn weight(&self) -> usize {
         let state = self.state.borrow();
-        let unwritten = state.out.len() - state.written;
-        state.waiting_bytes() + unwritten + state.heard + state.owed.weight()
+        let lines = state.former.iter().chain([&state.line]);
+        let lines: usize = lines.map(Line::bytes).sum();
+        state.weight + state.acquires.weight() + lines + state.owed.weight()
     }
 
     /// Whether the server has said that it is a master, when it was dialled.
@@ -218,10 +206,7 @@ impl Link {
 
     /// Since when it has been out of reach.
     pub(super) fn down_since(&self) -> Option<Instant> {
-        match &self.state.borrow().phase {
-            Phase::Down(since, _) => Some(*since),
-            Phase::Up | Phase::Dialling(_) => None,
-        }
+        self.state.borrow().outage().map(|outage| outage.since)
     }
 
     /// Whether commands can be sent.
@@ -232,45 +217,63 @@ impl Link {
     /// Whether nobody waits for an answer.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.borrow();
-        let waits = matches!(&state.phase, Phase::Dialling(waiting) if !waiting.is_empty());
+        let waits = matches!(&state.phase, Phase::Dialling(_, waiting) if !waiting.is_empty());
         let queued = !state.releases.is_empty() || !state.acquires.is_empty();
-        state.unanswered.is_empty() && !queued && !waits
+        state.line.unanswered.is_empty() && state.former.is_none() && !queued && !waits
     }
 
     /// Sends a command beside the votes, at most once, on the connection that is
-    /// there or being made for the first time; `done` is told the reply, which is
+    /// there or that questions wait for; `done` is told the reply, which is
     /// an array or the server's error.
     pub(super) fn call(&self, command: &Cmd, done: Done) {
         let refused = {
             let mut state = self.state.borrow_mut();
             let overloaded = state.is_overloaded(false, false, self.environment.as_ref());
             match &mut state.phase {
-                Phase::Dialling(waiting) => {
+                Phase::Dialling(_, waiting) => {
                     waiting.push_back(Waiting::Command(command.get_packed_command(), done));
                     return;
                 }
                 Phase::Up if !overloaded => {
-                    let before = state.out.len();
-                    command.write_packed_command(&mut state.out);
-                    state.expect(before, Wanted::Array(done));
+                    let before = state.line.out.len();
+                    command.write_packed_command(&mut state.line.out);
+                    state.line.expect(before, Wanted::Array(done));
                     state.wake();
                     return;
                 }
-                Phase::Down(_, cause) => cause.clone(),
+                Phase::Down(outage) => outage.cause.clone(),
                 Phase::Up => Cause::Overloaded {
-                    waiting: state.unanswered.len(),
+                    waiting: state.line.unanswered.len(),
                 },
             }
         };
         done(Err(refused));
     }
 
+    /// How long an answer takes, and before it, where there is no connection, to
+    /// connect and to log in; `None` while nobody has ever answered.
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        let state = self.state.borrow();
+        let trips = match state.phase {
+            Phase::Up => 1,
+            Phase::Dialling(..) | Phase::Down(_) => TRIPS_OF_A_DIAL + 1,
+        };
+        state.meter.known().map(|trip| trip.times(trips))
+    }
+
     /// What is known to be wrong with it.
     pub(super) fn trouble(&self) -> Option<Rc<str>> {
         let state = self.state.borrow();
-        let Phase::Dialling(_) = state.phase else {
+        let Phase::Dialling(outage, _) = &state.phase else {
             return None;
         };
+        if let Some(Outage { cause, .. }) = outage {
+            let why = match cause {
+                Cause::Unreachable { what } => what.to_string(),
+                other => other.to_string(),
+            };
+            return Some(format!("it is being dialled again: {why}").into());
+        }
         Some(if self.encrypts {
             "its TLS connection is not made yet: it is hung, overloaded or cut off from here, or does not speak TLS on this port".into()
         } else {
@@ -279,98 +282,234 @@ impl Link {
         })
     }
 
+    /// Its greeting was answered.
+    fn measure(&self, greeted: &Pump) {
+        let (asked, answered) = greeted.greeted();
+        self.state.borrow_mut().meter.measure(asked, answered);
+    }
+
     /// Tells `observer` how the connection is, now and whenever that changes.
     pub(super) fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         self.standing.observe(index, observer);
     }
 
-    /// The first dial is done, or a later one: what waits may go.
-    fn go_up(&self, keyspace: Option<Rc<str>>) {
+    /// A dial is done: what waits may go.
+    fn go_up(&self, greeted: &Pump) {
+        self.master.set(greeted.master());
+        self.measure(greeted);
+        let keyspace = greeted.keyspace();
         self.standing.tell(&Connection::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
+        state.writer.begin();
         state.pay(self.environment.as_ref());
-        if let Phase::Dialling(waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
+        if let Phase::Dialling(_, waiting) = std::mem::replace(&mut state.phase, Phase::Up) {
             for waiting in waiting {
                 match waiting {
                     Waiting::Question(question, reply, slot) => {
                         state.weight -= weight_of(&question);
-                        if question.is_wanted(self.environment.now()) {
+                        if question.is_wanted(self.environment.now(), Some(&reply)) {
                             state.write(question, Some(reply), slot);
                         } else {
                             late.push(reply);
                         }
                     }
                     Waiting::Command(command, done) => {
-                        let before = state.out.len();
-                        state.out.extend(command);
-                        state.expect(before, Wanted::Array(done));
+                        let before = state.line.out.len();
+                        state.line.out.extend(command);
+                        state.line.expect(before, Wanted::Array(done));
                     }
                 }
             }
         }
-        state.write_waiting(self.environment.as_ref(), &mut late);
         drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
+        self.go_on();
+    }
+
+    /// The connection is over. Questions wait for the next one if that is dialled
+    /// at once.
+    fn lose(&self, cause: &Cause, is_dialled: bool) {
+        if !is_dialled {
+            return self.go_down(cause);
+        }
+        let failed = {
+            let mut state = self.state.borrow_mut();
+            let failed = state.give_all_up(cause, self.environment.now());
+            let outage = Outage {
+                since: self.environment.now(),
+                cause: cause.clone(),
+            };
+            state.phase = Phase::Dialling(Some(outage), VecDeque::new());
+            failed
+        };
+        // First of all: who has another way takes it from now on.
+        self.standing.tell_down(cause);
+        failed.tell();
+    }
+
+    /// A dial has failed. Returns whether that may be over in a moment, so that
+    /// questions wait for the next one.
+    fn miss(&self, cause: &Cause) -> bool {
+        let passes = matches!(cause, Cause::Unreachable { .. }) || cause.reply() == Some("LOADING");
+        let is_new = {
+            let now = self.environment.now();
+            let state = self.state.borrow();
+            let lost = match &state.phase {
+                Phase::Dialling(outage, _) => outage.as_ref(),
+                Phase::Up | Phase::Down(_) => None,
+            };
+            lost.is_some_and(|outage| now.since(outage.since) < RESTART)
+        };
+        if !(passes && is_new) {
+            self.go_down(cause);
+        }
+        passes && is_new
     }
 
     /// Nobody can be asked until the next dial succeeds.
     fn go_down(&self, cause: &Cause) {
         let now = self.environment.now();
-        let mut failed = Vec::new();
         let mut state = self.state.borrow_mut();
-        state.out = Vec::new();
-        state.written = 0;
-        state.fresh = 0;
-        state.weight = 0;
-        state.under_way = (0, 0);
-        state.heard = 0;
-        let mut unanswered = Vec::new();
-        for asked in std::mem::take(&mut state.unanswered) {
-            match asked.wanted {
-                Wanted::Vote {
-                    question, reply, ..
-                } => {
-                    state.owe(&question, now);
-                    failed.extend(reply.map(|reply| (reply, lost(cause))));
-                }
-                Wanted::Array(done) => unanswered.push((done, lost(cause))),
-                Wanted::Leave => {}
-            }
-        }
+        let mut failed = state.give_all_up(cause, now);
+        let since = state.outage().map_or(now, |outage| outage.since);
+        let down = Phase::Down(Outage {
+            since,
+            cause: cause.clone(),
+        });
+        let before = std::mem::replace(&mut state.phase, down);
         for release in std::mem::take(&mut state.releases) {
             state.owe(&release.question, now);
-            failed.push((release.reply, cause.clone()));
+            failed.votes.push((release.reply, cause.clone()));
         }
         while let Some(acquire) = state.acquires.pop() {
-            failed.push((acquire.reply, cause.clone()));
+            failed.votes.push((acquire.reply, cause.clone()));
         }
-        let down = Phase::Down(now, cause.clone());
-        match std::mem::replace(&mut state.phase, down) {
-            Phase::Dialling(waiting) => {
-                for waiting in waiting {
-                    match waiting {
-                        Waiting::Question(question, reply, _) => {
-                            state.owe(&question, now);
-                            failed.push((reply, cause.clone()));
-                        }
-                        Waiting::Command(_, done) => unanswered.push((done, cause.clone())),
+        if let Phase::Dialling(_, waiting) = before {
+            for waiting in waiting {
+                match waiting {
+                    Waiting::Question(question, reply, _) => {
+                        state.owe(&question, now);
+                        failed.votes.push((reply, cause.clone()));
                     }
+                    Waiting::Command(_, done) => failed.commands.push((done, cause.clone())),
                 }
             }
-            Phase::Up => {}
-            // It has been out of reach for longer.
-            Phase::Down(since, _) => state.phase = Phase::Down(since, cause.clone()),
         }
+        state.weight = 0;
         drop(state);
         // First of all: who has another way takes it from now on.
         self.standing.tell_down(cause);
-        for (reply, cause) in failed {
+        failed.tell();
+    }
+
+    /// A connection was made beside the one that has said nothing for so long, and
+    /// takes its place. Returns whether the former one is still worth listening
+    /// to: not if it leads to another server, whose votes are not this one's.
+    pub(super) fn change_over(&self, greeted: &Pump, former: &Pump, silent: Duration) -> bool {
+        let is_same = greeted.keyspace() == former.keyspace();
+        let cause = Cause::Silent {
+            waited: silent,
+            option: None,
+            because: Some("a new connection has taken its place".into()),
+        };
+        let failed = {
+            let mut state = self.state.borrow_mut();
+            state.writer.begin();
+            let mut line = std::mem::take(&mut state.line);
+            if is_same {
+                // First of all: what these delete must not be in the way of what is
+                // asked for next.
+                let weight = line.weight;
+                for (release, reply) in line.releases() {
+                    if weight + state.waiting_bytes() > MOST_BYTES && Rule::Bounded.is_kept() {
+                        // They are owed once the former connection is over.
+                        break;
+                    }
+                    let copy = reply.take().and_then(|only| {
+                        let (first, copy) = share(release, only);
+                        *reply = Some(first);
+                        copy
+                    });
+                    state.write(Rc::clone(release), copy, Slot::Own);
+                }
+                state.former = Some(line);
+                Failed::default()
+            } else {
+                state.give_up(line, &cause, self.environment.now())
+            }
+        };
+        self.master.set(greeted.master());
+        self.measure(greeted);
+        self.standing.tell_down(&cause);
+        let keyspace = greeted.keyspace();
+        self.standing.tell(&Connection::Ready { keyspace });
+        failed.tell();
+        self.go_on();
+        is_same
+    }
+
+    /// The former connection is over. What it owes is owed by the one there is.
+    pub(super) fn end_former(&self, cause: &Cause) {
+        let failed = {
+            let mut state = self.state.borrow_mut();
+            let Some(former) = state.former.take() else {
+                return;
+            };
+            let failed = state.give_up(former, cause, self.environment.now());
+            state.pay(self.environment.as_ref());
+            failed
+        };
+        failed.tell();
+    }
+}
+
+/// What nothing came of, and why.
+#[derive(Default)]
+struct Failed {
+    votes: Vec<(Reply, Cause)>,
+    commands: Vec<(Done, Cause)>,
+}
+
+impl Failed {
+    fn tell(self) {
+        for (reply, cause) in self.votes {
             reply.fail(cause);
         }
-        for (done, cause) in unanswered {
+        for (done, cause) in self.commands {
             done(Err(cause));
+        }
+    }
+}
+
+/// Who waits for a release that is written on two connections. The former one's
+/// answer counts, before which its acquire is carried out; or that it is done on
+/// the present one, unless the value may be given again: nothing of it may be on
+/// its way then (`claims.rs`).
+fn share(release: &Question, reply: Reply) -> (Reply, Option<Reply>) {
+    match release.operation {
+        Operation::Release { expires, .. } if expires == Instant::LAST => {
+            let both: Rc<dyn Ballot> = Rc::new(Copies(Cell::new(Some(reply))));
+            let of = |which| Reply::new(Rc::clone(&both), which as usize);
+            (of(Which::Former), Some(of(Which::Present)))
+        }
+        _ => (reply, None),
+    }
+}
+
+struct Copies(Cell<Option<Reply>>);
+
+impl Ballot for Copies {
+    fn cast(self: Rc<Self>, from: usize, vote: Vote) {
+        let counts = from == Which::Former as usize || matches!(vote, Vote::Granted);
+        if let Some(reply) = self.0.take() {
+            if counts {
+                reply.vote(vote);
+            } else {
+                self.0.set(Some(reply));
+            }
         }
     }
 }
@@ -385,12 +524,12 @@ impl State {
         environment: &dyn Environment,
     ) -> Result<(), (Reply, Cause)> {
         let acquires = is_acquire(question);
-        if let Phase::Down(_, cause) = &self.phase {
-            return Err((reply, cause.clone()));
+        if let Phase::Down(outage) = &self.phase {
+            return Err((reply, outage.cause.clone()));
         }
-        let releases = matches!(question.operation, Operation::Release { .. });
+        let releases = is_release(question);
         if self.is_overloaded(acquires, releases, environment) {
-            let waiting = self.unanswered.len() + self.releases.len() + self.acquires.len();
+            let waiting = self.line.unanswered.len() + self.releases.len() + self.acquires.len();
             return Err((reply, Cause::Overloaded { waiting }));
         }
         let waits = acquires && Rule::Order.is_kept() && !self.can_write_waiting();
@@ -402,7 +541,7 @@ impl State {
                 reply,
                 slot,
             }),
-            Phase::Dialling(waiting) => {
+            Phase::Dialling(_, waiting) => {
                 self.weight += weight_of(&question);
                 waiting.push_back(Waiting::Question(question, reply, slot));
             }
@@ -414,7 +553,7 @@ impl State {
                     slot,
                 });
             }
-            Phase::Up | Phase::Down(..) => {
+            Phase::Up | Phase::Down(_) => {
                 self.write(question, Some(reply), slot);
                 self.wake();
             }
@@ -424,37 +563,48 @@ impl State {
 
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
-        let has_room = self.unanswered.len() < MOST_BEFORE_EXTENSIONS;
+        let has_room = self.line.unanswered.len() < self.most_before_extensions();
         !Rule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
     /// Takes the acquires that `question` is to release and that are not written
     /// yet: on the server they must not come after it.
     fn withdraw(&mut self, question: &Question) -> Vec<Reply> {
-        if matches!(question.operation, Operation::Release { .. }) && Rule::Order.is_kept() {
+        if is_release(question) && Rule::Order.is_kept() {
             self.acquires.withdraw(question)
         } else {
             Vec::new()
         }
     }
 
+    /// How many times [`MOST_ACQUIRES`] may be on their way.
+    fn windows(&self) -> usize {
+        self.meter.windows(WINDOW).min(MOST_WINDOWS)
+    }
+
+    /// How many questions may be on their way before releases wait.
+    fn most_before_extensions(&self) -> usize {
+        MOST_BEFORE_EXTENSIONS * self.windows()
+    }
+
+    /// What an answer usually takes.
+    fn distance(&self) -> Duration {
+        self.meter.known().unwrap_or_default().smoothed
+    }
+
     /// Whether a new acquire need not wait.
     fn can_write_waiting(&self) -> bool {
         let none_waits = self.releases.is_empty() && self.acquires.is_empty();
-        matches!(self.phase, Phase::Up) && none_waits && self.has_room()
-    }
-
-    /// Whether another acquire may be on its way.
-    fn has_room(&self) -> bool {
-        let (number, weight) = self.under_way;
-        number == 0 || (number < MOST_ACQUIRES && weight < MOST_ACQUIRES_BYTES)
+        let has_room = || self.line.has_room(self.windows());
+        matches!(self.phase, Phase::Up) && none_waits && has_room()
     }
 
     /// Writes as many of the releases, and then of the acquires, that wait as may
     /// be on their way. Acquires that nobody waits for any more are `late`.
     fn write_waiting(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
-        if !self.releases.is_empty() && self.unanswered.len() <= MOST_BEFORE_EXTENSIONS / 2 {
-            while self.unanswered.len() < MOST_BEFORE_EXTENSIONS
+        let most = self.most_before_extensions();
+        if !self.releases.is_empty() && self.line.unanswered.len() <= most / 2 {
+            while self.line.unanswered.len() < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= weight_of(&release.question);
@@ -465,17 +615,22 @@ impl State {
             return;
         }
         // Not one at a time as the answers come: that would cost a system call each.
-        let (number, weight) = self.under_way;
-        let is_half = number <= MOST_ACQUIRES / 2 && weight <= MOST_ACQUIRES_BYTES / 2;
+        let (number, weight) = self.line.under_way;
+        let windows = self.windows();
+        let half = (
+            MOST_ACQUIRES * windows / 2,
+            MOST_ACQUIRES_BYTES * windows / 2,
+        );
+        let is_half = number <= half.0 && weight <= half.1;
         if self.acquires.is_empty() || !(is_half || number == 0) {
             return;
         }
         let now = environment.now();
-        while self.has_room() {
+        while self.line.has_room(windows) {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
-            if now < acquire.question.deadline {
+            if acquire.question.is_wanted(now, Some(&acquire.reply)) {
                 self.write(acquire.question, Some(acquire.reply), acquire.slot);
             } else {
                 late.push(acquire.reply);
@@ -483,25 +638,21 @@ impl State {
         }
     }
 
-    fn write(&mut self, question: Rc<Question>, reply: Option<Reply>, slot: Slot) {
-        let mut before = self.out.len();
-        let form = match slot {
-            Slot::Own => self.writer.write(&mut self.out, &question),
-            Slot::Importing => {
-                cmd("ASKING").write_packed_command(&mut self.out);
-                self.expect(before, Wanted::Leave);
-                before = self.out.len();
-                // That holds for one command: a script that turns out to be
-                // unknown could not be sent again.
-                self.writer.write_in_full(&mut self.out, &question)
-            }
-        };
-        let vote = Wanted::Vote {
-            question,
-            form,
-            reply,
-        };
-        self.expect(before, vote);
+    fn write(&mut self, question: Rc<Question>, mut reply: Option<Reply>, slot: Slot) {
+        // Its acquire may still be carried out there, and it must come after that.
+        if let Some(former) = &mut self.former
+            && is_release(&question)
+            && former.has_acquire_of(&question)
+        {
+            let (first, copy) = match reply.take().map(|only| share(&question, only)) {
+                Some((first, copy)) => (Some(first), copy),
+                None => (None, None),
+            };
+            write_on(&mut self.writer, former, Rc::clone(&question), first, slot);
+            reply = copy;
+            self.wake();
+        }
+        write_on(&mut self.writer, &mut self.line, question, reply, slot);
     }
 
     /// The server did not know the script, and did nothing. Returns who asked if
@@ -511,87 +662,75 @@ impl State {
         question: Rc<Question>,
         reply: Option<Reply>,
     ) -> Result<(), Option<Reply>> {
-        if is_acquire(&question) && Rule::Order.is_kept() && self.is_being_released(&question) {
+        let is_late = || {
+            let mut lines = self.former.iter().chain([&self.line]);
+            lines.any(|line| line.has_release_of(&question))
+        };
+        if is_acquire(&question) && Rule::Order.is_kept() && is_late() {
             return Err(reply);
         }
         let form = Form::Text;
-        let before = self.out.len();
-        self.writer.write_script(&mut self.out, &question, form);
+        let line = &mut self.line;
+        let before = line.out.len();
+        self.writer.write_script(&mut line.out, &question, form);
         let vote = Wanted::Vote {
             question,
             form,
             reply,
         };
-        self.expect(before, vote);
+        line.expect(before, vote);
         Ok(())
     }
 
-    /// Whether a release of what `acquire` asks for was written.
-    fn is_being_released(&self, acquire: &Question) -> bool {
-        self.unanswered.iter().any(|asked| match &asked.wanted {
-            Wanted::Vote { question, .. } => {
-                matches!(question.operation, Operation::Release { .. })
-                    && question.value == acquire.value
-                    && share_a_resource(question, acquire)
+    fn line(&mut self, which: Which) -> &mut Line {
+        match which {
+            Which::Present => &mut self.line,
+            Which::Former => self.former.get_or_insert_default(),
+        }
+    }
+
+    /// What was written on this connection is not answered any more: releases are
+    /// owed by the next one.
+    fn give_up(&mut self, line: Line, cause: &Cause, now: Instant) -> Failed {
+        let mut failed = Failed::default();
+        for asked in line.unanswered {
+            match asked.wanted {
+                Wanted::Vote {
+                    question, reply, ..
+                } => {
+                    self.owe(&question, now);
+                    failed.votes.extend(reply.map(|reply| (reply, lost(cause))));
+                }
+                Wanted::Array(done) => failed.commands.push((done, lost(cause))),
+                Wanted::Leave => {}
             }
-            Wanted::Array(_) | Wanted::Leave => false,
-        })
-    }
-
-    /// A command was appended to `out` from `before` on, whose answer is wanted.
-    fn expect(&mut self, before: usize, wanted: Wanted) {
-        self.fresh += 1;
-        let asked = Asked {
-            at: Instant::ORIGIN,
-            weight: self.out.len() - before,
-            wanted,
-        };
-        self.weight += asked.weight;
-        if asked.wanted.is_acquire() {
-            self.under_way.0 += 1;
-            self.under_way.1 += asked.weight;
         }
-        self.unanswered.push_back(asked);
+        failed
     }
 
-    /// The oldest question, which has been answered; `None` if none was written.
-    fn answered(&mut self) -> Option<Wanted> {
-        if self.owes_nothing() && Rule::ReplyKind.is_kept() {
-            return None;
+    fn give_all_up(&mut self, cause: &Cause, now: Instant) -> Failed {
+        let mut failed = Failed::default();
+        let present = std::mem::take(&mut self.line);
+        for line in self.former.take().into_iter().chain([present]) {
+            let more = self.give_up(line, cause, now);
+            failed.votes.extend(more.votes);
+            failed.commands.extend(more.commands);
         }
-        let asked = self.unanswered.pop_front()?;
-        self.fresh = self.fresh.min(self.unanswered.len());
-        self.weight -= asked.weight;
-        if asked.wanted.is_acquire() {
-            self.under_way.0 -= 1;
-            self.under_way.1 -= asked.weight;
-        }
-        Some(asked.wanted)
+        failed
     }
 
-    /// Whether the server has no question that it could answer.
-    fn owes_nothing(&self) -> bool {
-        self.unanswered.len() == self.fresh
-    }
-
-    /// How long the reply to the oldest question may be.
-    fn longest_reply(&self) -> usize {
-        match self.unanswered.front().map(|asked| &asked.wanted) {
-            Some(Wanted::Vote { question, .. }) if question.script().is_some() => {
-                LONGEST_REPLY_TO_OTHERS
-            }
-            Some(Wanted::Array(_)) => LONGEST_MAP,
-            Some(Wanted::Vote { .. } | Wanted::Leave) | None => LONGEST_REPLY,
+    /// Since when it has been out of reach, and why.
+    fn outage(&self) -> Option<&Outage> {
+        match &self.phase {
+            Phase::Down(outage) | Phase::Dialling(Some(outage), _) => Some(outage),
+            Phase::Up | Phase::Dialling(None, _) => None,
         }
     }
 
     /// Remembers a release for a key that may have been set before `now`, or before
     /// the server went out of reach.
     fn owe(&mut self, question: &Rc<Question>, now: Instant) {
-        let since = match self.phase {
-            Phase::Down(since, _) => since,
-            Phase::Dialling(_) | Phase::Up => now,
-        };
+        let since = self.outage().map_or(now, |outage| outage.since);
         match question.operation {
             Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
@@ -618,36 +757,21 @@ impl State {
             (_, true) => self.releases.len(),
             _ => 0,
         };
-        if let Phase::Dialling(waiting) = &self.phase {
+        if let Phase::Dialling(_, waiting) = &self.phase {
             return waiting.len() + queued >= BACKLOG;
         }
-        if self.unanswered.len() + queued < BACKLOG {
+        if self.line.unanswered.len() + queued < BACKLOG {
             return false;
         }
-        self.owing_since()
-            .is_some_and(|since| environment.now().since(since) > HESITATION)
+        self.line
+            .owing_since()
+            .is_some_and(|since| environment.now().since(since) > HESITATION + self.distance())
     }
 
     /// About how many bytes wait for an answer or to be written.
     fn waiting_bytes(&self) -> usize {
-        self.weight + self.acquires.weight()
-    }
-
-    /// Since when the oldest answer has been owed.
-    fn owing_since(&self) -> Option<Instant> {
-        let owes = self.unanswered.len() > self.fresh;
-        self.unanswered
-            .front()
-            .filter(|_| owes)
-            .map(|asked| asked.at)
-    }
-
-    /// From now on the server owes what was written.
-    fn mark_written(&mut self, now: Instant) {
-        for asked in self.unanswered.iter_mut().rev().take(self.fresh) {
-            asked.at = now;
-        }
-        self.fresh = 0;
+        let former = self.former.as_ref().map_or(0, |former| former.weight);
+        self.weight + self.acquires.weight() + self.line.weight + former
     }
 
     /// Writes the releases that are owed, as far as the server isn't behind.
@@ -656,7 +780,7 @@ impl State {
             return;
         }
         let now = environment.now();
-        while self.unanswered.len() < BACKLOG / 2 {
+        while self.line.unanswered.len() < BACKLOG / 2 {
             let Some(release) = self.owed.pop(now) else {
                 return;
             };
@@ -678,233 +802,162 @@ impl Drop for Link {
     }
 }
 
-impl Wanted {
-    fn is_acquire(&self) -> bool {
-        matches!(self, Self::Vote { question, .. } if is_acquire(question))
-    }
-}
-
-fn is_acquire(question: &Question) -> bool {
-    matches!(question.operation, Operation::Acquire { .. })
+fn write_on(
+    writer: &mut Writer,
+    line: &mut Line,
+    question: Rc<Question>,
+    reply: Option<Reply>,
+    slot: Slot,
+) {
+    let mut before = line.out.len();
+    let form = match slot {
+        Slot::Own => writer.write(&mut line.out, &question),
+        Slot::Importing => {
+            cmd("ASKING").write_packed_command(&mut line.out);
+            line.expect(before, Wanted::Leave);
+            before = line.out.len();
+            // That holds for one command: a script that turns out to be
+            // unknown could not be sent again.
+            writer.write_in_full(&mut line.out, &question)
+        }
+    };
+    let vote = Wanted::Vote {
+        question,
+        form,
+        reply,
+    };
+    line.expect(before, vote);
 }
 
 /// Dials, serves the connection until it breaks, and dials again, for as long
 /// as somebody holds the link.
-fn keep_up(link: Weak<Link>, config: Config, network: Rc<Network>) -> Task {
-    Box::pin(async move {
-        let _mourner = Mourner(Weak::clone(&link));
-        let mut backoff = Duration::ZERO;
-        loop {
-            match dial(&network, &config).await {
-                Ok(Dialled {
-                    stream,
-                    greeting,
-                    watch,
-                }) => {
-                    // The same server, database and prefix are the same keys.
-                    let keyspace = greeting
-                        .run_id
-                        .map(|id| format!("{id}/{}/{}", config.db, config.key_prefix))
-                        .map(Rc::from);
-                    let Some((since, environment)) = link.upgrade().map(|link| {
-                        link.master.set(greeting.master);
-                        link.go_up(keyspace);
-                        (link.environment.now(), Rc::clone(&link.environment))
-                    }) else {
-                        return;
-                    };
-                    let Some(cause) = serve(&link, stream, watch).await else {
-                        return;
-                    };
-                    if let Some(link) = link.upgrade() {
-                        link.go_down(&cause);
-                    }
-                    // A server that hangs up at once is not dialled in a loop.
-                    if environment.now().since(since) > BACKOFF.1 {
-                        backoff = Duration::ZERO;
-                    }
-                }
-                Err(cause) => {
-                    if let Some(link) = link.upgrade() {
-                        link.go_down(&cause);
-                    }
-                }
-            }
-            let Some(pause) = link.upgrade().map(|link| link.pause(backoff)) else {
-                return;
-            };
-            pause.await;
-            backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
+fn keep_up(link: &Rc<Link>, config: Config, network: &Rc<Network>) {
+    let environment = Rc::clone(&network.environment);
+    let (link, network) = (Rc::downgrade(link), Rc::clone(network));
+    let config = Rc::new(config);
+    let fallen = Weak::clone(&link);
+    let begin = move || dial_and_serve(Weak::clone(&link), Rc::clone(&config), Rc::clone(&network));
+    let fell = move |what: &str| {
+        if let Some(link) = fallen.upgrade() {
+            link.go_down(&unreachable(what.to_owned()));
         }
-    })
-}
-
-/// Should the link's task end by a panic, nobody serves the link any more: its
-/// votes must then fail, and not wait for their deadlines.
-struct Mourner(Weak<Link>);
-
-impl Drop for Mourner {
-    fn drop(&mut self) {
-        if let Some(link) = self.0.upgrade() {
-            link.go_down(&Cause::Dropped);
-        }
-    }
-}
-
-/// Resolves when the connection is over: with the reason, or with `None` when
-/// nobody needs the link any more.
-async fn serve(
-    link: &Weak<Link>,
-    stream: Box<dyn Stream>,
-    mut watch: Option<Watch>,
-) -> Option<Cause> {
-    let mut pump = Pump {
-        stream,
-        heard: Replies::default(),
-        alarm: None,
     };
-    let end = poll_fn(|context| match link.upgrade() {
-        None => Poll::Ready(None),
-        Some(link) => {
-            let moved = watch.as_mut().map(|watch| watch.as_mut().poll(context));
-            match moved {
-                Some(Poll::Ready(cause)) => Poll::Ready(Some(cause)),
-                _ => pump.poll(&link, context).map(Some),
-            }
-        }
+    let life = supervised(Rc::clone(&environment), begin, fell);
+    environment.spawn(Box::pin(life));
+}
+
+/// A dial under way.
+pub(super) type Dialling = Pin<Box<dyn Future<Output = Result<Pump, Cause>>>>;
+
+fn begin_to_dial(config: &Rc<Config>, network: &Rc<Network>) -> Dialling {
+    let (config, network) = (Rc::clone(config), Rc::clone(network));
+    Box::pin(async move {
+        let dialled = dial(&network, &config).await?;
+        Ok(Pump::new(dialled, &config))
     })
-    .await;
-    if end.is_some() {
-        pump.stream.discard_unsent();
-    }
-    end
 }
 
-/// What a link has while it is up.
-struct Pump {
-    stream: Box<dyn Stream>,
-    heard: Replies,
-    /// When to look whether the server has been silent for too long.
-    alarm: Option<Task>,
+async fn dial_and_serve(link: Weak<Link>, config: Rc<Config>, network: Rc<Network>) {
+    let environment = Rc::clone(&network.environment);
+    let dial = || begin_to_dial(&config, &network);
+    let mut backoff = Duration::ZERO;
+    let mut begun = environment.now();
+    let mut dialling = dial();
+    loop {
+        let again;
+        match dialling.await {
+            Ok(pump) => {
+                let Some(since) = link.upgrade().map(|link| {
+                    link.go_up(&pump);
+                    environment.now()
+                }) else {
+                    return;
+                };
+                let Some(End {
+                    cause,
+                    useful,
+                    next,
+                }) = serve(&link, pump, &dial).await
+                else {
+                    return;
+                };
+                // A server that hangs up at once is not dialled in a loop.
+                let now = environment.now();
+                if useful || now.since(since) > BACKOFF.1 {
+                    backoff = Duration::ZERO;
+                }
+                again = jitter(environment.as_ref(), begun, backoff).max(begun.after(LEAST));
+                let is_dialled = next.is_some() || again <= now.after(BACKOFF.0);
+                if let Some(link) = link.upgrade() {
+                    link.lose(&cause, is_dialled);
+                }
+                if let Some(next) = next {
+                    dialling = next;
+                    continue;
+                }
+            }
+            Err(cause) => {
+                let is_passing = link.upgrade().is_some_and(|link| link.miss(&cause));
+                if is_passing {
+                    backoff = backoff.min(BACKOFF.0);
+                }
+                again = jitter(environment.as_ref(), environment.now(), backoff.max(LEAST));
+            }
+        }
+        if link.strong_count() == 0 {
+            return;
+        }
+        environment.sleep_until(again).await;
+        backoff = (backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
+        begun = environment.now();
+        dialling = dial();
+    }
 }
 
-impl Pump {
-    /// Writes and reads as much as there is; ready when the connection is over.
-    fn poll(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Cause> {
-        loop {
-            if let Err(cause) = self.poll_write(link, context) {
-                return Poll::Ready(cause);
-            }
-            // The waker first: an answer may bring the next question, whose
-            // command is then written without another turn.
-            link.state.borrow_mut().waker = Some(context.waker().clone());
-            match self.poll_read(link, context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(cause)) => return Poll::Ready(cause),
-                Poll::Pending => break,
-            }
-        }
-        self.poll_silence(link, context)
-    }
-
-    fn poll_write(&mut self, link: &Link, context: &mut Context<'_>) -> Result<(), Cause> {
-        let mut state = link.state.borrow_mut();
-        let state = &mut *state;
-        while state.written < state.out.len() {
-            let rest = &state.out[state.written..];
-            match Pin::new(&mut self.stream).poll_write(context, rest) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return Err(broken(CLOSED)),
-                Poll::Ready(Ok(length)) => state.written += length,
-                Poll::Ready(Err(error)) => return Err(broken(&error.to_string())),
-            }
-        }
-        if state.fresh > 0 {
-            state.mark_written(link.environment.now());
-        }
-        if state.written == state.out.len() {
-            // TLS keeps what it has encrypted until it is flushed.
-            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
-                return Err(broken(&error.to_string()));
-            }
-            state.written = 0;
-            state.out.clear();
-            state.out.shrink_to(LARGEST_KEPT);
-        }
-        Ok(())
-    }
-
-    fn poll_read(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Result<(), Cause>> {
-        let read = pin!(self.stream.read_buf(self.heard.room())).poll(context);
-        match read {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(CLOSED))),
-            Poll::Ready(Ok(_)) => {}
-            // TLS calls it an error if the other end hangs up without a word.
-            Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                return Poll::Ready(Err(broken(CLOSED)));
-            }
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error.to_string()))),
-        }
-        let outcome = loop {
-            let longest = link.state.borrow().longest_reply();
-            match self.heard.next(longest) {
-                Ok(None) if self.heard.waiting() > 0 && link.state.borrow().owes_nothing() => {
-                    break out_of_step(unasked());
-                }
-                Ok(None) => break Ok(()),
-                Err(unreadable) => break Err(unreadable.into()),
-                Ok(Some(reply)) => {
-                    if let Err(cause) = link.take(reply) {
-                        break Err(cause);
-                    }
-                }
-            }
-        };
-        let mut late = Vec::new();
-        let mut state = link.state.borrow_mut();
-        state.heard = self.heard.waiting();
-        if outcome.is_ok() {
-            state.pay(link.environment.as_ref());
-            state.write_waiting(link.environment.as_ref(), &mut late);
-        }
-        drop(state);
-        // Nobody waits for these any more; their votes are missed already.
-        drop(late);
-        Poll::Ready(outcome)
-    }
-
-    /// Ready when the server has owed an answer for too long.
-    fn poll_silence(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<Cause> {
-        loop {
-            let Some(since) = link.state.borrow().owing_since() else {
-                return Poll::Pending;
-            };
-            let limit = since.after(SILENCE);
-            if link.environment.now() >= limit {
-                return Poll::Ready(Cause::Silent {
-                    waited: SILENCE,
-                    because: None,
-                });
-            }
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| link.environment.sleep_until(limit));
-            match alarm.as_mut().poll(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => self.alarm = None,
-            }
-        }
-    }
+/// When the next dial begins: never twice after the same time, so that a server
+/// that comes back is not dialled by everybody at once.
+fn jitter(environment: &dyn Environment, from: Instant, wait: Duration) -> Instant {
+    from.after(wait.mul_f64(0.5 + environment.chance() / 2.0))
 }
 
 impl Link {
-    /// Matches a reply to the oldest question.
-    fn take(&self, answered: Value) -> Result<(), Cause> {
+    /// The connection's bytes are written and read by somebody who may look at
+    /// what is to be, and at what was, on it.
+    pub(super) fn with_line<T>(&self, which: Which, look: impl FnOnce(&mut Line) -> T) -> T {
+        look(self.state.borrow_mut().line(which))
+    }
+
+    /// Who writes and reads is to be woken for what is new.
+    pub(super) fn wake_by(&self, waker: &Waker) {
+        self.state.borrow_mut().waker = Some(waker.clone());
+    }
+
+    /// The clock it goes by.
+    pub(super) fn environment(&self) -> &dyn Environment {
+        self.environment.as_ref()
+    }
+
+    /// Answers have come: what waits for room may go.
+    pub(super) fn go_on(&self) {
+        let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
-        let Some(wanted) = state.answered() else {
+        state.pay(self.environment.as_ref());
+        state.write_waiting(self.environment.as_ref(), &mut late);
+        drop(state);
+        for reply in late {
+            reply.fail(Cause::Withdrawn);
+        }
+    }
+
+    /// Matches a reply to the oldest question on that connection.
+    pub(super) fn take(&self, which: Which, answered: Value) -> Result<(), Cause> {
+        let mut state = self.state.borrow_mut();
+        let Some((asked, wanted)) = state.line(which).answered() else {
             return Err(unexpected(&answered));
         };
+        if state.meter.wants(asked) {
+            state.meter.measure(asked, self.environment.now());
+        }
         let (question, form, reply) = match wanted {
             Wanted::Vote {
                 question,
@@ -927,13 +980,18 @@ impl Link {
                 };
             }
         };
-        let (vote, end) = match answer(answered, form, &question, &self.redactor) {
+        let answer = state
+            .writer
+            .answer(answered, form, &question, &self.redactor);
+        let (vote, end) = match answer {
             Answer::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
                 // The master has become a replica: its name may lead elsewhere now.
                 (Vote::Failed(cause.clone()), Err(cause))
             }
             Answer::Vote(vote) => (vote, Ok(())),
-            Answer::UnknownScript(_) if question.is_wanted(self.environment.now()) => {
+            Answer::UnknownScript(_)
+                if question.is_wanted(self.environment.now(), reply.as_ref()) =>
+            {
                 let written = state.write_in_full(question, reply);
                 drop(state);
                 if let Err(Some(reply)) = written {
@@ -954,33 +1012,15 @@ impl Link {
         }
         end
     }
-
-    /// The wait before the next dial: never twice the same, so that a server
-    /// that comes back is not dialled by everybody at once.
-    fn pause(&self, backoff: Duration) -> Task {
-        let wait = backoff.mul_f64(0.5 + self.environment.chance() / 2.0);
-        self.environment
-            .sleep_until(self.environment.now().after(wait))
-    }
 }
-
-/// A buffer that a burst has blown up beyond this is given back.
-const LARGEST_KEPT: usize = 256 * 1024;
 
 /// A reply that its command can't give ends the link: whose the next one is,
 /// nobody knows.
-fn out_of_step(cause: Cause) -> Result<(), Cause> {
+pub(super) fn out_of_step(cause: Cause) -> Result<(), Cause> {
     if Rule::ReplyKind.is_kept() {
         Err(cause)
     } else {
         Ok(())
-    }
-}
-
-/// Why a connection is gone, for the questions that come after.
-fn broken(what: &str) -> Cause {
-    Cause::Unreachable {
-        what: format!("the connection was lost: {what}").into(),
     }
 }
 

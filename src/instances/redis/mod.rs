@@ -1,6 +1,8 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
 
+mod addresses;
+mod certificate;
 mod cluster;
 mod command;
 mod config;
@@ -8,9 +10,11 @@ mod dial;
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod line;
 mod link;
 mod network;
 mod owed;
+mod pump;
 mod queue;
 mod redact;
 mod script;
@@ -20,9 +24,11 @@ mod sockets;
 mod standing;
 mod tls;
 mod together;
+mod word;
 
 use std::rc::{Rc, Weak};
 
+pub use addresses::{Resolve, Resolving};
 use cluster::Cluster;
 pub use config::{Address, Config, Endpoint, Secret, Sentinels};
 use link::{Link, Slot};
@@ -31,7 +37,7 @@ pub use script::{default_texts, script};
 pub use sockets::Sockets;
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Instance, Observer, Question, Reply};
+use crate::engine::{Instance, Observer, Question, Reply, RoundTrip};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
@@ -107,6 +113,13 @@ impl Instance for Server {
         match &self.reach {
             Reach::Link(link) => link.observe(index, observer),
             Reach::Cluster(cluster) => cluster.observe(index, observer),
+        }
+    }
+
+    fn round_trip(&self) -> Option<RoundTrip> {
+        match &self.reach {
+            Reach::Link(link) => link.round_trip(),
+            Reach::Cluster(cluster) => cluster.round_trip(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::cluster::Cluster;
 use super::config::{Address, Config};
+use super::dial::LeftOut;
 use super::link::Link;
 use crate::engine::{Cause, Environment};
 
@@ -41,7 +43,14 @@ pub struct Network {
     links: Shared<Link>,
     clusters: Shared<Cluster>,
     places: Shared<Config>,
+    /// What is left out when they are greeted, by their configurations' hashes: those
+    /// have passwords, and are kept no longer than they are used.
+    left_out: RefCell<HashMap<u64, LeftOut>>,
+    hasher: RandomState,
 }
+
+/// So many servers that something is left out for are remembered.
+const MOST_LEFT_OUT: usize = 1000;
 
 type Shared<T> = RefCell<HashMap<Config, Weak<T>>>;
 
@@ -55,6 +64,8 @@ impl Network {
             links: Shared::default(),
             clusters: Shared::default(),
             places: Shared::default(),
+            left_out: RefCell::default(),
+            hasher: RandomState::new(),
         })
     }
 
@@ -71,6 +82,25 @@ impl Network {
         let links = self.links.borrow();
         let links = links.values().filter_map(Weak::upgrade);
         links.map(|link| link.weight()).sum()
+    }
+
+    /// What is left out when the server of `config` is greeted.
+    pub(super) fn left_out(&self, config: &Config) -> LeftOut {
+        let left_out = self.left_out.borrow();
+        if left_out.is_empty() {
+            return LeftOut::default();
+        }
+        let left_out = left_out.get(&self.hasher.hash_one(config));
+        left_out.copied().unwrap_or_default()
+    }
+
+    /// That is to be left out from now on.
+    pub(super) fn leave_out(&self, config: &Config, what: LeftOut) {
+        let mut left_out = self.left_out.borrow_mut();
+        if left_out.len() >= MOST_LEFT_OUT {
+            left_out.clear();
+        }
+        left_out.insert(self.hasher.hash_one(config), what);
     }
 
     /// The connection to one server that all of its users share.

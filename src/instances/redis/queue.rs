@@ -65,7 +65,7 @@ impl Queue {
             next.and_then(|number| self.waiting.remove_entry(&number))
         {
             next = earlier;
-            if share_a_resource(&acquire.question, release) {
+            if acquire.question.shares_a_resource(release) {
                 self.weight -= weight_of(&acquire.question);
                 taken.push(acquire.reply);
             } else {
@@ -92,12 +92,6 @@ impl Queue {
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
-}
-
-/// Whether two questions are about one key.
-pub(super) fn share_a_resource(one: &Question, other: &Question) -> bool {
-    let of_both = |resource| other.resources.contains(resource);
-    one.resources == other.resources || one.resources.iter().any(of_both)
 }
 
 /// About how many bytes a question keeps that waits for its answer.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use redis::ServerError;
 
 use super::config::{Config, Endpoint, Secret};
+use super::word::word;
 use crate::engine::Cause;
 
 /// Takes the secrets of a configuration out of texts.
@@ -21,9 +22,6 @@ const HIDDEN: &str = "…";
 
 /// More of a text is not shown, in characters.
 const LONGEST: usize = 300;
-
-/// A server's word for an error is no longer.
-const LONGEST_CODE: usize = 32;
 
 /// A secret that is shorter is only taken for one where it is a whole word.
 const SHORTEST: usize = 3;
@@ -84,10 +82,9 @@ impl Redactor {
         if let Some(echo) = message.find(", with args beginning with") {
             message.truncate(echo);
         }
-        let is_word = (1..=LONGEST_CODE).contains(&code.len())
-            && code.bytes().all(|byte| byte.is_ascii_uppercase());
-        let code = if is_word && self.clean(code, others) == code {
-            code
+        let word = word(error);
+        let code = if self.clean(word, others) == word {
+            word
         } else {
             "ERR"
         };

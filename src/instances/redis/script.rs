@@ -9,6 +9,15 @@ use crate::engine::Script;
 pub(super) static ACQUIRE: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/acquire.lua")));
 
+/// The same on a connection on which nothing was taken yet: sees first that what
+/// is taken can be released.
+pub(super) static FIRST_ACQUIRE: LazyLock<Script> = LazyLock::new(|| script(FIRST_TEXT));
+
+const FIRST_TEXT: &str = concat!(
+    include_str!("scripts/proof.lua"),
+    include_str!("scripts/acquire.lua")
+);
+
 /// Extends what the holder has.
 pub(super) static EXTEND: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/extend.lua")));
@@ -21,11 +30,18 @@ pub(super) static RELEASE: LazyLock<Script> =
 pub(super) static INSPECT: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/inspect.lua")));
 
-/// The texts of [`ACQUIRE`], [`EXTEND`], [`RELEASE`] and [`INSPECT`], for those
-/// who run them elsewhere or write their own from them.
+/// The texts of the scripts that acquire, extend, release and inspect, and of the
+/// one that acquires first on a connection, for those who run them elsewhere or
+/// write their own from them.
 #[must_use]
-pub fn default_texts() -> [&'static str; 4] {
-    [&ACQUIRE.text, &EXTEND.text, &RELEASE.text, &INSPECT.text]
+pub fn default_texts() -> [&'static str; 5] {
+    [
+        &ACQUIRE.text,
+        &EXTEND.text,
+        &RELEASE.text,
+        &INSPECT.text,
+        FIRST_TEXT,
+    ]
 }
 
 /// A text with the digest servers know it by.

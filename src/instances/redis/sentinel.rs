@@ -376,7 +376,7 @@ mod tests {
 
     fn council(said: &[Option<u16>]) -> Council {
         Council {
-            network: Network::new(Rc::new(System), Rc::new(Sockets)),
+            network: Network::new(Rc::new(System), Rc::new(Sockets::default())),
             members: Vec::new(),
             said: said
                 .iter()

@@ -214,7 +214,9 @@ impl Redirect {
         let Cause::Refused { code, message } = cause else {
             return None;
         };
-        let mut words = message.split(' ').skip(1);
+        // One that a script has had doesn't lead elsewhere: some of it may have been
+        // carried out.
+        let mut words = message.strip_prefix(&**code)?.strip_prefix(' ')?.split(' ');
         let slot = words.next()?.parse().ok().filter(|slot| *slot < COUNT)?;
         let (host, port) = words.next()?.rsplit_once(':')?;
         let host = match host {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::addresses::{self, Resolve, SystemNames};
 use super::config::{Config, Endpoint};
 use super::dial::{explain, unreachable};
 use super::network::{Connecting, Dialler, Stream};
@@ -20,18 +21,35 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// The system's sockets, with tokio's reactor: they must be used inside a tokio
 /// runtime.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sockets;
+pub struct Sockets {
+    names: Box<dyn Resolve>,
+}
 
-impl Dialler for Sockets {
-    fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a> {
-        Box::pin(connect(config))
+impl Sockets {
+    /// Sockets to the addresses that `names` gives.
+    #[must_use]
+    pub fn to(names: impl Resolve + 'static) -> Self {
+        Self {
+            names: Box::new(names),
+        }
     }
 }
 
-async fn connect(config: &Config) -> Result<Box<dyn Stream>, Cause> {
+impl Default for Sockets {
+    fn default() -> Self {
+        Self::to(SystemNames)
+    }
+}
+
+impl Dialler for Sockets {
+    fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a> {
+        Box::pin(connect(&*self.names, config))
+    }
+}
+
+async fn connect(names: &dyn Resolve, config: &Config) -> Result<Box<dyn Stream>, Cause> {
     let connected = match &config.endpoint {
-        Endpoint::Tcp { host, port } => match (tcp(host, *port).await, &config.tls) {
+        Endpoint::Tcp { host, port } => match (tcp(names, host, *port).await, &config.tls) {
             (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
             (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
             (Err(error), _) => Err(error),
@@ -62,8 +80,8 @@ async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Str
     }
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+async fn tcp(names: &dyn Resolve, host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = addresses::connect(names, host, port).await?;
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     let keepalive = TcpKeepalive::new()

@@ -4,12 +4,23 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature,
+    verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use thiserror::Error;
 
+use super::certificate::Certificate;
 use super::config::Secret;
 
 /// What a TLS connection needs, ready for use.
@@ -78,12 +89,12 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Identity(error.to_string()))?;
+        let builder = builder.dangerous();
         let builder = if settings.trust_anybody {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(TrustAnybody(provider)))
+            builder.with_custom_certificate_verifier(Arc::new(TrustAnybody(provider)))
         } else {
-            builder.with_root_certificates(roots(&settings.authorities)?)
+            let verifier = Trust::new(Arc::clone(&settings.authorities), provider)?;
+            builder.with_custom_certificate_verifier(Arc::new(verifier))
         };
         let client = match (&settings.certificate, &settings.key) {
             (None, None) => builder.with_no_client_auth(),
@@ -124,9 +135,6 @@ fn roots(authorities: &[String]) -> Result<RootCertStore, TlsError> {
             return Err(TlsError::Authorities);
         }
     }
-    if store.is_empty() {
-        return Err(TlsError::Authorities);
-    }
     Ok(store)
 }
 
@@ -138,10 +146,13 @@ fn certificates(text: &str) -> Option<Vec<CertificateDer<'static>>> {
 
 /// An error of a connection, with what to do about it if it is TLS's.
 pub(super) fn explain(error: &std::io::Error) -> String {
-    use rustls::{AlertDescription, CertificateError};
+    use rustls::AlertDescription;
     let inner = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<Error>());
+    if let Some(unfit) = inner.and_then(Unfit::of) {
+        return format!("TLS: {unfit}");
+    }
     let hint = match inner {
         Some(Error::InvalidCertificate(reason)) => match reason {
             CertificateError::UnknownIssuer => {
@@ -150,7 +161,10 @@ pub(super) fn explain(error: &std::io::Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "; the certificate is for another name: give it in tls.servername"
             }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => {
                 "; the server's certificate must be renewed, or the clock here is wrong"
             }
             _ => "",
@@ -185,6 +199,171 @@ impl Hash for Tls {
     }
 }
 
+/// Accepts what the authorities vouch for, and what is itself among them.
+#[derive(Debug)]
+struct Trust {
+    authorities: Arc<[String]>,
+    /// The chains of certificates. `None` if there is no authority.
+    chains: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Trust {
+    fn new(authorities: Arc<[String]>, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let roots = roots(&authorities)?;
+        let algorithms = provider.signature_verification_algorithms;
+        let chains = if roots.is_empty() {
+            None
+        } else {
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+            Some(builder.build().map_err(|_| TlsError::Authorities)?)
+        };
+        Ok(Self {
+            authorities,
+            chains,
+            algorithms,
+        })
+    }
+
+    /// Whether it is one of those that were given. They are read again: only who
+    /// is refused comes here.
+    fn is_given(&self, certificate: &CertificateDer<'_>) -> bool {
+        let mut given = self
+            .authorities
+            .iter()
+            .filter_map(|text| certificates(text));
+        given.any(|given| given.contains(certificate))
+    }
+
+    /// What to make of a certificate that no chain leads to, for this reason.
+    fn judge(
+        &self,
+        der: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+        refused: Error,
+    ) -> Result<(), Error> {
+        let Some(certificate) = Certificate::read(der) else {
+            return Err(refused);
+        };
+        if certificate.is_version_1 {
+            return Err(Unfit::Version1.into());
+        }
+        if !certificate.is_self_issued() {
+            // The library has no name of its own for it.
+            let is_authority = refused.to_string().contains("CaUsedAsEndEntity");
+            return Err(if is_authority {
+                Unfit::Authority.into()
+            } else {
+                refused
+            });
+        }
+        if !self.is_given(der) {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        // As an authority it can vouch for itself, which the chains don't allow.
+        certificate.check_dates(now)?;
+        verify_server_name(&ParsedCertificate::try_from(der)?, server_name)
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let chained = match &self.chains {
+            Some(chains) => chains.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        let judged = chained
+            .map(|_| ())
+            .or_else(|refused| self.judge(end_entity, server_name, now, refused));
+        match judged {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+                presented,
+                ..
+            })) if presented.is_empty() => Err(Unfit::Nameless.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// A certificate that Node takes and a connection of our own does not.
+#[derive(Clone, Copy, Debug, Error)]
+enum Unfit {
+    #[error(
+        "the server's certificate is of X.509 version 1, as \"openssl x509 -req\" without \"-extfile\" \
+         makes it, and that has no names of hosts; have one of version 3 made, with a \
+         subjectAltName, or pass a client of ioredis or node-redis, which takes it"
+    )]
+    Version1,
+    #[error(
+        "the server's certificate has its host's name in the CN at most, which is not looked at; \
+         have one made with a subjectAltName, or pass a client of ioredis or node-redis, which takes it"
+    )]
+    Nameless,
+    #[error(
+        "the server's certificate is an authority's own, which may vouch for others but not name a host; \
+         have one made with basicConstraints=CA:FALSE, or pass a client of ioredis or node-redis, \
+         which takes it"
+    )]
+    Authority,
+    #[error(
+        "the server's certificate can't be read, so that not even the handshake's signature can be \
+         verified; have another one made, or pass a client of ioredis or node-redis"
+    )]
+    Unreadable,
+}
+
+impl Unfit {
+    fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Unfit> for Error {
+    fn from(unfit: Unfit) -> Self {
+        CertificateError::Other(OtherError(Arc::new(unfit))).into()
+    }
+}
+
 /// Accepts every certificate, as the user asked, but not a forged handshake.
 #[derive(Debug)]
 struct TrustAnybody(Arc<CryptoProvider>);
@@ -201,6 +380,7 @@ impl ServerCertVerifier for TrustAnybody {
         Ok(ServerCertVerified::assertion())
     }
 
+    /// With whatever key the certificate has: the library itself reads version 3 only.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -208,7 +388,25 @@ impl ServerCertVerifier for TrustAnybody {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
+        let verified = verify_tls12_signature(message, certificate, signed, algorithms);
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verified;
+        }
+        let certificate = Certificate::read(certificate).ok_or(Unfit::Unreadable)?;
+        let possible = algorithms.mapping.iter();
+        let is_verified = possible
+            .filter(|(scheme, _)| *scheme == signed.scheme)
+            .flat_map(|(_, algorithms)| algorithms.iter())
+            .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == certificate.key_algorithm)
+            .any(|algorithm| {
+                let (key, signature) = (certificate.key_bits, signed.signature());
+                algorithm.verify_signature(key, message, signature).is_ok()
+            });
+        if is_verified {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
+        }
     }
 
     fn verify_tls13_signature(
@@ -218,7 +416,13 @@ impl ServerCertVerifier for TrustAnybody {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
+        let verified = verify_tls13_signature(message, certificate, signed, algorithms);
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verified;
+        }
+        let certificate = Certificate::read(certificate).ok_or(Unfit::Unreadable)?;
+        let key = SubjectPublicKeyInfoDer::from(certificate.key);
+        verify_tls13_signature_with_raw_key(message, &key, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -238,8 +442,6 @@ mod tests {
         };
         let refused = Tls::new(authorities("nonsense")).expect_err("no certificate");
         assert_eq!(refused, TlsError::Authorities);
-        let nobody = Tls::new(TlsSettings::default()).expect_err("nobody to trust");
-        assert_eq!(nobody, TlsError::Authorities);
     }
 
     #[test]

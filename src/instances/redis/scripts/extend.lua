@@ -7,8 +7,17 @@ for _, key in ipairs(KEYS) do
   end
 end
 for _, key in ipairs(KEYS) do
-  if redis.call('PTTL', key) < tonumber(ARGV[2]) then
-    redis.call('PEXPIRE', key, ARGV[2])
+  local life = redis.pcall('PTTL', key)
+  if type(life) == 'number' then
+    if life < tonumber(ARGV[2]) then
+      redis.call('PEXPIRE', key, ARGV[2])
+    end
+  else
+    -- It may not be asked for: from Redis 7 on the server compares by itself.
+    local done = redis.pcall('PEXPIRE', key, ARGV[2], 'GT')
+    if type(done) ~= 'number' then
+      return life
+    end
   end
 end
 return #KEYS
