@@ -253,7 +253,7 @@ describe('a process', () => {
         `const redlock = new Redlock(workerData.urls);
          for (const name of workerData.names) redlock.lock(name, 60_000);
          // After the requests have gone out nothing can come in.
-         process.nextTick(() => { for (;;); });`,
+         queueMicrotask(() => queueMicrotask(() => { for (;;); }));`,
         { urls: urls(), names },
       );
       for (const server of servers) {

@@ -136,6 +136,26 @@ for (const [values, Class] of Object.entries(ENGINES)) {
       assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
     });
 
+    test('that many wait with has one listener, and gives all of them up', async (t) => {
+      const name = newName();
+      const redlock = make(t, servers, { retryCount: -1, retryDelay: 20 });
+      const held = await redlock.lock(name, HOUR);
+      const warnings = [];
+      const listener = (warning) => warnings.push(warning.name);
+      process.on('warning', listener);
+      t.after(() => process.off('warning', listener));
+      const controller = new AbortController();
+      const { signal } = controller;
+      const waiting = Array.from({ length: 30 }, () => rejection(redlock.lock(name, 5000, { signal })));
+      await rejection(redlock.lock(name, 5000, { signal, maxWait: 50 }));
+      assert.equal(getEventListeners(signal, 'abort').length, 1);
+      controller.abort();
+      for (const error of await Promise.all(waiting)) assert.equal(error, signal.reason);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+      await held.unlock();
+      assert.deepEqual(warnings, []);
+    });
+
     test('that is aborted already has nothing sent', async (t) => {
       const redlock = make(t, servers);
       const monitors = await Promise.all(servers.map((server) => watch(t, server)));

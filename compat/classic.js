@@ -9,6 +9,7 @@ const errors = require('../lib/errors');
 const { bare } = require('../lib/foreign');
 const { behind } = require('../lib/lockers');
 const { Locker, random } = require('../lib/locker');
+const { call } = require('../lib/mailbox');
 const { findBluebird, hasDisposers } = require('../lib/promises');
 const { describe, NAMES } = require('../lib/scripts');
 const { tie } = require('../lib/term');
@@ -155,10 +156,10 @@ function classicRedlock(classic) {
    */
   function confirm(promise, callback) {
     if (classic.promises !== 'none') return answer(promise, callback);
-    const call = typeof callback === 'function' ? callback : rethrow;
+    const told = typeof callback === 'function' ? callback : rethrow;
     promise.then(
-      () => process.nextTick(call),
-      (error) => process.nextTick(call, error),
+      () => call(told),
+      (error) => call(told, error),
     );
     return undefined;
   }

@@ -14,6 +14,7 @@
  * @property {string[]} keys
  * @property {string} value
  * @property {number | null} ttl in ms
+ * @property {number} context the caller's, in which the client is asked
  * @typedef {object} Line the way to native, for one client
  * @property {(server: string | undefined, keep: boolean) => void} amend
  * @property {(ticket: number, keys: number) => void} applied
@@ -23,13 +24,16 @@
  */
 
 const { createHash } = require('node:crypto');
+const { types } = require('node:util');
 
 const { lacking } = require('./clients');
 const { read } = require('./clients/look');
+const { isSameEverywhere } = require('./context');
 const { watchEnd } = require('./ends');
 const { wrongType } = require('./errors');
 const { isArray } = require('./foreign');
 const { readConfig } = require('./instances');
+const { after } = require('./mailbox');
 const { Redactor } = require('./redact');
 const { wordOf } = require('./replies');
 const { remember } = require('./thrown');
@@ -47,6 +51,8 @@ class Bridge {
   /** What native says of its own connection; undefined if that is the way. @type {string | undefined} */
   #why = 'our own connection is not made yet';
   #isNative = false;
+  /** Whether it may lead each caller elsewhere, as one that knows its tenants does: so it is the only way, for good. */
+  #isManifold = false;
   #isBroken = false;
   /** It was seen that the client may release what it takes. */
   #canRelease = false;
@@ -156,7 +162,9 @@ class Bridge {
     const others = users.get(this.given) ?? new Set();
     others.add(this);
     users.set(this.given, others);
-    this.#details = this.#client.details();
+    const details = this.#client.details();
+    this.#details = details;
+    this.#isManifold = this.#leadsElsewhere(details);
     this.#amend(true);
     if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
     // What is under way then must not go on over our own connection.
@@ -177,16 +185,31 @@ class Bridge {
 
   /** @returns {boolean} whether it does */
   #lookAlone() {
+    if (this.#isManifold) return false;
     const now = this.#client.details();
     const before = this.#details;
     for (let at = 0; at < now.length; at++) {
       if (now[at] !== before[at]) {
         this.#details = now;
+        // What is under way must not go where it leads whoever asks now.
+        this.#isManifold = this.#leadsElsewhere(now);
         this.#amend(!this.#client.isClosed);
         return true;
       }
     }
     return false;
+  }
+
+  /**
+   * Whether it may lead somebody else elsewhere than whoever asks now.
+   *
+   * @param {unknown[]} details what it says now
+   */
+  #leadsElsewhere(details) {
+    // It shows what it likes.
+    if (types.isProxy(this.given)) return true;
+    const client = this.#client;
+    return !isSameEverywhere(() => client.details().every((detail, at) => detail === details[at]));
   }
 
   /** The quorum has ended. */
@@ -217,8 +240,9 @@ class Bridge {
     if (client.isClosed) return { obstacle: 'the client is closed' };
     try {
       const direct = client.direct();
-      if (!Object.hasOwn(direct, 'config'))
-        return { obstacle: /** @type {{reason: string}} */ (direct).reason };
+      const isReachable = Object.hasOwn(direct, 'config');
+      if (isReachable && this.#isManifold) return { obstacle: MANIFOLD };
+      if (!isReachable) return { obstacle: /** @type {{reason: string}} */ (direct).reason };
       const { config } = /** @type {{config: object}} */ (direct);
       return { server: readConfig(config, 'the client'), obstacle: undefined };
     } catch (error) {
@@ -335,10 +359,9 @@ class Bridge {
   async #quit() {
     const client = this.#client;
     if (client.isClosed) return 'OK';
-    /** @type {NodeJS.Timeout | undefined} */
-    let timer;
+    let stop = () => {};
     const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, LONGEST_QUIT, LATE);
+      stop = after(LONGEST_QUIT, () => resolve(LATE));
     });
     try {
       const answer = await Promise.race([client.quit(), late]);
@@ -350,10 +373,12 @@ class Bridge {
       if (client.isClosed) return 'OK';
       throw error;
     } finally {
-      clearTimeout(timer);
+      stop();
     }
   }
 }
+
+const MANIFOLD = 'where it leads to depends on the async context in which it is asked';
 
 /** Which quorums that are open have a client. @type {WeakMap<object, Set<Bridge>>} */
 const users = new WeakMap();

@@ -1,5 +1,7 @@
 'use strict';
 
+const { call } = require('./mailbox');
+
 /**
  * Gives a promise's outcome to a callback too, if there is one. A rejection then counts as handled,
  * and what the callback throws is thrown where nobody catches it: it is no rejection of the promise.
@@ -13,18 +15,10 @@ function settle(promise, callback) {
   if (typeof callback !== 'function') return promise;
   promise.then(
     // Without a value there is no second argument.
-    (value) => (value === undefined ? later(callback, null) : later(callback, null, value)),
-    (error) => later(callback, error),
+    (value) => (value === undefined ? call(callback, null) : call(callback, null, value)),
+    (error) => call(callback, error),
   );
   return promise;
-}
-
-/**
- * @param {Function} callback
- * @param {...unknown} args
- */
-function later(callback, ...args) {
-  process.nextTick(callback, ...args);
 }
 
 module.exports = { settle };

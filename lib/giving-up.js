@@ -57,21 +57,62 @@ class Signal {
       if (isListening) listener();
       isListening = false;
     };
-    try {
-      this.#listen.call(this.#signal, 'abort', once, Object.assign(Object.create(null), { once: true }));
-    } catch {
-      throw outOfRange('OPTIONS', "signal can't be listened to: its addEventListener throws");
-    }
+    const known = crowds.get(this.#signal);
+    const crowd = known === undefined || known.isTold ? new Crowd() : known;
+    crowd.listeners.add(once);
+    if (crowd !== known) this.#gather(crowd);
     return () => {
       isListening = false;
-      try {
-        this.#unlisten?.call(this.#signal, 'abort', once);
-      } catch {
-        // It may call, and nobody is there.
-      }
+      crowd.listeners.delete(once);
+      if (crowd.listeners.size === 0) this.#scatter(crowd);
     };
   }
+
+  /** @param {Crowd} crowd */
+  #gather(crowd) {
+    crowds.set(this.#signal, crowd);
+    try {
+      this.#listen.call(
+        this.#signal,
+        'abort',
+        crowd.tell,
+        Object.assign(Object.create(null), { once: true }),
+      );
+    } catch {
+      crowds.delete(this.#signal);
+      throw outOfRange('OPTIONS', "signal can't be listened to: its addEventListener throws");
+    }
+  }
+
+  /** @param {Crowd} crowd */
+  #scatter(crowd) {
+    if (crowds.get(this.#signal) !== crowd) return;
+    crowds.delete(this.#signal);
+    try {
+      this.#unlisten?.call(this.#signal, 'abort', crowd.tell);
+    } catch {
+      // It may call, and nobody is there.
+    }
+  }
 }
+
+/** Who waits for a signal. One listener stands for them all, or many waits with one signal would look like a leak. */
+class Crowd {
+  /** @type {Set<() => void>} */
+  listeners = new Set();
+  /** Whoever comes now needs another. */
+  isTold = false;
+
+  tell = () => {
+    this.isTold = true;
+    const told = [...this.listeners];
+    this.listeners.clear();
+    for (const listener of told) listener();
+  };
+}
+
+/** By signal, for as long as anybody waits. @type {WeakMap<object, Crowd>} */
+const crowds = new WeakMap();
 
 /**
  * @param {any} signal
@@ -118,29 +159,4 @@ function unlessAborted(signal, asked, giving) {
   });
 }
 
-/**
- * @param {number} ms
- * @param {Signal} [signal] ends it
- * @returns {Promise<void>} rejects with the signal's reason
- */
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    let stop = () => {};
-    const timer = setTimeout(() => {
-      stop();
-      resolve();
-    }, ms);
-    const end = (/** @type {unknown} */ reason) => {
-      clearTimeout(timer);
-      reject(reason);
-    };
-    try {
-      stop = signal?.onAbort(() => end(signal.reason)) ?? stop;
-    } catch (error) {
-      end(error);
-    }
-    if (signal?.aborted) end(signal.reason);
-  });
-}
-
-module.exports = { Signal, readSignal, unlessAborted, pause };
+module.exports = { Signal, readSignal, unlessAborted };

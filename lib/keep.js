@@ -19,7 +19,11 @@
 const { explain } = require('./cause');
 const { LockError } = require('./errors');
 const { bare } = require('./foreign');
-const { clock, keptUntil } = require('./native');
+const { Context } = require('./context');
+const { clock, soon, stayAwake } = require('./mailbox');
+
+// As it was when this was loaded.
+const { setTimeout } = require('node:timers');
 
 /** setTimeout's longest. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -39,6 +43,8 @@ class Keep {
   /** @type {WeakRef<object>} */
   #lock;
   #controller = new AbortController();
+  /** Of whoever has the lock: its loss is told there. */
+  #context = new Context();
   #makeError;
   /** Why it is lost. @type {Error | undefined} */
   #error;
@@ -107,7 +113,7 @@ class Keep {
 
   /** Until when the lock may be believed in, on the engine's clock; 0 once it is not. */
   get until() {
-    return this.#isReleased || this.#error ? 0 : keptUntil(this.#number);
+    return this.#isReleased || this.#error ? 0 : this.#engine.keptUntil(this.#number);
   }
 
   /**
@@ -120,13 +126,13 @@ class Keep {
    */
   async during(routine) {
     // Nor would it keep the lock from being collected.
-    const vigil = setInterval(() => this, LONGEST_TIMER);
+    const letSleep = stayAwake();
     pinned.add(this);
     try {
       return await routine();
     } finally {
       pinned.delete(this);
-      clearInterval(vigil);
+      letSleep();
     }
   }
 
@@ -145,13 +151,13 @@ class Keep {
    */
   look() {
     if (this.#error || this.#isReleased) return this.#error;
-    const until = keptUntil(this.#number);
+    const until = this.#engine.keptUntil(this.#number);
     if (until > clock()) return undefined;
     const isCapped = this.#cap > 0 && until >= this.#cap - NEAR;
     const code = until === 0 ? 'NOT_HELD' : isCapped ? 'MAX_HOLD' : 'EXPIRED';
     this.#error = this.#lossFor({ code: `ERR_REDLOCK_${code}`, reason: REASONS[code], votes: [] });
     // Who looks must not run the listeners.
-    queueMicrotask(() => this.#controller.abort(this.#error));
+    soon(() => this.#abort());
     return this.#error;
   }
 
@@ -159,47 +165,43 @@ class Keep {
    * Native says that it is lost.
    *
    * @param {import('./native').NativeFailure} failure
-   * @param {import('./native').Owner | undefined} owner is told too
+   * @param {boolean} [isTold] whether there is an event of it
    */
-  lose(failure, owner) {
+  lose(failure, isTold = true) {
     if (this.#isReleased) return;
     watched.delete(this);
     collected.unregister(this);
     // The last extension may have failed at the very end, or just before: both are the same loss.
     const isOver = OVER.includes(failure.code);
     this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
-    this.#controller.abort(this.#error);
-    this.#tell(owner);
+    this.#abort();
+    if (isTold) this.#tell();
+  }
+
+  #abort() {
+    const { signal } = this.#controller;
+    // From now on it says so by itself. One that says so before it is aborted would not be aborted any more.
+    for (const key of WATCHED) Reflect.deleteProperty(signal, key);
+    this.#context.runInAsyncScope(() => this.#controller.abort(this.#error));
   }
 
   /**
    * Native tells nothing any more: timers do, as well as they can.
-   *
-   * @param {import('./native').Owner | undefined} owner is told of the loss
    */
-  orphan(owner) {
+  orphan() {
     watched.delete(this);
     if (this.#isReleased) return;
     if (this.look()) {
-      this.#tell(owner);
+      this.#tell();
       return;
     }
     const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
     const self = new WeakRef(this);
-    setTimeout(() => self.deref()?.orphan(owner), left).unref();
+    setTimeout(() => self.deref()?.orphan(), left).unref();
   }
 
-  /** @param {import('./native').Owner | undefined} owner */
-  #tell(owner) {
-    if (this.#isMeantToEnd) return;
-    try {
-      owner?.emit?.('lost', this.#error, this.#lock.deref());
-    } catch (error) {
-      // A listener's exception must not stop who tells of it, as the end of an engine: it is thrown where nobody else is.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+  #tell() {
+    if (!this.#isMeantToEnd) this.#engine.tell('lost', this.#error, this.#lock.deref());
   }
 
   /** @param {import('./native').NativeFailure} failure */
@@ -246,9 +248,10 @@ const collected = new FinalizationRegistry(
  */
 function watchBy(signal, keep, lock) {
   Object.defineProperties(signal, {
-    aborted: bare({ get: () => keep.look() !== undefined }),
-    reason: bare({ get: () => keep.look() }),
+    aborted: bare({ configurable: true, get: () => keep.look() !== undefined }),
+    reason: bare({ configurable: true, get: () => keep.look() }),
     throwIfAborted: {
+      configurable: true,
       value() {
         const error = keep.look();
         if (error) throw error;
@@ -259,5 +262,8 @@ function watchBy(signal, keep, lock) {
 }
 
 const HELD = Symbol('lock');
+
+/** What a signal says by itself once it is aborted. */
+const WATCHED = ['aborted', 'reason', 'throwIfAborted'];
 
 module.exports = { Keep };

@@ -13,7 +13,8 @@ const { outOfRange, wrongType, show } = require('./errors');
 const { bare, elementsOf, isArray } = require('./foreign');
 const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
-const { Answer, Engine, clock, defaultScripts } = require('./native');
+const { clock, defaultScripts, stayAwake } = require('./mailbox');
+const { Answer, Engine } = require('./native');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
@@ -222,7 +223,7 @@ class Locker {
     const keep = this.#keepFor(term, record);
     // There is nothing to be lost any more.
     if (isReleased) keep.release();
-    else if (this.#parting) keep.lose(CLOSED, undefined);
+    else if (this.#parting) keep.lose(CLOSED, false);
     else keep.start();
     return keep;
   }
@@ -234,6 +235,7 @@ class Locker {
    */
   stopExtending(lock) {
     const record = readLock(lock);
+    const { expiration } = record;
     const term = termOf(lock, record);
     const { keep } = term;
     if (!keep?.isExtended) return lock;
@@ -241,7 +243,7 @@ class Locker {
     keep.stop();
     const left = until - clock();
     const shown = left > 0 ? Math.floor(Date.now() + left) : 0;
-    term.believe(lock, record.expiration, new Answer(0, 0, shown, until, 0, '', undefined), ttl);
+    term.believe(lock, expiration, new Answer(0, 0, shown, until, 0, '', undefined), ttl);
     return lock;
   }
 
@@ -320,23 +322,7 @@ class Locker {
       await this.unlock(face, lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
-      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#tell(face, 'unlockError', error, lock);
-    }
-  }
-
-  /**
-   * @param {any} face
-   * @param {string} event
-   * @param {...unknown} what
-   */
-  #tell(face, event, ...what) {
-    try {
-      face.emit?.(event, ...what);
-    } catch (error) {
-      // A listener's exception must not cost the routine's result: it is thrown where nobody else is.
-      process.nextTick(() => {
-        throw error;
-      });
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#engine.tell('unlockError', error, lock);
     }
   }
 
@@ -368,8 +354,8 @@ class Locker {
     try {
       record = readLock(lock, profile.isLenient);
       term = termOf(lock, record);
-      if (this.#parting && term.since > 0 && lockerOf(lock.redlock) === this) {
-        return await this.#unlockedByQuit(lock, record);
+      if (this.#parting && term.since > 0 && lockerOf(/** @type {any} */ (lock).redlock) === this) {
+        return await this.#unlockedByQuit(lock, term, record);
       }
       if (profile.release === 'silent' && isPast(term, record)) return;
       engine = this.#openEngine(face, 'unlock', record.names);
@@ -390,11 +376,11 @@ class Locker {
 
   /**
    * @param {object} lock
+   * @param {any} term
    * @param {LockRecord} record
    */
-  async #unlockedByQuit(lock, record) {
-    const { names, expiration } = record;
-    termOf(lock, record).end(lock, expiration);
+  async #unlockedByQuit(lock, term, { names, expiration }) {
+    term.end(lock, expiration);
     const unreleased = (await this.#parting) ?? [];
     const failed = unreleased.find((/** @type {any} */ { resource }) => String(resource) === String(names));
     if (failed) throw failed;
@@ -476,16 +462,17 @@ class Locker {
 
   /** Nobody holds any more what this has handed over. What can't be released is told, and stays until its ttl. */
   async #part() {
-    const { settings } = this.#settingsOf(this.#face, undefined);
+    const face = this.#face;
+    const { settings } = this.#settingsOf(face, undefined);
     const { addresses } = this.#engine;
-    const locks = await this.#engine.part(settings, this.#isWatched(this.#face));
+    const locks = await this.#engine.part(settings, this.#isWatched(face));
     const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
     const errors = failures.map((failure) => {
       const names = failure.resource;
       const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, addresses);
       return new this.#profile.LockError(unreleased(names), 1, explained);
     });
-    for (const error of errors) this.#tell(this.#face, 'unlockError', error, undefined);
+    for (const error of errors) this.#engine.tell('unlockError', error, undefined);
     return errors;
   }
 
@@ -675,12 +662,14 @@ class Locker {
 
   /** @param {boolean} isParting */
   async #quit(isParting) {
+    const letSleep = stayAwake();
     if (isParting) {
       this.#parting = this.#part();
       await this.#parting;
     }
     await this.#engine.close();
     const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
+    letSleep();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
     const replies = new Map(this.#clients.map((bridge, at) => [bridge.given, quits[at]]));

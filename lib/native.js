@@ -5,12 +5,17 @@
  * its answers come back in batches. A request costs one slot, which is an integer, and one promise.
  */
 
-const { Mailbox, defaultScripts } = require('./addon');
 const { useOwnScripts } = require('./bridge');
 const { Connections } = require('./connections');
+const { Context, NO_CONTEXT, contextOf, enter, leave, leaveAll } = require('./context');
 const { ConnectionError, troubleOf, outOfRange } = require('./errors');
 const { LookAlikes } = require('./look-alikes');
+const { box, currentBox, rest, onWake, whenIdle, isIdle } = require('./mailbox');
+const { after, timeHasCome, stayAwake, soon, call, clock, defaultScripts } = require('./mailbox');
 const { Redactor, secretsIn } = require('./redact');
+
+// As it was when this was loaded: see `awaitImmediates`.
+const { setImmediate, clearImmediate } = require('node:timers');
 
 /**
  * @typedef {import('./errors').Trouble} Trouble what an instance failed with
@@ -31,6 +36,7 @@ const { Redactor, secretsIn } = require('./redact');
  * @typedef {NativeFailure & {event: 'lost', handle: number, number: number}} LostEvent
  * @typedef {LostEvent | BallotsEvent | ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | CallEvent | ClosedEvent} NativeEvent
  * @typedef {import('./bridge').Errand & {handle: number, instance: number}} NativeErrand
+ * @typedef {import('../binding').Mailbox} Mailbox
  * @typedef {import('./bridge').Bridge} Bridge
  * @typedef {{emit?: (event: string, ...args: any[]) => boolean}} Owner redlock 0.x's class has no events
  * @typedef {{acquire?: string, extend?: string, release?: string}} Scripts a caller's own; ours where there is none
@@ -70,30 +76,29 @@ const FAILED = 3;
 const EVENT = 4;
 const ERRAND = 5;
 const INSPECTED = 6;
+const TIME = 7;
+const CONTEXT_ENDED = 8;
 
-const REQUEST_NUMBERS = 15;
+const REQUEST_NUMBERS = 16;
+const CONTEXT_AT = 14;
+const COUNT_AT = 15;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 
 /** How many answers one drain has room for. */
 const ROOM = 1024;
 
-/** @type {Mailbox | undefined} */
-let mailbox;
-
-/** Made when it is first needed: a worker that only prints a lock needs no engine. */
-function box() {
-  mailbox ??= new Mailbox(drain);
-  return mailbox;
-}
-
 /** By handle. An engine does not keep its Redlock alive. @type {Map<number, Engine>} */
 const engines = new Map();
 
 const abandoned = new FinalizationRegistry((/** @type {Engine} */ engine) => engine.close());
 
+/** In which context each owner was made: its events are told there. @type {WeakMap<Owner, Context>} */
+const makers = new WeakMap();
+
 /** A quorum that native has opened. */
 class Engine {
+  #box;
   #handle;
   /** @type {WeakRef<Owner>} */
   #owner;
@@ -122,8 +127,8 @@ class Engine {
   #isGone = false;
   /** @type {() => void} */
   #closed = () => {};
-  /** @type {NodeJS.Timeout | undefined} */
-  #vigil;
+  /** Nothing may end the process, or the vigil, before it has closed. @type {() => void} */
+  #endVigil = () => {};
 
   /**
    * @param {Owner} owner emits this engine's events; the engine is closed when it is collected
@@ -134,8 +139,10 @@ class Engine {
   constructor(owner, members, patience) {
     const instances = members.map(({ config }) => config);
     const redactor = new Redactor(secretsIn(instances));
-    const { handle, addresses } = open(box(), { instances, patience }, redactor);
+    this.#box = box();
+    const { handle, addresses } = open(this.#box, { instances, patience }, redactor);
     this.#handle = handle;
+    if (!makers.has(owner)) makers.set(owner, new Context());
     this.#owner = new WeakRef(owner);
     this.addresses = addresses;
     this.#bridges = members.map(({ bridge }) => bridge);
@@ -152,7 +159,7 @@ class Engine {
   #begin(bridge) {
     const place = this.#bridges.indexOf(bridge);
     try {
-      bridge.begin(lineTo(this.#handle, place), `instances[${place}]`);
+      bridge.begin(lineTo(this.#box, this.#handle, place), `instances[${place}]`);
     } catch (error) {
       this.close();
       throw error;
@@ -248,7 +255,7 @@ class Engine {
     return () => {
       if (waiting === undefined || settling[slot] !== waiting) return;
       flush();
-      mailbox?.cancel(slot);
+      this.#box.cancel(slot);
     };
   }
 
@@ -265,15 +272,27 @@ class Engine {
     if (engines.get(this.#handle) === this) this.#keeps.set(number, new WeakRef(keep));
     // What was asked for before, as its unlocking, comes before.
     flush();
-    mailbox?.keep(this.#handle, number, this.#scripts, Float64Array.from(terms), value, [...resources]);
+    const context = this.#enter();
+    const numbers = Float64Array.from(terms);
+    this.#box.keep(this.#handle, number, this.#scripts, context, numbers, value, [...resources]);
     // Native has let go of it already: nobody else watches it.
-    if (engines.get(this.#handle) !== this) keep.orphan(this.#owner.deref());
+    if (engines.get(this.#handle) !== this) keep.orphan();
   }
 
   /** @param {number} number of a keep */
   letGo(number) {
     this.#keeps.delete(number);
-    mailbox?.letGo(number);
+    this.#box.letGo(number);
+  }
+
+  /**
+   * Until when the lock kept under this number may be believed in, on the engine's clock; 0 once it is released,
+   * or lost before its time.
+   *
+   * @param {number} number
+   */
+  keptUntil(number) {
+    return this.#box.until(number);
   }
 
   /**
@@ -349,7 +368,7 @@ class Engine {
         for (const number of [...this.#keeps.keys()]) this.letGo(number);
         resolve(answer.failure?.locks ?? []);
       };
-      for (const keep of this.#keeps.values()) keep.deref()?.lose(CLOSED, undefined);
+      for (const keep of this.#keeps.values()) keep.deref()?.lose(CLOSED, false);
       this.close();
       this.#giveUp();
     });
@@ -371,14 +390,14 @@ class Engine {
     );
     if (this.#inFlight === 0) this.#leave();
     // What waits for a lock may wait without end.
-    else this.#vigil = setTimeout(() => this.#giveUp(), LONGEST_END);
+    else this.#endVigil = after(LONGEST_END, () => this.#giveUp());
     return closed;
   }
 
   #giveUp() {
     flush();
     asking.forEach((engine, slot) => {
-      if (engine === this) mailbox?.cancel(slot);
+      if (engine === this) this.#box.cancel(slot);
     });
   }
 
@@ -391,22 +410,32 @@ class Engine {
       return;
     }
     this.#isGone = true;
-    clearTimeout(this.#vigil);
-    mailbox?.close(this.#handle);
+    this.#endVigil();
+    this.#box.close(this.#handle);
     if (this.#clients.length === 0) this.#left();
     // Clients are still asked to release what was granted late: native says when that is over. Nothing else
     // may keep the process until then.
-    else this.#vigil = setInterval(() => {}, 1000);
+    else this.#endVigil = stayAwake();
   }
 
   #left() {
     engines.delete(this.#handle);
     for (const bridge of this.#clients) bridge.end();
     // Nothing is told any more: who keeps a lock has to look by himself.
-    for (const keep of this.#keeps.values()) keep.deref()?.orphan(this.#owner.deref());
+    for (const keep of this.#keeps.values()) keep.deref()?.orphan();
     this.#keeps.clear();
-    clearInterval(this.#vigil);
+    this.#endVigil();
     this.#closed();
+    restIfIdle();
+  }
+
+  /**
+   * The context of whoever asks, where something of the caller's may be asked for him.
+   *
+   * @returns {number}
+   */
+  #enter() {
+    return this.#clients.length === 0 ? NO_CONTEXT : enter();
   }
 
   /**
@@ -446,7 +475,8 @@ class Engine {
     row[at + 11] = this.#scripts;
     row[at + 12] = sheet;
     row[at + 13] = maxWait;
-    row[at + 14] = count;
+    row[at + CONTEXT_AT] = this.#enter();
+    row[at + COUNT_AT] = count;
     at += REQUEST_NUMBERS;
     for (let i = 0; i < count; i++) row[at + i] = resources[i].length;
     text += words;
@@ -482,16 +512,28 @@ class Engine {
     if (this.#inFlight === 0 && this.#closing !== undefined) this.#leave();
   }
 
+  /**
+   * Tells the owner's listeners, in the context in which it was made.
+   *
+   * @param {string} event
+   * @param {...unknown} args
+   */
+  tell(event, ...args) {
+    const owner = this.#owner.deref();
+    if (owner?.emit === undefined) return;
+    const emit = () => owner.emit?.(event, ...args);
+    makers.get(owner)?.runInAsyncScope(call, undefined, emit);
+  }
+
   /** @param {NativeEvent} event */
   emit(event) {
-    const owner = this.#owner.deref();
     this.clean(/** @type {any} */ (event));
     switch (event.event) {
       case 'clientError': {
         const { operation, instance } = event;
         const address = this.addresses[instance];
         const error = troubleOf(event, operation, instance, address);
-        owner?.emit?.('clientError', error, { index: instance, address });
+        this.tell('clientError', error, { index: instance, address });
         break;
       }
       case 'connection': {
@@ -500,11 +542,11 @@ class Engine {
         const bridge = this.#bridges[instance];
         if (bridge) {
           const error = trouble && new ConnectionError(trouble, instance, this.addresses[instance]);
-          if (bridge.connectionIs(state, error)) owner?.emit?.('connection', this.#connections.at(instance));
+          if (bridge.connectionIs(state, error)) this.tell('connection', this.#connections.at(instance));
           break;
         }
         const connection = this.#connections.change(instance, state, trouble);
-        if (connection) owner?.emit?.('connection', connection);
+        if (connection) this.tell('connection', connection);
         break;
       }
       case 'lookAlikes':
@@ -514,13 +556,13 @@ class Engine {
         const bridge = this.#bridges[event.instance];
         const why = event.why === null ? null : this.#redactor.clean(event.why);
         const isChanged = bridge?.reroute(why, event.failed);
-        if (isChanged || event.failed) this.#tellOfRoute(owner, bridge);
+        if (isChanged || event.failed) this.#tellOfRoute(bridge);
         break;
       }
       case 'lost': {
         const keep = this.#keeps.get(event.number)?.deref();
         this.letGo(event.number);
-        keep?.lose(event, owner);
+        keep?.lose(event);
         break;
       }
       case 'ballots':
@@ -528,8 +570,16 @@ class Engine {
         break;
       case 'call': {
         const { instance } = event;
-        // Once what the client has heard meanwhile has come up.
-        setImmediate(() => setImmediate(() => mailbox?.cameRound(this.#handle, instance)));
+        // Once what the client has heard meanwhile has come up; or in a while, where immediates are a test's.
+        const tell = () => {
+          forget();
+          clearImmediate(first);
+          this.#box.cameRound(this.#handle, instance);
+        };
+        const forget = after(LOST_AFTER, tell);
+        let first = setImmediate(() => {
+          first = setImmediate(tell);
+        });
         break;
       }
       case 'closed':
@@ -537,19 +587,19 @@ class Engine {
     }
   }
 
-  /**
-   * @param {Owner | undefined} owner
-   * @param {Bridge | undefined} bridge at one or several places
-   */
-  #tellOfRoute(owner, bridge) {
+  /** @param {Bridge | undefined} bridge at one or several places */
+  #tellOfRoute(bridge) {
     this.#bridges.forEach((other, place) => {
-      if (other === bridge) owner?.emit?.('connection', this.#connections.at(place));
+      if (other === bridge) this.tell('connection', this.#connections.at(place));
     });
   }
 
   /** @param {NativeErrand} errand */
   run(errand) {
-    this.#bridges[errand.instance]?.run(errand);
+    const bridge = this.#bridges[errand.instance];
+    // One that is over by now: nobody waits for it.
+    const context = contextOf(errand.context);
+    if (bridge) context?.runInAsyncScope(bridge.run, bridge, errand);
   }
 }
 
@@ -578,15 +628,15 @@ function open(mailbox, config, redactor) {
 }
 
 /**
+ * @param {Mailbox} box
  * @param {number} handle
  * @param {number} place
  * @returns {import('./bridge').Line}
  */
-function lineTo(handle, place) {
-  const box = /** @type {Mailbox} */ (mailbox);
+function lineTo(box, handle, place) {
   return {
     amend: (server, keep) => box.amend(handle, place, server, keep),
-    applied: (ticket, keys) => bring(handle, place, ticket, keys),
+    applied: (ticket, keys) => bring(box, handle, place, ticket, keys),
     seen: (ticket, value, ttl) => box.seen(handle, place, ticket, value, ttl),
     unexpected: (ticket, what) => box.unexpected(handle, place, ticket, what),
     failed: (ticket, error, code, message) => box.failed(handle, place, ticket, error, code, message),
@@ -595,22 +645,29 @@ function lineTo(handle, place) {
 
 /** What callers' clients came back with in this tick. @type {number[]} */
 let brought = [];
+/** Who is told. @type {Mailbox | undefined} */
+let broughtTo;
 
 /**
+ * @param {Mailbox} box perhaps one that rests by now
  * @param {number} handle
  * @param {number} place
  * @param {number} ticket
  * @param {number} keys
  */
-function bring(handle, place, ticket, keys) {
-  if (brought.length === 0) process.nextTick(bringAll);
+function bring(box, handle, place, ticket, keys) {
+  if (box !== broughtTo) bringAll();
+  broughtTo = box;
+  if (brought.length === 0) soon(bringAll);
   brought.push(handle, place, ticket, keys);
 }
 
 function bringAll() {
+  if (brought.length === 0) return;
   const answers = Float64Array.from(brought);
   brought = [];
-  /** @type {Mailbox} */ (mailbox).applied(answers);
+  broughtTo?.applied(answers);
+  broughtTo = undefined;
 }
 
 /**
@@ -746,7 +803,7 @@ function reserve(size, length) {
     flush();
     if (size > numbers.length) numbers = new Float64Array(size);
   }
-  if (requests === 0) process.nextTick(flushInTime);
+  if (requests === 0) soon(flushInTime);
   const at = used;
   used += size;
   requests += 1;
@@ -767,7 +824,7 @@ function flush() {
   requests = 0;
   text = '';
   try {
-    /** @type {Mailbox} */ (mailbox).submit(batch, count, words);
+    box().submit(batch, count, words);
   } catch (error) {
     refuseAll(batch, error);
   }
@@ -785,7 +842,8 @@ function refuseAll(batch, error) {
     reason: `it could not be handed over: ${error.message}`,
     votes: [],
   };
-  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + 14]) {
+  for (let at = 0; at < batch.length; at += REQUEST_NUMBERS + batch[at + COUNT_AT]) {
+    leave(batch[at + CONTEXT_AT]);
     settle(batch[at], new Answer(FAILED, 0, 0, 0, 0, '', failure));
   }
 }
@@ -831,19 +889,45 @@ const NO_DETAILS = [];
 /** @type {NativeFailure} */
 const UNEXPLAINED = { code: 'ERR_REDLOCK_INTERNAL', reason: 'the engine gave no reason', votes: [] };
 
-/** Takes all answers there are. Native calls it when there are some. */
+/**
+ * Native calls it when there is something to drain, and for each answer that has a turn of its own: whatever one
+ * call has set off is done before the next.
+ */
+function awake() {
+  if (called > 0) called -= 1;
+  if (isTurning && !isLate) takeTurn();
+  else drain();
+  askForTurns();
+}
+
+function askForTurns() {
+  if (!isTurning || isLate || called > 0) return;
+  // One more for a drain, before which nothing but this keeps the process.
+  called = (turns.length - turn) / 2 + 1;
+  currentBox()?.wakeAgain(called);
+}
+
+onWake(awake);
+
+/** Takes all answers there are. */
 function drain() {
+  const mailbox = currentBox();
+  if (mailbox === undefined) return;
   answers ??= new Float64Array(1 + ROOM * ANSWER_NUMBERS);
   values ??= /** @type {typeof values} */ (Buffer.alloc(ROOM * VALUE_LENGTH));
   let count = ROOM;
   while (count === ROOM) {
     // Before native looks at its own clock: a lock may end earlier than it says, but not later.
     const now = Date.now();
-    const json = /** @type {Mailbox} */ (mailbox).drain(answers, values);
+    const json = mailbox.drain(answers, values);
     const details = json === null ? NO_DETAILS : parse(json);
     count = answers[0];
     deliver(count, details, now);
     tellBegun();
+  }
+  if (turns.length > 0 && !isTurning) {
+    isTurning = true;
+    takeTurn();
   }
 }
 
@@ -855,7 +939,7 @@ function tellBegun() {
   if (begun.length === 0) return;
   const errands = Float64Array.from(begun);
   begun = [];
-  /** @type {Mailbox} */ (mailbox).begun(errands);
+  currentBox()?.begun(errands);
 }
 
 /**
@@ -905,21 +989,36 @@ function deliver(count, details, now) {
       engines.get(errand.handle)?.run(errand);
       begun.push(errand.handle, errand.instance, errand.ticket);
       continue;
+    } else if (kind === TIME) {
+      timeHasCome(answers[at]);
+      restIfIdle();
+      continue;
+    } else if (kind === CONTEXT_ENDED) {
+      leave(answers[at]);
+      continue;
     }
     const expiration = left > 0 ? Math.floor(now + left) : 0;
     const answer = new Answer(kind, answers[at + 2], expiration, answers[at + 4], since, value, failure);
-    if (answer.until > 0 || kind === INSPECTED) handOver(answers[at], answer);
+    if (answer.until > 0 || kind === INSPECTED) turns.push(answers[at], answer);
     else settle(answers[at], answer);
   }
 }
 
 // ---- answers that say until when something is valid
 
-/** Those whose turn has not come: each slot, and its answer. @type {(number | Answer)[]} */
+/**
+ * Those whose turn has not come: each slot, and its answer. They are settled one after the other, each only once all
+ * that the one before has set off is done. Whoever is told first may keep the thread busy for long, and those after
+ * him must be looked at after that.
+ *
+ * @type {(number | Answer)[]}
+ */
 let turns = [];
 /** Where the next one is. */
 let turn = 0;
 let isTurning = false;
+/** How often native was asked to call, and has not yet. */
+let called = 0;
 
 /** How much of what is done is kept before it is cut off. */
 const LONGEST_TAIL = 4096;
@@ -927,59 +1026,89 @@ const LONGEST_TAIL = 4096;
 /** As many requests as are worth a hand-over. */
 const MANY = 64;
 
-/**
- * Settles it at a turn of its own: one after the other, each only once all that the one before has set off is done.
- * Whoever is told first may keep the thread busy for long, and those after him must be looked at after that.
- *
- * @param {number} slot
- * @param {Answer} answer
- */
-function handOver(slot, answer) {
-  turns.push(slot, answer);
-  if (isTurning) return;
-  isTurning = true;
-  takeTurn();
-}
-
 function takeTurn() {
   const slot = /** @type {number} */ (turns[turn]);
   const answer = /** @type {Answer} */ (turns[turn + 1]);
   turn += 2;
-  // Ticks come when no microtask is left.
-  queueMicrotask(asking[slot]?.isHeardLate ? awaitImmediates : endTurn);
+  if ((asking[slot]?.isHeardLate || CALLS_ARE_TOGETHER) && !areImmediatesLost) awaitImmediates();
+  else passOn();
   settle(slot, answer);
 }
 
-/** Begun with the microtasks that tell a library of the answer: an uncaught exception may put them off. */
-function awaitImmediates() {
-  setImmediate(afterImmediates);
-}
-
-/** What a library schedules when it hears of the answer comes behind this one, and before the next. */
-function afterImmediates() {
-  setImmediate(endLateTurn);
-}
-
-function endLateTurn() {
-  flush();
-  endTurn();
-}
-
-function endTurn() {
+/** The turn that begins now is over when native calls again; what was asked for in those before goes out. */
+function passOn() {
   if (turn > LONGEST_TAIL) {
     turns = turns.slice(turn);
     turn = 0;
   }
   if (turn < turns.length) {
     // Nor does what was asked for wait for all of them.
-    if (requests >= MANY) process.nextTick(flush);
-    process.nextTick(takeTurn);
+    if (requests >= MANY) flush();
     return;
   }
   turns = [];
   turn = 0;
   isTurning = false;
-  process.nextTick(flush);
+  flush();
+}
+
+// ---- turns whose answers are told in an event of their own
+
+/** Deno runs microtasks and ticks only after several of native's calls: each turn has an event of its own there. */
+const CALLS_ARE_TOGETHER = process.versions.deno !== undefined;
+
+/** Whether such a turn is open. */
+let isLate = false;
+let lateTurns = 0;
+/** Whether somebody looks whether it ends. */
+let isWatched = false;
+/** `setImmediate` was replaced already when this was loaded. */
+let areImmediatesLost = false;
+
+/** In ms: nothing but a clock of a test's own keeps an immediate from coming for so long, or a thread that is busy. */
+const LOST_AFTER = 1000;
+
+/** How often it is looked at again after that, once the event loop has gone round. */
+const LOOKS = 3;
+
+/** Libraries such as bluebird schedule theirs in the same way: all that they do for the answer comes before the second. */
+function awaitImmediates() {
+  isLate = true;
+  lateTurns += 1;
+  const which = lateTurns;
+  setImmediate(() => setImmediate(() => endLateTurn(which)));
+  if (!isWatched) watch(which, LOST_AFTER, LOOKS);
+}
+
+/** @param {number} which */
+function endLateTurn(which) {
+  if (!isLate || which !== lateTurns) return;
+  isLate = false;
+  flush();
+  passOn();
+  if (isTurning) takeTurn();
+  // A drain may have come meanwhile.
+  called = 0;
+  askForTurns();
+}
+
+/**
+ * @param {number} which turn may not end
+ * @param {number} ms
+ * @param {number} looks
+ */
+function watch(which, ms, looks) {
+  isWatched = true;
+  after(ms, () => {
+    isWatched = false;
+    if (!isLate) return;
+    if (which !== lateTurns) watch(lateTurns, LOST_AFTER, LOOKS);
+    else if (looks > 0) watch(which, 0, looks - 1);
+    else {
+      areImmediatesLost = true;
+      endLateTurn(which);
+    }
+  });
 }
 
 /**
@@ -1006,40 +1135,27 @@ function settle(slot, answer) {
   }
   resolve(answer);
   // Whoever waits for it may have more to ask before the engine closes.
-  if (engine.isClosed) queueMicrotask(() => queueMicrotask(() => engine.answered()));
+  if (engine.isClosed) soon(() => soon(() => engine.answered()));
   else engine.answered();
 }
 
 /** @param {NativeEvent} event */
 function emit(event) {
-  try {
-    engines.get(event.handle)?.emit(event);
-  } catch (error) {
-    // A listener's exception must not cost the other answers: it is thrown where nobody else is.
-    process.nextTick(rethrow, error);
-  }
+  const engine = engines.get(event.handle);
+  if (engine) call(() => engine.emit(event));
 }
 
-/** @param {unknown} error */
-function rethrow(error) {
-  throw error;
+/** Once nobody needs native any more, nothing of it is left that would keep this realm. */
+function restIfIdle() {
+  if (engines.size > 0 || !isIdle()) return;
+  rest();
+  learned.clear();
+  leaveAll();
+  called = 0;
 }
+
+whenIdle(restIfIdle);
 
 useOwnScripts(defaultScripts());
 
-/** The engine's clock, in ms: monotonic, counting the time the machine was suspended. */
-function clock() {
-  return box().clock();
-}
-
-/**
- * Until when the lock kept under this number may be believed in, on the engine's clock; 0 once it is released,
- * or lost before its time.
- *
- * @param {number} number
- */
-function keptUntil(number) {
-  return /** @type {Mailbox} */ (mailbox).until(number);
-}
-
-module.exports = { Engine, Answer, defaultScripts, clock, keptUntil };
+module.exports = { Engine, Answer, defaultScripts, clock };

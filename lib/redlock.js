@@ -129,7 +129,7 @@ class Redlock extends EventEmitter {
    */
   quit(options, callback) {
     if (typeof options === 'function') return deliver(this, behind(this).quit(), options);
-    return deliver(this, quitAs(behind(this), options), callback);
+    return deliver(this, part(this, options), callback);
   }
 
   /**
@@ -210,14 +210,6 @@ class Redlock extends EventEmitter {
 }
 
 /**
- * @param {Locker} locker
- * @param {unknown} options
- */
-async function quitAs(locker, options) {
-  return locker.quit(readParting(options));
-}
-
-/**
  * @param {Redlock} redlock
  * @param {unknown} resource
  * @param {unknown} ttl
@@ -239,6 +231,14 @@ async function use(redlock, resource, ttl, options, routine) {
     inUse.delete(lock);
     await locker.letGo(redlock, lock);
   }
+}
+
+/**
+ * @param {Redlock} redlock
+ * @param {unknown} options
+ */
+async function part(redlock, options) {
+  return behind(redlock).quit(readParting(options));
 }
 
 /** A routine that waits for nothing but its signal's event would be garbage-collected with its lock. @type {Set<Lock>} */

@@ -109,7 +109,7 @@ fn a_server_that_forgot_the_scripts_is_told_again() {
 }
 
 #[test]
-fn a_server_that_is_down_is_an_immediate_vote_and_is_used_again_when_it_is_back() {
+fn a_server_that_is_down_is_a_vote_that_says_why_and_is_used_again_when_it_is_back() {
     let mut servers = [0; 3].map(|_| RedisServer::start(&[]));
     run(async {
         let (engine, _) = engine(servers.iter().map(RedisServer::config));
@@ -270,16 +270,23 @@ fn what_a_name_has_that_is_no_lock_is_seen_in_part_or_is_an_error() {
             matches!(missing, Vote::Seen { value: None, .. }),
             "{missing:?}"
         );
-        let Vote::Failed(cause) = inspect("set").await else {
-            panic!("it can't be a lock's");
-        };
-        assert_eq!(cause.reply(), Some("WRONGTYPE"));
+        for _ in 0..10 {
+            let Vote::Failed(cause) = inspect("set").await else {
+                panic!("it can't be a lock's");
+            };
+            assert_eq!(cause.reply(), Some("WRONGTYPE"));
+            inspect("long").await;
+        }
         let connections: String = server.command(&["INFO", "stats"]);
         let dials = connections
             .lines()
             .find_map(|line| line.strip_prefix("total_connections_received:"));
-        // The one of the engine's and one for each command of this test's.
-        assert_eq!(dials, Some("5"));
+        let dials: u32 = dials
+            .and_then(|dials| dials.parse().ok())
+            .expect("a number");
+        // One for each command of this test's, and the engine's, which is not ended by
+        // what it is told. Where the machine stands still it may be doubted a few times.
+        assert!((5..=9).contains(&dials), "{dials}");
     });
 }
 

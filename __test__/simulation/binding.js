@@ -7,7 +7,7 @@
 
 const { version } = require('../../package.json');
 
-const REQUEST_NUMBERS = 15;
+const REQUEST_NUMBERS = 16;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 
@@ -30,7 +30,14 @@ function makeBinding(world) {
       super(world, wake);
     }
   }
-  return { Mailbox, defaultScripts: () => ({ ...SCRIPTS }), version: () => version };
+  return {
+    Mailbox,
+    defaultScripts: () => ({ ...SCRIPTS }),
+    version: () => version,
+    clock: () => world.time.now,
+    // As an exception that nobody catches: the world listens for those.
+    raise: (error) => process.emit('uncaughtException', error),
+  };
 }
 
 class FakeMailbox {
@@ -122,7 +129,8 @@ class FakeMailbox {
     this.#engine.cancel(slot);
   }
 
-  keep(handle, number, scripts, terms, value, resources) {
+  keep(handle, number, scripts, context, terms, value, resources) {
+    this.#check(isWhole(context), 'keep() takes a context');
     this.#check(isWhole(handle) && isWhole(number), 'keep() takes a handle and a number');
     this.#check(terms instanceof Float64Array && terms.length === 7, 'keep() takes seven terms');
     this.#check(terms.every(Number.isFinite), `keep() takes finite terms, not ${terms}`);
@@ -131,7 +139,7 @@ class FakeMailbox {
     this.#check(this.#engine.knowsScripts(scripts), `keep() with the unknown scripts ${scripts}`);
     this.#check(this.#world.isHeldBy(value, resources), `keep() of what nobody holds: ${value} ${resources}`);
     const [until, ttl, lead, cap] = terms;
-    this.#engine.keep(handle, number, { until, ttl, lead, cap, value, names: resources });
+    this.#engine.keep(handle, number, { until, ttl, lead, cap, value, names: resources, context });
   }
 
   until(number) {
@@ -144,8 +152,24 @@ class FakeMailbox {
     this.#engine.letGo(number);
   }
 
-  clock() {
-    return this.#world.time.now;
+  wait(number, ms) {
+    this.#check(isWhole(number), 'wait() takes a number');
+    this.#check(ms >= 0, `wait() for ${ms} ms`);
+    this.#engine.wait(number, ms);
+  }
+
+  wakeAgain(times) {
+    this.#check(isWhole(times) && times > 0, `wakeAgain() ${times} times`);
+    this.#engine.wakeAgain(times);
+  }
+
+  stayAwake(isAwake) {
+    this.#check(typeof isAwake === 'boolean', 'stayAwake() takes a flag');
+    this.#engine.isAwake = isAwake;
+  }
+
+  rest() {
+    this.#engine.detach();
   }
 
   /**
@@ -170,7 +194,7 @@ class FakeMailbox {
     for (let row = 0; row < count; row++) {
       const head = numbers.subarray(at, at + REQUEST_NUMBERS);
       if (head.length < REQUEST_NUMBERS) this.#check(false, `row ${row} of ${count} is cut off`);
-      const size = head[14];
+      const size = head[15];
       this.#check(isWhole(size) && size > 0, `row ${row} has ${size} resources`);
       const lengths = numbers.subarray(at + REQUEST_NUMBERS, at + REQUEST_NUMBERS + size);
       this.#check(lengths.length === size, `row ${row} has ${lengths.length} of ${size} lengths`);
@@ -193,7 +217,7 @@ class FakeMailbox {
 
   #look(head, value, names) {
     const [slot, handle, operation, flags, ttl, retries, delay, jitter, drift, instant] = head;
-    const [scripts, sheet, maxWait] = head.subarray(11, 14);
+    const [scripts, sheet, maxWait, context] = head.subarray(11, 15);
     const engine = this.#engine;
     this.#check(isWhole(slot) && !engine.isInFlight(slot), `slot ${slot} is in flight`);
     this.#check(engine.isOpen(handle), `handle ${handle} is not open`);
@@ -212,6 +236,7 @@ class FakeMailbox {
     this.#check(engine.knowsScripts(scripts), `unknown scripts ${scripts}`);
     this.#check(isWhole(sheet), `sheet ${sheet}`);
     this.#check(maxWait >= 0 || maxWait === -1, `maxWait ${maxWait}`);
+    this.#check(isWhole(context) && context > 0 === engine.hasClients(handle), `context ${context}`);
     this.#check(value === '' || operation < 3, `operation ${operation} with a value`);
     this.#check(operation !== 4 || instant >= 0, `a wait of ${instant}`);
     const isAsked = operation > 3 ? names.join() === '*' : this.#world.isAskedFor(operation, names, value);
@@ -220,7 +245,7 @@ class FakeMailbox {
     const isRelative = (flags & 2) !== 0;
     return {
       ...{ slot, handle, operation, names, value, ttl, retries, delay, drift, instant },
-      ...{ scripts, sheet, maxWait, report, isRelative },
+      ...{ scripts, sheet, maxWait, context, report, isRelative },
     };
   }
 

@@ -15,6 +15,7 @@ const FAILED = 3;
 const EVENT = 4;
 const ERRAND = 5;
 const INSPECTED = 6;
+const TIME = 7;
 
 const OPERATIONS = ['lock', 'extend', 'unlock', 'inspect', 'wait', 'unlock all'];
 
@@ -30,6 +31,10 @@ class FakeEngine {
   #chance;
   #wake;
   #isWaking = false;
+  /** Whether the process is kept alive for what is no request. */
+  isAwake = false;
+  /** How many calls are still to come of those that JavaScript has asked for. */
+  callsLeft = 0;
   #outbox = [];
   #quorums = [];
   /** Those in flight, by slot. @type {Map<number, Request>} */
@@ -67,6 +72,36 @@ class FakeEngine {
   attach(wake) {
     this.#world.demand(this.#wake === undefined, 'a second Mailbox was made');
     this.#wake = wake;
+  }
+
+  /** Nobody hears of anything any more, until another Mailbox is made. */
+  detach() {
+    this.#world.demand(this.openHandles.length === 0, 'the Mailbox rests while somebody needs it');
+    this.#world.demand(!this.isAwake, 'the Mailbox rests while somebody waits');
+    this.#world.count('Mailboxes that rest');
+    this.#wake = undefined;
+    this.#outbox = [];
+  }
+
+  /** One after the other, each once all is done that the one before has set off; nothing else comes between them. */
+  wakeAgain(times) {
+    const wake = this.#wake;
+    this.callsLeft += times;
+    const call = (left) => {
+      this.callsLeft -= 1;
+      this.#world.duringWake(wake);
+      // Ticks come when no microtask is left.
+      if (left > 1) queueMicrotask(() => process.nextTick(call, left - 1));
+    };
+    setImmediate(call, times);
+  }
+
+  wait(number, ms) {
+    this.#after(ms, () => this.#push({ ...NOTHING, slot: number, kind: TIME }));
+  }
+
+  hasClients(handle) {
+    return this.#quorums[handle].members.some(({ isClient }) => isClient);
   }
 
   open({ instances }) {
@@ -200,6 +235,7 @@ class FakeEngine {
   /** Rule 3: native looks at a lock's validity once more. */
   #handOver(answer) {
     const { slot, kind } = answer;
+    if (kind === TIME) return answer;
     if (slot >= 0) {
       this.#world.demand(this.#requests.delete(slot), `slot ${slot} is answered twice`);
     }
@@ -420,7 +456,7 @@ class FakeEngine {
     this.#errands.set(ticket, errand);
     const life = operation < 2 ? ttl : null;
     const asked = { handle, instance: member.place, ticket, operation: OPERATIONS[operation], script, plain };
-    const detail = { ...asked, keys: names, value, ttl: life };
+    const detail = { ...asked, keys: names, value, ttl: life, context: request.context };
     this.#world.count('errands');
     this.#push({ ...NOTHING, kind: ERRAND, detail });
     if (operation === 0 && member.server !== undefined && this.#chance.is(0.1)) {
@@ -651,6 +687,7 @@ class FakeEngine {
   }
 
   #push(answer) {
+    if (this.#wake === undefined) return;
     this.#outbox.push(answer);
     if (this.#isWaking) return;
     this.#isWaking = true;
@@ -659,7 +696,7 @@ class FakeEngine {
       this.#isWaking = false;
       this.#world.trace(`wake: ${this.#outbox.length} at ${Math.round(this.#time.now)}`);
       if (this.#outbox.length > 1024) this.#world.count('bursts of more than 1,024 answers');
-      this.#world.duringWake(() => this.#wake());
+      if (this.#wake !== undefined) this.#world.duringWake(this.#wake);
     });
   }
 

@@ -33,7 +33,8 @@ class Engine {
       'module.exports = {',
       `function seenBySimulation() {
   const sum = (what) => everyEngine.reduce((all, engine) => all + engine.seenBySimulation[what], 0);
-  const both = { engines: engines.size, brought: brought.length, requests, turns: turns.length };
+  const late = isLate ? 1 : 0;
+  const both = { engines: engines.size, brought: brought.length, requests, turns: turns.length, late };
   return {
     ...both,
     get sheets() { return sum('sheets'); },

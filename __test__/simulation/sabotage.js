@@ -23,8 +23,8 @@ const sabotages = [
     edits: [
       {
         file: 'lib/native.js',
-        from: 'if (answer.until > 0 || kind === INSPECTED) handOver(',
-        to: 'if (kind < 0) handOver(',
+        from: 'if (answer.until > 0 || kind === INSPECTED) turns.push(',
+        to: 'if (kind < 0) turns.push(',
       },
     ],
   },
@@ -34,8 +34,8 @@ const sabotages = [
     edits: [
       {
         file: 'lib/native.js',
-        from: 'queueMicrotask(asking[slot]?.isHeardLate ? awaitImmediates : endTurn);',
-        to: 'queueMicrotask(endTurn);',
+        from: 'if ((asking[slot]?.isHeardLate || CALLS_ARE_TOGETHER) && !areImmediatesLost) awaitImmediates();\n  else passOn();',
+        to: 'passOn();',
       },
     ],
   },
@@ -142,18 +142,7 @@ const sabotages = [
   {
     name: 'listeners',
     rule: "a listener's exception costs no other answer",
-    edits: [{ file: 'lib/native.js', from: 'process.nextTick(rethrow, error);', to: 'throw error;' }],
-  },
-  {
-    name: 'lost-listeners',
-    rule: "a listener's exception keeps nobody's quit() from ending",
-    edits: [
-      {
-        file: 'lib/keep.js',
-        from: 'process.nextTick(() => {\n        throw error;\n      });',
-        to: 'throw error;',
-      },
-    ],
+    edits: [{ file: 'lib/mailbox.js', from: 'raise(error);', to: 'throw error;' }],
   },
   {
     name: 'gone',
@@ -177,8 +166,8 @@ const sabotages = [
     edits: [
       {
         file: 'lib/native.js',
-        from: 'flush();\n      mailbox?.cancel(slot);\n    };',
-        to: 'flush();\n      mailbox?.cancel(slot);\n      free.push(slot);\n    };',
+        from: 'flush();\n      this.#box.cancel(slot);\n    };',
+        to: 'flush();\n      this.#box.cancel(slot);\n      free.push(slot);\n    };',
       },
     ],
   },

@@ -8,6 +8,7 @@
  * that all that it sets off is done before the next one.
  */
 
+const timers = require('node:timers');
 const timersPromises = require('node:timers/promises');
 
 const real = {
@@ -76,8 +77,6 @@ class Time {
   wall = 1.7e12;
   #script = new Queue();
   #engine = new Queue();
-  /** Those that keep the process. */
-  #intervals = new Set();
   #chance;
 
   /** @param {import('./chance').Chance} chance */
@@ -145,25 +144,17 @@ class Time {
     return true;
   }
 
-  /** How many intervals would keep the process from ending. */
-  get vigils() {
-    return [...this.#intervals].filter((interval) => interval.isRef).length;
-  }
-
   /** Everything that asks for the time or waits is told virtual time from now on. */
   install() {
     const timer = (run, ms, args, isInterval) => new Timer(this, run, ms, args, isInterval);
     globalThis.setTimeout = (run, ms, ...args) => timer(run, ms, args, false);
-    globalThis.setInterval = (run, ms, ...args) => {
-      const interval = timer(run, ms, args, true);
-      this.#intervals.add(interval);
-      return interval;
-    };
+    // What a module takes when it is loaded, as those of a world are.
+    timers.setTimeout = globalThis.setTimeout;
+    globalThis.setInterval = (run, ms, ...args) => timer(run, ms, args, true);
     globalThis.clearTimeout = (one) => {
       if (one instanceof Timer) one.isOver = true;
     };
     globalThis.clearInterval = (one) => {
-      this.#intervals.delete(one);
       if (one instanceof Timer) one.isOver = true;
     };
     timersPromises.setTimeout = (ms) => new Promise((resolve) => this.later(ms, () => resolve()));
@@ -174,6 +165,7 @@ class Time {
 
   static uninstall() {
     globalThis.setTimeout = real.setTimeout;
+    timers.setTimeout = real.setTimeout;
     globalThis.setInterval = real.setInterval;
     globalThis.clearTimeout = real.clearTimeout;
     globalThis.clearInterval = real.clearInterval;
@@ -184,7 +176,7 @@ class Time {
   }
 }
 
-/** What setTimeout and setInterval give. Those intervals that the package has only keep the process. */
+/** What setTimeout and setInterval give. Nobody here waits for an interval. */
 class Timer {
   isRef = true;
   isOver = false;

@@ -86,7 +86,7 @@ class World {
       const { load } = freshPackage(makeBinding(this));
       const { seenBySimulation } = load('lib/native.js');
       // Whatever else goes on in the process stays outside while answers are handed over.
-      const isBusy = () => seenBySimulation().turns > 0;
+      const isBusy = () => seenBySimulation().late > 0 || this.engine.callsLeft > 0;
       const callers = new Callers(this, load);
       callers.begin();
       await this.#runOn(isBusy);
@@ -468,7 +468,7 @@ class World {
     for (const [what, count] of Object.entries({ ...left, ...watched })) {
       this.demand(count === 0, `memory: ${count} ${what} are left`);
     }
-    this.demand(this.time.vigils === 0, `${this.time.vigils} intervals would keep the process`);
+    this.demand(!engine.isAwake, 'the process is kept alive for nothing');
   }
 
   /** One whose client has answered has its answer; one whose client never does may have none. */

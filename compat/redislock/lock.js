@@ -4,11 +4,11 @@
 
 const { isUtf8 } = require('node:buffer');
 const { randomUUID } = require('node:crypto');
-const { setTimeout: sleep } = require('node:timers/promises');
 
 const bluebird = require('./bluebird');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
 const { get, has, set } = require('../../lib/foreign');
+const { sleep } = require('../../lib/mailbox');
 const { quorumOf } = require('./quorum');
 
 /**

@@ -3,6 +3,7 @@
 /** What redlock 5 tells of an operation: for each attempt a promise of all of its votes. */
 
 const { isError, troubleOf } = require('../../lib/errors');
+const { stayAwake } = require('../../lib/mailbox');
 const { recall } = require('../../lib/thrown');
 const { ResourceLockedError } = require('./errors');
 
@@ -31,6 +32,7 @@ class Attempts {
   #count;
   /** @type {() => void} */
   #end = () => {};
+  #letSleep;
 
   /**
    * @param {import('../../lib/native').Engine} engine
@@ -45,7 +47,9 @@ class Attempts {
     this.#names = names;
     this.#voters = voters;
     this.#tell = tell;
-    stayAwake(1);
+    // Native keeps the process for answers, not for votes that come after them; whoever waits for those must get
+    // them. They come before long: those that miss their deadline count as against.
+    this.#letSleep = stayAwake();
     /** To be given with the request. */
     this.sheet = engine.countBallots((attempt, votes) => this.#read(attempt, votes));
     /** Resolves once there is nothing more to be told. */
@@ -84,7 +88,7 @@ class Attempts {
   #endIfTold() {
     if (this.#count === undefined || this.#toldCount < this.#count) return;
     this.#engine.endBallots(this.sheet);
-    stayAwake(-1);
+    this.#letSleep();
     this.#end();
   }
 
@@ -131,25 +135,6 @@ class Attempts {
     const own = recall(error);
     if (isError(own)) return own;
     return troubleOf({ code, reply, message, error }, this.#operation, place, this.#engine.addresses[place]);
-  }
-}
-
-let open = 0;
-/** @type {NodeJS.Timeout | undefined} */
-let vigil;
-
-/**
- * Native keeps the process for answers, not for votes that come after them; whoever waits for those must get
- * them. They come before long: those that miss their deadline count as against.
- *
- * @param {1 | -1} change in the number of requests with votes to come
- */
-function stayAwake(change) {
-  open += change;
-  if (open === 0) vigil?.unref();
-  else if (open === 1 && change === 1) {
-    vigil ??= setInterval(() => {}, 2 ** 30);
-    vigil.ref();
   }
 }
 

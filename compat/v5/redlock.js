@@ -3,7 +3,6 @@
 /** redlock 5's class, over our engine. */
 
 const { EventEmitter } = require('node:events');
-const { setTimeout: sleep } = require('node:timers/promises');
 
 const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
@@ -12,8 +11,9 @@ const { bare, pick } = require('../../lib/foreign');
 const { readMembers } = require('../../lib/members');
 const { Keep } = require('../../lib/keep');
 const { behind, putBehind } = require('../../lib/lockers');
-const { Engine, clock } = require('../../lib/native');
 const { random } = require('../../lib/locker');
+const { clock, sleep, stayAwake } = require('../../lib/mailbox');
+const { Engine } = require('../../lib/native');
 const { DEFAULTS, Settings, readOptions, warn } = require('../../lib/options');
 const { termOf } = require('../../lib/term');
 const { Attempts } = require('./attempts');
@@ -105,7 +105,8 @@ class Redlock extends EventEmitter {
    */
   emit(event, ...args) {
     if (event === 'clientError') {
-      tell(this, args[0]);
+      // Nothing has to listen.
+      if (this.listenerCount('error') > 0) super.emit('error', args[0]);
       return false;
     }
     return super.emit(event, ...args);
@@ -114,16 +115,6 @@ class Redlock extends EventEmitter {
 
 /** Overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
-
-/**
- * Nothing has to listen.
- *
- * @param {any} face
- * @param {Error} error
- */
-function tell(face, error) {
-  if (face.listenerCount('error') > 0) face.emit('error', error);
-}
 
 /**
  * @param {any} face
@@ -388,7 +379,7 @@ class Locker {
     const engine = this.#openEngine(face, 'unlock', names);
     const own = toEngine(settings);
     const isFinal = patience < Number.POSITIVE_INFINITY || own.retries === UNLIMITED;
-    const deadline = performance.now() + patience;
+    const deadline = clock() + patience;
 
     /** @type {Promise<Stats>[]} */
     const told = [];
@@ -402,7 +393,7 @@ class Locker {
       const wait = waitOf(settings);
       const isGone = isFinal && failure.code === 'ERR_REDLOCK_NOT_HELD';
       const isLast = own.retries !== UNLIMITED && told.length > own.retries;
-      if (isGone || isLast || engine.isClosed || performance.now() + wait > deadline) {
+      if (isGone || isLast || engine.isClosed || clock() + wait > deadline) {
         throw this.#failed('unlock', names, 0, answer, told);
       }
       await sleep(wait);
@@ -412,8 +403,10 @@ class Locker {
   async #quit() {
     // Their last votes come from connections that closing would take away.
     while (this.#open.size > 0) await Promise.all([...this.#open].map(({ ended }) => ended));
+    const letSleep = stayAwake();
     await this.#engine.close();
     const quits = await Promise.allSettled(this.#bridges.map((bridge) => bridge.quit()));
+    letSleep();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
   }
@@ -455,7 +448,10 @@ class Locker {
    * @param {string[]} names
    */
   #count(face, operation, names) {
-    const attempts = new Attempts(this.#engine, operation, names, this.#voters, (error) => tell(face, error));
+    const attempts = new Attempts(this.#engine, operation, names, this.#voters, (error) => {
+      // Nothing has to listen.
+      if (face.listenerCount('error') > 0) this.#engine.tell('error', error);
+    });
     this.#open.add(attempts);
     attempts.ended.then(() => this.#open.delete(attempts));
     return attempts;

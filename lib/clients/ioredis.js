@@ -106,6 +106,7 @@ class IoredisClient extends Client {
       read(options, 'password') ?? (inner && read(inner, 'password')),
       read(options, 'host'),
       read(options, 'port'),
+      read(options, 'path'),
     ];
   }
 

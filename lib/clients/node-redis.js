@@ -114,6 +114,7 @@ class NodeRedisClient extends Client {
       read(options, 'password'),
       read(socket, 'host'),
       read(socket, 'port'),
+      read(socket, 'path'),
     ];
   }
 

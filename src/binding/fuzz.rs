@@ -13,7 +13,7 @@ use crate::engine::{Drift, Instant, Settings, Token, Ttl, Validity};
 // ---- requests
 
 /// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 15;
+const HEAD: usize = 16;
 
 /// A request as lib/native.js writes it.
 #[derive(Clone, Debug, TypeGenerator)]
@@ -56,6 +56,7 @@ impl Written {
             0.0,
             0.0,
             -1.0,
+            0.0,
             count(self.names.len()),
         ]);
         numbers.extend(lengths);

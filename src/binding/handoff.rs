@@ -64,6 +64,16 @@ impl<T> Handoff<T> {
         state.items.drain(..most).collect()
     }
 
+    /// The same for a reader that is about to come again by itself: until it has,
+    /// nobody wakes it.
+    pub fn take_first(&self, most: usize) -> VecDeque<T> {
+        let mut state = self.lock();
+        if state.items.len() <= most {
+            return std::mem::take(&mut state.items);
+        }
+        state.items.drain(..most).collect()
+    }
+
     /// No reader comes any more; what it did not take is given back.
     pub fn close(&self) -> VecDeque<T> {
         let mut state = self.lock();

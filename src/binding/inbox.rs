@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::config::Config;
 use super::handoff::Handoff;
@@ -57,8 +58,10 @@ pub enum Errand {
     LetGo(Handle, Resources, Token, u32),
     /// Requests to be carried out.
     Carry(Batch),
+    /// In so many milliseconds JavaScript is to be told, under this number.
+    Wait(u32, Duration),
     /// A lock to be released that came too late to be handed over.
-    TakeBack(Locked),
+    TakeBack(Box<Locked>),
 }
 
 /// What a caller's client came back with.

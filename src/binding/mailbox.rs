@@ -2,9 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
+use napi::bindgen_prelude::{
+    Env, Float64ArraySlice, Function, JsValue, Uint8ArraySlice, Unknown, Utf16String,
+};
 use napi::threadsafe_function::{
     ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue,
 };
@@ -12,29 +15,38 @@ use napi::{Error, Result, Status, sys};
 use napi_derive::napi;
 
 use super::config::{self, Config};
-use super::inbox::{Amendment, ClientAnswer, Errand, Handle, Message};
-use super::outbox::Outbox;
+use super::context::context;
+use super::inbox::{Amendment, ClientAnswer, Errand, Handle, Message, SessionId};
+use super::outbox::{Answer, Outbox};
 use super::record::{self, Batch, Rows};
-use super::runtime::{self, Seat};
+use super::runtime::Seat;
 use super::session::handed_over;
-use crate::engine::{Resources, Scripts, System, Token, Watch};
+use crate::engine::{Instant, Resources, Scripts, System, Token, Watch};
 use crate::instances::redis;
 
 /// Calls JavaScript's `wake`. Weak: it does not keep the process alive unless
 /// it is referenced, which it is while requests are unanswered.
 type Wake = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false, true>;
 
-/// One environment's exchange with the engine's thread.
+/// One module's exchange with the engine's thread.
 #[napi]
 pub struct Mailbox {
-    seat: Arc<Place>,
+    seat: Rc<Seat>,
+    session: SessionId,
     outbox: Arc<Outbox>,
-    wake: Arc<Wake>,
+    /// Nothing once it rests.
+    wake: RefCell<Option<Arc<Wake>>>,
     handles: Cell<Handle>,
     /// How many sets of scripts were made known.
     scripts: Cell<u32>,
     /// Requests that are not answered yet.
     pending: Cell<u32>,
+    /// Whether somebody waits for what is no request.
+    awake: Cell<bool>,
+    /// Whether what was drained is not yet handed over.
+    turning: Cell<bool>,
+    /// Whether the process stays alive for it.
+    alive: Cell<bool>,
     /// The locks that are kept, by JavaScript's number for them.
     watches: RefCell<HashMap<u32, Kept>>,
 }
@@ -92,23 +104,53 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// A seat that is left once: by the environment's end or the object's.
-struct Place {
-    seat: Seat,
-    left: std::sync::atomic::AtomicBool,
+/// The engine's clock, in ms.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn clock() -> f64 {
+    record::millis(System::clock().nanos().into())
 }
 
-impl Place {
-    fn leave(&self) {
-        if !self.left.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            self.seat.leave();
-        }
+/// Throws `error` where nobody can catch it: it is an `uncaughtException`, at once
+/// and whatever has been put in the place of JavaScript's own ways to do so.
+///
+/// # Errors
+///
+/// When the environment is ending.
+#[napi]
+pub fn raise(env: Env, error: Unknown) -> Result<()> {
+    // SAFETY: both are alive, as JavaScript is calling.
+    napi::check_status!(unsafe { sys::napi_fatal_exception(env.raw(), error.raw()) })
+}
+
+thread_local! {
+    /// That of this thread's environment, once it has had a mailbox.
+    static SEAT: RefCell<Weak<Seat>> = RefCell::default();
+}
+
+/// The environment's seat, which is left at its end. Modules that come and go, as
+/// with the realms of a test runner, share it.
+fn seat_of(env: Env) -> Result<Rc<Seat>> {
+    if let Some(seat) = SEAT.with_borrow(Weak::upgrade) {
+        return Ok(seat);
     }
+    let seat = Seat::take().map_err(|error| {
+        let reason = format!("the engine's thread could not be started: {error}");
+        Error::new(Status::GenericFailure, reason)
+    })?;
+    let seat = Rc::new(seat);
+    env.add_env_cleanup_hook(Rc::clone(&seat), |seat| {
+        SEAT.take();
+        seat.leave();
+    })?;
+    SEAT.set(Rc::downgrade(&seat));
+    Ok(seat)
 }
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "napi hands arguments over by value"
+    clippy::too_many_arguments,
+    reason = "napi hands arguments over by value, and an object of them costs more"
 )]
 #[napi]
 impl Mailbox {
@@ -122,27 +164,26 @@ impl Mailbox {
     pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
         let wake: Wake = wake.build_threadsafe_function().weak::<true>().build()?;
         let wake = Arc::new(wake);
-        let woken = Arc::clone(&wake);
+        let woken = Arc::downgrade(&wake);
         let outbox = Arc::new(Outbox::new(move || {
-            // It can only fail when the environment ends, which is told anyway.
-            let _ = woken.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            if let Some(wake) = woken.upgrade() {
+                // It can only fail when the environment ends, which is told anyway.
+                let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
         }));
-        let seat = runtime::enter(Arc::clone(&outbox)).map_err(|error| {
-            let reason = format!("the engine's thread could not be started: {error}");
-            Error::new(Status::GenericFailure, reason)
-        })?;
-        let seat = Arc::new(Place {
-            seat,
-            left: false.into(),
-        });
-        env.add_env_cleanup_hook(Arc::clone(&seat), |seat| seat.leave())?;
+        let seat = seat_of(env)?;
+        let session = seat.enter(Arc::clone(&outbox));
         Ok(Self {
             seat,
+            session,
             outbox,
-            wake,
+            wake: RefCell::new(Some(wake)),
             handles: Cell::new(0),
             scripts: Cell::new(0),
             pending: Cell::new(0),
+            awake: Cell::new(false),
+            turning: Cell::new(false),
+            alive: Cell::new(false),
             watches: RefCell::default(),
         })
     }
@@ -283,13 +324,16 @@ impl Mailbox {
         handle: u32,
         number: u32,
         scripts: u32,
+        in_context: u32,
         terms: &[f64],
         value: String,
         resources: Vec<String>,
     ) {
-        let Some(hold) = record::hold(number, terms, &value, resources) else {
+        let in_context = context(in_context, &self.outbox);
+        let Some(mut hold) = record::hold(number, terms, &value, resources) else {
             return;
         };
+        hold.settings.context = in_context;
         let watch = Watch::default();
         watch.set(hold.until);
         let kept = Kept {
@@ -325,11 +369,49 @@ impl Mailbox {
         }
     }
 
-    /// The engine's clock, in ms.
+    /// Calls `wake` so many times more, each once all is done that the call before
+    /// has set off. The process stays alive until the next drain.
+    ///
+    /// # Errors
+    ///
+    /// When the environment is ending.
     #[napi(catch_unwind)]
-    #[must_use]
-    pub fn clock(&self) -> f64 {
-        record::millis(System::clock().nanos().into())
+    pub fn wake_again(&self, env: Env, times: u32) -> Result<()> {
+        self.turning.set(true);
+        self.keep_alive(&env)?;
+        if let Some(wake) = &*self.wake.borrow() {
+            for _ in 0..times {
+                let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells, under `number`, that so many milliseconds have passed, of real time.
+    /// It does not keep the process alive.
+    #[napi(catch_unwind)]
+    pub fn wait(&self, number: u32, span: f64) {
+        self.send(Errand::Wait(number, record::span(span)));
+    }
+
+    /// Whether the process stays alive also while no request is unanswered.
+    ///
+    /// # Errors
+    ///
+    /// When the environment is ending.
+    #[napi(catch_unwind)]
+    pub fn stay_awake(&self, env: Env, awake: bool) -> Result<()> {
+        self.awake.set(awake);
+        self.keep_alive(&env)
+    }
+
+    /// Nobody needs it any more: `wake` is called no longer, and no longer kept
+    /// from being collected. What it is still asked for is not heard; the validity
+    /// of kept locks can be looked at.
+    #[napi(catch_unwind)]
+    pub fn rest(&self) {
+        self.seat.part(self.session);
+        drop(self.wake.take());
     }
 
     /// Hands over the first `count` requests in `numbers` and `text`.
@@ -339,11 +421,8 @@ impl Mailbox {
     /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
-        let pending = self.pending.get();
-        if pending == 0 && count > 0 {
-            self.keep_alive(&env, true)?;
-        }
-        self.pending.set(pending + count);
+        self.pending.set(self.pending.get() + count);
+        self.keep_alive(&env)?;
         self.send(Errand::Carry(Batch {
             numbers: numbers.to_vec(),
             text: text.to_vec(),
@@ -369,31 +448,44 @@ impl Mailbox {
         // nobody else, and no JavaScript runs before this call returns.
         let (numbers, values) = unsafe { (numbers.as_mut(), values.as_mut()) };
         let mut rows = Rows::new(numbers, values, now);
-        let mut answered = 0;
-        for answer in self.outbox.take(rows.room()) {
-            answered += u32::from(answer.slot.is_some());
-            let (answer, dead) = handed_over(answer, now);
-            if let Some(locked) = dead {
-                self.send(Errand::TakeBack(locked));
-            }
-            rows.write(answer);
-        }
-        let pending = self.pending.get().saturating_sub(answered);
-        self.pending.set(pending);
-        if pending == 0 && answered > 0 {
-            self.keep_alive(&env, false)?;
-        }
+        // Contexts that end with what is written here come along, without waking
+        // anybody for them.
+        let first = self.outbox.take_first(rows.room());
+        self.write(first, &mut rows, now);
+        let left = self.outbox.take(rows.room_left());
+        self.turning.set(false);
+        self.write(left, &mut rows, now);
+        self.keep_alive(&env)?;
         Ok(rows.finish())
     }
 
+    fn write(&self, answers: impl IntoIterator<Item = Answer>, rows: &mut Rows, now: Instant) {
+        for answer in answers {
+            let answered = u32::from(answer.is_of_request());
+            self.pending
+                .set(self.pending.get().saturating_sub(answered));
+            let (answer, dead) = handed_over(answer, now);
+            if let Some(locked) = dead {
+                self.send(Errand::TakeBack(Box::new(locked)));
+            }
+            rows.write(answer);
+        }
+    }
+
     fn send(&self, errand: Errand) {
-        let seat = &self.seat.seat;
-        seat.inbox.push(Message::Session(seat.session, errand));
+        let message = Message::Session(self.session, errand);
+        self.seat.inbox.push(message);
     }
 
     /// Whether the process stays alive for what is pending.
-    fn keep_alive(&self, env: &Env, alive: bool) -> Result<()> {
-        let (env, wake) = (env.raw(), self.wake.raw());
+    fn keep_alive(&self, env: &Env) -> Result<()> {
+        let alive = self.awake.get() || self.turning.get() || self.pending.get() > 0;
+        let wake = self.wake.borrow();
+        let Some(wake) = wake.as_ref().filter(|_| alive != self.alive.get()) else {
+            return Ok(());
+        };
+        self.alive.set(alive);
+        let (env, wake) = (env.raw(), wake.raw());
         // SAFETY: both are alive: the environment is calling, and the function
         // is held by `self`. Node-API wants this on the environment's thread.
         let status = unsafe {
@@ -409,6 +501,6 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.seat.leave();
+        self.seat.part(self.session);
     }
 }

@@ -20,6 +20,8 @@ pub mod abort;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod context;
+#[doc(hidden)]
 pub mod crowd;
 #[cfg(test)]
 mod fuzz;
@@ -43,7 +45,7 @@ pub mod session;
 pub mod shared;
 
 #[cfg(feature = "napi")]
-pub use mailbox::{DefaultScripts, Mailbox, Opened, default_scripts, version};
+pub use mailbox::{DefaultScripts, Mailbox, Opened, clock, default_scripts, raise, version};
 
 /// Where the hand-off takes its locks from; its checker brings others.
 mod sync {

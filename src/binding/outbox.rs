@@ -9,10 +9,18 @@ pub type Outbox = Handoff<Answer>;
 
 /// The answer to one request, or an event.
 pub struct Answer {
-    /// Whose: `None` for an event.
+    /// Whose: `None` for an event. The number of what is over where that is all.
     pub slot: Option<u32>,
     pub attempts: u32,
     pub outcome: Outcome,
+}
+
+impl Answer {
+    /// Whether it is what a request is waited for with.
+    pub fn is_of_request(&self) -> bool {
+        let is_notice = matches!(self.outcome, Outcome::Time | Outcome::ContextEnded);
+        self.slot.is_some() && !is_notice
+    }
 }
 
 /// What came of a request.
@@ -28,6 +36,10 @@ pub enum Outcome {
     Event(String),
     /// What the caller's client is to be asked, as JSON.
     Errand(String),
+    /// A time that JavaScript has waited for.
+    Time,
+    /// Nothing will be asked for in this context of a caller's any more.
+    ContextEnded,
 }
 
 /// A lock on its way to JavaScript, with what it takes to release it should it

@@ -33,6 +33,8 @@ pub struct Request {
     pub verb: Verb,
     pub resources: Resources,
     pub settings: Settings,
+    /// The caller's, by JavaScript's number; 0 = none.
+    pub context: u32,
 }
 
 /// What is to be done.
@@ -65,7 +67,7 @@ const RELATIVE: u32 = 2;
 const LOOK: u32 = 4;
 
 /// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 15;
+const HEAD: usize = 16;
 
 /// How many numbers an answer has.
 const ROW: usize = 6;
@@ -91,7 +93,7 @@ fn read(
     terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
     let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[14])?)?;
+    let lengths = numbers.split_off(..size(head[15])?)?;
     let value = read_text(text, head[10])?;
     let [slot, handle] = [whole_number(head[0])?, whole_number(head[1])?];
     let resources: Option<Resources> = lengths
@@ -103,7 +105,7 @@ fn read(
     let flags = integer(head[3]);
     let drift = Drift::new(head[8]);
     let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
-    let makes_sense = [2, 3, 11]
+    let makes_sense = [2, 3, 11, 14]
         .iter()
         .all(|at| whole_number(head[*at]).is_some());
     let operation = whole_number(head[2]).filter(|_| makes_sense && !resources.is_empty());
@@ -143,7 +145,9 @@ fn read(
             max_wait: (head[13] >= 0.0).then(|| span(head[13])),
             look: flags & LOOK != 0,
             value: own.then(|| Token::from(&*value)),
+            context: None,
         },
+        context: integer(head[14]),
     })
 }
 
@@ -277,6 +281,11 @@ impl<'room> Rows<'room> {
         rows.min(self.values.len() / VALUE)
     }
 
+    /// For how many more.
+    pub fn room_left(&self) -> usize {
+        self.room().saturating_sub(self.written)
+    }
+
     pub fn write(&mut self, answer: Answer) {
         let slot = answer.slot.map_or(-1.0, f64::from);
         let attempts = f64::from(answer.attempts);
@@ -303,6 +312,8 @@ impl<'room> Rows<'room> {
             Outcome::Event(details) => [slot, 4.0, attempts, 0.0, 0.0, self.describe(&details)],
             Outcome::Inspected(details) => [slot, 6.0, attempts, 0.0, 0.0, self.describe(&details)],
             Outcome::Errand(details) => [slot, 5.0, attempts, 0.0, 0.0, self.describe(&details)],
+            Outcome::Time => [slot, 7.0, 0.0, 0.0, 0.0, 0.0],
+            Outcome::ContextEnded => [slot, 8.0, 0.0, 0.0, 0.0, 0.0],
         };
         let at = 1 + self.written * ROW;
         self.numbers[at..at + ROW].copy_from_slice(&row);
@@ -456,6 +467,7 @@ pub fn errand(handle: Handle, place: u32, ticket: Ticket, question: &Question) -
         "keys": &*question.resources,
         "value": question.value.as_str(),
         "ttl": ttl,
+        "context": question.context.as_ref().map(|context| context.number()),
     })
     .to_string()
 }

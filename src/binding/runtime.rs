@@ -1,6 +1,8 @@
 //! The engine's thread: one for the whole process, shared by all environments,
 //! started for the first and joined when the last has gone.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -35,37 +37,62 @@ struct Thread {
 
 /// An environment's place at the engine's thread, given up by [`Seat::leave`].
 pub(super) struct Seat {
-    pub(super) session: SessionId,
     pub(super) inbox: Arc<Inbox>,
-}
-
-/// Takes a place for an environment whose answers go to `outbox`.
-///
-/// # Errors
-///
-/// When the system has no thread or no event queue left.
-pub(super) fn enter(outbox: Arc<Outbox>) -> io::Result<Seat> {
-    let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-    let inbox = if let Some(thread) = &process.thread {
-        Arc::clone(&thread.inbox)
-    } else {
-        let thread = start()?;
-        let inbox = Arc::clone(&thread.inbox);
-        process.thread = Some(thread);
-        inbox
-    };
-    process.environments += 1;
-    process.sessions = process.sessions.wrapping_add(1);
-    let session = process.sessions;
-    inbox.push(Message::Enter(session, outbox));
-    Ok(Seat { session, inbox })
+    sessions: RefCell<BTreeSet<SessionId>>,
+    left: Cell<bool>,
 }
 
 impl Seat {
-    /// Gives the place up. The last one waits for the thread's end, which is
+    /// Takes a place for an environment.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread or no event queue left.
+    pub(super) fn take() -> io::Result<Self> {
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        let inbox = if let Some(thread) = &process.thread {
+            Arc::clone(&thread.inbox)
+        } else {
+            let thread = start()?;
+            let inbox = Arc::clone(&thread.inbox);
+            process.thread = Some(thread);
+            inbox
+        };
+        process.environments += 1;
+        Ok(Self {
+            inbox,
+            sessions: RefCell::default(),
+            left: Cell::new(false),
+        })
+    }
+
+    /// Somebody in the environment comes, whose answers go to `outbox`.
+    pub(super) fn enter(&self, outbox: Arc<Outbox>) -> SessionId {
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        process.sessions = process.sessions.wrapping_add(1);
+        let session = process.sessions;
+        drop(process);
+        self.sessions.borrow_mut().insert(session);
+        self.inbox.push(Message::Enter(session, outbox));
+        session
+    }
+
+    /// He goes, if he is still there.
+    pub(super) fn part(&self, session: SessionId) {
+        if self.sessions.borrow_mut().remove(&session) {
+            self.inbox.push(Message::Leave(session));
+        }
+    }
+
+    /// Gives the place up, once. The last one waits for the thread's end, which is
     /// not longer away than the last deadline of the clean-up under way.
     pub(super) fn leave(&self) {
-        self.inbox.push(Message::Leave(self.session));
+        if self.left.replace(true) {
+            return;
+        }
+        for session in self.sessions.take() {
+            self.inbox.push(Message::Leave(session));
+        }
         let last = {
             let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
             process.environments -= 1;

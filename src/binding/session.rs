@@ -7,11 +7,13 @@ use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::abort::{Abort, abortable};
 use super::config::Config;
+use super::context::context;
 use super::crowd::Crowd;
 use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
@@ -160,8 +162,9 @@ impl Session {
                     engine.let_go(&resources, &value, number.into());
                 }
             }
+            Errand::Wait(number, span) => self.wait(number, span),
             Errand::Carry(batch) => self.carry(&batch),
-            Errand::TakeBack(locked) => self.take_back(locked),
+            Errand::TakeBack(locked) => self.take_back(*locked),
         }
     }
 
@@ -303,8 +306,9 @@ impl Session {
 
     fn carry(self: &Rc<Self>, batch: &Batch) {
         let requests = batch.requests(|handle, scripts| self.terms(handle, scripts));
-        for request in requests {
+        for mut request in requests {
             let slot = request.slot;
+            request.settings.context = context(request.context, &self.outbox);
             let engine = self
                 .quorums
                 .borrow()
@@ -343,6 +347,18 @@ impl Session {
                 self.spawn(task);
             }
         }
+    }
+
+    /// Tells JavaScript, under its number, that so much time has passed.
+    fn wait(self: &Rc<Self>, number: u32, span: Duration) {
+        let session = Rc::downgrade(self);
+        let environment = Rc::clone(&self.shared.environment);
+        self.spawn(async move {
+            environment.sleep_until(environment.now().after(span)).await;
+            if let Some(session) = session.upgrade() {
+                session.post(Some(number), 0, Outcome::Time);
+            }
+        });
     }
 
     /// Gives a request up: its clean-up still runs. One that is answered already

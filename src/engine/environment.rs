@@ -280,7 +280,7 @@ mod tests {
     fn a_panic_of_what_is_guarded_is_an_error() {
         assert_eq!(run(guarded(|| async { 1 })), Ok(1));
         let outcome = run(guarded(|| async {
-            assert!(std::hint::black_box(false), "why")
+            assert!(std::hint::black_box(false), "why");
         }));
         assert_eq!(outcome, Err("why".to_owned()));
     }

@@ -7,7 +7,9 @@
 //! keep a lock alive beside a new holder's.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::context::Context;
 use super::instance::Resources;
 use super::lock_id::LockId;
 use super::validity::Instant;
@@ -26,6 +28,7 @@ struct Lock {
     since: Instant,
     until: Instant,
     members: Members,
+    context: Option<Arc<dyn Context>>,
 }
 
 /// A lock that is held: what it takes to release it.
@@ -34,6 +37,8 @@ pub(super) struct Held {
     /// As they were given.
     pub(super) resources: Resources,
     pub(super) since: Instant,
+    /// Of whoever has it.
+    pub(super) context: Option<Arc<dyn Context>>,
 }
 
 /// A set of members, by their places.
@@ -69,12 +74,14 @@ impl GrantedBy {
             lock,
             resources,
             since,
+            context,
         } = held;
         let noted = Lock {
             resources,
             since,
             until,
             members,
+            context,
         };
         self.locks.insert(lock, noted);
     }
@@ -94,6 +101,7 @@ impl GrantedBy {
             lock: lock.clone(),
             resources: Resources::clone(&known.resources),
             since: known.since,
+            context: known.context.clone(),
         });
         let mut held: Vec<Held> = held.collect();
         held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
@@ -138,6 +146,7 @@ mod tests {
             lock: LockId::new(&Token::from(name), &resources),
             resources,
             since: at(0),
+            context: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use super::context::Context;
 use super::error::Cause;
 use super::round_trip::RoundTrip;
 use super::rule::Rule;
@@ -42,6 +43,12 @@ pub trait Instance {
 
     /// What is known to be wrong with it, for whoever has waited in vain.
     fn trouble(&self) -> Option<Rc<str>> {
+        None
+    }
+
+    /// Why it could not be reached when that was last tried, for whoever has waited
+    /// for another try; `None` if nothing is known to have failed.
+    fn unreached(&self) -> Option<Cause> {
         None
     }
 
@@ -98,6 +105,8 @@ pub struct Question {
     pub report: bool,
     /// The caller's own texts for the operation, if there are any.
     pub scripts: Option<Arc<Scripts>>,
+    /// Whose request it is asked for, where somebody has to know.
+    pub context: Option<Arc<dyn Context>>,
 }
 
 /// Texts that replace an instance's own way of carrying an operation out. Each

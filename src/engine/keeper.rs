@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::context::Context;
 use super::environment::Environment;
 use super::error::{Failure, Reason};
 use super::event::Event;
@@ -87,6 +88,8 @@ pub(super) struct Kept {
     number: u64,
     /// What is locked, if it is extended.
     extended_on: Option<Resources>,
+    /// Of whoever keeps it.
+    context: Option<Arc<dyn Context>>,
     /// The origin once it is lost before its time.
     until: Cell<Instant>,
     /// Why it is lost, if its holder found that out by extending it by hand.
@@ -105,12 +108,14 @@ impl Kept {
         watch: Watch,
         number: u64,
         extended_on: Option<Resources>,
+        context: Option<Arc<dyn Context>>,
     ) -> Rc<Self> {
         watch.set(until);
         Rc::new(Self {
             watch,
             number,
             extended_on,
+            context,
             until: Cell::new(until),
             lost: RefCell::default(),
             released: Cell::new(false),
@@ -146,6 +151,11 @@ impl Kept {
     /// What is locked, if it is extended by itself.
     pub(super) fn extended_on(&self) -> Option<&Resources> {
         self.extended_on.as_ref()
+    }
+
+    /// Of whoever keeps it.
+    pub(super) fn context(&self) -> Option<&Arc<dyn Context>> {
+        self.context.as_ref()
     }
 
     /// It is extended no more, but watched until it ends.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod context;
 mod environment;
 mod error;
 mod event;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use claims::Claims;
+pub use context::Context;
 pub use environment::{Environment, System, Task, guarded, supervised, until, within};
 pub use error::{Cause, Failure, Occupant, Reason};
 pub use event::Event;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub report: bool,
     /// The caller's own texts for the operations, if there are any.
     pub scripts: Option<Arc<Scripts>>,
+    /// Whose request it is, where somebody has to know.
+    pub context: Option<Arc<dyn Context>>,
     /// Under which number all votes of each attempt are to be told as events.
     pub ballots: Option<u64>,
     /// Acquire only: how long the asker waits for the lock altogether.
@@ -332,6 +336,7 @@ impl Engine {
                 deadline: limits.last(),
                 report: settings.report,
                 scripts: settings.scripts.clone(),
+                context: settings.context.clone(),
             },
             limits,
             settings.sheet(number),
@@ -427,7 +432,8 @@ impl Engine {
             hold.until = hold.until.min(cap);
         }
         let extended_on = hold.renewal.map(|_| Arc::clone(&hold.resources));
-        let kept = Kept::new(hold.until, watch, hold.number, extended_on);
+        let context = hold.settings.context.clone();
+        let kept = Kept::new(hold.until, watch, hold.number, extended_on, context);
         let lock = hold.lock();
         self.core.keeps.borrow_mut().insert(lock, Rc::clone(&kept));
         let environment = Rc::clone(&self.core.environment);
@@ -476,6 +482,7 @@ impl Engine {
             deadline: limits.last(),
             report: settings.report,
             scripts: None,
+            context: settings.context.clone(),
         };
         Round::ask_all(&self.core, question, limits, None)
     }
@@ -590,6 +597,7 @@ impl Engine {
                     deadline: limits.last(),
                     report: settings.report,
                     scripts: settings.scripts.clone(),
+                    context: settings.context.clone(),
                 },
                 limits,
                 settings.sheet(attempts),
@@ -652,13 +660,16 @@ impl Engine {
                     lock: lock.clone(),
                     resources: Arc::clone(resources),
                     since: Instant::ORIGIN,
+                    context: kept.context().cloned(),
                 });
                 held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
             }
         }
         let rounds = held.into_iter().filter_map(|held| {
             let (resources, value) = (Arc::clone(&held.resources), held.lock.value().clone());
-            let round = self.ask_release(resources, value, held.since, settings.clone())?;
+            let mut settings = settings.clone();
+            settings.context = held.context.or(settings.context);
+            let round = self.ask_release(resources, value, held.since, settings)?;
             Some((held.resources, round))
         });
         let rounds: Vec<_> = rounds.collect();
@@ -774,6 +785,7 @@ impl Engine {
             deadline: limits.last(),
             report: settings.report,
             scripts: settings.scripts,
+            context: settings.context,
         };
         Some(Round::ask_all(&self.core, question, limits, sheet))
     }

@@ -372,6 +372,7 @@ impl Round {
             deadline,
             report: self.question.report,
             scripts: self.question.scripts.clone(),
+            context: self.question.context.clone(),
         }
     }
 
@@ -392,6 +393,7 @@ impl Round {
             lock: self.lock(),
             resources: Arc::clone(&self.question.resources),
             since: self.asked,
+            context: self.question.context.clone(),
         };
         let now = self.core.environment.now();
         let mut granted_by = self.core.granted_by.borrow_mut();
@@ -469,11 +471,14 @@ impl Round {
         let may_be_long = state.may_be_long();
         for index in 0..state.votes.len() {
             let cause = match &state.votes[index] {
-                Ballotpaper::Open(wait) if wait.end(may_be_long) <= now => Cause::Silent {
-                    waited: wait.end(may_be_long).since(wait.since),
-                    option: Some(wait.option),
-                    because: self.core.instances[index].trouble(),
-                },
+                Ballotpaper::Open(wait) if wait.end(may_be_long) <= now => {
+                    let instance = &self.core.instances[index];
+                    instance.unreached().unwrap_or_else(|| Cause::Silent {
+                        waited: wait.end(may_be_long).since(wait.since),
+                        option: Some(wait.option),
+                        because: instance.trouble(),
+                    })
+                }
                 Ballotpaper::Open(wait) => {
                     state.overtime |= wait.due <= now;
                     continue;

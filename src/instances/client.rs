@@ -374,6 +374,8 @@ impl Client {
                 deadline: environment.now().after(ttl.span()),
                 report: false,
                 scripts: None,
+                // Where the client leads to may depend on it: it is what the acquire has.
+                context: question.context.clone(),
             }),
         };
         let probing = Rc::clone(&probe.question);
@@ -647,6 +649,7 @@ impl Probe {
             deadline: self.question.deadline,
             report: false,
             scripts: None,
+            context: self.question.context.clone(),
         })
     }
 }

@@ -366,6 +366,7 @@ impl App {
             0.0,
             0.0,
             request.max_wait,
+            0.0,
             request.resources.len() as f64,
         ];
         numbers.extend(row);
@@ -456,7 +457,7 @@ impl App {
         let (answer, dead) = handed_over(answer, now);
         if let Some(locked) = dead {
             bump(&self.0.ledger.counts.dead);
-            self.send(Errand::TakeBack(locked));
+            self.send(Errand::TakeBack(Box::new(locked)));
         }
         answer
     }

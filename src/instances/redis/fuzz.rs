@@ -384,6 +384,7 @@ impl Asked {
             deadline: Instant::ORIGIN,
             report: false,
             scripts: self.by_own_script.then(|| Arc::new(scripts())),
+            context: None,
         }
     }
 

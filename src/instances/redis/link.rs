@@ -120,6 +120,8 @@ enum Phase {
 struct Outage {
     since: Instant,
     cause: Cause,
+    /// A dial has failed since the loss.
+    is_known: bool,
 }
 
 enum Waiting {
@@ -282,6 +284,13 @@ impl Link {
         })
     }
 
+    /// Why the last dial after a loss has failed, if one has.
+    pub(super) fn unreached(&self) -> Option<Cause> {
+        let state = self.state.borrow();
+        let outage = state.outage().filter(|outage| outage.is_known);
+        outage.map(|outage| outage.cause.clone())
+    }
+
     /// Its greeting was answered.
     fn measure(&self, greeted: &Pump) {
         let (asked, answered) = greeted.greeted();
@@ -341,6 +350,7 @@ impl Link {
             let outage = Outage {
                 since: self.environment.now(),
                 cause: cause.clone(),
+                is_known: false,
             };
             state.phase = Phase::Dialling(Some(outage), VecDeque::new());
             failed
@@ -354,19 +364,17 @@ impl Link {
     /// questions wait for the next one.
     fn miss(&self, cause: &Cause) -> bool {
         let passes = matches!(cause, Cause::Unreachable { .. }) || cause.reply() == Some("LOADING");
-        let is_new = {
-            let now = self.environment.now();
-            let state = self.state.borrow();
-            let lost = match &state.phase {
-                Phase::Dialling(outage, _) => outage.as_ref(),
-                Phase::Up | Phase::Down(_) => None,
-            };
-            lost.is_some_and(|outage| now.since(outage.since) < RESTART)
-        };
-        if !(passes && is_new) {
-            self.go_down(cause);
+        let now = self.environment.now();
+        if let Phase::Dialling(Some(outage), _) = &mut self.state.borrow_mut().phase
+            && passes
+            && now.since(outage.since) < RESTART
+        {
+            outage.cause = cause.clone();
+            outage.is_known = true;
+            return true;
         }
-        passes && is_new
+        self.go_down(cause);
+        false
     }
 
     /// Nobody can be asked until the next dial succeeds.
@@ -378,6 +386,7 @@ impl Link {
         let down = Phase::Down(Outage {
             since,
             cause: cause.clone(),
+            is_known: true,
         });
         let before = std::mem::replace(&mut state.phase, down);
         for release in std::mem::take(&mut state.releases) {

@@ -37,7 +37,7 @@ pub use script::{default_texts, script};
 pub use sockets::Sockets;
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Instance, Observer, Question, Reply, RoundTrip};
+use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
@@ -126,6 +126,13 @@ impl Instance for Server {
     fn trouble(&self) -> Option<Rc<str>> {
         match &self.reach {
             Reach::Link(link) => link.trouble(),
+            Reach::Cluster(_) => None,
+        }
+    }
+
+    fn unreached(&self) -> Option<Cause> {
+        match &self.reach {
+            Reach::Link(link) => link.unreached(),
             Reach::Cluster(_) => None,
         }
     }

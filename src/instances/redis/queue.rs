@@ -125,6 +125,7 @@ pub(super) mod tests {
             deadline: Instant::LAST,
             report: false,
             scripts: None,
+            context: None,
         })
     }
 
