@@ -37,7 +37,8 @@ const FACES = {
 
 /** @param {any} Class */
 function makeRedlock(Class, clients, more = {}) {
-  const redlock = new Class(clients, { retryCount: 0, ...more });
+  // Through the client alone: a proof would leave a key of its own for a moment.
+  const redlock = new Class(clients, { retryCount: 0, connections: 'bridge', ...more });
   redlock.on('error', () => {});
   return redlock;
 }

@@ -153,8 +153,7 @@ function readLock(lock, isLenient, key = 'resource', takesAny = isLenient) {
   }
   const resource = propertyOf(lock, key);
   try {
-    const names = Object.freeze(namesIn(resource, takesAny));
-    return Object.freeze({ names, value, expiration: isNumber ? expiration : undefined });
+    return { names: namesIn(resource, takesAny), value, expiration: isNumber ? expiration : undefined };
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
     throw wrongType('LOCK', `lock must be a Lock: its ${message}`);

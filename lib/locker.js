@@ -170,7 +170,7 @@ class Locker {
     const { value, expiration, attempts } = answer;
     const remaining = settings.retryCount - attempts;
     const lock = profile.makeLock(face, names, value, expiration, attempts, remaining);
-    const term = termOf(lock, { names, value });
+    const term = ownOf(lock) ?? termOf(lock, { names, value });
     term.begin(answer, ttl, settings === this.#settings ? undefined : settings);
     if (wishes?.extension) this.#extendByItself(term, { names, value, expiration }, wishes.extension);
     return lock;
@@ -722,6 +722,7 @@ class Locker {
    */
   #lookAtServers(face) {
     const { servers } = face;
+    if (this.#isListed(servers)) return;
     const listed = isArray(servers) ? elementsOf(servers, unreadable) : servers;
     if (this.#isShown(listed)) return;
     const before = this.#engine;
@@ -731,6 +732,22 @@ class Locker {
     this.#engine = this.#openQuorum(instances);
     face.servers = this.#shown(servers);
     before.close();
+  }
+
+  /**
+   * Whether they are the same as ever: asked at each call, so that it copies nothing.
+   *
+   * @param {any} servers
+   */
+  #isListed(servers) {
+    const known = this.#servers;
+    if (!isArray(servers)) return false;
+    try {
+      for (let at = 0; at < known.length; at++) if (servers[at] !== known[at]) return false;
+      return servers.length === known.length;
+    } catch {
+      return false;
+    }
   }
 
   /**

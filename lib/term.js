@@ -177,9 +177,9 @@ class Term {
   /** @param {Keys} keys */
   isOn({ names, value }) {
     const own = this.#names;
-    return (
-      value === this.#value && names.length === own.length && names.every((name, at) => name === own[at])
-    );
+    if (value !== this.#value || names.length !== own.length) return false;
+    for (let at = 0; at < own.length; at++) if (names[at] !== own[at]) return false;
+    return true;
   }
 
   /**
@@ -211,9 +211,15 @@ class Term {
  * @param {unknown} value
  */
 function tie(lock, resource, value) {
-  const term = new Term(lock, Array.isArray(resource) ? [...resource] : [resource], value);
-  Object.defineProperty(lock, TERM, bare({ value: () => term, configurable: true }));
+  const term = new Term(lock, Array.isArray(resource) ? resource.slice() : [resource], value);
+  HIDDEN.value = () => term;
+  Object.defineProperty(lock, TERM, HIDDEN);
+  // It would keep the lock, and its Redlock with it.
+  HIDDEN.value = undefined;
 }
+
+/** One for all: it is copied at once, and a lock's making shouldn't take longer for it. @type {PropertyDescriptor} */
+const HIDDEN = bare({ value: undefined, configurable: true });
 
 /**
  * What is known of objects that aren't ours, or of ours that were changed.

@@ -97,23 +97,13 @@ class IoredisClient extends Client {
     const { client } = this;
     const options = read(client, 'options');
     const inner = read(options, 'redisOptions');
-    const connector = read(client, 'connector');
-    const nodes = this.#nodes;
     return [
+      ...this.#methods,
       this.isClosed,
-      read(client, 'eval'),
-      read(client, 'evalsha'),
-      read(client, 'call'),
-      read(client, 'sendCommand'),
-      connector,
-      read(connector, 'connect'),
-      commonOf(nodes, 'sendCommand'),
-      this.#transformer,
-      read(this.#command, 'toWritable'),
       read(options, 'keyPrefix'),
-      readAt(client, 'condition', 'select') ?? read(options, 'db'),
-      read(options, 'username') ?? read(inner, 'username'),
-      read(options, 'password') ?? read(inner, 'password'),
+      read(read(client, 'condition'), 'select') ?? read(options, 'db'),
+      read(options, 'username') ?? (inner && read(inner, 'username')),
+      read(options, 'password') ?? (inner && read(inner, 'password')),
       read(options, 'host'),
       read(options, 'port'),
       read(options, 'path'),
@@ -190,11 +180,19 @@ class IoredisClient extends Client {
     const node = this.#nodes.map((one) => strangerAmong(one, SINGLE)).find(Boolean);
     if (node) return `of one of its nodes, ${replaced(node)}`;
     this.#command ??= commandOf(this.client);
-    if (this.#transformer) return 'its commands have a transformer of their arguments or replies';
+    if (this.#hasTransformer) return 'its commands have a transformer of their arguments or replies';
     const bytes = strangerAmong(this.#command, COMMAND);
     if (bytes) return `of its commands, ${replaced(bytes)}`;
     const connector = read(this.client, 'connector');
     return isCluster || !strangerAmong(connector, CONNECTOR) ? undefined : 'it has a Connector of its own';
+  }
+
+  get #hasTransformer() {
+    try {
+      return this.#transformer !== undefined;
+    } catch {
+      return true;
+    }
   }
 
   /** A cluster's connections to its nodes, as far as it has any. @returns {unknown[]} */
@@ -207,10 +205,36 @@ class IoredisClient extends Client {
 
   /** What somebody has had done to the arguments or replies of scripts, for all clients of this copy of the library. */
   get #transformer() {
-    const kinds = readAt(this.#command, 'constructor', '_transformer');
-    if (kinds === undefined) return undefined;
-    const [given, back] = [read(kinds, 'argument'), read(kinds, 'reply')];
-    return read(given, 'eval') ?? read(given, 'evalsha') ?? read(back, 'eval') ?? read(back, 'evalsha');
+    const kinds = this.#command?.constructor._transformer;
+    if (!kinds) return undefined;
+    const { argument, reply } = kinds;
+    return argument.eval ?? argument.evalsha ?? reply.eval ?? reply.evalsha;
+  }
+
+  /**
+   * What is on the way now, each to be compared with what was there before. As it is looked at before each request, each
+   * is read at once: where one throws, all are another.
+   *
+   * @returns {unknown[]}
+   */
+  get #methods() {
+    try {
+      const { client } = this;
+      const { connector } = client;
+      return [
+        client.eval,
+        client.evalsha,
+        client.call,
+        client.sendCommand,
+        connector,
+        connector?.connect,
+        this.#command?.toWritable,
+        this.#transformer,
+        this.topology === 'cluster' ? commonOf(this.#nodes, 'sendCommand') : undefined,
+      ];
+    } catch {
+      return UNREADABLE;
+    }
   }
 
   knowsDigests() {
@@ -264,6 +288,9 @@ const FIELDS = {
 
 /** @type {unknown[]} */
 const NONE = [];
+
+/** As many as there are where they can be read. @type {unknown[]} */
+const UNREADABLE = Array(9).fill(undefined);
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
 

@@ -105,17 +105,9 @@ class NodeRedisClient extends Client {
     const { client } = this;
     const options = read(client, 'options');
     const socket = read(options, 'socket');
-    const nodes = this.nodes;
     return [
+      ...this.methods,
       this.isClosed,
-      read(client, 'eval'),
-      read(client, 'evalSha'),
-      read(client, 'sendCommand'),
-      read(client, '_executeCommand'),
-      read(client, '_execute'),
-      read(client, '_executeWithPolicies'),
-      commonOf(nodes, 'sendCommand'),
-      commonOf(nodes, '_executeCommand'),
       this.keyPrefix,
       read(options, 'database'),
       read(options, 'username'),
@@ -177,6 +169,20 @@ class NodeRedisClient extends Client {
     if (stranger) return stranger;
     const node = this.nodes.map((one) => strangerAmong(one, single)).find(Boolean);
     return node && `of one of its nodes, ${replaced(node)}`;
+  }
+
+  /** What is on the way now, to be compared: looked at before each request, hence at once. @private @returns {unknown[]} */
+  get methods() {
+    try {
+      const { client } = this;
+      const { eval: run, evalSha, sendCommand, _executeCommand: execute } = client;
+      if (this.topology !== 'cluster') return [run, evalSha, sendCommand, execute];
+      const { nodes } = this;
+      const common = [commonOf(nodes, 'sendCommand'), commonOf(nodes, '_executeCommand')];
+      return [run, evalSha, sendCommand, client._execute, client._executeWithPolicies, ...common];
+    } catch {
+      return UNREADABLE;
+    }
   }
 
   /** A cluster's connections to its nodes, as far as they can be seen. @private @returns {unknown[]} */
@@ -398,6 +404,9 @@ const FIELDS = {
 
 /** @type {unknown[]} */
 const NONE = [];
+
+/** As many as there are of a cluster's. @type {unknown[]} */
+const UNREADABLE = Array(7).fill(undefined);
 
 /** @param {unknown} node */
 function placeOfNode(node) {
