@@ -377,14 +377,19 @@ describe('a cluster with replicas', () => {
     const other = open(t, { cluster: nodesOf(servers.slice(0, 1)) }, { retryCount: -1, retryDelay: 50 });
     const [held, released] = [await nameAt(servers, 1), await nameAt(servers, 1)];
     const [lock, gone] = [await redlock.lock(held, 3 * TTL), await redlock.lock(released, 3 * TTL)];
-    assert.equal(await servers[1].command('WAIT', 1, 5000), 1);
     assert.equal(await isFree(open(t, { cluster: nodesOf(servers.slice(0, 1)) }), held), false);
+    const replica = servers[MASTERS + 1];
+    const offsetOf = async (server, field) => (await server.info('replication'))[field];
+    const written = await offsetOf(servers[1], 'master_repl_offset');
+    await until(async () => Number(await offsetOf(replica, 'slave_repl_offset')) >= Number(written), {
+      what: 'the replica has the locks',
+    });
 
     await servers[1].kill();
     await until(() => redlock.connections[0].state === 'ready');
     const lost = await rejection(gone.unlock());
     assert.equal(lost.code, 'ERR_REDLOCK_UNAVAILABLE');
-    const promoted = servers[MASTERS + 1];
+    const promoted = replica;
     const isMaster = async () => (await promoted.info('replication')).role === 'master';
     await until(isMaster, { timeout: 20_000, what: 'the replica is promoted' });
     const since = performance.now();
