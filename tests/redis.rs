@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redlock_native::engine::{Event, Instant, Reason, Scripts, Settings, Vote};
+use redlock_native::engine::{Event, Instant, Occupant, Reason, Scripts, Settings, Vote};
 use redlock_native::instances::redis::{Config, Endpoint, Secret, script};
 use support::{Events, RedisServer, causes, engine, once, resources, run, ttl, until};
 
@@ -235,7 +235,8 @@ fn a_name_that_is_taken_by_another_type_is_held_and_its_release_an_event() {
         server.command::<u32>(&["SADD", "a", "member"]);
         let refused = engine.acquire(resources(&["a"]), ttl(5000), once()).await;
         let refused = refused.expect_err("taken");
-        assert_eq!(refused.reason, Reason::Held);
+        assert_eq!(refused.reason, Reason::Occupied(Occupant::OtherType));
+        assert_eq!(refused.reason.code(), "ERR_REDLOCK_HELD");
         assert!(matches!(refused.votes[0], Some(Vote::Held { .. })));
         let told = format!("{:?}", failures(&events));
         assert_eq!(failures(&events).len(), 1, "{told}");
