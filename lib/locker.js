@@ -14,7 +14,7 @@ const { bare, elementsOf, isArray } = require('./foreign');
 const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { clock, defaultScripts, stayAwake } = require('./mailbox');
-const { Answer, Engine } = require('./native');
+const { AGAIN, LOOK, Answer, Engine } = require('./native');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
@@ -191,7 +191,7 @@ class Locker {
       return this.#lockByAttempts(face, names, ttl, terms, wishes);
     }
     const report = this.#isWatched(face);
-    const look = this.#looks(terms);
+    const look = this.#looks(terms) ? LOOK : 0;
     if (!wishes) return engine.lock(names, ttl, terms, report, undefined, undefined, undefined, look);
     const { signal, maxWait } = wishes;
     if (signal?.aborted) throw signal.reason;
@@ -558,7 +558,7 @@ class Locker {
     for (let attempt = 1; ; attempt++) {
       if (signal?.aborted) throw signal.reason;
       const isLast = settings.retries >= 0 && attempt > settings.retries;
-      const look = isLast && this.#looks(settings);
+      const look = (isLast && this.#looks(settings) ? LOOK : 0) | (attempt > 1 ? AGAIN : 0);
       const { value, engine } = this.#prepareAttempt(face, names);
       const left = maxWait === undefined ? undefined : Math.max(0, limit - clock());
       const asked = engine.lock(names, ttl, once, this.#isWatched(face), value, undefined, left, look);

@@ -57,6 +57,7 @@ const NO_NAMES = ['*'];
 const REPORT = 1;
 const RELATIVE = 2;
 const LOOK = 4;
+const AGAIN = 8;
 
 /** How long requests have to come to an end once the engine is closing, in ms. */
 const LONGEST_END = 2000;
@@ -213,11 +214,12 @@ class Engine {
    * @param {string} [value] one of the caller's own, which allows one attempt only
    * @param {number} [sheet] from `countBallots`
    * @param {number} [maxWait] how long to wait for it altogether, in ms
-   * @param {boolean} [look] whether it is worth a look what the key has, if the last attempt finds it held
+   * @param {number} [wishes] `LOOK`: it is worth a look what the key has, if the last attempt finds it held; `AGAIN`: this
+   *   is not the first request for the same lock
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET, maxWait = NO_LIMIT, look = false) {
-    const flags = (report ? REPORT : 0) | (look ? LOOK : 0);
+  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET, maxWait = NO_LIMIT, wishes = 0) {
+    const flags = (report ? REPORT : 0) | wishes;
     return this.#request(LOCK, flags, ttl, settings, 0, value, resources, sheet, maxWait);
   }
 
@@ -1158,4 +1160,4 @@ whenIdle(restIfIdle);
 
 useOwnScripts(defaultScripts());
 
-module.exports = { Engine, Answer, defaultScripts, clock };
+module.exports = { LOOK, AGAIN, Engine, Answer, defaultScripts, clock };

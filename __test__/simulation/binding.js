@@ -224,7 +224,7 @@ class FakeMailbox {
     this.#check([0, 1, 2, 3, 4, 5].includes(operation), `operation ${operation}`);
     this.#check(
       [
-        [0, 1, 4, 5],
+        [0, 1, 4, 5, 8, 9, 12, 13],
         [0, 1, 2, 3],
       ][operation]?.includes(flags) ?? flags < 2,
       `flags ${flags}`,

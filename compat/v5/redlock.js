@@ -13,7 +13,7 @@ const { Keep } = require('../../lib/keep');
 const { behind, putBehind } = require('../../lib/lockers');
 const { random } = require('../../lib/locker');
 const { clock, sleep, stayAwake } = require('../../lib/mailbox');
-const { Engine } = require('../../lib/native');
+const { AGAIN, Engine } = require('../../lib/native');
 const { DEFAULTS, Settings, readOptions, warn } = require('../../lib/options');
 const { termOf } = require('../../lib/term');
 const { Attempts } = require('./attempts');
@@ -212,11 +212,13 @@ class Locker {
    * @param {import('../../lib/options').Settings} own
    * @param {string} value one of the caller's own, or nothing
    * @param {Promise<Stats>[]} told gets what each attempt tells
+   * @param {boolean} [isAgain] whether there were others for the same lock
    * @returns {Promise<Answer>}
    */
-  async #attempt(face, engine, names, duration, own, value, told) {
+  async #attempt(face, engine, names, duration, own, value, told, isAgain = false) {
     const attempts = this.#count(face, 'lock', names);
-    const answer = await engine.lock(names, duration, own, false, value, attempts.sheet);
+    const wishes = isAgain ? AGAIN : 0;
+    const answer = await engine.lock(names, duration, own, false, value, attempts.sheet, undefined, wishes);
     told.push(...attempts.answered(answer));
     return answer;
   }
@@ -240,7 +242,7 @@ class Locker {
       if (typeof value !== 'string' || value === '') {
         throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
       }
-      const answer = await this.#attempt(face, engine, names, duration, once, value, told);
+      const answer = await this.#attempt(face, engine, names, duration, once, value, told, attempt > 1);
       answer.value = value;
       answer.attempts = attempt;
       const isLast = own.retries !== UNLIMITED && attempt > own.retries;

@@ -65,6 +65,7 @@ const LOCK: u32 = 0;
 const REPORT: u32 = 1;
 const RELATIVE: u32 = 2;
 const LOOK: u32 = 4;
+const AGAIN: u32 = 8;
 
 /// How many numbers a request has before its resources' lengths.
 const HEAD: usize = 16;
@@ -144,6 +145,7 @@ fn read(
             ballots: (head[12] > 0.0).then(|| integer(head[12]).into()),
             max_wait: (head[13] >= 0.0).then(|| span(head[13])),
             look: flags & LOOK != 0,
+            is_again: flags & AGAIN != 0,
             value: own.then(|| Token::from(&*value)),
             context: None,
         },

@@ -87,6 +87,8 @@ pub struct Settings {
     /// Acquire only: whether it is worth a look what a key has, once the last
     /// attempt has found it held.
     pub look: bool,
+    /// Acquire only: the asker has made attempts for the same lock before.
+    pub is_again: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -326,7 +328,7 @@ impl Engine {
         let validity = Validity::starting(environment.now(), ttl, settings.drift);
         // Step 2: every instance is asked at once, each with a small deadline.
         let limits = Limits::within(settings.patience, ttl, validity.until);
-        let limits = limits.first(number == 1);
+        let limits = limits.first(number == 1 && !settings.is_again);
         let round = Attempt::new(Round::ask_all(
             &self.core,
             Question {
