@@ -304,6 +304,17 @@ class Bridge {
     }
   }
 
+  /**
+   * Nobody is there in whose context it could be asked, and in another one it might lead elsewhere. Native must not
+   * wait for an answer all the same.
+   *
+   * @param {Errand} errand
+   */
+  refuse({ ticket }) {
+    const error = new Error('whoever it was to be asked for is gone');
+    /** @type {Line} */ (this.#line).failed(ticket, remember(error), undefined, error.message);
+  }
+
   /** @param {Errand} errand */
   async #ask({ operation, script, plain, keys, value, ttl }) {
     const args = operation === 'inspect' ? [] : ttl === null ? [value] : [value, String(ttl)];
