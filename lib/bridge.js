@@ -222,6 +222,8 @@ class Bridge {
   #amend(keep) {
     const line = /** @type {Line} */ (this.#line);
     this.#learnSecrets();
+    // Another user may be allowed less.
+    this.#canRelease = false;
     const { server, obstacle } = this.#directOf();
     this.#obstacle = obstacle;
     try {
