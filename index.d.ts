@@ -839,11 +839,21 @@ declare namespace Redlock {
   }
 
   interface Options extends CallOptions {
-    /** How long an instance may take for its vote: this share of the ttl … Default 0.1. */
+    /**
+     * How long an instance may take for its vote: this share of the ttl … Default 0.1. Never beyond the lock's
+     * validity.
+     */
     deadlineShare?: number;
-    /** … but not less than this, in ms … Default 100. */
+    /**
+     * … but not less than this, in ms, nor than the round trip that it was measured to take and this on top of it …
+     * Default 100.
+     */
     deadlineFloor?: number;
-    /** … and not more than this, in ms. Default 1000. */
+    /**
+     * … and not more than this, in ms, or four of its round trips if they are more. One of which nothing is measured
+     * yet, as it is being dialled, may take five times this in a lock's first attempt, as long as no majority has
+     * answered. Default 1000.
+     */
     deadlineCeiling?: number;
     /** How long an instance may take to unlock, in ms. Default 1000. */
     releaseDeadline?: number;

@@ -97,6 +97,17 @@ describe('of three servers', () => {
     await held.unlock();
   });
 
+  test('one that hangs from the first delays no refusal either, where the others differ', async (t) => {
+    const near = await proxies(t);
+    near[2].hang();
+    await servers[1].command('SET', 'split', 'another', 'PX', 60_000);
+    const redlock = new Redlock(urlsOf(near), { retryCount: 0 });
+    t.after(() => redlock.quit());
+    const error = await rejection(redlock.lock('split', 8000));
+    assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
+    assert.match(error.votes[2].error.message, /no answer within 800 ms/);
+  });
+
   test('two that freeze once they were measured are waited for once, for one deadline', async (t) => {
     const near = await proxies(t);
     const redlock = new Redlock(urlsOf(near), { retryCount: 0 });

@@ -201,6 +201,20 @@ describe('what can only not be released is not granted', () => {
     });
   }
 
+  test('nor through a client that goes on as another user, who may not', async (t) => {
+    const login = { username: 'locker', password: PASSWORD, enableReadyCheck: false };
+    const client = await makeClient(t, IOREDIS, server, login);
+    const redlock = open(t, [client], { connections: 'bridge' });
+    await (await redlock.lock('locks:one', TTL)).unlock();
+    client.options.username = 'no-del';
+    client.disconnect(true);
+    await until(() => client.status !== 'ready');
+    await until(() => client.status === 'ready');
+    const { votes } = await rejection(redlock.lock('locks:one', TTL));
+    assert.equal(votes[0].error.reply, 'NOPERM');
+    await isEmpty();
+  });
+
   test("an unlockScript of the caller's may need less", async (t) => {
     const url = `redis://no-del:${PASSWORD}@${server.host}:${server.port}`;
     const unlockScript = () => "return redis.call('PEXPIRE', KEYS[1], 1)";

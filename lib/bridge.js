@@ -222,6 +222,8 @@ class Bridge {
   #amend(keep) {
     const line = /** @type {Line} */ (this.#line);
     this.#learnSecrets();
+    // Another user may be allowed less.
+    this.#canRelease = false;
     const { server, obstacle } = this.#directOf();
     this.#obstacle = obstacle;
     try {
@@ -302,6 +304,17 @@ class Bridge {
       const message = this.#textOf(error);
       line.failed(ticket, remember(error), wordOf(message), message);
     }
+  }
+
+  /**
+   * Nobody is there in whose context it could be asked, and in another one it might lead elsewhere. Native must not
+   * wait for an answer all the same.
+   *
+   * @param {Errand} errand
+   */
+  refuse({ ticket }) {
+    const error = new Error('whoever it was to be asked for is gone');
+    /** @type {Line} */ (this.#line).failed(ticket, remember(error), undefined, error.message);
   }
 
   /** @param {Errand} errand */

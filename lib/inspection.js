@@ -3,6 +3,7 @@
 /** What the members of a quorum say of a key, and what that comes to. */
 
 const { troubleOf } = require('./errors');
+const { bare } = require('./foreign');
 
 /**
  * @typedef {Omit<import('./native').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} Seen
@@ -23,7 +24,8 @@ class Inspection {
    */
   constructor(resource, votes, addresses, age) {
     this.resource = resource;
-    this.instances = votes.map((vote, instance) => sightOf(vote, instance, addresses[instance], age));
+    // What is absent must not be found in `Object.prototype`, where something may stand that wasn't there at the drain.
+    this.instances = votes.map((vote, instance) => sightOf(bare(vote), instance, addresses[instance], age));
     const quorum = Math.floor(votes.length / 2) + 1;
     const holder = holderOf(this.instances, quorum);
     const isFree = this.instances.filter(({ held }) => held === false).length >= quorum;

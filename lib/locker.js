@@ -663,13 +663,17 @@ class Locker {
   /** @param {boolean} isParting */
   async #quit(isParting) {
     const letSleep = stayAwake();
-    if (isParting) {
-      this.#parting = this.#part();
-      await this.#parting;
+    let quits;
+    try {
+      if (isParting) {
+        this.#parting = this.#part();
+        await this.#parting;
+      }
+      await this.#engine.close();
+      quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
+    } finally {
+      letSleep();
     }
-    await this.#engine.close();
-    const quits = await Promise.allSettled(this.#clients.map((bridge) => bridge.quit()));
-    letSleep();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
     const replies = new Map(this.#clients.map((bridge, at) => [bridge.given, quits[at]]));

@@ -599,9 +599,9 @@ class Engine {
   /** @param {NativeErrand} errand */
   run(errand) {
     const bridge = this.#bridges[errand.instance];
-    // One that is over by now: nobody waits for it.
     const context = contextOf(errand.context);
-    if (bridge) context?.runInAsyncScope(bridge.run, bridge, errand);
+    if (context) context.runInAsyncScope(/** @type {Bridge} */ (bridge).run, bridge, errand);
+    else bridge?.refuse(errand);
   }
 }
 

@@ -244,6 +244,8 @@ impl Engine {
         let end = limit.map_or(longest, |limit| limit.min(longest));
         let settings = Settings {
             patience: settings.patience,
+            // Where a caller's client leads to may depend on it.
+            context: settings.context.clone(),
             ..Settings::default()
         };
         let round = self.ask_what(resources[0].clone(), &settings);

@@ -202,8 +202,6 @@ struct State {
     votes: Box<[Ballotpaper]>,
     /// The attempt has failed: grants that come now are to be released.
     abandoned: bool,
-    /// Somebody is waited for beyond its deadline, until a majority has answered.
-    overtime: bool,
     /// Whether the waiter wants to hear of every vote or of the verdict only.
     every_vote: bool,
     waker: Option<Waker>,
@@ -279,7 +277,6 @@ impl Round {
                 tally: Tally::with_quorum(members, quorum(members)),
                 votes,
                 abandoned: false,
-                overtime: false,
                 every_vote: false,
                 waker: None,
             }),
@@ -479,10 +476,6 @@ impl Round {
                         because: instance.trouble(),
                     })
                 }
-                Ballotpaper::Open(wait) => {
-                    state.overtime |= wait.due <= now;
-                    continue;
-                }
                 // The first is silent, if anybody is.
                 Ballotpaper::WithFirst => match silent.first() {
                     Some((0, cause)) => Clone::clone(cause),
@@ -615,12 +608,13 @@ impl Ballot for Round {
         let mut waker = None;
         let mut failures = Vec::new();
         let mut completed = false;
-        let mut overdue = false;
+        let mut others_have_answered = false;
         if let (Operation::Acquire { .. }, Vote::Granted) = (self.question.operation, &vote) {
             let mut granted_by = self.core.granted_by.borrow_mut();
             granted_by.add(&self.lock(), index);
         }
         if matches!(state.votes[index], Ballotpaper::Open(_)) {
+            let before = state.may_be_long();
             for voter in 0..state.votes.len() {
                 if voter == index || matches!(state.votes[voter], Ballotpaper::WithFirst) {
                     state.count(voter, vote.clone());
@@ -634,15 +628,15 @@ impl Ballot for Round {
             if completed {
                 self.core.deadlines.remove(&self);
             }
-            // Who was waited for beyond its deadline is not, now that others have
-            // answered.
-            overdue = state.overtime && !completed && !state.may_be_long();
+            others_have_answered = before && !completed && !state.may_be_long();
+            others_have_answered &= state.votes.iter().any(Ballotpaper::is_longer);
         }
         drop(state);
         if completed {
             self.complete();
         }
-        if overdue {
+        if others_have_answered {
+            // Who could be waited for beyond its deadline can't any more.
             self.close(self.core.environment.now());
         }
         if let Vote::Failed(cause) = &vote {
@@ -722,6 +716,11 @@ impl Ballotpaper {
 
     const fn is_cast(&self) -> bool {
         matches!(self, Self::Cast(_))
+    }
+
+    /// Whether it is waited for beyond its deadline, until a majority has answered.
+    fn is_longer(&self) -> bool {
+        matches!(self, Self::Open(wait) if wait.due < wait.at_most)
     }
 
     /// Whether the key was there, with whatever value.
