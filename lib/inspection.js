@@ -23,7 +23,9 @@ class Inspection {
    */
   constructor(resource, votes, addresses, age) {
     this.resource = resource;
-    this.instances = votes.map((vote, instance) => sightOf(vote, instance, addresses[instance], age));
+    // Many of a vote's properties may be absent, and must not be found in `Object.prototype` then.
+    const own = votes.map((vote) => ({ __proto__: null, ...vote }));
+    this.instances = own.map((vote, instance) => sightOf(vote, instance, addresses[instance], age));
     const quorum = Math.floor(votes.length / 2) + 1;
     const holder = holderOf(this.instances, quorum);
     const isFree = this.instances.filter(({ held }) => held === false).length >= quorum;
