@@ -210,6 +210,22 @@ describe('with Object.prototype polluted', () => {
     assert.equal(inspection.instances[0].error.reply, undefined);
   });
 
+  test('an inspection says of an instance only what that has said, also where nothing shows what is there', async () => {
+    const said = await run(`
+      const Redlock = require('redlock-native');
+      async function main() {
+        const redlock = new Redlock(['redis://127.0.0.1:1']);
+        for (const key of ['reply', 'value']) {
+          Object.defineProperty(Object.prototype, key, { value: 'polluted', configurable: true, writable: true });
+        }
+        const { instances: [{ error, value }] } = await redlock.inspect('a');
+        cleanse();
+        for (const key of ['reply', 'value']) delete Object.prototype[key];
+        return [error.code, String(error.reply), String(value)];
+      }`);
+    assert.deepEqual(said, ['ERR_REDLOCK_UNREACHABLE', 'undefined', 'undefined']);
+  });
+
   test('what a class of the caller’s inherits counts, as that of its own chain', async () => {
     const said = await run(`
       const Redlock = require('redlock-native');
