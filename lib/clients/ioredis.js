@@ -221,6 +221,7 @@ class IoredisClient extends Client {
     try {
       const { client } = this;
       const { connector } = client;
+      const command = this.#command;
       return [
         client.eval,
         client.evalsha,
@@ -228,7 +229,10 @@ class IoredisClient extends Client {
         client.sendCommand,
         connector,
         connector?.connect,
-        ...COMMAND.map(({ name }) => this.#command?.[name]),
+        command?.initPromise,
+        command?._iterateKeys,
+        command?.stringifyArguments,
+        command?.toWritable,
         this.#transformer,
         this.topology === 'cluster' ? commonOf(this.#nodes, 'sendCommand') : undefined,
       ];
@@ -296,7 +300,7 @@ const FIELDS = {
 const NONE = [];
 
 /** As many as there are where they can be read. @type {unknown[]} */
-const UNREADABLE = Array(8 + COMMAND.length).fill(undefined);
+const UNREADABLE = Array(12).fill(undefined);
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
 
