@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, before, test } = require('node:test');
 
+const { Inspection } = require('../lib/inspection');
 const { runScript } = require('./support/script');
 const { startServers } = require('./support/servers');
 const { endOfSuite } = require('./support/suite');
@@ -196,6 +197,33 @@ describe('with Object.prototype polluted', () => {
       assert.deepEqual(said, { retryDelay: 200, driftFactor: 0.01, invalid: true });
     });
   }
+
+  test('put there once an inspection was answered, it is nothing that an instance has said', () => {
+    const votes = [{ vote: 'failed', code: 'UNREACHABLE', message: 'gone' }];
+    let inspection;
+    Object.prototype.reply = 'polluted';
+    try {
+      inspection = new Inspection('a', votes, ['redis://a'], 0);
+    } finally {
+      delete Object.prototype.reply;
+    }
+    assert.equal(inspection.instances[0].error.reply, undefined);
+  });
+
+  test('an inspection says of an instance only what that has said, also where nothing shows what is there', async () => {
+    const said = await run(`
+      const Redlock = require('redlock-native');
+      async function main() {
+        const redlock = new Redlock(['redis://127.0.0.1:1']);
+        for (const key of ['reply', 'value']) {
+          Object.defineProperty(Object.prototype, key, { value: 'polluted', configurable: true, writable: true });
+        }
+        const { instances: [seen] } = await redlock.inspect('a');
+        for (const key of ['reply', 'value']) delete Object.prototype[key];
+        return [seen.error.code, String(seen.error.reply), String(seen.value)];
+      }`);
+    assert.deepEqual(said, ['ERR_REDLOCK_UNREACHABLE', 'undefined', 'undefined']);
+  });
 
   test('what a class of the caller’s inherits counts, as that of its own chain', async () => {
     const said = await run(`

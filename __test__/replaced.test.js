@@ -102,6 +102,9 @@ function ioredis(name) {
       'a keyPrefix that is a getter': own((client) => {
         Object.defineProperty(client.options, 'keyPrefix', { get: () => named('') });
       }),
+      'a keyPrefix that is an object': own((client) => {
+        client.options.keyPrefix = { toString: () => named('') };
+      }),
       'a Proxy': async (t, server) =>
         new Proxy(await make(Redis)(t, server), {
           get(client, key) {
@@ -134,6 +137,27 @@ function ioredis(name) {
         });
         return make(Redis)(t, server);
       },
+      ...Object.fromEntries(
+        ['initPromise', 'stringifyArguments'].map((method) => [
+          `commands with another ${method}`,
+          (t, server) => {
+            const { prototype } = Redis.Command;
+            const original = prototype[method];
+            // Once for both clients.
+            if (original.name !== 'patched') {
+              prototype[method] = function patched(...args) {
+                if (/^eval/.test(this.name) && !this.isNamed) renameKeys(this);
+                this.isNamed = true;
+                return original.apply(this, args);
+              };
+              t.after(() => {
+                prototype[method] = original;
+              });
+            }
+            return make(Redis)(t, server);
+          },
+        ]),
+      ),
     },
     late: (client) => {
       const { sendCommand } = client;
@@ -191,6 +215,11 @@ function callbacks(name) {
       'a prefix that is a getter': async (t, server) => {
         const client = await plain(t, server);
         Object.defineProperty(client.options, 'prefix', { get: () => named('') || undefined });
+        return client;
+      },
+      'a prefix that is an object': async (t, server) => {
+        const client = await plain(t, server);
+        client.options.prefix = { toString: () => named('') };
         return client;
       },
     },
@@ -333,7 +362,7 @@ describe('what stands between a client and the wire is never passed by', () => {
           await excludes(redlock, another(t, two));
           const [{ mode, reasons }] = redlock.connections;
           assert.equal(mode, 'bridge');
-          assert.match(reasons[0], /was replaced|is a getter|a transformer/);
+          assert.match(reasons[0], /was replaced|is a getter|is an object|a transformer/);
         });
       }
 

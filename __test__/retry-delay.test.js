@@ -174,6 +174,24 @@ describe('retryDelay as a function', () => {
     });
   }
 
+  test('is refused if it returns a promise that rejects, which ends no process', async (t) => {
+    const held = await hold(t);
+    const unhandled = [];
+    const listener = (error) => unhandled.push(error);
+    process.on('unhandledRejection', listener);
+    t.after(() => process.off('unhandledRejection', listener));
+    const fail = async () => {
+      throw new Error('no delay');
+    };
+    const redlock = await open(t, { retryDelay: fail });
+    assert.match((await rejection(redlock.lock(held.resource, 5000))).message, /not a promise/);
+    redlock._random = fail;
+    assert.match((await rejection(redlock.lock(newName(), 5000))).message, /not a promise|not an object/);
+    await assert.rejects(open(t, { lockScript: fail }), /not a promise/);
+    await new Promise(setImmediate);
+    assert.deepEqual(unhandled, []);
+  });
+
   test('is refused if it throws, with what it threw as the cause', async (t) => {
     const held = await hold(t);
     const own = new Error('secret');

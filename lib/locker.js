@@ -15,6 +15,7 @@ const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { clock, defaultScripts, stayAwake } = require('./mailbox');
 const { AGAIN, LOOK, Answer, Engine } = require('./native');
+const { disregard } = require('./promises');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
 const { Keep } = require('./keep');
@@ -634,6 +635,7 @@ class Locker {
       if (face._random === random) return { value: undefined, engine };
       const value = face._random();
       if (typeof value === 'string' && value !== '') return { value, engine };
+      disregard(value);
       throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
     } catch (error) {
       throw this.#profile.refuse(error);

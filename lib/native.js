@@ -502,12 +502,14 @@ class Engine {
     // They may have been changed since.
     for (const bridge of this.#clients) redactor.add(bridge.secrets);
     cleanTexts(told, redactor);
-    if (typeof told.reason === 'string') told.reason = redactor.clean(told.reason);
-    for (const vote of told.votes ?? []) {
-      cleanTexts(vote, redactor);
-      if (typeof vote.value === 'string') vote.value = redactor.mask(vote.value);
+    if (hasText(told, 'reason')) told.reason = redactor.clean(told.reason);
+    if (Object.hasOwn(told, 'votes')) {
+      for (const vote of told.votes ?? []) {
+        cleanTexts(vote, redactor);
+        if (hasText(vote, 'value')) vote.value = redactor.mask(vote.value);
+      }
     }
-    for (const lock of told.locks ?? []) this.clean(lock);
+    if (Object.hasOwn(told, 'locks')) for (const lock of told.locks ?? []) this.clean(lock);
   }
 
   /** One request has been answered. */
@@ -615,8 +617,20 @@ class Engine {
  * @param {Redactor} redactor
  */
 function cleanTexts(told, redactor) {
-  if (typeof told.message === 'string') told.message = redactor.clean(told.message);
-  if (typeof told.reply === 'string') told.reply = redactor.clean(told.reply);
+  if (hasText(told, 'message')) told.message = redactor.clean(told.message);
+  if (hasText(told, 'reply')) told.reply = redactor.clean(told.reply);
+}
+
+/**
+ * Whether it says something there itself: what is in `Object.prototype` by now must not become its own.
+ *
+ * @template {string} K
+ * @param {object} told
+ * @param {K} key
+ * @returns {told is Record<K, string>}
+ */
+function hasText(told, key) {
+  return Object.hasOwn(told, key) && typeof (/** @type {any} */ (told)[key]) === 'string';
 }
 
 /**

@@ -8,6 +8,7 @@
 const { isError, outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, pick } = require('./foreign');
 const { RULES } = require('./members');
+const { disregard } = require('./promises');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
@@ -76,6 +77,7 @@ function delayAfter(retryDelay, attempt) {
     throw isError(error) ? Object.assign(refusal, { cause: error }) : refusal;
   }
   if (typeof delay === 'number' && delay >= 0 && delay <= LONGEST_DELAY) return delay;
+  disregard(delay);
   const message =
     `the option "retryDelay" must return a number of ms from 0 to ${LONGEST_DELAY}, ` +
     `not ${showSetting(delay)} (for attempt ${attempt})`;

@@ -46,4 +46,18 @@ function findBluebird() {
   }
 }
 
-module.exports = { withDisposers, hasDisposers, findBluebird };
+/**
+ * Takes something of the caller's that isn't used: if it is a promise that rejects, that must not end the process, as
+ * whoever has passed it is told already.
+ *
+ * @param {unknown} given
+ */
+async function disregard(given) {
+  try {
+    await given;
+  } catch {
+    // Nobody needs it.
+  }
+}
+
+module.exports = { withDisposers, hasDisposers, findBluebird, disregard };

@@ -8,6 +8,7 @@
 const { createHash } = require('node:crypto');
 
 const { wrongType, show } = require('./errors');
+const { disregard } = require('./promises');
 
 /**
  * @typedef {'lockScript' | 'extendScript' | 'unlockScript'} ScriptName
@@ -37,6 +38,7 @@ function readScripts(options, defaults) {
     if (typeof change !== 'function') return describe(own);
     const text = change(own);
     if (typeof text === 'string') return describe(text);
+    disregard(text);
     throw wrongType('OPTIONS', `the option "${name}" must return a script's text, not ${show(text)}`);
   };
   return {

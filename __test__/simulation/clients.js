@@ -205,7 +205,17 @@ function wordsOf(first, rest) {
 
 /** What ioredis makes of a call before it is sent. */
 class Command {
+  args = [];
   getKeys() {}
+  initPromise() {
+    return Command._transformer;
+  }
+  _iterateKeys() {
+    return this.keys.push('');
+  }
+  stringifyArguments() {
+    return this.args.length;
+  }
   toWritable() {
     return '\r\n';
   }

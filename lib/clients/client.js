@@ -153,6 +153,8 @@ class Client {
       const holder = place ? read(client, place) : client;
       const moving = names.find((name) => holder !== undefined && !isSteady(holder, name));
       if (moving) return `its "${moving}" is a getter, which may say something else each time`;
+      const made = names.find((name) => PREFIXES.includes(name) && isMade(read(holder, name)));
+      if (made) return `its "${made}" is an object, whose text may be another each time`;
     }
     return undefined;
   }
@@ -220,6 +222,14 @@ class Client {
   evalsha(_digest, _keys, _args) {
     throw new Error('not implemented');
   }
+}
+
+/** What libraries put before each key, as a text: of an object, they ask for it each time. */
+const PREFIXES = ['keyPrefix', 'prefix'];
+
+/** @param {unknown} value */
+function isMade(value) {
+  return typeof value === 'object' || typeof value === 'function';
 }
 
 /** @param {string} name */

@@ -221,6 +221,7 @@ class IoredisClient extends Client {
     try {
       const { client } = this;
       const { connector } = client;
+      const command = this.#command;
       return [
         client.eval,
         client.evalsha,
@@ -228,7 +229,10 @@ class IoredisClient extends Client {
         client.sendCommand,
         connector,
         connector?.connect,
-        this.#command?.toWritable,
+        command?.initPromise,
+        command?._iterateKeys,
+        command?.stringifyArguments,
+        command?.toWritable,
         this.#transformer,
         this.topology === 'cluster' ? commonOf(this.#nodes, 'sendCommand') : undefined,
       ];
@@ -276,8 +280,14 @@ const SINGLE = [
   { name: 'sendCommand', beside: 'resetOfflineQueue', text: /VALID_IN_SUBSCRIBER_MODE[\s\S]*offlineQueue/ },
 ];
 const CLUSTER = [{ name: 'sendCommand', beside: 'resetOfflineQueue', text: /scaleReads[\s\S]*offlineQueue/ }];
-// Carriage returns are written like that in whatever text.
-const COMMAND = [{ name: 'toWritable', beside: 'getKeys', text: /\\r/ }];
+/** What a command does with its arguments. @type {import('./pristine').Step[]} */
+const COMMAND = [
+  { name: 'initPromise', beside: 'getKeys', text: /\._transformer/ },
+  { name: '_iterateKeys', beside: 'getKeys', text: /\.keys\.push\(/ },
+  { name: 'stringifyArguments', beside: 'getKeys', text: /\.args\.length/ },
+  // Carriage returns are written like that in whatever text.
+  { name: 'toWritable', beside: 'getKeys', text: /\\r/ },
+];
 const CONNECTOR = [{ name: 'connect', beside: 'constructor', text: /createConnection/ }];
 
 /** What is read of it, by where. */
@@ -290,7 +300,7 @@ const FIELDS = {
 const NONE = [];
 
 /** As many as there are where they can be read. @type {unknown[]} */
-const UNREADABLE = Array(9).fill(undefined);
+const UNREADABLE = Array(12).fill(undefined);
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
 

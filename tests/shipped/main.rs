@@ -5,7 +5,7 @@
 //! clients with their promotion: all of it is what ships. Below the wire there is a
 //! model; above the rows there is one of JavaScript; TLS and sockets stay outside.
 //!
-//! - `SEEDS=10000` says how many seeds are run.
+//! - `SEEDS=10000` says how many seeds are run, and `FIRST=10000` from which one on.
 //! - `SEED=7` runs one alone, with its trace (`-- --nocapture` shows it).
 //! - `WITHOUT=WriteOnce`, or another `Rule`, takes that out for it.
 //!
@@ -188,8 +188,9 @@ struct Report {
 
 /// Runs seeds on all cores until one breaks a promise, in these words.
 fn search(without: Option<Rule>, seeds: u64, words: &str) -> Report {
-    let next = AtomicU64::new(0);
-    let end = AtomicU64::new(seeds);
+    let first = number("FIRST").unwrap_or(0);
+    let next = AtomicU64::new(first);
+    let end = AtomicU64::new(first + seeds);
     let report = Mutex::new(Report {
         first: None,
         counts: Counts::default(),
