@@ -52,6 +52,19 @@ describe('quit({ unlock: true })', () => {
     servers = await startServers(suite, 3);
   });
 
+  test('claims nothing of what was taken on servers that were replaced since', async () => {
+    const redlock = new Redlock(urlsOf(servers.slice(0, 1)));
+    const name = newName();
+    const lock = await redlock.lock(name, MINUTE);
+    redlock.servers = urlsOf(servers.slice(1, 2));
+    await (await redlock.lock(newName(), MINUTE)).unlock();
+    await redlock.quit({ unlock: true });
+    const error = await rejection(lock.unlock());
+    assert.equal(error.code, 'ERR_REDLOCK_CLOSED');
+    assert.equal(await servers[0].command('GET', name), lock.value);
+    await servers[0].command('DEL', name);
+  });
+
   test('on SIGTERM leaves nothing behind, whatever was held, kept, waited for or asked for just then', async (t) => {
     const other = new Redlock(urlsOf(servers));
     t.after(() => other.quit());

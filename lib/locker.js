@@ -56,6 +56,8 @@ class Locker {
   #rule;
   /** @type {Engine} */
   #engine;
+  /** Since when it is over these servers: what was taken before is none of its. On the engine's clock. */
+  #listedAt = 0;
   /** What the face's properties of the same names said when they were last looked at. */
   #settings;
   /** What the process was warned of, so that a busy caller is told once. @type {Set<string>} */
@@ -355,7 +357,11 @@ class Locker {
     try {
       record = readLock(lock, profile.isLenient);
       term = termOf(lock, record);
-      if (this.#parting && term.since > 0 && lockerOf(/** @type {any} */ (lock).redlock) === this) {
+      if (
+        this.#parting &&
+        term.since > this.#listedAt &&
+        lockerOf(/** @type {any} */ (lock).redlock) === this
+      ) {
         return await this.#unlockedByQuit(lock, term, record);
       }
       if (profile.release === 'silent' && isPast(term, record)) return;
@@ -736,6 +742,7 @@ class Locker {
       ? listed.map((one) => (this.#passed.has(one) ? this.#passed.get(one) : one))
       : listed;
     this.#engine = this.#openQuorum(instances);
+    this.#listedAt = clock();
     face.servers = this.#shown(servers);
     before.close();
   }
