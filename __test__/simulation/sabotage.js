@@ -107,7 +107,10 @@ const sabotages = [
   {
     name: 'prototype',
     rule: '20: nothing is taken from Object.prototype',
-    edits: [{ file: 'lib/native.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' }],
+    edits: [
+      { file: 'lib/native.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
+      { file: 'lib/inspection.js', from: 'sightOf(bare(vote),', to: 'sightOf(vote,' },
+    ],
   },
   {
     name: 'no-answer',
