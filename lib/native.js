@@ -944,23 +944,11 @@ function drain() {
     const details = json === null ? NO_DETAILS : parse(json);
     count = answers[0];
     deliver(count, details, now);
-    tellBegun();
   }
   if (turns.length > 0 && !isTurning) {
     isTurning = true;
     takeTurn();
   }
-}
-
-/** What callers' clients were asked in this drain. @type {number[]} */
-let begun = [];
-
-/** Their deadlines begin only now: native's thread can't know when this one comes round to it. */
-function tellBegun() {
-  if (begun.length === 0) return;
-  const errands = Float64Array.from(begun);
-  begun = [];
-  currentBox()?.begun(errands);
 }
 
 /**
@@ -1008,7 +996,6 @@ function deliver(count, details, now) {
     } else if (kind === ERRAND) {
       const errand = /** @type {NativeErrand} */ (details[last]);
       engines.get(errand.handle)?.run(errand);
-      begun.push(errand.handle, errand.instance, errand.ticket);
       continue;
     } else if (kind === TIME) {
       timeHasCome(answers[at]);

@@ -88,11 +88,6 @@ class FakeMailbox {
     this.#engine.amend(handle, place, isAbsent(server) ? undefined : JSON.parse(server), keep);
   }
 
-  begun(numbers) {
-    this.#check(numbers instanceof Float64Array && numbers.length % 3 === 0, 'begun() takes rows of three');
-    this.#check(numbers.length > 0, 'begun() without a row');
-  }
-
   applied(numbers) {
     this.#check(numbers instanceof Float64Array && numbers.length % 4 === 0, 'applied() takes rows of four');
     this.#check(numbers.length > 0, 'applied() without a row');

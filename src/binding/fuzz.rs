@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::config::{Config, read_server};
 use super::outbox::{Answer, Locked, Outcome};
-use super::record::{Batch, Request, Rows, Terms, Verb, applied, begun, hold};
+use super::record::{Batch, Request, Rows, Terms, Verb, applied, hold};
 use crate::engine::{Drift, Instant, Settings, Token, Ttl, Validity};
 
 // ---- requests
@@ -196,7 +196,6 @@ fn rows() {
 fn a_kept_locks_terms_and_clients_answers_may_be_any_numbers() {
     check!().with_type::<Vec<f64>>().for_each(|numbers| {
         assert_eq!(applied(numbers).count(), numbers.len() / 4);
-        assert_eq!(begun(numbers).count(), numbers.len() / 3);
         let held = hold(1, numbers, "v", vec!["r".to_owned()]);
         assert!(held.is_none() || numbers.len() == 7);
         let mut terms = numbers.clone();

@@ -46,7 +46,6 @@ pub enum Errand {
     Amend(Handle, u32, Amendment),
     /// For how many keys callers' clients have carried scripts out, as rows.
     Applied(Vec<f64>),
-    Begun(Vec<f64>),
     CameRound(Handle, u32),
     /// What else the caller's client at a place came back with.
     Answer(Handle, u32, Ticket, ClientAnswer),

@@ -253,13 +253,6 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Says which errands have been put to callers' clients: three numbers for each,
-    /// which are the handle, the place and the ticket.
-    #[napi(catch_unwind)]
-    pub fn begun(&self, errands: &[f64]) {
-        self.send(Errand::Begun(errands.to_vec()));
-    }
-
     /// This thread has come round after a call for the client at this place.
     #[napi(catch_unwind)]
     pub fn came_round(&self, handle: u32, place: u32) {

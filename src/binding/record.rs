@@ -202,12 +202,6 @@ pub fn millis(nanos: u128) -> f64 {
     nanos as f64 / 1e6
 }
 
-/// What callers' clients have been asked: handle, place, ticket.
-pub fn begun(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket)> {
-    let rows = rows.chunks_exact(3);
-    rows.map(|row| (integer(row[0]), integer(row[1]), integer(row[2])))
-}
-
 /// What callers' clients came back with: handle, place, ticket, keys.
 pub fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)> {
     rows.chunks_exact(4).map(|row| {

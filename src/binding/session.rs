@@ -129,13 +129,6 @@ impl Session {
                     }
                 }
             }
-            Errand::Begun(rows) => {
-                for (handle, place, ticket) in record::begun(&rows) {
-                    if let Some(client) = self.client(handle, place) {
-                        client.begin(ticket);
-                    }
-                }
-            }
             Errand::CameRound(handle, place) => {
                 if let Some(client) = self.client(handle, place) {
                     client.came_round();

@@ -673,7 +673,10 @@ impl Ballot for Round {
         } else {
             return;
         }
-        self.arm_anew();
+        // An earlier look is as good, and costs nothing now.
+        if begun.due < self.armed.get() {
+            self.arm_anew();
+        }
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Bridge {
     is_closed: Cell<bool>,
     /// Whether somebody looks whether JavaScript is busy.
     is_watched: Cell<bool>,
+    /// And whether it is.
+    is_held_up: Cell<bool>,
     /// How often JavaScript has come round when it was called.
     rounds: Cell<u64>,
     watch: RefCell<Option<Waker>>,
@@ -76,8 +78,8 @@ pub struct Bridge {
 struct Waiting {
     question: Rc<Question>,
     reply: Reply,
-    /// When JavaScript put it to the client.
-    begun: Option<Instant>,
+    /// Since when its answer is waited for: while JavaScript is busy it isn't.
+    since: Instant,
 }
 
 impl Waiting {
@@ -133,6 +135,7 @@ impl Bridge {
             is_silent: Cell::new(false),
             is_closed: Cell::new(false),
             is_watched: Cell::new(false),
+            is_held_up: Cell::new(false),
             rounds: Cell::new(0),
             watch: RefCell::default(),
             myself: Weak::clone(myself),
@@ -156,7 +159,7 @@ impl Bridge {
         let waiting = Waiting {
             question: Rc::clone(question),
             reply,
-            begun: None,
+            since: self.environment.now(),
         };
         if is_acquire(question) && Rule::Order.is_kept() {
             self.queue.borrow_mut().push_back(waiting);
@@ -173,8 +176,13 @@ impl Bridge {
         if is_acquire(&question) {
             self.acquires.borrow_mut().insert(ticket);
         }
-        // It may take JavaScript a while to come round to it.
-        waiting.reply.hold_up();
+        if self.is_held_up.get() {
+            waiting.reply.hold_up();
+        }
+        if self.waiting.borrow().is_empty() {
+            // It had nothing to come back with.
+            self.hopeful.set(self.environment.now());
+        }
         self.waiting.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
         if !self.is_watched.replace(true) {
@@ -212,6 +220,7 @@ impl Bridge {
 
     /// JavaScript is busy: nobody hears the client.
     fn hold_up(&self) {
+        self.is_held_up.set(true);
         for waiting in self.waiting.borrow().values() {
             waiting.reply.hold_up();
         }
@@ -219,37 +228,13 @@ impl Bridge {
 
     /// It has come round: who has not answered by now is asked from now on.
     fn go_on(&self) {
-        self.hopeful.set(self.environment.now());
-        for waiting in self.waiting.borrow().values() {
-            if waiting.begun.is_some() {
-                waiting.reply.begin();
-            }
-        }
-    }
-
-    /// JavaScript has put the question of this ticket to the client.
-    pub fn begin(&self, ticket: Ticket) {
+        self.is_held_up.set(false);
         let now = self.environment.now();
-        let mut all = self.waiting.borrow_mut();
-        if let Some(waiting) = all.get_mut(&ticket) {
-            waiting.begun = Some(now);
+        self.hopeful.set(now);
+        for waiting in self.waiting.borrow_mut().values_mut() {
+            waiting.since = now;
             waiting.reply.begin();
         }
-        if all
-            .first_key_value()
-            .is_some_and(|(first, _)| *first == ticket)
-        {
-            // It had nothing to answer before.
-            self.hopeful.set(now);
-        }
-    }
-
-    /// When JavaScript put the oldest question that waits; nothing if it hasn't.
-    fn oldest_begun(&self) -> Option<Instant> {
-        let waiting = self.waiting.borrow();
-        waiting
-            .first_key_value()
-            .and_then(|(_, oldest)| oldest.begun)
     }
 
     /// How long the client takes for an answer; `None` before the first.
@@ -331,16 +316,14 @@ impl Bridge {
         let Some(Waiting {
             question,
             reply,
-            begun,
+            since,
         }) = waiting
         else {
             return;
         };
-        if let Some(begun) = begun {
-            let mut meter = self.meter.get();
-            meter.measure(begun, now);
-            self.meter.set(meter);
-        }
+        let mut meter = self.meter.get();
+        meter.measure(since, now);
+        self.meter.set(meter);
         self.weight.set(self.weight.get() - question.weight());
         self.acquires.borrow_mut().remove(&ticket);
         reply.vote(match answer {
@@ -381,8 +364,7 @@ impl Bridge {
         let now = self.environment.now();
         let usual = self.round_trip().map(RoundTrip::at_most);
         let hesitation = usual.map_or(FIRST, |usual| usual.max(HESITATION));
-        let is_asked = self.oldest_begun().is_some();
-        if !is_asked || now.since(self.hopeful.get()) <= hesitation {
+        if self.is_held_up.get() || now.since(self.hopeful.get()) <= hesitation {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }

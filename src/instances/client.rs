@@ -236,11 +236,6 @@ impl Client {
         self.bridge.answer(ticket, answer);
     }
 
-    /// JavaScript has put the question of this ticket to the client.
-    pub fn begin(&self, ticket: Ticket) {
-        self.bridge.begin(ticket);
-    }
-
     /// JavaScript has come round after a call.
     pub fn came_round(&self) {
         self.bridge.came_round();

@@ -565,8 +565,6 @@ impl App {
         bump(&self.0.ledger.counts.bridged);
         let app = self.clone();
         client.run(errand, move |came| app.bring(handle, place, ticket, came));
-        let rows = [handle, place, ticket].map(f64::from);
-        self.send(Errand::Begun(rows.to_vec()));
     }
 
     /// A client has come back, perhaps not for the first time.
