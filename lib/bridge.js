@@ -94,12 +94,6 @@ class Bridge {
     return this.#isNative ? /** @type {const} */ ('native') : /** @type {const} */ ('bridge');
   }
 
-  /** Whether it leads to the same place whoever asks, by its library's own methods only. */
-  isOneForAll() {
-    this.#lookAlone();
-    return this.#obstacle === undefined;
-  }
-
   get reasons() {
     if (this.#isNative) return [];
     return [this.#obstacle ?? this.#why ?? ''].filter(Boolean);

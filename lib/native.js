@@ -437,9 +437,7 @@ class Engine {
    * @returns {number}
    */
   #enter() {
-    const clients = this.#clients;
-    for (let at = 0; at < clients.length; at++) if (clients[at].mode === 'bridge') return enter();
-    return NO_CONTEXT;
+    return this.#clients.length === 0 ? NO_CONTEXT : enter();
   }
 
   /**
@@ -605,9 +603,6 @@ class Engine {
     const bridge = this.#bridges[errand.instance];
     const context = contextOf(errand.context);
     if (context) context.runInAsyncScope(/** @type {Bridge} */ (bridge).run, bridge, errand);
-    // It was asked for while our own connection was the way. That is lost; whoever has nothing between him and the
-    // wire that could look at a context is asked in none.
-    else if (bridge?.isOneForAll()) bridge.run(errand);
     else bridge?.refuse(errand);
   }
 }

@@ -231,7 +231,7 @@ class FakeMailbox {
     this.#check(engine.knowsScripts(scripts), `unknown scripts ${scripts}`);
     this.#check(isWhole(sheet), `sheet ${sheet}`);
     this.#check(maxWait >= 0 || maxWait === -1, `maxWait ${maxWait}`);
-    this.#check(isWhole(context) && (context === 0 || engine.hasClients(handle)), `context ${context}`);
+    this.#check(isWhole(context) && context > 0 === engine.hasClients(handle), `context ${context}`);
     this.#check(value === '' || operation < 3, `operation ${operation} with a value`);
     this.#check(operation !== 4 || instant >= 0, `a wait of ${instant}`);
     const isAsked = operation > 3 ? names.join() === '*' : this.#world.isAskedFor(operation, names, value);
