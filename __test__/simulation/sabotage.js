@@ -110,6 +110,7 @@ const sabotages = [
     edits: [
       { file: 'lib/native.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
       { file: 'lib/inspection.js', from: 'sightOf(bare(vote),', to: 'sightOf(vote,' },
+      { file: 'lib/native.js', from: 'return Object.hasOwn(told, key) && typeof', to: 'return typeof' },
     ],
   },
   {
