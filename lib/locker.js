@@ -14,7 +14,7 @@ const { bare, elementsOf, isArray } = require('./foreign');
 const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { clock, defaultScripts, stayAwake } = require('./mailbox');
-const { AGAIN, LOOK, Answer, Engine } = require('./native');
+const { AGAIN, CLOSED, LOOK, Answer, Engine } = require('./native');
 const { disregard } = require('./promises');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
@@ -992,8 +992,6 @@ const RETRIED = ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_UNAVAILABLE'];
 const LONGEST = 2 * 8.64e15;
 
 const TOO_LATE = { code: 'ERR_REDLOCK_TOO_SLOW', reason: 'it was over when it arrived', votes: [] };
-
-const CLOSED = { code: 'ERR_REDLOCK_CLOSED', reason: 'quit() has released it', votes: [] };
 
 const EXPIRED = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it has expired', votes: [] };
 const UNLOCKED = { code: 'ERR_REDLOCK_NOT_HELD', reason: 'it was unlocked', votes: [] };

@@ -1161,4 +1161,4 @@ whenIdle(restIfIdle);
 
 useOwnScripts(defaultScripts());
 
-module.exports = { LOOK, AGAIN, Engine, Answer, defaultScripts, clock };
+module.exports = { LOOK, AGAIN, CLOSED, Engine, Answer, defaultScripts, clock };
