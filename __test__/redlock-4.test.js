@@ -10,6 +10,7 @@ const Redlock = require('..');
 const { rejection } = require('./support/rejection');
 const { runScript } = require('./support/script');
 const { startServers } = require('./support/servers');
+const { untilSets } = require('./support/sets');
 const { endOfSuite } = require('./support/suite');
 const { until } = require('./support/until');
 
@@ -227,7 +228,7 @@ describe('as redlock 4', () => {
       for (const retryCount of [-1, Infinity]) {
         const lock = await redlock.lock('a', 5000);
         const waiting = redlock.lock('a', 5000, { retryCount, retryDelay: 1, retryJitter: 0 });
-        await sleep(50);
+        await untilSets(servers[0], 4);
         await lock.unlock();
         const next = await waiting;
         assert.ok(next.attempts > 3);
