@@ -50,12 +50,12 @@ pub use instance::{Connection, Instance, Observer};
 pub use patience::Patience;
 pub use question::{Operation, Question, Resources, Script, Scripts};
 pub use quorum::{Tally, Verdict, majority};
-pub use retry::Retry;
+pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, Retry};
 pub use round_trip::{Meter, RoundTrip};
 pub use rule::Rule;
 pub use settings::Settings;
 pub use token::Token;
-pub use validity::{Drift, Instant, Ttl, TtlError, Validity};
+pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
 pub use vote::{Ballot, Reply, Vote};
 pub use watchdog::{Hold, Loss, Renewal, Watch};
 

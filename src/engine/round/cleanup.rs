@@ -16,7 +16,7 @@ use super::votes::MemberVote;
 impl Round {
     /// Gives the attempt up: everything it may have set is released, at once
     /// and on every instance, and so is what it is granted from now on.
-    pub(in super::super) fn abandon(self: &Rc<Self>) -> Option<Rc<Self>> {
+    pub fn abandon(self: &Rc<Self>) -> Option<Rc<Self>> {
         self.state.borrow_mut().abandoned = true;
         let now = self.core.environment.now();
         let cleanup = self.clean_up(now);
@@ -72,7 +72,7 @@ impl Round {
 
     /// Resolves when every instance that has not missed this round's deadline
     /// has answered both this round and its `release`.
-    pub(in super::super) async fn settled_with(&self, release: &Self) {
+    pub async fn settled_with(&self, release: &Self) {
         poll_fn(|context| {
             let mut state = self.state.borrow_mut();
             let mut cleanup = release.state.borrow_mut();

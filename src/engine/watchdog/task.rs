@@ -22,7 +22,7 @@ use super::shared_validity::Watch;
 use super::watched_lock::WatchedLock;
 
 /// As [`Engine::keep`](super::super::Engine::keep).
-pub(in super::super) fn watch(core: &Rc<Core>, mut hold: Hold, watch: Watch) {
+pub fn watch(core: &Rc<Core>, mut hold: Hold, watch: Watch) {
     let (lock, now) = (hold.lock(), core.environment.now());
     if core.is_another_locks(&hold.resources, &hold.value, hold.until, now) {
         // It was over when its value was taken again.
@@ -63,7 +63,7 @@ pub(in super::super) fn watch(core: &Rc<Core>, mut hold: Hold, watch: Watch) {
 }
 
 /// As [`Engine::let_go`](super::super::Engine::let_go).
-pub(in super::super) fn unwatch(core: &Core, resources: &Resources, value: &Token, number: u64) {
+pub fn unwatch(core: &Core, resources: &Resources, value: &Token, number: u64) {
     let lock = LockId::new(value, resources);
     let watched = core.watched(&lock);
     if let Some(watched) = watched.filter(|watched| watched.number() == number) {
@@ -73,7 +73,7 @@ pub(in super::super) fn unwatch(core: &Core, resources: &Resources, value: &Toke
 }
 
 /// As [`Engine::let_all_end`](super::super::Engine::let_all_end).
-pub(in super::super) fn stop_renewals(core: &Core) {
+pub fn stop_renewals(core: &Core) {
     for watched in core.watched.borrow().values() {
         watched.retire();
     }

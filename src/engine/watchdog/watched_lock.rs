@@ -16,7 +16,7 @@ use super::request::Hold;
 use super::shared_validity::{Loss, Watch};
 
 /// A lock that is being watched.
-pub(in super::super) struct WatchedLock {
+pub struct WatchedLock {
     watch: Watch,
     number: u64,
     /// What is locked, if it is extended.
@@ -61,22 +61,22 @@ impl WatchedLock {
     }
 
     /// Until when it may be believed in, whoever has extended it.
-    pub(in super::super) fn until(&self) -> Instant {
+    pub fn until(&self) -> Instant {
         self.until.get()
     }
 
     /// What its holder knows it by.
-    pub(in super::super) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.number
     }
 
     /// What is locked, if it is extended by itself.
-    pub(in super::super) fn extended_on(&self) -> Option<&Resources> {
+    pub fn extended_on(&self) -> Option<&Resources> {
         self.extended_on.as_ref()
     }
 
     /// Its holder's.
-    pub(in super::super) fn context(&self) -> Option<&Arc<dyn Context>> {
+    pub fn context(&self) -> Option<&Arc<dyn Context>> {
         self.context.as_ref()
     }
 
@@ -90,7 +90,7 @@ impl WatchedLock {
     }
 
     /// Its holder has released it, or is about to.
-    pub(in super::super) fn release(&self) {
+    pub fn release(&self) {
         self.watch.set(Instant::ORIGIN, None);
         self.released.set(true);
         self.changed();
@@ -104,7 +104,7 @@ impl WatchedLock {
     }
 
     /// It is extended no more, but watched until it ends.
-    pub(in super::super) fn retire(&self) {
+    pub fn retire(&self) {
         self.retired.set(true);
         self.gave_up.take();
         if !self.is_over() {
@@ -116,14 +116,14 @@ impl WatchedLock {
     /// Its holder asks for it to live until then. Where that is earlier, it
     /// counts from now on, however the request ends (rule 9): it may be granted
     /// without anybody's hearing of it.
-    pub(in super::super) fn asked(&self, until: Instant) {
+    pub fn asked(&self, until: Instant) {
         if until < self.until.get() {
             self.move_to(until);
         }
     }
 
     /// Its holder has extended it until then, or tried to.
-    pub(in super::super) fn extended(&self, outcome: Result<Instant, &Failure>, now: Instant) {
+    pub fn extended(&self, outcome: Result<Instant, &Failure>, now: Instant) {
         match outcome {
             Ok(until) => self.move_to(until),
             Err(failure) => match failure.until {
