@@ -48,7 +48,7 @@ test('late delivers replies later, in order, also when the lateness ends', async
   const asked = performance.now();
   const replies = [];
   const all = ['1', '2', '3'].map((text) => client.echo(text).then((reply) => replies.push(reply)));
-  await until(() => proxy.requestBytes > 0);
+  await until(() => proxy.heldBack > 0);
   await proxy.pass();
   all.push(client.echo('4').then((reply) => replies.push(reply)));
   await Promise.all(all);
