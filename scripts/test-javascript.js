@@ -35,8 +35,7 @@ async function runJavaScript(files, grep) {
   const results = [];
   for (const group of groups) results.push(await runGroup(group, grep));
   const ran = results.flatMap((result) => result.ran);
-  if (!ran.length)
-    console.error(`\nno test ran${grep === undefined ? '' : ` whose name matches ${grep}`}`);
+  if (!ran.length) console.error(`\nno test ran${grep === undefined ? '' : ` whose name matches ${grep}`}`);
   else tellSlowest(ran);
   return ran.length > 0 && results.every((result) => result.isFine);
 }
