@@ -9,7 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 
-const SCRIPT = path.join(__dirname, '..', 'scripts', 'circles.js');
+const SCRIPT = path.join(__dirname, '..', '..', 'scripts', 'circles.js');
 
 /** What it prints of a tree with these files; nothing if there are no circles. */
 function circlesIn(t, files) {
