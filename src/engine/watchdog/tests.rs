@@ -1,14 +1,19 @@
-//! The sharp edges of keeping a lock, on virtual time. The simulation has the
-//! rest.
+//! Edge cases of watching a lock, on virtual time. The simulation has the rest.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::AtomicBool;
-use std::task::{Context, Wake};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use super::*;
+use crate::engine::patience::Limits;
 use crate::engine::{
-    Cause, Drift, Instance, Operation, Patience, Question, Reply, Retry, Task, Vote,
-    patience::Limits,
+    Cause, Drift, Engine, Environment, Event, Extension, Failure, Hold, Instance, Instant, Loss,
+    Operation, Patience, Question, Reason, Renewal, Reply, Resources, Retry, Settings, Task, Token,
+    Ttl, Vote, Watch,
 };
 
 const START: Instant = Instant::from_nanos(1_000_000_000);
@@ -513,4 +518,54 @@ fn a_silent_instance_costs_a_part_of_the_lead_only() {
     bench.answer(Some(Vote::Granted));
     bench.world.run_until(at(2000));
     assert!(bench.is_held());
+}
+
+#[test]
+fn why_a_lock_will_be_lost_can_be_read_before_that_is_told() {
+    let bench = Bench::keep(Some(renewal(1000, ms(200))));
+    assert_eq!(bench.watch.state(), (at(1000), Some(Loss::Expired)));
+    let bench = Bench::keep(Some(capped(1000, ms(200), at(1500))));
+    assert_eq!(bench.watch.state(), (at(1000), Some(Loss::Expired)));
+    bench.world.run_until(at(1200));
+    assert_eq!(bench.watch.state().1, Some(Loss::MaxHold));
+    assert!(bench.is_held());
+}
+
+#[test]
+fn what_is_read_of_a_loss_is_what_is_told() {
+    let told = |bench: &Bench| bench.lost.borrow().last().map(|(_, reason)| *reason);
+    let read = |bench: &Bench| bench.watch.state().1.map(Loss::reason);
+    for answer in [None, Some(NOT_MINE), Some(Vote::Failed(Cause::Dropped))] {
+        for cap in [None, Some(at(1000)), Some(at(1800)), Some(at(9000))] {
+            let renewal = renewal(1000, ms(200));
+            let bench = Bench::keep(Some(Renewal { cap, ..renewal }));
+            bench.answer(answer.clone());
+            bench.world.run_until(at(5000));
+            assert!(told(&bench).is_some());
+            assert_eq!(told(&bench), read(&bench), "{answer:?}, {cap:?}");
+        }
+    }
+    let bench = Bench::keep(None);
+    bench.release();
+    assert_eq!(bench.watch.state(), (Instant::ORIGIN, None));
+}
+
+#[test]
+fn a_lock_that_stood_still_beyond_its_cap_was_not_held_until_then() {
+    let bench = Bench::keep(Some(capped(1000, ms(200), at(5000))));
+    bench.world.stand_still_until(at(6000));
+    assert_eq!(*bench.lost.borrow(), [(at(6000), Reason::Expired)]);
+}
+
+#[test]
+fn an_extension_that_failed_at_the_very_end_is_told_as_that_end() {
+    let bench = Bench::keep(Some(renewal(1000, ms(200))));
+    bench.answer(None);
+    bench.world.run_until(at(850));
+    bench.world.now.set(at(1001));
+    for reply in bench.fake.unanswered.take() {
+        reply.vote(Vote::Failed(Cause::Dropped));
+    }
+    bench.world.stand_still_until(at(1001));
+    assert_eq!(*bench.lost.borrow(), [(at(1001), Reason::Expired)]);
 }
