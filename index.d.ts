@@ -565,7 +565,14 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_INVALID_RESOURCE'
     | 'ERR_REDLOCK_INVALID_TTL'
     | 'ERR_REDLOCK_INVALID_LOCK'
-    | 'ERR_REDLOCK_INVALID_ROUTINE';
+    /** Of `using`. */
+    | 'ERR_REDLOCK_INVALID_ROUTINE'
+    /** A method was called on what is no Redlock. */
+    | 'ERR_REDLOCK_INVALID_REDLOCK'
+    /** Of `redlock-native/v0`, which needs one. */
+    | 'ERR_REDLOCK_INVALID_CALLBACK'
+    /** Of `redlock-native/redislock`. */
+    | 'ERR_REDLOCK_INVALID_CLIENT';
 
   /** An argument can't be used, so that nothing was asked for. Nothing exports these: tell them by their `code`. */
   type ArgumentError = ArgumentTypeError | ArgumentRangeError;
