@@ -2,7 +2,6 @@
 //! sentinels name, and clusters.
 
 mod addresses;
-mod certificate;
 mod cluster;
 mod command;
 mod config;
