@@ -1,5 +1,5 @@
-//! The way to an instance through the caller's own Redis client: questions go
-//! out through a port, and whoever stands behind it brings the answers.
+//! The way to an instance through the caller's own Redis client: questions that
+//! wait to be put to it, and those whose answer is awaited.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,35 +8,10 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::port::{Answer, Port, Ticket};
 use crate::engine::{
     Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote, within,
 };
-
-/// Where questions go out.
-pub trait Port {
-    /// Has `question` put to the client, whose answer is brought to
-    /// [`Bridge::answer`] with this ticket.
-    fn carry(&self, ticket: Ticket, question: &Rc<Question>);
-
-    /// Has [`Bridge::came_round`] called once JavaScript has come round, and the
-    /// client has heard what there was to be heard.
-    fn call(&self);
-}
-
-/// What an answer is matched to its question by.
-pub type Ticket = u32;
-
-/// What the client came back with.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// For how many keys the script was carried out; −1 if the keys had the
-    /// asker's value already.
-    Applied(i64),
-    /// What the key has, and for how many milliseconds.
-    Seen(Option<Rc<str>>, Option<u64>),
-    /// The client's or the server's error.
-    Failed(Cause),
-}
 
 /// Questions on their way through somebody else's connection.
 ///
