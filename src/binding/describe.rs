@@ -1,0 +1,192 @@
+//! What JavaScript is told in words, as JSON: docs/hand-over.md has the fields.
+
+use serde_json::{Value, json};
+
+use super::ids::{Handle, Index};
+use super::reasons::Refusal;
+use crate::engine::{
+    Cause, Connection, Event, Failure, Operation, Question, Reason, Resources, Vote,
+};
+use crate::instances::bridge::Ticket;
+use crate::instances::client::Route;
+
+/// Why a request failed.
+pub fn failure(failure: &Failure) -> String {
+    describe_failure(failure).to_string()
+}
+
+fn describe_failure(failure: &Failure) -> Value {
+    let mut described = json!({
+        "code": failure.reason.code(),
+        "reason": failure.reason.to_string(),
+        "votes": describe_votes(&failure.votes),
+    });
+    if let Reason::Occupied(occupant) = failure.reason {
+        described["occupant"] = occupant.to_string().into();
+    }
+    described
+}
+
+/// Locks that could not be released.
+pub fn unreleased(failures: &[(Resources, Failure)]) -> String {
+    let locks = failures.iter().map(|(resources, failure)| {
+        let mut described = describe_failure(failure);
+        described["resource"] = json!(&**resources);
+        described
+    });
+    json!({ "votes": [], "locks": locks.collect::<Value>() }).to_string()
+}
+
+/// What instances said of a key.
+pub fn inspection(votes: &[Option<Vote>]) -> String {
+    json!({ "votes": describe_votes(votes) }).to_string()
+}
+
+fn describe_votes(votes: &[Option<Vote>]) -> Value {
+    votes.iter().map(|given| vote(given.as_ref())).collect()
+}
+
+/// A reason of the algorithm's that has to do with no vote.
+pub fn without_votes(reason: Reason) -> String {
+    describe(reason.code(), &reason.to_string(), &json!([]))
+}
+
+/// A refusal that has nothing to do with locking.
+pub fn refusal(refusal: Refusal) -> String {
+    describe(refusal.code(), refusal.text(), &json!([]))
+}
+
+/// An event of the engine's.
+pub fn event(handle: Handle, event: &Event) -> String {
+    let mut described = match event {
+        Event::Lost { number, failure } => {
+            let mut described = describe_failure(failure);
+            described["event"] = "lost".into();
+            described["number"] = (*number).into();
+            described
+        }
+        Event::ClientError {
+            instance,
+            operation,
+            cause,
+        } => {
+            let mut described = describe_cause(cause);
+            described["event"] = "clientError".into();
+            described["instance"] = (*instance).into();
+            described["operation"] = operation.name().into();
+            described
+        }
+        Event::Ballots {
+            number,
+            attempt,
+            votes,
+        } => json!({
+            "event": "ballots",
+            "number": number,
+            "attempt": attempt,
+            "votes": describe_votes(votes),
+        }),
+        Event::Connection { instance, state } => {
+            let (state, mut described) = match state {
+                Connection::Connecting => ("connecting", json!({})),
+                Connection::Ready { .. } => ("ready", json!({})),
+                Connection::Down(cause) => ("down", describe_cause(cause)),
+            };
+            described["event"] = "connection".into();
+            described["instance"] = (*instance).into();
+            described["state"] = state.into();
+            described
+        }
+        Event::LookAlikes {
+            instance,
+            other,
+            sole,
+        } => json!({
+            "event": "lookAlikes",
+            "instance": instance,
+            "other": other,
+            "sole": sole,
+        }),
+    };
+    described["handle"] = handle.0.into();
+    described.to_string()
+}
+
+/// What the caller's client at `index` is to be asked.
+pub fn client_request(handle: Handle, index: Index, ticket: Ticket, question: &Question) -> String {
+    let ttl = match question.operation {
+        Operation::Acquire { ttl } | Operation::Extend { ttl } => Some(ttl.millis()),
+        Operation::Inspect | Operation::Release { .. } => None,
+    };
+    json!({
+        "handle": handle.0,
+        "instance": index.0,
+        "ticket": ticket,
+        "operation": question.operation.name(),
+        "script": question.script().map(|script| &*script.text),
+        "plain": question.is_plain(),
+        "keys": &*question.resources,
+        "value": question.value.as_str(),
+        "ttl": ttl,
+        "context": question.context.as_ref().map(|context| context.number()),
+    })
+    .to_string()
+}
+
+/// By which way the instance of the caller's client at `index` is asked from now on.
+pub fn route(handle: Handle, index: Index, route: &Route) -> String {
+    let (why, failed) = match route {
+        Route::Native => (None, false),
+        Route::Bridge(why) => (Some(why.to_string()), why.is_failure()),
+    };
+    json!({
+        "event": "route",
+        "handle": handle.0,
+        "instance": index.0,
+        "why": why,
+        "failed": failed,
+    })
+    .to_string()
+}
+
+/// JavaScript is to say when it has come round, so that it is seen whether its
+/// thread is busy.
+pub fn call(handle: Handle, index: Index) -> String {
+    json!({ "event": "call", "handle": handle.0, "instance": index.0 }).to_string()
+}
+
+/// The engine has ended: none of the callers' clients is asked any more.
+pub fn closed(handle: Handle) -> String {
+    json!({ "event": "closed", "handle": handle.0 }).to_string()
+}
+
+fn describe(code: &str, reason: &str, votes: &Value) -> String {
+    json!({ "code": code, "reason": reason, "votes": votes }).to_string()
+}
+
+fn vote(vote: Option<&Vote>) -> Value {
+    match vote {
+        None => json!({ "vote": "pending" }),
+        Some(Vote::Granted) => json!({ "vote": "granted" }),
+        Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
+        Some(Vote::Seen { value, ttl }) => {
+            json!({ "vote": "seen", "value": value.as_deref(), "ttl": ttl })
+        }
+        Some(Vote::Failed(cause)) => {
+            let mut described = describe_cause(cause);
+            described["vote"] = "failed".into();
+            described
+        }
+    }
+}
+
+fn describe_cause(cause: &Cause) -> Value {
+    let mut described = json!({ "code": cause.code(), "message": cause.to_string() });
+    if let Some(reply) = cause.reply() {
+        described["reply"] = reply.into();
+    }
+    if let Cause::Client { number, .. } = cause {
+        described["error"] = (*number).into();
+    }
+    described
+}
