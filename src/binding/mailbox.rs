@@ -252,6 +252,17 @@ impl Mailbox {
         until.map_or(0.0, clock_millis)
     }
 
+    /// Why the lock kept under `number` may not be believed in any more: the number
+    /// of one of the reasons in `constants()`; 0 while it may. Both are looked at
+    /// together, and so is the clock.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn ended_by(&self, number: u32) -> u32 {
+        let now = System::clock();
+        let ended = self.kept_locks.borrow().ended_by(KeptId(number), now);
+        ended.map_or(0, |loss| loss.number().into())
+    }
+
     /// The lock under `number` is kept no longer; it stays as it is.
     #[napi(catch_unwind)]
     pub fn let_go(&self, number: u32) {
