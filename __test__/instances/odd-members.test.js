@@ -14,7 +14,7 @@ const SECRET = 'hunter2';
 const TTL = 5000;
 
 const classic = (name) => ({
-  make: (member, good) => new (require(`../compat/${name}`))([good, member], { retryCount: 0 }),
+  make: (member, good) => new (require(`../../compat/${name}`))([good, member], { retryCount: 0 }),
   lock: (redlock) => redlock.lock('a', TTL),
 });
 

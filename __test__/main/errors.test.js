@@ -12,6 +12,7 @@ const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
+const { within } = require('../support/within');
 
 describe('an error', () => {
   const suite = endOfSuite();
@@ -229,9 +230,8 @@ describe('an error', () => {
     test(`of a server that ${what} is a vote with its cause, within the deadline`, async (t) => {
       const port = await listen(t, answer);
       const redlock = open(t, [`redis://u:s3cr3t@127.0.0.1:${port}`, 'memory://fine']);
-      const started = performance.now();
-      const error = await rejection(redlock.lock('a', 5000));
-      assert.ok(performance.now() - started < 500 + 1000);
+      // A server that says nothing is waited for as long as the lock could last.
+      const error = await within(4000, rejection(redlock.lock('a', 5000)), 'the error');
       assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
       assert.equal(error.votes[0].vote, 'failed');
       assert.match(error.votes[0].error.message, pattern);

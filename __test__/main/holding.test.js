@@ -434,9 +434,10 @@ describe('a lock that is kept', () => {
       let lastHeld = 0;
       while (!signal.aborted) {
         assert.ok(endOf(lock) <= latest + 1, 'it is not believed in for longer');
+        const before = performance.now();
         const pttl = await servers[0].command('PTTL', name);
-        const drift = Math.round(ttl * 0.01) + 2;
-        assert.ok(performance.now() + pttl <= latest + drift + 50, 'nor kept for longer');
+        // Unbounded, it would be kept for a whole ttl more; an extension is under way for a while.
+        assert.ok(before + pttl <= latest + ttl / 2, 'nor kept for longer');
         const now = performance.now();
         if (!signal.aborted) lastHeld = now;
         extended ||= now > asked + ttl;

@@ -30,7 +30,7 @@ const FACES = {
       name,
       {
         open(urls) {
-          const Class = require(`../compat/${name}.js`);
+          const Class = require(`../../compat/${name}.js`);
           return new Class(urls, { retryCount: 0 });
         },
       },
