@@ -213,3 +213,152 @@ pub fn hold(number: KeptId, numbers: &[f64], value: &str, resources: Vec<String>
         number: number.0.into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::layout::UNLIMITED;
+
+    /// A request on `resources`, whose numbers `write` may change.
+    fn read_one(
+        value: &str,
+        resources: &[&str],
+        write: impl FnOnce(&mut [f64; request::NUMBERS]),
+    ) -> Request {
+        let length = |text: &str| u32::try_from(text.encode_utf16().count()).expect("short");
+        let mut head = [0.0; request::NUMBERS];
+        head[request::TTL] = 1000.0;
+        head[request::VALUE_LENGTH] = length(value).into();
+        head[request::COUNT] = u32::try_from(resources.len()).expect("few").into();
+        write(&mut head);
+        let mut numbers = head.to_vec();
+        numbers.extend(resources.iter().map(|name| f64::from(length(name))));
+        let text = [&[value], resources].concat().concat();
+        let batch = Batch {
+            numbers,
+            text: text.encode_utf16().collect(),
+        };
+        let mut requests = batch.requests();
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
+    }
+
+    fn code(operation: Operation) -> f64 {
+        operation.number().into()
+    }
+
+    #[test]
+    fn each_number_of_a_request_becomes_what_it_stands_for() {
+        let request = read_one("", &["a", "ü"], |head| {
+            head[request::SLOT] = 1.0;
+            head[request::HANDLE] = 2.0;
+            head[request::OPERATION] = code(Operation::Lock);
+            head[request::RETRY_COUNT] = 3.0;
+            head[request::RETRY_DELAY] = 4.0;
+            head[request::RETRY_JITTER] = 5.0;
+            head[request::DRIFT_FACTOR] = 0.5;
+            head[request::SCRIPTS] = 6.0;
+            head[request::VOTE_REPORT] = 7.0;
+            head[request::MAX_WAIT] = 8.0;
+            head[request::CONTEXT] = 9.0;
+        });
+        assert_eq!(request.slot, Slot(1));
+        assert_eq!(request.handle, Handle(2));
+        assert!(matches!(request.verb, Verb::Lock(ttl) if ttl.millis() == 1000));
+        assert_eq!(*request.resources, [Box::from("a"), Box::from("ü")]);
+        let Settings { retry, drift, .. } = request.settings;
+        assert_eq!(
+            retry,
+            Retry {
+                count: Some(3),
+                delay: 4.0,
+                jitter: 5.0,
+            }
+        );
+        assert_eq!(Some(drift), Drift::new(0.5));
+        assert_eq!(request.scripts, ScriptsId(6));
+        assert_eq!(request.settings.ballots, Some(7));
+        assert_eq!(request.settings.max_wait, Some(Duration::from_millis(8)));
+        assert_eq!(request.context, ContextId(9));
+        assert!(request.settings.value.is_none());
+    }
+
+    #[test]
+    fn what_has_no_end_is_read_as_that() {
+        let request = read_one("", &["r"], |head| {
+            head[request::RETRY_COUNT] = UNLIMITED;
+            head[request::MAX_WAIT] = UNLIMITED;
+        });
+        assert_eq!(request.settings.retry.count, None);
+        assert_eq!(request.settings.max_wait, None);
+    }
+
+    #[test]
+    fn each_flag_is_one_wish() {
+        let wishes = |flags: u32| {
+            let request = read_one("", &["r"], |head| head[request::FLAGS] = flags.into());
+            let Settings {
+                report,
+                look,
+                is_again,
+                ..
+            } = request.settings;
+            [report, look, is_again]
+        };
+        assert_eq!(wishes(0), [false; 3]);
+        assert_eq!(wishes(flags::REPORT), [true, false, false]);
+        assert_eq!(wishes(flags::LOOK), [false, true, false]);
+        assert_eq!(wishes(flags::AGAIN), [false, false, true]);
+    }
+
+    #[test]
+    fn an_extension_is_until_a_point_or_for_a_span() {
+        let until = |flags: u32| {
+            let request = read_one("v", &["r"], |head| {
+                head[request::OPERATION] = code(Operation::Extend);
+                head[request::FLAGS] = flags.into();
+                head[request::TIME] = 50.0;
+            });
+            match request.verb {
+                Verb::Extend { until, value, .. } if value.as_str() == "v" => until,
+                _ => panic!("no extension of the value"),
+            }
+        };
+        assert!(matches!(until(0), Until::At(at) if at == instant(50.0)));
+        assert!(matches!(until(flags::RELATIVE), Until::In(span) if span.as_millis() == 50));
+    }
+
+    #[test]
+    fn only_a_lock_has_a_value_of_the_callers_own() {
+        let own = |operation| {
+            let request = read_one("v", &["r"], |head| {
+                head[request::OPERATION] = code(operation);
+            });
+            request.settings.value
+        };
+        assert_eq!(own(Operation::Lock), Some(Token::from("v")));
+        assert_eq!(own(Operation::Unlock), None);
+    }
+
+    #[test]
+    fn a_ttl_that_leaves_no_time_is_no_request_to_lock() {
+        let request = read_one("", &["r"], |head| head[request::TTL] = 1.0);
+        assert!(matches!(request.verb, Verb::Invalid));
+    }
+
+    #[test]
+    fn a_kept_lock_is_extended_if_it_has_a_ttl() {
+        let numbers = [1000.0, 500.0, 100.0, 2000.0, 0.01, 20.0, 10.0];
+        let hold = |numbers: &[f64]| hold(KeptId(7), numbers, "v", vec!["r".to_owned()]);
+        let extended = hold(&numbers).expect("seven numbers");
+        assert_eq!(extended.number, 7);
+        assert_eq!(extended.until, instant(1000.0));
+        let renewal = extended.renewal.expect("a ttl");
+        assert_eq!(renewal.ttl.millis(), 500);
+        assert_eq!(renewal.lead, Duration::from_millis(100));
+        assert_eq!(renewal.cap, Some(instant(2000.0)));
+        let watched = [1000.0, 0.0, 0.0, 0.0, 0.01, 20.0, 10.0];
+        assert!(hold(&watched).expect("seven numbers").renewal.is_none());
+        assert!(hold(&numbers[1..]).is_none());
+    }
+}

@@ -190,3 +190,125 @@ fn describe_cause(cause: &Cause) -> Value {
     }
     described
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::engine::{Instant, Occupant, Token};
+
+    fn parsed(json: &str) -> Value {
+        serde_json::from_str(json).expect("JSON")
+    }
+
+    #[test]
+    fn a_failure_says_why_and_what_each_instance_said() {
+        let failed = Cause::Refused {
+            code: "NOPERM".into(),
+            message: "NOPERM no".into(),
+        };
+        let described = failure(&Failure {
+            reason: Reason::Unavailable,
+            attempts: 1,
+            votes: vec![
+                None,
+                Some(Vote::Granted),
+                Some(Vote::Held { applied: 2 }),
+                Some(Vote::Failed(failed.clone())),
+            ],
+            until: None,
+        });
+        let expected = json!({
+            "code": "ERR_REDLOCK_UNAVAILABLE",
+            "reason": "too few instances answered",
+            "votes": [
+                { "vote": "pending" },
+                { "vote": "granted" },
+                { "vote": "held", "applied": 2 },
+                {
+                    "vote": "failed",
+                    "code": "REFUSED",
+                    "reply": "NOPERM",
+                    "message": failed.to_string(),
+                },
+            ],
+        });
+        assert_eq!(parsed(&described), expected);
+    }
+
+    #[test]
+    fn what_is_no_lock_is_named() {
+        let described = failure(&Failure {
+            reason: Reason::Occupied(Occupant::Endless),
+            attempts: 1,
+            votes: Vec::new(),
+            until: None,
+        });
+        let described = parsed(&described);
+        assert_eq!(described["code"], "ERR_REDLOCK_HELD");
+        assert_eq!(described["occupant"], "a value that never expires");
+    }
+
+    #[test]
+    fn a_clients_own_error_comes_back_under_its_number() {
+        let event = event(
+            Handle(4),
+            &Event::ClientError {
+                instance: 1,
+                operation: Operation::Inspect,
+                cause: Cause::Client {
+                    message: "gone".into(),
+                    reply: None,
+                    number: 5,
+                },
+            },
+        );
+        let described = parsed(&event);
+        assert_eq!(described["event"], "clientError");
+        assert_eq!(described["handle"], 4);
+        assert_eq!(described["instance"], 1);
+        assert_eq!(described["operation"], "inspect");
+        assert_eq!(described["code"], "CLIENT");
+        assert_eq!(described["error"], 5);
+        assert_eq!(described.get("reply"), None);
+    }
+
+    #[test]
+    fn a_client_is_asked_all_that_it_needs_to_know() {
+        let question = Question {
+            operation: Operation::Inspect,
+            resources: [Box::from("r")].into(),
+            value: Token::from("v"),
+            deadline: Instant::LAST,
+            report: false,
+            scripts: None,
+            context: None,
+        };
+        let described = client_request(Handle(1), Index(2), 3, &Rc::new(question));
+        let described = parsed(&described);
+        let named = ["handle", "instance", "ticket"].map(|name| described[name].as_u64());
+        assert_eq!(named, [Some(1), Some(2), Some(3)]);
+        assert_eq!(described["operation"], "inspect");
+        assert_eq!(described["keys"], json!(["r"]));
+        assert_eq!(described["value"], "v");
+        for name in ["ttl", "context", "script"] {
+            assert_eq!(described.get(name), Some(&Value::Null), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_a_code_a_text_and_no_votes() {
+        for refused in [
+            Refusal::Closed,
+            Refusal::Cancelled,
+            Refusal::Internal,
+            Refusal::Invalid,
+        ] {
+            let described = parsed(&refusal(refused));
+            assert_eq!(described["code"], refused.code());
+            assert_eq!(described["reason"], refused.text());
+            assert_eq!(described["votes"], json!([]));
+        }
+    }
+}

@@ -73,3 +73,66 @@ pub struct Locked {
     /// How it was taken, and so is to be released.
     pub settings: Settings,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: Instant = Instant::from_nanos(10);
+
+    fn response(outcome: Outcome) -> Response {
+        Response {
+            slot: Some(Slot(1)),
+            attempts: 2,
+            outcome,
+        }
+    }
+
+    fn validity() -> Validity {
+        Validity {
+            since: Instant::ORIGIN,
+            until: END,
+        }
+    }
+
+    fn locked() -> Response {
+        response(Outcome::Locked(Locked {
+            handle: Handle(0),
+            resources: [Box::from("r")].into(),
+            value: Token::from("v"),
+            validity: validity(),
+            settings: Settings::default(),
+        }))
+    }
+
+    #[test]
+    fn a_lock_that_is_valid_is_handed_over() {
+        let (response, over) = locked().checked_at(Instant::from_nanos(9));
+        assert!(matches!(response.outcome, Outcome::Locked(_)));
+        assert!(over.is_none());
+    }
+
+    #[test]
+    fn a_lock_that_is_over_is_a_failure_and_is_given_back() {
+        let (response, over) = locked().checked_at(END);
+        assert_eq!((response.slot, response.attempts), (Some(Slot(1)), 2));
+        let Outcome::Failed(why, None) = response.outcome else {
+            panic!("it was handed over");
+        };
+        assert!(why.contains(Reason::TooSlow.code()), "{why}");
+        assert_eq!(over.map(|lock| lock.value), Some(Token::from("v")));
+    }
+
+    #[test]
+    fn an_extension_that_is_over_is_a_failure() {
+        let extended = || response(Outcome::Extended(validity()));
+        let (valid, _) = extended().checked_at(Instant::from_nanos(9));
+        assert!(matches!(valid.outcome, Outcome::Extended(_)));
+        let (late, over) = extended().checked_at(END);
+        let Outcome::Failed(why, None) = late.outcome else {
+            panic!("it was handed over");
+        };
+        assert!(why.contains(Reason::Expired.code()), "{why}");
+        assert!(over.is_none());
+    }
+}
