@@ -13,8 +13,8 @@ const { outOfRange, wrongType, show } = require('./errors');
 const { bare, elementsOf, isArray } = require('./foreign');
 const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
-const { clock, defaultScripts, stayAwake } = require('./mailbox');
-const { AGAIN, CLOSED, LOOK, Answer, Cancellation, Engine } = require('./native');
+const { AGAIN, CLOSED, LOOK, Answer, Cancellation, Engine, clock, defaultScripts } = require('./native');
+const { stayAwake } = require('./native/keep-alive');
 const { disregard } = require('./promises');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
@@ -66,7 +66,7 @@ class Locker {
   #servers = [];
   /** What was passed for each of them, where they may be put into another order. @type {Map<unknown, unknown>} */
   #passed = new Map();
-  /** The callers' clients, each once. @type {import('./bridge').Bridge[]} */
+  /** The callers' clients, each once. @type {import('./clients/bridge').Bridge[]} */
   #clients = [];
   /** The scripts that the engine was told of last. @type {string[]} */
   #texts;

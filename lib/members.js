@@ -2,7 +2,7 @@
 
 /** The constructor's first argument: the members of the quorum, each a place of our own or a caller's client. */
 
-const { Bridge } = require('./bridge');
+const { Bridge } = require('./clients/bridge');
 const { adopt, hasCommands, isBlank, isClient } = require('./clients');
 const { outOfRange, wrongType, show, showSetting } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
@@ -10,9 +10,8 @@ const { isConfig, readInstance } = require('./instances');
 const { Redactor, secretsIn } = require('./redact');
 
 /**
- * @typedef {import('./bridge').Rule} Rule
- * @typedef {{kind: string, [key: string]: unknown}} Config for native
- * @typedef {{config: Config, bridge?: Bridge}} Member
+ * @typedef {import('./clients/bridge').Rule} Rule
+ * @typedef {import('./types').Member} Member
  */
 
 /** @type {Rule[]} */

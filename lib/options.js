@@ -140,7 +140,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @returns {{
  *   settings: Settings,
  *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
- *   rule: import('./bridge').Rule,
+ *   rule: import('./clients/bridge').Rule,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -239,7 +239,7 @@ function readPatience(given, complaints) {
 /**
  * @param {any} given
  * @param {string[]} complaints
- * @returns {import('./bridge').Rule}
+ * @returns {import('./clients/bridge').Rule}
  */
 function readRule(given, complaints) {
   const rule = given[CONNECTIONS];

@@ -19,7 +19,7 @@
  */
 
 const { bare, set } = require('./foreign');
-const { clock } = require('./mailbox');
+const { clock } = require('./native');
 
 /** Under it is a function: whoever wraps all objects that are read through a Proxy leaves functions alone, or binds them. */
 const TERM = Symbol('term');

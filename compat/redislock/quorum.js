@@ -5,14 +5,14 @@
 const { EventEmitter } = require('node:events');
 
 const { isClient } = require('../../lib/clients');
-const { read } = require('../../lib/clients/look');
+const { read } = require('../../lib/clients/inspect-object');
 const { explain } = require('../../lib/cause');
 const { wrongType, show } = require('../../lib/errors');
 const { readMembers } = require('../../lib/members');
 const { Engine } = require('../../lib/native');
 const { Settings } = require('../../lib/options');
 const { Redactor } = require('../../lib/redact');
-const { recall } = require('../../lib/thrown');
+const { lookup } = require('../../lib/clients/error-registry');
 
 /**
  * @typedef {import('../../lib/cause').Operation} Operation
@@ -98,7 +98,7 @@ class Quorum {
    * @param {number | undefined} error
    */
   #ownWords(error) {
-    const message = read(recall(error), 'message');
+    const message = read(lookup(error), 'message');
     return typeof message === 'string' ? new Redactor(this.#bridge?.secrets).clean(message) : '';
   }
 
