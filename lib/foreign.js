@@ -157,4 +157,9 @@ function isUrl(object) {
   }
 }
 
-module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray, isUrl };
+/** @param {unknown} value */
+function isThere(value) {
+  return value !== undefined && value !== null;
+}
+
+module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray, isUrl, isThere };

@@ -10,11 +10,7 @@ const { ResourceLockedError } = require('./errors');
 /**
  * @typedef {import('../../lib/native').NativeVote} NativeVote
  * @typedef {import('../../lib/cause').Operation} Operation
- * @typedef {object} Stats
- * @property {number} membershipSize
- * @property {number} quorumSize
- * @property {Set<unknown>} votesFor the clients as they were passed
- * @property {Map<unknown, Error>} votesAgainst
+ * @typedef {import('./errors').Stats} Stats
  * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Told
  */
 
@@ -38,7 +34,7 @@ class Attempts {
    * @param {import('../../lib/native').Engine} engine
    * @param {Operation} operation
    * @param {string[]} names
-   * @param {unknown[]} voters by their place: what stands for each of them
+   * @param {unknown[]} voters what stands for each member
    * @param {(error: Error) => void} tell is called with each vote against
    */
   constructor(engine, operation, names, voters, tell) {
@@ -111,20 +107,20 @@ class Attempts {
       votesFor: new Set(),
       votesAgainst: new Map(),
     };
-    votes.forEach((vote, place) => {
-      const voter = this.#voters[place];
+    votes.forEach((vote, index) => {
+      const voter = this.#voters[index];
       if (vote.vote === 'granted') stats.votesFor.add(voter);
-      else stats.votesAgainst.set(voter, this.#errorOf(vote, place));
+      else stats.votesAgainst.set(voter, this.#errorOf(vote, index));
     });
     return stats;
   }
 
   /**
    * @param {NativeVote} vote
-   * @param {number} place
+   * @param {number} index
    * @returns {Error}
    */
-  #errorOf({ vote, applied = 0, code = 'SILENT', reply, message = 'no answer', error }, place) {
+  #errorOf({ vote, applied = 0, code = 'SILENT', reply, message = 'no answer', error }, index) {
     if (vote === 'held') {
       const wanted = this.#names.length;
       return new ResourceLockedError(
@@ -134,7 +130,7 @@ class Attempts {
     // A client's own, also where the server has answered with it: that is what redlock 5 hands on.
     const own = recall(error);
     if (isError(own)) return own;
-    return troubleOf({ code, reply, message, error }, this.#operation, place, this.#engine.addresses[place]);
+    return troubleOf({ code, reply, message, error }, this.#operation, index, this.#engine.addresses[index]);
   }
 }
 

@@ -1,0 +1,55 @@
+'use strict';
+
+/**
+ * The messages of LockErrors, in redlock 4's own words where it has some.
+ *
+ * @typedef {import('./cause').Operation} Operation
+ */
+
+const { CLOSED } = require('./failures');
+
+/**
+ * Why a lock was not had.
+ *
+ * @param {string} code
+ * @param {readonly string[]} names
+ * @param {import('./options').Settings} settings
+ * @param {import('./acquire-options').AcquireOptions | undefined} options
+ */
+function notLocked(code, names, settings, options) {
+  if (code === 'ERR_REDLOCK_TIMEOUT') {
+    return `Gave up waiting for the resource "${names}" after ${options?.maxWait} ms.`;
+  }
+  if (code === 'ERR_REDLOCK_CLOSED') return closed('lock', names);
+  return options?.isTry
+    ? `Could not lock the resource "${names}" in one attempt.`
+    : exceeded(settings, names);
+}
+
+/**
+ * @param {import('./options').Settings} settings
+ * @param {readonly string[]} names
+ */
+function exceeded({ retryCount }, names) {
+  return `Exceeded ${retryCount} attempts to lock the resource "${names}".`;
+}
+
+/** @param {readonly string[]} names */
+function unreleased(names) {
+  return `Unable to fully release the lock on resource "${names}".`;
+}
+
+/** @param {readonly string[]} names */
+function expired(names) {
+  return `Cannot extend lock on resource "${names}" because the lock has already expired.`;
+}
+
+/**
+ * @param {Operation} operation
+ * @param {readonly string[]} names
+ */
+function closed(operation, names) {
+  return `Cannot ${operation} resource "${names}": ${CLOSED.reason}.`;
+}
+
+module.exports = { notLocked, exceeded, unreleased, expired, closed };
