@@ -29,7 +29,8 @@ function lockUnlessAborted(engine, names, ttl, settings, report, value, maxWait,
   if (!signal) return engine.lock(names, ttl, settings, report, value, undefined, maxWait, flags);
   if (signal.aborted) throw signal.reason;
   const cancellation = new Cancellation();
-  const asked = engine.lock(names, ttl, settings, report, value, undefined, maxWait, flags, cancellation);
+  const rest = /** @type {const} */ ([value, undefined, maxWait, flags, cancellation]);
+  const asked = engine.lock(names, ttl, settings, report, ...rest);
   return unlessAborted(signal, asked, {
     cancel: () => cancellation.cancel(),
     discard(answer) {

@@ -145,78 +145,35 @@ function readNumber(value, key, least, most) {
 }
 
 /** Options of ioredis, of node-redis, and of it when it was called redis, that a connection of our own has no use for. */
-const UNUSED = new Set([
-  ...['family', 'keepAlive', 'noDelay', 'keepAliveInitialDelay', 'timeout', 'name', 'role', 'protocol'],
-  ...['retryStrategy', 'reconnectOnError', 'maxRetriesPerRequest', 'enableReadyCheck', 'maxLoadingRetryTime'],
-  ...[
-    'enableOfflineQueue',
-    'offlineQueue',
-    'lazyConnect',
-    'autoResubscribe',
-    'autoResendUnfulfilledCommands',
-  ],
-  ...['commandTimeout', 'socketTimeout', 'blockingTimeout', 'blockingTimeoutGrace', 'disconnectTimeout'],
-  ...['readOnly', 'stringNumbers', 'monitor', 'scripts', 'showFriendlyErrorStack', 'dropBufferSupport'],
-  ...['enableAutoPipelining', 'autoPipeliningIgnoredCommands', 'disableClientInfo', 'clientInfoTag'],
-  ...['maxScriptsCachingTime', 'replyMapping', 'himportFieldsets', 'sentinelRetryStrategy'],
-  ...['sentinelReconnectStrategy', 'sentinelMaxConnections', 'sentinelCommandTimeout', 'preferredSlaves'],
-  ...['updateSentinels', 'failoverDetector', 'sentinels', 'natMap', 'enableTLSForSentinelMode'],
-  ...['sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'clusterRetryStrategy', 'scaleReads'],
-  ...['maxRedirections', 'retryDelayOnFailover', 'retryDelayOnClusterDown', 'retryDelayOnTryAgain'],
-  ...['retryDelayOnMoved', 'slotsRefreshTimeout', 'slotsRefreshInterval', 'shardedSubscribers'],
-  ...[
-    'reconnectStrategy',
-    'modules',
-    'functions',
-    'commandsQueueMaxLength',
-    'disableOfflineQueue',
-    'readonly',
-  ],
-  ...['legacyMode', 'isolationPoolOptions', 'pingInterval', 'RESP', 'clientSideCache', 'commandOptions'],
-  ...['unstableResp3', 'emitInvalidate', 'maintNotifications', 'maintEndpointType', 'useReplicas'],
-  ...[
-    'maintRelaxedCommandTimeout',
-    'maintRelaxedSocketTimeout',
-    'minimizeConnections',
-    'maxCommandRedirections',
-  ],
-  ...['parser', 'string_numbers', 'return_buffers', 'detect_buffers', 'socket_keepalive', 'no_ready_check'],
-  ...['socket_initial_delay', 'enable_offline_queue', 'retry_unfulfilled_commands', 'retry_strategy'],
-  ...['retry_max_delay', 'max_attempts', 'disable_resubscribing', 'retryStrategies', 'maxRetries'],
-]);
+const UNUSED = new Set(
+  `
+  family keepAlive noDelay keepAliveInitialDelay timeout name role protocol retryStrategy reconnectOnError
+  maxRetriesPerRequest enableReadyCheck maxLoadingRetryTime enableOfflineQueue offlineQueue lazyConnect
+  autoResubscribe autoResendUnfulfilledCommands commandTimeout socketTimeout blockingTimeout
+  blockingTimeoutGrace disconnectTimeout readOnly stringNumbers monitor scripts showFriendlyErrorStack
+  dropBufferSupport enableAutoPipelining autoPipeliningIgnoredCommands disableClientInfo clientInfoTag
+  maxScriptsCachingTime replyMapping himportFieldsets sentinelRetryStrategy sentinelReconnectStrategy
+  sentinelMaxConnections sentinelCommandTimeout preferredSlaves updateSentinels failoverDetector sentinels
+  natMap enableTLSForSentinelMode sentinelUsername sentinelPassword sentinelTLS clusterRetryStrategy
+  scaleReads maxRedirections retryDelayOnFailover retryDelayOnClusterDown retryDelayOnTryAgain
+  retryDelayOnMoved slotsRefreshTimeout slotsRefreshInterval shardedSubscribers reconnectStrategy modules
+  functions commandsQueueMaxLength disableOfflineQueue readonly legacyMode isolationPoolOptions pingInterval
+  RESP clientSideCache commandOptions unstableResp3 emitInvalidate maintNotifications maintEndpointType
+  useReplicas maintRelaxedCommandTimeout maintRelaxedSocketTimeout minimizeConnections maxCommandRedirections
+  parser string_numbers return_buffers detect_buffers socket_keepalive no_ready_check socket_initial_delay
+  enable_offline_queue retry_unfulfilled_commands retry_strategy retry_max_delay max_attempts
+  disable_resubscribing retryStrategies maxRetries
+  `
+    .trim()
+    .split(/\s+/),
+);
 
 /** Words that would lead elsewhere, or in as somebody else, if anybody knew them. */
 const ELSEWHERE = new RegExp(
   [
-    ...[
-      'host',
-      'addr',
-      'port',
-      'url',
-      'uri',
-      'path',
-      'sock',
-      'server',
-      'endpoint',
-      'node',
-      'cluster',
-      'sentinel',
-    ],
-    ...[
-      'master',
-      'replica',
-      'slave',
-      'proxy',
-      'lookup',
-      'dns',
-      'srv',
-      'nat',
-      'connector',
-      'connection',
-      'rename',
-    ],
-    ...['db', 'database', 'select', 'index', 'prefix', 'namespace', 'tenant', 'schema'],
-    ...['user', 'pass', 'pwd', 'auth', 'secret', 'token', 'cred', 'login', 'tls', 'ssl', 'cert', 'secure'],
+    'host|addr|port|url|uri|path|sock|server|endpoint|node|cluster|sentinel|master|replica|slave|proxy',
+    'lookup|dns|srv|nat|connector|connection|rename|db|database|select|index|prefix|namespace|tenant',
+    'schema|user|pass|pwd|auth|secret|token|cred|login|tls|ssl|cert|secure',
   ].join('|'),
   'i',
 );
