@@ -10,10 +10,11 @@ use redis::{Cmd, ServerError, Value, cmd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::command::unexpected;
-use super::config::{Config, Endpoint, Secret};
+use super::config::{Config, Endpoint};
 use super::frame::Replies;
 use super::network::{Network, Stream};
 use super::redact::Redactor;
+use super::secret::Secret;
 use super::sentinel::{self, Watch};
 use super::tls;
 use crate::engine::{Cause, Instant, within};

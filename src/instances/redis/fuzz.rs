@@ -13,10 +13,11 @@ use bolero::{TypeGenerator, check};
 use redis::Value;
 
 use super::command::{Answer, Form, Writer, answer};
-use super::config::{Address, Config, Endpoint, Secret, Sentinels};
+use super::config::{Address, Config, Endpoint, Sentinels};
 use super::dial::Greeting;
 use super::frame::{Replies, Unreadable};
 use super::redact::Redactor;
+use super::secret::Secret;
 use super::sentinel;
 use super::slots::{Map, Redirect, is_host};
 use crate::engine::{

@@ -18,6 +18,7 @@ mod pump;
 mod queue;
 mod redact;
 mod script;
+mod secret;
 mod sentinel;
 mod slots;
 mod sockets;
@@ -30,10 +31,11 @@ use std::rc::{Rc, Weak};
 
 pub use addresses::{Resolve, Resolving};
 use cluster::Cluster;
-pub use config::{Address, Config, Endpoint, Secret, Sentinels};
+pub use config::{Address, Config, Endpoint, Sentinels};
 use link::{Link, Slot};
 pub use network::{Connecting, Dialler, Network, Stream};
 pub use script::{default_texts, script};
+pub use secret::Secret;
 pub use sockets::Sockets;
 pub use tls::{Tls, TlsError, TlsSettings};
 

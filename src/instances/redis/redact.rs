@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use redis::ServerError;
 
-use super::config::{Config, Endpoint, Secret};
+use super::config::{Config, Endpoint};
+use super::secret::Secret;
 use super::word::word;
 use crate::engine::Cause;
 
