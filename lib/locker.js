@@ -19,7 +19,7 @@ const { Inspection } = require('./inspection');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./mailbox');
-const { closed, exceeded, expired, notLocked, unreleased } = require('./messages');
+const { closed, expired, notExtended, notLocked, unreleased } = require('./messages');
 const { AGAIN, CLOSED: RELEASED_BY_QUIT, LOOK } = require('./native');
 const { readOptions } = require('./options');
 const { random, valueFrom } = require('./own-values');
@@ -481,7 +481,7 @@ class Locker {
     }
     if (answer.failure) {
       const failure = explain(answer.failure, request, engine.addresses);
-      const message = answer.attempts > 0 ? exceeded(settings, names) : expired(names);
+      const message = notExtended(failure.code, answer.attempts, settings, names);
       throw new profile.LockError(message, answer.attempts, failure);
     }
     if (isEnded) {

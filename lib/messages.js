@@ -27,6 +27,22 @@ function notLocked(code, names, settings, options) {
 }
 
 /**
+ * Why a lock was not extended. It has expired only where the engine says so: a request that didn't get as far says nothing
+ * of the lock.
+ *
+ * @param {string} code
+ * @param {number} attempts
+ * @param {import('./options').Settings} settings
+ * @param {readonly string[]} names
+ */
+function notExtended(code, attempts, settings, names) {
+  if (attempts > 0) return exceeded(settings, names);
+  if (code === 'ERR_REDLOCK_CLOSED') return closed('extend', names);
+  const isAsked = code !== 'ERR_REDLOCK_INTERNAL' && code !== 'ERR_REDLOCK_INVALID';
+  return isAsked ? expired(names) : `Unable to extend the lock on resource "${names}".`;
+}
+
+/**
  * @param {import('./options').Settings} settings
  * @param {readonly string[]} names
  */
@@ -52,4 +68,4 @@ function closed(operation, names) {
   return `Cannot ${operation} resource "${names}": ${CLOSED.reason}.`;
 }
 
-module.exports = { notLocked, exceeded, unreleased, expired, closed };
+module.exports = { notLocked, notExtended, unreleased, expired, closed };
