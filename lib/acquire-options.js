@@ -19,7 +19,7 @@
 
 const { checkTtl } = require('./arguments');
 const { outOfRange, wrongType, showSetting, unreadable } = require('./errors');
-const { isArray, pick } = require('./foreign');
+const { isArray, keysOf, pick } = require('./foreign');
 const { readSignal } = require('./abort-signal');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
@@ -112,12 +112,7 @@ function readQuitOptions(options) {
  * @param {string[]} known
  */
 function refuseUnknown(options, what, known) {
-  let keys;
-  try {
-    keys = Object.keys(options);
-  } catch {
-    throw wrongType('OPTIONS', `${what} can't be read: its keys can't be listed`);
-  }
+  const keys = keysOf(options, () => wrongType('OPTIONS', `${what} can't be read: its keys can't be listed`));
   const [unknown] = namesIn(keys.filter((key) => !known.includes(key)));
   if (unknown === undefined) return;
   const meant = suggestion(unknown, known);

@@ -31,10 +31,10 @@ class FaceQuorum {
    * @param {unknown} instances
    * @param {ReturnType<typeof import('./options').readOptions>} options
    */
-  constructor(face, profile, instances, { patience, rule, scripts: changes }) {
+  constructor(face, profile, instances, { patience, policy, scripts: changes }) {
     this.#face = face;
     this.#profile = profile;
-    this.#options = { patience, rule };
+    this.#options = { patience, policy };
     const scripts = readScripts(LOCK_SCRIPTS, profile.scripts === 'none' ? {} : changes);
     this.#quorum = this.#open(instances, textsOf(LOCK_SCRIPTS, scripts));
     if (profile.scripts !== 'none') {

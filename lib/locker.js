@@ -142,7 +142,7 @@ class Locker {
       return this.#acquireByAttempts(face, names, ttl, settings, options);
     }
     const report = this.#isReported(face);
-    const look = this.#looks(settings) ? LOOK : 0;
+    const inspect = this.#inspectsOccupant(settings) ? LOOK : 0;
     return lockUnlessAborted(
       engine,
       names,
@@ -151,7 +151,7 @@ class Locker {
       report,
       undefined,
       options?.maxWait,
-      look,
+      inspect,
       options?.signal,
     );
   }
@@ -179,8 +179,8 @@ class Locker {
       } catch (error) {
         throw this.#profile.refuse(error);
       }
-      const look = isLast && this.#looks(settings) ? LOOK : 0;
-      const flags = look | (number > 1 ? AGAIN : 0);
+      const inspect = isLast && this.#inspectsOccupant(settings) ? LOOK : 0;
+      const flags = inspect | (number > 1 ? AGAIN : 0);
       const answer = await lockUnlessAborted(
         engine,
         names,
@@ -201,12 +201,12 @@ class Locker {
   }
 
   /**
-   * Whether it is worth a look what a key has that was held all the time: not where there is one attempt, and the
-   * look would be half of its cost.
+   * Whether the last attempt, if it fails, inspects what the key has: not where there is one attempt alone, of which that
+   * would be half of the cost.
    *
    * @param {Settings} settings
    */
-  #looks({ retries }) {
+  #inspectsOccupant({ retries }) {
     return this.#profile.hasAcquireOptions && retries !== 0;
   }
 

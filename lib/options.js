@@ -6,8 +6,8 @@
  */
 
 const { outOfRange, showSetting, wrongType } = require('./errors');
-const { isArray, pick } = require('./foreign');
-const { RULES } = require('./members');
+const { isArray, keysOf, pick } = require('./foreign');
+const { ROUTE_POLICIES, notAPolicy } = require('./members');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
@@ -108,7 +108,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @returns {{
  *   settings: Settings,
  *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
- *   rule: import('./bridge').Rule,
+ *   policy: import('./members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -120,11 +120,11 @@ function readOptions(options, defaults, tell, mayBeFunction = false) {
   const given = pick(object, known, unreadable);
   const settings = override(defaults, given, complaints, mayBeFunction);
   const patience = readPatience(given, complaints);
-  const rule = readRule(given, complaints);
+  const policy = readPolicy(given, complaints);
   complaints.push(...unknownIn(object, known));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
-  return { settings, patience, rule, scripts: given };
+  return { settings, patience, policy, scripts: given };
 }
 
 /** @param {string} name */
@@ -207,15 +207,12 @@ function readPatience(given, complaints) {
 /**
  * @param {any} given
  * @param {string[]} complaints
- * @returns {import('./bridge').Rule}
+ * @returns {import('./members').RoutePolicy}
  */
-function readRule(given, complaints) {
-  const rule = given[CONNECTIONS];
-  if (RULES.includes(rule)) return rule;
-  if (rule !== undefined) {
-    const known = RULES.map((one) => `"${one}"`).join(', ');
-    complaints.push(`the option "${CONNECTIONS}" must be one of ${known}, not ${showSetting(rule)}`);
-  }
+function readPolicy(given, complaints) {
+  const policy = given[CONNECTIONS];
+  if (ROUTE_POLICIES.includes(policy)) return policy;
+  if (policy !== undefined) complaints.push(notAPolicy(`the option "${CONNECTIONS}"`, policy));
   return 'auto';
 }
 
@@ -253,12 +250,7 @@ function readObject(options, complaints) {
  * @returns {string[]} what is to be said of those that aren't
  */
 function unknownIn(given, known) {
-  let keys;
-  try {
-    keys = Object.keys(given);
-  } catch {
-    throw wrongType('OPTIONS', "options can't be read: their keys can't be listed");
-  }
+  const keys = keysOf(given, () => wrongType('OPTIONS', "options can't be read: their keys can't be listed"));
   const unknown = keys.filter((name) => !known.includes(name));
   return namesIn(unknown).map((name) => `the option ${name} is unknown${suggestion(name, known)}`);
 }

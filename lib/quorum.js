@@ -6,7 +6,7 @@
  * @typedef {import('./native').Scripts} Scripts
  * @typedef {object} QuorumOptions
  * @property {object} [patience] how long instances may take for their votes
- * @property {import('./bridge').Rule} [rule] how callers' clients are asked
+ * @property {import('./members').RoutePolicy} [policy] how callers' clients are asked
  * @property {import('./clients/client').Dialect} dialect how clients are asked that are of no known library
  * @property {FaceScripts} [scripts] where the face has scripts
  * @property {boolean} [isHeardLate] whether answers are told through promises of another library, as bluebird
@@ -40,9 +40,9 @@ class Quorum {
    * @param {QuorumOptions} options
    */
   constructor(owner, instances, options) {
-    const { patience = {}, rule = 'auto', dialect, scripts, isHeardLate = false } = options;
+    const { patience = {}, policy = 'auto', dialect, scripts, isHeardLate = false } = options;
     const custom = scripts && customOf(scripts);
-    const members = readMembers(instances, rule, dialect);
+    const members = readMembers(instances, policy, dialect);
     if (custom) refuseInMemory(members);
     this.engine = new Engine(owner, members, patience);
     this.engine.isHeardLate = isHeardLate;

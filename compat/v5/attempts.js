@@ -11,7 +11,7 @@ const { ResourceLockedError } = require('./errors');
  * @typedef {import('../../lib/native').NativeVote} NativeVote
  * @typedef {import('../../lib/cause').Operation} Operation
  * @typedef {import('./errors').Stats} Stats
- * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Told
+ * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Deferred
  */
 
 /** The attempts of one request. */
@@ -21,8 +21,8 @@ class Attempts {
   #names;
   #voters;
   #tell;
-  /** By attempt, from 1 on. @type {Map<number, Told>} */
-  #told = new Map();
+  /** By attempt, from 1 on. @type {Map<number, Deferred>} */
+  #deferred = new Map();
   #toldCount = 0;
   /** How many there were, once that is known. @type {number | undefined} */
   #count;
@@ -90,12 +90,12 @@ class Attempts {
 
   /** @param {number} attempt */
   #of(attempt) {
-    let told = this.#told.get(attempt);
-    if (!told) {
-      told = promised();
-      this.#told.set(attempt, told);
+    let deferred = this.#deferred.get(attempt);
+    if (!deferred) {
+      deferred = promised();
+      this.#deferred.set(attempt, deferred);
     }
-    return told;
+    return deferred;
   }
 
   /** @param {NativeVote[]} votes */
@@ -134,7 +134,7 @@ class Attempts {
   }
 }
 
-/** @returns {Told} */
+/** @returns {Deferred} */
 function promised() {
   /** @type {(stats: Stats) => void} */
   let resolve = () => {};

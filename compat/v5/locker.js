@@ -61,13 +61,13 @@ class Locker {
    */
   constructor(face, clients, settings, scripts) {
     const given = readClients(clients);
-    const { patience, rule } = readNewer(settings);
+    const { patience, policy } = readNewer(settings);
     face.scripts = readV5Scripts(scripts);
     registerLocker(face, this);
     const texts = textsOf(V5_SCRIPTS, face.scripts);
     this.#quorum = new Quorum(face, given, {
       patience,
-      rule,
+      policy,
       dialect: 'redlock 5',
       scripts: { naming: V5_SCRIPTS, texts },
     });
@@ -105,16 +105,16 @@ class Locker {
     const engine = this.#openEngine(face, 'lock', names);
 
     /** @type {Promise<Stats>[]} */
-    const told = [];
+    const stats = [];
     const answer = await (face._random === random
-      ? this.#attempt(face, engine, names, duration, own, '', told, 0)
-      : this.#attemptWithOwnValues(face, names, duration, own, told));
+      ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
+      : this.#attemptWithOwnValues(face, names, duration, own, stats));
     if (!answer.failure && answer.isOver) {
       engine.unlock(names, answer.value, answer.since, own, false);
       answer.failure = TOO_LATE;
     }
-    if (answer.failure) throw this.#failed('lock', names, duration, answer, told);
-    return grantedLock(face, names, answer.value, answer.since, duration, told, answer);
+    if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
+    return grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
   }
 
   /**
@@ -124,14 +124,14 @@ class Locker {
    * @param {number} duration
    * @param {Settings} own
    * @param {string} value one of the caller's own, or nothing
-   * @param {Promise<Stats>[]} told gets what each attempt tells
+   * @param {Promise<Stats>[]} stats gets what each attempt tells
    * @param {number} flags `AGAIN` if there were others for the same lock
    * @returns {Promise<Answer>}
    */
-  async #attempt(face, engine, names, duration, own, value, told, flags) {
+  async #attempt(face, engine, names, duration, own, value, stats, flags) {
     const attempts = this.#collectVotes(face, 'lock', names);
     const answer = await engine.lock(names, duration, own, false, value, attempts.sheet, undefined, flags);
-    told.push(...attempts.answered(answer));
+    stats.push(...attempts.answered(answer));
     return answer;
   }
 
@@ -140,15 +140,15 @@ class Locker {
    * @param {string[]} names
    * @param {number} duration
    * @param {Settings} settings
-   * @param {Promise<Stats>[]} told gets what each attempt tells
+   * @param {Promise<Stats>[]} stats gets what each attempt tells
    * @returns {Promise<Answer>}
    */
-  #attemptWithOwnValues(face, names, duration, settings, told) {
+  #attemptWithOwnValues(face, names, duration, settings, stats) {
     const attempt = async (/** @type {import('../../lib/retry').Attempt} */ { number, settings: own }) => {
       const engine = this.#openEngine(face, 'lock', names);
       const value = valueFrom(face);
       const flags = number > 1 ? AGAIN : 0;
-      const answer = await this.#attempt(face, engine, names, duration, own, value, told, flags);
+      const answer = await this.#attempt(face, engine, names, duration, own, value, stats, flags);
       answer.value = value;
       return answer;
     };
@@ -187,23 +187,23 @@ class Locker {
     const { endCount } = state;
     const attempts = this.#collectVotes(face, 'extend', names);
     const answer = await engine.extend(names, value, until, isRelative, duration, own, false, attempts.sheet);
-    const told = attempts.answered(answer);
+    const stats = attempts.answered(answer);
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {
       // It has ended also where another call has extended it meanwhile: then there is a new lock to believe in.
       if (state.endCount === endCount && answer.isCarriedOut) {
         state.setExtended(existing, expiration, answer, duration);
       }
-      throw this.#failed('extend', names, duration, answer, told);
+      throw this.#failed('extend', names, duration, answer, stats);
     }
     state.setReleased(existing, expiration);
     // Whoever has released it meanwhile must not get it back.
-    if (this.#released.has(state)) throw new ExecutionError(TEXTS.expired, told);
+    if (this.#released.has(state)) throw new ExecutionError(TEXTS.expired, stats);
     if (answer.until === 0) {
       answer.failure = OVER;
-      throw this.#failed('extend', names, duration, answer, told, TEXTS.expired);
+      throw this.#failed('extend', names, duration, answer, stats, TEXTS.expired);
     }
-    return grantedLock(face, names, value, state.heldSince, duration, told, answer);
+    return grantedLock(face, names, value, state.heldSince, duration, stats, answer);
   }
 
   /**
@@ -286,19 +286,19 @@ class Locker {
     const giveUpAt = clock() + patience;
 
     /** @type {Promise<Stats>[]} */
-    const told = [];
+    const stats = [];
     for (;;) {
       const attempts = this.#collectVotes(face, 'unlock', names);
       const answer = await engine.unlock(names, value, state.heldSince, own, false, attempts.sheet);
-      told.push(...attempts.answered(answer));
+      stats.push(...attempts.answered(answer));
       const { failure } = answer;
-      if (!failure) return { attempts: told };
+      if (!failure) return { attempts: stats };
 
-      const wait = waitAfter(own, told.length);
+      const wait = waitAfter(own, stats.length);
       const isGone = isFinal && failure.code === 'ERR_REDLOCK_NOT_HELD';
-      const isLast = isLastAttempt(own, told.length);
+      const isLast = isLastAttempt(own, stats.length);
       if (isGone || isLast || engine.isClosed || clock() + wait > giveUpAt) {
-        throw this.#failed('unlock', names, 0, answer, told);
+        throw this.#failed('unlock', names, 0, answer, stats);
       }
       await sleep(wait);
     }
@@ -337,15 +337,15 @@ class Locker {
    * @param {string[]} names
    * @param {number} ttl
    * @param {Answer} answer
-   * @param {Promise<Stats>[]} told
+   * @param {Promise<Stats>[]} stats
    * @param {string} [given] what is said in place of redlock 5's own words
    */
-  #failed(operation, names, ttl, { failure, attempts }, told, given) {
+  #failed(operation, names, ttl, { failure, attempts }, stats, given) {
     const known = /** @type {import('../../lib/native').NativeFailure} */ (failure);
     const isOver = attempts === 0 && known.code === 'ERR_REDLOCK_EXPIRED';
     const text = given ?? (isOver ? TEXTS.expired : TEXTS.noQuorum);
     const explained = explain(known, { operation, names, ttl }, this.#quorum.addresses);
-    return new ExecutionError(text, told, explained);
+    return new ExecutionError(text, stats, explained);
   }
 }
 
