@@ -11,7 +11,7 @@
 const { LONGEST_FROM_NOW } = require('./constants');
 const { bare } = require('./foreign');
 const { Keep } = require('./keep');
-const { clock } = require('./mailbox');
+const { clock } = require('./addon');
 const { Answer } = require('./native');
 
 /**

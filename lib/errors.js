@@ -12,7 +12,7 @@
 const { types } = require('node:util');
 
 const { isArray } = require('./foreign');
-const { recall } = require('./thrown');
+const { lookup } = require('./clients/error-registry');
 
 /** A lock that could not be taken, extended or released. */
 class LockError extends Error {
@@ -41,7 +41,7 @@ class InstanceError extends Error {
    * @param {string} address
    */
   constructor({ code, reply, message, error }, operation, instance, address) {
-    const own = recall(error);
+    const own = lookup(error);
     super(`${operation} on ${address}: ${message}`, own === undefined ? undefined : { cause: own });
     dropStack(this);
     this.code = `ERR_REDLOCK_${code}`;
@@ -63,7 +63,7 @@ class InstanceError extends Error {
  * @returns {Error}
  */
 function troubleOf(trouble, operation, instance, address) {
-  const own = trouble.reply === undefined ? recall(trouble.error) : undefined;
+  const own = trouble.reply === undefined ? lookup(trouble.error) : undefined;
   return isError(own) ? own : new InstanceError(trouble, operation, instance, address);
 }
 

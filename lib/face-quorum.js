@@ -7,7 +7,7 @@
 
 const { unreadable } = require('./errors');
 const { elementsOf, isArray } = require('./foreign');
-const { clock } = require('./mailbox');
+const { clock } = require('./addon');
 const { Quorum } = require('./quorum');
 const { LOCK_SCRIPTS, readScripts, textsOf } = require('./scripts');
 const { Servers } = require('./servers');

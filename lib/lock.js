@@ -13,7 +13,7 @@ const { wrongType } = require('./errors');
 const { ownableLocks } = require('./lock-owner');
 const { attachState, stateOf } = require('./lock-state');
 const { lockerOf } = require('./locker-registry');
-const { clock } = require('./mailbox');
+const { clock } = require('./addon');
 
 class Lock {
   /**

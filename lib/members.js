@@ -2,7 +2,7 @@
 
 /** The constructor's first argument: the members of the quorum, each a configuration or a caller's client. */
 
-const { Bridge } = require('./bridge');
+const { Bridge } = require('./clients/bridge');
 const { adopt, hasCommands, isBlank, isClient } = require('./clients');
 const { outOfRange, wrongType, show, showSetting, unreadable } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
@@ -10,9 +10,8 @@ const { isConfig, readInstance } = require('./instances');
 const { Redactor, secretsIn } = require('./redact');
 
 /**
- * @typedef {import('./bridge').Rule} RoutePolicy whether a client is asked, or a connection of our own in its place
- * @typedef {{kind: string, [key: string]: unknown}} Config for native
- * @typedef {{config: Config, bridge?: Bridge}} Member
+ * @typedef {import('./clients/bridge').Rule} RoutePolicy whether a client is asked, or a connection of our own in its place
+ * @typedef {import('./types').Member} Member
  */
 
 /** @type {RoutePolicy[]} */

@@ -18,8 +18,8 @@
  */
 
 const { readMembers } = require('./members');
-const { stayAwake } = require('./mailbox');
 const { Engine } = require('./native');
+const { stayAwake } = require('./native/keep-alive');
 const { customScripts, refuseInMemory } = require('./scripts');
 
 class Quorum {
@@ -27,7 +27,7 @@ class Quorum {
   engine;
   /** What stands for each member: a client as it was passed, the others by address, as they have passwords. @type {unknown[]} */
   voters;
-  /** The callers' clients, each once. @type {import('./bridge').Bridge[]} */
+  /** The callers' clients, each once. @type {import('./clients/bridge').Bridge[]} */
   clients;
   /** The scripts that the engine was told of last. @type {FaceScripts | undefined} */
   #scripts;

@@ -16,7 +16,7 @@
  */
 
 const { isError, outOfRange, showSetting, wrongType } = require('./errors');
-const { clock } = require('./mailbox');
+const { clock } = require('./addon');
 const { disregard } = require('./promises');
 
 /**

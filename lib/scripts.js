@@ -13,11 +13,10 @@
  * @property {(name: string) => string} textOf
  */
 
-const { createHash } = require('node:crypto');
-
+const { defaultScripts } = require('./addon');
 const { outOfRange, wrongType, show } = require('./errors');
-const { defaultScripts } = require('./mailbox');
 const { disregard } = require('./promises');
+const { sha1 } = require('./sha1');
 
 const OWN = defaultScripts();
 
@@ -52,7 +51,7 @@ function readScripts({ names, roles, maker }, changes, self) {
  * @returns {Script}
  */
 function describe(value) {
-  return { value, hash: createHash('sha1').update(value).digest('hex') };
+  return { value, hash: sha1(value) };
 }
 
 /**

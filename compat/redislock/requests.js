@@ -5,7 +5,7 @@
 const { EventEmitter } = require('node:events');
 
 const { isClient } = require('../../lib/clients');
-const { read } = require('../../lib/clients/look');
+const { read } = require('../../lib/clients/inspect-object');
 const { explain } = require('../../lib/cause');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
@@ -13,7 +13,7 @@ const { OVER, TOO_LATE } = require('../../lib/failures');
 const { Settings } = require('../../lib/options');
 const { Quorum } = require('../../lib/quorum');
 const { Redactor } = require('../../lib/redact');
-const { recall } = require('../../lib/thrown');
+const { lookup } = require('../../lib/clients/error-registry');
 
 /**
  * @typedef {import('../../lib/cause').Operation} Operation
@@ -96,7 +96,7 @@ class Requests {
    * @param {number | undefined} error
    */
   #ownWords(error) {
-    const message = read(recall(error), 'message');
+    const message = read(lookup(error), 'message');
     return typeof message === 'string' ? new Redactor(this.#quorum.clients[0]?.secrets).clean(message) : '';
   }
 

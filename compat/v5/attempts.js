@@ -2,9 +2,10 @@
 
 /** What redlock 5 tells of an operation: for each attempt a promise of all of its votes. */
 
+const { majorityOf } = require('../../lib/majority');
 const { isError, troubleOf } = require('../../lib/errors');
-const { stayAwake } = require('../../lib/mailbox');
-const { recall } = require('../../lib/thrown');
+const { stayAwake } = require('../../lib/native/keep-alive');
+const { lookup } = require('../../lib/clients/error-registry');
 const { ResourceLockedError } = require('./errors');
 
 /**
@@ -103,7 +104,7 @@ class Attempts {
     /** @type {Stats} */
     const stats = {
       membershipSize: votes.length,
-      quorumSize: Math.floor(votes.length / 2) + 1,
+      quorumSize: majorityOf(votes.length),
       votesFor: new Set(),
       votesAgainst: new Map(),
     };
@@ -128,7 +129,7 @@ class Attempts {
       );
     }
     // A client's own, also where the server has answered with it: that is what redlock 5 hands on.
-    const own = recall(error);
+    const own = lookup(error);
     if (isError(own)) return own;
     return troubleOf({ code, reply, message, error }, this.#operation, index, this.#engine.addresses[index]);
   }

@@ -5,26 +5,26 @@
  * the same objects. Only the newest are kept; of an older one its text is left.
  */
 
-const MOST = 4096;
+const MOST_ERRORS = 4096;
 
 /** @type {Map<number, unknown>} */
 const errors = new Map();
-let last = 0;
+let lastNumber = 0;
 
 /**
  * @param {unknown} error
- * @returns {number}
+ * @returns {number} to look it up with
  */
-function remember(error) {
-  last = (last + 1) % 2 ** 32;
-  errors.set(last, error);
-  if (errors.size > MOST) errors.delete(/** @type {number} */ (errors.keys().next().value));
-  return last;
+function register(error) {
+  lastNumber = (lastNumber + 1) % 2 ** 32;
+  errors.set(lastNumber, error);
+  if (errors.size > MOST_ERRORS) errors.delete(/** @type {number} */ (errors.keys().next().value));
+  return lastNumber;
 }
 
 /** @param {number | undefined} number */
-function recall(number) {
+function lookup(number) {
   return number === undefined ? undefined : errors.get(number);
 }
 
-module.exports = { remember, recall };
+module.exports = { register, lookup };
