@@ -66,7 +66,7 @@ const sabotages = [
     edits: [
       {
         file: 'lib/locker.js',
-        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isWatched(face));\n      answer.failure',
+        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isReported(face));\n      answer.failure',
         to: 'answer.failure',
       },
     ],
@@ -76,7 +76,7 @@ const sabotages = [
     rule: '5: what is granted to somebody who has given up is released',
     edits: [
       {
-        file: 'lib/locker.js',
+        file: 'lib/abortable.js',
         from: 'if (!answer.failure) engine.unlock(names, value ?? answer.value,',
         to: 'if (answer === undefined) engine.unlock(names, value ?? answer.value,',
       },
@@ -172,8 +172,8 @@ const sabotages = [
     rule: 'an AbortSignal that misbehaves leaves nobody waiting',
     edits: [
       {
-        file: 'lib/giving-up.js',
-        from: '// It may call, and nobody is there.',
+        file: 'lib/abort-signal.js',
+        from: '// Should it still call, nobody is there.',
         to: "throw new Error('no longer');",
       },
     ],

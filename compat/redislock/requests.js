@@ -1,16 +1,17 @@
 'use strict';
 
-/** What a Lock asks: an engine over one client, which all Locks of that client share. */
+/** What a Lock asks of its client's server. All Locks of one client share one quorum, of that client alone. */
 
 const { EventEmitter } = require('node:events');
 
 const { isClient } = require('../../lib/clients');
 const { read } = require('../../lib/clients/inspect-object');
 const { explain } = require('../../lib/cause');
+const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { readMembers } = require('../../lib/members');
-const { Engine } = require('../../lib/native');
+const { OVER, TOO_LATE } = require('../../lib/failures');
 const { Settings } = require('../../lib/options');
+const { Quorum } = require('../../lib/quorum');
 const { Redactor } = require('../../lib/redact');
 const { lookup } = require('../../lib/clients/error-registry');
 
@@ -31,28 +32,24 @@ const PATIENCE = { share: 1, floor: 1000, ceiling: 5000, release: 5000 };
 /** In ms: less than that can't be held. */
 const SHORTEST = 3;
 
-/** In ms; whoever has the value has the lock. */
-const FOR_EVER = 8.64e15;
-
-class Quorum {
-  // The engine ends with its owner, hence with the last Lock that has this quorum.
+class Requests {
+  // The engine ends with its owner, hence with the last Lock that has these.
   #owner = new EventEmitter();
-  #engine;
-  /** The bridge to it. */
-  #bridge;
+  #quorum;
 
   /** @param {object} client */
   constructor(client) {
-    const members = readMembers([client], 'auto', 'eval');
     this.client = client;
-    this.#bridge = members[0].bridge;
-    this.#engine = new Engine(this.#owner, members, PATIENCE);
-    this.#engine.isHeardLate = true;
+    this.#quorum = new Quorum(this.#owner, [client], {
+      patience: PATIENCE,
+      dialect: 'eval',
+      isHeardLate: true,
+    });
   }
 
   /** As `ioredis 5`. */
   get library() {
-    return this.#bridge?.library;
+    return this.#quorum.clients[0]?.library;
   }
 
   /**
@@ -61,10 +58,10 @@ class Quorum {
    * @param {number} ttl
    */
   async acquire(key, value, ttl) {
-    this.#engine.look();
-    const answer = await this.#engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
+    const engine = this.#quorum.refresh();
+    const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
     if (!answer.failure && answer.isOver) {
-      this.#engine.unlock([key], value, answer.since, ONCE, false);
+      engine.unlock([key], value, answer.since, ONCE, false);
       answer.failure = TOO_LATE;
     }
     return this.#refusalOf(answer, 'lock', key, ttl);
@@ -76,8 +73,10 @@ class Quorum {
    * @param {number} ttl
    */
   async extend(key, value, ttl) {
-    this.#engine.look();
-    const answer = await this.#engine.extend([key], value, FOR_EVER, true, ttl, ONCE, false);
+    // Whoever has the value has the lock.
+    const answer = await this.#quorum
+      .refresh()
+      .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE, false);
     if (!answer.failure && answer.isOver) answer.failure = OVER;
     return this.#refusalOf(answer, 'extend', key, ttl);
   }
@@ -87,8 +86,7 @@ class Quorum {
    * @param {string} value
    */
   async release(key, value) {
-    this.#engine.look();
-    const answer = await this.#engine.unlock([key], value, 0, ONCE, false);
+    const answer = await this.#quorum.refresh().unlock([key], value, 0, ONCE, false);
     return this.#refusalOf(answer, 'unlock', key, 0);
   }
 
@@ -99,7 +97,7 @@ class Quorum {
    */
   #ownWords(error) {
     const message = read(lookup(error), 'message');
-    return typeof message === 'string' ? new Redactor(this.#bridge?.secrets).clean(message) : '';
+    return typeof message === 'string' ? new Redactor(this.#quorum.clients[0]?.secrets).clean(message) : '';
   }
 
   /**
@@ -116,37 +114,32 @@ class Quorum {
     return {
       isHeld: vote?.vote === 'held' || failure === OVER,
       message: own || (vote?.message ?? failure.reason),
-      failure: explain(failure, { operation, names: [key], ttl }, this.#engine.addresses),
+      failure: explain(failure, { operation, names: [key], ttl }, this.#quorum.addresses),
     };
   }
 }
 
-const TOO_LATE = { code: 'ERR_REDLOCK_TOO_SLOW', reason: 'it was over when it arrived', votes: [] };
-
-/** The key is gone by now. */
-const OVER = { code: 'ERR_REDLOCK_EXPIRED', reason: 'it was over when it arrived', votes: [] };
-
 /**
- * By client. Weakly, as an engine has its client: a quorum lives as long as Locks have it.
+ * By client. Weakly, as an engine has its client: they live as long as Locks have them.
  *
- * @type {WeakMap<object, WeakRef<Quorum>>}
+ * @type {WeakMap<object, WeakRef<Requests>>}
  */
-const quorums = new WeakMap();
+const known = new WeakMap();
 
 /**
  * @param {unknown} client
- * @returns {Quorum}
+ * @returns {Requests}
  */
-function quorumOf(client) {
+function requestsOf(client) {
   if (!isClient(client)) {
     throw wrongType('CLIENT', `a lock needs a client of a Redis library, not ${show(client)}`);
   }
   const own = /** @type {object} */ (client);
-  const known = quorums.get(own)?.deref();
-  if (known) return known;
-  const quorum = new Quorum(own);
-  quorums.set(own, new WeakRef(quorum));
-  return quorum;
+  const before = known.get(own)?.deref();
+  if (before) return before;
+  const requests = new Requests(own);
+  known.set(own, new WeakRef(requests));
+  return requests;
 }
 
-module.exports = { quorumOf };
+module.exports = { requestsOf };

@@ -3,24 +3,23 @@
 /**
  * The Locker behind a face, by reference: a Proxy of a Redlock, what Object.create makes of one and a copy with its
  * prototype find the same.
- *
- * @typedef {import('./locker').Locker} Locker
  */
 
 const { bare } = require('./foreign');
 const { wrongType } = require('./errors');
 
-const BEHIND = Symbol('locker');
+const LOCKER = Symbol('locker');
 
 /**
- * Gives a face what is behind it, on a prototype of its own: nothing that lists its properties finds it there, while
- * whatever has its prototype does. As a function, which those leave alone who wrap all objects that they read.
+ * Registers a face's Locker on a prototype that the face gets for itself: nothing that lists the face's properties finds
+ * it there, and whatever inherits from the face does. It is a function that gives the Locker, since Proxies that wrap all
+ * objects that are read leave functions alone.
  *
  * @param {object} face
  * @param {object} locker
  */
-function putBehind(face, locker) {
-  const own = { [BEHIND]: bare({ value: () => locker, configurable: true }) };
+function registerLocker(face, locker) {
+  const own = { [LOCKER]: bare({ value: () => locker, configurable: true }) };
   Object.setPrototypeOf(face, Object.create(Object.getPrototypeOf(face), own));
 }
 
@@ -30,7 +29,7 @@ function putBehind(face, locker) {
  */
 function lockerOf(face) {
   try {
-    const tell = face?.[BEHIND];
+    const tell = face?.[LOCKER];
     return typeof tell === 'function' ? tell() : undefined;
   } catch {
     // A Proxy's.
@@ -39,11 +38,11 @@ function lockerOf(face) {
 }
 
 /**
- * What a method is called on.
+ * The Locker of what a method is called on.
  *
  * @param {any} face
  */
-function behind(face) {
+function requireLocker(face) {
   const locker = lockerOf(face);
   if (locker) return locker;
   throw wrongType(
@@ -52,4 +51,4 @@ function behind(face) {
   );
 }
 
-module.exports = { putBehind, lockerOf, behind };
+module.exports = { registerLocker, lockerOf, requireLocker };

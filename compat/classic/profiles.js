@@ -2,10 +2,10 @@
 
 /**
  * What the majors of redlock, from 0.2 to 4.2, and redlock-async differ in, each as a row of facts:
- * compat/classic.js makes a class of it. docs/migration.md says what is different on purpose.
+ * compat/classic/redlock.js makes a class of it. docs/migration.md says what is different on purpose.
  */
 
-const { Settings } = require('../lib/options');
+const { Settings } = require('../../lib/options');
 
 /**
  * @typedef {object} Classic
@@ -23,11 +23,12 @@ const { Settings } = require('../lib/options');
  * @property {boolean} lockExtends whether `lock` with a value as its second argument extends
  * @property {'same' | 'new'} extended which lock `extend` gives: the same, or another on the same keys
  * @property {string[]} lockKeys a lock's own properties
- * @property {'scripts' | 'texts' | 'none'} scripts as in a Locker's profile, as is what follows
- * @property {boolean} truthyReplies
+ * @property {'scripts' | 'texts' | 'none'} scripts as in lib/profile.d.ts, as is what follows
+ * @property {boolean} truthyReplies whether a custom script is carried out if its reply is something, not only the
+ *   number of keys
  * @property {boolean} locksSeveral
  * @property {'strict' | 'answered' | 'silent'} release
- * @property {import('../lib/clients/client').Dialect} dialect
+ * @property {import('../../lib/clients/client').Dialect} dialect
  */
 
 // driftFactor, retryCount, retryDelay, retryJitter, whether a retryCount of -1 is without end.

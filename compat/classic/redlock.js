@@ -1,20 +1,19 @@
 'use strict';
 
-/** Makes the class that one of the classic majors exports, from its row in compat/profiles.js. */
+/** Makes the class that one of the classic majors exports, from its row in compat/classic/profiles.js. */
 
 const { EventEmitter } = require('node:events');
 
-const { settle } = require('../lib/callback');
-const errors = require('../lib/errors');
-const { bare } = require('../lib/foreign');
-const { behind } = require('../lib/lockers');
-const { Locker, random } = require('../lib/locker');
-const { call } = require('../lib/native/calls');
-const { findBluebird, hasDisposers } = require('../lib/promises');
-const { describe, NAMES } = require('../lib/scripts');
-const { tie } = require('../lib/term');
-
-const { show, wrongType } = errors;
+const { settle } = require('../../lib/callback');
+const { show, wrongType } = require('../../lib/errors');
+const { Locker } = require('../../lib/locker');
+const { requireLocker } = require('../../lib/locker-registry');
+const { call } = require('../../lib/native/calls');
+const { random } = require('../../lib/own-values');
+const { findBluebird, hasDisposers } = require('../../lib/promises');
+const { makeLockError, refusal } = require('./errors');
+const { makeLockClass } = require('./lock');
+const { countTruth, tieScripts } = require('./scripts');
 
 /**
  * @typedef {import('./profiles').Classic} Classic
@@ -28,7 +27,7 @@ const { show, wrongType } = errors;
 function classicRedlock(classic) {
   const library = classic.promises === 'bluebird' ? requireBluebird(classic.entry) : Promise;
   const LockError = makeLockError();
-  const Lock = makeLock(classic);
+  const Lock = makeLockClass(classic);
   const profile = profileOf(classic, Lock, LockError);
   const Base = /** @type {new () => object} */ (classic.emits ? EventEmitter : Object);
 
@@ -45,7 +44,7 @@ function classicRedlock(classic) {
 
     /** How each instance is reached. No major has it, but it has no other's name. */
     get connections() {
-      return behind(this).connections;
+      return requireLocker(this).connections;
     }
 
     /**
@@ -59,11 +58,11 @@ function classicRedlock(classic) {
       demand(isExtension ? last : callback);
       if (isExtension) {
         return answer(
-          behind(this).relock(this, resource, /** @type {string} */ (ttl), callback, undefined),
+          requireLocker(this).relock(this, resource, /** @type {string} */ (ttl), callback, undefined),
           last,
         );
       }
-      return answer(behind(this).lock(this, resource, ttl, undefined), callback);
+      return answer(requireLocker(this).lock(this, resource, ttl, undefined), callback);
     }
 
     /**
@@ -81,7 +80,7 @@ function classicRedlock(classic) {
      * @param {Callback} [callback]
      */
     unlock(lock, callback) {
-      return confirm(behind(this).unlock(this, lock), callback);
+      return confirm(requireLocker(this).unlock(this, lock), callback);
     }
 
     /**
@@ -91,7 +90,7 @@ function classicRedlock(classic) {
      */
     extend(lock, ttl, callback) {
       demand(callback);
-      const locker = behind(this);
+      const locker = requireLocker(this);
       return answer(
         classic.extended === 'new'
           ? locker.extendAnew(this, lock, ttl)
@@ -111,7 +110,7 @@ function classicRedlock(classic) {
     _lock(resource, value, ttl, options, callback) {
       if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
       const given = classic.callOptions ? options : undefined;
-      const locker = behind(this);
+      const locker = requireLocker(this);
       const isNew = value === null || value === undefined;
       return answer(
         isNew ? locker.lock(this, resource, ttl, given) : locker.relock(this, resource, value, ttl, given),
@@ -126,13 +125,13 @@ function classicRedlock(classic) {
      */
     disposer(resource, ttl, unlockErrorHandler) {
       const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
-      const lock = library.resolve(behind(this).lock(this, resource, ttl, undefined));
+      const lock = library.resolve(requireLocker(this).lock(this, resource, ttl, undefined));
       return lock.disposer((/** @type {any} */ held) => held.unlock().catch(handler));
     }
 
     /** @param {Callback} [callback] */
     quit(callback) {
-      return answer(behind(this).quit(), callback);
+      return answer(requireLocker(this).quit(), callback);
     }
   }
 
@@ -187,7 +186,7 @@ function classicRedlock(classic) {
  * @param {Classic} classic
  * @param {any} Lock
  * @param {any} LockError
- * @returns {import('../lib/locker').Profile}
+ * @returns {import('../../lib/profile').Profile}
  */
 function profileOf(classic, Lock, LockError) {
   const { defaults, scripts, truthyReplies, locksSeveral, release, dialect } = classic;
@@ -200,83 +199,12 @@ function profileOf(classic, Lock, LockError) {
     // They never said anything of them.
     warn: () => {},
     scripts,
-    truthyReplies,
+    adaptScripts: truthyReplies ? countTruth : undefined,
     isLenient: true,
     locksSeveral,
     release,
     dialect,
-    hasWishes: false,
-  };
-}
-
-/** A class of its own, so that an error is known for this entry's; it is our LockError all the same. */
-function makeLockError() {
-  class LockError extends errors.LockError {
-    /**
-     * @param {string} [message]
-     * @param {number} [attempts]
-     * @param {import('../lib/errors').Failure} [failure]
-     */
-    constructor(message, attempts, failure) {
-      super(message, attempts, failure);
-      // Own and enumerable, as redlock's are: whoever logs errors as JSON has them there.
-      this.name = 'LockError';
-      Object.defineProperty(this, 'message', bare({ enumerable: true }));
-    }
-  }
-  return LockError;
-}
-
-/**
- * @param {any} LockError
- * @param {any} error why nothing was asked for
- */
-function refusal(LockError, error) {
-  return new LockError(error.message, 0, { code: error.code, resource: [], votes: [], cause: error });
-}
-
-/** @param {Classic} classic */
-function makeLock({ lockKeys, callbacks }) {
-  const countsAttempts = lockKeys.includes('attempts');
-  const countsRemaining = lockKeys.includes('attemptsRemaining');
-
-  return class Lock {
-    /**
-     * @param {any} redlock
-     * @param {string | string[]} resource
-     * @param {string} value
-     * @param {number} expiration
-     * @param {number} [attempts]
-     * @param {number} [attemptsRemaining]
-     */
-    constructor(redlock, resource, value, expiration, attempts, attemptsRemaining) {
-      this.redlock = redlock;
-      this.resource = resource;
-      this.value = value;
-      this.expiration = expiration;
-      if (countsAttempts) this.attempts = attempts;
-      if (countsRemaining) this.attemptsRemaining = attemptsRemaining;
-      tie(this, resource, value);
-    }
-
-    /** @param {Callback} [callback] */
-    unlock(callback) {
-      return this.redlock.unlock(this, callbacks ? callback : undefined);
-    }
-
-    /**
-     * @param {number} ttl
-     * @param {Callback} [callback]
-     */
-    extend(ttl, callback) {
-      return this.redlock.extend(this, ttl, callbacks ? callback : undefined);
-    }
-
-    /** Its redlock leads to clients and their secrets, and in circles. */
-    toJSON() {
-      const { redlock: _, ...rest } = this;
-      return rest;
-    }
+    hasAcquireOptions: false,
   };
 }
 
@@ -289,25 +217,6 @@ function requireBluebird(entry) {
       'or use redlock-native itself, whose promises are native',
   );
   throw Object.assign(error, { code: 'ERR_REDLOCK_NO_BLUEBIRD' });
-}
-
-/**
- * The properties `lockScript` and so on are the texts in `scripts`, whichever is set.
- *
- * @param {any} redlock
- */
-function tieScripts(redlock) {
-  for (const name of NAMES) {
-    const tied = bare({
-      get: () => redlock.scripts[name].value,
-      set: (/** @type {string} */ text) => {
-        redlock.scripts[name] = describe(text);
-      },
-      enumerable: true,
-      configurable: true,
-    });
-    Object.defineProperty(redlock, name, tied);
-  }
 }
 
 /** @param {any} options */

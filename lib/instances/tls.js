@@ -5,9 +5,10 @@
  */
 
 const { defaultAuthorities } = require('./authorities');
-const { wrongType, outOfRange, showSetting } = require('./errors');
-const { copyOf, elementsOf, isArray } = require('./foreign');
-const { namesIn } = require('./redact');
+const { wrongType, outOfRange, showSetting, unreadable } = require('../errors');
+const { copyOf, elementsOf, isArray, isThere } = require('../foreign');
+const { namesIn } = require('../redact');
+const { warnOfIgnored } = require('../warning');
 
 /**
  * @typedef {object} NativeTls
@@ -38,13 +39,12 @@ const UNSUPPORTED = [
  */
 function readTls(given, name) {
   if (given === undefined || given === null || given === false) return undefined;
-  if (given === true)
-    return { ca: defaultAuthorities(), rejectUnauthorized: isAnyAllowed() ? false : undefined };
+  if (given === true) return { ca: defaultAuthorities(), rejectUnauthorized: rejectByDefault() };
   if (typeof given !== 'object' || isArray(given)) {
     throw wrongType('INSTANCE', `${name} must be true or an object, not ${showSetting(given)}`);
   }
-  const options = copyOf(given, unreadable(name));
-  const unsupported = UNSUPPORTED.find((key) => options[key] !== undefined && options[key] !== null);
+  const options = copyOf(given, unreadable('INSTANCE', name));
+  const unsupported = UNSUPPORTED.find((key) => isThere(options[key]));
   if (unsupported) {
     throw outOfRange(
       'INSTANCE',
@@ -55,26 +55,13 @@ function readTls(given, name) {
   warnOfUnknown(options, name);
   const { ca, cert, key, servername, rejectUnauthorized } = options;
   return {
-    ca: isAbsent(ca) ? defaultAuthorities() : readPems(ca, `${name}.ca`),
-    cert: isAbsent(cert) ? undefined : readPems(cert, `${name}.cert`).join('\n'),
-    key: isAbsent(key) ? undefined : readPems(key, `${name}.key`).join('\n'),
-    servername: isAbsent(servername) ? undefined : readName(servername, `${name}.servername`),
-    rejectUnauthorized: isAbsent(rejectUnauthorized)
-      ? isAnyAllowed()
-        ? false
-        : undefined
-      : readFlag(rejectUnauthorized, `${name}.rejectUnauthorized`),
-  };
-}
-
-/**
- * @param {string} name
- * @returns {(key?: string | number) => Error}
- */
-function unreadable(name) {
-  return (key) => {
-    const what = key === undefined ? name : `${name}.${key}`;
-    return wrongType('INSTANCE', `${what} can't be read: reading it throws`);
+    ca: isThere(ca) ? readPems(ca, `${name}.ca`) : defaultAuthorities(),
+    cert: isThere(cert) ? readPems(cert, `${name}.cert`).join('\n') : undefined,
+    key: isThere(key) ? readPems(key, `${name}.key`).join('\n') : undefined,
+    servername: isThere(servername) ? readName(servername, `${name}.servername`) : undefined,
+    rejectUnauthorized: isThere(rejectUnauthorized)
+      ? readFlag(rejectUnauthorized, `${name}.rejectUnauthorized`)
+      : rejectByDefault(),
   };
 }
 
@@ -87,16 +74,12 @@ const KNOWN = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized'];
 function warnOfUnknown(options, name) {
   const unknown = Object.keys(options).filter((key) => !KNOWN.includes(key));
   if (unknown.length === 0) return;
-  process.emitWarning(
-    `redlock-native: ${name} has unknown keys: ${namesIn(unknown).join(', ')} (ignored)`,
-    'RedlockWarning',
-    'REDLOCK_OPTIONS',
-  );
+  warnOfIgnored(`${name} has unknown keys: ${namesIn(unknown).join(', ')}`);
 }
 
-/** Whether NODE_TLS_REJECT_UNAUTHORIZED says that any certificate will do where nothing else is said. */
-function isAnyAllowed() {
-  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0') return false;
+/** Node's own default: NODE_TLS_REJECT_UNAUTHORIZED may say that any certificate will do. */
+function rejectByDefault() {
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0') return undefined;
   if (!hasWarned) {
     hasWarned = true;
     process.emitWarning(
@@ -105,15 +88,10 @@ function isAnyAllowed() {
       'REDLOCK_TLS',
     );
   }
-  return true;
+  return false;
 }
 
 let hasWarned = false;
-
-/** @param {unknown} value */
-function isAbsent(value) {
-  return value === undefined || value === null;
-}
 
 /**
  * @param {unknown} given
@@ -121,7 +99,7 @@ function isAbsent(value) {
  * @returns {string[]}
  */
 function readPems(given, name) {
-  const list = isArray(given) ? elementsOf(given, unreadable(name)) : [given];
+  const list = isArray(given) ? elementsOf(given, unreadable('INSTANCE', name)) : [given];
   return list.map((pem) => {
     if (typeof pem === 'string') return pem;
     if (ArrayBuffer.isView(pem)) {

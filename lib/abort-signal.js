@@ -1,12 +1,12 @@
 'use strict';
 
 /**
- * An AbortSignal of the caller's, which may be a polyfill's or somebody's own: it need not know how to stop
+ * An AbortSignal of the caller's that ends a wait. It may be a polyfill's or somebody's own: it need not know how to stop
  * listening or why it was aborted, and what it throws must not leave anybody waiting.
  *
  * @template T
- * @typedef {object} Giving what is to be done about a request that nobody waits for any more
- * @property {() => void} cancel gives it up
+ * @typedef {object} Abandonment what is to be done about a request that nobody waits for any more
+ * @property {() => void} cancel cancels it
  * @property {(outcome: T) => void} discard is called with what came of it all the same
  */
 
@@ -57,50 +57,50 @@ class Signal {
       if (isListening) listener();
       isListening = false;
     };
-    const known = crowds.get(this.#signal);
-    const crowd = known === undefined || known.isTold ? new Crowd() : known;
-    crowd.listeners.add(once);
-    if (crowd !== known) this.#gather(crowd);
+    const known = fanOuts.get(this.#signal);
+    const fanOut = known === undefined || known.isTold ? new FanOut() : known;
+    fanOut.listeners.add(once);
+    if (fanOut !== known) this.#listenFor(fanOut);
     return () => {
       isListening = false;
-      crowd.listeners.delete(once);
-      if (crowd.listeners.size === 0) this.#scatter(crowd);
+      fanOut.listeners.delete(once);
+      if (fanOut.listeners.size === 0) this.#unlistenFor(fanOut);
     };
   }
 
-  /** @param {Crowd} crowd */
-  #gather(crowd) {
-    crowds.set(this.#signal, crowd);
+  /** @param {FanOut} fanOut */
+  #listenFor(fanOut) {
+    fanOuts.set(this.#signal, fanOut);
     try {
       this.#listen.call(
         this.#signal,
         'abort',
-        crowd.tell,
+        fanOut.tell,
         Object.assign(Object.create(null), { once: true }),
       );
     } catch {
-      crowds.delete(this.#signal);
+      fanOuts.delete(this.#signal);
       throw outOfRange('OPTIONS', "signal can't be listened to: its addEventListener throws");
     }
   }
 
-  /** @param {Crowd} crowd */
-  #scatter(crowd) {
-    if (crowds.get(this.#signal) !== crowd) return;
-    crowds.delete(this.#signal);
+  /** @param {FanOut} fanOut */
+  #unlistenFor(fanOut) {
+    if (fanOuts.get(this.#signal) !== fanOut) return;
+    fanOuts.delete(this.#signal);
     try {
-      this.#unlisten?.call(this.#signal, 'abort', crowd.tell);
+      this.#unlisten?.call(this.#signal, 'abort', fanOut.tell);
     } catch {
-      // It may call, and nobody is there.
+      // Should it still call, nobody is there.
     }
   }
 }
 
-/** Who waits for a signal. One listener stands for them all, or many waits with one signal would look like a leak. */
-class Crowd {
+/** Those who wait for one signal. They share one listener on it, or many waits with one signal would look like a leak. */
+class FanOut {
   /** @type {Set<() => void>} */
   listeners = new Set();
-  /** Whoever comes now needs another. */
+  /** Whether it has been aborted: a later wait needs another FanOut. */
   isTold = false;
 
   tell = () => {
@@ -111,8 +111,8 @@ class Crowd {
   };
 }
 
-/** By signal, for as long as anybody waits. @type {WeakMap<object, Crowd>} */
-const crowds = new WeakMap();
+/** By signal, for as long as anybody waits. @type {WeakMap<object, FanOut>} */
+const fanOuts = new WeakMap();
 
 /**
  * @param {any} signal
@@ -133,22 +133,22 @@ function readSignal(signal) {
  * @template T
  * @param {Signal} signal
  * @param {Promise<T>} asked which is never rejected
- * @param {Giving<T>} giving
+ * @param {Abandonment<T>} abandonment
  * @returns {Promise<T>} rejects with the signal's reason
  */
-function unlessAborted(signal, asked, giving) {
+function unlessAborted(signal, asked, abandonment) {
   return new Promise((resolve, reject) => {
     let isGivenUp = false;
     const giveUp = (/** @type {unknown} */ reason) => {
       isGivenUp = true;
-      giving.cancel();
+      abandonment.cancel();
       reject(reason);
     };
     let stop = () => {};
     asked.then((outcome) => {
       stop();
       if (!isGivenUp && signal.aborted) giveUp(signal.reason);
-      if (isGivenUp) giving.discard(outcome);
+      if (isGivenUp) abandonment.discard(outcome);
       else resolve(outcome);
     });
     try {

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * How a lock is told its Redlock where printing or serialising it must not lead there: by an accessor on a prototype
- * that the Redlock's locks have for themselves. So a copy that has a lock's prototype finds it too.
+ * A lock's `redlock`, which printing or serialising the lock must not lead to: an accessor on a prototype that only the
+ * locks of that Redlock have. So a copy that has a lock's prototype finds it too.
  *
  * @typedef {{new (redlock: any, ...args: any[]): any, prototype: any}} LockClass
  */
@@ -11,14 +11,14 @@ const { bare } = require('./foreign');
 
 /**
  * @template {LockClass} C
- * @param {C} Lock of which the locks are
+ * @param {C} Lock the locks' class
  */
-function belongings(Lock) {
+function ownableLocks(Lock) {
   /** @type {WeakMap<object, C>} */
   const classes = new WeakMap();
 
-  // Of a lock that belongs to none.
-  define(Lock.prototype, undefined);
+  // A lock without a Redlock finds none.
+  defineOwner(Lock.prototype, undefined);
 
   /**
    * The class of a Redlock's locks: to everybody else it is `Lock`.
@@ -31,39 +31,39 @@ function belongings(Lock) {
     if (Own === undefined) {
       Own = /** @type {C} */ (/** @type {unknown} */ (class extends /** @type {any} */ (Lock) {}));
       Reflect.deleteProperty(Own.prototype, 'constructor');
-      define(Own.prototype, redlock);
+      defineOwner(Own.prototype, redlock);
       classes.set(redlock, Own);
     }
     return Own;
   }
 
   /**
-   * A lock that is being made by its constructor.
+   * Gives a lock its Redlock, while its constructor runs.
    *
    * @param {any} lock
    * @param {any} redlock whatever was given for one
-   * @param {Function | undefined} made the class that it is made of
+   * @param {Function | undefined} made the class that was called with `new`
    */
-  function join(lock, redlock, made) {
+  function setOwner(lock, redlock, made) {
     if (lock.redlock === redlock) return;
     const isObject = (typeof redlock === 'object' && redlock !== null) || typeof redlock === 'function';
     if (made === Lock && isObject) Object.setPrototypeOf(lock, classOf(redlock).prototype);
     else lock.redlock = redlock;
   }
 
-  return { classOf, join };
+  return { classOf, setOwner };
 }
 
 /**
  * @param {object} prototype
  * @param {unknown} redlock
  */
-function define(prototype, redlock) {
+function defineOwner(prototype, redlock) {
   const accessor = {
     get: () => redlock,
     /** @this {object} */
     set(/** @type {unknown} */ value) {
-      hide(this, value);
+      hideOwner(this, value);
     },
     configurable: true,
   };
@@ -76,8 +76,8 @@ function define(prototype, redlock) {
  * @param {object} lock
  * @param {unknown} value
  */
-function hide(lock, value) {
+function hideOwner(lock, value) {
   Object.defineProperty(lock, 'redlock', bare({ value, writable: true, configurable: true }));
 }
 
-module.exports = { belongings, hide };
+module.exports = { ownableLocks, hideOwner };

@@ -2,7 +2,7 @@
 
 /** The escapes and the query of a URL. */
 
-const { outOfRange, show } = require('./errors');
+const { outOfRange, show } = require('../errors');
 
 /** What a URL's query may say. */
 const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];

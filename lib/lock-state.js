@@ -1,16 +1,17 @@
 'use strict';
 
 /**
- * What the engine knows of a lock's validity, kept out of sight: in our own locks, and beside whatever else is
- * passed for one. Nobody needs it to release a lock; without it the lock's plain properties decide.
+ * What this process knows of a lock beyond its plain properties: until when it is valid on the engine's clock, whether it
+ * was released, how it is kept. It is hidden in our own locks and kept beside whatever else is passed for one. Nobody
+ * needs it to release a lock; without it the lock's plain properties decide.
  *
- * A lock has its term by reference, under a symbol that nobody else knows: a Proxy of it, and what Object.create makes
- * of it, find the same one, so that what one of them has released none of them believes in. It isn't enumerable, so
- * that a copy is plain data, as is a lock that another process has stored: then its `expiration` decides. So it does
- * where a lock's resource or value are others than were granted.
+ * A lock has its state by reference, under a symbol that nobody else knows: a Proxy of the lock, and what Object.create
+ * makes of it, find the same state, so that what one of them has released is released for all. The symbol isn't
+ * enumerable, so that a copy is plain data, as is a lock that another process has stored: then its `expiration` decides.
+ * So it does where a lock's resource or value are not those that were granted.
  *
- * All times are on the engine's clock. What `expiration` says by the wall clock is taken into it once, when a lock
- * is restored or first looked at: from then on it makes no difference that the wall clock is set.
+ * All times are on the engine's clock. What `expiration` says by the wall clock is converted once, when a lock is
+ * restored or first looked at: from then on it makes no difference that the wall clock is set.
  *
  * @typedef {{names: readonly unknown[], value: unknown}} Keys what a lock is on, as it says
  * @typedef {import('./native').Answer} Answer
@@ -18,34 +19,35 @@
  * @typedef {import('./keep').Keep} Keep
  */
 
+const { LONGEST_FROM_NOW } = require('./constants');
 const { bare, set } = require('./foreign');
 const { clock } = require('./native');
 
-/** Under it is a function: whoever wraps all objects that are read through a Proxy leaves functions alone, or binds them. */
-const TERM = Symbol('term');
+/** The key of a function that gives the state: Proxies that wrap all objects that are read leave functions alone, or bind them. */
+const STATE = Symbol('lock state');
 
-class Term {
+class LockState {
   /** The lock itself, whatever stands for it. */
   lock;
   #names;
   #value;
   /** The `expiration` that belongs to `#until`; NaN, which equals nothing, if there is none yet. */
-  #given = Number.NaN;
+  #shown = Number.NaN;
   /** Until when it may be believed in, as long as nobody has changed `expiration` meanwhile; 0 once it may not. */
   #until = 0;
   /** Since when it may have been held; 0 = unknown. */
-  since = 0;
+  heldSince = 0;
   /** For how long it was taken, in ms. @type {number | undefined} */
   ttl;
   /** For how long it was asked for last, in ms. @type {number | undefined} */
-  #span;
-  /** Of the call that took it, if it had some of its own. @type {Settings | undefined} */
+  #requestedTtl;
+  /** Those of the call that took it, if it had some of its own. @type {Settings | undefined} */
   settings;
   /** How it is kept, if it is. @type {Keep | undefined} */
-  keep;
+  watchdog;
   #isReleased = false;
   /** How often it has ended, be it released or lost: another number than before says that it has meanwhile. */
-  ends = 0;
+  endCount = 0;
 
   /**
    * @param {object} lock
@@ -65,38 +67,38 @@ class Term {
    * @param {number} ttl
    * @param {Settings | undefined} settings
    */
-  begin(answer, ttl, settings) {
+  setGranted(answer, ttl, settings) {
     this.ttl = ttl;
-    this.#span = ttl;
+    this.#requestedTtl = ttl;
     this.settings = settings;
-    this.#given = answer.expiration;
+    this.#shown = answer.expiration;
     this.#until = answer.until;
-    this.since = answer.since;
+    this.heldSince = answer.since;
   }
 
   /**
    * The same for another lock on the same keys.
    *
-   * @param {Term} from
+   * @param {LockState} from
    */
-  copy(from) {
-    this.#given = from.#given;
+  copyFrom(from) {
+    this.#shown = from.#shown;
     this.#until = from.#until;
-    this.since = from.since;
+    this.heldSince = from.heldSince;
     this.ttl = from.ttl;
-    this.#span = from.#span;
+    this.#requestedTtl = from.#requestedTtl;
     this.settings = from.settings;
   }
 
   /**
-   * It is from elsewhere, and it is known for how long it was asked for last.
+   * The lock comes from elsewhere, as from JSON, which may say for how long it was asked for last.
    *
    * @param {number} shown its `expiration`
    * @param {number | undefined} ttl
    */
-  restore(shown, ttl) {
-    this.#span = ttl;
-    this.deadline(shown);
+  setRestored(shown, ttl) {
+    this.#requestedTtl = ttl;
+    this.validUntil(shown);
   }
 
   /**
@@ -107,13 +109,13 @@ class Term {
    * @param {Answer} answer
    * @param {number} ttl
    */
-  believe(lock, shown, answer, ttl) {
-    // It follows by itself what the engine knows.
-    if (this.keep?.isExtended) return;
-    this.#show(lock, shown, answer.expiration);
+  setExtended(lock, shown, answer, ttl) {
+    // The engine moves its end by itself, and the watchdog knows it.
+    if (this.watchdog?.isExtended) return;
+    this.#setExpiration(lock, shown, answer.expiration);
     this.#until = answer.until;
-    if (answer.until === 0) this.ends += 1;
-    else if (answer.failure === undefined) this.#span = ttl;
+    if (answer.until === 0) this.endCount += 1;
+    else if (answer.failure === undefined) this.#requestedTtl = ttl;
   }
 
   /**
@@ -122,11 +124,11 @@ class Term {
    * @param {object} lock what stands for it
    * @param {number | undefined} shown its `expiration`
    */
-  end(lock, shown) {
-    this.#show(lock, shown, 0);
+  setReleased(lock, shown) {
+    this.#setExpiration(lock, shown, 0);
     this.#until = 0;
     this.#isReleased = true;
-    this.ends += 1;
+    this.endCount += 1;
   }
 
   /**
@@ -134,11 +136,11 @@ class Term {
    * @param {number | undefined} shown
    * @param {number} expiration
    */
-  #show(lock, shown, expiration) {
+  #setExpiration(lock, shown, expiration) {
     // A lock that is frozen goes on showing its old end.
     const isShown = set(lock, 'expiration', expiration);
     if (lock !== this.lock) set(this.lock, 'expiration', expiration);
-    this.#given = isShown || shown === undefined ? expiration : shown;
+    this.#shown = isShown || shown === undefined ? expiration : shown;
   }
 
   /**
@@ -146,9 +148,9 @@ class Term {
    *
    * @param {number | undefined} shown its `expiration`
    */
-  isReleasedAs(shown) {
-    if (shown === 0 && this.#given !== 0) return true;
-    return this.#isReleased && this.#until === 0 && this.#given === shown;
+  isReleased(shown) {
+    if (shown === 0 && this.#shown !== 0) return true;
+    return this.#isReleased && this.#until === 0 && this.#shown === shown;
   }
 
   /**
@@ -157,12 +159,12 @@ class Term {
    * @param {number | undefined} shown its `expiration`
    * @returns {number | undefined}
    */
-  deadline(shown) {
-    if (this.keep?.isExtended) return this.keep.until;
+  validUntil(shown) {
+    if (this.watchdog?.isExtended) return this.watchdog.until;
     if (shown === undefined || shown === Number.POSITIVE_INFINITY) return undefined;
-    if (this.#given !== shown) {
-      this.#given = shown;
-      this.#until = untilOf(shown, this.#span);
+    if (this.#shown !== shown) {
+      this.#shown = shown;
+      this.#until = untilOf(shown, this.#requestedTtl);
       // That is how a lock looks whose holder has released it, here or elsewhere.
       if (shown === 0) this.#isReleased = true;
     }
@@ -170,12 +172,12 @@ class Term {
   }
 
   /** For how long it was asked for last, in ms; undefined where that isn't known. @returns {number | undefined} */
-  get span() {
-    return this.keep?.ttl ?? this.#span;
+  get requestedTtl() {
+    return this.watchdog?.ttl ?? this.#requestedTtl;
   }
 
   /** @param {Keys} keys */
-  isOn({ names, value }) {
+  matches({ names, value }) {
     const own = this.#names;
     if (value !== this.#value || names.length !== own.length) return false;
     for (let at = 0; at < own.length; at++) if (names[at] !== own[at]) return false;
@@ -183,37 +185,37 @@ class Term {
   }
 
   /**
-   * What inherits from the lock may have been given an end of its own: then that decides, but once this one has ended
-   * it has too.
+   * An object that inherits from the lock may have been given an `expiration` of its own: then that decides, unless the
+   * lock itself has ended.
    *
    * @param {object} lock
    * @param {Keys} keys
-   * @returns {Term}
+   * @returns {LockState}
    */
-  seenFrom(lock, keys) {
-    if (Object.hasOwn(lock, TERM) || !Object.hasOwn(lock, 'expiration')) return this;
+  asSeenBy(lock, keys) {
+    if (Object.hasOwn(lock, STATE) || !Object.hasOwn(lock, 'expiration')) return this;
     const { expiration } = /** @type {{expiration?: any}} */ (lock);
-    if (expiration === this.#given) return this;
-    if (this.#until > 0 || this.ends === 0) return strangerOf(lock, keys);
-    const ended = new Term(lock, keys.names, keys.value);
-    ended.#given = expiration;
+    if (expiration === this.#shown) return this;
+    if (this.#until > 0 || this.endCount === 0) return foreignStateOf(lock, keys);
+    const ended = new LockState(lock, keys.names, keys.value);
+    ended.#shown = expiration;
     ended.#isReleased = this.#isReleased;
-    ended.ends = this.ends;
+    ended.endCount = this.endCount;
     return ended;
   }
 }
 
 /**
- * Gives a lock of ours its term.
+ * Gives a lock of ours its state.
  *
  * @param {object} lock
  * @param {unknown} resource
  * @param {unknown} value
  */
-function tie(lock, resource, value) {
-  const term = new Term(lock, Array.isArray(resource) ? resource.slice() : [resource], value);
-  HIDDEN.value = () => term;
-  Object.defineProperty(lock, TERM, HIDDEN);
+function attachState(lock, resource, value) {
+  const state = new LockState(lock, Array.isArray(resource) ? resource.slice() : [resource], value);
+  HIDDEN.value = () => state;
+  Object.defineProperty(lock, STATE, HIDDEN);
   // It would keep the lock, and its Redlock with it.
   HIDDEN.value = undefined;
 }
@@ -224,44 +226,44 @@ const HIDDEN = bare({ value: undefined, configurable: true });
 /**
  * What is known of objects that aren't ours, or of ours that were changed.
  *
- * @type {WeakMap<object, Term>}
+ * @type {WeakMap<object, LockState>}
  */
-const strangers = new WeakMap();
+const foreignStates = new WeakMap();
 
 /**
  * @param {object} lock
  * @param {Keys} keys
- * @returns {Term}
+ * @returns {LockState}
  */
-function termOf(lock, keys) {
-  const own = ownOf(lock);
-  return own?.isOn(keys) ? own.seenFrom(lock, keys) : strangerOf(lock, keys);
+function stateOf(lock, keys) {
+  const own = ownStateOf(lock);
+  return own?.matches(keys) ? own.asSeenBy(lock, keys) : foreignStateOf(lock, keys);
 }
 
 /**
  * @param {object} lock
  * @param {Keys} keys
- * @returns {Term}
+ * @returns {LockState}
  */
-function strangerOf(lock, keys) {
-  const known = strangers.get(lock);
-  if (known?.isOn(keys)) return known;
-  const term = new Term(lock, [...keys.names], keys.value);
-  strangers.set(lock, term);
-  return term;
+function foreignStateOf(lock, keys) {
+  const known = foreignStates.get(lock);
+  if (known?.matches(keys)) return known;
+  const state = new LockState(lock, [...keys.names], keys.value);
+  foreignStates.set(lock, state);
+  return state;
 }
 
 /**
  * Of a lock of ours, or what stands for one.
  *
  * @param {any} lock
- * @returns {Term | undefined}
+ * @returns {LockState | undefined}
  */
-function ownOf(lock) {
+function ownStateOf(lock) {
   try {
-    const tell = lock[TERM];
-    const term = typeof tell === 'function' ? tell() : undefined;
-    return term instanceof Term ? term : undefined;
+    const tell = lock[STATE];
+    const state = typeof tell === 'function' ? tell() : undefined;
+    return state instanceof LockState ? state : undefined;
   } catch {
     // A Proxy's.
     return undefined;
@@ -274,12 +276,9 @@ function ownOf(lock) {
  * @param {number} expiration
  * @param {number | undefined} ttl no lock ends later than its ttl from now, whatever the wall clock says
  */
-function untilOf(expiration, ttl = LONGEST) {
+function untilOf(expiration, ttl = LONGEST_FROM_NOW) {
   const left = Math.min(expiration - Date.now(), ttl);
   return left > 0 ? clock() + left : 0;
 }
 
-/** In ms; a hundred years, which the engine's clock can count. */
-const LONGEST = 3.2e12;
-
-module.exports = { tie, termOf, ownOf };
+module.exports = { attachState, stateOf, ownStateOf };

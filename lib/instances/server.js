@@ -2,9 +2,37 @@
 
 /** What is said of one server, key by key, as native takes it. */
 
-const { wrongType, outOfRange, showSetting } = require('./errors');
-const { namesIn } = require('./redact');
+const { wrongType, outOfRange, showSetting } = require('../errors');
+const { namesIn } = require('../redact');
 const { readTls } = require('./tls');
+const { warnOfIgnored } = require('../warning');
+
+/**
+ * @typedef {{kind: 'memory', name: string}} Memory
+ * @typedef {{host: string, port: number}} Address
+ * @typedef {object} NativeSentinel
+ * @property {Address[]} sentinels
+ * @property {string} service
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {import('./tls').NativeTls} [tls]
+ *
+ * @typedef {object} Server
+ * @property {'redis'} kind
+ * @property {string} [host]
+ * @property {number} [port]
+ * @property {string} [path] of a unix socket
+ * @property {NativeSentinel} [sentinel] in place of a host and a path
+ * @property {{nodes: Address[]}} [cluster] in place of a host and a path
+ * @property {[Address, Address][]} [natMap]
+ * @property {import('./tls').NativeTls} [tls]
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {number} [db]
+ * @property {string} [keyPrefix]
+ * @property {string} [clientName]
+ * @property {number} [connectTimeout]
+ */
 
 /**
  * How each key of a server is read; numbers may come as text, as they do from URLs and environments.
@@ -28,7 +56,7 @@ const KEYS = {
 /**
  * @param {Record<string, unknown>} given
  * @param {string} name
- * @returns {import('./instances').Server}
+ * @returns {Server}
  */
 function readServer(given, name) {
   /** @type {Record<string, unknown>} */
@@ -116,92 +144,36 @@ function readNumber(value, key, least, most) {
   return number;
 }
 
-/**
- * What is said of what can't be read. What was thrown isn't in it: it may have a secret in it.
- *
- * @param {string} name
- * @returns {(key?: string | number) => Error}
- */
-function unreadable(name) {
-  return (key) => {
-    const what = key === undefined ? name : typeof key === 'number' ? `${name}[${key}]` : `${name}.${key}`;
-    return wrongType('INSTANCE', `${what} can't be read: reading it throws`);
-  };
-}
-
 /** Options of ioredis, of node-redis, and of it when it was called redis, that a connection of our own has no use for. */
-const UNUSED = new Set([
-  ...['family', 'keepAlive', 'noDelay', 'keepAliveInitialDelay', 'timeout', 'name', 'role', 'protocol'],
-  ...['retryStrategy', 'reconnectOnError', 'maxRetriesPerRequest', 'enableReadyCheck', 'maxLoadingRetryTime'],
-  ...[
-    'enableOfflineQueue',
-    'offlineQueue',
-    'lazyConnect',
-    'autoResubscribe',
-    'autoResendUnfulfilledCommands',
-  ],
-  ...['commandTimeout', 'socketTimeout', 'blockingTimeout', 'blockingTimeoutGrace', 'disconnectTimeout'],
-  ...['readOnly', 'stringNumbers', 'monitor', 'scripts', 'showFriendlyErrorStack', 'dropBufferSupport'],
-  ...['enableAutoPipelining', 'autoPipeliningIgnoredCommands', 'disableClientInfo', 'clientInfoTag'],
-  ...['maxScriptsCachingTime', 'replyMapping', 'himportFieldsets', 'sentinelRetryStrategy'],
-  ...['sentinelReconnectStrategy', 'sentinelMaxConnections', 'sentinelCommandTimeout', 'preferredSlaves'],
-  ...['updateSentinels', 'failoverDetector', 'sentinels', 'natMap', 'enableTLSForSentinelMode'],
-  ...['sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'clusterRetryStrategy', 'scaleReads'],
-  ...['maxRedirections', 'retryDelayOnFailover', 'retryDelayOnClusterDown', 'retryDelayOnTryAgain'],
-  ...['retryDelayOnMoved', 'slotsRefreshTimeout', 'slotsRefreshInterval', 'shardedSubscribers'],
-  ...[
-    'reconnectStrategy',
-    'modules',
-    'functions',
-    'commandsQueueMaxLength',
-    'disableOfflineQueue',
-    'readonly',
-  ],
-  ...['legacyMode', 'isolationPoolOptions', 'pingInterval', 'RESP', 'clientSideCache', 'commandOptions'],
-  ...['unstableResp3', 'emitInvalidate', 'maintNotifications', 'maintEndpointType', 'useReplicas'],
-  ...[
-    'maintRelaxedCommandTimeout',
-    'maintRelaxedSocketTimeout',
-    'minimizeConnections',
-    'maxCommandRedirections',
-  ],
-  ...['parser', 'string_numbers', 'return_buffers', 'detect_buffers', 'socket_keepalive', 'no_ready_check'],
-  ...['socket_initial_delay', 'enable_offline_queue', 'retry_unfulfilled_commands', 'retry_strategy'],
-  ...['retry_max_delay', 'max_attempts', 'disable_resubscribing', 'retryStrategies', 'maxRetries'],
-]);
+const UNUSED = new Set(
+  `
+  family keepAlive noDelay keepAliveInitialDelay timeout name role protocol retryStrategy reconnectOnError
+  maxRetriesPerRequest enableReadyCheck maxLoadingRetryTime enableOfflineQueue offlineQueue lazyConnect
+  autoResubscribe autoResendUnfulfilledCommands commandTimeout socketTimeout blockingTimeout
+  blockingTimeoutGrace disconnectTimeout readOnly stringNumbers monitor scripts showFriendlyErrorStack
+  dropBufferSupport enableAutoPipelining autoPipeliningIgnoredCommands disableClientInfo clientInfoTag
+  maxScriptsCachingTime replyMapping himportFieldsets sentinelRetryStrategy sentinelReconnectStrategy
+  sentinelMaxConnections sentinelCommandTimeout preferredSlaves updateSentinels failoverDetector sentinels
+  natMap enableTLSForSentinelMode sentinelUsername sentinelPassword sentinelTLS clusterRetryStrategy
+  scaleReads maxRedirections retryDelayOnFailover retryDelayOnClusterDown retryDelayOnTryAgain
+  retryDelayOnMoved slotsRefreshTimeout slotsRefreshInterval shardedSubscribers reconnectStrategy modules
+  functions commandsQueueMaxLength disableOfflineQueue readonly legacyMode isolationPoolOptions pingInterval
+  RESP clientSideCache commandOptions unstableResp3 emitInvalidate maintNotifications maintEndpointType
+  useReplicas maintRelaxedCommandTimeout maintRelaxedSocketTimeout minimizeConnections maxCommandRedirections
+  parser string_numbers return_buffers detect_buffers socket_keepalive no_ready_check socket_initial_delay
+  enable_offline_queue retry_unfulfilled_commands retry_strategy retry_max_delay max_attempts
+  disable_resubscribing retryStrategies maxRetries
+  `
+    .trim()
+    .split(/\s+/),
+);
 
 /** Words that would lead elsewhere, or in as somebody else, if anybody knew them. */
 const ELSEWHERE = new RegExp(
   [
-    ...[
-      'host',
-      'addr',
-      'port',
-      'url',
-      'uri',
-      'path',
-      'sock',
-      'server',
-      'endpoint',
-      'node',
-      'cluster',
-      'sentinel',
-    ],
-    ...[
-      'master',
-      'replica',
-      'slave',
-      'proxy',
-      'lookup',
-      'dns',
-      'srv',
-      'nat',
-      'connector',
-      'connection',
-      'rename',
-    ],
-    ...['db', 'database', 'select', 'index', 'prefix', 'namespace', 'tenant', 'schema'],
-    ...['user', 'pass', 'pwd', 'auth', 'secret', 'token', 'cred', 'login', 'tls', 'ssl', 'cert', 'secure'],
+    'host|addr|port|url|uri|path|sock|server|endpoint|node|cluster|sentinel|master|replica|slave|proxy',
+    'lookup|dns|srv|nat|connector|connection|rename|db|database|select|index|prefix|namespace|tenant',
+    'schema|user|pass|pwd|auth|secret|token|cred|login|tls|ssl|cert|secure',
   ].join('|'),
   'i',
 );
@@ -230,11 +202,7 @@ function judgeUnknown(unknown, name) {
   }
   if (!odd.length) return;
   const keys = namesIn(odd).join(', ');
-  process.emitWarning(
-    `redlock-native: ${name} has unknown keys: ${keys} (ignored)`,
-    'RedlockWarning',
-    'REDLOCK_OPTIONS',
-  );
+  warnOfIgnored(`${name} has unknown keys: ${keys}`);
 }
 
-module.exports = { KEYS, readServer, readHost, readNumber, readText, unreadable, isOption, judgeUnknown };
+module.exports = { KEYS, readServer, readHost, readNumber, readText, isOption, judgeUnknown };

@@ -1,11 +1,12 @@
 'use strict';
 
 /**
- * What a caller wishes of one lock beside its settings: how long to wait for it, what gives it up, and how it
- * is kept. Other than a setting, a wish that can't be used is an error: to ignore it could cost the lock.
+ * The options of one call that are no settings: how long to wait for a lock, what ends the wait, how the lock is
+ * extended by itself; and those of `quit`. Unlike a setting, one that can't be used throws: ignoring it could cost the
+ * caller the lock.
  *
- * @typedef {object} Wishes
- * @property {import('./giving-up').Signal | undefined} signal gives the wait up
+ * @typedef {object} AcquireOptions
+ * @property {import('./abort-signal').Signal | undefined} signal ends the wait
  * @property {number | undefined} maxWait in ms
  * @property {boolean} isTry whether there is one attempt, and no error if it is held
  * @property {Extension | undefined} extension how it is extended by itself, if it is
@@ -17,19 +18,19 @@
  */
 
 const { checkTtl } = require('./arguments');
-const { outOfRange, wrongType, showSetting } = require('./errors');
-const { isArray, pick } = require('./foreign');
-const { readSignal } = require('./giving-up');
+const { outOfRange, wrongType, showSetting, unreadable } = require('./errors');
+const { isArray, keysOf, pick } = require('./foreign');
+const { readSignal } = require('./abort-signal');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
-const NAMES = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
+const ACQUIRE_OPTIONS = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
 
-const EXTENSION = ['ttl', 'threshold', 'maxHold'];
+const EXTENSION_KEYS = ['ttl', 'threshold', 'maxHold'];
 
-const PARTING = ['unlock'];
+const QUIT_OPTIONS = ['unlock'];
 
-/** A lock is extended when this share of its ttl is left: there is time for some tries then. */
+/** A lock is extended when this share of its ttl is left, which leaves time for several tries. */
 const SHARE_LEFT = 2 / 3;
 
 /**
@@ -37,9 +38,9 @@ const SHARE_LEFT = 2 / 3;
  * @param {number} ttl
  * @param {number} driftFactor
  * @param {boolean} isExtended whether it is extended by itself if they don't say
- * @returns {Wishes}
+ * @returns {AcquireOptions}
  */
-function readWishes(options, ttl, driftFactor, isExtended) {
+function readAcquireOptions(options, ttl, driftFactor, isExtended) {
   const { signal, maxWait, tryLock, autoExtend = isExtended } = options;
   return {
     signal: readSignal(signal),
@@ -62,8 +63,8 @@ function readExtension(options, ttl, driftFactor) {
   if (options !== undefined && (typeof options !== 'object' || options === null || isArray(options))) {
     throw wrongType('OPTIONS', `autoExtend must be true or an object, not ${showSetting(options)}`);
   }
-  const given = pick(options, EXTENSION, unreadableIn('autoExtend'));
-  refuseUnknown(options ?? {}, 'autoExtend', EXTENSION);
+  const given = pick(options, EXTENSION_KEYS, unreadable('OPTIONS', 'autoExtend'));
+  refuseUnknown(options ?? {}, 'autoExtend', EXTENSION_KEYS);
   const { ttl: own = ttl, threshold, maxHold } = given;
   if (own === undefined) {
     throw wrongType('OPTIONS', 'autoExtend needs a ttl: this lock does not know the one it was taken with');
@@ -95,13 +96,13 @@ function readExtension(options, ttl, driftFactor) {
  * @param {any} options
  * @returns {boolean} whether what is held is to be unlocked
  */
-function readParting(options) {
+function readQuitOptions(options) {
   if (options === undefined || options === null) return false;
   if (typeof options !== 'object' || isArray(options)) {
     throw wrongType('OPTIONS', `the options of quit must be an object, not ${showSetting(options)}`);
   }
-  const { unlock } = pick(options, PARTING, unreadableIn('quit'));
-  refuseUnknown(options, 'quit', PARTING);
+  const { unlock } = pick(options, QUIT_OPTIONS, unreadable('OPTIONS', 'quit'));
+  refuseUnknown(options, 'quit', QUIT_OPTIONS);
   return readFlag(unlock, 'unlock');
 }
 
@@ -111,12 +112,7 @@ function readParting(options) {
  * @param {string[]} known
  */
 function refuseUnknown(options, what, known) {
-  let keys;
-  try {
-    keys = Object.keys(options);
-  } catch {
-    throw wrongType('OPTIONS', `${what} can't be read: its keys can't be listed`);
-  }
+  const keys = keysOf(options, () => wrongType('OPTIONS', `${what} can't be read: its keys can't be listed`));
   const [unknown] = namesIn(keys.filter((key) => !known.includes(key)));
   if (unknown === undefined) return;
   const meant = suggestion(unknown, known);
@@ -124,12 +120,6 @@ function refuseUnknown(options, what, known) {
     'OPTIONS',
     `${what} has the unknown key ${unknown}${meant || `; known are ${known.join(', ')}`}`,
   );
-}
-
-/** @param {string} what */
-function unreadableIn(what) {
-  return (/** @type {string} */ key) =>
-    wrongType('OPTIONS', `${what}.${key} can't be read: reading it throws`);
 }
 
 /**
@@ -153,4 +143,4 @@ function readTime(value, name, least) {
   return value;
 }
 
-module.exports = { NAMES, readWishes, readExtension, readParting };
+module.exports = { ACQUIRE_OPTIONS, readAcquireOptions, readExtension, readQuitOptions };
