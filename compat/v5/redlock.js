@@ -487,7 +487,7 @@ function lossOf(failure) {
 }
 
 /** What our settings have beyond redlock 5's; lib/options.js reads them. */
-const NEWER = ['connections', 'deadlineShare', 'deadlineFloor', 'deadlineCeiling', 'releaseDeadline'];
+const NEWER = ['connections', 'deadlineFloor', 'deadlineCeiling'];
 
 /** @param {any} settings */
 function pickNewer(settings) {

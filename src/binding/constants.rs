@@ -118,14 +118,10 @@ pub struct Defaults {
 /// How long one instance may take.
 #[napi(object)]
 pub struct Deadlines {
-    /// Of the ttl.
-    pub share: f64,
     /// In ms.
     pub floor: f64,
     /// In ms.
     pub ceiling: f64,
-    /// In ms.
-    pub release: f64,
 }
 
 /// Why a request was refused, or a lock is over.
@@ -236,10 +232,8 @@ fn defaults() -> Defaults {
         retry_delay: retry.delay,
         retry_jitter: retry.jitter,
         deadlines: Deadlines {
-            share: patience.share,
             floor: patience.floor.as_secs_f64() * 1000.0,
             ceiling: patience.ceiling.as_secs_f64() * 1000.0,
-            release: patience.release.as_secs_f64() * 1000.0,
         },
     }
 }

@@ -275,7 +275,7 @@ impl Engine {
             .claims
             .take(self.core.owner, resources, value, ttl, now);
         // A release that is under way is over by then.
-        let end = now().after(settings.patience.release);
+        let end = now().after(settings.patience.ceiling);
         let first = limit.map_or(end, |limit| limit.min(end));
         match self.before(Some(first), claim).await {
             Some(true) => Ok(()),
@@ -654,7 +654,7 @@ impl Engine {
     /// with those that could not be released.
     pub async fn release_all(&self, settings: Settings) -> Vec<(Resources, Failure)> {
         let now = self.core.environment.now();
-        let limit = now.after(settings.patience.release);
+        let limit = now.after(settings.patience.ceiling);
         let mut held = self.core.granted_by.borrow().held(now);
         for (lock, kept) in self.core.keeps.borrow().iter() {
             let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
