@@ -63,7 +63,7 @@ function toEngine({ driftFactor, retryCount, retryDelay, retryJitter }) {
 }
 
 /** What our settings have beyond redlock 5's; lib/options.js reads them. */
-const NEWER = ['connections', 'deadlineShare', 'deadlineFloor', 'deadlineCeiling', 'releaseDeadline'];
+const NEWER = ['connections', 'deadlineFloor', 'deadlineCeiling'];
 
 /** @param {unknown} settings */
 function readNewer(settings) {

@@ -249,10 +249,8 @@ impl Run {
             let config = json!({
                 "instances": instances,
                 "patience": {
-                    "share": patience.share,
                     "floor": patience.floor,
                     "ceiling": patience.ceiling,
-                    "release": patience.release,
                 },
             });
             self.clients
