@@ -14,7 +14,7 @@ const { bare, elementsOf, isArray } = require('./foreign');
 const { unlessAborted } = require('./giving-up');
 const { readMembers } = require('./members');
 const { clock, defaultScripts, stayAwake } = require('./mailbox');
-const { AGAIN, CLOSED, LOOK, Answer, Engine } = require('./native');
+const { AGAIN, CLOSED, LOOK, Answer, Cancellation, Engine } = require('./native');
 const { disregard } = require('./promises');
 const { Settings, readOptions, readCallOptions, readProperties, waitAfter } = require('./options');
 const { readScripts, customScripts } = require('./scripts');
@@ -198,8 +198,9 @@ class Locker {
     if (!wishes) return engine.lock(names, ttl, terms, report, undefined, undefined, undefined, look);
     const { signal, maxWait } = wishes;
     if (signal?.aborted) throw signal.reason;
-    const asked = engine.lock(names, ttl, terms, report, undefined, undefined, maxWait, look);
-    return signal ? unlessAborted(signal, asked, giveBack(engine, names, settings)) : asked;
+    const cancellation = signal && new Cancellation();
+    const asked = engine.lock(names, ttl, terms, report, undefined, undefined, maxWait, look, cancellation);
+    return signal ? unlessAborted(signal, asked, giveBack(cancellation, engine, names, settings)) : asked;
   }
 
   /**
@@ -568,8 +569,10 @@ class Locker {
       const look = (isLast && this.#looks(settings) ? LOOK : 0) | (attempt > 1 ? AGAIN : 0);
       const { value, engine } = this.#prepareAttempt(face, names);
       const left = maxWait === undefined ? undefined : Math.max(0, limit - clock());
-      const asked = engine.lock(names, ttl, once, this.#isWatched(face), value, undefined, left, look);
-      const giving = giveBack(engine, names, settings, value);
+      const cancellation = signal && new Cancellation();
+      const report = this.#isWatched(face);
+      const asked = engine.lock(names, ttl, once, report, value, undefined, left, look, cancellation);
+      const giving = giveBack(cancellation, engine, names, settings, value);
       const answer = await (signal ? unlessAborted(signal, asked, giving) : asked);
       answer.attempts = attempt;
       // What is handed over has room for values of our own length only.
@@ -582,8 +585,9 @@ class Locker {
       before = failure.votes;
       const wait = this.#waitAfter(settings, attempt);
       const time = limit - clock();
-      const waited = engine.wait(Math.min(wait, Math.max(0, time)), settings);
-      await (signal ? unlessAborted(signal, waited, { cancel: engine.cancel, discard() {} }) : waited);
+      const cut = signal && new Cancellation();
+      const waited = engine.wait(Math.min(wait, Math.max(0, time)), settings, cut);
+      await (signal ? unlessAborted(signal, waited, { cancel: () => cut?.cancel(), discard() {} }) : waited);
       if (wait >= time) {
         answer.failure = { ...failure, code: 'ERR_REDLOCK_TIMEOUT' };
         return answer;
@@ -848,18 +852,18 @@ class Locker {
 }
 
 /**
- * What to do about the request that was made last once nobody waits for it.
+ * What to do about a request once nobody waits for it.
  *
+ * @param {Cancellation | undefined} cancellation of it
  * @param {Engine} engine
  * @param {string[]} names
  * @param {Settings} settings
  * @param {string} [value] that it is asked for with, if it isn't the engine's
  * @returns {import('./giving-up').Giving<Answer>}
  */
-function giveBack(engine, names, settings, value) {
-  const { cancel } = engine;
+function giveBack(cancellation, engine, names, settings, value) {
   return {
-    cancel,
+    cancel: () => cancellation?.cancel(),
     discard(answer) {
       if (!answer.failure) engine.unlock(names, value ?? answer.value, answer.since, settings, false);
     },

@@ -216,11 +216,22 @@ class Engine {
    * @param {number} [maxWait] how long to wait for it altogether, in ms
    * @param {number} [wishes] `LOOK`: it is worth a look what the key has, if the last attempt finds it held; `AGAIN`: this
    *   is not the first request for the same lock
+   * @param {Cancellation} [cancellation] where the caller may give the request up
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(resources, ttl, settings, report, value = '', sheet = NO_SHEET, maxWait = NO_LIMIT, wishes = 0) {
+  lock(
+    resources,
+    ttl,
+    settings,
+    report,
+    value = '',
+    sheet = NO_SHEET,
+    maxWait = NO_LIMIT,
+    wishes = 0,
+    cancellation = undefined,
+  ) {
     const flags = (report ? REPORT : 0) | wishes;
-    return this.#request(LOCK, flags, ttl, settings, 0, value, resources, sheet, maxWait);
+    return this.#request(LOCK, flags, ttl, settings, 0, value, resources, sheet, maxWait, cancellation);
   }
 
   /**
@@ -239,26 +250,11 @@ class Engine {
    *
    * @param {number} ms
    * @param {import('./options').Settings} settings
+   * @param {Cancellation} [cancellation] where the caller may give the request up
    * @returns {Promise<Answer>} which is never rejected
    */
-  wait(ms, settings) {
-    return this.#request(WAIT, 0, 0, settings, ms, '', NO_NAMES, NO_SHEET, NO_LIMIT);
-  }
-
-  /**
-   * A way to give up the request that was made last. It is answered all the same, perhaps with what it
-   * wanted.
-   *
-   * @returns {() => void}
-   */
-  get cancel() {
-    const slot = lastSlot;
-    const waiting = settling[slot];
-    return () => {
-      if (waiting === undefined || settling[slot] !== waiting) return;
-      flush();
-      this.#box.cancel(slot);
-    };
+  wait(ms, settings, cancellation) {
+    return this.#request(WAIT, 0, 0, settings, ms, '', NO_NAMES, NO_SHEET, NO_LIMIT, cancellation);
   }
 
   /**
@@ -450,9 +446,10 @@ class Engine {
    * @param {readonly string[]} resources
    * @param {number} sheet
    * @param {number} maxWait
+   * @param {Cancellation} [cancellation]
    * @returns {Promise<Answer>}
    */
-  #request(operation, flags, ttl, settings, instant, value, resources, sheet, maxWait) {
+  #request(operation, flags, ttl, settings, instant, value, resources, sheet, maxWait, cancellation) {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const words = wordsOf(value, resources);
@@ -461,7 +458,6 @@ class Engine {
     if (this.#isGone) return refused('CLOSED', 'this Redlock was closed with quit()');
     let at = reserve(REQUEST_NUMBERS + count, words.length);
     const slot = takeSlot();
-    lastSlot = slot;
     const row = numbers;
     row[at] = slot;
     row[at + 1] = this.#handle;
@@ -487,6 +483,7 @@ class Engine {
     asking[slot] = this;
     const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
     settling[slot] = captured;
+    cancellation?.watch(this.#box, slot, captured);
     return promise;
   }
 
@@ -802,8 +799,6 @@ function wordsOf(value, resources) {
  * @param {string} reason
  */
 function refused(code, reason) {
-  // There is nothing to be cancelled.
-  lastSlot = NO_SLOT;
   const failure = { code: `ERR_REDLOCK_${code}`, reason, votes: [] };
   return Promise.resolve(new Answer(FAILED, 0, 0, 0, 0, '', failure));
 }
@@ -873,11 +868,6 @@ const asking = [];
 /** @type {number[]} */
 const free = [];
 
-const NO_SLOT = -1;
-
-/** The slot that was taken last. */
-let lastSlot = NO_SLOT;
-
 function takeSlot() {
   const slot = free.pop();
   return slot === undefined ? settling.length : slot;
@@ -890,6 +880,36 @@ let captured;
 /** @param {(answer: Answer) => void} resolve */
 function capture(resolve) {
   captured = resolve;
+}
+
+/** A way to give up one request, for whoever passes it along. It is answered all the same, perhaps with what it wanted. */
+class Cancellation {
+  /** Where it was asked; undefined where native was not. @type {Mailbox | undefined} */
+  #box;
+  #slot = 0;
+  /** @type {((answer: Answer) => void) | undefined} */
+  #waiting;
+
+  /**
+   * The request was made.
+   *
+   * @param {Mailbox} box
+   * @param {number} slot
+   * @param {(answer: Answer) => void} waiting what is called with its answer: the slot is another's once it is not there
+   */
+  watch(box, slot, waiting) {
+    this.#box = box;
+    this.#slot = slot;
+    this.#waiting = waiting;
+  }
+
+  cancel() {
+    const slot = this.#slot;
+    if (this.#waiting === undefined || settling[slot] !== this.#waiting) return;
+    // It may not have been handed over yet.
+    flush();
+    this.#box?.cancel(slot);
+  }
 }
 
 // ---- answers on their way out
@@ -1161,4 +1181,4 @@ whenIdle(restIfIdle);
 
 useOwnScripts(defaultScripts());
 
-module.exports = { LOOK, AGAIN, CLOSED, Engine, Answer, defaultScripts, clock };
+module.exports = { LOOK, AGAIN, CLOSED, Engine, Cancellation, Answer, defaultScripts, clock };

@@ -50,7 +50,7 @@ function roll(seconds) {
   };
   const isFine = () =>
     run('cargo', ['test', '--all-features', '--lib', 'fuzz::'], env) &&
-    run(process.execPath, ['--test', path.join('__test__', 'fuzz.test.js')], env);
+    run(process.execPath, ['--test', path.join('__test__', 'main', 'fuzz.test.js')], env);
   for (let round = 1; isFine(); round += 1) console.log(`\nround ${round} has found nothing`);
   return false;
 }

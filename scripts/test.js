@@ -1,8 +1,9 @@
 'use strict';
 
 /**
- * `npm test [-- rust | js]`: builds the addon, makes sure that there is a redis-server, and runs the
- * Rust and the JavaScript tests (or those of one side). Both run even if the first ones fail.
+ * `npm test [-- [rust | js | FILE] … [--grep PATTERN]]`: builds the addon, makes sure that there is a redis-server, and
+ * runs the Rust and the JavaScript tests, or those that are asked for (test-arguments.js). Both sides run even if the
+ * first one fails.
  */
 
 const { spawnSync } = require('node:child_process');
@@ -10,22 +11,19 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { findRedisServer, HOW_TO_GET_ONE } = require('./redis-server');
+const { isTest, readTestArguments } = require('./test-arguments');
+const { runJavaScript } = require('./test-javascript');
 
 const ROOT = path.join(__dirname, '..');
 const TESTS = '__test__';
-// A test that hangs is a failure, and the tests must come to an end.
-const TIMEOUT = 120_000;
 
-const SIDES = {
-  // What is printed by tests that pass, too: counts, and the seeds that miss a rule.
-  rust: () => run('cargo', ['test', '--all-features', '--', '--show-output']),
-  js: () => run(process.execPath, ['--test', ...testOptions(), ...testFiles()]),
-};
-
-function main() {
-  const asked = process.argv.slice(2);
-  const unknown = asked.find((side) => !Object.hasOwn(SIDES, side));
-  if (unknown) return fail(`unknown tests "${unknown}": there are ${Object.keys(SIDES).join(' and ')}`);
+async function main() {
+  let asked;
+  try {
+    asked = readTestArguments(process.argv.slice(2), testFiles());
+  } catch (error) {
+    return fail(error.message);
+  }
 
   const redisServer = findRedisServer({ install: true });
   if (!redisServer) return fail(HOW_TO_GET_ONE);
@@ -33,26 +31,24 @@ function main() {
   console.log(`redis-server: ${redisServer}`);
 
   if (!run('npm', ['run', 'build'])) return fail('the addon does not build');
-  const sides = asked.length ? asked : Object.keys(SIDES);
-  const failed = sides.filter((side) => !SIDES[side]());
+  const failed = [];
+  for (const side of asked.sides) {
+    // What is printed by tests in Rust that pass, too: counts, and the seeds that miss a rule.
+    const isFine =
+      side === 'rust'
+        ? run('cargo', ['test', '--all-features', '--', '--show-output'])
+        : await runJavaScript(asked.files, asked.grep);
+    if (!isFine) failed.push(side);
+  }
   if (failed.length) return fail(`failed: ${failed.join(' and ')} tests`);
 }
 
 function testFiles() {
-  const all = fs.readdirSync(path.join(ROOT, TESTS), { recursive: true });
-  const files = all.filter((file) => /\.test\.(c|m)?js$/.test(file)).sort();
-  // Without a file, node --test would look for some by itself.
-  if (!files.length) throw new Error(`no tests in ${TESTS}`);
-  return files.map((file) => path.join(TESTS, file));
-}
-
-function testOptions() {
-  // One file at a time: several of them measure time.
-  const options = ['--test-concurrency=1', '--test-reporter=spec'];
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  // Node.js 20.0 to 20.10 don't know the option.
-  if (major > 20 || minor >= 11) options.push(`--test-timeout=${TIMEOUT}`);
-  return options;
+  const all = fs.readdirSync(path.join(ROOT, TESTS), { recursive: true, encoding: 'utf8' });
+  return all
+    .filter(isTest)
+    .map((file) => `${TESTS}/${file.replaceAll('\\', '/')}`)
+    .sort();
 }
 
 function run(program, args) {

@@ -170,8 +170,8 @@ const sabotages = [
     edits: [
       {
         file: 'lib/native.js',
-        from: 'flush();\n      this.#box.cancel(slot);\n    };',
-        to: 'flush();\n      this.#box.cancel(slot);\n      free.push(slot);\n    };',
+        from: 'this.#box?.cancel(slot);',
+        to: 'this.#box?.cancel(slot);\n    free.push(slot);',
       },
     ],
   },

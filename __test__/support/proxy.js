@@ -49,6 +49,11 @@ class FaultProxy {
     return [...this.#links].filter((link) => link.isOpen).length;
   }
 
+  /** How many pieces of replies the server has sent that are not delivered yet. */
+  get heldBack() {
+    return [...this.#links].reduce((count, link) => count + link.heldBack, 0);
+  }
+
   /** How much later replies are delivered, in milliseconds. */
   get delay() {
     return this.#delay;
@@ -165,6 +170,10 @@ class Link {
 
   get isOpen() {
     return !this.#client.destroyed;
+  }
+
+  get heldBack() {
+    return this.#replies.length;
   }
 
   modeChanged() {

@@ -7,7 +7,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 
 const DOC = path.join(__dirname, '..', '..', 'docs', 'clients.md');
-const BEGIN = '<!-- made by __test__/every-client.test.js with UPDATE_TABLE=1 -->';
+const BEGIN = '<!-- made by __test__/clients/matrix.test.js with UPDATE_TABLE=1 -->';
 const END = '<!-- end of what is made -->';
 
 class Report {

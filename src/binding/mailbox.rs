@@ -327,8 +327,7 @@ impl Mailbox {
             return;
         };
         hold.settings.context = in_context;
-        let watch = Watch::default();
-        watch.set(hold.until);
+        let watch = hold.watch();
         let kept = Kept {
             handle,
             resources: Arc::clone(&hold.resources),

@@ -19,6 +19,8 @@
 pub mod abort;
 #[doc(hidden)]
 pub mod config;
+#[cfg(feature = "napi")]
+mod constants;
 #[doc(hidden)]
 pub mod context;
 #[doc(hidden)]
@@ -29,10 +31,14 @@ mod fuzz;
 pub mod handoff;
 #[doc(hidden)]
 pub mod inbox;
+#[doc(hidden)]
+pub mod layout;
 #[cfg(feature = "napi")]
 mod mailbox;
 #[doc(hidden)]
 pub mod outbox;
+#[doc(hidden)]
+pub mod reasons;
 #[doc(hidden)]
 pub mod record;
 #[cfg(feature = "napi")]
@@ -44,6 +50,11 @@ pub mod session;
 #[doc(hidden)]
 pub mod shared;
 
+#[cfg(feature = "napi")]
+pub use constants::{
+    AnswerKinds, AnswerLayout, AppliedLayout, Constants, Deadlines, Defaults, Explanation, Flags,
+    Operations, Reasons, RequestLayout, constants,
+};
 #[cfg(feature = "napi")]
 pub use mailbox::{DefaultScripts, Mailbox, Opened, clock, default_scripts, raise, version};
 

@@ -5,7 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::inbox::Handle;
+use super::layout::{
+    APPLIED_NUMBERS, AnswerKind, KEEP_NUMBERS, NO_SLOT, Operation as Asked, VALUE_LENGTH, answer,
+    flags, request,
+};
 use super::outbox::{Answer, Outcome};
+use super::reasons::Refusal;
 use crate::engine::{
     Cause, Connection, Drift, Event, Failure, Hold, Instant, Operation, Patience, Question, Reason,
     Renewal, Resources, Retry, Scripts, Settings, Token, Ttl, Vote,
@@ -60,19 +65,6 @@ pub enum Until {
     In(std::time::Duration),
 }
 
-const LOCK: u32 = 0;
-
-const REPORT: u32 = 1;
-const RELATIVE: u32 = 2;
-const LOOK: u32 = 4;
-const AGAIN: u32 = 8;
-
-/// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 16;
-
-/// How many numbers an answer has.
-const ROW: usize = 6;
-
 impl Batch {
     /// The requests, in order, ending where the numbers make no sense: what comes
     /// after a length that is none would be asked for other names.
@@ -93,40 +85,51 @@ fn read(
     text: &mut &[u16],
     terms: &impl Fn(Handle, u32) -> Terms,
 ) -> Option<Request> {
-    let head = numbers.split_off(..HEAD)?;
-    let lengths = numbers.split_off(..size(head[15])?)?;
-    let value = read_text(text, head[10])?;
-    let [slot, handle] = [whole_number(head[0])?, whole_number(head[1])?];
+    let head = numbers.split_off(..request::NUMBERS)?;
+    let lengths = numbers.split_off(..size(head[request::COUNT])?)?;
+    let value = read_text(text, head[request::VALUE_LENGTH])?;
+    let slot = whole_number(head[request::SLOT])?;
+    let handle = whole_number(head[request::HANDLE])?;
     let resources: Option<Resources> = lengths
         .iter()
         .map(|length| read_text(text, *length).map(String::into_boxed_str))
         .collect();
     let resources = resources?;
-    let terms = terms(handle, integer(head[11]));
-    let flags = integer(head[3]);
-    let drift = Drift::new(head[8]);
-    let ttl = drift.and_then(|drift| Ttl::new(head[4], drift).ok());
-    let makes_sense = [2, 3, 11, 14]
-        .iter()
-        .all(|at| whole_number(head[*at]).is_some());
-    let operation = whole_number(head[2]).filter(|_| makes_sense && !resources.is_empty());
-    let own = operation == Some(LOCK) && !value.is_empty();
-    let verb = match (operation, ttl) {
-        (Some(LOCK), Some(ttl)) => Verb::Lock(ttl),
-        (Some(1), Some(ttl)) => {
-            let until = if flags & RELATIVE == 0 {
-                Until::At(instant(head[9]))
+    let terms = terms(handle, integer(head[request::SCRIPTS]));
+    let wanted = integer(head[request::FLAGS]);
+    let drift = Drift::new(head[request::DRIFT_FACTOR]);
+    let ttl = drift.and_then(|drift| Ttl::new(head[request::TTL], drift).ok());
+    let time = head[request::TIME];
+    let codes = [
+        request::OPERATION,
+        request::FLAGS,
+        request::SCRIPTS,
+        request::CONTEXT,
+    ];
+    let makes_sense = codes.iter().all(|at| whole_number(head[*at]).is_some());
+    let asked = whole_number(head[request::OPERATION])
+        .filter(|_| makes_sense && !resources.is_empty())
+        .and_then(Asked::numbered);
+    let own = asked == Some(Asked::Lock) && !value.is_empty();
+    let verb = match (asked, ttl) {
+        (Some(Asked::Lock), Some(ttl)) => Verb::Lock(ttl),
+        (Some(Asked::Extend), Some(ttl)) => {
+            let until = if wanted & flags::RELATIVE == 0 {
+                Until::At(instant(time))
             } else {
-                Until::In(span(head[9]))
+                Until::In(span(time))
             };
             Verb::Extend(ttl, Token::from(&*value), until)
         }
-        (Some(2), _) => Verb::Unlock(Token::from(&*value), instant(head[9])),
-        (Some(3), _) => Verb::Inspect,
-        (Some(4), _) => Verb::Wait(span(head[9])),
-        (Some(5), _) => Verb::UnlockAll,
-        _ => Verb::Nonsense,
+        (Some(Asked::Unlock), _) => Verb::Unlock(Token::from(&*value), instant(time)),
+        (Some(Asked::Inspect), _) => Verb::Inspect,
+        (Some(Asked::Wait), _) => Verb::Wait(span(time)),
+        (Some(Asked::UnlockAll), _) => Verb::UnlockAll,
+        (Some(Asked::Lock | Asked::Extend) | None, _) => Verb::Nonsense,
     };
+    let retries = head[request::RETRY_COUNT];
+    let report = head[request::VOTE_REPORT];
+    let max_wait = head[request::MAX_WAIT];
     Some(Request {
         slot,
         handle,
@@ -134,22 +137,22 @@ fn read(
         resources,
         settings: Settings {
             retry: Retry {
-                count: (head[5] >= 0.0 && head[5].is_finite()).then(|| integer(head[5])),
-                delay: head[6],
-                jitter: head[7],
+                count: (retries >= 0.0 && retries.is_finite()).then(|| integer(retries)),
+                delay: head[request::RETRY_DELAY],
+                jitter: head[request::RETRY_JITTER],
             },
             drift: drift.unwrap_or_default(),
             patience: terms.patience,
-            report: flags & REPORT != 0,
+            report: wanted & flags::REPORT != 0,
             scripts: terms.scripts,
-            ballots: (head[12] > 0.0).then(|| integer(head[12]).into()),
-            max_wait: (head[13] >= 0.0).then(|| span(head[13])),
-            look: flags & LOOK != 0,
-            is_again: flags & AGAIN != 0,
+            ballots: (report > 0.0).then(|| integer(report).into()),
+            max_wait: (max_wait >= 0.0).then(|| span(max_wait)),
+            look: wanted & flags::LOOK != 0,
+            is_again: wanted & flags::AGAIN != 0,
             value: own.then(|| Token::from(&*value)),
             context: None,
         },
-        context: integer(head[14]),
+        context: integer(head[request::CONTEXT]),
     })
 }
 
@@ -204,7 +207,7 @@ pub fn millis(nanos: u128) -> f64 {
 
 /// What callers' clients came back with: handle, place, ticket, keys.
 pub fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)> {
-    rows.chunks_exact(4).map(|row| {
+    rows.chunks_exact(APPLIED_NUMBERS).map(|row| {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a whole number of JavaScript's; `as` saturates"
@@ -216,9 +219,8 @@ pub fn applied(rows: &[f64]) -> impl Iterator<Item = (Handle, u32, Ticket, i64)>
 
 /// A lock to be kept, from the numbers that docs/hand-over.md has.
 pub fn hold(number: u32, terms: &[f64], value: &str, resources: Vec<String>) -> Option<Hold> {
-    let [until, ttl, lead, cap, drift, delay, jitter] = *terms else {
-        return None;
-    };
+    let terms: [f64; KEEP_NUMBERS] = terms.try_into().ok()?;
+    let [until, ttl, lead, cap, drift, delay, jitter] = terms;
     let drift = Drift::new(drift)?;
     let renewal = match Ttl::new(ttl, drift) {
         Ok(ttl) => Some(Renewal {
@@ -273,8 +275,8 @@ impl<'room> Rows<'room> {
 
     /// How many answers there is room for.
     pub fn room(&self) -> usize {
-        let rows = self.numbers.len().saturating_sub(1) / ROW;
-        rows.min(self.values.len() / VALUE)
+        let rows = self.numbers.len().saturating_sub(1) / answer::NUMBERS;
+        rows.min(self.values.len() / VALUE_LENGTH)
     }
 
     /// For how many more.
@@ -283,37 +285,59 @@ impl<'room> Rows<'room> {
     }
 
     pub fn write(&mut self, answer: Answer) {
-        let slot = answer.slot.map_or(-1.0, f64::from);
-        let attempts = f64::from(answer.attempts);
-        let row = match answer.outcome {
-            Outcome::Unlocked => [slot, 0.0, attempts, 0.0, 0.0, 0.0],
+        let mut row = [0.0; answer::NUMBERS];
+        row[answer::SLOT] = answer.slot.map_or(NO_SLOT, f64::from);
+        row[answer::ATTEMPTS] = f64::from(answer.attempts);
+        let kind = match answer.outcome {
+            Outcome::Unlocked => AnswerKind::Unlocked,
             Outcome::Locked(locked) => {
-                let at = self.locked * VALUE;
-                let value = locked.value.as_str().as_bytes();
-                let length = value.len().min(VALUE);
-                self.values[at..at + length].copy_from_slice(&value[..length]);
-                self.locked += 1;
-                let [left, until] = self.validity(locked.validity.until);
-                let since = millis(locked.validity.since.nanos().into());
-                [slot, 1.0, attempts, left, until, since]
+                self.write_value(locked.value.as_str().as_bytes());
+                self.write_validity(&mut row, locked.validity.until);
+                row[answer::LAST] = millis(locked.validity.since.nanos().into());
+                AnswerKind::Locked
             }
             Outcome::Extended(validity) => {
-                let [left, until] = self.validity(validity.until);
-                [slot, 2.0, attempts, left, until, 0.0]
+                self.write_validity(&mut row, validity.until);
+                AnswerKind::Extended
             }
             Outcome::Failed(details, until) => {
-                let [left, until] = until.map_or([0.0; 2], |until| self.validity(until));
-                [slot, 3.0, attempts, left, until, self.describe(&details)]
+                if let Some(until) = until {
+                    self.write_validity(&mut row, until);
+                }
+                row[answer::LAST] = self.describe(&details);
+                AnswerKind::Failed
             }
-            Outcome::Event(details) => [slot, 4.0, attempts, 0.0, 0.0, self.describe(&details)],
-            Outcome::Inspected(details) => [slot, 6.0, attempts, 0.0, 0.0, self.describe(&details)],
-            Outcome::Errand(details) => [slot, 5.0, attempts, 0.0, 0.0, self.describe(&details)],
-            Outcome::Time => [slot, 7.0, 0.0, 0.0, 0.0, 0.0],
-            Outcome::ContextEnded => [slot, 8.0, 0.0, 0.0, 0.0, 0.0],
+            Outcome::Event(details) => {
+                row[answer::LAST] = self.describe(&details);
+                AnswerKind::Event
+            }
+            Outcome::Inspected(details) => {
+                row[answer::LAST] = self.describe(&details);
+                AnswerKind::Inspected
+            }
+            Outcome::Errand(details) => {
+                row[answer::LAST] = self.describe(&details);
+                AnswerKind::ClientRequest
+            }
+            Outcome::Time => AnswerKind::Time,
+            Outcome::ContextEnded => AnswerKind::ContextEnded,
         };
-        let at = 1 + self.written * ROW;
-        self.numbers[at..at + ROW].copy_from_slice(&row);
+        row[answer::KIND] = kind.number().into();
+        let at = 1 + self.written * answer::NUMBERS;
+        self.numbers[at..at + answer::NUMBERS].copy_from_slice(&row);
         self.written += 1;
+    }
+
+    fn write_value(&mut self, value: &[u8]) {
+        let at = self.locked * VALUE_LENGTH;
+        let length = value.len().min(VALUE_LENGTH);
+        self.values[at..at + length].copy_from_slice(&value[..length]);
+        self.locked += 1;
+    }
+
+    fn write_validity(&self, row: &mut [f64; answer::NUMBERS], until: Instant) {
+        row[answer::LEFT] = millis(until.since(self.now).as_nanos());
+        row[answer::UNTIL] = millis(until.nanos().into());
     }
 
     /// Writes the count; the details, if there are any, as a JSON array.
@@ -328,11 +352,6 @@ impl<'room> Rows<'room> {
         Some(self.details)
     }
 
-    fn validity(&self, until: Instant) -> [f64; 2] {
-        let left = until.since(self.now).as_nanos();
-        [millis(left), millis(until.nanos().into())]
-    }
-
     fn describe(&mut self, details: &str) -> f64 {
         let separator = if self.details.is_empty() { '[' } else { ',' };
         self.details.push(separator);
@@ -341,9 +360,6 @@ impl<'room> Rows<'room> {
         f64::from(u32::try_from(self.described - 1).unwrap_or(u32::MAX))
     }
 }
-
-/// The length of a value of ours: 16 bytes in hexadecimal.
-const VALUE: usize = 32;
 
 /// A failure of the engine's, as JSON.
 pub fn failure(failure: &Failure) -> String {
@@ -382,13 +398,13 @@ fn describe_votes(votes: &[Option<Vote>]) -> Value {
 }
 
 /// A refusal for a reason of the algorithm's, without votes.
-pub fn refusal(reason: Reason) -> String {
+pub fn without_votes(reason: Reason) -> String {
     describe(reason.code(), &reason.to_string(), &json!([]))
 }
 
 /// A refusal that has nothing to do with locking.
-pub fn trouble(code: &str, reason: &str) -> String {
-    describe(code, reason, &json!([]))
+pub fn refusal(refusal: Refusal) -> String {
+    describe(refusal.code(), refusal.text(), &json!([]))
 }
 
 /// An event of the engine under `handle`, as JSON.

@@ -17,6 +17,7 @@ use super::context::context;
 use super::crowd::Crowd;
 use super::inbox::{Amendment, ClientAnswer, Errand, Handle};
 use super::outbox::{Answer, Locked, Outbox, Outcome};
+use super::reasons::Refusal;
 use super::record::{self, Batch, Request, Terms, Until, Verb};
 use super::shared::Shared;
 use crate::engine::{
@@ -308,7 +309,7 @@ impl Session {
                 .get(&request.handle)
                 .map(|quorum| quorum.engine.clone());
             let Some(engine) = engine else {
-                let closed = record::trouble("ERR_REDLOCK_CLOSED", "this Redlock was closed");
+                let closed = record::refusal(Refusal::Closed);
                 self.post(Some(slot), 0, Outcome::Failed(closed, None));
                 continue;
             };
@@ -502,8 +503,7 @@ async fn carry_out(
             (1, Outcome::Inspected(record::unreleased(&unreleased)))
         }
         Verb::Nonsense => {
-            let reason = "a request that makes no sense; please report this as a defect";
-            let details = record::trouble("ERR_REDLOCK_INVALID", reason);
+            let details = record::refusal(Refusal::Invalid);
             (0, Outcome::Failed(details, None))
         }
     }
@@ -541,13 +541,12 @@ impl Drop for Duty {
         }
         if !self.answered && !self.session.gone.get() {
             let cancelled = self.session.cancelled.borrow_mut().remove(&self.slot);
-            let (code, reason) = if cancelled {
-                ("ERR_REDLOCK_CANCELLED", "it was cancelled")
+            let why = if cancelled {
+                Refusal::Cancelled
             } else {
-                let reason = "the engine failed; please report this as a defect";
-                ("ERR_REDLOCK_INTERNAL", reason)
+                Refusal::Internal
             };
-            let details = record::trouble(code, reason);
+            let details = record::refusal(why);
             self.session
                 .post(Some(self.slot), 0, Outcome::Failed(details, None));
         }
@@ -563,7 +562,7 @@ pub fn handed_over(answer: Answer, now: Instant) -> (Answer, Option<Locked>) {
         attempts,
         outcome,
     } = answer;
-    let refused = |reason| Outcome::Failed(record::refusal(reason), None);
+    let refused = |reason| Outcome::Failed(record::without_votes(reason), None);
     let (outcome, over) = match outcome {
         Outcome::Locked(locked) if !locked.validity.holds(now) && Rule::HandOver.is_kept() => {
             (refused(Reason::TooSlow), Some(locked))

@@ -409,8 +409,7 @@ impl App {
         self.0.last_keep.set(number);
         let hold = record::hold(number, &terms, value, resources.to_vec());
         let hold = hold.expect("seven numbers that make sense");
-        let watch = Watch::default();
-        watch.set(hold.until);
+        let watch = hold.watch();
         let kept = Kept {
             engine,
             resources: hold.resources.clone(),

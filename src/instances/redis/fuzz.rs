@@ -13,12 +13,13 @@ use bolero::{TypeGenerator, check};
 use redis::Value;
 
 use super::cluster::{Redirect, Slot, SlotMap};
-use super::config::{Address, Config, Endpoint, Secret, Sentinels};
+use super::config::{Address, Config, Endpoint, Sentinels};
 use super::dial::{Greeting, master_of};
 use super::protocol::command::{Answer, Form, Writer, answer};
 use super::protocol::frame::{Replies, Unreadable};
 use super::protocol::value::is_host;
 use super::redact::Redactor;
+use super::secret::Secret;
 use crate::engine::{
     Cause, Drift, Instant, Operation, Question, Script, Scripts, Token, Ttl, Vote,
 };

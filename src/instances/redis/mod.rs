@@ -15,6 +15,7 @@ mod owed_releases;
 mod protocol;
 mod redact;
 mod script;
+mod secret;
 mod shared;
 mod state_observers;
 #[cfg(test)]
@@ -24,11 +25,12 @@ mod tls;
 use std::rc::{Rc, Weak};
 
 use cluster::Cluster;
-pub use config::{Address, Config, Endpoint, Secret, Sentinels};
+pub use config::{Address, Config, Endpoint, Sentinels};
 pub use dial::{Connecting, Dialler, Resolve, Resolving, Sockets, Stream};
 use link::{Link, SlotState};
 pub use network::Network;
 pub use script::{default_texts, script};
+pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
 
 use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};

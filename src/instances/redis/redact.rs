@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use redis::ServerError;
 
-use super::config::{Config, Endpoint, Secret};
+use super::config::{Config, Endpoint};
 use super::protocol::error_code::error_code;
+use super::secret::Secret;
 use crate::engine::Cause;
 
 /// Takes the secrets of a configuration out of texts.

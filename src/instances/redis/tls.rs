@@ -21,7 +21,7 @@ use rustls::{
 use thiserror::Error;
 
 use super::certificate::Certificate;
-use super::config::Secret;
+use super::secret::Secret;
 
 /// What a TLS connection needs, ready for use.
 #[derive(Clone, Debug)]

@@ -12,10 +12,11 @@ use super::cause::{CLOSED, explain, unasked, unreachable};
 use super::stream::Stream;
 use super::transport::{OmittedCommands, Transport};
 use crate::engine::{Cause, Instant, within};
-use crate::instances::redis::config::{Config, Endpoint, Secret};
+use crate::instances::redis::config::{Config, Endpoint};
 use crate::instances::redis::protocol::frame::Replies;
 use crate::instances::redis::protocol::value::unexpected;
 use crate::instances::redis::redact::Redactor;
+use crate::instances::redis::secret::Secret;
 use crate::instances::redis::tls;
 
 /// A connection that is ready for commands.

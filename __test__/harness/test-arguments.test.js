@@ -1,0 +1,52 @@
+'use strict';
+
+// What `npm test` makes of its arguments.
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+
+const { readTestArguments } = require('../../scripts/test-arguments');
+
+const LOCK = '__test__/main/lock.test.js';
+const LOCKS = '__test__/main/odd-locks.test.js';
+const PROXY = '__test__/harness/proxy.test.js';
+const ALL = [PROXY, LOCK, LOCKS];
+
+const read = (...argv) => readTestArguments(argv, ALL);
+
+test('npm test takes sides, files by their path or a part of it, and a pattern', () => {
+  const rows = [
+    [[], { sides: ['rust', 'js'], files: ALL }],
+    [['rust'], { sides: ['rust'], files: ALL }],
+    [['js'], { sides: ['js'], files: ALL }],
+    [['js', 'rust'], { sides: ['rust', 'js'], files: ALL }],
+    [[PROXY], { sides: ['js'], files: [PROXY] }],
+    [[`./${PROXY}`], { sides: ['js'], files: [PROXY] }],
+    [['__test__\\harness\\proxy.test.js'], { sides: ['js'], files: [PROXY] }],
+    // The whole of a path is that file, whatever else has it in its own.
+    [[LOCK], { sides: ['js'], files: [LOCK] }],
+    [['lock'], { sides: ['js'], files: [LOCK, LOCKS] }],
+    [['main/', 'proxy'], { sides: ['js'], files: [LOCK, LOCKS, PROXY] }],
+    [['lock', 'odd-'], { sides: ['js'], files: [LOCK, LOCKS] }],
+    [['rust', 'proxy'], { sides: ['rust', 'js'], files: [PROXY] }],
+    [['--grep', 'is held'], { sides: ['js'], files: ALL, grep: 'is held' }],
+    [['js', '--grep=/^is/i'], { sides: ['js'], files: ALL, grep: '/^is/i' }],
+    [['proxy', '--grep', 'late'], { sides: ['js'], files: [PROXY], grep: 'late' }],
+  ];
+  for (const [argv, expected] of rows) {
+    assert.deepEqual(read(...argv), { grep: undefined, ...expected }, argv.join(' '));
+  }
+});
+
+test('npm test says what there is where nothing is what was asked for', () => {
+  const offers = (error) => {
+    assert.match(error.message, /^there are no tests "lokc"/);
+    for (const there of ['rust', 'js', ...ALL]) assert.ok(error.message.includes(there), there);
+    return true;
+  };
+  assert.throws(() => read('lokc'), offers);
+  assert.throws(() => read('js', 'lock', 'lokc'), offers);
+  assert.throws(() => read('rust', '--grep', 'a'), /^Error: --grep is for JavaScript; .* cargo test/);
+  assert.throws(() => read('--gerp', 'a'), { code: 'ERR_PARSE_ARGS_UNKNOWN_OPTION' });
+  assert.throws(() => read('--grep'), { code: 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' });
+});
