@@ -1,7 +1,6 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
 
-mod certificate;
 mod cluster;
 mod config;
 mod dial;
