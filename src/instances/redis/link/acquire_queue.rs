@@ -2,16 +2,15 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 
-use super::link::Slot;
+use super::request::Request;
 use crate::engine::{Question, Reply, Token};
 
 /// They wait until fewer are on their way. Each can be found by its value, since
 /// its release withdraws it.
 #[derive(Default)]
-pub(super) struct Queue {
-    waiting: BTreeMap<u64, (Queued, Earlier)>,
+pub(super) struct AcquireQueue {
+    waiting: BTreeMap<u64, (Request, Earlier)>,
     /// The last one of each value.
     by_value: HashMap<Token, u64>,
     /// The number of the next one.
@@ -20,28 +19,22 @@ pub(super) struct Queue {
     weight: usize,
 }
 
-pub(super) struct Queued {
-    pub(super) question: Rc<Question>,
-    pub(super) reply: Reply,
-    pub(super) slot: Slot,
-}
-
 /// The one before of the same value, if it still waits: a caller may give a value
 /// again.
 type Earlier = Option<u64>;
 
-impl Queue {
-    pub(super) fn push(&mut self, acquire: Queued) {
+impl AcquireQueue {
+    pub(super) fn push(&mut self, acquire: Request) {
         let number = self.next;
         self.next += 1;
-        self.weight += weight_of(&acquire.question);
+        self.weight += acquire.question.weight();
         let value = acquire.question.value.clone();
         let earlier = self.by_value.insert(value, number);
         self.waiting.insert(number, (acquire, earlier));
     }
 
     /// Takes the oldest.
-    pub(super) fn pop(&mut self) -> Option<Queued> {
+    pub(super) fn pop(&mut self) -> Option<Request> {
         let (number, (acquire, _)) = self.waiting.pop_first()?;
         // Those that come after it are found without it.
         if let Entry::Occupied(last) = self.by_value.entry(acquire.question.value.clone())
@@ -49,7 +42,7 @@ impl Queue {
         {
             last.remove();
         }
-        self.weight -= weight_of(&acquire.question);
+        self.weight -= acquire.question.weight();
         Some(acquire)
     }
 
@@ -66,7 +59,7 @@ impl Queue {
         {
             next = earlier;
             if acquire.question.shares_a_resource(release) {
-                self.weight -= weight_of(&acquire.question);
+                self.weight -= acquire.question.weight();
                 taken.push(acquire.reply);
             } else {
                 stay.push((number, acquire));
@@ -94,72 +87,27 @@ impl Queue {
     }
 }
 
-/// About how many bytes a question keeps that waits for its answer.
-pub(super) fn weight_of(question: &Question) -> usize {
-    const EACH: usize = 16;
-    let names = question.resources.iter();
-    let names: usize = names.map(|resource| resource.len() + EACH).sum();
-    names + question.value.as_str().len() + EACH
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use std::rc::Rc;
+
+    use super::super::request::SlotState;
     use super::*;
-    use crate::engine::{Ballot, Drift, Instant, Operation, Ttl, Vote};
+    use crate::instances::redis::test_questions::{Nobody, acquire, release};
 
-    pub(in super::super) struct Nobody;
-
-    impl Ballot for Nobody {
-        fn cast(self: Rc<Self>, _: usize, _: Vote) {}
-    }
-
-    pub(in super::super) fn question(
-        operation: Operation,
-        value: &str,
-        resources: &[&str],
-    ) -> Rc<Question> {
-        Rc::new(Question {
-            operation,
-            resources: resources.iter().map(|name| Box::from(*name)).collect(),
-            value: value.into(),
-            deadline: Instant::LAST,
-            report: false,
-            scripts: None,
-            context: None,
-        })
-    }
-
-    pub(in super::super) fn acquire(value: &str, resources: &[&str]) -> Rc<Question> {
-        let ttl = Ttl::new(60_000.0, Drift::default()).expect("long enough");
-        question(Operation::Acquire { ttl }, value, resources)
-    }
-
-    pub(in super::super) fn release(value: &str, resources: &[&str]) -> Rc<Question> {
-        release_until(Instant::LAST, value, resources)
-    }
-
-    pub(in super::super) fn release_until(
-        expires: Instant,
-        value: &str,
-        resources: &[&str],
-    ) -> Rc<Question> {
-        let since = Instant::ORIGIN;
-        question(Operation::Release { since, expires }, value, resources)
-    }
-
-    fn queue(acquires: &[(&str, &[&str])]) -> Queue {
-        let mut queue = Queue::default();
+    fn queue(acquires: &[(&str, &[&str])]) -> AcquireQueue {
+        let mut queue = AcquireQueue::default();
         for (value, resources) in acquires {
-            queue.push(Queued {
+            queue.push(Request {
                 question: acquire(value, resources),
                 reply: Reply::new(Rc::new(Nobody), 0),
-                slot: Slot::Own,
+                slot: SlotState::Owned,
             });
         }
         queue
     }
 
-    fn rest(mut queue: Queue) -> Vec<String> {
+    fn rest(mut queue: AcquireQueue) -> Vec<String> {
         let popped = std::iter::from_fn(|| queue.pop());
         let rest = popped
             .map(|acquire| acquire.question.resources.join(","))

@@ -1,14 +1,15 @@
 //! The slots of a cluster: which one a key is in, and which node has it.
 
+use std::fmt;
 use std::rc::Rc;
 
 use crc::{CRC_16_XMODEM, Crc};
 use redis::Value;
 
-use super::command::unexpected;
-use super::config::Address;
-use super::redact::Redactor;
 use crate::engine::Cause;
+use crate::instances::redis::config::Address;
+use crate::instances::redis::protocol::value::{is_host, text, unexpected};
+use crate::instances::redis::redact::Redactor;
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
@@ -18,36 +19,57 @@ const COUNT: u16 = 16_384;
 /// More masters than that are no cluster: Redis recommends at most 1000 nodes.
 const MOST_MASTERS: usize = 1024;
 
-/// The slot of a key: what stands between the first `{` and the next `}` counts,
-/// if there is anything, and else the whole key.
-pub(super) fn slot_of(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
-        let rest = &key[open + 1..];
-        let close = rest.iter().position(|byte| *byte == b'}')?;
-        (close > 0).then(|| &rest[..close])
-    });
-    CRC.checksum(tag.unwrap_or(key)) % COUNT
+/// A slot's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u16);
+
+impl Slot {
+    /// The slot of this number, if there is one.
+    pub(crate) fn numbered(number: u16) -> Option<Self> {
+        (number < COUNT).then_some(Self(number))
+    }
+
+    /// The slot of a key: what stands between the first `{` and the next `}` counts,
+    /// if there is anything, and else the whole key.
+    pub(super) fn of(key: &[u8]) -> Self {
+        let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+            let rest = &key[open + 1..];
+            let close = rest.iter().position(|byte| *byte == b'}')?;
+            (close > 0).then(|| &rest[..close])
+        });
+        Self(CRC.checksum(tag.unwrap_or(key)) % COUNT)
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
 }
 
 /// Which master has which slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Map {
+pub(crate) struct SlotMap {
     masters: Vec<Rc<Address>>,
-    /// By slot, a place in `masters`.
-    owners: Vec<Option<u16>>,
+    /// By slot.
+    owners: Vec<Option<MasterIndex>>,
     /// The least of all the nodes' ids, replicas' too, so that it outlives a
     /// failover.
     id: Option<Box<str>>,
 }
 
-impl Map {
-    /// Reads the reply to CLUSTER SLOTS of the node at `asked`. A place that
+/// Which of a map's masters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MasterIndex(u16);
+
+impl SlotMap {
+    /// Reads the reply to CLUSTER SLOTS of the node at `asked`. An address that
     /// repeats a secret is none.
     ///
     /// # Errors
     ///
     /// The node's own error, or [`Cause::Unexpected`] if it is no such reply.
-    pub(super) fn read(reply: &Value, asked: &Address, redactor: &Redactor) -> Result<Self, Cause> {
+    pub(crate) fn read(reply: &Value, asked: &Address, redactor: &Redactor) -> Result<Self, Cause> {
         let ranges = match reply {
             Value::Array(ranges) => ranges,
             Value::ServerError(error) => return Err(redactor.refused(error, &[])),
@@ -82,59 +104,60 @@ impl Map {
             let Some(master) = master.filter(shows_none) else {
                 continue;
             };
-            let Some(owner) = map.place(master) else {
+            let Some(owner) = map.index_of(master) else {
                 return Err(unexpected(reply));
             };
             for slot in first..=last {
-                map.set(slot, owner);
+                map.set(Slot(slot), owner);
             }
         }
         Ok(map)
     }
 
     /// Whether no slot has a master.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.masters.is_empty()
     }
 
     /// What tells one cluster from another.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
     /// The masters, each once.
-    pub(super) fn masters(&self) -> &[Rc<Address>] {
+    pub(crate) fn masters(&self) -> &[Rc<Address>] {
         &self.masters
     }
 
     /// The master that has `slot`.
-    pub(super) fn owner(&self, slot: u16) -> Option<&Rc<Address>> {
-        let place = self.owners.get(usize::from(slot)).copied().flatten()?;
-        self.masters.get(usize::from(place))
+    pub(crate) fn owner(&self, slot: Slot) -> Option<&Rc<Address>> {
+        let MasterIndex(index) = self.owners.get(usize::from(slot.0)).copied().flatten()?;
+        self.masters.get(usize::from(index))
     }
 
     /// `slot` has moved to `master`. Of a cluster that is full of masters that
     /// it names, the next map must say so.
-    pub(super) fn moved(&mut self, slot: u16, master: Address) {
-        if let Some(owner) = self.place(master) {
+    pub(crate) fn moved(&mut self, slot: Slot, master: Address) {
+        if let Some(owner) = self.index_of(master) {
             self.set(slot, owner);
         }
     }
 
-    fn place(&mut self, master: Address) -> Option<usize> {
+    fn index_of(&mut self, master: Address) -> Option<MasterIndex> {
         let known = self.masters.iter().position(|known| **known == master);
-        known.or_else(|| {
-            let place = self.masters.len();
-            (place < MOST_MASTERS).then(|| {
-                self.masters.push(Rc::new(master));
-                place
-            })
-        })
+        let index = known.unwrap_or(self.masters.len());
+        if index >= MOST_MASTERS {
+            return None;
+        }
+        if known.is_none() {
+            self.masters.push(Rc::new(master));
+        }
+        u16::try_from(index).ok().map(MasterIndex)
     }
 
-    fn set(&mut self, slot: u16, owner: usize) {
+    fn set(&mut self, slot: Slot, owner: MasterIndex) {
         self.owners.resize(usize::from(COUNT), None);
-        self.owners[usize::from(slot)] = u16::try_from(owner).ok();
+        self.owners[usize::from(slot.0)] = Some(owner);
     }
 }
 
@@ -161,12 +184,6 @@ fn node_address(node: &Value, asked: &Address) -> Option<Address> {
     })
 }
 
-/// Whether that can be a name or an address, as far as its characters go.
-pub(super) fn is_host(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%[]".contains(&byte);
-    (1..=255).contains(&text.len()) && text.bytes().all(fits)
-}
-
 /// The address among what else is said of a node.
 fn ip(details: &Value) -> Option<&str> {
     let Value::Array(details) = details else {
@@ -180,61 +197,6 @@ fn node_id(node: &Value) -> Option<&str> {
     match node {
         Value::Array(parts) => parts.get(2).and_then(text),
         _ => None,
-    }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// A node's word that another one is to be asked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Redirect {
-    /// From now on.
-    Moved {
-        /// For the keys of this slot.
-        slot: u16,
-        /// The other one.
-        to: Address,
-    },
-    /// This once, while the slot is being moved.
-    Ask {
-        /// The other one.
-        to: Address,
-    },
-}
-
-impl Redirect {
-    /// Reads it from the error of the node at `asked`, if it is one.
-    pub(super) fn read(cause: &Cause, asked: &Address) -> Option<Self> {
-        let Cause::Refused { code, message } = cause else {
-            return None;
-        };
-        // One that a script has had doesn't lead elsewhere: some of it may have been
-        // carried out.
-        let mut words = message.strip_prefix(&**code)?.strip_prefix(' ')?.split(' ');
-        let slot = words.next()?.parse().ok().filter(|slot| *slot < COUNT)?;
-        let (host, port) = words.next()?.rsplit_once(':')?;
-        let host = match host {
-            "" => &asked.host,
-            // It is to be called by a name that it doesn't have yet; a map says more.
-            "?" => return None,
-            host if is_host(host) => host,
-            _ => return None,
-        };
-        let to = Address {
-            host: host.to_owned(),
-            port: port.parse().ok()?,
-        };
-        match &**code {
-            "MOVED" => Some(Self::Moved { slot, to }),
-            "ASK" => Some(Self::Ask { to }),
-            _ => None,
-        }
     }
 }
 
@@ -268,15 +230,15 @@ mod tests {
         Value::Array(parts)
     }
 
-    fn read(reply: &Value, asked: &Address) -> Result<Map, Cause> {
-        Map::read(reply, asked, &Redactor::default())
+    fn read(reply: &Value, asked: &Address) -> Result<SlotMap, Cause> {
+        SlotMap::read(reply, asked, &Redactor::default())
     }
 
     #[test]
     fn a_slot_is_the_keys_checksum() {
-        assert_eq!(slot_of(b"123456789"), 0x31C3);
-        assert_eq!(slot_of(b"foo"), 12_182);
-        assert_eq!(slot_of(b""), 0);
+        assert_eq!(Slot::of(b"123456789").0, 0x31C3);
+        assert_eq!(Slot::of(b"foo").0, 12_182);
+        assert_eq!(Slot::of(b"").0, 0);
     }
 
     #[test]
@@ -289,11 +251,11 @@ mod tests {
             ("foo{bar}{zap}", "bar"),
         ] {
             let whole = CRC.checksum(counted.as_bytes()) % COUNT;
-            assert_eq!(slot_of(key.as_bytes()), whole, "{key}");
+            assert_eq!(Slot::of(key.as_bytes()).0, whole, "{key}");
         }
         for key in ["foo{}{bar}", "{}", "a{", "a{b", "a}b{"] {
             let whole = CRC.checksum(key.as_bytes()) % COUNT;
-            assert_eq!(slot_of(key.as_bytes()), whole, "{key}");
+            assert_eq!(Slot::of(key.as_bytes()).0, whole, "{key}");
         }
     }
 
@@ -322,7 +284,7 @@ mod tests {
             ),
         ]);
         let map = read(&reply, &address("asked", 1)).expect("a map");
-        let owner = |slot| map.owner(slot).map(ToString::to_string);
+        let owner = |slot| map.owner(Slot(slot)).map(ToString::to_string);
         assert_eq!(owner(0).as_deref(), Some("10.0.0.1:7000"));
         assert_eq!(owner(8191).as_deref(), Some("10.0.0.1:7000"));
         assert_eq!(owner(8192).as_deref(), Some("asked:7001"));
@@ -348,7 +310,7 @@ mod tests {
             assert!(read(&reply, &asked).is_err(), "{reply:?}");
         }
         let nothing = read(&Value::Array(vec![]), &asked).expect("no slots");
-        assert!(nothing.is_empty() && nothing.owner(0).is_none());
+        assert!(nothing.is_empty() && nothing.owner(Slot(0)).is_none());
     }
 
     #[test]
@@ -363,7 +325,7 @@ mod tests {
         };
         let mut full = read(&each(1024), &asked).expect("as many as there may be");
         assert!(read(&each(1025), &asked).is_err());
-        full.moved(0, address("b", 1));
+        full.moved(Slot(0), address("b", 1));
         assert_eq!(full.masters().len(), 1024);
     }
 
@@ -378,7 +340,7 @@ mod tests {
         for host in ["hunter2", "a hunter2.b", "a b", "a\nb", &"a".repeat(256)] {
             let nodes = vec![node(bulk(host), 1, "a", vec![])];
             let reply = Value::Array(vec![range(0, 0, nodes)]);
-            let map = Map::read(&reply, &address("asked", 1), &redactor);
+            let map = SlotMap::read(&reply, &address("asked", 1), &redactor);
             assert!(map.expect("a map").is_empty(), "{host}");
         }
     }
@@ -388,49 +350,10 @@ mod tests {
         let nodes = vec![node(bulk("a"), 1, "a", vec![])];
         let reply = Value::Array(vec![range(0, 2, nodes)]);
         let mut map = read(&reply, &address("asked", 1)).expect("a map");
-        map.moved(1, address("b", 2));
+        map.moved(Slot(1), address("b", 2));
         let owners: Vec<_> = (0..3)
-            .map(|slot| map.owner(slot).expect("owned").to_string())
+            .map(|slot| map.owner(Slot(slot)).expect("owned").to_string())
             .collect();
         assert_eq!(owners, ["a:1", "b:2", "a:1"]);
-    }
-
-    #[test]
-    fn a_redirect_says_where_to() {
-        let read = |code: &str, message: &str| {
-            let cause = Cause::Refused {
-                code: code.into(),
-                message: message.into(),
-            };
-            Redirect::read(&cause, &address("asked", 1))
-        };
-        let slot = 3999;
-        let to = address("10.0.0.1", 7000);
-        assert_eq!(
-            read("MOVED", "MOVED 3999 10.0.0.1:7000"),
-            Some(Redirect::Moved { slot, to })
-        );
-        let to = address("::1", 7000);
-        assert_eq!(read("ASK", "ASK 3999 ::1:7000"), Some(Redirect::Ask { to }));
-        let to = address("asked", 7000);
-        assert_eq!(
-            read("MOVED", "MOVED 3999 :7000"),
-            Some(Redirect::Moved { slot, to })
-        );
-        assert_eq!(read("ERR", "ERR 1 a:1"), None);
-        assert_eq!(read("MOVED", "MOVED 3999 ?:7000"), None);
-        assert_eq!(read("MOVED", "MOVED nowhere"), None);
-        assert_eq!(read("MOVED", "MOVED 16384 a:1"), None);
-        for absurd in [
-            "9223372036854775808 a:1",
-            "-1 a:1",
-            "1 a:65536",
-            "1 a\u{7}:1",
-            "1 …:1",
-        ] {
-            assert_eq!(read("MOVED", &format!("MOVED {absurd}")), None);
-        }
-        let long = format!("ASK 1 {}:1", "a".repeat(256));
-        assert_eq!(read("ASK", &long), None);
     }
 }

@@ -1,16 +1,15 @@
 //! A question as a Redis command, and the command's reply as a vote.
 
-use std::rc::Rc;
-
 use redis::{Cmd, ServerError, Value};
 
-use super::redact::Redactor;
-use super::script;
+use super::value::unexpected;
 use crate::engine::{Cause, Operation, Question, Rule, Script, Ttl, Vote};
+use crate::instances::redis::redact::Redactor;
+use crate::instances::redis::script;
 
 /// Writes a connection's commands; keeps what it needs for it, so that a command
 /// costs no allocation.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     command: Cmd,
     key: String,
     prefix: String,
@@ -31,7 +30,7 @@ struct Seen {
 
 /// How a command was put, and so what its reply means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// SET … NX: OK or nil.
     Set,
     /// A script by its digest, which the server may not know.
@@ -41,7 +40,7 @@ pub(super) enum Form {
 }
 
 /// What a reply means for the question.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Vote(Vote),
     /// The server doesn't know the script: nothing was done, ask again in full.
     UnknownScript(Cause),
@@ -51,7 +50,7 @@ pub(super) enum Answer {
 }
 
 impl Writer {
-    pub(super) fn new(prefix: &str) -> Self {
+    pub(crate) fn new(prefix: &str) -> Self {
         Self {
             command: Cmd::new(),
             key: prefix.to_owned(),
@@ -61,12 +60,12 @@ impl Writer {
     }
 
     /// What comes next is written to another connection.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.seen = Seen::default();
     }
 
     /// Appends the command for `question` to `out`.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
         let first = self.sees_first(question);
         match (question.operation, &*question.resources) {
             (Operation::Acquire { ttl }, [resource]) if !first && question.script().is_none() => {
@@ -88,7 +87,7 @@ impl Writer {
     }
 
     /// The same, but with no script that the server may not know.
-    pub(super) fn write_in_full(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+    pub(crate) fn write_in_full(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
         let before = out.len();
         let form = self.write(out, question);
         if form != Form::Digest {
@@ -119,7 +118,7 @@ impl Writer {
     }
 
     /// Appends the script for `question` to `out`, by its digest or in full.
-    pub(super) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
+    pub(crate) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
         let first = self.sees_first(question);
         let (default, ttl): (&Script, _) = match question.operation {
             Operation::Acquire { ttl } => {
@@ -155,7 +154,7 @@ impl Writer {
 
     /// The same as [`answer`]. What the reply shows of what may be done on the
     /// connection is remembered.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         reply: Value,
         form: Form,
@@ -191,7 +190,7 @@ impl Writer {
 }
 
 /// What `reply` to a command of this form says about the question.
-pub(super) fn answer(reply: Value, form: Form, question: &Question, redactor: &Redactor) -> Answer {
+pub(crate) fn answer(reply: Value, form: Form, question: &Question, redactor: &Redactor) -> Answer {
     let vote = match (reply, form) {
         (Value::ServerError(error), _) => {
             let is_unknown = error.code() == "NOSCRIPT";
@@ -293,20 +292,5 @@ fn seen_in(reply: &Value) -> Option<Vote> {
             ttl: u64::try_from(*ttl).ok(),
         }),
         _ => None,
-    }
-}
-
-/// A reply that makes no sense, by its kind only: its content may be anything.
-pub(super) fn unexpected(reply: &Value) -> Cause {
-    let what = match reply {
-        Value::Nil => "nil",
-        Value::Int(_) => "a number",
-        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
-        Value::Array(_) => "an array",
-        Value::ServerError(_) => "another command's error",
-        _ => "a reply of an unknown kind",
-    };
-    Cause::Unexpected {
-        what: Rc::from(what),
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::queue::weight_of;
 use crate::engine::{Instant, Operation, Question, Rule};
 
 /// Releases to be delivered on the next connection. Their number is bounded, and
@@ -12,13 +11,13 @@ use crate::engine::{Instant, Operation, Question, Rule};
 /// A question is kept as it was asked, so that one that several servers are owed
 /// is there once.
 #[derive(Default)]
-pub(super) struct Owed {
+pub(super) struct OwedReleases {
     releases: VecDeque<Rc<Question>>,
     /// What all of them weigh.
     weight: usize,
 }
 
-impl Owed {
+impl OwedReleases {
     /// As many as a burst brings that a server can't take: with names of the usual
     /// length, some 5 MB if nobody else keeps them.
     const MOST: usize = 20_000;
@@ -28,7 +27,7 @@ impl Owed {
     /// Adds one; beyond a bound the oldest make room, whose keys are the
     /// nearest to their end.
     pub(super) fn add(&mut self, release: Rc<Question>) {
-        self.weight += weight_of(&release);
+        self.weight += release.weight();
         self.releases.push_back(release);
         while Rule::Bounded.is_kept()
             && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
@@ -36,7 +35,7 @@ impl Owed {
             let Some(oldest) = self.releases.pop_front() else {
                 break;
             };
-            self.weight -= weight_of(&oldest);
+            self.weight -= oldest.weight();
         }
     }
 
@@ -54,7 +53,7 @@ impl Owed {
     /// Takes the oldest whose key may still be there.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
         while let Some(release) = self.releases.pop_front() {
-            self.weight -= weight_of(&release);
+            self.weight -= release.weight();
             let is_due = match release.operation {
                 Operation::Release { expires, .. } => now < expires,
                 _ => !Rule::WriteOnce.is_kept(),
@@ -76,10 +75,10 @@ impl Owed {
 mod tests {
     use std::time::Duration;
 
-    use super::super::queue::tests::{release, release_until};
+    use super::super::test_questions::{release, release_until};
     use super::*;
 
-    fn values(owed: &mut Owed) -> Vec<String> {
+    fn values(owed: &mut OwedReleases) -> Vec<String> {
         let taken = owed.take(Instant::ORIGIN);
         let values = taken.iter().map(|one| one.value.as_str().to_owned());
         values.collect()
@@ -87,17 +86,17 @@ mod tests {
 
     #[test]
     fn what_is_owed_is_bounded_in_number_and_in_bytes_and_the_oldest_make_room() {
-        let mut owed = Owed::default();
-        for number in 0..Owed::MOST + 5 {
+        let mut owed = OwedReleases::default();
+        for number in 0..OwedReleases::MOST + 5 {
             owed.add(release(&number.to_string(), &["a"]));
         }
         let all = values(&mut owed);
-        assert_eq!((all.len(), &*all[0]), (Owed::MOST, "5"));
+        assert_eq!((all.len(), &*all[0]), (OwedReleases::MOST, "5"));
         let long = "x".repeat(1024 * 1024);
         for number in 0..20 {
             owed.add(release(&number.to_string(), &[&long]));
         }
-        assert!(owed.weight() <= Owed::MOST_BYTES);
+        assert!(owed.weight() <= OwedReleases::MOST_BYTES);
         assert_eq!(values(&mut owed), ["17", "18", "19"]);
         assert_eq!(owed.weight(), 0);
         owed.add(release("v", &[&long.repeat(5)]));
@@ -106,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_release_of_what_has_ended_by_itself_is_not_owed() {
-        let mut owed = Owed::default();
+        let mut owed = OwedReleases::default();
         let at = |seconds| Instant::ORIGIN.after(Duration::from_secs(seconds));
         for (value, expires) in [("a", at(1)), ("b", at(3)), ("c", Instant::LAST)] {
             owed.add(release_until(expires, value, &["a"]));

@@ -13,7 +13,7 @@ use crate::engine::Cause;
 
 /// What a server has sent and nobody has taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub(crate) struct Replies {
     bytes: Vec<u8>,
     /// Where the first reply begins that was not taken.
     start: usize,
@@ -22,7 +22,7 @@ pub(super) struct Replies {
 
 /// Why bytes can't be the beginning of a reply that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// No Redis server sends them.
     NotRedis,
     /// It is longer, or has more parts, than any that is wanted.
@@ -35,7 +35,7 @@ const READ_AT_ONCE: usize = 16 * 1024;
 
 impl Replies {
     /// The buffer, with room for what comes next.
-    pub(super) fn room(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
             self.bytes.drain(..self.start);
             self.bytes.shrink_to(LARGEST_KEPT);
@@ -46,7 +46,7 @@ impl Replies {
     }
 
     /// How many bytes wait, a part of a reply included.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.bytes.len() - self.start
     }
 
@@ -56,7 +56,7 @@ impl Replies {
     /// # Errors
     ///
     /// When the bytes can't be the beginning of such a reply. There is no next one then.
-    pub(super) fn next(&mut self, most: usize) -> Result<Option<Value>, Unreadable> {
+    pub(crate) fn next(&mut self, most: usize) -> Result<Option<Value>, Unreadable> {
         let bytes = &self.bytes[self.start..];
         if self.scan.at == 0
             && let Some((value, length)) = usual(bytes)
@@ -79,7 +79,7 @@ impl Replies {
 
     /// How many bytes have been looked at, all replies together.
     #[cfg(test)]
-    pub(super) fn looked_at(&self) -> usize {
+    pub(crate) fn looked_at(&self) -> usize {
         self.scan.looked_at
     }
 }

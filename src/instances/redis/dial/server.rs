@@ -1,75 +1,65 @@
-//! One dial: from a configuration to a stream on which commands can be sent.
+//! Dialling one server whose address is known: connect, log in, and see who it is.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::pin;
-use std::rc::Rc;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use redis::{Cmd, ServerError, Value, cmd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::command::unexpected;
-use super::config::{Config, Endpoint};
-use super::frame::Replies;
-use super::network::{Network, Stream};
-use super::redact::Redactor;
-use super::secret::Secret;
-use super::sentinel::{self, Watch};
-use super::tls;
+use super::cause::{CLOSED, explain, unasked, unreachable};
+use super::stream::Stream;
+use super::transport::{OmittedCommands, Transport};
 use crate::engine::{Cause, Instant, within};
+use crate::instances::redis::config::{Config, Endpoint};
+use crate::instances::redis::protocol::frame::Replies;
+use crate::instances::redis::protocol::value::unexpected;
+use crate::instances::redis::redact::Redactor;
+use crate::instances::redis::secret::Secret;
+use crate::instances::redis::tls;
 
 /// A connection that is ready for commands.
-pub(super) struct Dialled {
-    pub(super) stream: Box<dyn Stream>,
-    pub(super) greeting: Greeting,
+pub(crate) struct Dialled {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) greeting: Greeting,
     /// When it was greeted, and when it had answered.
-    pub(super) greeted: (Instant, Instant),
+    pub(crate) greeted: (Instant, Instant),
     /// Resolves when the server is no longer the one that is meant.
-    pub(super) watch: Option<Watch>,
+    pub(crate) master_change: Option<MasterChange>,
 }
+
+/// Resolves, with the reason, when the server is no longer the master that was meant.
+pub(crate) type MasterChange = Pin<Box<dyn Future<Output = Cause>>>;
 
 /// What a server says of itself when it is dialled, as far as it does.
 #[derive(Default)]
-pub(super) struct Greeting {
+pub(crate) struct Greeting {
     /// The id its process has given itself.
-    pub(super) run_id: Option<String>,
+    pub(crate) run_id: Option<String>,
     /// Whether it is a master, to which alone one can write.
-    pub(super) master: Option<bool>,
+    pub(crate) master: Option<bool>,
 }
 
 /// Connects, logs in, selects the database and sees that the server answers.
-///
-/// # Errors
-///
-/// [`Cause::Unreachable`] where there is no connection,
-/// [`Cause::Refused`] with the server's own error where it lets nobody in.
-pub(super) async fn dial(network: &Rc<Network>, config: &Config) -> Result<Dialled, Cause> {
-    match &config.endpoint {
-        Endpoint::Sentinel(sentinels) => sentinel::dial(network, config, sentinels).await,
-        _ => dial_server(network, config).await,
-    }
-}
-
-/// The same for a server whose place is known.
-pub(super) async fn dial_server(network: &Network, config: &Config) -> Result<Dialled, Cause> {
+pub(super) async fn dial(transport: &Transport, config: &Config) -> Result<Dialled, Cause> {
     let attempt = async {
-        let asked = network.left_out(config);
-        match connect(network, config, asked).await {
+        let asked = transport.omitted_for(config);
+        match connect(transport, config, asked).await {
             Ok(dialled) => Ok(dialled),
-            Err(Hitch { cause, suspects }) if suspects == asked => Err(cause),
-            Err(Hitch { cause, suspects }) => {
+            Err(DialError { cause, suspects }) if suspects == asked => Err(cause),
+            Err(DialError { cause, suspects }) => {
                 // A proxy that hangs up at a command it doesn't know is asked without
                 // it, now and at the next dials.
-                let dialled = connect(network, config, suspects).await;
+                let dialled = connect(transport, config, suspects).await;
                 let dialled = dialled.map_err(|_| cause)?;
-                network.leave_out(config, suspects);
+                transport.omit_for(config, suspects);
                 Ok(dialled)
             }
         }
     };
     let limit = config.connect_timeout;
-    match within(network.environment.as_ref(), limit, attempt).await {
+    match within(transport.environment.as_ref(), limit, attempt).await {
         Some(dialled) => dialled,
         None => Err(unreachable(format!(
             "no answer within {} ms; is the server hung, or a firewall in between{}?",
@@ -83,37 +73,32 @@ pub(super) async fn dial_server(network: &Network, config: &Config) -> Result<Di
     }
 }
 
-/// Which of a greeting's commands are left out, whose answers one can do without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct LeftOut {
-    /// The connection's name, for people.
-    name: bool,
-    /// What the server says of itself: whether it is a master, and who it is.
-    info: bool,
-}
-
 /// Why a connection was not made, and what is to be left out from now on if it is
 /// because of that.
-struct Hitch {
+struct DialError {
     cause: Cause,
-    suspects: LeftOut,
+    suspects: OmittedCommands,
 }
 
 /// Connects and greets, without what is to be left out.
-async fn connect(network: &Network, config: &Config, without: LeftOut) -> Result<Dialled, Hitch> {
+async fn connect(
+    transport: &Transport,
+    config: &Config,
+    without: OmittedCommands,
+) -> Result<Dialled, DialError> {
     let mut suspects = without;
     let dialled = async {
-        let mut stream = network.dialler.connect(config).await?;
-        let asked = network.environment.now();
+        let mut stream = transport.dialler.connect(config).await?;
+        let asked = transport.environment.now();
         let greeting = greet(&mut stream, config, without, &mut suspects).await?;
         Ok(Dialled {
             stream,
             greeting,
-            greeted: (asked, network.environment.now()),
-            watch: None,
+            greeted: (asked, transport.environment.now()),
+            master_change: None,
         })
     };
-    dialled.await.map_err(|cause| Hitch { cause, suspects })
+    dialled.await.map_err(|cause| DialError { cause, suspects })
 }
 
 /// The first commands on a connection, written together. If the server hangs up,
@@ -121,8 +106,8 @@ async fn connect(network: &Network, config: &Config, without: LeftOut) -> Result
 async fn greet(
     stream: &mut Box<dyn Stream>,
     config: &Config,
-    without: LeftOut,
-    suspects: &mut LeftOut,
+    without: OmittedCommands,
+    suspects: &mut OmittedCommands,
 ) -> Result<Greeting, Cause> {
     let greeting = greeting(config, without);
     let redactor = Redactor::new(config);
@@ -138,10 +123,10 @@ async fn greet(
 
     let mut heard = Replies::default();
     let mut said = Greeting::default();
-    for (place, (_, needed)) in greeting.iter().enumerate() {
+    for (index, (_, needed)) in greeting.iter().enumerate() {
         let reply = match read_reply(stream, &mut heard, config).await {
             Err(cause @ Cause::Unreachable { .. }) => {
-                for (_, needed) in &greeting[place..] {
+                for (_, needed) in &greeting[index..] {
                     suspects.name |= matches!(needed, Needed::Nothing);
                     suspects.info |= matches!(needed, Needed::Info);
                 }
@@ -173,7 +158,7 @@ fn is_of_the_command(error: &ServerError) -> bool {
 
 impl Greeting {
     /// Takes what there is from a section of INFO.
-    pub(super) fn read(&mut self, info: &[u8]) {
+    pub(crate) fn read(&mut self, info: &[u8]) {
         for line in String::from_utf8_lossy(info).lines() {
             match line.split_once(':') {
                 Some(("run_id", id)) => {
@@ -199,7 +184,7 @@ enum Needed {
     Info,
 }
 
-fn greeting(config: &Config, without: LeftOut) -> Vec<(Cmd, Needed)> {
+fn greeting(config: &Config, without: OmittedCommands) -> Vec<(Cmd, Needed)> {
     let mut greeting = Vec::new();
     let password = config.password.as_ref().map(Secret::reveal);
     if config.username.is_some() || password.is_some() {
@@ -300,16 +285,6 @@ async fn read_reply(
     }
 }
 
-/// What a server looks like that hangs up.
-pub(super) const CLOSED: &str = "the server closed the connection";
-
-/// A server that says more than it was asked.
-pub(super) fn unasked() -> Cause {
-    Cause::Unexpected {
-        what: Rc::from("a reply that nobody asked for"),
-    }
-}
-
 fn lost(error: &io::Error, config: &Config) -> Cause {
     // With TLS 1.3, a server's objection to the client's certificate comes now.
     let explained = tls::explain(error);
@@ -325,19 +300,4 @@ fn wants_tls(config: &Config) -> &'static str {
         (Endpoint::Tcp { .. }, None) => "; does it want TLS on this port (rediss://)?",
         _ => "",
     }
-}
-
-pub(super) fn unreachable(what: String) -> Cause {
-    Cause::Unreachable { what: what.into() }
-}
-
-/// An error of the system's, and what to look at.
-pub(super) fn explain(error: &io::Error) -> String {
-    let hint = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "; is the server running, and on this port?",
-        io::ErrorKind::NotFound => "; is the socket's path right?",
-        io::ErrorKind::PermissionDenied => "; may this user open it?",
-        _ => "",
-    };
-    format!("{error}{hint}")
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::together::Together;
 use crate::engine::guarded;
+use crate::instances::redis::future_set::FutureSet;
 
 /// How long an address has for itself before the next one is tried beside it: RFC
 /// 8305's Connection Attempt Delay.
@@ -50,7 +50,7 @@ pub(super) async fn connect(names: &dyn Resolve, host: &str, port: u16) -> io::R
         }
     };
     let mut waiting = interleave(addresses);
-    let mut attempts = Together::new();
+    let mut attempts = FutureSet::new();
     let mut failed = None;
     while let Some(address) = waiting.pop_front() {
         attempts.add(TcpStream::connect(address));

@@ -1,44 +1,44 @@
-//! How a connection is, and who wants to know.
+//! The state of a connection, and who is told of its changes.
 
 use std::cell::{Ref, RefCell};
 use std::rc::Weak;
 
-use crate::engine::{Connection, Observer};
+use crate::engine::{Cause, Connection, Observer};
 
-/// What observers are told.
-pub(super) struct Standing {
-    now: RefCell<Connection>,
+/// A connection's state, which observers are told of.
+pub(super) struct StateObservers {
+    state: RefCell<Connection>,
     observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
 }
 
-impl Standing {
+impl StateObservers {
     pub(super) fn connecting() -> Self {
         Self {
-            now: RefCell::new(Connection::Connecting),
+            state: RefCell::new(Connection::Connecting),
             observers: RefCell::default(),
         }
     }
 
-    /// Tells `observer`, as the instance numbered `index`, how it is, now and
-    /// whenever that changes.
+    /// Tells `observer`, as the instance numbered `index`, the state now and
+    /// whenever it changes.
     pub(super) fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
-        let now = self.now.borrow().clone();
+        let state = self.state.borrow().clone();
         if let Some(observer) = observer.upgrade() {
-            observer.connection_changed(index, &now);
+            observer.connection_changed(index, &state);
         }
         let mut observers = self.observers.borrow_mut();
         observers.retain(|(_, observer)| observer.strong_count() > 0);
         observers.push((index, observer));
     }
 
-    /// How it is.
-    pub(super) fn now(&self) -> Ref<'_, Connection> {
-        self.now.borrow()
+    /// The state now.
+    pub(super) fn state(&self) -> Ref<'_, Connection> {
+        self.state.borrow()
     }
 
-    /// It has changed.
+    /// The state has changed to `connection`.
     pub(super) fn tell(&self, connection: &Connection) {
-        self.now.replace(connection.clone());
+        self.state.replace(connection.clone());
         let observers = self.observers.borrow().clone();
         for (index, observer) in observers {
             if let Some(observer) = observer.upgrade() {
@@ -48,8 +48,8 @@ impl Standing {
     }
 
     /// It is down for this reason; the same reason again is no change.
-    pub(super) fn tell_down(&self, cause: &crate::engine::Cause) {
-        let known = match &*self.now() {
+    pub(super) fn tell_down(&self, cause: &Cause) {
+        let known = match &*self.state() {
             Connection::Down(before) => before.to_string() == cause.to_string(),
             _ => false,
         };

@@ -1,8 +1,8 @@
-//! The word that a server's error is known by, as READONLY.
+//! The code that a server's error is known by, as READONLY.
 
 use redis::ServerError;
 
-/// A server's word for an error is no longer.
+/// No server's code is longer.
 const LONGEST: usize = 32;
 
 /// What servers say of a command that a script gives them, too.
@@ -30,9 +30,9 @@ const NO_PERMISSION: [&str; 2] = [
     "ACL failure in script",
 ];
 
-/// The word: the error's first one, or, if it is one that a script has had from a
-/// command of its own, the first of that. `ERR` where there is none.
-pub(super) fn word(error: &ServerError) -> &str {
+/// The code: the error's first word, or, if a script has had it from a command of its
+/// own, the first word of that. `ERR` where there is none.
+pub(crate) fn error_code(error: &ServerError) -> &str {
     let code = error.code();
     let is_word =
         (1..=LONGEST).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -46,7 +46,7 @@ pub(super) fn word(error: &ServerError) -> &str {
     inside.unwrap_or(if is_word { code } else { "ERR" })
 }
 
-/// The word of the error that a script has had, in the text of its own, as servers
+/// The code of the error that a script has had, in the text of its own, as servers
 /// before Redis 7 write it: where it stands there is certain, and what comes after
 /// it, names of keys or of users, is not looked at.
 fn inside_script(text: &str) -> Option<&'static str> {
@@ -90,7 +90,7 @@ mod tests {
     fn word_of(line: &str) -> String {
         let parsed = redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
         match parsed.expect("an error") {
-            redis::Value::ServerError(error) => word(&error).to_owned(),
+            redis::Value::ServerError(error) => error_code(&error).to_owned(),
             other => panic!("{other:?}"),
         }
     }

@@ -1,16 +1,17 @@
-//! Futures that run together, wherever whoever waits for them runs.
+//! Futures that run beside each other inside the task that awaits them.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
 /// A handful of futures, each of which is polled whenever one of them is woken.
-/// They go on only while [`Together::next`] is awaited, and end with this.
-pub(super) struct Together<T> {
+/// They make progress only while [`FutureSet::next`] is awaited, and are
+/// dropped with the set.
+pub(super) struct FutureSet<T> {
     futures: Vec<Pin<Box<dyn Future<Output = T>>>>,
 }
 
-impl<T> Together<T> {
+impl<T> FutureSet<T> {
     pub(super) fn new() -> Self {
         Self {
             futures: Vec::new(),

@@ -8,24 +8,21 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::pending;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use redis::{Value, cmd};
 
-use super::command::unexpected;
-use super::config::{Address, Config, Sentinels};
-use super::dial::{Dialled, dial_server, request, unasked, unreachable};
-use super::frame::Replies;
-use super::network::{Network, Stream};
-use super::redact::Redactor;
-use super::slots::is_host;
-use super::together::Together;
+use super::cause::{unasked, unreachable};
+use super::server::{self, Dialled, MasterChange, request};
+use super::stream::Stream;
+use super::transport::Transport;
 use crate::engine::{Cause, Rule, until, within};
-
-/// Resolves when another server is the master.
-pub(super) type Watch = Pin<Box<dyn Future<Output = Cause>>>;
+use crate::instances::redis::config::{Address, Config, Sentinels};
+use crate::instances::redis::future_set::FutureSet;
+use crate::instances::redis::protocol::frame::Replies;
+use crate::instances::redis::protocol::value::{is_host, text, unexpected};
+use crate::instances::redis::redact::Redactor;
 
 /// How often a sentinel is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,44 +40,44 @@ const GRACE: Duration = Duration::from_millis(200);
 /// [`Cause::Unreachable`] where no sentinel names one, or one that can't be
 /// reached or is none; [`Cause::Refused`] with the master's own error.
 pub(super) async fn dial(
-    network: &Rc<Network>,
+    transport: &Rc<Transport>,
     config: &Config,
     sentinels: &Sentinels,
 ) -> Result<Dialled, Cause> {
     let attempt = async {
-        let mut council = Council::convene(network, config, sentinels);
-        let mut master = council.agree().await?;
+        let mut poll = SentinelPoll::start(transport, config, sentinels);
+        let mut master = poll.agree().await?;
         loop {
             // A master that hangs is waited for only until another is named.
             let dialled = tokio::select! {
                 biased;
-                dialled = dial_master(network, config, &master) => dialled?,
-                other = council.another_than(&master) => {
+                dialled = dial_master(transport, config, &master) => dialled?,
+                other = poll.another_than(&master) => {
                     master = other;
                     continue;
                 }
             };
-            let (votes, all) = (council.votes_for(&master), council.members.len());
+            let (votes, all) = (poll.votes_for(&master), poll.sentinels.len());
             if dialled.greeting.master.is_none() && votes <= all / 2 && Rule::Role.is_kept() {
                 return Err(unreachable(format!(
                     "only {votes} of {all} sentinels name {master}, which does not say whether it \
                      is a master (may its user read ROLE or INFO?)"
                 )));
             }
-            let watch: Watch = Box::pin(async move {
-                let other = council.another_than(&master).await;
+            let master_change: MasterChange = Box::pin(async move {
+                let other = poll.another_than(&master).await;
                 unreachable(format!(
                     "the sentinels name another master now: {other} in place of {master}"
                 ))
             });
             return Ok(Dialled {
-                watch: Some(watch),
+                master_change: Some(master_change),
                 ..dialled
             });
         }
     };
     let limit = config.connect_timeout;
-    match within(network.environment.as_ref(), limit, attempt).await {
+    match within(transport.environment.as_ref(), limit, attempt).await {
         Some(dialled) => dialled,
         None => Err(unreachable(format!(
             "no master was reached within {} ms through the sentinels; is it hung, or a firewall in \
@@ -91,27 +88,27 @@ pub(super) async fn dial(
 }
 
 async fn dial_master(
-    network: &Network,
+    transport: &Transport,
     config: &Config,
     master: &Address,
 ) -> Result<Dialled, Cause> {
-    let place = config.at(master);
-    let mut dialled = dial_server(network, &place)
+    let server = config.at(master);
+    let mut dialled = server::dial(transport, &server)
         .await
         .map_err(|cause| match cause {
             Cause::Unreachable { what } => unreachable(format!(
                 "the master that the sentinels name, {}: {what}",
-                place.address()
+                server.address()
             )),
             other => other,
         })?;
     if dialled.greeting.master.is_none() {
-        dialled.greeting.master = role(&mut dialled.stream, &place).await?;
+        dialled.greeting.master = role(&mut dialled.stream, &server).await?;
     }
     if dialled.greeting.master == Some(false) && Rule::Role.is_kept() {
         return Err(unreachable(format!(
             "the sentinels name {}, which says that it is a replica; is a failover under way?",
-            place.address()
+            server.address()
         )));
     }
     Ok(dialled)
@@ -119,9 +116,9 @@ async fn dial_master(
 
 /// Whether a server that doesn't show its INFO is a master; `None` if it doesn't
 /// say that either.
-async fn role(stream: &mut Box<dyn Stream>, place: &Config) -> Result<Option<bool>, Cause> {
+async fn role(stream: &mut Box<dyn Stream>, config: &Config) -> Result<Option<bool>, Cause> {
     let mut heard = Replies::default();
-    let reply = request(stream, &mut heard, &cmd("ROLE"), place).await?;
+    let reply = request(stream, &mut heard, &cmd("ROLE"), config).await?;
     match reply {
         _ if heard.waiting() > 0 => Err(unasked()),
         Value::Array(parts) => Ok(parts.first().and_then(text).map(|role| role == "master")),
@@ -131,62 +128,62 @@ async fn role(stream: &mut Box<dyn Stream>, place: &Config) -> Result<Option<boo
 }
 
 /// The sentinels, and what each of them said last.
-struct Council {
-    network: Rc<Network>,
-    members: Vec<Rc<Member>>,
-    said: Vec<Option<Statement>>,
-    asking: Together<Heard>,
+struct SentinelPoll {
+    transport: Rc<Transport>,
+    sentinels: Vec<Rc<Sentinel>>,
+    opinions: Vec<Option<Opinion>>,
+    asking: FutureSet<SentinelAnswer>,
 }
 
 /// One sentinel.
-struct Member {
+struct Sentinel {
     address: Address,
-    place: Config,
+    config: Config,
     service: Box<str>,
 }
 
 /// The master's address, or why there is none: a sentence.
-type Statement = Result<Address, Rc<str>>;
+type Opinion = Result<Address, Rc<str>>;
 
 /// A sentinel's answer, and the connection for the next question.
-struct Heard {
+struct SentinelAnswer {
     index: usize,
-    said: Statement,
-    line: Option<Line>,
+    opinion: Opinion,
+    connection: Option<SentinelConnection>,
 }
 
-struct Line {
+struct SentinelConnection {
     stream: Box<dyn Stream>,
     heard: Replies,
 }
 
-impl Council {
-    fn convene(network: &Rc<Network>, config: &Config, sentinels: &Sentinels) -> Self {
-        let member = |address: &Address| {
-            Rc::new(Member {
+impl SentinelPoll {
+    fn start(transport: &Rc<Transport>, config: &Config, group: &Sentinels) -> Self {
+        let sentinel = |address: &Address| {
+            Rc::new(Sentinel {
                 address: address.clone(),
-                place: Config {
-                    tls: sentinels.tls.clone(),
-                    username: sentinels.username.clone(),
-                    password: sentinels.password.clone(),
+                config: Config {
+                    tls: group.tls.clone(),
+                    username: group.username.clone(),
+                    password: group.password.clone(),
                     db: 0,
                     connect_timeout: PATIENCE.min(config.connect_timeout / 2),
                     ..config.at(address)
                 },
-                service: sentinels.service.as_str().into(),
+                service: group.service.as_str().into(),
             })
         };
-        let members: Vec<_> = sentinels.addresses.iter().map(member).collect();
-        let mut council = Self {
-            network: Rc::clone(network),
-            said: vec![None; members.len()],
-            members,
-            asking: Together::new(),
+        let sentinels: Vec<_> = group.addresses.iter().map(sentinel).collect();
+        let mut poll = Self {
+            transport: Rc::clone(transport),
+            opinions: vec![None; sentinels.len()],
+            sentinels,
+            asking: FutureSet::new(),
         };
-        for index in 0..council.members.len() {
-            council.ask(index, None, Duration::ZERO);
+        for index in 0..poll.sentinels.len() {
+            poll.ask(index, None, Duration::ZERO);
         }
-        council
+        poll
     }
 
     /// Whom a majority names, or else, after a moment, whom most of those name
@@ -198,17 +195,19 @@ impl Council {
                 .named()
                 .map(|(address, votes)| (address.clone(), votes));
             if let Some((address, votes)) = &named
-                && *votes > self.members.len() / 2
+                && *votes > self.sentinels.len() / 2
             {
                 return Ok(address.clone());
             }
-            let mut complete = self.said.iter().all(Option::is_some);
+            let mut complete = self.opinions.iter().all(Option::is_some);
             if named.is_some() && !complete {
-                let environment = Rc::clone(&self.network.environment);
+                let environment = Rc::clone(&self.transport.environment);
                 let at = *grace.get_or_insert_with(|| environment.now().after(GRACE));
-                complete = until(environment.as_ref(), at, self.hear()).await.is_none();
+                complete = until(environment.as_ref(), at, self.next_answer())
+                    .await
+                    .is_none();
             } else if !complete {
-                self.hear().await;
+                self.next_answer().await;
             }
             if complete {
                 return named
@@ -226,14 +225,14 @@ impl Council {
             {
                 return named.clone();
             }
-            self.hear().await;
+            self.next_answer().await;
         }
     }
 
     /// Who is named most often, and how often; the first of several.
     fn named(&self) -> Option<(&Address, usize)> {
         let mut votes: BTreeMap<&Address, (usize, Reverse<usize>)> = BTreeMap::new();
-        for (index, said) in self.said.iter().enumerate() {
+        for (index, said) in self.opinions.iter().enumerate() {
             if let Some(Ok(address)) = said {
                 votes.entry(address).or_insert((0, Reverse(index))).0 += 1;
             }
@@ -243,31 +242,41 @@ impl Council {
     }
 
     fn votes_for(&self, master: &Address) -> usize {
-        let names = |said: &&Option<Statement>| matches!(said, Some(Ok(named)) if named == master);
-        self.said.iter().filter(names).count()
+        let names = |said: &&Option<Opinion>| matches!(said, Some(Ok(named)) if named == master);
+        self.opinions.iter().filter(names).count()
     }
 
     /// Takes the next answer, whose sentinel is then asked again after a pause.
-    async fn hear(&mut self) {
+    async fn next_answer(&mut self) {
         match self.asking.next().await {
-            Some(Heard { index, said, line }) => {
-                self.said[index] = Some(said);
-                self.ask(index, line, PAUSE);
+            Some(SentinelAnswer {
+                index,
+                opinion,
+                connection,
+            }) => {
+                self.opinions[index] = Some(opinion);
+                self.ask(index, connection, PAUSE);
             }
             None => pending().await,
         }
     }
 
-    fn ask(&mut self, index: usize, mut line: Option<Line>, pause: Duration) {
-        let member = Rc::clone(&self.members[index]);
-        let network = Rc::clone(&self.network);
+    fn ask(&mut self, index: usize, mut connection: Option<SentinelConnection>, pause: Duration) {
+        let sentinel = Rc::clone(&self.sentinels[index]);
+        let transport = Rc::clone(&self.transport);
         self.asking.add(async move {
-            let environment = network.environment.as_ref();
+            let environment = transport.environment.as_ref();
             environment
                 .sleep_until(environment.now().after(pause))
                 .await;
-            let limit = member.place.connect_timeout;
-            let said = match within(environment, limit, member.ask(&network, &mut line)).await {
+            let limit = sentinel.config.connect_timeout;
+            let said = match within(
+                environment,
+                limit,
+                sentinel.ask(&transport, &mut connection),
+            )
+            .await
+            {
                 Some(said) => said,
                 None => Err(unreachable(format!(
                     "no answer within {} ms",
@@ -275,17 +284,21 @@ impl Council {
                 ))),
             };
             if said.is_err() {
-                line = None;
+                connection = None;
             }
-            let said = said.map_err(|cause| member.explain(&cause));
-            Heard { index, said, line }
+            let opinion = said.map_err(|cause| sentinel.explain(&cause));
+            SentinelAnswer {
+                index,
+                opinion,
+                connection,
+            }
         });
     }
 
     /// What all of them complain of.
     fn complaint(&self) -> Cause {
         let mut what = String::new();
-        for said in self.said.iter().flatten() {
+        for said in self.opinions.iter().flatten() {
             if let Err(sentence) = said {
                 let separator = if what.is_empty() { "" } else { "; " };
                 // Writing to a string can't fail.
@@ -296,20 +309,24 @@ impl Council {
     }
 }
 
-impl Member {
-    async fn ask(&self, network: &Network, line: &mut Option<Line>) -> Result<Address, Cause> {
-        let open = match line.take() {
+impl Sentinel {
+    async fn ask(
+        &self,
+        transport: &Transport,
+        connection: &mut Option<SentinelConnection>,
+    ) -> Result<Address, Cause> {
+        let open = match connection.take() {
             Some(open) => open,
-            None => Line {
-                stream: dial_server(network, &self.place).await?.stream,
+            None => SentinelConnection {
+                stream: server::dial(transport, &self.config).await?.stream,
                 heard: Replies::default(),
             },
         };
-        let Line { stream, heard } = line.insert(open);
+        let SentinelConnection { stream, heard } = connection.insert(open);
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&*self.service);
-        let reply = request(stream, heard, &question, &self.place).await?;
-        named(reply, &self.service, &Redactor::new(&self.place))
+        let reply = request(stream, heard, &question, &self.config).await?;
+        master_of(reply, &self.service, &Redactor::new(&self.config))
     }
 
     /// Why it named nobody, and what to do.
@@ -332,7 +349,11 @@ impl Member {
 }
 
 /// The master of `service`, from a sentinel's reply.
-pub(super) fn named(reply: Value, service: &str, redactor: &Redactor) -> Result<Address, Cause> {
+pub(crate) fn master_of(
+    reply: Value,
+    service: &str,
+    redactor: &Redactor,
+) -> Result<Address, Cause> {
     match reply {
         Value::Array(parts) => match &parts[..] {
             [host, port] => text(host)
@@ -353,14 +374,6 @@ pub(super) fn named(reply: Value, service: &str, redactor: &Redactor) -> Result<
     }
 }
 
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sockets::Sockets;
@@ -374,22 +387,22 @@ mod tests {
         }
     }
 
-    fn council(said: &[Option<u16>]) -> Council {
-        Council {
-            network: Network::new(Rc::new(System), Rc::new(Sockets::default())),
-            members: Vec::new(),
-            said: said
+    fn poll(said: &[Option<u16>]) -> SentinelPoll {
+        SentinelPoll {
+            transport: Rc::new(Transport::new(Rc::new(System), Rc::new(Sockets::default()))),
+            sentinels: Vec::new(),
+            opinions: said
                 .iter()
                 .map(|said| said.map(|port| Ok(address(port))))
                 .collect(),
-            asking: Together::new(),
+            asking: FutureSet::new(),
         }
     }
 
     #[test]
-    fn the_master_is_whom_most_of_the_sentinels_name() {
+    fn the_master_is_whom_most_of_the_sentinelsname() {
         let named = |said: &[Option<u16>]| {
-            council(said)
+            poll(said)
                 .named()
                 .map(|(address, votes)| (address.port, votes))
         };

@@ -1,13 +1,13 @@
 //! What is on its way on one connection: commands in the order in which they are
-//! written, and who waits for their answers.
+//! written, and who waits for their replies.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use redis::Value;
 
-use super::command::Form;
 use crate::engine::{Cause, Instant, Operation, Question, Reply, Rule};
+use crate::instances::redis::protocol::command::Form;
 
 /// So many acquires are on their way at most, and of so many bytes: an extension
 /// is not behind more of them. A server does that in some 20 ms.
@@ -21,12 +21,12 @@ const LONGEST_REPLY_TO_OTHERS: usize = 1024 * 1024;
 const LONGEST_MAP: usize = 8 * 1024 * 1024;
 
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct Pipeline {
     /// Commands that are not yet written, from `written` on.
     pub(super) out: Vec<u8>,
     pub(super) written: usize,
     /// Questions whose command is in `out` or on its way, in order.
-    pub(super) unanswered: VecDeque<Asked>,
+    pub(super) unanswered: VecDeque<PendingCommand>,
     /// How many of them, from the last, are new since the buffer was written.
     pub(super) fresh: usize,
     /// What all of them weigh.
@@ -39,16 +39,16 @@ pub(super) struct Line {
     pub(super) heard_at: Instant,
 }
 
-pub(super) struct Asked {
+pub(super) struct PendingCommand {
     /// When its command was written, or found the way blocked; nothing before.
     at: Instant,
     /// About how many bytes it keeps.
     weight: usize,
-    pub(super) wanted: Wanted,
+    pub(super) expected: ExpectedReply,
 }
 
-/// What an answer is wanted for.
-pub(super) enum Wanted {
+/// What the reply to a command is for.
+pub(super) enum ExpectedReply {
     Vote {
         question: Rc<Question>,
         form: Form,
@@ -56,45 +56,54 @@ pub(super) enum Wanted {
         reply: Option<Reply>,
     },
     /// Something beside the votes: an array, or an error.
-    Array(Done),
-    /// Leave to ask for a key that is just being moved: OK, or an error.
-    Leave,
+    Array(OnReply),
+    /// That to ASKING, before a question about a key that is just being moved: OK, or
+    /// an error.
+    Asking,
 }
 
-/// Who is told what came of a command.
-pub(super) type Done = Box<dyn FnOnce(Result<Value, Cause>)>;
+/// Which of a link's connections: while a silent one has been replaced and may still
+/// answer there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Generation {
+    Present,
+    Former,
+}
 
-impl Line {
-    /// A command was appended to `out` from `before` on, whose answer is wanted.
-    pub(super) fn expect(&mut self, before: usize, wanted: Wanted) {
+/// Is called with what came of a command.
+pub(super) type OnReply = Box<dyn FnOnce(Result<Value, Cause>)>;
+
+impl Pipeline {
+    /// A command was appended to `out` from `before` on, whose answer is expected.
+    pub(super) fn expect(&mut self, before: usize, expected: ExpectedReply) {
         self.fresh += 1;
-        let asked = Asked {
+        let pending = PendingCommand {
             at: Instant::ORIGIN,
             weight: self.out.len() - before,
-            wanted,
+            expected,
         };
-        self.weight += asked.weight;
-        if asked.wanted.is_acquire() {
+        self.weight += pending.weight;
+        if pending.expected.is_acquire() {
             self.under_way.0 += 1;
-            self.under_way.1 += asked.weight;
+            self.under_way.1 += pending.weight;
         }
-        self.unanswered.push_back(asked);
+        self.unanswered.push_back(pending);
     }
 
     /// The oldest question, which has been answered, and when it was written; `None`
     /// if none was.
-    pub(super) fn answered(&mut self) -> Option<(Instant, Wanted)> {
+    pub(super) fn answered(&mut self) -> Option<(Instant, ExpectedReply)> {
         if self.owes_nothing() && Rule::ReplyKind.is_kept() {
             return None;
         }
-        let asked = self.unanswered.pop_front()?;
+        let pending = self.unanswered.pop_front()?;
         self.fresh = self.fresh.min(self.unanswered.len());
-        self.weight -= asked.weight;
-        if asked.wanted.is_acquire() {
+        self.weight -= pending.weight;
+        if pending.expected.is_acquire() {
             self.under_way.0 -= 1;
-            self.under_way.1 -= asked.weight;
+            self.under_way.1 -= pending.weight;
         }
-        Some((asked.at, asked.wanted))
+        Some((pending.at, pending.expected))
     }
 
     /// Whether the server has no question that it could answer.
@@ -108,7 +117,7 @@ impl Line {
         self.unanswered
             .front()
             .filter(|_| owes)
-            .map(|asked| asked.at)
+            .map(|pending| pending.at)
     }
 
     /// Since when it has said nothing, although it owes an answer.
@@ -118,8 +127,8 @@ impl Line {
 
     /// From now on the server owes what was written.
     pub(super) fn mark_written(&mut self, now: Instant) {
-        for asked in self.unanswered.iter_mut().rev().take(self.fresh) {
-            asked.at = now;
+        for pending in self.unanswered.iter_mut().rev().take(self.fresh) {
+            pending.at = now;
         }
         self.fresh = 0;
     }
@@ -134,39 +143,46 @@ impl Line {
 
     /// How long the reply to the oldest question may be.
     pub(super) fn longest_reply(&self) -> usize {
-        match self.unanswered.front().map(|asked| &asked.wanted) {
-            Some(Wanted::Vote { question, .. }) if question.script().is_some() => {
+        match self.unanswered.front().map(|pending| &pending.expected) {
+            Some(ExpectedReply::Vote { question, .. }) if question.script().is_some() => {
                 LONGEST_REPLY_TO_OTHERS
             }
-            Some(Wanted::Array(_)) => LONGEST_MAP,
-            Some(Wanted::Vote { .. } | Wanted::Leave) | None => LONGEST_REPLY,
+            Some(ExpectedReply::Array(_)) => LONGEST_MAP,
+            Some(ExpectedReply::Vote { .. } | ExpectedReply::Asking) | None => LONGEST_REPLY,
         }
     }
 
     /// Whether a release of what `acquire` asks for was written.
     pub(super) fn has_release_of(&self, acquire: &Question) -> bool {
-        self.unanswered.iter().any(|asked| match &asked.wanted {
-            Wanted::Vote { question, .. } => is_release(question) && is_about(question, acquire),
-            Wanted::Array(_) | Wanted::Leave => false,
-        })
+        self.unanswered
+            .iter()
+            .any(|pending| match &pending.expected {
+                ExpectedReply::Vote { question, .. } => {
+                    is_release(question) && is_about(question, acquire)
+                }
+                ExpectedReply::Array(_) | ExpectedReply::Asking => false,
+            })
     }
 
     /// Whether an acquire of what `release` is to delete was written.
     pub(super) fn has_acquire_of(&self, release: &Question) -> bool {
         self.under_way.0 > 0
-            && self.unanswered.iter().any(|asked| match &asked.wanted {
-                Wanted::Vote { question, .. } => {
-                    is_acquire(question) && is_about(question, release)
-                }
-                Wanted::Array(_) | Wanted::Leave => false,
-            })
+            && self
+                .unanswered
+                .iter()
+                .any(|pending| match &pending.expected {
+                    ExpectedReply::Vote { question, .. } => {
+                        is_acquire(question) && is_about(question, release)
+                    }
+                    ExpectedReply::Array(_) | ExpectedReply::Asking => false,
+                })
     }
 
     /// The releases that are not answered, and who waits for them.
     pub(super) fn releases(&mut self) -> impl Iterator<Item = (&Rc<Question>, &mut Option<Reply>)> {
         let all = self.unanswered.iter_mut();
-        all.filter_map(|asked| match &mut asked.wanted {
-            Wanted::Vote {
+        all.filter_map(|pending| match &mut pending.expected {
+            ExpectedReply::Vote {
                 question, reply, ..
             } if is_release(question) => Some((&*question, reply)),
             _ => None,
@@ -180,7 +196,7 @@ impl Line {
     }
 }
 
-impl Wanted {
+impl ExpectedReply {
     fn is_acquire(&self) -> bool {
         matches!(self, Self::Vote { question, .. } if is_acquire(question))
     }

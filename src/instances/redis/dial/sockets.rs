@@ -10,11 +10,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::addresses::{self, Resolve, SystemNames};
-use super::config::{Config, Endpoint};
-use super::dial::{explain, unreachable};
-use super::network::{Connecting, Dialler, Stream};
-use super::tls::{self, Tls};
+use super::cause::{explain, unreachable};
+use super::stream::{Connecting, Dialler, Stream};
 use crate::engine::Cause;
+use crate::instances::redis::config::{Config, Endpoint};
+use crate::instances::redis::tls::{self, Tls};
 
 /// A peer that vanished without a word is noticed after about this long.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -61,7 +61,7 @@ async fn connect(names: &dyn Resolve, config: &Config) -> Result<Box<dyn Stream>
         },
         #[cfg(not(unix))]
         Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
-        // Those are places of several servers.
+        // Those name several servers.
         Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => Err(io::ErrorKind::Unsupported.into()),
     };
     connected.map_err(|error| unreachable(explain(&error)))
