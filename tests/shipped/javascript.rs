@@ -28,6 +28,7 @@ use redlock_native::binding::outbox::{Outbox, Response};
 use redlock_native::binding::serve::serve;
 use redlock_native::binding::shared::Shared;
 use redlock_native::engine::{Environment, Instant, Resources, Token, Watch};
+use redlock_native::instances::client::port::Ticket;
 use redlock_native::instances::redis::{Dialler, Network};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -560,7 +561,7 @@ impl App {
     fn run(&self, request: &Value) {
         let handle = Handle(number(request, "handle"));
         let index = Index(number(request, "instance"));
-        let ticket = number(request, "ticket");
+        let ticket = Ticket(number(request, "ticket"));
         let client = {
             let engines = self.0.engines.borrow();
             let clients = &engines[handle.0 as usize].clients;
@@ -574,7 +575,7 @@ impl App {
     }
 
     /// A client has come back, perhaps not for the first time.
-    fn bring(&self, handle: Handle, index: Index, ticket: u32, came: Came) {
+    fn bring(&self, handle: Handle, index: Index, ticket: Ticket, came: Came) {
         let app = self.clone();
         self.turn(move || {
             let reply = match came {
@@ -589,7 +590,7 @@ impl App {
                     }
                     #[expect(clippy::cast_precision_loss, reason = "a few keys")]
                     let keys = keys as f64;
-                    brought.extend([handle.0.into(), index.0.into(), ticket.into(), keys]);
+                    brought.extend([handle.0.into(), index.0.into(), ticket.0.into(), keys]);
                     return;
                 }
                 Came::Seen(value, ttl) => {
