@@ -127,6 +127,7 @@ impl<'room> Rows<'room> {
 mod tests {
     use super::*;
     use crate::binding::ids::{ContextId, Handle, Slot, TimerId};
+    use crate::binding::numbers::saturated_signed;
     use crate::binding::outbox::Locked;
     use crate::engine::{Settings, Token, Validity};
 
@@ -160,7 +161,7 @@ mod tests {
     /// The rows of these responses at 30 ms, the values, and the details.
     fn written<const N: usize>(
         responses: [Response; N],
-    ) -> ([[f64; answer::NUMBERS]; N], String, Option<String>) {
+    ) -> ([[i64; answer::NUMBERS]; N], String, Option<String>) {
         let mut numbers = vec![0.0; 1 + N * answer::NUMBERS];
         let mut values = vec![b' '; N * VALUE_LENGTH];
         let mut rows = Rows::new(&mut numbers, &mut values, at(30));
@@ -171,14 +172,15 @@ mod tests {
         assert_eq!(rows.room_left(), 0);
         let details = rows.finish();
         assert_eq!(numbers[0].to_string(), N.to_string());
-        let mut rows = numbers[1..].chunks_exact(answer::NUMBERS);
-        let rows = [(); N].map(|()| rows.next().and_then(|row| row.try_into().ok()));
+        let mut numbers = numbers[1..].iter().map(|number| saturated_signed(*number));
+        let rows = [[(); answer::NUMBERS]; N]
+            .map(|row| row.map(|()| numbers.next().expect("as many as there is room for")));
         let values = String::from_utf8(values).expect("ASCII");
         let values = values.trim_end().to_owned();
-        (rows.map(|row| row.expect("a row")), values, details)
+        (rows, values, details)
     }
 
-    fn number(kind: AnswerKind) -> f64 {
+    fn number(kind: AnswerKind) -> i64 {
         kind.number().into()
     }
 
@@ -186,8 +188,8 @@ mod tests {
     fn a_lock_brings_its_value_and_its_validity() {
         let value = "0123456789abcdef0123456789abcdef";
         let ([row], values, details) = written([locked(value, at(70))]);
-        let expected = [3.0, number(AnswerKind::Locked), 2.0, 40.0, 70.0, 10.0];
-        assert_eq!(row.map(f64::round), expected);
+        let expected = [3, number(AnswerKind::Locked), 2, 40, 70, 10];
+        assert_eq!(row, expected);
         assert_eq!(values, value);
         assert_eq!(details, None);
     }
@@ -200,13 +202,10 @@ mod tests {
             answered(Slot(0), Outcome::Unlocked),
             answered(Slot(1), failed),
         ]);
-        let event = [NO_SLOT, number(AnswerKind::Event), 0.0, 0.0, 0.0, 0.0];
-        let unlocked = [0.0, number(AnswerKind::Unlocked), 2.0, 0.0, 0.0, 0.0];
-        let failed = [1.0, number(AnswerKind::Failed), 2.0, 15.0, 45.0, 1.0];
-        assert_eq!(
-            rows.map(|row| row.map(f64::round)),
-            [event, unlocked, failed]
-        );
+        let event = [-1, number(AnswerKind::Event), 0, 0, 0, 0];
+        let unlocked = [0, number(AnswerKind::Unlocked), 2, 0, 0, 0];
+        let failed = [1, number(AnswerKind::Failed), 2, 15, 45, 1];
+        assert_eq!(rows, [event, unlocked, failed]);
         assert_eq!(details.as_deref(), Some("[\"event\",\"failed\"]"));
     }
 
@@ -216,8 +215,8 @@ mod tests {
             Response::unasked(Outcome::Time(TimerId(8))),
             Response::unasked(Outcome::ContextEnded(ContextId(9))),
         ]);
-        let time = [8.0, number(AnswerKind::Time), 0.0, 0.0, 0.0, 0.0];
-        let context = [9.0, number(AnswerKind::ContextEnded), 0.0, 0.0, 0.0, 0.0];
-        assert_eq!(rows.map(|row| row.map(f64::round)), [time, context]);
+        let time = [8, number(AnswerKind::Time), 0, 0, 0, 0];
+        let context = [9, number(AnswerKind::ContextEnded), 0, 0, 0, 0];
+        assert_eq!(rows, [time, context]);
     }
 }
