@@ -7,7 +7,7 @@
 
 const { outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, keysOf, pick } = require('./foreign');
-const { ROUTE_POLICIES, notAPolicy } = require('./members');
+const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
@@ -92,7 +92,7 @@ const PATIENCE = {
 
 const DEFAULT_FLOOR = 100;
 
-/** lib/members.js knows what it says. */
+/** lib/instances/members.js knows what it says. */
 const CONNECTIONS = 'connections';
 
 /** lib/scripts.js reads them. */
@@ -108,7 +108,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @returns {{
  *   settings: Settings,
  *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
- *   policy: import('./members').RoutePolicy,
+ *   policy: import('./instances/members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -207,7 +207,7 @@ function readPatience(given, complaints) {
 /**
  * @param {any} given
  * @param {string[]} complaints
- * @returns {import('./members').RoutePolicy}
+ * @returns {import('./instances/members').RoutePolicy}
  */
 function readPolicy(given, complaints) {
   const policy = given[CONNECTIONS];
