@@ -181,12 +181,6 @@ impl Drift {
     pub fn new(factor: f64) -> Option<Self> {
         (factor.is_finite() && factor >= 0.0).then_some(Self(factor))
     }
-
-    /// The share itself.
-    #[must_use]
-    pub const fn factor(self) -> f64 {
-        self.0
-    }
 }
 
 impl Default for Drift {

@@ -4,14 +4,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use napi::bindgen_prelude::Env;
+use napi::{Error, Result, Status};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
-use super::inbox::{Inbox, Message, SessionId};
+use super::command::Command;
+use super::ids::SessionId;
+use super::inbox::{Inbox, Message};
 use super::outbox::Outbox;
 use super::serve::serve;
 use super::shared::Shared;
@@ -21,13 +25,13 @@ use crate::instances::redis::Sockets;
 static PROCESS: Mutex<Process> = Mutex::new(Process {
     thread: None,
     environments: 0,
-    sessions: 0,
+    last_session: SessionId(0),
 });
 
 struct Process {
     thread: Option<Thread>,
     environments: usize,
-    sessions: SessionId,
+    last_session: SessionId,
 }
 
 struct Thread {
@@ -35,20 +39,49 @@ struct Thread {
     handle: JoinHandle<()>,
 }
 
-/// An environment's place at the engine's thread, given up by [`Seat::leave`].
-pub(super) struct Seat {
-    pub(super) inbox: Arc<Inbox>,
+/// One environment's hold on the engine's thread, given up by
+/// [`EngineThread::detach`].
+pub(super) struct EngineThread {
+    inbox: Arc<Inbox>,
     sessions: RefCell<BTreeSet<SessionId>>,
-    left: Cell<bool>,
+    is_detached: Cell<bool>,
 }
 
-impl Seat {
-    /// Takes a place for an environment.
+thread_local! {
+    /// That of this thread's environment, once it has had a mailbox.
+    static OF_ENVIRONMENT: RefCell<Weak<EngineThread>> = RefCell::default();
+}
+
+impl EngineThread {
+    /// The environment's own, which is given up when it ends. Modules that come and
+    /// go, as with the realms of a test runner, share it.
+    ///
+    /// # Errors
+    ///
+    /// When the thread can't be started.
+    pub(super) fn of(env: Env) -> Result<Rc<Self>> {
+        if let Some(thread) = OF_ENVIRONMENT.with_borrow(Weak::upgrade) {
+            return Ok(thread);
+        }
+        let thread = Self::attach().map_err(|error| {
+            let reason = format!("the engine's thread could not be started: {error}");
+            Error::new(Status::GenericFailure, reason)
+        })?;
+        let thread = Rc::new(thread);
+        env.add_env_cleanup_hook(Rc::clone(&thread), |thread| {
+            OF_ENVIRONMENT.take();
+            thread.detach();
+        })?;
+        OF_ENVIRONMENT.set(Rc::downgrade(&thread));
+        Ok(thread)
+    }
+
+    /// Has the thread run for one environment more.
     ///
     /// # Errors
     ///
     /// When the system has no thread or no event queue left.
-    pub(super) fn take() -> io::Result<Self> {
+    fn attach() -> io::Result<Self> {
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         let inbox = if let Some(thread) = &process.thread {
             Arc::clone(&thread.inbox)
@@ -62,36 +95,41 @@ impl Seat {
         Ok(Self {
             inbox,
             sessions: RefCell::default(),
-            left: Cell::new(false),
+            is_detached: Cell::new(false),
         })
     }
 
-    /// Somebody in the environment comes, whose answers go to `outbox`.
-    pub(super) fn enter(&self, outbox: Arc<Outbox>) -> SessionId {
+    /// Begins a session, whose responses go to `outbox`.
+    pub(super) fn begin(&self, outbox: Arc<Outbox>) -> SessionId {
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-        process.sessions = process.sessions.wrapping_add(1);
-        let session = process.sessions;
+        let session = SessionId(process.last_session.0.wrapping_add(1));
+        process.last_session = session;
         drop(process);
         self.sessions.borrow_mut().insert(session);
-        self.inbox.push(Message::Enter(session, outbox));
+        self.inbox.push(Message::Begin(session, outbox));
         session
     }
 
-    /// He goes, if he is still there.
-    pub(super) fn part(&self, session: SessionId) {
+    /// Has the thread do something for a session.
+    pub(super) fn send(&self, session: SessionId, command: Command) {
+        self.inbox.push(Message::Command(session, command));
+    }
+
+    /// Ends a session, unless it has ended already.
+    pub(super) fn end(&self, session: SessionId) {
         if self.sessions.borrow_mut().remove(&session) {
-            self.inbox.push(Message::Leave(session));
+            self.inbox.push(Message::End(session));
         }
     }
 
-    /// Gives the place up, once. The last one waits for the thread's end, which is
-    /// not longer away than the last deadline of the clean-up under way.
-    pub(super) fn leave(&self) {
-        if self.left.replace(true) {
+    /// The environment is going. The last one waits for the thread's end, which is
+    /// no further away than the last deadline of the clean-up under way.
+    fn detach(&self) {
+        if self.is_detached.replace(true) {
             return;
         }
         for session in self.sessions.take() {
-            self.inbox.push(Message::Leave(session));
+            self.inbox.push(Message::End(session));
         }
         let last = {
             let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +141,7 @@ impl Seat {
             }
         };
         if let Some(thread) = last {
-            thread.inbox.push(Message::End);
+            thread.inbox.push(Message::Stop);
             // A panic of that thread has been reported already.
             let _ = thread.handle.join();
         }

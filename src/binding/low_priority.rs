@@ -1,6 +1,6 @@
-//! Tasks that come by the hundred thousand and wait for each other's turns, so
-//! that nothing else has to wait for all of them: a kept lock must be extended
-//! in time however many contend for another.
+//! Tasks of low priority: there may be a hundred thousand of them, and nothing else
+//! on the thread may have to wait until all of them have run. A kept lock must be
+//! extended in time however many contend for another.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,14 +12,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::engine::{Environment, Task, supervised};
 
-/// A few of its tasks run at each of its turns; what else is ready on the thread
-/// runs between two of them.
+/// Runs a few of its tasks at each of its turns; whatever else is ready on the thread
+/// runs between two turns.
 #[derive(Clone)]
-pub struct Crowd(Rc<Inner>);
+pub struct LowPriority(Rc<Inner>);
 
 struct Inner {
     environment: Rc<dyn Environment>,
-    tasks: RefCell<Vec<Option<Member>>>,
+    tasks: RefCell<Vec<Option<Entry>>>,
     free: RefCell<Vec<usize>>,
     ready: Arc<Ready>,
     /// Room for those whose turn it is.
@@ -28,25 +28,26 @@ struct Inner {
     runs: Cell<bool>,
 }
 
-struct Member {
+struct Entry {
     task: Task,
     waker: Waker,
 }
 
-/// Those that were woken, in order.
+/// The tasks that were woken, in order.
 #[derive(Default)]
 struct Ready(Mutex<Woken>);
 
 #[derive(Default)]
 struct Woken {
-    members: VecDeque<usize>,
-    crowd: Option<Waker>,
+    tasks: VecDeque<usize>,
+    /// Wakes the task that runs them.
+    runner: Option<Waker>,
 }
 
 /// How many run at one turn: some hundred microseconds.
 const AT_ONCE: usize = 64;
 
-impl Crowd {
+impl LowPriority {
     pub fn new(environment: Rc<dyn Environment>) -> Self {
         Self(Rc::new(Inner {
             environment,
@@ -65,21 +66,21 @@ impl Crowd {
             tasks.push(None);
             tasks.len() - 1
         });
-        let alarm = Arc::new(Alarm {
+        let task_waker = Arc::new(TaskWaker {
             at,
             ready: Arc::clone(&self.0.ready),
         });
-        tasks[at] = Some(Member {
+        tasks[at] = Some(Entry {
             task,
-            waker: Waker::from(Arc::clone(&alarm)),
+            waker: Waker::from(Arc::clone(&task_waker)),
         });
         drop(tasks);
-        alarm.wake_by_ref();
+        task_waker.wake_by_ref();
         if !self.0.runs.replace(true) {
-            let (crowd, fallen) = (self.clone(), self.clone());
+            let (tasks, fallen) = (self.clone(), self.clone());
             let begin = move || {
-                let crowd = crowd.clone();
-                poll_fn(move |context| crowd.poll(context))
+                let tasks = tasks.clone();
+                poll_fn(move |context| tasks.poll(context))
             };
             let fell = move |_: &str| fallen.0.wake_all();
             let life = supervised(Rc::clone(&self.0.environment), begin, fell);
@@ -105,21 +106,21 @@ impl Crowd {
         Poll::Pending
     }
 
-    /// A member's turn; one that has ended meanwhile has none.
+    /// Runs one task until it waits again; one that has ended meanwhile has no turn.
     fn run(&self, at: usize) {
-        let member = self.0.tasks.borrow_mut().get_mut(at).and_then(Option::take);
-        let Some(mut member) = member else {
+        let entry = self.0.tasks.borrow_mut().get_mut(at).and_then(Option::take);
+        let Some(mut entry) = entry else {
             return;
         };
-        let Member { task, waker } = &mut member;
+        let Entry { task, waker } = &mut entry;
         let turn = || task.as_mut().poll(&mut Context::from_waker(waker));
         // A panic ends this one task: dropping it tells who waits for it.
         if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(turn)) {
-            self.0.tasks.borrow_mut()[at] = Some(member);
+            self.0.tasks.borrow_mut()[at] = Some(entry);
         } else {
             self.0.free.borrow_mut().push(at);
             // What it had begun is given up then, which is more of its code.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(member)));
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(entry)));
         }
     }
 }
@@ -128,7 +129,7 @@ impl Inner {
     /// Nobody knows whose turns were lost.
     fn wake_all(&self) {
         let all = 0..self.tasks.borrow().len();
-        self.ready.lock().members.extend(all);
+        self.ready.lock().tasks.extend(all);
     }
 }
 
@@ -139,19 +140,19 @@ impl Ready {
 
     fn take(&self, turns: &mut Vec<usize>) {
         let mut woken = self.lock();
-        let number = woken.members.len().min(AT_ONCE);
-        turns.extend(woken.members.drain(..number));
+        let number = woken.tasks.len().min(AT_ONCE);
+        turns.extend(woken.tasks.drain(..number));
     }
 
     fn clear(&self) {
-        self.lock().members.clear();
+        self.lock().tasks.clear();
     }
 
-    /// Has the crowd woken when a member is; at once if one was.
+    /// Has the runner woken when a task is; at once if one was.
     fn wait(&self, context: &Context<'_>) {
         let mut woken = self.lock();
-        if woken.members.is_empty() {
-            woken.crowd = Some(context.waker().clone());
+        if woken.tasks.is_empty() {
+            woken.runner = Some(context.waker().clone());
         } else {
             drop(woken);
             context.waker().wake_by_ref();
@@ -159,23 +160,23 @@ impl Ready {
     }
 }
 
-struct Alarm {
+struct TaskWaker {
     at: usize,
     ready: Arc<Ready>,
 }
 
-impl Wake for Alarm {
+impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         let mut woken = self.ready.lock();
-        woken.members.push_back(self.at);
-        let crowd = woken.crowd.take();
+        woken.tasks.push_back(self.at);
+        let runner = woken.runner.take();
         drop(woken);
-        if let Some(crowd) = crowd {
-            crowd.wake();
+        if let Some(runner) = runner {
+            runner.wake();
         }
     }
 }
@@ -207,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn another_task_runs_between_two_turns_of_a_crowd() {
+    fn another_task_runs_between_two_turns_of_tasks_of_low_priority() {
         run(async {
-            let crowd = Crowd::new(Rc::new(System));
+            let tasks = LowPriority::new(Rc::new(System));
             let done = Rc::new(Cell::new(0_usize));
             for _ in 0..10 * AT_ONCE {
                 let done = Rc::clone(&done);
-                crowd.spawn(Box::pin(async move {
+                tasks.spawn(Box::pin(async move {
                     yields().await;
                     done.set(done.get() + 1);
                 }));
@@ -235,11 +236,11 @@ mod tests {
     #[test]
     fn a_panic_ends_its_own_task_alone() {
         run(async {
-            let crowd = Crowd::new(Rc::new(System));
+            let tasks = LowPriority::new(Rc::new(System));
             let done = Rc::new(Cell::new(0_usize));
             for number in 0..3 {
                 let done = Rc::clone(&done);
-                crowd.spawn(Box::pin(async move {
+                tasks.spawn(Box::pin(async move {
                     yields().await;
                     assert_ne!(number, 1, "on purpose");
                     done.set(done.get() + 1);
@@ -250,7 +251,7 @@ mod tests {
             }
             // Its place is another's, and it starts again when it is needed.
             let again = Rc::clone(&done);
-            crowd.spawn(Box::pin(async move { again.set(10) }));
+            tasks.spawn(Box::pin(async move { again.set(10) }));
             while done.get() < 10 {
                 tokio::task::yield_now().await;
             }
