@@ -9,7 +9,8 @@ const { read } = require('../../lib/clients/inspect-object');
 const { explain } = require('../../lib/cause');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { OVER, TOO_LATE } = require('../../lib/failures');
+const { OVER } = require('../../lib/failures');
+const { refuseIfOver } = require('../../lib/late-grant');
 const { Settings } = require('../../lib/options');
 const { Quorum } = require('../../lib/quorum');
 const { Redactor } = require('../../lib/redact');
@@ -60,10 +61,8 @@ class Requests {
   async acquire(key, value, ttl) {
     const engine = this.#quorum.refresh();
     const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
-    if (!answer.failure && answer.isOver) {
-      engine.unlock([key], value, answer.since, ONCE, false);
-      answer.failure = TOO_LATE;
-    }
+    answer.value = value;
+    refuseIfOver(engine, [key], answer, ONCE, false);
     return this.#refusalOf(answer, 'lock', key, ttl);
   }
 

@@ -6,9 +6,10 @@ const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { CLOSED, OVER, TOO_LATE } = require('../../lib/failures');
+const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
 const { Keep } = require('../../lib/keep');
+const { refuseIfOver } = require('../../lib/late-grant');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
 const { AGAIN, clock } = require('../../lib/native');
@@ -109,10 +110,7 @@ class Locker {
     const answer = await (face._random === random
       ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
       : this.#attemptWithOwnValues(face, names, duration, own, stats));
-    if (!answer.failure && answer.isOver) {
-      engine.unlock(names, answer.value, answer.since, own, false);
-      answer.failure = TOO_LATE;
-    }
+    refuseIfOver(engine, names, answer, own, false);
     if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
     return grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
   }
