@@ -77,7 +77,7 @@ class Locker {
     return this.#quorum.connections;
   }
 
-  // Errors are made in async methods, so that their stacks name who waits for them.
+  // Errors are made in async methods, so that their stacks name the caller that awaits them.
 
   /**
    * @param {any} face
@@ -190,7 +190,7 @@ class Locker {
         flags,
         signal,
       );
-      // What is handed over has room for values of our own length only.
+      // Native's answers have room for values of our own length only.
       if (value !== undefined) answer.value = value;
       return answer;
     };
@@ -285,7 +285,7 @@ class Locker {
   }
 
   /**
-   * Unlocks what nobody needs any more: that it is gone already is as good, and what goes wrong is an event.
+   * Unlocks a lock for whose release nobody waits: one that is gone already is as good, and what goes wrong is an event.
    *
    * @param {any} face
    * @param {any} lock
@@ -388,7 +388,7 @@ class Locker {
   }
 
   /**
-   * `extend`, but what comes of it is another lock on the same keys.
+   * `extend`, but with a new lock on the same keys as its result.
    *
    * @param {any} face
    * @param {any} lock
@@ -464,11 +464,11 @@ class Locker {
     const answer = isPacedByCaller(settings)
       ? await extendByAttempts(attempt, pause, settings, isRelative ? clock() + until : until)
       : await attempt(settings);
-    // One that is extended by itself may have been extended beyond that meanwhile.
+    // A lock that is extended by itself may have been extended beyond that meanwhile.
     const { watchdog } = state;
     const isKept = watchdog?.isExtended && watchdog.until > clock();
     if (answer.isOver && !isKept) answer.letEnd();
-    // Whoever has unlocked it meanwhile must not find it valid again.
+    // A holder who has unlocked it meanwhile must not find it valid again.
     const isEnded = state.endCount !== endCount || (ownStateOf(lock) === state && lock.expiration === 0);
     if (!isEnded && answer.isCarriedOut) {
       stateOf(extended, record).setExtended(extended, expiration, answer, ttl);

@@ -24,13 +24,13 @@ const { lookup } = require('../../lib/clients/error-registry');
  * @property {import('../../lib/errors').Failure} failure
  */
 
-/** One attempt: a Lock waits between two by itself. A single clock needs no allowance for others. */
+/** One attempt, as redislock's Lock retries by itself; and no drift, as there is one server. */
 const ONCE = new Settings(0, 0, 0, 0);
 
-/** There is no other instance whose answer would do, so that it is given time. */
+/** Long deadlines, in ms: there is no other instance whose answer would do. */
 const PATIENCE = { share: 1, floor: 1000, ceiling: 5000, release: 5000 };
 
-/** In ms: less than that can't be held. */
+/** The shortest ttl that the engine takes, in ms. */
 const SHORTEST = 3;
 
 class Requests {
@@ -72,7 +72,7 @@ class Requests {
    * @param {number} ttl
    */
   async extend(key, value, ttl) {
-    // Whoever has the value has the lock.
+    // redislock doesn't look at the time: having the value is having the lock.
     const answer = await this.#quorum
       .refresh()
       .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE, false);
@@ -119,7 +119,7 @@ class Requests {
 }
 
 /**
- * By client. Weakly, as an engine has its client: they live as long as Locks have them.
+ * By client. Weakly, since an engine refers to its client: they live as long as there are Locks that use them.
  *
  * @type {WeakMap<object, WeakRef<Requests>>}
  */

@@ -17,7 +17,7 @@ const { Redactor, secretsIn } = require('../redact');
 /** @type {RoutePolicy[]} */
 const ROUTE_POLICIES = ['auto', 'native', 'bridge'];
 
-/** More than native keeps account of. */
+/** The most that native's quorum can have. */
 const MOST_MEMBERS = 128;
 
 /**
