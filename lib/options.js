@@ -82,13 +82,8 @@ const count = { accepts: (value) => !Number.isNaN(value), expected: 'a number' }
 /** @type {Record<SettingName, Validator>} */
 const SETTINGS = { driftFactor: amount, retryCount: count, retryDelay: finite, retryJitter: finite };
 
-/** How long an instance may take for its vote, in ms (`deadlineShare`: of the ttl). */
-const PATIENCE = {
-  deadlineShare: amount,
-  deadlineFloor: time,
-  deadlineCeiling: time,
-  releaseDeadline: time,
-};
+/** Within which bounds an instance may take its time to vote, in ms. */
+const PATIENCE = { deadlineFloor: time, deadlineCeiling: time };
 
 const DEFAULT_FLOOR = 100;
 
@@ -107,7 +102,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @param {boolean} [mayBeFunction] whether retryDelay may be one
  * @returns {{
  *   settings: Settings,
- *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
+ *   patience: {floor?: number, ceiling?: number},
  *   policy: import('./instances/members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
@@ -195,13 +190,11 @@ function override(base, given, complaints, mayBeFunction) {
  * @param {string[]} complaints
  */
 function readPatience(given, complaints) {
-  const share = read(given, 'deadlineShare', PATIENCE.deadlineShare, complaints);
   const floor = read(given, 'deadlineFloor', PATIENCE.deadlineFloor, complaints);
   const ceiling = read(given, 'deadlineCeiling', PATIENCE.deadlineCeiling, complaints);
-  const release = read(given, 'releaseDeadline', PATIENCE.releaseDeadline, complaints);
   // A floor wins over a ceiling; the default floor must not win over a ceiling that was asked for.
   const lowered = ceiling === undefined ? undefined : Math.min(ceiling, DEFAULT_FLOOR);
-  return { share, floor: floor ?? lowered, ceiling, release };
+  return { floor: floor ?? lowered, ceiling };
 }
 
 /**

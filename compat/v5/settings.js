@@ -63,7 +63,7 @@ function toEngine({ driftFactor, retryCount, retryDelay, retryJitter }) {
 }
 
 /** Our options that redlock 5 doesn't have; lib/options.js reads them. */
-const NEWER = ['connections', 'deadlineShare', 'deadlineFloor', 'deadlineCeiling', 'releaseDeadline'];
+const NEWER = ['connections', 'deadlineFloor', 'deadlineCeiling'];
 
 /** @param {unknown} settings */
 function readNewer(settings) {
