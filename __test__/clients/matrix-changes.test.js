@@ -11,7 +11,7 @@ const { before, describe, test } = require('node:test');
 const Redlock = require('../..');
 const { CLIENTS, missing } = require('../support/every-client');
 const { commandAt } = require('../support/places');
-const { promoted } = require('../support/promotion');
+const { namesLike, promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -24,11 +24,7 @@ const OPTIONS = {
 };
 const OTHER_DB = 5;
 
-let used = 0;
-function makeName() {
-  used += 1;
-  return `changing ${used}`;
-}
+const makeName = namesLike('changing ');
 
 const rowOf = (title) => CLIENTS.find((row) => row.title === title);
 

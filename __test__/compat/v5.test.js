@@ -15,6 +15,7 @@ const Ioredis = require('ioredis');
 
 const { default: Redlock, Lock, ExecutionError, ResourceLockedError } = require('redlock-native/v5');
 const { block } = require('../support/block');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
@@ -41,12 +42,7 @@ const MEMBERS = {
   URLs: ({ url }) => url,
 };
 
-let keys = 0;
-/** A name that no other test has. */
-function freshKey() {
-  keys += 1;
-  return `resource:${keys}`;
-}
+const freshKey = namesLike('resource:');
 
 /** One attempt, so that a refusal is told at once. */
 const ONCE = { retryCount: 0 };
