@@ -9,8 +9,8 @@ const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
-const { CLIENTS, missing } = require('../support/every-client');
-const { commandAt } = require('../support/places');
+const { CLIENTS, missing, rowOf } = require('../support/client-table');
+const { commandAt } = require('../support/server-kinds');
 const { namesLike, promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
@@ -25,8 +25,6 @@ const OPTIONS = {
 const OTHER_DB = 5;
 
 const makeName = namesLike('changing ');
-
-const rowOf = (title) => CLIENTS.find((row) => row.title === title);
 
 const suite = endOfSuite();
 let place;

@@ -9,8 +9,8 @@ const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
-const { CLIENTS, profile, missing } = require('../support/every-client');
-const { startGroup } = require('../support/places');
+const { CLIENTS, profile, missing } = require('../support/client-table');
+const { startGroup } = require('../support/server-kinds');
 const { namesLike, promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');

@@ -11,7 +11,7 @@ const {
   NODE_REDIS,
   REDIS_3,
   GLIDE,
-  nodeRedis,
+  libraryOf,
   makeClient,
   nativeOf,
   connectionsTo,
@@ -114,10 +114,10 @@ describe('a client', () => {
 describe('without a proof', () => {
   /** What leads elsewhere than it says: `live` is where it leads. */
   const CASES = [
-    ...['redis-4', 'redis-5', 'redis-6'].map((name) => ({
-      title: `${nodeRedis(name).title} after select(3)`,
+    ...['node-redis 4', 'node-redis 5', 'node-redis 6'].map((title) => ({
+      title: `${title} after select(3)`,
       async make(t, server) {
-        const client = await makeClient(t, nodeRedis(name), server);
+        const client = await makeClient(t, libraryOf(title), server);
         await client.select(3);
         return { client, live: `${server.url}/3` };
       },
