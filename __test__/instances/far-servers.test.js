@@ -44,8 +44,7 @@ describe('of three servers', () => {
     return clients;
   }
 
-  // Each has its own way to them, and mostly waits.
-  describe('that are far away, or hang from the first', { concurrency: true }, () => {
+  describe('that are far away, or hang from the first', () => {
     for (const [what, open] of [
       ['URLs', (_t, far) => new Redlock(urlsOf(far), { retryCount: 0 })],
       ['callers’ clients', (t, far) => new Redlock(clientsOf(t, far), { retryCount: 0 })],
