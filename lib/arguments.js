@@ -5,7 +5,8 @@
 const { isUtf8 } = require('node:buffer');
 const { types } = require('node:util');
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { LAST_DATE } = require('./constants');
+const { wrongType, outOfRange, show, unreadable } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
 
 /**
@@ -37,18 +38,12 @@ function namesIn(resource, isLenient) {
   if (!isArray(resource)) return [nameOf(resource, 'resource', 'a string or an array of strings', isLenient)];
   /** @type {string[]} */
   const names = [];
-  elementsOf(resource, unreadable, (element, index) => {
+  elementsOf(resource, unreadable('RESOURCE', 'resource'), (element, index) => {
     names.push(nameOf(element, `resource[${index}]`, 'a string', isLenient));
   });
   if (names.length === 0) throw outOfRange('RESOURCE', 'resource must not be an empty array');
   if (names.length > 1) refuseTwins(names);
   return names;
-}
-
-/** @param {number} [index] */
-function unreadable(index) {
-  const what = index === undefined ? 'resource' : `resource[${index}]`;
-  return wrongType('RESOURCE', `${what} can't be read: reading it throws`);
 }
 
 /**
@@ -101,9 +96,6 @@ function refuseTwins(names) {
     seen.add(key);
   }
 }
-
-/** The last moment a Date can tell, in ms. */
-const LAST_DATE = 8.64e15;
 
 /**
  * @param {unknown} ttl

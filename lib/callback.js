@@ -1,6 +1,6 @@
 'use strict';
 
-const { call } = require('./mailbox');
+const { call } = require('./native/calls');
 
 /**
  * Gives a promise's outcome to a callback too, if there is one. A rejection then counts as handled,

@@ -12,7 +12,7 @@
 const { types } = require('node:util');
 
 const { isArray } = require('./foreign');
-const { recall } = require('./thrown');
+const { lookup } = require('./clients/error-registry');
 
 /** A lock that could not be taken, extended or released. */
 class LockError extends Error {
@@ -41,7 +41,7 @@ class InstanceError extends Error {
    * @param {string} address
    */
   constructor({ code, reply, message, error }, operation, instance, address) {
-    const own = recall(error);
+    const own = lookup(error);
     super(`${operation} on ${address}: ${message}`, own === undefined ? undefined : { cause: own });
     dropStack(this);
     this.code = `ERR_REDLOCK_${code}`;
@@ -63,7 +63,7 @@ class InstanceError extends Error {
  * @returns {Error}
  */
 function troubleOf(trouble, operation, instance, address) {
-  const own = trouble.reply === undefined ? recall(trouble.error) : undefined;
+  const own = trouble.reply === undefined ? lookup(trouble.error) : undefined;
   return isError(own) ? own : new InstanceError(trouble, operation, instance, address);
 }
 
@@ -148,6 +148,21 @@ function outOfRange(argument, message) {
   return Object.assign(new RangeError(message), { code: `ERR_REDLOCK_INVALID_${argument}` });
 }
 
+/**
+ * Makes the errors for what can't be read of a caller's object. What was thrown isn't in them: it may have a secret in
+ * it.
+ *
+ * @param {string} argument as `RESOURCE`
+ * @param {string} name what to call the object in the error
+ * @returns {(key?: string | number) => Error} of one of its properties or elements; without a key, of all of it
+ */
+function unreadable(argument, name) {
+  return (key) => {
+    const what = key === undefined ? name : typeof key === 'number' ? `${name}[${key}]` : `${name}.${key}`;
+    return wrongType(argument, `${what} can't be read: reading it throws`);
+  };
+}
+
 const LONGEST_SHOWN = 80;
 
 /**
@@ -198,6 +213,7 @@ module.exports = {
   because,
   wrongType,
   outOfRange,
+  unreadable,
   show,
   showSetting,
 };

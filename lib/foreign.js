@@ -63,13 +63,19 @@ function pick(object, keys, refuse) {
  * @param {(key?: string) => Error} refuse as for `pick`; without a key where it doesn't say which it has
  */
 function copyOf(object, refuse) {
-  let keys;
+  return pick(object, keysOf(object, refuse), refuse);
+}
+
+/**
+ * @param {object} object
+ * @param {() => Error} refuse makes the error where it doesn't say which it has
+ */
+function keysOf(object, refuse) {
   try {
-    keys = Object.keys(object);
+    return Object.keys(object);
   } catch {
     throw refuse();
   }
-  return pick(object, keys, refuse);
 }
 
 /**
@@ -157,4 +163,9 @@ function isUrl(object) {
   }
 }
 
-module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray, isUrl };
+/** @param {unknown} value */
+function isThere(value) {
+  return value !== undefined && value !== null;
+}
+
+module.exports = { get, has, pick, copyOf, keysOf, elementsOf, bare, set, isArray, isUrl, isThere };

@@ -3,14 +3,17 @@
 /**
  * A lock that was acquired, or one that is rebuilt from stored values in another process. What one
  * needs to release it are its plain properties; nothing native hangs on it.
+ *
+ * @typedef {import('./options').CallOptions} CallOptions
+ * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
  */
 
-const { belongings } = require('./belonging');
 const { settle } = require('./callback');
 const { wrongType } = require('./errors');
-const { clock } = require('./native');
-const { lockerOf } = require('./lockers');
-const { termOf, tie } = require('./term');
+const { ownableLocks } = require('./lock-owner');
+const { attachState, stateOf } = require('./lock-state');
+const { lockerOf } = require('./locker-registry');
+const { clock } = require('./addon');
 
 class Lock {
   /**
@@ -23,13 +26,13 @@ class Lock {
    */
   constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
     if (disposal !== Symbol.asyncDispose) makeDisposable();
-    join(this, redlock, new.target);
+    setOwner(this, redlock, new.target);
     this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
     this.value = value;
     this.expiration = expiration;
     this.attempts = attempts;
     this.attemptsRemaining = attemptsRemaining;
-    tie(this, resource, value);
+    attachState(this, resource, value);
   }
 
   /** @param {(error: Error | null) => void} [callback] */
@@ -45,8 +48,8 @@ class Lock {
 
   /**
    * @param {number} ttl
-   * @param {import('./redlock').CallOptions | import('./redlock').LockCallback} [options]
-   * @param {import('./redlock').LockCallback} [callback]
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
    */
   extend(ttl, options, callback) {
     const redlock = redlockOf(this);
@@ -75,7 +78,7 @@ class Lock {
 
   /** For how long it may still be believed in, in ms, on the engine's clock. */
   remaining() {
-    return lockerOf(redlockOf(this))?.hasParted ? 0 : remainingOf(this);
+    return lockerOf(redlockOf(this))?.hasUnlockedAll ? 0 : remainingOf(this);
   }
 
   /** Whether it may be believed in now. */
@@ -85,7 +88,7 @@ class Lock {
 
   toJSON() {
     const { resource, value, expiration, attempts, attemptsRemaining } = this;
-    const ttl = termOf(this, keysOf(this)).span;
+    const ttl = stateOf(this, keysOf(this)).requestedTtl;
     const stored = { resource, value, expiration, attempts, attemptsRemaining };
     return ttl === undefined ? stored : { ...stored, ttl };
   }
@@ -106,18 +109,19 @@ function keysOf({ resource, value }) {
 /** @param {Lock} lock */
 function remainingOf(lock) {
   const { expiration } = lock;
-  const term = termOf(lock, keysOf(lock));
-  const until = term.keep ? term.keep.until : typeof expiration === 'number' ? term.deadline(expiration) : 0;
+  const state = stateOf(lock, keysOf(lock));
+  const { watchdog } = state;
+  const until = watchdog ? watchdog.until : typeof expiration === 'number' ? state.validUntil(expiration) : 0;
   return until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - clock());
 }
 
-const { classOf, join } = belongings(/** @type {any} */ (Lock));
+const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock));
 
 /**
  * By the accessor that its prototype has.
  *
  * @param {any} lock
- * @returns {import('./redlock').Redlock | undefined}
+ * @returns {any} undefined where it has none
  */
 function redlockOf(lock) {
   return lock.redlock;
@@ -135,7 +139,7 @@ function makeDisposable() {
     /** @this {Lock} */
     value() {
       const locker = lockerOf(redlockOf(this));
-      return locker ? locker.letGo(redlockOf(this), this) : orphaned();
+      return locker ? locker.unlockQuietly(redlockOf(this), this) : orphaned();
     },
   });
 }

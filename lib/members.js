@@ -1,49 +1,57 @@
 'use strict';
 
-/** The constructor's first argument: the members of the quorum, each a place of our own or a caller's client. */
+/** The constructor's first argument: the members of the quorum, each a configuration or a caller's client. */
 
-const { Bridge } = require('./bridge');
+const { Bridge } = require('./clients/bridge');
 const { adopt, hasCommands, isBlank, isClient } = require('./clients');
-const { outOfRange, wrongType, show, showSetting } = require('./errors');
+const { outOfRange, wrongType, show, showSetting, unreadable } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
 const { isConfig, readInstance } = require('./instances');
 const { Redactor, secretsIn } = require('./redact');
 
 /**
- * @typedef {import('./bridge').Rule} Rule
- * @typedef {{kind: string, [key: string]: unknown}} Config for native
- * @typedef {{config: Config, bridge?: Bridge}} Member
+ * @typedef {import('./clients/bridge').Rule} RoutePolicy whether a client is asked, or a connection of our own in its place
+ * @typedef {import('./types').Member} Member
  */
 
-/** @type {Rule[]} */
-const RULES = ['auto', 'native', 'bridge'];
+/** @type {RoutePolicy[]} */
+const ROUTE_POLICIES = ['auto', 'native', 'bridge'];
 
 /** More than native keeps account of. */
 const MOST_MEMBERS = 128;
 
 /**
  * @param {unknown} instances
- * @param {Rule} rule for the clients that come without one of their own
+ * @param {RoutePolicy} policy for the clients that come without one of their own
  * @param {import('./clients/client').Dialect} dialect
  * @returns {Member[]}
  */
-function readMembers(instances, rule, dialect) {
+function readMembers(instances, policy, dialect) {
   if (instances === undefined || instances === null) throw noInstances();
   if (!isArray(instances)) {
     const what = typeof instances === 'string' ? 'a string' : show(instances);
     throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
   }
-  const given = elementsOf(instances, unreadable);
+  const given = elementsOf(instances, unreadable('INSTANCES', 'instances'));
   if (given.length === 0) throw noInstances();
   if (given.length > MOST_MEMBERS) {
     throw outOfRange('INSTANCES', `instances must be ${MOST_MEMBERS} at most, not ${given.length}`);
   }
   try {
-    return membersOf(given, rule, dialect);
+    return membersOf(given, policy, dialect);
   } catch (error) {
     const redactor = new Redactor(secretsIn(given.filter((one) => !hasCommands(one))));
     throw redactor.cleanError(/** @type {Error} */ (error));
   }
+}
+
+/**
+ * @param {string} what
+ * @param {unknown} given
+ */
+function notAPolicy(what, given) {
+  const known = ROUTE_POLICIES.map((one) => `"${one}"`).join(', ');
+  return `${what} must be one of ${known}, not ${showSetting(given)}`;
 }
 
 function noInstances() {
@@ -51,28 +59,22 @@ function noInstances() {
   return Object.assign(error, { code: 'ERR_REDLOCK_INVALID_INSTANCES' });
 }
 
-/** @param {number} [index] */
-function unreadable(index) {
-  const what = index === undefined ? 'instances' : `instances[${index}]`;
-  return wrongType('INSTANCES', `${what} can't be read: reading it throws`);
-}
-
 /**
  * @param {unknown[]} instances
- * @param {Rule} rule
+ * @param {RoutePolicy} policy
  * @param {import('./clients/client').Dialect} dialect
  * @returns {Member[]}
  */
-function membersOf(instances, rule, dialect) {
+function membersOf(instances, policy, dialect) {
   /** @type {Map<unknown, {bridge: Bridge, index: number}>} */
   const known = new Map();
   return instances.map((instance, index) => {
     const name = `instances[${index}]`;
-    const given = unwrap(instance, rule, name);
+    const given = unwrap(instance, policy, name);
     if (!given) return { config: readInstance(instance, name), bridge: undefined };
     // The very same client twice is one, and counts for both.
     const before = known.get(given.client);
-    const bridge = before?.bridge ?? new Bridge(adopt(given.client, name, dialect), given.rule, name);
+    const bridge = before?.bridge ?? new Bridge(adopt(given.client, name, dialect), given.policy, name);
     if (!before) known.set(given.client, { bridge, index });
     return { config: { ...bridge.config, same: before?.index }, bridge };
   });
@@ -80,28 +82,24 @@ function membersOf(instances, rule, dialect) {
 
 /**
  * @param {any} instance
- * @param {Rule} rule
+ * @param {RoutePolicy} policy
  * @param {string} name
- * @returns {{client: unknown, rule: Rule} | undefined} undefined if it is no client
+ * @returns {{client: unknown, policy: RoutePolicy} | undefined} undefined if it is no client
  */
-function unwrap(instance, rule, name) {
+function unwrap(instance, policy, name) {
   if (isWrapped(instance)) {
     const client = get(instance, 'client');
-    const connections = get(instance, 'connections') ?? rule;
+    const connections = get(instance, 'connections') ?? policy;
     if (!isClient(client)) {
       throw wrongType('INSTANCE', `${name}.client must be a client of a Redis library, not ${show(client)}`);
     }
-    if (!RULES.includes(connections)) {
-      const known = RULES.map((one) => `"${one}"`).join(', ');
-      throw wrongType(
-        'INSTANCE',
-        `${name}.connections must be one of ${known}, not ${showSetting(connections)}`,
-      );
+    if (!ROUTE_POLICIES.includes(connections)) {
+      throw wrongType('INSTANCE', notAPolicy(`${name}.connections`, connections));
     }
-    return { client, rule: connections };
+    return { client, policy: connections };
   }
   const isOne = hasCommands(instance) || (!isConfig(instance) && (isClient(instance) || isBlank(instance)));
-  return isOne ? { client: instance, rule } : undefined;
+  return isOne ? { client: instance, policy } : undefined;
 }
 
 /** Clients may have something called `client` too; ours is a plain object. @param {any} instance */
@@ -117,4 +115,4 @@ function isWrapped(instance) {
   }
 }
 
-module.exports = { readMembers, RULES };
+module.exports = { readMembers, ROUTE_POLICIES, notAPolicy };

@@ -217,7 +217,7 @@ describe('clients of no known library are asked as the original asks them', () =
       const [server] = await startServers(t, 1, { args: ['--rename-command', 'EVALSHA', ''] });
       const client = new (require('ioredis'))(server.port, server.host);
       t.after(() => client.quit());
-      const Redlock = require(`../compat/${face}`);
+      const Redlock = require(`../../compat/${face}`);
       const options = { retryCount: 0, connections: 'bridge' };
       const redlock = face === 'v0' ? new Redlock(options, client) : new Redlock([client], options);
       const lock = await new Promise((resolve, reject) => {

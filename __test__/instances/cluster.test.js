@@ -13,6 +13,7 @@ const { needsTls, startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 const { slotsOf, startCluster } = require('../support/topologies');
 const { until } = require('../support/until');
+const { within } = require('../support/within');
 
 const TTL = 20_000;
 const MASTERS = 3;
@@ -132,10 +133,8 @@ describe('a cluster', () => {
   });
 
   test('several resources in different slots are refused at once, with what to do', async (t) => {
-    const redlock = open(t, { cluster: nodesOf(servers) }, { retryCount: 100, retryDelay: 1000 });
-    const started = performance.now();
-    const error = await rejection(redlock.lock(['a', 'b'], TTL));
-    assert.ok(performance.now() - started < 1000, 'there was no retry');
+    const redlock = open(t, { cluster: nodesOf(servers) }, { retryCount: 100, retryDelay: 10_000 });
+    const error = await within(5000, rejection(redlock.lock(['a', 'b'], TTL)), 'the error');
     assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
     assert.equal(error.attempts, 1);
     assert.equal(error.votes[0].error.code, 'ERR_REDLOCK_CROSS_SLOT');

@@ -9,6 +9,7 @@ const IoRedis = require('ioredis');
 const Original = require('redlock');
 
 const Redlock = require('../..');
+const { block } = require('../support/block');
 const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
@@ -145,12 +146,6 @@ describe('while this thread is busy', () => {
   before(async () => {
     [server] = await startServers(suite, 1);
   });
-
-  /** @param {number} span in ms */
-  function block(span) {
-    const end = performance.now() + span;
-    while (performance.now() < end);
-  }
 
   function clientOf(t) {
     const client = new IoRedis(server.port);

@@ -10,6 +10,7 @@ const { before, describe, test } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const Redlock = require('../..');
+const { block } = require('../support/block');
 const { IOREDIS, makeClient } = require('../support/clients');
 const { promoted } = require('../support/promotion');
 const { rejection } = require('../support/rejection');
@@ -46,11 +47,6 @@ let names = 0;
 function newName() {
   names += 1;
   return `holding ${names}`;
-}
-
-/** Blocks JavaScript, without work for the machine. */
-function block(ms) {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** What each server has under that name. */
@@ -434,9 +430,10 @@ describe('a lock that is kept', () => {
       let lastHeld = 0;
       while (!signal.aborted) {
         assert.ok(endOf(lock) <= latest + 1, 'it is not believed in for longer');
+        const before = performance.now();
         const pttl = await servers[0].command('PTTL', name);
-        const drift = Math.round(ttl * 0.01) + 2;
-        assert.ok(performance.now() + pttl <= latest + drift + 50, 'nor kept for longer');
+        // Unbounded, it would be kept for a whole ttl more; an extension is under way for a while.
+        assert.ok(before + pttl <= latest + ttl / 2, 'nor kept for longer');
         const now = performance.now();
         if (!signal.aborted) lastHeld = now;
         extended ||= now > asked + ttl;

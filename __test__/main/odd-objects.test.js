@@ -43,7 +43,7 @@ const FACES = {
 function classic(name) {
   return {
     open(urls) {
-      const Class = require(`../compat/${name}.js`);
+      const Class = require(`../../compat/${name}.js`);
       return new Class(urls, { retryCount: 0 });
     },
     key: 'resource',

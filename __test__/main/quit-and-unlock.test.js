@@ -14,6 +14,7 @@ const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 const { until } = require('../support/until');
+const { within } = require('../support/within');
 
 const MINUTE = 60_000;
 const ROOT = path.join(__dirname, '..', '..');
@@ -201,10 +202,7 @@ describe('quit({ unlock: true })', () => {
     await Promise.all(own.slice(1).map((server) => server.pause()));
     const told = [];
     redlock.on('unlockError', (error, held) => told.push([error, held]));
-    const started = performance.now();
-    await redlock.quit({ unlock: true });
-    const took = performance.now() - started;
-    assert.ok(took < 5000, `${took} ms`);
+    await within(10_000, redlock.quit({ unlock: true }), 'the end');
     const failed = told.map(([error]) => error.resource[0]).sort();
     assert.deepEqual(failed, [first, over, second].sort());
     for (const [error, held] of told) {

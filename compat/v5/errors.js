@@ -3,7 +3,11 @@
 /**
  * redlock 5's errors, with its texts.
  *
- * @typedef {import('./attempts').Stats} Stats
+ * @typedef {object} Stats all votes of one attempt
+ * @property {number} membershipSize
+ * @property {number} quorumSize
+ * @property {Set<unknown>} votesFor the clients as they were passed
+ * @property {Map<unknown, Error>} votesAgainst
  * @typedef {import('../../lib/errors').Failure} Failure
  */
 

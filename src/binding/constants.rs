@@ -4,8 +4,11 @@
 use napi_derive::napi;
 
 use super::layout::{self, AnswerKind, FOR_EVER, Operation, UNLIMITED, answer, flags, request};
-use super::reasons::{self, Refusal};
-use crate::engine::{Drift, Patience, Reason, Retry};
+use super::reasons::Refusal;
+use crate::engine::{
+    DEFAULT_DRIFT_FACTOR, DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, Loss,
+    Patience, Reason,
+};
 
 /// What both sides of the hand-over must agree on.
 #[napi(object)]
@@ -143,7 +146,7 @@ pub struct Reasons {
 /// One of these reasons.
 #[napi(object)]
 pub struct Explanation {
-    /// What native names it by, above 0; 0 for one that native doesn't.
+    /// What `endedBy` names it by; 0 for one that it never gives.
     pub number: u32,
     /// What errors have as their `code`.
     pub code: String,
@@ -224,13 +227,12 @@ fn request_layout() -> RequestLayout {
 }
 
 fn defaults() -> Defaults {
-    let retry = Retry::default();
     let patience = Patience::default();
     Defaults {
-        drift_factor: Drift::default().factor(),
-        retry_count: retry.count.unwrap_or_default(),
-        retry_delay: retry.delay,
-        retry_jitter: retry.jitter,
+        drift_factor: DEFAULT_DRIFT_FACTOR,
+        retry_count: DEFAULT_RETRY_COUNT,
+        retry_delay: DEFAULT_RETRY_DELAY,
+        retry_jitter: DEFAULT_RETRY_JITTER,
         deadlines: Deadlines {
             floor: patience.floor.as_secs_f64() * 1000.0,
             ceiling: patience.ceiling.as_secs_f64() * 1000.0,
@@ -243,10 +245,10 @@ fn reasons() -> Reasons {
         held: of_algorithm(Reason::Held),
         unavailable: of_algorithm(Reason::Unavailable),
         too_slow: of_algorithm(Reason::TooSlow),
-        expired: of_algorithm(Reason::Expired),
-        not_held: of_algorithm(Reason::NotHeld),
+        expired: of_loss(Loss::Expired),
+        not_held: of_loss(Loss::NotHeld),
         timed_out: of_algorithm(Reason::TimedOut),
-        max_hold: of_algorithm(Reason::MaxHold),
+        max_hold: of_loss(Loss::MaxHold),
         closed: of_hand_over(Refusal::Closed),
         cancelled: of_hand_over(Refusal::Cancelled),
         internal: of_hand_over(Refusal::Internal),
@@ -254,9 +256,16 @@ fn reasons() -> Reasons {
     }
 }
 
+fn of_loss(loss: Loss) -> Explanation {
+    Explanation {
+        number: loss.number().into(),
+        ..of_algorithm(loss.reason())
+    }
+}
+
 fn of_algorithm(reason: Reason) -> Explanation {
     Explanation {
-        number: reasons::number(reason),
+        number: 0,
         code: reason.code().to_owned(),
         reason: reason.to_string(),
     }

@@ -125,10 +125,28 @@ pub enum AnswerKind {
 }
 
 impl AnswerKind {
+    const ALL: [Self; 9] = [
+        Self::Unlocked,
+        Self::Locked,
+        Self::Extended,
+        Self::Failed,
+        Self::Event,
+        Self::ClientRequest,
+        Self::Inspected,
+        Self::Time,
+        Self::ContextEnded,
+    ];
+
     /// What JavaScript knows it by.
     #[must_use]
     pub const fn number(self) -> u32 {
         self as u32
+    }
+
+    /// That of this number, if there is one.
+    #[must_use]
+    pub fn numbered(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.number() == number)
     }
 }
 
@@ -158,5 +176,13 @@ mod tests {
             assert_eq!(Operation::numbered(operation.number()), Some(operation));
         }
         assert_eq!(Operation::numbered(6), None);
+    }
+
+    #[test]
+    fn each_kind_of_answer_is_found_by_its_number() {
+        for kind in AnswerKind::ALL {
+            assert_eq!(AnswerKind::numbered(kind.number()), Some(kind));
+        }
+        assert_eq!(AnswerKind::numbered(9), None);
     }
 }

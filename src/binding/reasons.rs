@@ -1,7 +1,5 @@
-//! Why a request was refused, or a lock is over, as JavaScript is told: a code that
-//! never changes, and a text.
-
-use crate::engine::Reason;
+//! Why a request was refused that the algorithm has no reason for, as JavaScript is
+//! told: a code that never changes, and a text.
 
 /// Why a request was refused that never reached the algorithm, or was taken from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +35,5 @@ impl Refusal {
             Self::Internal => "the engine failed; please report this as a defect",
             Self::Invalid => "a request that makes no sense; please report this as a defect",
         }
-    }
-}
-
-/// What JavaScript knows a reason of the algorithm's by; 0 stands for none.
-#[must_use]
-pub const fn number(reason: Reason) -> u32 {
-    match reason {
-        Reason::Held | Reason::Occupied(_) => 1,
-        Reason::Unavailable => 2,
-        Reason::TooSlow => 3,
-        Reason::Expired => 4,
-        Reason::NotHeld => 5,
-        Reason::TimedOut => 6,
-        Reason::MaxHold => 7,
     }
 }

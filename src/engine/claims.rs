@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::instance::Resources;
+use super::question::Resources;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
 

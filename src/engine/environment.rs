@@ -59,6 +59,18 @@ pub async fn within<T>(
     until(environment, environment.now().after(span), future).await
 }
 
+/// What `future` comes to, unless there is a limit and it comes first.
+pub(super) async fn within_limit<T>(
+    environment: &dyn Environment,
+    limit: Option<Instant>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    match limit {
+        Some(limit) => until(environment, limit, future).await,
+        None => Some(future.await),
+    }
+}
+
 /// What the future that `begin` makes comes to, or what it panicked with.
 ///
 /// # Errors

@@ -1,7 +1,10 @@
 //! What the engine tells beside its answers.
 
-use super::error::{Cause, Failure};
-use super::instance::{Connection, Operation, Vote};
+use super::cause::Cause;
+use super::failure::Failure;
+use super::instance::Connection;
+use super::question::Operation;
+use super::vote::Vote;
 
 /// Something a listener may want to know. Nothing depends on its being heard.
 #[derive(Clone, Debug)]

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::instance::Resources;
 use super::lock_id::LockId;
+use super::question::Resources;
 use super::validity::Instant;
 
 /// Until they are released or over.
@@ -109,7 +109,7 @@ impl GrantedBy {
     }
 
     /// It may be believed in until then now.
-    pub(super) fn prolong(&mut self, lock: &LockId, until: Instant) {
+    pub(super) fn extend(&mut self, lock: &LockId, until: Instant) {
         if let Some(known) = self.locks.get_mut(lock) {
             known.until = known.until.max(until);
         }
@@ -165,7 +165,7 @@ mod tests {
         }
         assert_eq!(names(&locks, at(1)), ["a", "b", "c"]);
         assert_eq!(names(&locks, at(5)), ["a", "c"]);
-        locks.prolong(&held("b").lock, at(20));
+        locks.extend(&held("b").lock, at(20));
         locks.forget(&held("a").lock);
         assert_eq!(names(&locks, at(5)), ["b", "c"]);
         assert_eq!(names(&locks, at(20)), Vec::<String>::new());

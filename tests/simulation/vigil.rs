@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Failure, Hold, Instant, Reason, Renewal, Resources, Settings, Token, Ttl,
-    Validity, Watch,
+    Environment as _, Failure, Hold, Instant, Loss, Reason, Renewal, Resources, Settings, Token,
+    Ttl, Validity, Watch,
 };
 
 use crate::checker::{Checker, bump};
@@ -114,17 +114,24 @@ impl Checker {
         settings: &Settings,
     ) -> Rc<Vigil> {
         self.disbelieve(resources, value);
-        let watch = Watch::default();
-        watch.set(until);
-        let vigil = Rc::new(Vigil {
-            number: self.world().number(),
-            process: process.clone(),
+        let hold = Hold {
             // Not the one of requests, so that its extensions are told apart.
             resources: resources.iter().cloned().collect(),
             value: value.clone(),
-            watch,
+            until,
             renewal,
             settings: settings.clone(),
+            number: self.world().number(),
+        };
+        let watch = hold.watch();
+        let vigil = Rc::new(Vigil {
+            number: hold.number,
+            process: process.clone(),
+            resources: hold.resources,
+            value: hold.value,
+            watch,
+            renewal,
+            settings: hold.settings,
             seen: Cell::new(until),
             by_hand: Cell::new(until),
             ended: Cell::default(),
@@ -206,6 +213,12 @@ impl Checker {
             vigil,
             process.now() >= vigil.watch.until(),
             format_args!("is lost and can still be believed in"),
+        );
+        let shown = vigil.watch.state().1.map(Loss::reason);
+        self.expect_of(
+            vigil,
+            shown == Some(failure.reason),
+            format_args!("is told to be lost since {failure}, and its watch shows {shown:?}"),
         );
         let late = vigil.ended.get().map(|(ended, paused)| {
             let since = self.world().now().since(ended);
