@@ -16,7 +16,9 @@ const { pack } = require('../../scripts/pack');
 const ROOT = path.join(__dirname, '..', '..');
 const CONSUMERS = path.join(__dirname, 'consumers');
 const MODULES = path.join(ROOT, 'node_modules');
-const TSC = path.join(MODULES, 'typescript', 'bin', 'tsc');
+/** The folder in `node_modules` of the TypeScript that compiles, and that of Node's types. */
+const NEWEST = { typescript: 'typescript', node: '@types/node' };
+const OLDEST = { typescript: 'typescript-4.7', node: 'types-node-14' };
 
 const folders = [];
 after(() => {
@@ -134,6 +136,15 @@ describe('an app in TypeScript', () => {
     assert.equal(await run(app, 'v5.cjs'), 'released\n');
   });
 
+  test('may be compiled by TypeScript 4.7, and with types of Node as they were in 2021', async () => {
+    const files = ['import-equals.cts', 'import-default.cts', 'import-module.mts'];
+    const options = { module: 'node16', target: 'es2022', lib: ['es2022'] };
+    await compile(app, files, options, OLDEST);
+    assert.equal(await run(app, 'import-module.mjs'), 'released\n');
+    await compile(app, files, options, { ...OLDEST, typescript: NEWEST.typescript });
+    await compile(app, files, options, { ...OLDEST, node: NEWEST.node });
+  });
+
   test('may be meant for a bundler', async () => {
     const options = { module: 'esnext', moduleResolution: 'bundler', noEmit: true };
     await compile(app, ['import-module.mts'], options);
@@ -200,21 +211,26 @@ function addConsumers(app, name) {
 }
 
 /** Compiles TypeScript in the app; rejected with what is wrong with it. */
-async function compile(app, files, options) {
+async function compile(app, files, options, { typescript, node } = NEWEST) {
+  const types = path.join(app, 'types');
+  fs.rmSync(types, { recursive: true, force: true });
+  fs.mkdirSync(types);
+  fs.symlinkSync(path.join(MODULES, node), path.join(types, 'node'), 'junction');
   const config = {
     compilerOptions: {
       target: 'es2023',
       lib: ['es2023'],
       strict: true,
       types: ['node'],
-      typeRoots: [path.join(MODULES, '@types')],
+      typeRoots: [types],
       ...options,
     },
     files,
   };
   fs.writeFileSync(path.join(app, 'tsconfig.json'), JSON.stringify(config));
   try {
-    await promisify(execFile)(process.execPath, [TSC, '--project', app], { cwd: app });
+    const tsc = path.join(MODULES, typescript, 'bin', 'tsc');
+    await promisify(execFile)(process.execPath, [tsc, '--project', app], { cwd: app });
   } catch (error) {
     assert.fail(error.stdout || error.message);
   }
