@@ -38,14 +38,15 @@ const SHARE_LEFT = 2 / 3;
  * @param {number} ttl
  * @param {number} driftFactor
  * @param {boolean} isExtended whether it is extended by itself if they don't say
+ * @param {boolean} isTry whether there is one attempt whatever they say
  * @returns {AcquireOptions}
  */
-function readAcquireOptions(options, ttl, driftFactor, isExtended) {
+function readAcquireOptions(options, ttl, driftFactor, isExtended, isTry) {
   const { signal, maxWait, tryLock, autoExtend = isExtended } = options;
   return {
     signal: readSignal(signal),
     maxWait: maxWait === undefined ? undefined : readTime(maxWait, 'maxWait', 0),
-    isTry: readFlag(tryLock, 'tryLock'),
+    isTry: readFlag(tryLock, 'tryLock') || isTry,
     extension:
       autoExtend === false
         ? undefined

@@ -9,6 +9,7 @@
  */
 
 const { settle } = require('./callback');
+const { disposable } = require('./disposal');
 const { wrongType } = require('./errors');
 const { ownableLocks } = require('./lock-owner');
 const { attachState, stateOf } = require('./lock-state');
@@ -25,7 +26,7 @@ class Lock {
    * @param {number} [attemptsRemaining]
    */
   constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
-    if (disposal !== Symbol.asyncDispose) makeDisposable();
+    disposableLock();
     setOwner(this, redlock, new.target);
     this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
     this.value = value;
@@ -127,24 +128,10 @@ function redlockOf(lock) {
   return lock.redlock;
 }
 
-/** What `await using` calls; a polyfill may bring it at any time. @type {symbol | undefined} */
-let disposal;
-
-function makeDisposable() {
-  disposal = Symbol.asyncDispose;
-  if (disposal === undefined) return;
-  Object.defineProperty(Lock.prototype, disposal, {
-    configurable: true,
-    writable: true,
-    /** @this {Lock} */
-    value() {
-      const locker = lockerOf(redlockOf(this));
-      return locker ? locker.unlockQuietly(redlockOf(this), this) : orphaned();
-    },
-  });
-}
-
-makeDisposable();
+const disposableLock = disposable(Lock, (lock) => {
+  const locker = lockerOf(redlockOf(lock));
+  return locker ? locker.unlockQuietly(redlockOf(lock), lock) : orphaned();
+});
 
 /** Where there is nothing to ask. */
 async function orphaned() {

@@ -86,9 +86,10 @@ class Locker {
    * @param {CallOptions | undefined} options
    * @param {boolean} [isExtended] whether it is extended by itself unless the options say otherwise
    * @param {boolean} [isStrict] whether an option that is unknown is refused
+   * @param {boolean} [isTry] whether there is one attempt, and null if it is held, whatever the options say
    * @returns {Promise<any>}
    */
-  async lock(face, resource, ttl, options, isExtended = false, isStrict = false) {
+  async lock(face, resource, ttl, options, isExtended = false, isStrict = false, isTry = false) {
     const profile = this.#profile;
     let names;
     let settings;
@@ -99,8 +100,10 @@ class Locker {
       const { settings: own, others } = this.#settings.of(face, options, undefined, isStrict);
       settings = own;
       checkTtl(ttl, settings.driftFactor);
-      const isPlain = !profile.hasAcquireOptions || !(others || isExtended);
-      acquire = isPlain ? undefined : readAcquireOptions(others ?? {}, ttl, settings.driftFactor, isExtended);
+      const isPlain = !profile.hasAcquireOptions || !(others || isExtended || isTry);
+      acquire = isPlain
+        ? undefined
+        : readAcquireOptions(others ?? {}, ttl, settings.driftFactor, isExtended, isTry);
       engine = this.#openEngine(face, 'lock', names);
     } catch (error) {
       throw profile.refuse(error);

@@ -8,6 +8,7 @@ const { readQuitOptions } = require('./acquire-options');
 const { settle } = require('./callback');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
+const { disposable } = require('./disposal');
 const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
 const { isArray, isUrl, pick } = require('./foreign');
 const { Lock, lockClassOf } = require('./lock');
@@ -37,6 +38,7 @@ class Redlock extends EventEmitter {
    */
   constructor(instances, options, ...more) {
     super();
+    disposableRedlock();
     if (isOldest(instances, options)) new Locker(this, PROFILE, [options, ...more], instances);
     else new Locker(this, PROFILE, instances, options);
   }
@@ -66,6 +68,20 @@ class Redlock extends EventEmitter {
     if (typeof options === 'function')
       return deliver(this, requireLocker(this).lock(this, resource, ttl, undefined), options);
     return deliver(this, requireLocker(this).lock(this, resource, ttl, options, false, true), callback);
+  }
+
+  /**
+   * `lock` in one attempt: null if it is held.
+   *
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   * @returns {Promise<Lock | null>}
+   */
+  tryLock(resource, ttl, options, callback) {
+    if (typeof options === 'function') return this.tryLock(resource, ttl, undefined, options);
+    return deliver(this, requireLocker(this).lock(this, resource, ttl, options, false, true, true), callback);
   }
 
   /**
@@ -282,6 +298,8 @@ function unreadable(key) {
 
 /** Where it is overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
+
+const disposableRedlock = disposable(Redlock, async (redlock) => void (await redlock.quit()));
 
 /** @type {import('./profile').Profile['makeLock']} */
 function makeLock(redlock, names, value, expiration, attempts, remaining) {

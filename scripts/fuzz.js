@@ -20,7 +20,10 @@ const GUIDED = {
   frame: ['instances::redis::fuzz::frames::frame', 'src/instances/redis/fuzz/__fuzz__/frame'],
   slots: ['instances::redis::fuzz::slots::slots', 'src/instances/redis/fuzz/__fuzz__/slots'],
   redirect: ['instances::redis::fuzz::redirects::redirect', 'src/instances/redis/fuzz/__fuzz__/redirect'],
-  sentinel: ['instances::redis::fuzz::sentinels::sentinel_answer', 'src/instances/redis/fuzz/__fuzz__/sentinel'],
+  sentinel: [
+    'instances::redis::fuzz::sentinels::sentinel_answer',
+    'src/instances/redis/fuzz/__fuzz__/sentinel',
+  ],
   info: ['instances::redis::fuzz::info::info', 'src/instances/redis/fuzz/__fuzz__/info'],
   rows: ['binding::fuzz::rows', 'src/binding/__fuzz__/rows'],
   config: ['binding::fuzz::config', 'src/binding/__fuzz__/config'],

@@ -113,11 +113,12 @@ describe('options', () => {
     await redlock.quit();
   });
 
-  test('of a call that are unknown are refused by lock and using, with the one that was meant', async () => {
+  test('of a call that are unknown are refused by lock, tryLock and using, with the one that was meant', async () => {
     const redlock = new Redlock(['memory://options']);
     const calls = {
       lock: (options) => redlock.lock('misspelt', 1000, options),
       acquire: (options) => redlock.acquire('misspelt', 1000, options),
+      tryLock: (options) => redlock.tryLock('misspelt', 1000, options),
       using: (options) => redlock.using('misspelt', 1000, options, () => assert.fail('it ran')),
     };
     for (const call of Object.values(calls)) {

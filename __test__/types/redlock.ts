@@ -194,6 +194,7 @@ async function holding(): Promise<void> {
   // @ts-expect-error no number
   await redlock.lock('a', 1000, { retryDelay: () => '20' });
   await sure[Symbol.asyncDispose]();
+  same<ReturnType<Redlock[typeof Symbol.asyncDispose]>, Promise<void>>(true);
   const { held, instances } = await redlock.inspect('a');
   same<typeof held, boolean | undefined>(true);
   void instances[0].error?.message;
