@@ -247,15 +247,8 @@ impl Asker {
     }
 
     fn ask(&self, number: usize, operation: Operation, value: &str, resources: &[&str]) {
-        let question = Question {
-            operation,
-            resources: resources.iter().map(|name| Box::from(*name)).collect(),
-            value: value.into(),
-            deadline: Instant::LAST,
-            report: false,
-            scripts: None,
-            context: None,
-        };
+        let resources = resources.iter().map(|name| Box::from(*name)).collect();
+        let question = Question::new(operation, resources, value.into(), Instant::LAST);
         let ballot: Rc<dyn Ballot> = self.votes.clone();
         self.server
             .ask(&Rc::new(question), Reply::new(ballot, number));

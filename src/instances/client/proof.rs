@@ -10,8 +10,7 @@ use super::bridge::Bridge;
 use super::own_connection::ProofNumber;
 use super::route::BridgeReason;
 use crate::engine::{
-    Ballot, Drift, Environment, Instance as _, Instant, Operation, Question, Reply, Token, Ttl,
-    Vote,
+    Ballot, Drift, Environment, Instance as _, Instant, Question, Reply, Token, Ttl, Vote,
 };
 use crate::instances::redis::Server;
 
@@ -67,16 +66,16 @@ impl ProofKey {
             prover,
             number,
             step: Cell::new(Step::Set),
-            question: Rc::new(Question {
-                operation: Operation::Acquire { ttl },
-                resources: Arc::new([name.into()]),
-                value: Token::random(environment),
-                deadline: environment.now().after(ttl.span()),
-                report: false,
-                scripts: None,
+            question: Rc::new(
+                Question::acquire(
+                    ttl,
+                    Arc::new([name.into()]),
+                    Token::random(environment),
+                    environment.now().after(ttl.span()),
+                )
                 // Where the client leads to may depend on it: it is what the acquire has.
-                context: acquire.context.clone(),
-            }),
+                .in_context(acquire.context.clone()),
+            ),
         }))
     }
 
@@ -99,18 +98,17 @@ impl ProofKey {
     }
 
     fn release(&self) -> Rc<Question> {
-        Rc::new(Question {
-            operation: Operation::Release {
-                since: Instant::ORIGIN,
-                expires: Instant::LAST,
-            },
-            resources: Arc::clone(&self.question.resources),
-            value: self.question.value.clone(),
-            deadline: self.question.deadline,
-            report: false,
-            scripts: None,
-            context: self.question.context.clone(),
-        })
+        let Question {
+            resources,
+            value,
+            deadline,
+            context,
+            ..
+        } = &*self.question;
+        let (resources, value) = (Arc::clone(resources), value.clone());
+        let (since, expires) = (Instant::ORIGIN, Instant::LAST);
+        let release = Question::release(since, expires, resources, value, *deadline);
+        Rc::new(release.in_context(context.clone()))
     }
 }
 
