@@ -276,15 +276,12 @@ mod tests {
 
     #[test]
     fn a_client_is_asked_all_that_it_needs_to_know() {
-        let question = Question {
-            operation: Operation::Inspect,
-            resources: [Box::from("r")].into(),
-            value: Token::from("v"),
-            deadline: Instant::LAST,
-            report: false,
-            scripts: None,
-            context: None,
-        };
+        let question = Question::new(
+            Operation::Inspect,
+            [Box::from("r")].into(),
+            Token::from("v"),
+            Instant::LAST,
+        );
         let described = client_request(Handle(1), Index(2), Ticket(3), &Rc::new(question));
         let described = parsed(&described);
         let named = ["handle", "instance", "ticket"].map(|name| described[name].as_u64());

@@ -11,15 +11,13 @@ impl Ballot for Nobody {
 }
 
 pub(super) fn question(operation: Operation, value: &str, resources: &[&str]) -> Rc<Question> {
-    Rc::new(Question {
+    let resources = resources.iter().map(|name| Box::from(*name)).collect();
+    Rc::new(Question::new(
         operation,
-        resources: resources.iter().map(|name| Box::from(*name)).collect(),
-        value: value.into(),
-        deadline: Instant::LAST,
-        report: false,
-        scripts: None,
-        context: None,
-    })
+        resources,
+        value.into(),
+        Instant::LAST,
+    ))
 }
 
 pub(super) fn acquire(value: &str, resources: &[&str]) -> Rc<Question> {

@@ -53,17 +53,11 @@ impl Asked {
             extend: script(),
             release: script(),
         };
-        Question {
-            operation,
-            resources: (0..=self.names % 3)
-                .map(|name| name.to_string().into())
-                .collect(),
-            value: Token::from(VALUE),
-            deadline: Instant::ORIGIN,
-            report: false,
-            scripts: self.by_own_script.then(|| Arc::new(scripts())),
-            context: None,
-        }
+        let resources = (0..=self.names % 3)
+            .map(|name| name.to_string().into())
+            .collect();
+        Question::new(operation, resources, Token::from(VALUE), Instant::ORIGIN)
+            .with_scripts(self.by_own_script.then(|| Arc::new(scripts())))
     }
 
     pub(super) fn form(self, question: &Question) -> Form {
