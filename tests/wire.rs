@@ -848,9 +848,8 @@ fn a_lock_that_another_engine_releases_is_not_set_later_where_it_was_still_to_be
     let configs = || others.iter().chain([&slow]).map(Fake::config);
     let settings = Settings {
         patience: Patience {
-            share: 1.0,
+            floor: Duration::from_secs(30),
             ceiling: Duration::from_secs(30),
-            ..Patience::default()
         },
         ..once()
     };

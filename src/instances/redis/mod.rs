@@ -37,7 +37,6 @@ use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
 pub struct Server {
-    address: Box<str>,
     /// What it shares with those that are the same server by nature.
     identity: Option<Rc<Config>>,
     backend: Backend,
@@ -54,7 +53,6 @@ impl Server {
     /// connections on `network`, which are closed with their last user.
     #[must_use]
     pub fn open(config: Config, network: &Rc<Network>) -> Self {
-        let address = config.address().into();
         let identity = network.identity(&config);
         let backend = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
@@ -63,11 +61,7 @@ impl Server {
             }
             _ => Backend::Link(network.link(config)),
         };
-        Self {
-            address,
-            identity,
-            backend,
-        }
+        Self { identity, backend }
     }
 
     /// Whether it is a master, to which alone one can write; `None` if it has
@@ -93,10 +87,6 @@ impl Server {
 }
 
 impl Instance for Server {
-    fn address(&self) -> &str {
-        &self.address
-    }
-
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         match &self.backend {
             Backend::Link(link) => link.ask(question, reply, SlotState::Owned),
