@@ -1,5 +1,12 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
+//!
+//! - `protocol`: commands out, replies in.
+//! - `dial`: from a configuration to a connection that is logged in.
+//! - `link`: one server's connection, which is kept up; what waits for it, and in which
+//!   order it is written.
+//! - `cluster`: which node has a key, and what becomes of MOVED and ASK.
+//! - `network`: which of those the users of one thread share.
 
 mod cluster;
 mod config;
