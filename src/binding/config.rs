@@ -159,7 +159,6 @@ impl ClientJson {
             Mode::Auto
         };
         Client::new(
-            &self.address,
             mode,
             Rc::clone(&shared.network),
             Rc::new(port),

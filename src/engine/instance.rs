@@ -13,9 +13,6 @@ use super::vote::Reply;
 ///
 /// Everything happens on the engine's thread; nothing here may block.
 pub trait Instance {
-    /// Where it is, for errors and events. It must not contain a secret.
-    fn address(&self) -> &str;
-
     /// Asks for a vote on `question`, which is cast with `reply` now or later.
     ///
     /// The instance need not keep the deadline, the engine does; but it must

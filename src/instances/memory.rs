@@ -12,7 +12,6 @@ use crate::engine::{
 
 /// A table of keys that expire, shared by all who open it under one name.
 pub struct Memory {
-    address: Box<str>,
     environment: Rc<dyn Environment>,
     table: Rc<RefCell<Table>>,
 }
@@ -49,7 +48,6 @@ impl Memory {
     #[must_use]
     pub fn open(name: &str, environment: Rc<dyn Environment>, tables: &Tables) -> Self {
         Self {
-            address: format!("memory://{name}").into(),
             table: tables.table(name, environment.now()),
             environment,
         }
@@ -57,10 +55,6 @@ impl Memory {
 }
 
 impl Instance for Memory {
-    fn address(&self) -> &str {
-        &self.address
-    }
-
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         if question.script().is_some() {
             let message = "ERR an instance in memory can't run scripts";

@@ -439,10 +439,6 @@ impl Instance for Remote {
         (self.0.identity == Identity::Sole).then_some(self.0.server.index)
     }
 
-    fn address(&self) -> &str {
-        &self.0.address
-    }
-
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         if !self.0.process.is_alive() {
             return;

@@ -126,10 +126,6 @@ struct Fake {
 }
 
 impl Instance for Fake {
-    fn address(&self) -> &'static str {
-        "fake"
-    }
-
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         let now = self.world.now.get();
         self.asked.borrow_mut().push((now, question.operation));

@@ -50,7 +50,6 @@ use crate::engine::{
 
 /// The caller's client as a member of the quorum.
 pub struct Client {
-    address: Box<str>,
     mode: Mode,
     environment: Rc<dyn Environment>,
     network: Rc<Network>,
@@ -73,10 +72,8 @@ struct State {
 
 impl Client {
     /// A client that is asked through `port`, and on `network` once it is proven.
-    /// `address` is for people and must not contain a secret.
     #[must_use]
     pub fn new(
-        address: &str,
         mode: Mode,
         network: Rc<Network>,
         port: Rc<dyn Port>,
@@ -85,7 +82,6 @@ impl Client {
         let environment = network.environment();
         let now = environment.now();
         Rc::new_cyclic(|myself| Self {
-            address: address.into(),
             mode,
             bridge: Bridge::new(Rc::clone(&environment), port),
             environment,
@@ -290,10 +286,6 @@ impl Observer for Client {
 }
 
 impl Instance for Client {
-    fn address(&self) -> &str {
-        &self.address
-    }
-
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         if let Operation::Acquire { ttl } | Operation::Extend { ttl } = question.operation {
             let end = question.deadline.after(ttl.span());

@@ -1,5 +1,12 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
+//!
+//! - `protocol`: commands out, replies in.
+//! - `dial`: from a configuration to a connection that is logged in.
+//! - `link`: one server's connection, which is kept up; what waits for it, and in which
+//!   order it is written.
+//! - `cluster`: which node has a key, and what becomes of MOVED and ASK.
+//! - `network`: which of those the users of one thread share.
 
 mod cluster;
 mod config;
@@ -37,7 +44,6 @@ use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
 pub struct Server {
-    address: Box<str>,
     /// What it shares with those that are the same server by nature.
     identity: Option<Rc<Config>>,
     backend: Backend,
@@ -54,7 +60,6 @@ impl Server {
     /// connections on `network`, which are closed with their last user.
     #[must_use]
     pub fn open(config: Config, network: &Rc<Network>) -> Self {
-        let address = config.address().into();
         let identity = network.identity(&config);
         let backend = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
@@ -63,11 +68,7 @@ impl Server {
             }
             _ => Backend::Link(network.link(config)),
         };
-        Self {
-            address,
-            identity,
-            backend,
-        }
+        Self { identity, backend }
     }
 
     /// Whether it is a master, to which alone one can write; `None` if it has
@@ -93,10 +94,6 @@ impl Server {
 }
 
 impl Instance for Server {
-    fn address(&self) -> &str {
-        &self.address
-    }
-
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
         match &self.backend {
             Backend::Link(link) => link.ask(question, reply, SlotState::Owned),

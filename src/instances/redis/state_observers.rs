@@ -47,7 +47,7 @@ impl StateObservers {
         }
     }
 
-    /// It is down for this reason; the same reason again is no change.
+    /// The connection is down for this reason; the same reason again is no change.
     pub(super) fn tell_down(&self, cause: &Cause) {
         let known = match &*self.state() {
             Connection::Down(before) => before.to_string() == cause.to_string(),

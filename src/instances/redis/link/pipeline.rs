@@ -20,6 +20,7 @@ const LONGEST_REPLY: usize = 64 * 1024;
 const LONGEST_REPLY_TO_OTHERS: usize = 1024 * 1024;
 const LONGEST_MAP: usize = 8 * 1024 * 1024;
 
+/// One connection's commands.
 #[derive(Default)]
 pub(super) struct Pipeline {
     /// Commands that are not yet written, from `written` on.
@@ -27,11 +28,12 @@ pub(super) struct Pipeline {
     pub(super) written: usize,
     /// Questions whose command is in `out` or on its way, in order.
     pub(super) unanswered: VecDeque<PendingCommand>,
-    /// How many of them, from the last, are new since the buffer was written.
+    /// How many of them, the newest, have come since the buffer was written: the server
+    /// can't have answered those.
     pub(super) fresh: usize,
-    /// What all of them weigh.
+    /// About how many bytes all of them keep.
     pub(super) weight: usize,
-    /// How many of them are acquires, and what those weigh.
+    /// How many of them are acquires, and about how many bytes those keep.
     acquires: usize,
     acquires_weight: usize,
     /// Bytes of an incomplete reply.
@@ -40,8 +42,10 @@ pub(super) struct Pipeline {
     pub(super) heard_at: Instant,
 }
 
+/// A command without a reply yet.
 pub(super) struct PendingCommand {
-    /// When its command was written, or found the way blocked; nothing before.
+    /// When it was written, or could not be since the socket was full;
+    /// [`Instant::ORIGIN`] before that.
     at: Instant,
     /// About how many bytes it keeps.
     weight: usize,

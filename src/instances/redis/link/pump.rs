@@ -22,7 +22,7 @@ const LARGEST_KEPT: usize = 256 * 1024;
 /// A dial under way.
 pub(super) type Dialling = Pin<Box<dyn Future<Output = Result<Pump, Cause>>>>;
 
-/// One connection.
+/// One connection: its stream, and what its server has said of itself.
 pub(super) struct Pump {
     stream: Box<dyn Stream>,
     heard: Replies,
@@ -32,7 +32,7 @@ pub(super) struct Pump {
     keyspace: Option<Rc<str>>,
     /// When it was greeted, and when it had answered.
     greeted: (Instant, Instant),
-    /// Whether it has answered anything.
+    /// Whether it has answered anything since it was greeted.
     useful: bool,
     /// When to look whether the server has been silent for too long.
     timer: Timer,

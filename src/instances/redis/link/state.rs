@@ -34,7 +34,7 @@ const WINDOW: Duration = Duration::from_millis(20);
 const MOST_WINDOWS: usize = 4;
 
 /// Beyond so many questions on their way releases wait too, which come by the
-/// hundred thousand where so many contend: only extensions never do.
+/// hundred thousand where so many contend. Extensions never wait.
 const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
 
 /// What a link keeps for its server: the connections' pipelines, and what waits.
@@ -49,12 +49,13 @@ pub(super) struct State {
     pub(super) releases: VecDeque<Request>,
     /// Acquires that are not to be written yet, nor before those.
     pub(super) acquires: AcquireQueue,
-    /// What waits for a dial and what `releases` are weigh.
+    /// About how many bytes `releases`, and what waits for a dial, keep.
     pub(super) weight: usize,
     pub(super) owed: OwedReleases,
-    /// From when a question was written until it was answered, on all of its
-    /// connections.
+    /// Measures how long questions take from when they are written until they are
+    /// answered, on whichever connection.
     pub(super) meter: Meter,
+    /// The pump's.
     pub(super) waker: Option<Waker>,
 }
 

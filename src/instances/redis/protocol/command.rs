@@ -16,15 +16,17 @@ pub(crate) struct Writer {
     capabilities: Capabilities,
 }
 
-/// What was seen on a connection of what may be done there.
+/// What a connection's user may do there, and what the server knows, as far as replies
+/// have shown it.
 #[derive(Default)]
 struct Capabilities {
-    /// What is taken can be released: without that nothing is granted.
+    /// What is taken can be released. Until that is seen, acquires are written as the
+    /// script that sees to it first.
     can_release: bool,
-    /// The script that acquires was written in full: who asks by a digest that
-    /// turns out to be unknown is answered later than others.
+    /// The script that acquires was written in full, so that its digest is known. One
+    /// that turns out to be unknown costs an acquire its turn.
     is_acquire_known: bool,
-    /// Scripts can't be asked for by their digests.
+    /// EVALSHA is not there, or not for this user.
     refuses_digests: bool,
 }
 
@@ -59,7 +61,7 @@ impl Writer {
         }
     }
 
-    /// What comes next is written to another connection.
+    /// What comes next is written to another connection, of which nothing is known.
     pub(crate) fn begin(&mut self) {
         self.capabilities = Capabilities::default();
     }
