@@ -1,12 +1,14 @@
 //! What waits: in which order it is written, what is withdrawn, and how much there
 //! may be.
 
-use redlock_native::engine::Rule;
+use std::time::Duration;
+
+use redlock_native::engine::{Patience, Rule, Settings};
 use redlock_native::instances::redis::Config;
 
-use crate::asker::{Asker, acquire, extend, release};
+use crate::asker::{Asker, acquire, extend, release, ttl};
 use crate::fake_server::{Door, Fake, has};
-use crate::support::{run, until};
+use crate::support::{engine_on, network, once, resources, run, until};
 
 #[test]
 fn an_extension_is_not_behind_the_acquires_that_wait() {
@@ -124,6 +126,41 @@ fn while_the_first_dial_runs_a_release_withdraws_its_acquire_too() {
         asker.expect_granted(1).await;
         asker.votes.wait_for(2).await;
         assert_eq!((fake.heard("v").len(), fake.heard("w").len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_lock_that_another_engine_releases_is_not_set_later_where_it_was_still_to_be_asked_for() {
+    let door = Door::default();
+    door.close();
+    let slow = Fake::behind(&door);
+    let others = [Fake::as_usual(), Fake::as_usual()];
+    let configs = || others.iter().chain([&slow]).map(Fake::config);
+    let settings = Settings {
+        patience: Patience {
+            floor: Duration::from_secs(30),
+            ceiling: Duration::from_secs(30),
+        },
+        ..once()
+    };
+    run(async {
+        let shared = network();
+        let (engine, _) = engine_on(&shared, configs());
+        let (another, _) = engine_on(&shared, configs());
+        let take = |name| engine.acquire(resources(&[name]), ttl(), settings.clone());
+        let held = take("a").await.expect("two of three");
+        let since = held.validity.since;
+        let released = another.release(resources(&["a"]), held.value, since, settings.clone());
+        released.await.expect("by two of three");
+        take("later").await.expect("two of three");
+        door.open();
+        until("what was asked for later", || {
+            !slow.heard("later").is_empty()
+        })
+        .await;
+        let heard = slow.heard("a");
+        assert_eq!(heard.len(), 1, "its release: {heard:?}");
+        assert!(!heard[0].contains(&"60000".to_owned()));
     });
 }
 

@@ -9,7 +9,7 @@ use super::votes::Asked;
 use crate::engine::{Cause, Vote};
 use crate::instances::redis::config::{Address, Config, Endpoint, Sentinels};
 use crate::instances::redis::dial::master_of;
-use crate::instances::redis::protocol::command::{Answer, answer};
+use crate::instances::redis::protocol::command::{ParsedReply, parse_reply};
 use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::secret::Secret;
 
@@ -111,9 +111,10 @@ fn no_cause_shows_a_secret() {
             };
             let question = asked_for.question();
             let form = asked_for.form(&question);
-            if let Answer::Vote(Vote::Failed(cause))
-            | Answer::UnknownScript(cause)
-            | Answer::Impossible(cause) = answer(reply.clone(), form, &question, &redactor)
+            if let ParsedReply::Vote(Vote::Failed(cause))
+            | ParsedReply::UnknownScript(cause)
+            | ParsedReply::Impossible(cause) =
+                parse_reply(reply.clone(), form, &question, &redactor)
             {
                 shows_none(SECRETS, &cause);
             }

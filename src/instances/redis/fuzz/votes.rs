@@ -10,7 +10,7 @@ use super::secrets::{VALUE, redactor};
 use crate::engine::{
     Cause, Drift, Instant, Operation, Question, Script, Scripts, Token, Ttl, Vote,
 };
-use crate::instances::redis::protocol::command::{Answer, Form, Writer, answer};
+use crate::instances::redis::protocol::command::{Form, ParsedReply, Writer, parse_reply};
 
 /// A question, and whether it is asked with a script in full.
 #[derive(Clone, Copy, Debug, TypeGenerator)]
@@ -88,16 +88,16 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn of(answer: &Answer) -> Self {
+    fn of(answer: &ParsedReply) -> Self {
         match answer {
-            Answer::Vote(Vote::Granted) => Self::Granted,
-            Answer::Vote(Vote::Held { .. }) => Self::Held,
-            Answer::Vote(Vote::Seen { .. }) => Self::Seen,
-            Answer::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
-            Answer::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
-            Answer::Vote(Vote::Failed(cause)) => panic!("{cause}"),
-            Answer::UnknownScript(_) => Self::UnknownScript,
-            Answer::Impossible(_) => Self::Impossible,
+            ParsedReply::Vote(Vote::Granted) => Self::Granted,
+            ParsedReply::Vote(Vote::Held { .. }) => Self::Held,
+            ParsedReply::Vote(Vote::Seen { .. }) => Self::Seen,
+            ParsedReply::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
+            ParsedReply::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
+            ParsedReply::Vote(Vote::Failed(cause)) => panic!("{cause}"),
+            ParsedReply::UnknownScript(_) => Self::UnknownScript,
+            ParsedReply::Impossible(_) => Self::Impossible,
         }
     }
 
@@ -168,10 +168,10 @@ fn a_reply_means_what_its_own_command_means_by_it() {
     check!().with_type::<SampleReply>().for_each(|told| {
         let reply = told.value();
         for (question, form) in questions.iter().zip(&forms) {
-            let answer = answer(reply.clone(), *form, question, &redactor);
+            let answer = parse_reply(reply.clone(), *form, question, &redactor);
             let meant = Meaning::meant(&reply, *form, question);
             assert_eq!(Meaning::of(&answer), meant, "{form:?} {question:?}");
-            if let Answer::Vote(Vote::Held { applied }) = answer {
+            if let ParsedReply::Vote(Vote::Held { applied }) = answer {
                 let keys = number(&reply).and_then(|keys| keys.try_into().ok());
                 assert_eq!(applied, keys.unwrap_or(0));
             }
