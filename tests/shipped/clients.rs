@@ -26,7 +26,7 @@ pub struct Client {
     target: RefCell<Target>,
     changed: Cell<bool>,
     state: RefCell<State>,
-    client_faults: ClientFaults,
+    faults: ClientFaults,
 }
 
 /// Where a client leads.
@@ -86,7 +86,7 @@ impl Client {
         network: Network,
         target: Target,
         says: Option<Config>,
-        client_faults: ClientFaults,
+        faults: ClientFaults,
     ) -> Rc<Self> {
         Rc::new(Self {
             process: process.clone(),
@@ -96,7 +96,7 @@ impl Client {
             target: RefCell::new(target),
             changed: Cell::new(false),
             state: RefCell::default(),
-            client_faults,
+            faults,
         })
     }
 
@@ -197,7 +197,7 @@ impl Client {
             return;
         }
         let mut delay = self.network.delay(world);
-        if world.chance.percent(self.client_faults.late) {
+        if world.chance.percent(self.faults.late) {
             delay += world.chance.span(Duration::from_millis(300));
         }
         let at = {
@@ -219,16 +219,16 @@ impl Client {
             }
             state.waiting.retain(|other| !Rc::ptr_eq(other, sent));
         }
-        if world.chance.percent(self.client_faults.never) {
+        if world.chance.percent(self.faults.never) {
             return;
         }
-        let came = if world.chance.percent(self.client_faults.odd) {
+        let came = if world.chance.percent(self.faults.odd) {
             ClientAnswer::Odd
         } else {
             came
         };
         if let Some(done) = &*sent.done.borrow() {
-            if world.chance.percent(self.client_faults.twice) {
+            if world.chance.percent(self.faults.twice) {
                 done(came.clone());
             }
             done(came);
@@ -249,7 +249,7 @@ impl Client {
         if waiting.is_empty() {
             return;
         }
-        if !self.client_faults.resends {
+        if !self.faults.resends {
             self.state.borrow_mut().waiting.clear();
             let lost = move || {
                 for sent in waiting {

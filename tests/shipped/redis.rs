@@ -48,7 +48,7 @@ struct State {
     scripts: BTreeSet<&'static str>,
     up: bool,
     hung: Moment,
-    error_state: Option<(ErrorState, Moment)>,
+    refusing: Option<(ErrorState, Moment)>,
     role: Role,
     /// At so many percent of the replies, one of a kind that the command can't
     /// give comes before it.
@@ -157,7 +157,7 @@ impl Server {
                 scripts: BTreeSet::new(),
                 up: true,
                 hung: Moment::default(),
-                error_state: None,
+                refusing: None,
                 role: Role::Master,
                 odd: 0,
             }),
@@ -205,7 +205,7 @@ impl Server {
 
     pub fn be(&self, error_state: ErrorState, span: Duration) {
         let until = self.world.now().after(span);
-        self.state.borrow_mut().error_state = Some((error_state, until));
+        self.state.borrow_mut().refusing = Some((error_state, until));
     }
 
     pub fn flush_scripts(&self) {
@@ -398,7 +398,7 @@ impl Server {
     pub fn refusal(&self) -> Option<&'static str> {
         let state = self.state.borrow();
         let now = self.world.now();
-        if let Some((error_state, _)) = state.error_state.filter(|(_, until)| now < *until) {
+        if let Some((error_state, _)) = state.refusing.filter(|(_, until)| now < *until) {
             return Some(error_state.error());
         }
         match state.role {
@@ -603,13 +603,13 @@ impl Server {
         self.checker.written(wire, &lock_command);
         match self.carry_out(db, &lock_command) {
             CommandResult::Applied(1) if lock_command.kind == CommandKind::Set => {
-                out.extend_from_slice(b"+OK\r\n")
+                out.extend_from_slice(b"+OK\r\n");
             }
             CommandResult::Applied(_) if lock_command.kind == CommandKind::Set => {
-                out.extend_from_slice(b"$-1\r\n")
+                out.extend_from_slice(b"$-1\r\n");
             }
             CommandResult::Applied(count) => {
-                out.extend_from_slice(format!(":{count}\r\n").as_bytes())
+                out.extend_from_slice(format!(":{count}\r\n").as_bytes());
             }
             CommandResult::Seen(seen) => {
                 out.extend_from_slice(b"*2\r\n");

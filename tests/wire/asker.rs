@@ -120,6 +120,6 @@ pub fn release() -> Operation {
     }
 }
 
-fn ttl() -> Ttl {
+pub fn ttl() -> Ttl {
     Ttl::new(60_000.0, Drift::default()).expect("long enough")
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use redlock_native::engine::{Patience, Rule, Settings};
 use redlock_native::instances::redis::Config;
 
-use crate::asker::{Asker, acquire, extend, release};
+use crate::asker::{Asker, acquire, extend, release, ttl};
 use crate::fake_server::{Door, Fake, has};
-use crate::support::{engine_on, network, once, resources, run, ttl, until};
+use crate::support::{engine_on, network, once, resources, run, until};
 
 #[test]
 fn an_extension_is_not_behind_the_acquires_that_wait() {
@@ -136,11 +136,10 @@ fn a_lock_that_another_engine_releases_is_not_set_later_where_it_was_still_to_be
     let slow = Fake::behind(&door);
     let others = [Fake::as_usual(), Fake::as_usual()];
     let configs = || others.iter().chain([&slow]).map(Fake::config);
-    let half_a_minute = Duration::from_secs(30);
     let settings = Settings {
         patience: Patience {
-            floor: half_a_minute,
-            ceiling: half_a_minute,
+            floor: Duration::from_secs(30),
+            ceiling: Duration::from_secs(30),
         },
         ..once()
     };
@@ -148,7 +147,7 @@ fn a_lock_that_another_engine_releases_is_not_set_later_where_it_was_still_to_be
         let shared = network();
         let (engine, _) = engine_on(&shared, configs());
         let (another, _) = engine_on(&shared, configs());
-        let take = |name| engine.acquire(resources(&[name]), ttl(60_000), settings.clone());
+        let take = |name| engine.acquire(resources(&[name]), ttl(), settings.clone());
         let held = take("a").await.expect("two of three");
         let since = held.validity.since;
         let released = another.release(resources(&["a"]), held.value, since, settings.clone());

@@ -3,11 +3,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::future::poll_fn;
 use std::rc::{Rc, Weak};
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::event_loop::EventLoop;
 use super::port::{Answer, Port, Ticket};
 use crate::engine::{
     Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote, within,
@@ -21,43 +20,44 @@ use crate::engine::{
 pub struct Bridge {
     environment: Rc<dyn Environment>,
     port: Rc<dyn Port>,
-    waiting: RefCell<BTreeMap<Ticket, Waiting>>,
-    /// The acquires among them that somebody waited for when they were last looked
-    /// at.
+    /// What was put to the client and is not answered, oldest first.
+    unanswered: RefCell<BTreeMap<Ticket, Pending>>,
+    /// The acquires in `unanswered` that somebody waited for when they were last
+    /// counted.
     acquires: RefCell<BTreeSet<Ticket>>,
     /// Acquires that are not put to the client yet.
-    queue: RefCell<VecDeque<Waiting>>,
-    /// From when JavaScript has put a question until the answer was there.
-    meter: Cell<Meter>,
-    /// How many bytes that is.
+    queue: RefCell<VecDeque<Pending>>,
+    /// How many bytes `unanswered` and `queue` keep.
     weight: Cell<usize>,
     next_ticket: Cell<Ticket>,
-    /// When the client last came back with anything, had nothing to come back with, or
-    /// was asked although it hadn't.
-    hopeful: Cell<Instant>,
-    /// It has not come back with anything since.
+    /// From when JavaScript has put a question until the answer was there.
+    meter: Cell<Meter>,
+    /// From when on silence counts: when the client last came back with anything, had
+    /// nothing to come back with, or was asked although it was silent.
+    silent_from: Cell<Instant>,
+    /// Whether it was silent for [`SILENT_AFTER`] and has not come back with
+    /// anything since.
     is_silent: Cell<bool>,
     /// Nobody is there to be asked any more.
     is_closed: Cell<bool>,
-    /// Whether somebody looks whether JavaScript is busy.
+    event_loop: EventLoop,
+    /// Whether a task of ours calls the event loop.
     is_watched: Cell<bool>,
-    /// And whether it is.
-    is_held_up: Cell<bool>,
-    /// How often JavaScript has come round when it was called.
-    rounds: Cell<u64>,
-    watch: RefCell<Option<Waker>>,
-    /// Itself, for who looks.
+    /// Whether the event loop has not come round in time.
+    is_busy: Cell<bool>,
+    /// Itself, for the task that calls the event loop.
     myself: Weak<Self>,
 }
 
-struct Waiting {
+/// A question whose answer somebody may wait for.
+struct Pending {
     question: Rc<Question>,
     reply: Reply,
     /// Since when its answer is waited for: while JavaScript is busy it isn't.
     since: Instant,
 }
 
-impl Waiting {
+impl Pending {
     /// Whether somebody still waits for its answer.
     fn is_awaited(&self, now: Instant) -> bool {
         now < self.question.deadline && self.reply.is_awaited()
@@ -65,23 +65,23 @@ impl Waiting {
 }
 
 /// Beyond so many questions without an answer, a client that has said nothing
-/// for [`HESITATION`] is asked one question in that time and no more; releases,
+/// for [`SILENT_AFTER`] is asked one question in that time and no more; releases,
 /// which make an end of what waits before them, have room of their own.
-const BACKLOG: usize = 1000;
-const BACKLOG_OF_RELEASES: usize = 10 * BACKLOG;
-const HESITATION: Duration = Duration::from_millis(200);
+const MOST_QUESTIONS: usize = 1000;
+const MOST_RELEASES: usize = 10 * MOST_QUESTIONS;
+const SILENT_AFTER: Duration = Duration::from_millis(200);
 
-/// The same before its first answer: it is being connected.
-const FIRST: Duration = Duration::from_secs(5);
-
-/// While an answer is waited for, JavaScript is called as often as that; what it is
-/// late by doesn't count against its client.
-const CALL: Duration = Duration::from_millis(25);
-/// For so long it need not come round.
-const LATE: Duration = Duration::from_millis(10);
+/// The same before the client's first answer: it is being connected.
+const SILENT_AT_FIRST_AFTER: Duration = Duration::from_secs(5);
 
 /// Nor may what waits take more bytes than that.
-const WEIGHT: usize = 16 * 1024 * 1024;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// While an answer is waited for, the event loop is called as often as that; what it
+/// is late by doesn't count against its client.
+const CALL_EVERY: Duration = Duration::from_millis(25);
+/// When an event loop that has not come round is busy.
+const BUSY_AFTER: Duration = Duration::from_millis(10);
 
 /// So many acquires are with the client at most that somebody still waits for: an
 /// extension is not behind more of them in its queue (rule 22).
@@ -100,19 +100,18 @@ impl Bridge {
         Rc::new_cyclic(|myself| Self {
             environment,
             port,
-            waiting: RefCell::default(),
+            unanswered: RefCell::default(),
             acquires: RefCell::default(),
             queue: RefCell::default(),
             meter: Cell::default(),
             weight: Cell::new(0),
             next_ticket: Cell::new(Ticket(0)),
-            hopeful: Cell::new(now),
+            silent_from: Cell::new(now),
             is_silent: Cell::new(false),
             is_closed: Cell::new(false),
             is_watched: Cell::new(false),
-            is_held_up: Cell::new(false),
-            rounds: Cell::new(0),
-            watch: RefCell::default(),
+            is_busy: Cell::new(false),
+            event_loop: EventLoop::default(),
             myself: Weak::clone(myself),
         })
     }
@@ -127,11 +126,11 @@ impl Bridge {
             withdrawn.fail(Cause::Withdrawn);
         }
         if self.overloaded(question) {
-            let waiting = self.waiting.borrow().len() + self.queue.borrow().len();
+            let waiting = self.unanswered.borrow().len() + self.queue.borrow().len();
             return reply.fail(Cause::Overloaded { waiting });
         }
         self.weight.set(self.weight.get() + question.weight());
-        let waiting = Waiting {
+        let waiting = Pending {
             question: Rc::clone(question),
             reply,
             since: self.environment.now(),
@@ -144,21 +143,21 @@ impl Bridge {
         }
     }
 
-    fn put(&self, waiting: Waiting) {
+    fn put(&self, waiting: Pending) {
         let ticket = self.next_ticket.get();
         self.next_ticket.set(ticket.next());
         let question = Rc::clone(&waiting.question);
         if is_acquire(&question) {
             self.acquires.borrow_mut().insert(ticket);
         }
-        if self.is_held_up.get() {
+        if self.is_busy.get() {
             waiting.reply.hold_up();
         }
-        if self.waiting.borrow().is_empty() {
+        if self.unanswered.borrow().is_empty() {
             // It had nothing to come back with.
-            self.hopeful.set(self.environment.now());
+            self.silent_from.set(self.environment.now());
         }
-        self.waiting.borrow_mut().insert(ticket, waiting);
+        self.unanswered.borrow_mut().insert(ticket, waiting);
         self.port.carry(ticket, &question);
         if !self.is_watched.replace(true) {
             let watch = watch(Weak::clone(&self.myself), Rc::clone(&self.environment));
@@ -169,44 +168,31 @@ impl Bridge {
     /// Whether somebody waits for an answer of the client's.
     fn is_waited_for(&self) -> bool {
         let now = self.environment.now();
-        let waiting = self.waiting.borrow();
+        let waiting = self.unanswered.borrow();
         waiting.values().any(|waiting| waiting.is_awaited(now))
     }
 
     /// JavaScript has come round after a call.
     pub fn came_round(&self) {
-        self.rounds.set(self.rounds.get() + 1);
-        if let Some(watch) = self.watch.take() {
-            watch.wake();
-        }
+        self.event_loop.came_round();
     }
 
-    /// Resolves once JavaScript has come round so often, or never will.
-    async fn round(&self, number: u64) {
-        poll_fn(|context| {
-            if self.rounds.get() >= number || self.is_closed.get() {
-                return Poll::Ready(());
-            }
-            *self.watch.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// JavaScript is busy: nobody hears the client.
+    /// The event loop is busy: nobody hears the client, so that its deadlines stand
+    /// still.
     fn hold_up(&self) {
-        self.is_held_up.set(true);
-        for waiting in self.waiting.borrow().values() {
+        self.is_busy.set(true);
+        for waiting in self.unanswered.borrow().values() {
             waiting.reply.hold_up();
         }
     }
 
-    /// It has come round: who has not answered by now is asked from now on.
+    /// The event loop has come round: what is not answered by now is measured from
+    /// now on.
     fn go_on(&self) {
-        self.is_held_up.set(false);
+        self.is_busy.set(false);
         let now = self.environment.now();
-        self.hopeful.set(now);
-        for waiting in self.waiting.borrow_mut().values_mut() {
+        self.silent_from.set(now);
+        for waiting in self.unanswered.borrow_mut().values_mut() {
             waiting.since = now;
             waiting.reply.begin();
         }
@@ -244,7 +230,7 @@ impl Bridge {
         let mut acquires = self.acquires.borrow_mut();
         if acquires.len() >= most {
             let now = self.environment.now();
-            let waiting = self.waiting.borrow();
+            let waiting = self.unanswered.borrow();
             acquires.retain(|ticket| {
                 let waiting = waiting.get(ticket);
                 waiting.is_some_and(|waiting| waiting.is_awaited(now))
@@ -276,7 +262,7 @@ impl Bridge {
     }
 
     /// Nobody waits for its answer any more.
-    fn forget(&self, waiting: Waiting) {
+    fn forget(&self, waiting: Pending) {
         self.weight
             .set(self.weight.get() - waiting.question.weight());
         waiting.reply.fail(Cause::Withdrawn);
@@ -285,10 +271,10 @@ impl Bridge {
     /// Brings the client's answer. One that nobody waits for is ignored.
     pub fn answer(&self, ticket: Ticket, answer: Answer) {
         let now = self.environment.now();
-        self.hopeful.set(now);
+        self.silent_from.set(now);
         self.is_silent.set(false);
-        let waiting = self.waiting.borrow_mut().remove(&ticket);
-        let Some(Waiting {
+        let waiting = self.unanswered.borrow_mut().remove(&ticket);
+        let Some(Pending {
             question,
             reply,
             since,
@@ -315,7 +301,7 @@ impl Bridge {
         self.came_round();
         self.weight.set(0);
         self.acquires.take();
-        let waiting = self.waiting.take().into_values();
+        let waiting = self.unanswered.take().into_values();
         for waiting in waiting.chain(self.queue.take()) {
             waiting.reply.fail(Cause::Closed);
         }
@@ -326,28 +312,28 @@ impl Bridge {
     /// it in vain is given up then.
     fn overloaded(&self, question: &Question) -> bool {
         let most = match question.operation {
-            Operation::Release { .. } => BACKLOG_OF_RELEASES,
+            Operation::Release { .. } => MOST_RELEASES,
             // Releases must not keep an extension from being asked for.
-            Operation::Extend { .. } => BACKLOG_OF_RELEASES + BACKLOG,
-            Operation::Acquire { .. } | Operation::Inspect => BACKLOG,
+            Operation::Extend { .. } => MOST_RELEASES + MOST_QUESTIONS,
+            Operation::Acquire { .. } | Operation::Inspect => MOST_QUESTIONS,
         };
-        let is_heavy = self.weight.get() + question.weight() > WEIGHT;
-        let number = self.waiting.borrow().len() + self.queue.borrow().len();
+        let is_heavy = self.weight.get() + question.weight() > MOST_BYTES;
+        let number = self.unanswered.borrow().len() + self.queue.borrow().len();
         if !Rule::Bounded.is_kept() || (number < most && !is_heavy) {
             return false;
         }
         let now = self.environment.now();
         let usual = self.round_trip().map(RoundTrip::at_most);
-        let hesitation = usual.map_or(FIRST, |usual| usual.max(HESITATION));
-        if self.is_held_up.get() || now.since(self.hopeful.get()) <= hesitation {
+        let hesitation = usual.map_or(SILENT_AT_FIRST_AFTER, |usual| usual.max(SILENT_AFTER));
+        if self.is_busy.get() || now.since(self.silent_from.get()) <= hesitation {
             // It answers, if slowly: what it is asked now it will be asked in time.
             return self.is_silent.get() || is_heavy;
         }
         self.is_silent.set(true);
-        self.hopeful.set(now);
+        self.silent_from.set(now);
         loop {
             let oldest = {
-                let mut waiting = self.waiting.borrow_mut();
+                let mut waiting = self.unanswered.borrow_mut();
                 let oldest = waiting.first_entry();
                 oldest
                     .filter(|oldest| !oldest.get().is_awaited(now))
@@ -361,11 +347,12 @@ impl Bridge {
     }
 }
 
-/// Looks, for as long as somebody waits for an answer, whether JavaScript would hear
-/// it: a client whose thread does something else is not silent.
+/// Calls the event loop for as long as somebody waits for an answer, to know
+/// whether the answer would be heard.
 async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
     loop {
-        environment.sleep_until(environment.now().after(CALL)).await;
+        let next = environment.now().after(CALL_EVERY);
+        environment.sleep_until(next).await;
         let Some(bridge) = bridge.upgrade() else {
             return;
         };
@@ -373,14 +360,13 @@ async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
             bridge.is_watched.set(false);
             return;
         }
-        let next = bridge.rounds.get() + 1;
+        let turn = bridge.event_loop.next_turn();
         bridge.port.call();
-        if within(environment.as_ref(), LATE, bridge.round(next))
-            .await
-            .is_none()
-        {
+        let comes_round = bridge.event_loop.turn(turn);
+        let in_time = within(environment.as_ref(), BUSY_AFTER, comes_round).await;
+        if in_time.is_none() {
             bridge.hold_up();
-            bridge.round(next).await;
+            bridge.event_loop.turn(turn).await;
             bridge.go_on();
         }
     }

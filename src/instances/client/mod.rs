@@ -26,6 +26,7 @@
 //! the client led before (`previous.rs`).
 
 pub mod bridge;
+mod event_loop;
 mod fallback;
 mod own_connection;
 pub mod port;
