@@ -1,18 +1,18 @@
 'use strict';
 
 /**
- * The options, of a Redlock and of one call. As in redlock 4, one that is unknown or of the wrong
- * type is ignored; here the process is warned of it.
+ * The options of a Redlock and of one call. As in redlock 4, an unknown option or one of the wrong type is ignored; here
+ * the process is warned of it.
  */
 
 const { outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, keysOf, pick } = require('./foreign');
-const { ROUTE_POLICIES, notAPolicy } = require('./members');
+const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
 const UNLIMITED = -1;
-/** As many as native counts; nobody has seen the end of it. */
+/** The most that native counts to; more is without end. */
 const MOST_RETRIES = 2 ** 32 - 1;
 
 /**
@@ -20,7 +20,7 @@ const MOST_RETRIES = 2 ** 32 - 1;
  * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
  */
 
-/** How one request is retried, and what it allows for. */
+/** How one request is retried, and its allowance for clock drift. */
 class Settings {
   /**
    * @param {number} driftFactor
@@ -35,7 +35,7 @@ class Settings {
     this.retryCount = retryCount;
     /** As it was given. */
     this.retryDelay = retryDelay;
-    /** What the engine waits where it retries by itself. */
+    /** What the engine waits between two attempts where it retries by itself, in ms. */
     this.delay = typeof retryDelay === 'function' ? DEFAULT_DELAY : retryDelay;
     this.retryJitter = retryJitter;
     this.isEndless = isEndless;
@@ -63,7 +63,7 @@ const DEFAULTS = new Settings(0.01, 10, DEFAULT_DELAY, 100);
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 
 /**
- * Each option's type: what it must be, and in words.
+ * What an option must be, and the same in words.
  *
  * @typedef {{accepts: (value: number) => boolean, expected: string}} Validator
  */
@@ -87,14 +87,14 @@ const PATIENCE = { deadlineFloor: time, deadlineCeiling: time };
 
 const DEFAULT_FLOOR = 100;
 
-/** lib/members.js knows what it says. */
+/** lib/instances/members.js has its values. */
 const CONNECTIONS = 'connections';
 
 /** lib/scripts.js reads them. */
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
 /**
- * A Redlock's options. All that is wrong with them is told at once.
+ * Reads a Redlock's options. All that is wrong with them is in one warning.
  *
  * @param {unknown} options
  * @param {Settings} defaults
@@ -103,7 +103,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @returns {{
  *   settings: Settings,
  *   patience: {floor?: number, ceiling?: number},
- *   policy: import('./members').RoutePolicy,
+ *   policy: import('./instances/members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -200,7 +200,7 @@ function readPatience(given, complaints) {
 /**
  * @param {any} given
  * @param {string[]} complaints
- * @returns {import('./members').RoutePolicy}
+ * @returns {import('./instances/members').RoutePolicy}
  */
 function readPolicy(given, complaints) {
   const policy = given[CONNECTIONS];

@@ -8,7 +8,7 @@ const { spec: Spec } = require('node:test/reporters');
 
 const ROOT = path.join(__dirname, '..');
 /** A file that hangs is a failure, and the tests must come to an end. */
-const TIMEOUT = 180_000;
+const TIMEOUT = 300_000;
 const AT_ONCE = 2;
 /** The longest first, or one of them would run alone at the end. */
 const FIRST = ['__test__/simulation/'];

@@ -15,36 +15,15 @@ const {
   endNow,
   connectionsTo,
 } = require('../support/clients');
+const { promoted, redlockOver } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { until } = require('../support/until');
 
 const ONCE = { retryCount: 0 };
-const PATIENT = { retryCount: 50, retryDelay: 20, retryJitter: 10 };
 const TTL = 30_000;
 
 const modeOf = (redlock) => redlock.connections[0].mode;
-
-function redlockOver(t, members, options) {
-  const redlock = new Redlock(members, { ...PATIENT, ...options });
-  t.after(async () => redlock.quit().catch(() => {}));
-  return redlock;
-}
-
-let names = 0;
-const fresh = () => `resource-${names++}`;
-
-async function promote(redlock) {
-  await until(
-    async () => {
-      const lock = await redlock.lock(fresh(), TTL);
-      const native = await until(() => modeOf(redlock) === 'native', { timeout: 100 }).catch(() => false);
-      await lock.unlock();
-      return native;
-    },
-    { timeout: 10_000, what: 'it becomes native' },
-  );
-}
 
 describe('a client that its owner has closed', () => {
   const WAYS = [
@@ -67,7 +46,7 @@ describe('a client that its owner has closed', () => {
         const redlock = redlockOver(t, [client]).on('clientError', (error, where) =>
           told.push([error, where]),
         );
-        if (mode === 'native') await promote(redlock);
+        if (mode === 'native') await promoted(redlock);
         const held = await redlock.lock('held', TTL);
         await close(client);
         const its = await rejection(library.call(client, 'PING'));
@@ -105,14 +84,14 @@ describe('a client that its owner has closed', () => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, library, server);
       const redlock = redlockOver(t, [client]);
-      await promote(redlock);
+      await promoted(redlock);
       await library.end(client);
       await rejection(redlock.lock('a', TTL, ONCE));
       await until(() => redlock.connections[0].state === 'down');
       await client.connect();
       await until(() => redlock.connections[0].state === 'ready');
       const lock = await redlock.lock('a', TTL);
-      await promote(redlock);
+      await promoted(redlock);
       await lock.unlock();
       assert.deepEqual(await server.keys(), []);
     });
@@ -121,7 +100,7 @@ describe('a client that its owner has closed', () => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, library, server);
       const redlock = redlockOver(t, [client]);
-      await promote(redlock);
+      await promoted(redlock);
       await server.command('SET', 'a', 'another');
       const trying = rejection(redlock.lock('a', TTL, { retryCount: 60, retryDelay: 20 }));
       const before = Number((await server.info('commandstats')).cmdstat_set?.match(/calls=(\d+)/)?.[1] ?? 0);
@@ -151,7 +130,7 @@ describe('a client that its owner has closed', () => {
     assert.deepEqual([...new Set(told)], ['Connection is closed.']);
   });
 
-  for (const [what, promoted] of [
+  for (const [what, isProven] of [
     ['before they are proven', false],
     ['once they are proven', true],
   ]) {
@@ -159,7 +138,7 @@ describe('a client that its owner has closed', () => {
       const [server] = await startServers(t, 1);
       const clients = await Promise.all([0, 1, 2].map(() => makeClient(t, IOREDIS, server)));
       const redlock = redlockOver(t, clients);
-      if (promoted) await promote(redlock);
+      if (isProven) await promoted(redlock);
       else await (await redlock.lock('a', TTL)).unlock();
       await clients[0].quit();
       const { votes } = await rejection(redlock.lock('b', TTL, ONCE));
@@ -271,7 +250,7 @@ describe('whoever replaces eval', () => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, library, server);
       const redlock = redlockOver(t, [client]);
-      await promote(redlock);
+      await promoted(redlock);
       const held = await redlock.lock('held', TTL);
       let seen = 0;
       stub(client, () => {
@@ -286,14 +265,14 @@ describe('whoever replaces eval', () => {
       assert.equal(seen, 4);
       assert.deepEqual(await server.keys(), []);
       delete client.eval;
-      await promote(redlock);
+      await promoted(redlock);
     });
 
     test(`to fail is heard, with the same object: ${library.title}`, async (t) => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, library, server);
       const redlock = redlockOver(t, [client]);
-      await promote(redlock);
+      await promoted(redlock);
       const mine = new Error('on purpose');
       client.eval = () => Promise.reject(mine);
       const error = await rejection(redlock.lock('a', TTL, ONCE));

@@ -9,9 +9,9 @@ const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
-const { CLIENTS, missing } = require('../support/every-client');
-const { commandAt } = require('../support/places');
-const { promoted } = require('../support/promotion');
+const { CLIENTS, missing, rowOf } = require('../support/client-table');
+const { commandAt } = require('../support/server-kinds');
+const { namesLike, promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -24,13 +24,7 @@ const OPTIONS = {
 };
 const OTHER_DB = 5;
 
-let used = 0;
-function makeName() {
-  used += 1;
-  return `changing ${used}`;
-}
-
-const rowOf = (title) => CLIENTS.find((row) => row.title === title);
+const makeName = namesLike('changing ');
 
 const suite = endOfSuite();
 let place;

@@ -9,9 +9,9 @@ const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
-const { CLIENTS, profile, missing } = require('../support/every-client');
-const { startGroup } = require('../support/places');
-const { promoted } = require('../support/promotion');
+const { CLIENTS, profile, missing } = require('../support/client-table');
+const { startGroup } = require('../support/server-kinds');
+const { namesLike, promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { makeTable } = require('../support/stubs');
@@ -27,11 +27,7 @@ const MEDIUM = { deadlineFloor: 1000, deadlineCeiling: 1000 };
 /** What decides in time, but on a very busy machine. */
 const SOON = 20_000;
 
-let used = 0;
-function makeName() {
-  used += 1;
-  return `failing ${used}`;
-}
+const makeName = namesLike('failing ');
 
 /** Who is asked by which way at one kind of server. */
 function ways(kind) {

@@ -10,9 +10,9 @@ const assert = require('node:assert/strict');
 const { after, before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
-const { CLIENTS, profile, missing } = require('../support/every-client');
-const { PLACES, startPlaces, commandAt } = require('../support/places');
-const { promoted } = require('../support/promotion');
+const { CLIENTS, assertClosed, profile, missing } = require('../support/client-table');
+const { PLACES, startPlaces, commandAt } = require('../support/server-kinds');
+const { promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { Report, document, documented } = require('../support/report');
 const { needsTls } = require('../support/servers');
@@ -69,7 +69,7 @@ function testBehaviours({ it, cell, make, place, others }, connections) {
   const ending = endOfSuite();
   const isNative = connections === 'auto';
   const options = { ...OPTIONS, connections };
-  /** @type {import('../support/every-client').Made} */
+  /** @type {import('../support/client-table').Made} */
   let made;
   /** @type {Redlock} */
   let redlock;
@@ -325,16 +325,6 @@ function testStaying({ it, cell, make }) {
     await (await redlock.lock(makeNames(), TTL)).unlock();
     await redlock.quit();
   });
-}
-
-function assertClosed(error, { className, ...expected }) {
-  assert.ok(error instanceof Error);
-  assert.ok(!(error instanceof Redlock.InstanceError), error.message);
-  for (const [key, value] of Object.entries(expected)) {
-    if (value instanceof RegExp) assert.match(error[key], value);
-    else assert.equal(error[key], value, String(error));
-  }
-  if (className) assert.equal(error.constructor.name, className);
 }
 
 describe('the table of clients', () => {

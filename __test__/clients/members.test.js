@@ -19,35 +19,16 @@ const {
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startProxy } = require('../support/proxy');
+const { PATIENT, namesLike, promoted, redlockOver } = require('../support/redlock');
 const { startServers } = require('../support/servers');
 const { until } = require('../support/until');
 
 const ONCE = { retryCount: 0 };
-const PATIENT = { retryCount: 50, retryDelay: 20, retryJitter: 10 };
 const TTL = 30_000;
 
 const modes = (redlock) => redlock.connections.map(({ mode }) => mode);
 
-function redlockOver(t, members, options) {
-  const redlock = new Redlock(members, { ...PATIENT, ...options });
-  t.after(async () => redlock.quit().catch(() => {}));
-  return redlock;
-}
-
-let names = 0;
-const fresh = () => `resource-${names++}`;
-
-async function promote(redlock) {
-  await until(
-    async () => {
-      const lock = await redlock.lock(fresh(), TTL);
-      const native = await until(() => !modes(redlock).includes('bridge'), { timeout: 100 }).catch(() => 0);
-      await lock.unlock();
-      return native;
-    },
-    { timeout: 10_000, what: 'all become native' },
-  );
-}
+const fresh = namesLike('resource-');
 
 /** What the process is warned of meanwhile. */
 function warningsIn(t) {
@@ -176,7 +157,7 @@ describe('the option "connections"', () => {
       warnings[0].message,
       /"connections" must be one of "auto", "native", "bridge", not "natvie"/,
     );
-    await promote(redlock);
+    await promoted(redlock);
     const error = thrown(() => new Redlock([{ client, connections: 'natvie' }]));
     assert.match(error.message, /instances\[0\]\.connections/);
   });
@@ -220,7 +201,7 @@ describe('redlock.connections of clients', () => {
       assert.ok(!shown.includes('s3cr3t'), shown);
     };
     check('bridge');
-    await promote(redlock);
+    await promoted(redlock);
     check('native');
     client.options.password = 's3cr3t-other';
     await (await redlock.lock('a', TTL)).unlock();
@@ -402,7 +383,7 @@ describe('members that are the same', () => {
     const warnings = warningsIn(t);
     const clients = await Promise.all([1, 2].map((db) => makeClient(t, IOREDIS, server, { db })));
     const redlock = redlockOver(t, clients);
-    await promote(redlock);
+    await promoted(redlock);
     const lock = await redlock.lock('a', TTL);
     const { db1, db2 } = await server.info('keyspace');
     assert.match(db1, /keys=1/);
@@ -508,19 +489,12 @@ describe('a process with clients', () => {
   const run = (server, code, flags) =>
     runScript(
       `const Redlock = require('redlock-native');
+       const { promoted } = require('./__test__/support/redlock');
        const { until } = require('./__test__/support/until');
        const place = ${JSON.stringify({ host: server.host, port: server.port })};
        const client = new (require('ioredis'))({ ...place, connectionName: 'in-the-child' });
        const warnings = [];
        process.on('warning', ({ name }) => warnings.push(name));
-       const promote = async (redlock) => {
-         await until(async () => {
-           const lock = await redlock.lock('promote', 5000);
-           const native = await until(() => redlock.connections[0].mode === 'native', { timeout: 100 }).catch(() => 0);
-           await lock.unlock();
-           return native;
-         });
-       };
        (async () => { ${code} })();`,
       { timeout: 10_000, flags },
     );
@@ -536,7 +510,7 @@ describe('a process with clients', () => {
         const ended = await run(
           server,
           `const redlock = new Redlock([client], { connections: '${mode === 'bridge' ? mode : 'auto'}' });
-           ${mode === 'native' ? 'await promote(redlock);' : ''}
+           ${mode === 'native' ? 'await promoted(redlock);' : ''}
            await (await redlock.lock('a', 5000)).unlock();
            ${end};
            console.log('done');`,
@@ -555,7 +529,7 @@ describe('a process with clients', () => {
        const use = async () => {
          const redlock = new Redlock([client]);
          registry.register(redlock);
-         await promote(redlock);
+         await promoted(redlock);
        };
        await use();
        const named = async () => (await client.client('LIST')).split('name=in-the-child').length - 1;
@@ -577,7 +551,7 @@ describe('a process with clients', () => {
        const count = () => client.eventNames().reduce((sum, name) => sum + client.listenerCount(name), 0);
        const before = count();
        const redlocks = Array.from({ length: 20 }, () => new Redlock([client]));
-       for (const redlock of redlocks) await promote(redlock);
+       for (const redlock of redlocks) await promoted(redlock);
        await new Promise((resolve) => setImmediate(resolve));
        console.log(count() - before, warnings.join());
        const quits = await Promise.all(redlocks.map((redlock) => redlock.quit()));

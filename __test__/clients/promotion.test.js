@@ -5,47 +5,32 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
-const Redlock = require('../..');
 const { makeCertificates } = require('../support/certificates');
 const {
   IOREDIS,
   NODE_REDIS,
   REDIS_3,
   GLIDE,
-  nodeRedis,
+  libraryOf,
   makeClient,
   nativeOf,
   connectionsTo,
   watch,
 } = require('../support/clients');
 const { startProxy } = require('../support/proxy');
+const { namesLike, promoted, redlockOver } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { needsTls, startServers } = require('../support/servers');
 const { until } = require('../support/until');
 
 const ONCE = { retryCount: 0 };
-const PATIENT = { retryCount: 50, retryDelay: 20, retryJitter: 10 };
 const TTL = 30_000;
 
 const modes = (redlock) => redlock.connections.map(({ mode }) => mode);
-const isNative = (redlock) => modes(redlock).every((mode) => mode === 'native');
 const reasonOf = (redlock, index = 0) => redlock.connections[index].reasons.join();
 
-let names = 0;
-const fresh = (what = 'resource') => `${what}-${names++}`;
-
-/** Locks until all are asked over connections of our own. */
-async function promote(redlock) {
-  await until(
-    async () => {
-      const lock = await redlock.lock(fresh('promote'), TTL);
-      const native = await until(() => isNative(redlock), { timeout: 100 }).catch(() => false);
-      await lock.unlock();
-      return native;
-    },
-    { timeout: 10_000, what: 'it becomes native' },
-  );
-}
+const newNumber = namesLike('');
+const fresh = (what = 'resource') => `${what}-${newNumber()}`;
 
 /** Locks, again and again, while the connection of our own is there and its proof is read, without success. */
 async function tryToProve(redlock, monitor, index = 0) {
@@ -78,13 +63,6 @@ async function exclude(one, other) {
   }
 }
 
-function redlockOver(t, members, options) {
-  const redlock = new Redlock(members, { ...PATIENT, ...options });
-  // Not quit: that would end the clients, which the test may still need.
-  t.after(async () => redlock.quit().catch(() => {}));
-  return redlock;
-}
-
 describe('a client', () => {
   for (const library of [IOREDIS, NODE_REDIS, REDIS_3, GLIDE]) {
     const skip = 'skip' in library && library.skip;
@@ -102,7 +80,7 @@ describe('a client', () => {
       assert.equal(before.reasons.length, 1);
       assert.match(before.reasons[0], /our own connection/);
 
-      await promote(redlock);
+      await promoted(redlock);
       const [after] = redlock.connections;
       assert.deepEqual(after.reasons, []);
       assert.equal(told.filter(({ mode }) => mode === 'native').length, 1);
@@ -124,7 +102,7 @@ describe('a client', () => {
     const client = await makeClient(t, IOREDIS, server, { keyPrefix: 'app:', db: 4 });
     const redlock = redlockOver(t, [client]);
     const before = await redlock.lock('before', TTL);
-    await promote(redlock);
+    await promoted(redlock);
     const after = await redlock.lock('after', TTL);
     assert.deepEqual((await client.keys('*')).sort(), ['app:after', 'app:before']);
     await before.extend(TTL);
@@ -136,10 +114,10 @@ describe('a client', () => {
 describe('without a proof', () => {
   /** What leads elsewhere than it says: `live` is where it leads. */
   const CASES = [
-    ...['redis-4', 'redis-5', 'redis-6'].map((name) => ({
-      title: `${nodeRedis(name).title} after select(3)`,
+    ...['node-redis 4', 'node-redis 5', 'node-redis 6'].map((title) => ({
+      title: `${title} after select(3)`,
       async make(t, server) {
-        const client = await makeClient(t, nodeRedis(name), server);
+        const client = await makeClient(t, libraryOf(title), server);
         await client.select(3);
         return { client, live: `${server.url}/3` };
       },
@@ -334,7 +312,7 @@ describe('where a connection of our own fails', () => {
     assert.doesNotMatch(reasonOf(redlock), /s3cr3t/);
 
     client.options.password = 'right';
-    await promote(redlock);
+    await promoted(redlock);
   });
 
   test('as the server has no room for one more client, the client works on, and is proven once there is', async (t) => {
@@ -346,7 +324,7 @@ describe('where a connection of our own fails', () => {
     await until(() => /max number of clients/.test(reasonOf(redlock)));
     await works(redlock, client, told);
     await client.config('SET', 'maxclients', '1000');
-    await promote(redlock);
+    await promoted(redlock);
   });
 
   test('by a certificate that it does not take, the client works on', needsTls(), async (t) => {
@@ -365,7 +343,7 @@ describe('where a connection of our own fails', () => {
     const [server] = await startServers(t, 1);
     const client = await makeClient(t, IOREDIS, server);
     const redlock = redlockOver(t, [client]);
-    await promote(redlock);
+    await promoted(redlock);
     const held = await redlock.lock('held', TTL);
     const told = [];
     redlock.on('connection', ({ mode, reasons }) => told.push([mode, reasons.join()]));
@@ -373,7 +351,7 @@ describe('where a connection of our own fails', () => {
     await server.command('CLIENT', 'KILL', 'ID', id);
     await until(() => modes(redlock)[0] === 'bridge');
     for (let round = 0; round < 5; round++) await (await redlock.lock(fresh(), TTL, ONCE)).unlock();
-    await promote(redlock);
+    await promoted(redlock);
     assert.match(told[0].join(), /^bridge,.*failed.*lost/);
     assert.equal(told.at(-1)[0], 'native');
     await held.extend(TTL);
@@ -385,7 +363,7 @@ describe('where a connection of our own fails', () => {
     const [server] = await startServers(t, 1);
     const client = await makeClient(t, IOREDIS, server);
     const redlock = redlockOver(t, [client]);
-    await promote(redlock);
+    await promoted(redlock);
     const failed = [];
     let killed = 0;
     const workers = Array.from({ length: 4 }, async () => {
@@ -410,7 +388,7 @@ describe('where a connection of our own fails', () => {
       failed.length <= 4 * killed,
       `${failed.length} failed for ${killed} kills: ${failed[0]?.cause}`,
     );
-    await promote(redlock);
+    await promoted(redlock);
     assert.deepEqual(await server.keys(), []);
   });
 });
@@ -455,13 +433,13 @@ describe('details that change on the client', () => {
       const client = await makeClient(t, library, server);
       const redlock = redlockOver(t, [client]);
       const neighbour = redlockOver(t, [`${server.url}/${db}?keyPrefix=${prefix}`]);
-      await promote(redlock);
+      await promoted(redlock);
       const told = [];
       redlock.on('connection', ({ mode }) => told.push(mode));
       await change(client);
       await exclude(redlock, neighbour);
       assert.equal(told[0], 'bridge');
-      await promote(redlock);
+      await promoted(redlock);
       await exclude(redlock, neighbour);
       const [connection] = redlock.connections;
       assert.deepEqual([connection.mode, connection.db, connection.keyPrefix ?? ''], ['native', db, prefix]);
@@ -472,14 +450,14 @@ describe('details that change on the client', () => {
         const [server] = await startServers(t, 1);
         const client = await makeClient(t, library, server);
         const redlock = redlockOver(t, [client]);
-        if (when === 'once it is proven') await promote(redlock);
+        if (when === 'once it is proven') await promoted(redlock);
         else await until(() => /not proven yet/.test(reasonOf(redlock)));
         const lock = await redlock.lock('kept', 5000);
         const forgotten = await redlock.lock('forgotten', TTL);
         await change(client);
         // Elsewhere somebody else may have it by now.
         assert.equal((await rejection(lock.extend(60_000))).code, 'ERR_REDLOCK_NOT_HELD');
-        await promote(redlock);
+        await promoted(redlock);
         const other = await redlock.lock('other', 5000);
         await other.unlock();
         await lock.unlock();
@@ -498,7 +476,7 @@ describe('details that change on the client', () => {
     const locks = [];
     for (const db of [0, 1, 2, 3]) {
       await client.select(db);
-      await promote(redlock);
+      await promoted(redlock);
       locks.push(await redlock.lock('a', TTL));
     }
     assert.deepEqual(await everything(server), ['db0', 'db1', 'db2', 'db3']);
@@ -510,11 +488,11 @@ describe('details that change on the client', () => {
     const [server] = await startServers(t, 1, { requirepass: 'old' });
     const client = await makeClient(t, IOREDIS, server, { password: 'old' });
     const redlock = redlockOver(t, [client]);
-    await promote(redlock);
+    await promoted(redlock);
     const lock = await redlock.lock('a', TTL);
     await client.config('SET', 'requirepass', 'new');
     client.options.password = 'new';
-    await promote(redlock);
+    await promoted(redlock);
     await lock.extend(TTL);
     await lock.unlock();
     assert.deepEqual(await client.keys('*'), []);
@@ -527,7 +505,7 @@ describe('a server that answers too late', () => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, IOREDIS, server);
       const redlock = redlockOver(t, [client], { deadlineCeiling: 300 });
-      if (when === 'once the client is proven') await promote(redlock);
+      if (when === 'once the client is proven') await promoted(redlock);
       else await until(() => /not proven yet/.test(reasonOf(redlock)));
       server.pause();
       const error = await rejection(redlock.lock('late', TTL, ONCE));
@@ -535,7 +513,7 @@ describe('a server that answers too late', () => {
       assert.match(error.votes[0].error.message, /no answer/);
       // Had it been asked by then, the key would stand until its ttl.
       server.resume();
-      await promote(redlock);
+      await promoted(redlock);
       await until(async () => (await server.keys()).length === 0);
       await (await redlock.lock('late', TTL, ONCE)).unlock();
     });
@@ -547,7 +525,7 @@ describe('a server that answers too late', () => {
     const redlock = redlockOver(t, [client], { deadlineFloor: 1000, deadlineCeiling: 200 });
     await until(() => /not proven yet/.test(reasonOf(redlock)));
     const first = await redlock.lock('first', TTL);
-    await promote(redlock);
+    await promoted(redlock);
     const second = await redlock.lock('second', TTL);
     server.pause();
     await Promise.all([rejection(first.unlock()), rejection(second.unlock())]);
@@ -559,12 +537,12 @@ describe('a server that answers too late', () => {
     const [server] = await startServers(t, 1);
     const client = await makeClient(t, IOREDIS, server);
     const redlock = redlockOver(t, [client]);
-    await promote(redlock);
+    await promoted(redlock);
     const lock = await redlock.lock('a', TTL);
     await server.kill();
     await until(() => modes(redlock)[0] === 'bridge');
     await server.restart();
-    await promote(redlock);
+    await promoted(redlock);
     const error = await rejection(lock.extend(TTL));
     assert.equal(error.code, 'ERR_REDLOCK_NOT_HELD');
     await (await redlock.lock('a', TTL)).unlock();

@@ -4,10 +4,10 @@
 
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
-const { once } = require('node:events');
 const { after, before, describe, test } = require('node:test');
 
 const { adopt, isClient } = require('../../lib/clients');
+const { CLIENTS, assertClosed, missing, profile } = require('../support/client-table');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -26,111 +26,21 @@ function script(text) {
   return { text, digest: crypto.createHash('sha1').update(text).digest('hex') };
 }
 
-/**
- * @typedef {object} Row
- * @property {string} title
- * @property {string} library as adopted
- * @property {string} [topology] 'single' if left out
- * @property {(place: {host: string, port: number, db?: number, prefix?: string}) => Promise<Made>} make
- * @property {boolean} [hasPrefix] whether the library has prefixes of keys
- * @property {boolean} [isHidden] whether nothing can be read off it
- * @property {RegExp} closed what it says when it is closed
- * @property {string | undefined} [quits] 'OK' if left out
- *
- * @typedef {{client: any, end?: () => unknown}} Made `end` is for what `quit` doesn't end
- */
+const USER = { username: 'alice', password: PASSWORD };
 
-/** @type {Row[]} */
-const ROWS = [
-  ...['ioredis-4', 'ioredis', 'ioredis-6', 'iovalkey'].map((name) => ({
-    title: name === 'ioredis' ? 'ioredis 5' : name.replace('-', ' '),
-    library: name === 'ioredis' ? 'ioredis 5' : name.replace('-', ' '),
-    hasPrefix: true,
-    closed: /^Connection is closed\.$/,
-    async make({ host, port, db, prefix }) {
-      const Redis = require(name);
-      return { client: new Redis({ host, port, db, keyPrefix: prefix, password: PASSWORD }) };
-    },
-  })),
-  ...['redis-2', 'redis-3'].map((name) => ({
-    title: name.replace('-', ' '),
-    library: name.replace('-', ' '),
-    hasPrefix: true,
-    closed: /The connection is already closed/,
-    async make({ host, port, db, prefix }) {
-      const client = require(name).createClient({ host, port, db, prefix, password: PASSWORD });
-      await once(client, 'ready');
-      return { client };
-    },
-  })),
-  ...['redis-4', 'redis-5', 'redis-6'].map((name) => ({
-    title: `node-${name.replace('-', ' ')}`,
-    library: `node-${name.replace('-', ' ')}`,
-    hasPrefix: name === 'redis-6',
-    closed: /^The client is closed$/,
-    make: async (place) => ({ client: await connect(require(name).createClient(optionsOf(place))) }),
-  })),
-  {
-    title: 'node-redis 4 in legacy mode',
-    library: 'node-redis 4',
-    closed: /^The client is closed$/,
-    async make(place) {
-      const options = { ...optionsOf(place), legacyMode: true };
-      return { client: await connect(require('redis-4').createClient(options)) };
-    },
-  },
-  ...['redis-5', 'redis-6'].map((name) => ({
-    title: `node-${name.replace('-', ' ')}, .legacy()`,
-    library: `node-${name.replace('-', ' ')}`,
-    isHidden: true,
-    closed: /^The client is closed$/,
-    quits: name === 'redis-5' ? undefined : 'OK',
-    async make(place) {
-      const client = await connect(require(name).createClient(optionsOf(place)));
-      return { client: client.legacy(), end: () => client.isOpen && client.close() };
-    },
-  })),
-  ...['redis-5', 'redis-6'].map((name) => ({
-    title: `node-${name.replace('-', ' ')}, pool`,
-    library: `node-${name.replace('-', ' ')}`,
-    topology: 'pool',
-    isHidden: true,
-    closed: /^The client is closed$/,
-    make: async (place) => ({ client: await connect(require(name).createClientPool(optionsOf(place))) }),
-  })),
-  {
-    title: 'valkey-glide',
-    library: 'valkey-glide',
-    closed: /the client is closed/,
-    async make({ host, port, db }) {
-      const { GlideClient } = require('@valkey/valkey-glide');
-      const credentials = { password: PASSWORD };
-      return {
-        client: await GlideClient.createClient({ addresses: [{ host, port }], credentials, databaseId: db }),
-      };
-    },
-  },
-];
+/** Those of a library and a server. */
+const ROWS = CLIENTS.filter(({ library, at }) => library !== 'unknown' && 'plain' in at);
 
-function optionsOf({ host, port, db, prefix }) {
-  return { url: `redis://:${PASSWORD}@${host}:${port}`, database: db, keyPrefix: prefix };
-}
+/** Those at such servers. @param {string} kind */
+const rowsAt = (kind) => ROWS.filter(({ at }) => kind in at);
+
+/** The prefix that a client has there, if its library knows any. */
+const prefixAt = ({ prefixAt: kinds = [] }, kind) => (kinds.includes(kind) ? PREFIX : undefined);
 
 async function connect(client) {
   client.on('error', () => {});
   await client.connect();
   return client;
-}
-
-/** It brings no binary for some systems. */
-function skipReason(title) {
-  if (title !== 'valkey-glide') return false;
-  try {
-    require('@valkey/valkey-glide');
-    return false;
-  } catch (error) {
-    return error.message;
-  }
 }
 
 describe('a client of', () => {
@@ -141,18 +51,26 @@ describe('a client of', () => {
     [server] = await startServers(suite, 1, { requirepass: PASSWORD });
   });
 
-  for (const row of ROWS) {
-    const { title, library, topology = 'single', hasPrefix = false, isHidden = false, closed } = row;
+  const place = () => ({
+    host: server.host,
+    port: server.port,
+    user: { username: undefined, password: PASSWORD },
+    servers: [server],
+  });
 
-    describe(title, { skip: skipReason(title) }, () => {
-      /** @type {Made} */
+  for (const row of ROWS) {
+    const { title, library, topology = 'single', isOpaque: isHidden = false } = row;
+    const { closed, quits } = profile(row, 'plain');
+
+    describe(title, { skip: missing(row) }, () => {
+      /** @type {import('../support/client-table').Made} */
       let made;
       let client;
 
       /** In a database of its own, made empty. */
-      async function make(t, place = {}) {
+      async function make(t, own = {}) {
         await server.command('FLUSHALL');
-        const other = await row.make({ host: server.host, port: server.port, ...place });
+        const other = await row.at.plain(place(), own);
         t.after(async () => {
           await adopt(other.client, 'it')
             .quit()
@@ -163,7 +81,7 @@ describe('a client of', () => {
       }
 
       before(async () => {
-        made = await row.make({ host: server.host, port: server.port });
+        made = await row.at.plain(place(), {});
         client = adopt(made.client, 'instances[0]');
       });
       after(async () => {
@@ -225,7 +143,7 @@ describe('a client of', () => {
         );
       });
 
-      if (hasPrefix) {
+      if (prefixAt(row, 'plain')) {
         test('has its own prefix before the keys', async (t) => {
           const prefixed = adopt(await make(t, { prefix: PREFIX }), 'it');
           assert.equal(prefixed.keyPrefix, PREFIX);
@@ -249,10 +167,9 @@ describe('a client of', () => {
         const raw = await make(t);
         const ending = adopt(raw, 'it');
         await ending.run(SET_ALL, ['k'], ['v']);
-        const quits = 'quits' in row ? row.quits : 'OK';
         assert.equal(await ending.quit(), quits);
         if (quits === undefined) return;
-        assert.match((await rejection(ending.run(SET_ALL, ['k'], ['v']))).message, closed);
+        assertClosed(await rejection(ending.run(SET_ALL, ['k'], ['v'])), closed);
       });
     });
   }
@@ -482,8 +399,6 @@ describe('stubs and fakes', () => {
   });
 });
 
-const IOREDIS = ['ioredis-4', 'ioredis', 'ioredis-6', 'iovalkey'];
-
 describe('a cluster, by a client of', () => {
   const suite = endOfSuite();
   let servers;
@@ -491,36 +406,17 @@ describe('a cluster, by a client of', () => {
     servers = await startCluster(suite);
   });
 
-  const places = () => servers.map(({ host, port }) => ({ host, port }));
-  const CLUSTERS = [
-    ...IOREDIS.map((name) => [
-      name,
-      async () => new (require(name).Cluster)(places(), { keyPrefix: PREFIX }),
-      { prefix: PREFIX, closed: /Connection is closed|None of startup nodes is available/ },
-    ]),
-    // Versions 4 and 5 have no words of their own for it.
-    ...['redis-4', 'redis-5', 'redis-6'].map((name) => [
-      name,
-      async () =>
-        connect(
-          require(name).createCluster({ rootNodes: servers.map(({ url }) => ({ url })), defaults: {} }),
-        ),
-      { prefix: '', closed: name === 'redis-6' ? /^The client is closed$/ : /^Cannot read properties/ },
-    ]),
-    [
-      'valkey-glide',
-      () => require('@valkey/valkey-glide').GlideClusterClient.createClient({ addresses: places() }),
-      { prefix: '', closed: /the client is closed/ },
-    ],
-  ];
-
-  for (const [name, make, { prefix, closed }] of CLUSTERS) {
-    test(name, { skip: skipReason(name) }, async (t) => {
-      const client = adopt(await make(), 'it');
+  for (const row of rowsAt('cluster')) {
+    const { title } = row;
+    test(title, { skip: missing(row) }, async (t) => {
+      const nodes = servers.map(({ host, port }) => ({ host, port }));
+      const prefix = prefixAt(row, 'cluster');
+      const made = await row.at.cluster({ nodes, servers }, { prefix });
+      const client = adopt(made.client, 'it');
       t.after(() => client.quit().catch(() => {}));
       assert.equal(client.topology, 'cluster');
       // Of enough slots that each server has some.
-      const tags = Array.from({ length: 12 }, (_, index) => `{${name}:${index}}`);
+      const tags = Array.from({ length: 12 }, (_, index) => `{${title}:${index}}`);
       for (const _ of [1, 2]) {
         const counts = tags.map((tag) => client.run(SET_ALL, [`${tag}:a`, `${tag}:b`], ['1', '2']));
         assert.deepEqual(
@@ -530,15 +426,17 @@ describe('a cluster, by a client of', () => {
         for (const server of servers) await server.command('SCRIPT', 'FLUSH');
       }
       const perServer = await Promise.all(servers.map((server) => server.keys()));
-      const own = perServer.flat().filter((key) => key.includes(`{${name}:`));
-      assert.deepEqual(own.sort(), tags.flatMap((tag) => [`${prefix}${tag}:a`, `${prefix}${tag}:b`]).sort());
+      const own = perServer.flat().filter((key) => key.includes(`{${title}:`));
+      assert.deepEqual(
+        own.sort(),
+        tags.flatMap((tag) => [`${prefix ?? ''}${tag}:a`, `${prefix ?? ''}${tag}:b`]).sort(),
+      );
       assert.ok(perServer.every((keys) => keys.length));
       const crossed = await rejection(client.run(SET_ALL, ['a', 'b', 'c'], ['1', '2', '3']));
       assert.match(crossed.message, /CROSSSLOT|same slot/i);
       await client.quit();
       const error = await rejection(client.run(SET_ALL, ['a'], ['1']));
-      assert.ok(error instanceof Error);
-      assert.match(error.message, closed);
+      assertClosed(error, profile(row, 'cluster').closed);
     });
   }
 });
@@ -552,38 +450,21 @@ describe('a master behind sentinels, by a client of', () => {
     sentinel = await startSentinel(suite, server);
   });
 
-  const SENTINELS = [
-    ...IOREDIS.map((name) => [
-      name,
-      async () => new (require(name))({ sentinels: [sentinel], name: sentinel.name, keyPrefix: PREFIX }),
-      PREFIX,
-    ]),
-    ...['redis-5', 'redis-6'].map((name) => [
-      name,
-      async () => {
-        const { host, port } = sentinel;
-        return connect(
-          require(name).createSentinel({ name: sentinel.name, sentinelRootNodes: [{ host, port }] }),
-        );
-      },
-      '',
-    ]),
-  ];
-
-  for (const [name, make, prefix] of SENTINELS) {
-    test(name, async (t) => {
+  for (const row of rowsAt('sentinel')) {
+    test(row.title, async (t) => {
       await server.command('FLUSHALL');
-      const client = adopt(await make(), 'it');
+      const prefix = prefixAt(row, 'sentinel');
+      const made = await row.at.sentinel({ sentinel, servers: [server] }, { prefix });
+      const client = adopt(made.client, 'it');
       t.after(() => client.quit().catch(() => {}));
       assert.equal(client.topology, 'sentinel');
       await server.command('SCRIPT', 'FLUSH');
       assert.equal(await client.run(SET_ALL, ['a', 'b'], ['1', '2']), 2);
       assert.equal(await client.run(SET_ALL, ['a', 'b'], ['1', '2']), 2);
-      assert.deepEqual(await server.keys(), [`${prefix}a`, `${prefix}b`]);
+      assert.deepEqual(await server.keys(), [`${prefix ?? ''}a`, `${prefix ?? ''}b`]);
       assert.match((await rejection(client.run(WRONG, ['a'], []))).message, /WRONGTYPE/);
       assert.equal(await client.quit(), 'OK');
-      // node-redis' sentinel clients have no words of their own for it.
-      assert.match((await rejection(client.run(SET_ALL, ['a'], ['1']))).message, /closed|Cannot read/);
+      assertClosed(await rejection(client.run(SET_ALL, ['a'], ['1'])), profile(row, 'sentinel').closed);
     });
   }
 });
@@ -595,22 +476,12 @@ describe('behind ACL users, on a unix socket, by a client of', () => {
     [server] = await startServers(suite, 1, { users: [`alice on >${PASSWORD} ~* &* +@all`, 'default off'] });
   });
 
-  const USER = { username: 'alice', password: PASSWORD };
-  const SOCKETS = [
-    ...IOREDIS.map((name) => [name, async () => new (require(name))({ path: server.socket, ...USER })]),
-    [
-      'redis-3',
-      async () => require('redis-3').createClient({ path: server.socket, user: 'alice', password: PASSWORD }),
-    ],
-    ...['redis-4', 'redis-5', 'redis-6'].map((name) => [
-      name,
-      () => connect(require(name).createClient({ socket: { path: server.socket }, ...USER })),
-    ]),
-  ];
-
-  for (const [name, make] of SOCKETS) {
-    test(name, async (t) => {
-      const client = adopt(await make(), 'it');
+  // redis 2 knows no users, and of some it can't be read where they lead.
+  for (const row of rowsAt('unix').filter(({ isOpaque, title }) => !isOpaque && title !== 'redis 2')) {
+    test(row.title, async (t) => {
+      const { socket } = server;
+      const { client: made } = await row.at.unix({ socket, user: USER, servers: [server] }, {});
+      const client = adopt(made, 'it');
       t.after(() => client.quit());
       assert.equal(client.address, `unix://${server.socket}`);
       assert.equal(await client.run(SET_ALL, ['a', 'b'], ['1', '2']), 2);

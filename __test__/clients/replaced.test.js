@@ -10,7 +10,7 @@ const { describe, before, beforeEach, test } = require('node:test');
 
 const Redlock = require('../..');
 const { watch } = require('../support/clients');
-const { promoted } = require('../support/promotion');
+const { promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');

@@ -486,10 +486,13 @@ for (const [name, facts] of Object.entries(ENTRIES)) {
       await isNowhere('a');
 
       const own = make({ retryCount: 100, retryDelay: 5 });
-      await onAll('SET', 'b', 'other', 'PX', 100);
+      await onAll('SET', 'b', 'other');
       let asked = 0;
       own._random = () => `ours ${++asked}`;
-      const waited = await call(own, 'lock', 'b', TTL);
+      const waiting = call(own, 'lock', 'b', TTL);
+      await until(() => asked > 1);
+      await onAll('DEL', 'b');
+      const waited = await waiting;
       assert.equal(waited.value, `ours ${asked}`);
       assert.ok(asked > 1);
       if ('attempts' in waited) assert.equal(waited.attempts, asked);

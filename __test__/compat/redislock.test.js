@@ -12,6 +12,7 @@ const bluebird = require('bluebird');
 const redislock = require('redlock-native/redislock');
 const Lock = require('redlock-native/redislock/lib/lock');
 const errors = require('redlock-native/redislock/lib/errors');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
@@ -21,12 +22,7 @@ const { until } = require('../support/until');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = redislock;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-let keys = 0;
-/** A key that no other test has. */
-function freshKey() {
-  keys += 1;
-  return `key:${keys}`;
-}
+const freshKey = namesLike('key:');
 
 /** By library: how a client to a place is made. */
 const CLIENTS = {

@@ -15,9 +15,11 @@ const Ioredis = require('ioredis');
 
 const { default: Redlock, Lock, ExecutionError, ResourceLockedError } = require('redlock-native/v5');
 const { block } = require('../support/block');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
+const { untilSets } = require('../support/sets');
 const { endOfSuite } = require('../support/suite');
 const { until } = require('../support/until');
 const { within } = require('../support/within');
@@ -41,12 +43,7 @@ const MEMBERS = {
   URLs: ({ url }) => url,
 };
 
-let keys = 0;
-/** A name that no other test has. */
-function freshKey() {
-  keys += 1;
-  return `resource:${keys}`;
-}
+const freshKey = namesLike('resource:');
 
 /** One attempt, so that a refusal is told at once. */
 const ONCE = { retryCount: 0 };
@@ -171,18 +168,26 @@ describe('on three servers, redlock 5', () => {
     test('is valid for its duration less the drift, from the attempt that took it', async (t) => {
       const { redlock } = await open(t, { settings: { retryCount: 50, driftFactor: 0.1 } });
       const resource = freshKey();
-      await ask('SET', resource, 'another', 'PX', 200);
-      const lock = await redlock.acquire([resource], 1000);
+      await ask('SET', resource, 'another');
+      const started = performance.now();
+      const acquiring = redlock.acquire([resource], 1000);
+      await until(() => performance.now() - started > 500);
+      await ask('DEL', resource);
+      const lock = await acquiring;
       const left = lock.expiration - Date.now();
-      assert.ok(left <= 1000 - 102 && left > 1000 - 102 - 100, `${left} ms`);
+      // From the first attempt it would be 500 ms less.
+      assert.ok(left <= 1000 - 102 && left > 1000 - 102 - 450, `${left} ms`);
       assert.ok(lock.attempts.length > 1);
     });
 
     test('has stats of every attempt that it took', async (t) => {
       const { redlock } = await open(t, { settings: { retryCount: 50 } });
       const resource = freshKey();
-      await ask('SET', resource, 'another', 'PX', 100);
-      const stats = await statsOf(await redlock.acquire([resource], 1000));
+      await ask('SET', resource, 'another');
+      const acquiring = redlock.acquire([resource], 1000);
+      await Promise.all(servers.map((server) => untilSets(server, 2)));
+      await ask('DEL', resource);
+      const stats = await statsOf(await acquiring);
       assert.ok(stats.length > 1);
       assert.ok(stats.slice(0, -1).every(({ votesAgainst }) => votesAgainst.size > 1));
       assert.ok(stats.at(-1).votesFor.size > 1);

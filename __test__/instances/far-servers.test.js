@@ -14,6 +14,7 @@ const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
+const { within } = require('../support/within');
 
 /** Half of it each way. */
 const ROUND_TRIP = 250;
@@ -43,34 +44,52 @@ describe('of three servers', () => {
     return clients;
   }
 
-  for (const [what, open] of [
-    ['URLs', (_t, far) => new Redlock(urlsOf(far), { retryCount: 0 })],
-    ['callers’ clients', (t, far) => new Redlock(clientsOf(t, far), { retryCount: 0 })],
-    [
-      'callers’ clients that stay the way',
-      (t, far) => new Redlock(clientsOf(t, far), { retryCount: 0, connections: 'bridge' }),
-    ],
-    ['redlock 4', (t, far) => new Original(clientsOf(t, far), { retryCount: 0 })],
-  ]) {
-    test(`${what}: at a quarter of a second to all of them, a ttl of a second is locked each time`, async (t) => {
-      const redlock = open(t, await farAway(t));
-      t.after(() => redlock.quit());
-      // With less of it the dial alone takes what there is.
-      await (await redlock.lock(`first ${what}`, 3 * 1000)).unlock();
-      let locked = 0;
-      for (let done = 0; done < COUNT; done += COUNT / 5) {
-        const names = Array.from({ length: COUNT / 5 }, (_, at) => `${what} ${done + at}`);
-        await Promise.all(
-          names.map(async (name) => {
-            const lock = await redlock.lock(name, 1000);
-            locked += 1;
-            await lock.unlock();
-          }),
-        );
-      }
-      assert.equal(locked, COUNT);
+  describe('that are far away, or hang from the first', () => {
+    for (const [what, open] of [
+      ['URLs', (_t, far) => new Redlock(urlsOf(far), { retryCount: 0 })],
+      ['callers’ clients', (t, far) => new Redlock(clientsOf(t, far), { retryCount: 0 })],
+      [
+        'callers’ clients that stay the way',
+        (t, far) => new Redlock(clientsOf(t, far), { retryCount: 0, connections: 'bridge' }),
+      ],
+      ['redlock 4', (t, far) => new Original(clientsOf(t, far), { retryCount: 0 })],
+    ]) {
+      test(`${what}: at a quarter of a second to all of them, a ttl of a second is locked each time`, async (t) => {
+        const redlock = open(t, await farAway(t));
+        t.after(() => redlock.quit());
+        // With less of it the dial alone takes what there is.
+        await (await redlock.lock(`first ${what}`, 3 * 1000)).unlock();
+        let locked = 0;
+        for (let done = 0; done < COUNT; done += COUNT / 5) {
+          const names = Array.from({ length: COUNT / 5 }, (_, at) => `${what} ${done + at}`);
+          await Promise.all(
+            names.map(async (name) => {
+              const lock = await redlock.lock(name, 1000);
+              locked += 1;
+              await lock.unlock();
+            }),
+          );
+        }
+        assert.equal(locked, COUNT);
+      });
+    }
+
+    test('a majority that hangs from the first is rejected within 20 s at the defaults, whatever the ttl', async (t) => {
+      const hung = await proxies(t);
+      for (const proxy of hung) proxy.hang();
+      // One by one in JavaScript, where a function says how long to wait.
+      const delays = [200, (attempt) => 190 + attempt];
+      const redlocks = delays.map((retryDelay) => new Redlock(urlsOf(hung), { retryDelay }));
+      t.after(() => Promise.all(redlocks.map((redlock) => redlock.quit())));
+      const all = Promise.all(
+        redlocks.flatMap((redlock) =>
+          [1000, 10_000, 3_600_000].map((ttl) => rejection(redlock.lock(`hung ${ttl}`, ttl))),
+        ),
+      );
+      const errors = await within(20_000, all, 'the errors');
+      for (const error of errors) assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
     });
-  }
+  });
 
   test('the first lock of all waits for the dial, within its ttl', async (t) => {
     const far = await farAway(t);
@@ -120,23 +139,6 @@ describe('of three servers', () => {
     assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
     const waited = error.votes.map((vote) => /no answer within (\d+) ms/.exec(vote.error?.message)?.[1]);
     assert.deepEqual(waited.filter(Boolean), ['200', '200']);
-  });
-
-  test('a majority that hangs from the first is rejected within 20 s at the defaults, whatever the ttl', async (t) => {
-    const hung = await proxies(t);
-    for (const proxy of hung) proxy.hang();
-    // One by one in JavaScript, where a function says how long to wait.
-    const delays = [200, (attempt) => 190 + attempt];
-    const redlocks = delays.map((retryDelay) => new Redlock(urlsOf(hung), { retryDelay }));
-    t.after(() => Promise.all(redlocks.map((redlock) => redlock.quit())));
-    const begun = performance.now();
-    const errors = await Promise.all(
-      redlocks.flatMap((redlock) =>
-        [1000, 10_000, 3_600_000].map((ttl) => rejection(redlock.lock(`hung ${ttl}`, ttl))),
-      ),
-    );
-    for (const error of errors) assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
-    assert.ok(performance.now() - begun < 20_000);
   });
 });
 

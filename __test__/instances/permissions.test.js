@@ -11,6 +11,7 @@ const Redlock4 = require('redlock');
 
 const Redlock = require('../..');
 const { IOREDIS, NODE_REDIS, REDIS_3, GLIDE, makeClient } = require('../support/clients');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -23,8 +24,7 @@ const [, COMMANDS] = /^ACL SETUSER locker on >password ~locks:\* -@all (.*)$/m.e
 const LEAST = COMMANDS.split(' ').map((command) => command.slice('+'.length));
 
 /** A name that is taken once. */
-let last = 0;
-const fresh = () => `locks:${last++}`;
+const fresh = namesLike('locks:');
 
 const suite = endOfSuite();
 /** @type {import('../../scripts/servers').RedisServer} */

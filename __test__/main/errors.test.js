@@ -3,12 +3,12 @@
 /** An error tells a person on call what happened, to which resource, on which instance. */
 
 const assert = require('node:assert/strict');
-const net = require('node:net');
 const { describe, before, beforeEach, test } = require('node:test');
 const { inspect } = require('node:util');
 
 const Redlock = require('../..');
 const { Mailbox } = require('../../lib/addon');
+const { startParrot } = require('../support/parrot');
 const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
@@ -246,7 +246,7 @@ describe('an error', () => {
     ['speaks no Redis', 'HTTP/1.1 400 Bad Request\r\n\r\n', /./],
   ]) {
     test(`of a server that ${what} is a vote with its cause, within the deadline`, async (t) => {
-      const port = await listen(t, answer);
+      const port = await startParrot(t, answer);
       const redlock = open(t, [`redis://u:s3cr3t@127.0.0.1:${port}`, 'memory://fine']);
       // A server that says nothing is waited for as long as the lock could last.
       const error = await within(4000, rejection(redlock.lock('a', 5000)), 'the error');
@@ -258,22 +258,3 @@ describe('an error', () => {
     });
   }
 });
-
-/** A server that gives the same answer to whatever it is sent. */
-async function listen(t, answer) {
-  const sockets = new Set();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on('data', (data) => {
-      const commands = data.toString('latin1').match(/^\*\d+\r$/gm)?.length ?? 1;
-      socket.write(answer.repeat(commands));
-    });
-    socket.on('error', () => {});
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return server.address().port;
-}

@@ -12,7 +12,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const Redlock = require('../..');
 const { block } = require('../support/block');
 const { IOREDIS, makeClient } = require('../support/clients');
-const { promoted } = require('../support/promotion');
+const { namesLike, promoted, urlsOf, valuesAt } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
@@ -32,27 +32,13 @@ const ROUTES = {
   },
 };
 
-function urlsOf(servers) {
-  return servers.map(({ url }) => url);
-}
-
 function open(t, servers, options) {
   const redlock = new Redlock(urlsOf(servers), options);
   t.after(() => redlock.quit());
   return redlock;
 }
 
-let names = 0;
-
-function newName() {
-  names += 1;
-  return `holding ${names}`;
-}
-
-/** What each server has under that name. */
-function valuesAt(servers, name) {
-  return Promise.all(servers.map((server) => server.command('GET', name)));
-}
+const newName = namesLike('holding ');
 
 function remove(servers, name) {
   return Promise.all(servers.map((server) => server.command('DEL', name)));
@@ -104,7 +90,7 @@ describe('a lock that is kept', () => {
         if (route === 'URLs') return new Redlock(urls, options);
         const Redis = require('ioredis');
         const redlock = new Redlock(urls.map((url) => new Redis(url)), options);
-        await require('./__test__/support/promotion').promoted(redlock);
+        await require('./__test__/support/redlock').promoted(redlock);
         return redlock;
       }
     `;

@@ -11,6 +11,7 @@ const { describe, before, test } = require('node:test');
 const Redlock = require('../..');
 const redislock = require('../../compat/redislock/redislock');
 const { block } = require('../support/block');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -20,8 +21,7 @@ const { until } = require('../support/until');
 const TTL = 1000;
 const BLOCKED = 1200;
 
-let count = 0;
-const newName = () => `late-${process.pid}-${count++}`;
+const newName = namesLike('late-');
 
 /** Each face: how a lock is taken with it. */
 const FACES = {

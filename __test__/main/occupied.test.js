@@ -8,18 +8,14 @@ const { before, describe, test } = require('node:test');
 const Original = require('redlock');
 const Redlock = require('../..');
 const { IOREDIS, makeClient } = require('../support/clients');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 const { within } = require('../support/within');
 
 let servers;
-let names = 0;
-
-function newName() {
-  names += 1;
-  return `occupied ${names}`;
-}
+const newName = namesLike('occupied ');
 
 /** Each way to the servers. */
 const ROUTES = {

@@ -9,14 +9,14 @@ const assert = require('node:assert/strict');
 const { describe, before, test } = require('node:test');
 
 const Redlock = require('../..');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 
 const TTL = 60_000;
 
-let count = 0;
-const newName = () => `odd-${process.pid}-${count++}`;
+const newName = namesLike('odd-');
 
 /** Faces whose locks are plain objects too: how each is asked. */
 const FACES = {

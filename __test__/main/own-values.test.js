@@ -7,7 +7,7 @@ const { describe, test } = require('node:test');
 
 const Redlock = require('../..');
 const { IOREDIS, makeClient } = require('../support/clients');
-const { promoted } = require('../support/promotion');
+const { promoted } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { until } = require('../support/until');

@@ -10,6 +10,7 @@ const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
 const { IOREDIS, makeClient } = require('../support/clients');
+const { namesLike, urlsOf, valuesAt } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -19,20 +20,7 @@ const { within } = require('../support/within');
 const MINUTE = 60_000;
 const ROOT = path.join(__dirname, '..', '..');
 
-function urlsOf(servers) {
-  return servers.map(({ url }) => url);
-}
-
-let names = 0;
-
-function newName() {
-  names += 1;
-  return `parting ${names}`;
-}
-
-function valuesAt(servers, name) {
-  return Promise.all(servers.map((server) => server.command('GET', name)));
-}
+const newName = namesLike('parting ');
 
 const FREE = [null, null, null];
 

@@ -6,16 +6,12 @@ const assert = require('node:assert/strict');
 const { before, describe, mock, test } = require('node:test');
 
 const Redlock = require('../..');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 
-let names = 0;
-
-function newName() {
-  names += 1;
-  return `retry delay ${names}`;
-}
+const newName = namesLike('retry delay ');
 
 let servers;
 

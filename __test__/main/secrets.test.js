@@ -3,12 +3,12 @@
 /** Whatever repeats a configured secret, in whatever form: no error, event, warning or print of ours has it. */
 
 const assert = require('node:assert/strict');
-const net = require('node:net');
 const { inspect } = require('node:util');
 const { describe, test } = require('node:test');
 
 const Redlock = require('../..');
 const { Redactor } = require('../../lib/redact');
+const { startParrot } = require('../support/parrot');
 const { rejection } = require('../support/rejection');
 
 const SECRET = 'p@ss/w"ö rd\\1';
@@ -67,7 +67,7 @@ for (const [form, text] of Object.entries(FORMS)) {
 
   describe(`a server that repeats the password ${form}`, () => {
     const answerWith = async (t, urlOf) => {
-      const port = await listen(t, `-ERR bad ${text}\r\n`);
+      const port = await startParrot(t, `-ERR bad ${text}\r\n`);
       const redlock = new Redlock([urlOf(port)], { retryCount: 0 });
       t.after(() => redlock.quit());
       const events = [];
@@ -106,7 +106,7 @@ for (const [form, text] of Object.entries(FORMS)) {
 }
 
 test('a text from outside is no longer than a sentence or two', async (t) => {
-  const port = await listen(t, `-ERR ${'x'.repeat(5000)}\r\n`);
+  const port = await startParrot(t, `-ERR ${'x'.repeat(5000)}\r\n`);
   const redlock = new Redlock([`redis://127.0.0.1:${port}`], { retryCount: 0 });
   t.after(() => redlock.quit());
   const error = await rejection(redlock.lock('a', 1000));
@@ -173,22 +173,3 @@ describe('what is refused or warned of shows none', () => {
     assertHidden(redlock.connections);
   });
 });
-
-/** A server that gives the same answer to whatever it is sent. */
-async function listen(t, answer) {
-  const sockets = new Set();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on('data', (data) => {
-      const commands = data.toString('latin1').match(/^\*\d+\r$/gm)?.length ?? 1;
-      socket.write(answer.repeat(commands));
-    });
-    socket.on('error', () => {});
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return server.address().port;
-}

@@ -9,7 +9,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const Redlock = require('../..');
 const { IOREDIS, makeClient, watch } = require('../support/clients');
-const { promoted } = require('../support/promotion');
+const { namesLike, promoted, urlsOf, valuesAt } = require('../support/redlock');
 const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
@@ -20,26 +20,13 @@ const { within } = require('../support/within');
 
 const HOUR = 3_600_000;
 
-function urlsOf(servers) {
-  return servers.map(({ url }) => url);
-}
-
 function open(t, servers, options) {
   const redlock = new Redlock(urlsOf(servers), options);
   t.after(() => redlock.quit());
   return redlock;
 }
 
-let names = 0;
-
-function newName() {
-  names += 1;
-  return `waiting ${names}`;
-}
-
-function valuesAt(servers, name) {
-  return Promise.all(servers.map((server) => server.command('GET', name)));
-}
+const newName = namesLike('waiting ');
 
 async function isFree(servers, name) {
   return (await valuesAt(servers, name)).every((value) => value === null);

@@ -14,6 +14,7 @@ const Redlock4 = require('redlock');
 
 const Redlock = require('../..');
 const { default: Redlock5 } = require('../../compat/v5');
+const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
@@ -25,8 +26,7 @@ const als = new AsyncLocalStorage();
 /** Why a client stays the way to its server for good. */
 const NEVER = /was replaced|can't be read off it|is a getter/;
 
-let count = 0;
-const newName = () => `context-${process.pid}-${count++}`;
+const newName = namesLike('context-');
 
 describe('in the context of the caller', () => {
   const suite = endOfSuite();

@@ -1,10 +1,10 @@
 'use strict';
 
-/** The clients that apps have, one way to make, ask and end each; and who talks to a server. */
+/** The clients that most tests use, out of the table of all; and who talks to a server. */
 
-const { once } = require('node:events');
 const net = require('node:net');
 
+const { missing, rowOf } = require('./client-table');
 const { until } = require('./until');
 
 /**
@@ -14,84 +14,29 @@ const { until } = require('./until');
  * @property {(client: any, ...words: string[]) => Promise<any>} call any command
  * @property {(client: any) => Promise<unknown>} end orderly, as its owner would
  * @property {RegExp} closed what it says from then on
+ * @property {string | false} skip it brings no binary for some systems
  */
-
-/** @type {Library} */
-const IOREDIS = {
-  title: 'ioredis',
-  async make(place) {
-    const Redis = require('ioredis');
-    const client = new Redis(/** @type {any} */ (place));
-    client.on('error', () => {});
-    await until(() => client.status === 'ready', { what: 'ioredis is ready' });
-    return client;
-  },
-  call: (client, name, ...args) => client.call(name, ...args),
-  end: (client) => client.quit(),
-  closed: /^Connection is closed\.$/,
-};
 
 /**
- * @param {string} name
+ * @param {string} title of the row in the table of clients
  * @returns {Library}
  */
-function nodeRedis(name) {
+function libraryOf(title) {
+  const row = rowOf(title);
   return {
-    title: `node-${name.replace('-', ' ')}`,
-    async make({ host, port, db, keyPrefix, ...rest }) {
-      const client = require(name).createClient({ socket: { host, port }, database: db, keyPrefix, ...rest });
-      client.on('error', () => {});
-      await client.connect();
-      return client;
-    },
-    call: (client, ...words) => client.sendCommand(words),
-    end: (client) => client.quit(),
-    closed: /^The client is closed$/,
+    title,
+    make: row.open,
+    call: row.call,
+    end: async (client) => row.close({ client }),
+    closed: row.closed.all.message,
+    skip: missing(row) ?? false,
   };
 }
 
-/** @type {Library} */
-const NODE_REDIS = nodeRedis('redis-5');
-
-/** @type {Library} */
-const REDIS_3 = {
-  title: 'redis 3',
-  async make({ keyPrefix, ...place }) {
-    const client = require('redis-3').createClient({ ...place, prefix: keyPrefix });
-    client.on('error', () => {});
-    await once(client, 'ready');
-    return client;
-  },
-  call: (client, name, ...args) =>
-    new Promise((resolve, reject) => {
-      client.send_command(name, args, (error, reply) => (error ? reject(error) : resolve(reply)));
-    }),
-  end: (client) => new Promise((resolve) => client.quit(resolve)),
-  closed: /The connection is already closed/,
-};
-
-/** @type {Library & {skip: string | false}} it brings no binary for some systems */
-const GLIDE = {
-  title: 'valkey-glide',
-  skip: reasonToSkip('@valkey/valkey-glide'),
-  async make({ host, port, db }) {
-    const { GlideClient } = require('@valkey/valkey-glide');
-    return GlideClient.createClient({ addresses: [{ host, port }], databaseId: db });
-  },
-  call: (client, ...words) => client.customCommand(words),
-  end: async (client) => client.close(),
-  closed: /the client is closed/,
-};
-
-/** @param {string} name */
-function reasonToSkip(name) {
-  try {
-    require(name);
-    return false;
-  } catch (error) {
-    return error.message;
-  }
-}
+const IOREDIS = libraryOf('ioredis 5');
+const NODE_REDIS = libraryOf('node-redis 5');
+const REDIS_3 = libraryOf('redis 3');
+const GLIDE = libraryOf('valkey-glide');
 
 /**
  * A client that is ended with the test, in whatever state it is then.
@@ -188,7 +133,7 @@ module.exports = {
   NODE_REDIS,
   REDIS_3,
   GLIDE,
-  nodeRedis,
+  libraryOf,
   makeClient,
   endNow,
   connectionsTo,

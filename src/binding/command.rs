@@ -8,7 +8,7 @@ use super::decode::Batch;
 use super::ids::{Handle, Index, KeptId, ScriptsId, Slot, TimerId};
 use super::outbox::Locked;
 use crate::engine::{Hold, Resources, Scripts, Token, Watch};
-use crate::instances::bridge::Ticket;
+use crate::instances::client::port::Ticket;
 use crate::instances::redis;
 
 /// What one session wants.

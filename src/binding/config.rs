@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::ids::Index;
 use super::shared::Shared;
 use crate::engine::{Instance, Patience};
-use crate::instances::bridge::Port;
+use crate::instances::client::port::Port;
 use crate::instances::client::{Client, Mode, Watcher};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{

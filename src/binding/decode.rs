@@ -7,7 +7,7 @@ use super::ids::{ContextId, Handle, Index, KeptId, ScriptsId, Slot};
 use super::layout::{APPLIED_NUMBERS, KEEP_NUMBERS, Operation, flags, request};
 use super::numbers::{instant, saturated, saturated_signed, size, span, whole_number};
 use crate::engine::{Drift, Hold, Instant, Renewal, Resources, Retry, Settings, Token, Ttl};
-use crate::instances::bridge::Ticket;
+use crate::instances::client::port::Ticket;
 
 /// The requests of a tick, as JavaScript wrote them.
 pub struct Batch {
@@ -178,7 +178,7 @@ pub fn applied(rows: &[f64]) -> impl Iterator<Item = Applied> {
     rows.chunks_exact(APPLIED_NUMBERS).map(|row| Applied {
         handle: Handle(saturated(row[0])),
         index: Index(saturated(row[1])),
-        ticket: saturated(row[2]),
+        ticket: Ticket(saturated(row[2])),
         keys: saturated_signed(row[3]),
     })
 }

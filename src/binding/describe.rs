@@ -7,8 +7,8 @@ use super::reasons::Refusal;
 use crate::engine::{
     Cause, Connection, Event, Failure, Operation, Question, Reason, Resources, Vote,
 };
-use crate::instances::bridge::Ticket;
 use crate::instances::client::Route;
+use crate::instances::client::port::Ticket;
 
 /// Why a request failed.
 pub fn failure(failure: &Failure) -> String {
@@ -121,7 +121,7 @@ pub fn client_request(handle: Handle, index: Index, ticket: Ticket, question: &Q
     json!({
         "handle": handle.0,
         "instance": index.0,
-        "ticket": ticket,
+        "ticket": ticket.0,
         "operation": question.operation.name(),
         "script": question.script().map(|script| &*script.text),
         "plain": question.is_plain(),
@@ -285,7 +285,7 @@ mod tests {
             scripts: None,
             context: None,
         };
-        let described = client_request(Handle(1), Index(2), 3, &Rc::new(question));
+        let described = client_request(Handle(1), Index(2), Ticket(3), &Rc::new(question));
         let described = parsed(&described);
         let named = ["handle", "instance", "ticket"].map(|name| described[name].as_u64());
         assert_eq!(named, [Some(1), Some(2), Some(3)]);

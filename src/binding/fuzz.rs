@@ -1,5 +1,5 @@
 //! What must hold of whatever JavaScript hands over: rows of numbers, and
-//! configurations. src/instances/redis/fuzz.rs says how such a test is made.
+//! configurations. src/instances/redis/fuzz says how such a test is made.
 
 use bolero::generator::produce;
 use bolero::{TypeGenerator, check};

@@ -21,6 +21,7 @@ use super::numbers::{clock_millis, span};
 use super::outbox::{Outbox, Response};
 use super::wake_up::WakeUp;
 use crate::engine::{Instant, Scripts, System};
+use crate::instances::client::port::Ticket;
 use crate::instances::redis;
 
 /// One module's exchange with the engine's thread.
@@ -393,7 +394,7 @@ impl Mailbox {
         self.send(Command::ClientReplied {
             handle: Handle(handle),
             index: Index(instance),
-            ticket,
+            ticket: Ticket(ticket),
             reply,
         });
     }

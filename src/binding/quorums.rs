@@ -14,7 +14,7 @@ use super::outbox::{Locked, Outcome};
 use super::responses::Responses;
 use super::shared::Shared;
 use crate::engine::{Cause, Engine, Event, Patience, Question, supervised};
-use crate::instances::bridge::{self, Port, Ticket};
+use crate::instances::client::port::{self, Port, Ticket};
 use crate::instances::client::{Client, Route, Watcher};
 
 /// The quorums of one session, by their handles.
@@ -160,7 +160,7 @@ impl Quorums {
     /// A caller's client has carried out a script.
     pub fn applied(&self, applied: &Applied) {
         if let Some(client) = self.client(applied.handle, applied.index) {
-            client.answer(applied.ticket, bridge::Answer::Applied(applied.keys));
+            client.answer(applied.ticket, port::Answer::Applied(applied.keys));
         }
     }
 
@@ -171,16 +171,16 @@ impl Quorums {
         };
         let answer = match reply {
             ClientReply::Seen { value, ttl } => {
-                bridge::Answer::Seen(value.map(Rc::from), ttl.map(saturated_long))
+                port::Answer::Seen(value.map(Rc::from), ttl.map(saturated_long))
             }
             ClientReply::Unexpected(what) => {
-                bridge::Answer::Failed(Cause::Unexpected { what: what.into() })
+                port::Answer::Failed(Cause::Unexpected { what: what.into() })
             }
             ClientReply::Failed {
                 number,
                 code,
                 message,
-            } => bridge::Answer::Failed(Cause::Client {
+            } => port::Answer::Failed(Cause::Client {
                 message: message.into(),
                 reply: code.map(Rc::from),
                 number,

@@ -7,6 +7,3 @@ pub mod client;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
-
-#[cfg(feature = "redis")]
-pub use client::port as bridge;

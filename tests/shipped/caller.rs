@@ -61,15 +61,15 @@ impl Caller {
             ..self.request(Operation::Lock)
         };
         let what = format!("{} burst {number}", self.name());
-        let open = self.app.ledger().begin(self.app.process(), what);
+        let open = self.app.checker().begin(self.app.process(), what);
         let answer = self.app.ask(request, None).await;
-        self.app.ledger().forget(&answer.value);
-        self.app.ledger().settled(open, &answer.code);
+        self.app.checker().forget(&answer.value);
+        self.app.checker().settled(open, &answer.code);
     }
 
     async fn take(&self) -> Option<Lock> {
         let chance = self.chance();
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let resources = self.resources();
         let endless = chance.percent(20);
         let request = Request {
@@ -88,15 +88,15 @@ impl Caller {
             ..self.request(Operation::Lock)
         };
         let asked = self.now();
-        let open = ledger.begin(
+        let open = checker.begin(
             self.app.process(),
             format!("{} locks {resources:?} for {}", self.name(), request.ttl),
         );
         let answer = self.app.ask(request, self.patience()).await;
         let held = answer.kind == AnswerKind::Locked;
-        ledger.settled(open, if held { "granted" } else { &answer.code });
+        checker.settled(open, if held { "granted" } else { &answer.code });
         if !held {
-            bump(&ledger.counts.refused);
+            bump(&checker.counts.refused);
             return None;
         }
         let lock = Lock {
@@ -108,11 +108,11 @@ impl Caller {
         };
         // Rule 19: looked at when it is handed over, at its own turn.
         if Rule::HandOver.is_kept() && self.app.clock() >= lock.until {
-            bump(&ledger.counts.dead);
+            bump(&checker.counts.dead);
             self.give_back(&lock).await;
             return None;
         }
-        bump(&ledger.counts.granted);
+        bump(&checker.counts.granted);
         self.believe(&lock);
         Some(lock)
     }
@@ -130,7 +130,7 @@ impl Caller {
                     }
                 }
                 4 if chance.percent(30) => {
-                    self.app.ledger().forget(&lock.value);
+                    self.app.checker().forget(&lock.value);
                     return;
                 }
                 5 if chance.percent(30) => self.inspect(&lock).await,
@@ -143,7 +143,7 @@ impl Caller {
     /// Whether it is still to be held.
     async fn extend(&self, lock: &mut Lock) -> bool {
         let chance = self.chance();
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let request = Request {
             ttl: self.ttl(),
             retries: chance.pick(&[0.0, 1.0, 5.0]),
@@ -159,29 +159,29 @@ impl Caller {
             lock.value,
             request.ttl
         );
-        let open = ledger.begin(self.app.process(), what);
+        let open = checker.begin(self.app.process(), what);
         let answer = self.app.ask(request, self.patience()).await;
         // One that was given up does not say how often it was tried.
         let counted = answer.attempts > 0;
-        ledger.asked(&lock.value, counted.then_some(answer.attempts));
+        checker.asked(&lock.value, counted.then_some(answer.attempts));
         let extended = answer.kind == AnswerKind::Extended;
-        ledger.settled(open, if extended { "extended" } else { &answer.code });
+        checker.settled(open, if extended { "extended" } else { &answer.code });
         self.now_until(lock, &answer, extended, asked)
     }
 
     fn now_until(&self, lock: &mut Lock, answer: &Answer, extended: bool, asked: Moment) -> bool {
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let over = self.app.clock() >= answer.until;
         if extended && !(over && Rule::HandOver.is_kept()) {
-            bump(&ledger.counts.extended);
+            bump(&checker.counts.extended);
             lock.until = answer.until;
             lock.asked = asked;
             self.believe(lock);
             return true;
         }
-        bump(&ledger.counts.not_extended);
+        bump(&checker.counts.not_extended);
         if over {
-            ledger.disbelieve(self.app.process(), &lock.value);
+            checker.disbelieve(self.app.process(), &lock.value);
             return false;
         }
         // Until then it may still be believed in.
@@ -193,9 +193,9 @@ impl Caller {
     /// Has the engine keep it, and believes what its watch says.
     async fn keep(&self, lock: Lock) {
         let chance = self.chance();
-        let ledger = self.app.ledger();
-        bump(&ledger.counts.kept);
-        ledger.asked(&lock.value, None);
+        let checker = self.app.checker();
+        bump(&checker.counts.kept);
+        checker.asked(&lock.value, None);
         let clock = self.app.clock();
         let ttl = self.ttl();
         #[expect(clippy::cast_precision_loss, reason = "some thousand")]
@@ -216,7 +216,7 @@ impl Caller {
             .app
             .keep(self.engine, renewal, &lock.value, &lock.resources);
         let scope = self.scope();
-        ledger.watch(
+        checker.watch(
             self.app.process(),
             scope,
             &lock.resources,
@@ -230,50 +230,50 @@ impl Caller {
                 break;
             }
         }
-        ledger.disbelieve(self.app.process(), &lock.value);
+        checker.disbelieve(self.app.process(), &lock.value);
         self.app.let_go(number);
         self.give_back(&lock).await;
     }
 
     async fn release(&self, lock: &Lock) {
         self.app
-            .ledger()
+            .checker()
             .disbelieve(self.app.process(), &lock.value);
         self.give_back(lock).await;
     }
 
     async fn give_back(&self, lock: &Lock) {
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let request = Request {
             value: lock.value.clone(),
             instant: lock.since,
             resources: lock.resources.clone(),
             ..self.request(Operation::Unlock)
         };
-        let open = ledger.begin(
+        let open = checker.begin(
             self.app.process(),
             format!("{} unlocks {:.6}", self.name(), lock.value),
         );
         let answer = self.app.ask(request, self.patience()).await;
         if answer.kind == AnswerKind::Unlocked {
-            bump(&ledger.counts.released);
+            bump(&checker.counts.released);
         }
-        ledger.settled(open, &answer.code);
+        checker.settled(open, &answer.code);
     }
 
     async fn inspect(&self, lock: &Lock) {
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let request = Request {
             resources: vec![lock.resources[0].clone()],
             ..self.request(Operation::Inspect)
         };
-        let open = ledger.begin(self.app.process(), format!("{} inspects", self.name()));
+        let open = checker.begin(self.app.process(), format!("{} inspects", self.name()));
         let answer = self.app.ask(request, self.patience()).await;
-        ledger.settled(open, &answer.code);
+        checker.settled(open, &answer.code);
     }
 
     fn believe(&self, lock: &Lock) {
-        self.app.ledger().believe(
+        self.app.checker().believe(
             self.app.process(),
             self.scope(),
             &lock.resources,

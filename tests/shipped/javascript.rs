@@ -28,12 +28,13 @@ use redlock_native::binding::outbox::{Outbox, Response};
 use redlock_native::binding::serve::serve;
 use redlock_native::binding::shared::Shared;
 use redlock_native::engine::{Environment, Instant, Resources, Token, Watch};
+use redlock_native::instances::client::port::Ticket;
 use redlock_native::instances::redis::{Dialler, Network};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::checker::{Ledger, bump};
-use crate::clients::{Came, Client};
+use crate::checker::{Checker, bump};
+use crate::clients::{Client, ClientAnswer};
 use crate::process::Process;
 use crate::world::Moment;
 
@@ -43,7 +44,7 @@ pub struct App(Rc<Inner>);
 
 struct Inner {
     process: Process,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
     inbox: Arc<Inbox>,
     outbox: Arc<Outbox>,
     /// The requests of this tick.
@@ -124,7 +125,7 @@ impl App {
     pub fn start(
         process: &Process,
         dialler: Rc<dyn Dialler>,
-        ledger: &Rc<Ledger>,
+        checker: &Rc<Checker>,
         room: usize,
         between: Duration,
     ) -> Self {
@@ -141,7 +142,7 @@ impl App {
         let app = Self(Rc::new(Inner {
             network: Rc::clone(&shared.network),
             process: process.clone(),
-            ledger: Rc::clone(ledger),
+            checker: Rc::clone(checker),
             inbox: Arc::new(Inbox::new()),
             outbox,
             numbers: RefCell::default(),
@@ -188,8 +189,8 @@ impl App {
         &self.0.process
     }
 
-    pub fn ledger(&self) -> &Rc<Ledger> {
-        &self.0.ledger
+    pub fn checker(&self) -> &Rc<Checker> {
+        &self.0.checker
     }
 
     /// Whether the engine's thread has come to its end.
@@ -297,7 +298,7 @@ impl App {
     pub fn die(&self) {
         self.0.ended.set(true);
         self.0.process.kill();
-        self.0.ledger.died(&self.0.process);
+        self.0.checker.died(&self.0.process);
     }
 
     /// Lets the quorums go once what they were asked is answered.
@@ -464,7 +465,7 @@ impl App {
     fn checked(&self, response: Response, now: Instant) -> Response {
         let (response, over) = response.checked_at(now);
         if let Some(locked) = over {
-            bump(&self.0.ledger.counts.dead);
+            bump(&self.0.checker.counts.dead);
             self.send(Command::TakeBack(Box::new(locked)));
         }
         response
@@ -533,7 +534,7 @@ impl App {
     }
 
     fn hear(&self, event: &Value) {
-        let counts = &self.0.ledger.counts;
+        let counts = &self.0.checker.counts;
         let world = self.0.process.world();
         world.note(format_args!("p{} hears {event}", self.0.process.index()));
         match event["event"].as_str() {
@@ -560,7 +561,7 @@ impl App {
     fn run(&self, request: &Value) {
         let handle = Handle(number(request, "handle"));
         let index = Index(number(request, "instance"));
-        let ticket = number(request, "ticket");
+        let ticket = Ticket(number(request, "ticket"));
         let client = {
             let engines = self.0.engines.borrow();
             let clients = &engines[handle.0 as usize].clients;
@@ -568,17 +569,17 @@ impl App {
             clients[index.0 as usize].clone()
         };
         let client = client.expect("a client has this index");
-        bump(&self.0.ledger.counts.bridged);
+        bump(&self.0.checker.counts.bridged);
         let app = self.clone();
         client.run(request, move |came| app.bring(handle, index, ticket, came));
     }
 
     /// A client has come back, perhaps not for the first time.
-    fn bring(&self, handle: Handle, index: Index, ticket: u32, came: Came) {
+    fn bring(&self, handle: Handle, index: Index, ticket: Ticket, came: ClientAnswer) {
         let app = self.clone();
         self.turn(move || {
             let reply = match came {
-                Came::Applied(keys) => {
+                ClientAnswer::Applied(keys) => {
                     let mut brought = app.0.brought.borrow_mut();
                     if brought.is_empty() {
                         let all = app.clone();
@@ -589,16 +590,16 @@ impl App {
                     }
                     #[expect(clippy::cast_precision_loss, reason = "a few keys")]
                     let keys = keys as f64;
-                    brought.extend([handle.0.into(), index.0.into(), ticket.into(), keys]);
+                    brought.extend([handle.0.into(), index.0.into(), ticket.0.into(), keys]);
                     return;
                 }
-                Came::Seen(value, ttl) => {
+                ClientAnswer::Seen(value, ttl) => {
                     #[expect(clippy::cast_precision_loss, reason = "some seconds")]
                     let ttl = ttl.map(|ttl| ttl as f64);
                     ClientReply::Seen { value, ttl }
                 }
-                Came::Odd => ClientReply::Unexpected("a string".to_owned()),
-                Came::Failed(message) => {
+                ClientAnswer::Odd => ClientReply::Unexpected("a string".to_owned()),
+                ClientAnswer::Failed(message) => {
                     let code = message.split(' ').next().map(str::to_owned);
                     ClientReply::Failed {
                         number: 1,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redlock_native::engine::Rule;
 
 use crate::chance::Chance;
-use crate::clients::Manners;
+use crate::clients::ClientFaults;
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -43,7 +43,7 @@ pub struct Scenario {
     pub strange_names: bool,
     /// How the members are reached.
     pub reach: Reach,
-    pub manners: Manners,
+    pub client_faults: ClientFaults,
     /// Whether callers' clients change their database or prefix under us.
     pub changes: bool,
     /// So many locks are asked for at once by each process, with names so long.
@@ -156,7 +156,7 @@ impl Scenario {
             odd: chance.pick(&[0, 0, 0, 1, 3]),
             strange_names,
             reach,
-            manners: Manners {
+            client_faults: ClientFaults {
                 twice: chance.pick(&[0, 0, 10]),
                 late: chance.pick(&[0, 5]),
                 never: chance.pick(&[0, 0, 2]),
@@ -257,8 +257,8 @@ impl Scenario {
         self.network.window = 65_536;
         self.changes = false;
         self.moves = false;
-        self.manners = Manners {
-            twice: self.manners.twice,
+        self.client_faults = ClientFaults {
+            twice: self.client_faults.twice,
             late: 0,
             never: 0,
             odd: 0,

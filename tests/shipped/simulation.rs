@@ -11,8 +11,8 @@ use redlock_native::instances::redis::Config;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::checker::Ledger;
-use crate::clients::{self, Client, Truth};
+use crate::checker::Checker;
+use crate::clients::{self, Client, Target};
 use crate::cluster::Slots;
 use crate::dialler::Names;
 use crate::javascript::App;
@@ -45,7 +45,7 @@ pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
 pub struct Run {
     pub world: Rc<World>,
     pub scenario: Rc<Scenario>,
-    pub ledger: Rc<Ledger>,
+    pub checker: Rc<Checker>,
     /// All that have keys.
     pub servers: Vec<Rc<Server>>,
     pub groups: Vec<Rc<Group>>,
@@ -92,7 +92,7 @@ impl Group {
 /// Makes what a scenario has.
 struct Builder {
     world: Rc<World>,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
     drift: u64,
     count: Cell<usize>,
     servers: RefCell<Vec<Rc<Server>>>,
@@ -110,7 +110,7 @@ impl Builder {
         let clock = Clock::draw(&self.world.chance, self.drift);
         let index = self.count.get();
         self.count.set(index + 1);
-        Server::new(&self.world, index, host, clock, &self.ledger)
+        Server::new(&self.world, index, host, clock, &self.checker)
     }
 
     fn group(&self, index: usize) -> Rc<Group> {
@@ -118,9 +118,9 @@ impl Builder {
         let nodes = ["a", "b"].map(|name| self.server(format!("g{index}{name}")));
         let writable = chance.percent(50);
         nodes[1].turn(Role::Replica { writable });
-        let taciturn = chance.percent(30);
+        let hides_role = chance.percent(30);
         for node in &nodes {
-            node.taciturn.set(taciturn);
+            node.hides_role.set(hides_role);
         }
         let sentinels = (0..3).map(|number| {
             let sentinel = self.other(format!("g{index}s{number}"));
@@ -152,13 +152,13 @@ impl Run {
         }
         let scenario = Rc::new(scenario);
         world.note(format_args!("{scenario:#?}"));
-        let ledger = Ledger::new(&world);
-        ledger
+        let checker = Checker::new(&world);
+        checker
             .longest
             .set(*scenario.ttls.iter().max().expect("some"));
         let builder = Builder {
             world: Rc::clone(&world),
-            ledger: Rc::clone(&ledger),
+            checker: Rc::clone(&checker),
             drift: scenario.drift,
             count: Cell::new(0),
             servers: RefCell::default(),
@@ -206,12 +206,12 @@ impl Run {
             .collect();
         let names = processes
             .iter()
-            .map(|process| Names::new(process, scenario.network, &ledger))
+            .map(|process| Names::new(process, scenario.network, &checker))
             .collect();
         let run = Rc::new(Self {
             world,
             scenario,
-            ledger,
+            checker,
             servers,
             groups,
             clusters,
@@ -237,7 +237,7 @@ impl Run {
         let app = App::start(
             process,
             dialler,
-            &self.ledger,
+            &self.checker,
             scenario.room,
             scenario.between,
         );
@@ -336,7 +336,7 @@ impl Run {
         let names = &self.names[process.index()];
         let host = self.host(index);
         let server = names.server(&host).expect("a name that leads somewhere");
-        let truth = Truth {
+        let target = Target {
             server,
             db,
             prefix: prefix.to_owned(),
@@ -364,11 +364,11 @@ impl Run {
         });
         let client = Client::new(
             process,
-            &self.ledger,
+            &self.checker,
             self.scenario.network,
-            truth,
+            target,
             says,
-            self.scenario.manners,
+            self.scenario.client_faults,
         );
         let config = json!({
             "kind": "client",
@@ -415,8 +415,8 @@ impl Run {
         self.go_on(self.scenario.busy + SETTLING, |run| {
             run.world.is_quiet() && run.is_done()
         });
-        self.ledger.expect_settled();
-        self.ledger.expect_no_replay();
+        self.checker.expect_settled();
+        self.checker.expect_no_replay();
         if self.scenario.calm {
             self.expect_clean();
         }
@@ -461,7 +461,7 @@ impl Run {
             let left = server.left();
             let left = left
                 .iter()
-                .find(|(_, value)| !self.ledger.is_forgotten(value));
+                .find(|(_, value)| !self.checker.is_forgotten(value));
             if let Some((name, value)) = left {
                 self.world.blame(format_args!(
                     "nothing went wrong, and s{} still has {name} = {value:.6}",
@@ -475,7 +475,7 @@ impl Run {
     /// elsewhere.
     fn move_names_once_idle(self: &Rc<Self>) {
         let run = Rc::clone(self);
-        if !self.ledger.is_idle() {
+        if !self.checker.is_idle() {
             let soon = Duration::from_millis(20);
             return self.world.after(soon, move || run.move_names_once_idle());
         }
@@ -542,7 +542,7 @@ impl Run {
     fn change_clients(&self) {
         self.world
             .note(format_args!("clients change their database"));
-        self.ledger.change();
+        self.checker.change();
         for client in &*self.clients.borrow() {
             client.change(self.scenario.db + 5, self.scenario.prefix);
         }
@@ -561,7 +561,7 @@ impl Run {
             if !self.world.step() {
                 return;
             }
-            self.ledger.look();
+            self.checker.look();
         }
         self.world.blame(format_args!("the run does not end"));
     }
@@ -570,7 +570,7 @@ impl Run {
         let outcome = Outcome {
             trace: self.world.trace(),
             violation: self.world.violation(),
-            counts: self.ledger.counts.all(),
+            counts: self.checker.counts.all(),
         };
         for app in self.apps.take() {
             app.process().kill();

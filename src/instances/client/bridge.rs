@@ -31,7 +31,7 @@ pub struct Bridge {
     meter: Cell<Meter>,
     /// How many bytes that is.
     weight: Cell<usize>,
-    tickets: Cell<Ticket>,
+    next_ticket: Cell<Ticket>,
     /// When the client last came back with anything, had nothing to come back with, or
     /// was asked although it hadn't.
     hopeful: Cell<Instant>,
@@ -105,7 +105,7 @@ impl Bridge {
             queue: RefCell::default(),
             meter: Cell::default(),
             weight: Cell::new(0),
-            tickets: Cell::new(0),
+            next_ticket: Cell::new(Ticket(0)),
             hopeful: Cell::new(now),
             is_silent: Cell::new(false),
             is_closed: Cell::new(false),
@@ -145,8 +145,8 @@ impl Bridge {
     }
 
     fn put(&self, waiting: Waiting) {
-        let ticket = self.tickets.get();
-        self.tickets.set(ticket.wrapping_add(1));
+        let ticket = self.next_ticket.get();
+        self.next_ticket.set(ticket.next());
         let question = Rc::clone(&waiting.question);
         if is_acquire(&question) {
             self.acquires.borrow_mut().insert(ticket);

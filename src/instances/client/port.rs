@@ -16,8 +16,15 @@ pub trait Port {
     fn call(&self);
 }
 
-/// What an answer is matched to its question by.
-pub type Ticket = u32;
+/// What an answer is matched to its question by. They begin anew after 2³² of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u32);
+
+impl Ticket {
+    pub(super) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
 
 /// What the client came back with.
 #[derive(Clone, Debug)]

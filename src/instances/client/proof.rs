@@ -10,8 +10,7 @@ use super::bridge::Bridge;
 use super::own_connection::ProofNumber;
 use super::route::BridgeReason;
 use crate::engine::{
-    Ballot, Drift, Environment, Instance as _, Instant, Operation, Question, Reply, Token, Ttl,
-    Vote,
+    Ballot, Drift, Environment, Instance as _, Instant, Question, Reply, Token, Ttl, Vote,
 };
 use crate::instances::redis::Server;
 
@@ -63,20 +62,16 @@ impl ProofKey {
         // Beside the resource, so that whoever may lock that may do this too.
         let secret = Token::random(environment);
         let name = format!("{}:{}", acquire.resources[0], secret.as_str());
+        let value = Token::random(environment);
+        let deadline = environment.now().after(ttl.span());
+        let question = Question::acquire(ttl, Arc::new([name.into()]), value, deadline)
+            // Where the client leads to may depend on it.
+            .in_context(acquire.context.clone());
         Some(Rc::new(Self {
             prover,
             number,
+            question: Rc::new(question),
             step: Cell::new(Step::Set),
-            question: Rc::new(Question {
-                operation: Operation::Acquire { ttl },
-                resources: Arc::new([name.into()]),
-                value: Token::random(environment),
-                deadline: environment.now().after(ttl.span()),
-                report: false,
-                scripts: None,
-                // Where the client leads to may depend on it: it is what the acquire has.
-                context: acquire.context.clone(),
-            }),
         }))
     }
 
@@ -99,18 +94,15 @@ impl ProofKey {
     }
 
     fn release(&self) -> Rc<Question> {
-        Rc::new(Question {
-            operation: Operation::Release {
-                since: Instant::ORIGIN,
-                expires: Instant::LAST,
-            },
-            resources: Arc::clone(&self.question.resources),
-            value: self.question.value.clone(),
-            deadline: self.question.deadline,
-            report: false,
-            scripts: None,
-            context: self.question.context.clone(),
-        })
+        let set = &self.question;
+        let release = Question::release(
+            Instant::ORIGIN,
+            Instant::LAST,
+            Arc::clone(&set.resources),
+            set.value.clone(),
+            set.deadline,
+        );
+        Rc::new(release.in_context(set.context.clone()))
     }
 }
 

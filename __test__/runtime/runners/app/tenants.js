@@ -90,7 +90,7 @@ class App {
         try {
           // Made by the first request that needs it.
           this.#redlock ??= new Redlock([this.#client()], { retryCount: -1, retryDelay: 10, retryJitter: 5 });
-          return await this.#redlock.using(invoice, 500, work);
+          return await this.#redlock.using(invoice, 5000, work);
         } finally {
           span.end();
         }

@@ -2,28 +2,28 @@
 
 /** The constructor's first argument: the members of the quorum, each a configuration or a caller's client. */
 
-const { Bridge } = require('./clients/bridge');
-const { adopt, hasCommands, isBlank, isClient } = require('./clients');
-const { outOfRange, wrongType, show, showSetting, unreadable } = require('./errors');
-const { elementsOf, get, isArray } = require('./foreign');
-const { isConfig, readInstance } = require('./instances');
-const { Redactor, secretsIn } = require('./redact');
+const { Bridge } = require('../clients/bridge');
+const { adopt, hasCommands, isBlank, isClient } = require('../clients');
+const { outOfRange, wrongType, show, showSetting, unreadable } = require('../errors');
+const { elementsOf, get, isArray } = require('../foreign');
+const { isConfig, readInstance } = require('.');
+const { Redactor, secretsIn } = require('../redact');
 
 /**
- * @typedef {import('./clients/bridge').Rule} RoutePolicy whether a client is asked, or a connection of our own in its place
- * @typedef {import('./types').Member} Member
+ * @typedef {import('../clients/bridge').Rule} RoutePolicy whether a client is asked, or a connection of our own in its place
+ * @typedef {import('../types').Member} Member
  */
 
 /** @type {RoutePolicy[]} */
 const ROUTE_POLICIES = ['auto', 'native', 'bridge'];
 
-/** More than native keeps account of. */
+/** The most that native's quorum can have. */
 const MOST_MEMBERS = 128;
 
 /**
  * @param {unknown} instances
  * @param {RoutePolicy} policy for the clients that come without one of their own
- * @param {import('./clients/client').Dialect} dialect
+ * @param {import('../clients/client').Dialect} dialect
  * @returns {Member[]}
  */
 function readMembers(instances, policy, dialect) {
@@ -62,7 +62,7 @@ function noInstances() {
 /**
  * @param {unknown[]} instances
  * @param {RoutePolicy} policy
- * @param {import('./clients/client').Dialect} dialect
+ * @param {import('../clients/client').Dialect} dialect
  * @returns {Member[]}
  */
 function membersOf(instances, policy, dialect) {

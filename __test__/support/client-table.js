@@ -1,22 +1,19 @@
 'use strict';
 
-/** Every client that an app may pass: how it is made for each kind of server, and what can be expected of it. */
+/** Every client that an app may pass: how it is made, asked and ended, and what can be expected of it. */
 
+const assert = require('node:assert/strict');
 const { once } = require('node:events');
 
+const { InstanceError } = require('../..');
 const { makeTable } = require('./stubs');
+const { until } = require('./until');
 
-/**
- * Of what kinds a connection of our own can be made to whatever the client leads to.
- */
-const PROMOTABLE_TOPOLOGIES = ['single', 'cluster', 'sentinel'];
-
-/** Why the others stay with the client. */
-const LATER = /comes with a later version/;
+/** Why some stay with the client. */
 const UNREADABLE = /leads to can't be read off it/;
 
 /**
- * @typedef {import('./places').Place} Place
+ * @typedef {import('./server-kinds').Place} Place
  * @typedef {{db?: number, prefix?: string}} Own
  * @typedef {object} Made
  * @property {any} client
@@ -29,6 +26,9 @@ const UNREADABLE = /leads to can't be read off it/;
  * @property {string} title
  * @property {string} library as `redlock.connections` has it
  * @property {string} [topology] elsewhere than at clusters and sentinels; 'single' if left out
+ * @property {(options: Record<string, any>) => Promise<any>} [open] a client of a server, ready, from `host`, `port`, `db`,
+ *   `keyPrefix` and other options of the library's own
+ * @property {(client: any, ...words: string[]) => Promise<any>} [call] any command
  * @property {Record<string, (place: Place, own: Own) => Made | Promise<Made>>} at by kind of server
  * @property {string[]} [prefixAt] where it has prefixes of keys
  * @property {string[]} [dbAt] where it has databases
@@ -71,10 +71,16 @@ function ioredisRow([name, library]) {
   return {
     title: library,
     library,
+    async open(options) {
+      const client = quiet(new Redis(options));
+      await until(() => client.status === 'ready', { what: `${library} is ready` });
+      return client;
+    },
+    call: (client, command, ...args) => client.call(command, ...args),
     at: {
-      plain: ({ host, port }, own) => make({ host, port }, own),
+      plain: ({ host, port, user }, own) => make({ host, port, ...user }, own),
       tls: ({ host, port, user, ca }, own) => make({ host, port, ...user, tls: { ca } }, own),
-      unix: ({ socket }, own) => make({ path: socket }, own),
+      unix: ({ socket, user }, own) => make({ path: socket, ...user }, own),
       cluster: ({ nodes }, { prefix }) => ({
         client: quiet(new Redis.Cluster(nodes, { keyPrefix: prefix, ...ONCE[name] })),
       }),
@@ -95,32 +101,43 @@ function ioredisRow([name, library]) {
 // ---- redis 2 and 3
 
 function redisRow([name, library]) {
-  const make = async (options) => {
-    const client = quiet(require(name).createClient(options));
+  const open = async ({ keyPrefix, ...options }) => {
+    const client = quiet(require(name).createClient({ ...options, prefix: keyPrefix }));
     await once(client, 'ready');
-    return { client };
+    return client;
   };
-  const login = ({ username, password }) =>
-    name === 'redis-3' ? { user: username, password } : { password };
+  const make = async ({ user, ...options }, { db, prefix }) => {
+    const login = name === 'redis-3' ? { user: user?.username, password: user?.password } : user;
+    return { client: await open({ ...options, ...(user && login), db, keyPrefix: prefix }) };
+  };
   return {
     title: library,
     library,
+    open,
+    call: (client, command, ...args) =>
+      new Promise((resolve, reject) => {
+        client.send_command(command, args, (error, reply) => (error ? reject(error) : resolve(reply)));
+      }),
     at: {
-      plain: ({ host, port }, own) => make({ host, port, ...own }),
-      tls: ({ host, port, user, ca }, own) => make({ host, port, ...login(user), tls: { ca }, ...own }),
-      unix: ({ socket }, own) => make({ path: socket, ...own }),
+      plain: ({ host, port, user }, own) => make({ host, port, user }, own),
+      tls: ({ host, port, user, ca }, own) => make({ host, port, user, tls: { ca } }, own),
+      unix: ({ socket, user }, own) => make({ path: socket, user }, own),
     },
     prefixAt: SINGLE,
     dbAt: SINGLE,
     close: ({ client }) => new Promise((resolve) => client.quit(resolve)),
-    closed: { all: { name: 'AbortError', code: 'NR_CLOSED' } },
+    closed: {
+      all: { name: 'AbortError', code: 'NR_CLOSED', message: /The connection is already closed/ },
+    },
   };
 }
 
 // ---- node-redis 4, 5 and 6
 
-/** @param {Place} place */
-function nodeRedisOptions({ host, port, socket, user, ca }, { db, prefix } = {}) {
+function nodeRedisOptions(
+  { host, port, socket = undefined, user = undefined, ca = undefined },
+  { db, prefix },
+) {
   return {
     socket: socket ? { path: socket } : { host, port, ...(ca && { tls: true, ca }) },
     ...user,
@@ -147,6 +164,11 @@ function nodeRedisRow(name) {
   return {
     title: library,
     library,
+    async open({ host, port, db, keyPrefix, ...options }) {
+      const place = nodeRedisOptions({ host, port }, { db, prefix: keyPrefix });
+      return (await connected(redis.createClient({ ...place, ...options }))).client;
+    },
+    call: (client, ...words) => client.sendCommand(words),
     at: {
       ...all(SINGLE, single),
       cluster: ({ nodes }, { prefix }) => {
@@ -235,8 +257,11 @@ function glide() {
 const GLIDE = {
   title: 'valkey-glide',
   library: 'valkey-glide',
+  open: async ({ host, port, db }) => (await glideAt([{ host, port }], { databaseId: db })).client,
+  call: (client, ...words) => client.customCommand(words),
   at: {
-    plain: ({ host, port }, { db }) => glideAt([{ host, port }], { databaseId: db }),
+    plain: ({ host, port, user }, { db }) =>
+      glideAt([{ host, port }], { databaseId: db, ...(user && { credentials: user }) }),
     tls: ({ host, port, user, ca }, { db }) =>
       glideAt([{ host, port }], {
         credentials: user,
@@ -358,7 +383,7 @@ function profile(row, kind) {
     prefix: prefixAt.includes(kind) ? (kind === 'cluster' ? 'app:' : PREFIX) : undefined,
   };
   const special = ['cluster', 'sentinel'].includes(kind) ? kind : topology;
-  const reason = stays[kind] ?? (PROMOTABLE_TOPOLOGIES.includes(special) ? undefined : LATER);
+  const reason = stays[kind];
   return {
     title: row.title,
     library: row.library,
@@ -389,4 +414,27 @@ function missing({ title }) {
   }
 }
 
-module.exports = { CLIENTS, PROMOTABLE_TOPOLOGIES, profile, missing };
+/** The row of that title. @param {string} title */
+function rowOf(title) {
+  const row = CLIENTS.find((one) => one.title === title);
+  if (!row) throw new Error(`there is no client "${title}"`);
+  return row;
+}
+
+/**
+ * That an error is the client's own, of one that its owner has closed.
+ *
+ * @param {any} error
+ * @param {{className?: string, [property: string]: unknown}} expected as the row has it
+ */
+function assertClosed(error, { className, ...expected }) {
+  assert.ok(error instanceof Error);
+  assert.ok(!(error instanceof InstanceError), error.message);
+  for (const [key, value] of Object.entries(expected)) {
+    if (value instanceof RegExp) assert.match(error[key], value);
+    else assert.equal(error[key], value, String(error));
+  }
+  if (className) assert.equal(error.constructor.name, className);
+}
+
+module.exports = { CLIENTS, rowOf, profile, missing, assertClosed };
