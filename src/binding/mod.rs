@@ -4,6 +4,27 @@
 //! (`Mailbox::submit`); the engine's thread answers into a queue and wakes
 //! JavaScript once per batch, which then takes the answers in one call
 //! (`Mailbox::drain`). docs/hand-over.md describes the rows.
+//!
+//! On a JavaScript thread:
+//!
+//! - `mailbox` is the class that JavaScript sees, `addon` and `constants` are what
+//!   else it finds; `wake_up` calls it, [`kept_locks`] are the locks it can ask for.
+//! - `engine_thread` starts the engine's thread and ends it.
+//!
+//! Between the threads:
+//!
+//! - [`inbox`] brings [`command`]s, [`outbox`] brings responses; each is a
+//!   [`handoff`], a queue whose reader is woken once per batch.
+//! - [`layout`] says where each number of a row is; [`decode`] reads requests,
+//!   [`encode`] writes responses, [`describe`] has what is told in words.
+//! - [`ids`], [`numbers`], [`reasons`] and [`config`] are what they are made of.
+//!
+//! On the engine's thread:
+//!
+//! - [`serve`] takes the messages; a [`session`] is one mailbox's other end.
+//! - [`quorums`] are its engines, [`request_task`] has one task for each request,
+//!   [`responses`] collects what they come to.
+//! - [`abort`], [`low_priority`], [`context`] and [`shared`] are what they use.
 
 // What needs no Node.js is public for the simulation, and for nobody else.
 #![allow(
