@@ -214,7 +214,7 @@ class Locker {
    * Has the lock's loss watched for.
    *
    * @param {any} lock
-   * @returns {import('./keep').Keep}
+   * @returns {import('./watchdog').Watchdog}
    */
   watch(lock) {
     const record = readLock(lock);
@@ -270,7 +270,7 @@ class Locker {
    */
   #refuseEnded(state, { names, expiration }) {
     const isReleased = state.isReleased(expiration);
-    const lost = isReleased ? undefined : state.watchdog?.look();
+    const lost = isReleased ? undefined : state.watchdog?.check();
     if (lost) throw lost;
     const until = state.validUntil(expiration);
     if (!isReleased && (until === undefined || until > clock())) return;
@@ -512,7 +512,7 @@ class Locker {
     const face = this.#face;
     const { settings } = this.#settings.of(face, undefined);
     const { engine } = this.#quorum;
-    const locks = await engine.part(settings, this.#isReported(face));
+    const locks = await engine.releaseAll(settings, this.#isReported(face));
     const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
     const errors = failures.map((failure) => {
       const names = failure.resource;
