@@ -851,7 +851,7 @@ declare namespace Redlock {
     /**
      * Releases everything that this Redlock has handed over and that is still held, kept or not, and what was under
      * way: nobody holds any of it from the call on. What waits for a lock is given up. It is waited for within
-     * `releaseDeadline`; what could not be released is told by `unlockError`. Default false.
+     * `deadlineCeiling`; what could not be released is told by `unlockError`. Default false.
      */
     unlock?: boolean;
   }
@@ -912,23 +912,16 @@ declare namespace Redlock {
 
   interface Options extends CallOptions {
     /**
-     * How long an instance may take for its vote: this share of the ttl … Default 0.1. Never beyond the lock's
-     * validity.
-     */
-    deadlineShare?: number;
-    /**
-     * … but not less than this, in ms, nor than the round trip that it was measured to take and this on top of it …
-     * Default 100.
+     * How long an instance may take for its vote: a tenth of the ttl, but not less than this, in ms, nor than the
+     * round trip that it was measured to take and this on top of it. Default 100. Never beyond the lock's validity.
      */
     deadlineFloor?: number;
     /**
-     * … and not more than this, in ms, or four of its round trips if they are more. One of which nothing is measured
-     * yet, as it is being dialled, may take five times this in a lock's first attempt, as long as no majority has
-     * answered. Default 1000.
+     * … and not more than this, in ms, or four of its round trips if they are more; to unlock or to be inspected, just
+     * this. A floor above it counts for `lock` and `extend`. One of which nothing is measured yet, as it is being
+     * dialled, may take five times this in a lock's first attempt, as long as no majority has answered. Default 1000.
      */
     deadlineCeiling?: number;
-    /** How long an instance may take to unlock, in ms. Default 1000. */
-    releaseDeadline?: number;
     /** How clients of yours are used. Default `auto`. */
     connections?: ConnectionsRule;
     /**

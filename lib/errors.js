@@ -68,7 +68,7 @@ function troubleOf(trouble, operation, instance, address) {
 }
 
 /**
- * Also one of another realm, as in Jest; and never throws, as a Proxy may.
+ * True for errors of another realm too, as in Jest. Never throws, though a Proxy may.
  *
  * @param {unknown} thrown
  * @returns {thrown is Error}
@@ -109,7 +109,7 @@ for (const [type, name] of /** @type {const} */ ([
 }
 
 /**
- * Why a request failed, in a sentence, beside the error that says that it did.
+ * The `cause` of an error: why the request failed, in a sentence.
  *
  * @param {string} sentence
  */
@@ -118,7 +118,7 @@ function because(sentence) {
 }
 
 /**
- * What happened elsewhere has no stack here: its frames would say nothing, beside a text that does.
+ * Removes the stack frames of an error that happened elsewhere: they would be ours, and explain nothing.
  *
  * @template {Error} E
  * @param {E} error
@@ -139,7 +139,7 @@ function wrongType(argument, message) {
 }
 
 /**
- * An argument of the right type that can't be used.
+ * An argument of the right type whose value can't be used.
  *
  * @param {string} argument as `RESOURCE`
  * @param {string} message
@@ -166,7 +166,7 @@ function unreadable(argument, name) {
 const LONGEST_SHOWN = 80;
 
 /**
- * A value, for an error's text. What is inside of objects isn't shown: it may be secret.
+ * Describes a value for an error's text. What is inside objects isn't shown: it may be secret.
  *
  * @param {unknown} value
  */
@@ -188,8 +188,8 @@ function show(value) {
 }
 
 /**
- * A value of an option or of a configuration. What looks like more than a word in the wrong place, as a whole URL
- * would, isn't shown: it may have a password in it.
+ * Describes a value of an option or of a configuration. Text that looks like more than a word, as a whole URL in the
+ * wrong place does, isn't shown: it may have a password in it.
  *
  * @param {unknown} value
  */

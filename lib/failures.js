@@ -1,33 +1,34 @@
 'use strict';
 
-/**
- * Failures that are found out in JavaScript, in the form in which native tells of its own.
- *
- * @typedef {import('./native').NativeFailure} NativeFailure
- */
+/** Failures that are found out in JavaScript, in the form in which native tells of its own. */
+
+const { reasons } = require('./native/constants');
+
+/** @typedef {import('./native').NativeFailure} NativeFailure */
 
 /**
- * @param {string} code
+ * @param {{code: string}} kind
  * @param {string} reason
  * @returns {NativeFailure}
  */
-function failure(code, reason) {
-  return { code: `ERR_REDLOCK_${code}`, reason, votes: [] };
+function failure({ code }, reason) {
+  return { code, reason, votes: [] };
 }
 
-/** @type {NativeFailure} */
-const TOO_LATE = failure('TOO_SLOW', 'it was over when it arrived');
+const TOO_LATE = failure(reasons.tooSlow, 'it was over when it arrived');
 
-/** Of an extension. @type {NativeFailure} */
-const OVER = failure('EXPIRED', 'it was over when it arrived');
+/** Of an extension. */
+const OVER = failure(reasons.expired, 'it was over when it arrived');
 
-/** @type {NativeFailure} */
-const EXPIRED = failure('EXPIRED', 'it has expired');
+const EXPIRED = failure(reasons.expired, 'it has expired');
 
-/** @type {NativeFailure} */
-const UNLOCKED = failure('NOT_HELD', 'it was unlocked');
+const UNLOCKED = failure(reasons.notHeld, 'it was unlocked');
 
-/** @type {NativeFailure} */
-const CLOSED = failure('CLOSED', 'this Redlock was closed with quit()');
+const CLOSED = failure(reasons.closed, reasons.closed.reason);
 
-module.exports = { TOO_LATE, OVER, EXPIRED, UNLOCKED, CLOSED };
+/** @param {string} code whether another attempt may do better */
+function isRetried(code) {
+  return code === reasons.held.code || code === reasons.unavailable.code;
+}
+
+module.exports = { TOO_LATE, OVER, EXPIRED, UNLOCKED, CLOSED, isRetried };

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * A lock that was acquired, or one that is rebuilt from stored values in another process. What one
- * needs to release it are its plain properties; nothing native hangs on it.
+ * A lock that was acquired, or one that is rebuilt from stored values in another process. Its plain properties are all that
+ * is needed to release it; it holds nothing native.
  *
  * @typedef {import('./options').CallOptions} CallOptions
  * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
@@ -58,7 +58,7 @@ class Lock {
   }
 
   /**
-   * Has it extended in the engine's own thread, for as long as this object lives.
+   * Has it extended on the engine's own thread, for as long as this object lives.
    *
    * @param {object} [options]
    */
@@ -66,12 +66,12 @@ class Lock {
     return lockerFor(this).autoExtend(redlockOf(this), this, options);
   }
 
-  /** Has it end when its validity does, which is no loss. */
+  /** Extends it no more: it ends when its validity does, which is no loss. */
   stopExtending() {
     return lockerFor(this).stopExtending(this);
   }
 
-  /** Is aborted when the lock is lost, with the reason; not when it is released. */
+  /** Aborted when the lock is lost, with the reason; not when it is released. */
   get signal() {
     return lockerFor(this).watch(this).signal;
   }

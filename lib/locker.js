@@ -14,8 +14,9 @@ const { LONGEST_VALIDITY } = require('./constants');
 const { wrongType } = require('./errors');
 const { FaceQuorum } = require('./face-quorum');
 const { FaceSettings } = require('./face-settings');
-const { CLOSED, EXPIRED, TOO_LATE, UNLOCKED } = require('./failures');
+const { CLOSED, EXPIRED, UNLOCKED } = require('./failures');
 const { Inspection } = require('./inspection');
+const { refuseIfOver } = require('./late-grant');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
@@ -76,7 +77,7 @@ class Locker {
     return this.#quorum.connections;
   }
 
-  // Errors are made in async methods, so that their stacks name who waits for them.
+  // Errors are made in async methods, so that their stacks name the caller that awaits them.
 
   /**
    * @param {any} face
@@ -108,10 +109,7 @@ class Locker {
     const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
     // quit() releases it, with all the others.
     if (!answer.failure && this.#unlockingAll) answer.failure = RELEASED_BY_QUIT;
-    if (!answer.failure && answer.isOver) {
-      engine.unlock(names, answer.value, answer.since, settings, this.#isReported(face));
-      answer.failure = TOO_LATE;
-    }
+    refuseIfOver(engine, names, answer, settings, this.#isReported(face));
     if (answer.failure) {
       const { code } = answer.failure;
       if (acquire?.isTry && code === 'ERR_REDLOCK_HELD') return null;
@@ -192,7 +190,7 @@ class Locker {
         flags,
         signal,
       );
-      // What is handed over has room for values of our own length only.
+      // Native's answers have room for values of our own length only.
       if (value !== undefined) answer.value = value;
       return answer;
     };
@@ -274,9 +272,7 @@ class Locker {
     if (lost) throw lost;
     const until = state.validUntil(expiration);
     if (!isReleased && (until === undefined || until > clock())) return;
-    const failure = isReleased ? UNLOCKED : EXPIRED;
-    const explained = explain(failure, { operation: 'extend', names, ttl: 0 }, []);
-    throw new this.#profile.LockError(expired(names), 0, explained);
+    throw this.#ended(isReleased ? UNLOCKED : EXPIRED, names, 0, 0);
   }
 
   /**
@@ -289,7 +285,7 @@ class Locker {
   }
 
   /**
-   * Unlocks what nobody needs any more: that it is gone already is as good, and what goes wrong is an event.
+   * Unlocks a lock for whose release nobody waits: one that is gone already is as good, and what goes wrong is an event.
    *
    * @param {any} face
    * @param {any} lock
@@ -392,7 +388,7 @@ class Locker {
   }
 
   /**
-   * `extend`, but what comes of it is another lock on the same keys.
+   * `extend`, but with a new lock on the same keys as its result.
    *
    * @param {any} face
    * @param {any} lock
@@ -455,10 +451,8 @@ class Locker {
     } catch (error) {
       throw profile.refuse(error);
     }
-    const request = /** @type {const} */ ({ operation: 'extend', names, ttl });
-
     const validUntil = state.validUntil(expiration);
-    if (validUntil === 0) throw new profile.LockError(expired(names), 0, explain(EXPIRED, request, []));
+    if (validUntil === 0) throw this.#ended(EXPIRED, names, ttl, 0);
     const isRelative = validUntil === undefined;
     const until = isRelative ? LONGEST_VALIDITY : validUntil;
 
@@ -470,28 +464,37 @@ class Locker {
     const answer = isPacedByCaller(settings)
       ? await extendByAttempts(attempt, pause, settings, isRelative ? clock() + until : until)
       : await attempt(settings);
-    // One that is extended by itself may have been extended beyond that meanwhile.
+    // A lock that is extended by itself may have been extended beyond that meanwhile.
     const { watchdog } = state;
     const isKept = watchdog?.isExtended && watchdog.until > clock();
     if (answer.isOver && !isKept) answer.letEnd();
-    // Whoever has unlocked it meanwhile must not find it valid again.
+    // A holder who has unlocked it meanwhile must not find it valid again.
     const isEnded = state.endCount !== endCount || (ownStateOf(lock) === state && lock.expiration === 0);
     if (!isEnded && answer.isCarriedOut) {
       stateOf(extended, record).setExtended(extended, expiration, answer, ttl);
     }
     if (answer.failure) {
-      const failure = explain(answer.failure, request, engine.addresses);
+      const failure = explain(answer.failure, { operation: 'extend', names, ttl }, engine.addresses);
       const message = notExtended(failure.code, answer.attempts, settings, names);
       throw new profile.LockError(message, answer.attempts, failure);
     }
-    if (isEnded) {
-      throw new profile.LockError(expired(names), answer.attempts, explain(UNLOCKED, request, []));
-    }
-    if (answer.until === 0) {
-      throw new profile.LockError(expired(names), answer.attempts, explain(EXPIRED, request, []));
-    }
+    if (isEnded) throw this.#ended(UNLOCKED, names, ttl, answer.attempts);
+    if (answer.until === 0) throw this.#ended(EXPIRED, names, ttl, answer.attempts);
     if (isNew) showAttempts(extended, answer.attempts, settings);
     return extended;
+  }
+
+  /**
+   * The error for a lock that can't be extended, since it has ended.
+   *
+   * @param {import('./native').NativeFailure} failure how
+   * @param {readonly string[]} names
+   * @param {number} ttl
+   * @param {number} attempts
+   */
+  #ended(failure, names, ttl, attempts) {
+    const explained = explain(failure, { operation: 'extend', names, ttl }, []);
+    return new this.#profile.LockError(expired(names), attempts, explained);
   }
 
   /**

@@ -1,18 +1,18 @@
 'use strict';
 
 /**
- * The options, of a Redlock and of one call. As in redlock 4, one that is unknown or of the wrong
- * type is ignored; here the process is warned of it.
+ * The options of a Redlock and of one call. As in redlock 4, an unknown option or one of the wrong type is ignored; here
+ * the process is warned of it.
  */
 
 const { outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, keysOf, pick } = require('./foreign');
-const { ROUTE_POLICIES, notAPolicy } = require('./members');
+const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
 const UNLIMITED = -1;
-/** As many as native counts; nobody has seen the end of it. */
+/** The most that native counts to; more is without end. */
 const MOST_RETRIES = 2 ** 32 - 1;
 
 /**
@@ -20,7 +20,7 @@ const MOST_RETRIES = 2 ** 32 - 1;
  * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
  */
 
-/** How one request is retried, and what it allows for. */
+/** How one request is retried, and its allowance for clock drift. */
 class Settings {
   /**
    * @param {number} driftFactor
@@ -35,7 +35,7 @@ class Settings {
     this.retryCount = retryCount;
     /** As it was given. */
     this.retryDelay = retryDelay;
-    /** What the engine waits where it retries by itself. */
+    /** What the engine waits between two attempts where it retries by itself, in ms. */
     this.delay = typeof retryDelay === 'function' ? DEFAULT_DELAY : retryDelay;
     this.retryJitter = retryJitter;
     this.isEndless = isEndless;
@@ -63,7 +63,7 @@ const DEFAULTS = new Settings(0.01, 10, DEFAULT_DELAY, 100);
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 
 /**
- * Each option's type: what it must be, and in words.
+ * What an option must be, and the same in words.
  *
  * @typedef {{accepts: (value: number) => boolean, expected: string}} Validator
  */
@@ -82,24 +82,19 @@ const count = { accepts: (value) => !Number.isNaN(value), expected: 'a number' }
 /** @type {Record<SettingName, Validator>} */
 const SETTINGS = { driftFactor: amount, retryCount: count, retryDelay: finite, retryJitter: finite };
 
-/** How long an instance may take for its vote, in ms (`deadlineShare`: of the ttl). */
-const PATIENCE = {
-  deadlineShare: amount,
-  deadlineFloor: time,
-  deadlineCeiling: time,
-  releaseDeadline: time,
-};
+/** Within which bounds an instance may take its time to vote, in ms. */
+const PATIENCE = { deadlineFloor: time, deadlineCeiling: time };
 
 const DEFAULT_FLOOR = 100;
 
-/** lib/members.js knows what it says. */
+/** lib/instances/members.js has its values. */
 const CONNECTIONS = 'connections';
 
 /** lib/scripts.js reads them. */
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
 /**
- * A Redlock's options. All that is wrong with them is told at once.
+ * Reads a Redlock's options. All that is wrong with them is in one warning.
  *
  * @param {unknown} options
  * @param {Settings} defaults
@@ -107,8 +102,8 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @param {boolean} [mayBeFunction] whether retryDelay may be one
  * @returns {{
  *   settings: Settings,
- *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
- *   policy: import('./members').RoutePolicy,
+ *   patience: {floor?: number, ceiling?: number},
+ *   policy: import('./instances/members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -195,19 +190,17 @@ function override(base, given, complaints, mayBeFunction) {
  * @param {string[]} complaints
  */
 function readPatience(given, complaints) {
-  const share = read(given, 'deadlineShare', PATIENCE.deadlineShare, complaints);
   const floor = read(given, 'deadlineFloor', PATIENCE.deadlineFloor, complaints);
   const ceiling = read(given, 'deadlineCeiling', PATIENCE.deadlineCeiling, complaints);
-  const release = read(given, 'releaseDeadline', PATIENCE.releaseDeadline, complaints);
   // A floor wins over a ceiling; the default floor must not win over a ceiling that was asked for.
   const lowered = ceiling === undefined ? undefined : Math.min(ceiling, DEFAULT_FLOOR);
-  return { share, floor: floor ?? lowered, ceiling, release };
+  return { floor: floor ?? lowered, ceiling };
 }
 
 /**
  * @param {any} given
  * @param {string[]} complaints
- * @returns {import('./members').RoutePolicy}
+ * @returns {import('./instances/members').RoutePolicy}
  */
 function readPolicy(given, complaints) {
   const policy = given[CONNECTIONS];

@@ -6,7 +6,7 @@
  * @typedef {import('./native').Scripts} Scripts
  * @typedef {object} QuorumOptions
  * @property {object} [patience] how long instances may take for their votes
- * @property {import('./members').RoutePolicy} [policy] how callers' clients are asked
+ * @property {import('./instances/members').RoutePolicy} [policy] how callers' clients are asked
  * @property {import('./clients/client').Dialect} dialect how clients are asked that are of no known library
  * @property {FaceScripts} [scripts] where the face has scripts
  * @property {boolean} [isHeardLate] whether answers are told through promises of another library, as bluebird
@@ -17,7 +17,7 @@
  * @property {(custom: Scripts) => Scripts} [adapt] what is run in place of a caller's own
  */
 
-const { readMembers } = require('./members');
+const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
 const { stayAwake } = require('./native/keep-alive');
 const { customScripts, refuseInMemory } = require('./scripts');

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The class people use: redlock 4's, with native promises and more options. */
+/** The main class: redlock 4's, with native promises and more options. */
 
 const { EventEmitter } = require('node:events');
 
@@ -46,7 +46,7 @@ class Redlock extends EventEmitter {
     return requireLocker(this).listed;
   }
 
-  /** Others from the next call on, as in redlock 4. */
+  /** The quorum from the next call on, as in redlock 4. */
   set servers(servers) {
     requireLocker(this).listed = servers;
   }
@@ -90,7 +90,7 @@ class Redlock extends EventEmitter {
   }
 
   /**
-   * Runs `routine` under a lock that is extended for as long as it takes, and released then.
+   * Runs `routine` under a lock that is extended for as long as the routine takes, and then released.
    *
    * @template T
    * @param {unknown} resource
@@ -105,7 +105,7 @@ class Redlock extends EventEmitter {
   }
 
   /**
-   * Whether a resource is locked, as far as a majority shows it.
+   * Whether a resource is locked, as a majority shows.
    *
    * @param {unknown} resource one name
    */
@@ -135,7 +135,7 @@ class Redlock extends EventEmitter {
   }
 
   /**
-   * `lock` with a release that bluebird's `using` calls.
+   * `lock` as a disposer, whose release bluebird's `using` calls.
    *
    * @param {unknown} resource
    * @param {unknown} ttl
@@ -177,7 +177,7 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   lockWithOptions(resource, ttl, options, callback) {
-    // As in redlock 4, one that is unknown is ignored here.
+    // As in redlock 4, an unknown option is ignored here.
     if (typeof options === 'function') return this.lock(resource, ttl, options);
     return deliver(this, requireLocker(this).lock(this, resource, ttl, options), callback);
   }
@@ -260,7 +260,7 @@ function readStored(stored) {
     }
   }
   const { names, value, expiration } = readLock(parsed);
-  // JSON has numbers that are too large to be one, as 1e999.
+  // JSON can have numbers that become Infinity, as 1e999.
   if (!Number.isFinite(expiration)) {
     throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${expiration}`);
   }
@@ -280,7 +280,7 @@ function unreadable(key) {
   return wrongType('LOCK', `lock must be a Lock: its ${key} can't be read: reading it throws`);
 }
 
-/** Overridden, it gives the values of locks, one for each attempt. */
+/** Where it is overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
 
 /** @type {import('./profile').Profile['makeLock']} */

@@ -17,6 +17,7 @@
 
 const { isError, outOfRange, showSetting, wrongType } = require('./errors');
 const { clock } = require('./addon');
+const { isRetried } = require('./failures');
 const { disregard } = require('./promises');
 
 /**
@@ -48,7 +49,7 @@ async function lockByAttempts(ask, pause, settings, limit = Number.POSITIVE_INFI
     // An attempt that was cut short says less than the one before it.
     const isShort = failure?.code === 'ERR_REDLOCK_TIMEOUT' && !failure.votes.some(isCast);
     if (failure && isShort && before.length > 0) failure.votes = before;
-    if (!failure || isLast || !RETRIED.includes(failure.code)) return answer;
+    if (!failure || isLast || !isRetried(failure.code)) return answer;
     before = failure.votes;
     const wait = waitAfter(settings, number);
     const time = limit - clock();
@@ -80,7 +81,7 @@ async function extendByAttempts(ask, pause, settings, until) {
     if (worst === undefined || answer.until < worst.until) worst = answer;
     answer.until = worst.until;
     answer.expiration = worst.expiration;
-    if (isLastAttempt(settings, attempt) || !RETRIED.includes(answer.failure.code)) return answer;
+    if (isLastAttempt(settings, attempt) || !isRetried(answer.failure.code)) return answer;
     const wait = waitAfter(settings, attempt);
     if (clock() + wait >= until) return answer;
     await pause(wait);
@@ -99,9 +100,6 @@ function isLastAttempt({ retries }, attempt) {
 function isCast({ vote }) {
   return vote !== 'pending';
 }
-
-/** After these another attempt may do better. */
-const RETRIED = ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_UNAVAILABLE'];
 
 /** In ms: beyond three weeks it is a slip. */
 const LONGEST_DELAY = 2 ** 31 - 1;

@@ -9,6 +9,7 @@ const IoRedis = require('ioredis');
 const Original = require('redlock');
 
 const Redlock = require('../..');
+const { block } = require('../support/block');
 const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
@@ -93,7 +94,7 @@ describe('of three servers', () => {
     assert.equal(error.code, 'ERR_REDLOCK_HELD');
     const [silent] = error.votes;
     assert.match(silent.error.message, /no answer within 800 ms/);
-    assert.match(silent.error.message, /the option deadlineShare allows for more/);
+    assert.match(silent.error.message, /the option deadlineFloor allows for more/);
     await held.unlock();
   });
 
@@ -145,12 +146,6 @@ describe('while this thread is busy', () => {
   before(async () => {
     [server] = await startServers(suite, 1);
   });
-
-  /** @param {number} span in ms */
-  function block(span) {
-    const end = performance.now() + span;
-    while (performance.now() < end);
-  }
 
   function clientOf(t) {
     const client = new IoRedis(server.port);

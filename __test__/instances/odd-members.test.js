@@ -12,16 +12,18 @@ const { inspect } = require('node:util');
 
 const SECRET = 'hunter2';
 const TTL = 5000;
+/** For as long as that is a member waited for that never answers. */
+const SHORT = 1000;
 
 const classic = (name) => ({
   make: (member, good) => new (require(`../../compat/${name}`))([good, member], { retryCount: 0 }),
-  lock: (redlock) => redlock.lock('a', TTL),
+  lock: (redlock, ttl) => redlock.lock('a', ttl),
 });
 
 const FACES = {
   'the main class': {
     make: (member, good) => new (require('../..'))([good, member], { retryCount: 0 }),
-    lock: (redlock) => redlock.lock('a', TTL),
+    lock: (redlock, ttl) => redlock.lock('a', ttl),
   },
   v4: classic('v4'),
   v3: classic('v3'),
@@ -29,15 +31,15 @@ const FACES = {
   v1: classic('v1'),
   v0: {
     make: (member, good) => new (require('../../compat/v0'))({ retryCount: 1 }, good, member),
-    lock: (redlock) =>
+    lock: (redlock, ttl) =>
       new Promise((resolve, reject) => {
-        redlock.lock('a', TTL, (error, lock) => (error ? reject(error) : resolve(lock)));
+        redlock.lock('a', ttl, (error, lock) => (error ? reject(error) : resolve(lock)));
       }),
   },
   'redlock-async': classic('redlock-async'),
   v5: {
     make: (member, good) => new (require('../../compat/v5').default)([good, member], { retryCount: 0 }),
-    lock: (redlock) => redlock.acquire(['a'], TTL),
+    lock: (redlock, ttl) => redlock.acquire(['a'], ttl),
   },
 };
 
@@ -200,20 +202,20 @@ for (const [face, { make, lock }] of Object.entries(FACES)) {
         const { asked, client } = seenWith();
         const given = member();
         const redlock = make(given, client);
-        const error = await outcomeOf(Promise.resolve(lock(redlock)));
+        const error = await outcomeOf(Promise.resolve(lock(redlock, TTL)));
         assert.match(error.message, /^instances\[1\] .*has (no|neither an) "eval.*What works: /);
         assert.equal(error.code, 'ERR_REDLOCK_INVALID_INSTANCE');
         withoutSecret(error);
         assert.deepEqual(asked, [], 'nobody was asked');
         Object.assign(given, client);
-        await lock(redlock);
+        await lock(redlock, TTL);
       });
     }
 
     for (const [what, member] of Object.entries(ANSWERING)) {
       test(`a member that ${what} fails, and nothing hangs`, async () => {
         const { client } = seenWith();
-        const error = await outcomeOf(Promise.resolve(lock(make(member(), client))));
+        const error = await outcomeOf(Promise.resolve(lock(make(member(), client), SHORT)));
         assert.ok(error instanceof Error);
         assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
         await new Promise(setImmediate);

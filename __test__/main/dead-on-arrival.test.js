@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
 const Redlock = require('../..');
+const { block } = require('../support/block');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { until } = require('../support/until');
@@ -41,9 +42,3 @@ describe('a lock that is dead when JavaScript comes to it', () => {
     await redlock.quit();
   });
 });
-
-/** @param {number} ms */
-function block(ms) {
-  const end = performance.now() + ms;
-  while (performance.now() < end);
-}

@@ -99,7 +99,7 @@ describe('an error', () => {
     const redlock = open(
       t,
       proxies.map(({ url }) => url),
-      { releaseDeadline: 150 },
+      { deadlineFloor: 1000, deadlineCeiling: 150 },
     );
     const lock = await redlock.lock('a', 60_000);
     await Promise.all(proxies.slice(1).map((proxy) => proxy.hang()));

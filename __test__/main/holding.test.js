@@ -10,6 +10,7 @@ const { before, describe, test } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const Redlock = require('../..');
+const { block } = require('../support/block');
 const { IOREDIS, makeClient } = require('../support/clients');
 const { promoted } = require('../support/promotion');
 const { rejection } = require('../support/rejection');
@@ -46,11 +47,6 @@ let names = 0;
 function newName() {
   names += 1;
   return `holding ${names}`;
-}
-
-/** Blocks JavaScript, without work for the machine. */
-function block(ms) {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** What each server has under that name. */

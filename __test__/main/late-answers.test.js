@@ -10,6 +10,7 @@ const { describe, before, test } = require('node:test');
 
 const Redlock = require('../..');
 const redislock = require('../../compat/redislock/redislock');
+const { block } = require('../support/block');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -270,9 +271,3 @@ describe('one of several that come together, whoever was told first having block
     assert.ok(left.value.result.remaining <= 10_000 - BLOCKED, String(left.value.result.remaining));
   });
 });
-
-/** @param {number} ms */
-function block(ms) {
-  const end = performance.now() + ms;
-  while (performance.now() < end);
-}

@@ -46,6 +46,7 @@ describe('the packages', () => {
       'README.md',
       'binding.js',
       ...compat,
+      'index.d.mts',
       'index.d.ts',
       'index.js',
       'index.mjs',

@@ -22,7 +22,8 @@ const ROOT = path.join(__dirname, '..', '..');
 /** @param {string} name of a package, and the file in it */
 const bin = (name, file) => path.join(ROOT, 'node_modules', name, file);
 
-describe('with fake timers', () => {
+// Each is a process of its own, which mostly waits.
+describe('with fake timers', { concurrency: 3 }, () => {
   const suite = endOfSuite();
   let env;
 

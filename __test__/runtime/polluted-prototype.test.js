@@ -67,6 +67,13 @@ const POLLUTION = {
   delay: 1,
 };
 
+/** How each is made, in a process of its own that loads no other. */
+const CLIENTS = {
+  ioredis: `() => new Redis(PORT, '127.0.0.1')`,
+  redis: `() => require('redis-3').createClient(PORT, '127.0.0.1')`,
+  nodeRedis: `() => require('redis-5').createClient({ socket: { host: '127.0.0.1', port: PORT } }).connect()`,
+};
+
 describe('with Object.prototype polluted', () => {
   const suite = endOfSuite();
   let server;
@@ -122,14 +129,16 @@ describe('with Object.prototype polluted', () => {
         const Redlock = require('redlock-native');
         const Redis = require('ioredis');
         async function main() {
-          const clients = { ioredis: new Redis(PORT, '127.0.0.1'), redis: require('redis-3').createClient(PORT, '127.0.0.1') };
-          clients.nodeRedis = require('redis-5').createClient({ socket: { host: '127.0.0.1', port: PORT } });
-          await clients.nodeRedis.connect();
+          const clients = {};
+          ${Object.entries(CLIENTS)
+            .filter(([name]) => instances.includes(`clients.${name}`))
+            .map(([name, make]) => `clients.${name} = await (${make})();`)
+            .join('\n')}
           const asking = new Redis(PORT, '127.0.0.1');
           await asking.flushall();
           const warm = [];
           // Whatever libraries make of it is their own business: they are set up by now.
-          for (const client of [clients.ioredis, asking]) await client.ping();
+          for (const client of [clients.ioredis ?? asking, asking]) await client.ping();
           const instances = () => ${instances};
           const bare = instances();
           pollute();

@@ -65,9 +65,9 @@ const sabotages = [
     rule: '3: a lock that is dead on arrival is released',
     edits: [
       {
-        file: 'lib/locker.js',
-        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isReported(face));\n      answer.failure',
-        to: 'answer.failure',
+        file: 'lib/late-grant.js',
+        from: 'engine.unlock(names, answer.value, answer.since, settings, report);',
+        to: '',
       },
     ],
   },

@@ -41,7 +41,7 @@ same<typeof ConnectionError, typeof Redlock.ConnectionError>(true);
 
 const redlock: Default = new Redlock(
   ['redis://u:p@h:1/0', new URL('valkey://h'), { host: 'h', port: '6379', password: null }, 'memory://m'],
-  { retryCount: -1, driftFactor: 0.02, deadlineFloor: 50, releaseDeadline: 500 },
+  { retryCount: -1, driftFactor: 0.02, deadlineFloor: 50, deadlineCeiling: 500 },
 );
 const emitter: EventEmitter = redlock;
 
@@ -152,7 +152,7 @@ async function promises(): Promise<void> {
   // @ts-expect-error no such option of a call
   await redlock.lock('a', 1000, { deadlineFloor: 1 });
   // @ts-expect-error nor of one by another name
-  await redlock.lockWithOptions('a', 1000, { releaseDeadline: 1 });
+  await redlock.lockWithOptions('a', 1000, { deadlineCeiling: 1 });
   // @ts-expect-error a value is text
   await redlock._lock('a', 1, 1000);
   // @ts-expect-error not a lock

@@ -43,7 +43,7 @@ function makeLockClass({ lockKeys, callbacks }) {
       return this.redlock.extend(this, ttl, callbacks ? callback : undefined);
     }
 
-    /** Its redlock leads to clients and their secrets, and in circles. */
+    /** Without its `redlock`, which leads to clients and their secrets, and in circles. */
     toJSON() {
       const { redlock: _, ...rest } = this;
       return rest;

@@ -42,7 +42,7 @@ function classicRedlock(classic) {
       if (classic.scripts === 'scripts') tieScripts(this);
     }
 
-    /** How each instance is reached. No major has it, but it has no other's name. */
+    /** How each instance is reached. No major has this property, nor another of its name. */
     get connections() {
       return requireLocker(this).connections;
     }
@@ -164,7 +164,7 @@ function classicRedlock(classic) {
   }
 
   /**
-   * Without promises and without a callback, nobody would ever know of the lock, or that there is none.
+   * Without promises and without a callback, the caller would never learn of the lock, or that there is none.
    *
    * @param {unknown} callback
    */
@@ -196,7 +196,7 @@ function profileOf(classic, Lock, LockError) {
     LockError,
     refuse: (error) => (error instanceof LockError ? error : refusal(LockError, error)),
     defaults,
-    // They never said anything of them.
+    // The originals don't warn.
     warn: () => {},
     scripts,
     adaptScripts: truthyReplies ? countTruth : undefined,

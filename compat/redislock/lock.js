@@ -40,7 +40,7 @@ class Lock {
     this.timeout = 0;
     this.retries = 0;
     this.delay = 0;
-    // Whatever the defaults have now, be it inherited.
+    // As redislock does, also what the defaults inherit.
     for (const name in Lock._defaults) {
       if (!has(Lock._defaults, name)) continue;
       const own = /** @type {keyof Defaults} */ (name);
@@ -103,7 +103,7 @@ async function acquire(lock, key) {
  * @param {string} value
  */
 async function hold(lock, key, name, value) {
-  // Two calls at once, and the other was first.
+  // Another call on this object was faster.
   if (lock._locked) {
     await requestsOf(lock._client).release(name, value);
     throw new LockAcquisitionError(HELD_ALREADY);
@@ -160,7 +160,7 @@ function forget(lock, value) {
 const used = new WeakSet();
 
 /**
- * A value serves one attempt: the clean-up of one that failed must never find the key of a later one.
+ * Each attempt has a value of its own: the clean-up of a failed attempt must never delete the key of a later one.
  *
  * @param {Lock} lock
  * @returns {string}
@@ -225,12 +225,12 @@ function expired(key) {
  * @param {unknown} key
  */
 function messageOf(refusal, key) {
-  // It was granted, but too late: nobody has said anything.
+  // It was granted, but too late: there is no server's message.
   return refusal.failure.code === 'ERR_REDLOCK_TOO_SLOW' ? notAcquired(key) : refusal.message;
 }
 
 /**
- * What explains an error stands beside its message, where printing or comparing it doesn't show it.
+ * `code` and `cause` are not enumerable, so that printing or comparing an error is as in redislock.
  *
  * @param {ErrorConstructor} Type
  * @param {string} message

@@ -9,7 +9,8 @@ const { read } = require('../../lib/clients/inspect-object');
 const { explain } = require('../../lib/cause');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { OVER, TOO_LATE } = require('../../lib/failures');
+const { OVER } = require('../../lib/failures');
+const { refuseIfOver } = require('../../lib/late-grant');
 const { Settings } = require('../../lib/options');
 const { Quorum } = require('../../lib/quorum');
 const { Redactor } = require('../../lib/redact');
@@ -23,13 +24,13 @@ const { lookup } = require('../../lib/clients/error-registry');
  * @property {import('../../lib/errors').Failure} failure
  */
 
-/** One attempt: a Lock waits between two by itself. A single clock needs no allowance for others. */
+/** One attempt, as redislock's Lock retries by itself; and no drift, as there is one server. */
 const ONCE = new Settings(0, 0, 0, 0);
 
-/** There is no other instance whose answer would do, so that it is given time. */
+/** Long deadlines, in ms: there is no other instance whose answer would do. */
 const PATIENCE = { share: 1, floor: 1000, ceiling: 5000, release: 5000 };
 
-/** In ms: less than that can't be held. */
+/** The shortest ttl that the engine takes, in ms. */
 const SHORTEST = 3;
 
 class Requests {
@@ -60,10 +61,8 @@ class Requests {
   async acquire(key, value, ttl) {
     const engine = this.#quorum.refresh();
     const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
-    if (!answer.failure && answer.isOver) {
-      engine.unlock([key], value, answer.since, ONCE, false);
-      answer.failure = TOO_LATE;
-    }
+    answer.value = value;
+    refuseIfOver(engine, [key], answer, ONCE, false);
     return this.#refusalOf(answer, 'lock', key, ttl);
   }
 
@@ -73,7 +72,7 @@ class Requests {
    * @param {number} ttl
    */
   async extend(key, value, ttl) {
-    // Whoever has the value has the lock.
+    // redislock doesn't look at the time: having the value is having the lock.
     const answer = await this.#quorum
       .refresh()
       .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE, false);
@@ -120,7 +119,7 @@ class Requests {
 }
 
 /**
- * By client. Weakly, as an engine has its client: they live as long as Locks have them.
+ * By client. Weakly, since an engine refers to its client: they live as long as there are Locks that use them.
  *
  * @type {WeakMap<object, WeakRef<Requests>>}
  */

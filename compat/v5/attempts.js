@@ -1,6 +1,6 @@
 'use strict';
 
-/** What redlock 5 tells of an operation: for each attempt a promise of all of its votes. */
+/** redlock 5's `attempts`: for each attempt of an operation a promise of all of its votes. */
 
 const { majorityOf } = require('../../lib/majority');
 const { isError, troubleOf } = require('../../lib/errors');

@@ -6,8 +6,9 @@ const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { CLOSED, OVER, TOO_LATE } = require('../../lib/failures');
+const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
+const { refuseIfOver } = require('../../lib/late-grant');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
@@ -109,10 +110,7 @@ class Locker {
     const answer = await (face._random === random
       ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
       : this.#attemptWithOwnValues(face, names, duration, own, stats));
-    if (!answer.failure && answer.isOver) {
-      engine.unlock(names, answer.value, answer.since, own, false);
-      answer.failure = TOO_LATE;
-    }
+    refuseIfOver(engine, names, answer, own, false);
     if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
     return grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
   }
@@ -208,14 +206,14 @@ class Locker {
     const stats = attempts.answered(answer);
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {
-      // It has ended also where another call has extended it meanwhile: then there is a new lock to believe in.
+      // Another call that has extended it meanwhile has ended it too, in favour of a new lock.
       if (state.endCount === endCount && answer.isCarriedOut) {
         state.setExtended(existing, expiration, answer, duration);
       }
       throw this.#failed('extend', names, duration, answer, stats);
     }
     state.setReleased(existing, expiration);
-    // Whoever has released it meanwhile must not get it back.
+    // A holder who has released it meanwhile must not get it back.
     if (this.#released.has(state)) throw new ExecutionError(TEXTS.expired, stats);
     if (answer.until === 0) {
       answer.failure = OVER;
@@ -252,7 +250,7 @@ class Locker {
   }
 
   /**
-   * Has the lock extended in the engine's own thread.
+   * Has the lock extended on the engine's own thread.
    *
    * @param {Lock} lock that was acquired just now
    * @param {number} duration
@@ -270,8 +268,8 @@ class Locker {
   }
 
   /**
-   * The release after a routine: what came of the routine counts, and a lock that is gone is one that is
-   * released. It isn't tried for longer than the servers keep the lock.
+   * The release after a routine. The routine's own outcome counts, so that a failed release is no error; it isn't retried for
+   * longer than the servers keep the lock.
    *
    * @param {any} face
    * @param {Lock} lock
@@ -282,7 +280,7 @@ class Locker {
     try {
       await this.#release(face, lock, settings, patience);
     } catch {
-      // Whoever listens to `error` was told of every vote.
+      // Listeners of `error` were told of every vote.
     }
   }
 
@@ -368,7 +366,7 @@ class Locker {
 }
 
 /**
- * What the signal of a lock that is lost says.
+ * The reason of a lost lock's signal.
  *
  * @param {import('../../lib/errors').Failure} failure
  */

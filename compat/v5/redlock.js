@@ -95,7 +95,7 @@ class Redlock extends EventEmitter {
   }
 }
 
-/** Overridden, it gives the values of locks, one for each attempt. */
+/** Where it is overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
 
 module.exports = { Redlock };

@@ -1,6 +1,6 @@
 'use strict';
 
-/** redlock 5's settings: a number counts, anything else is as if it weren't there. */
+/** redlock 5's settings: what isn't a number is ignored. */
 
 const { wrongType } = require('../../lib/errors');
 const { pick } = require('../../lib/foreign');
@@ -62,8 +62,8 @@ function toEngine({ driftFactor, retryCount, retryDelay, retryJitter }) {
   );
 }
 
-/** What our settings have beyond redlock 5's; lib/options.js reads them. */
-const NEWER = ['connections', 'deadlineShare', 'deadlineFloor', 'deadlineCeiling', 'releaseDeadline'];
+/** Our options that redlock 5 doesn't have; lib/options.js reads them. */
+const NEWER = ['connections', 'deadlineFloor', 'deadlineCeiling'];
 
 /** @param {unknown} settings */
 function readNewer(settings) {

@@ -18,7 +18,7 @@ const SENTINEL_PORT = 26_379;
 const SERVER_PORT = 6379;
 
 /**
- * One of several servers: where it is, and what else is said of it.
+ * Reads one of several servers: its address, and the configuration that comes with it.
  *
  * @param {unknown} given a port, "host:port", a URL or {host, port, …}
  * @param {string} name

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Whom Node trusts where nobody is named, as it was started and as its environment says. */
+/** The certificate authorities that Node trusts by default, by its flags and its environment. */
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -18,9 +18,9 @@ function defaultAuthorities() {
 }
 
 function trusted() {
-  // Of OpenSSL's own store nobody but OpenSSL tells.
+  // OpenSSL's own store is read from its files: Node doesn't list it.
   if (isOn('--use-openssl-ca')) return [...opensslAuthorities(), ...extraAuthorities()];
-  // Node 22.15 and later tell, the system's and what setDefaultCACertificates has put there included.
+  // Node 22.15 and later list them, with the system's and what setDefaultCACertificates has set.
   const { getCACertificates } = /** @type {{getCACertificates?: (type: string) => string[]}} */ (
     /** @type {unknown} */ (tls)
   );
@@ -60,7 +60,7 @@ function opensslAuthorities() {
   return authorities;
 }
 
-/** Where OpenSSL has its files: Node's own in one place, those of systems in theirs. */
+/** Where OpenSSL has its files: Node's own OpenSSL in one place, the systems' in theirs. */
 function homes() {
   const isSystems = /** @type {any} */ (process.config.variables).node_shared_openssl;
   return isSystems ? ['/etc/ssl', '/usr/lib/ssl', '/etc/pki/tls', '/usr/local/ssl'] : ['/etc/ssl'];
@@ -72,21 +72,21 @@ function hashedIn(folder) {
     const names = fs.readdirSync(folder).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
     return names.map((name) => path.join(folder, name));
   } catch {
-    // OpenSSL takes none from there either.
+    // OpenSSL skips such a folder too.
     return [];
   }
 }
 
 function extraAuthorities() {
   const file = process.env.NODE_EXTRA_CA_CERTS;
-  // Where it can't be read, Node warns of it by itself when it starts.
+  // Node warns at its start if it can't be read.
   return file ? certificatesOf(file) : [];
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
- * What else stands in a file, as keys and comments, is none of it.
+ * The certificates in a file, without keys and comments.
  *
  * @param {string} file
  * @returns {string[]}

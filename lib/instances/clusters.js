@@ -64,7 +64,7 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
   const own = gather(rest, name);
   /** @type {Given} */
   const config = Object.create(null);
-  // The nodes that are learnt later are got into as the first one that says how.
+  // Nodes that are discovered later are connected to with the credentials of the first node that has some.
   for (const given of [...nodes.map((node) => node.config).reverse(), shared, own.config]) {
     Object.assign(config, given);
   }

@@ -15,7 +15,7 @@ const { readSentinels } = require('./sentinels');
 const { KEYS, isOption, judgeUnknown, readServer, readText } = require('./server');
 const { readUrl } = require('./url');
 
-/** What says where a server is, so that an object which has it is a configuration. */
+/** Keys that say where a server is: an object that has one is a configuration. */
 const LOCATIONS = ['host', 'port', 'path', 'url', 'socket', 'sentinels', 'cluster', 'rootNodes'];
 
 /** The names that other libraries have for our keys. @type {Record<string, string>} */
@@ -28,7 +28,7 @@ const ALIASES = {
   connect_timeout: 'connectTimeout',
 };
 
-/** What clients' options are led elsewhere by, in ways that a connection of our own can't follow. */
+/** Options by which a client connects elsewhere, in ways that a connection of our own can't follow. */
 const UNFOLLOWED = [
   'Connector',
   'dnsLookup',
@@ -39,7 +39,7 @@ const UNFOLLOWED = [
 ];
 
 /**
- * Whether an object is one that says where a server is, or is meant to. Never throws.
+ * Whether an object is a configuration, or is meant to be one. Never throws.
  *
  * @param {unknown} object
  */
@@ -58,10 +58,10 @@ function isConfig(object) {
   }
 }
 
-/** What node-redis' `socket` says beside TLS's own options. */
+/** The keys of node-redis' `socket` that aren't TLS's. */
 const SOCKET_KEYS = ['host', 'port', 'path', 'connectTimeout'];
 
-/** What would lead elsewhere if a socket knew it. */
+/** Keys that `socket` doesn't have, and that would lead elsewhere if it had. */
 const ELSEWHERE_KEYS = ['hostname', 'url', 'lookup', 'username', 'password', 'db', 'database', 'keyPrefix'];
 
 /**
@@ -85,7 +85,7 @@ function readConfig(object, name) {
 }
 
 /**
- * What an object says of a server, under our names, and its keys that say nothing.
+ * Reads a server's configuration under our names, and lists the keys that are unknown.
  *
  * @param {object} object
  * @param {string} name
@@ -97,7 +97,7 @@ function gather(object, name) {
   /** @type {Record<string, unknown>} */
   const config = Object.create(null);
   const unknown = [];
-  // A URL first: what stands beside it is more particular.
+  // The URL first: what stands beside it overrides it.
   if (hasUrl) Object.assign(config, readOwnUrl(url, `${name}.url`));
   if (hasSocket) Object.assign(config, flattenSocket(socket, config.tls, `${name}.socket`));
   const unfollowed = UNFOLLOWED.find(
@@ -139,7 +139,7 @@ function gather(object, name) {
 function readOwnUrl(url, name) {
   const text = isUrl(url) ? url.href : readText(url, name);
   const { kind, ...server } = /** @type {Server} */ (readUrl(text, name));
-  // What was read of TLS is native's form already; it is read anew from what was asked for.
+  // TLS was read into native's form already; readServer reads it again, from `true`.
   if (kind === 'redis' && !Object.hasOwn(server, 'sentinel')) {
     return { ...server, ...(Object.hasOwn(server, 'tls') && { tls: true }) };
   }
@@ -150,7 +150,7 @@ function readOwnUrl(url, name) {
 }
 
 /**
- * node-redis has TLS's options beside the host's.
+ * Flattens node-redis' `socket`, which has TLS's options beside host and port.
  *
  * @param {unknown} socket
  * @param {unknown} secure whether its URL has asked for TLS

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The escapes and the query of a URL. */
+/** The query of a URL, and its percent escapes. */
 
 const { outOfRange, show } = require('../errors');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-/** What is said of one server, key by key, as native takes it. */
+/** Reads one server's configuration, key by key, into the form that native takes. */
 
 const { wrongType, outOfRange, showSetting } = require('../errors');
 const { namesIn } = require('../redact');
@@ -66,7 +66,7 @@ function readServer(given, name) {
     const read = KEYS[key](value, `${name}.${key}`);
     if (read !== undefined) server[key] = read;
   }
-  // As in ioredis, a path beats a host; there is nobody on a unix socket to be certified.
+  // As in ioredis, a path beats a host; TLS makes no sense on a unix socket.
   if (server.path !== undefined) delete server.tls;
   return /** @type {any} */ ({ ...server });
 }
@@ -85,7 +85,7 @@ function readPath(value, key) {
 }
 
 /**
- * Both versions say the same of a lock, so that there is nothing to choose.
+ * RESP2 and RESP3 make no difference to a lock: it is checked, and not used.
  *
  * @param {unknown} value
  * @param {string} key
@@ -168,7 +168,7 @@ const UNUSED = new Set(
     .split(/\s+/),
 );
 
-/** Words that would lead elsewhere, or in as somebody else, if anybody knew them. */
+/** Words in unknown keys that may be meant to lead elsewhere, or to log in as somebody else. */
 const ELSEWHERE = new RegExp(
   [
     'host|addr|port|url|uri|path|sock|server|endpoint|node|cluster|sentinel|master|replica|slave|proxy',
@@ -184,8 +184,8 @@ function isOption(key) {
 }
 
 /**
- * What is said of keys that say nothing here: options of client libraries are passed over; a word that would lead
- * elsewhere is refused, since to ignore it would lock other keys; of another the process is warned.
+ * Judges keys that are not ours: options of client libraries are passed over; a key that may be meant to lead elsewhere is
+ * refused, since ignoring it would lock other keys; the process is warned of any other.
  *
  * @param {readonly string[]} unknown
  * @param {string} name

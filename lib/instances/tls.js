@@ -19,7 +19,7 @@ const { warnOfIgnored } = require('../warning');
  * @property {boolean} [rejectUnauthorized]
  */
 
-/** What else Node's TLS takes and changes whom is trusted; to ignore it would be wrong. */
+/** Options of Node's that change who is trusted, and that we can't follow: ignoring them would be wrong. */
 const UNSUPPORTED = [
   'pfx',
   'passphrase',

@@ -232,10 +232,8 @@ struct TlsJson {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct DeadlinesJson {
-    share: Option<f64>,
     floor: Option<f64>,
     ceiling: Option<f64>,
-    release: Option<f64>,
 }
 
 impl ServerJson {
@@ -311,10 +309,8 @@ impl DeadlinesJson {
     fn read(self) -> Patience {
         let default = Patience::default();
         Patience {
-            share: self.share.unwrap_or(default.share),
             floor: span(self.floor).unwrap_or(default.floor),
             ceiling: span(self.ceiling).unwrap_or(default.ceiling),
-            release: span(self.release).unwrap_or(default.release),
         }
     }
 }

@@ -121,14 +121,10 @@ pub struct Defaults {
 /// How long one instance may take.
 #[napi(object)]
 pub struct Deadlines {
-    /// Of the ttl.
-    pub share: f64,
     /// In ms.
     pub floor: f64,
     /// In ms.
     pub ceiling: f64,
-    /// In ms.
-    pub release: f64,
 }
 
 /// Why a request was refused, or a lock is over.
@@ -238,10 +234,8 @@ fn defaults() -> Defaults {
         retry_delay: DEFAULT_RETRY_DELAY,
         retry_jitter: DEFAULT_RETRY_JITTER,
         deadlines: Deadlines {
-            share: patience.share,
             floor: patience.floor.as_secs_f64() * 1000.0,
             ceiling: patience.ceiling.as_secs_f64() * 1000.0,
-            release: patience.release.as_secs_f64() * 1000.0,
         },
     }
 }

@@ -84,12 +84,11 @@ fn read(numbers: &mut &[f64], text: &mut &[u16]) -> Option<Request> {
     let resources = resources?;
     let operation = operation(head).filter(|_| !resources.is_empty());
     let has_own_value = operation == Some(Operation::Lock) && !value.is_empty();
-    let value = Token::from(&*value);
     Some(Request {
         slot,
         handle,
-        settings: settings(head, has_own_value.then(|| value.clone())),
-        verb: verb(head, operation, value),
+        settings: settings(head, has_own_value.then(|| Token::from(&*value))),
+        verb: verb(head, operation, &value),
         resources,
         scripts: ScriptsId(saturated(head[request::SCRIPTS])),
         context: ContextId(saturated(head[request::CONTEXT])),
@@ -104,13 +103,13 @@ fn operation(head: &[f64]) -> Option<Operation> {
     Operation::numbered(number)
 }
 
-fn verb(head: &[f64], operation: Option<Operation>, value: Token) -> Verb {
+fn verb(head: &[f64], operation: Option<Operation>, value: &str) -> Verb {
     let time = head[request::TIME];
     match (operation, ttl(head)) {
         (Some(Operation::Lock), Some(ttl)) => Verb::Lock(ttl),
         (Some(Operation::Extend), Some(ttl)) => Verb::Extend {
             ttl,
-            value,
+            value: Token::from(value),
             until: if has_flag(head, flags::RELATIVE) {
                 Until::In(span(time))
             } else {
@@ -118,7 +117,7 @@ fn verb(head: &[f64], operation: Option<Operation>, value: Token) -> Verb {
             },
         },
         (Some(Operation::Unlock), _) => Verb::Unlock {
-            value,
+            value: Token::from(value),
             since: instant(time),
         },
         (Some(Operation::Inspect), _) => Verb::Inspect,

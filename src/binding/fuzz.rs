@@ -329,7 +329,7 @@ fn config() {
 
 const TEMPLATES: [&str; 6] = [
     r#"{"instances":[{"kind":"redis","host":"a","port":6379,"username":"u","password":"hunter2!"}]}"#,
-    r#"{"instances":[{"kind":"redis","sentinel":{"sentinels":[{"host":"a","port":1}],"service":"s","password":"hunter2!"}}],"patience":{"share":0.1}}"#,
+    r#"{"instances":[{"kind":"redis","sentinel":{"sentinels":[{"host":"a","port":1}],"service":"s","password":"hunter2!"}}],"patience":{"floor":0.1}}"#,
     r#"{"instances":[{"kind":"memory","name":"m"},{"kind":"client","address":"a","native":false,"hint":null,"same":null}]}"#,
     r#"{"instances":[{"kind":"redis","tls":{"ca":["x"],"cert":"c","key":"-----BEGIN PRIVATE KEY-----\nhunter2!\n-----END PRIVATE KEY-----","rejectUnauthorized":false}}]}"#,
     r#"{"cluster":{"nodes":[{"host":"a","port":7000}]},"natMap":[[{"host":"a","port":1},{"host":"b","port":2}]],"password":"hunter2!","connectTimeout":-1e308}"#,

@@ -22,9 +22,10 @@ struct Inner {
     tasks: RefCell<Vec<Option<Entry>>>,
     free: RefCell<Vec<usize>>,
     ready: Arc<Ready>,
-    /// Room for those whose turn it is.
+    /// Those whose turn it is; kept for its room.
     turns: RefCell<Vec<usize>>,
-    /// Whether its own task runs; it ends when there is nothing left to do.
+    /// Whether the task that runs the others is there; it ends when none of them is
+    /// left.
     runs: Cell<bool>,
 }
 
@@ -44,8 +45,8 @@ struct Woken {
     runner: Option<Waker>,
 }
 
-/// How many run at one turn: some hundred microseconds.
-const AT_ONCE: usize = 64;
+/// How many tasks run at one turn: some hundred microseconds of work.
+const TASKS_PER_TURN: usize = 64;
 
 impl LowPriority {
     pub fn new(environment: Rc<dyn Environment>) -> Self {
@@ -140,7 +141,7 @@ impl Ready {
 
     fn take(&self, turns: &mut Vec<usize>) {
         let mut woken = self.lock();
-        let number = woken.tasks.len().min(AT_ONCE);
+        let number = woken.tasks.len().min(TASKS_PER_TURN);
         turns.extend(woken.tasks.drain(..number));
     }
 
@@ -212,7 +213,7 @@ mod tests {
         run(async {
             let tasks = LowPriority::new(Rc::new(System));
             let done = Rc::new(Cell::new(0_usize));
-            for _ in 0..10 * AT_ONCE {
+            for _ in 0..10 * TASKS_PER_TURN {
                 let done = Rc::clone(&done);
                 tasks.spawn(Box::pin(async move {
                     yields().await;
@@ -221,14 +222,17 @@ mod tests {
             }
             let witness = tokio::task::spawn_local(async move {
                 let mut seen = Vec::new();
-                while done.get() < 10 * AT_ONCE {
+                while done.get() < 10 * TASKS_PER_TURN {
                     yields().await;
                     seen.push(done.get());
                 }
                 seen
             });
             let seen = witness.await.expect("no panic");
-            assert!(seen.windows(2).all(|pair| pair[1] - pair[0] <= AT_ONCE));
+            assert!(
+                seen.windows(2)
+                    .all(|pair| pair[1] - pair[0] <= TASKS_PER_TURN)
+            );
             assert!(seen.len() >= 10, "{seen:?}");
         });
     }

@@ -93,14 +93,14 @@ impl Mailbox {
         })
     }
 
-    /// Lets the engine go once what it has been asked is answered.
+    /// Closes an engine once all that it was asked is answered.
     #[napi(catch_unwind)]
     pub fn close(&self, handle: u32) {
         self.send(Command::Close(Handle(handle)));
     }
 
-    /// Makes scripts of the caller's known; an absent one is our own. Returns
-    /// what requests name them by.
+    /// Makes a set of the caller's scripts known; one that is absent is our own.
+    /// Returns the number by which requests name the set.
     #[napi(catch_unwind)]
     pub fn learn(
         &self,
@@ -123,15 +123,16 @@ impl Mailbox {
         number.0
     }
 
-    /// No request will name that set of scripts any more.
+    /// Forgets a set of scripts, which no request will name any more.
     #[napi(catch_unwind)]
     pub fn forget(&self, scripts: u32) {
         self.send(Command::RemoveScripts(ScriptsId(scripts)));
     }
 
-    /// The caller's client at `instance` leads here now: `server`, which is JSON,
-    /// is where a connection of our own may go; `retain` says whether the connection
-    /// there was may still release the locks that were taken with it.
+    /// Says where the caller's client at `instance` leads from now on: `server`, which
+    /// is JSON, is where a connection of our own may go, and is absent if there can't
+    /// be one; `retain` says whether the connection there was may still release the
+    /// locks that were taken with it.
     ///
     /// # Errors
     ///
@@ -154,7 +155,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// This thread has come round after a call for the client at `instance`.
+    /// Answers a `call` event for the client at `instance`: this thread is not busy.
     #[napi(catch_unwind)]
     pub fn came_round(&self, handle: u32, instance: u32) {
         self.send(Command::CameRound {
@@ -163,22 +164,22 @@ impl Mailbox {
         });
     }
 
-    /// Brings what callers' clients came back with in one tick: four numbers for
+    /// Brings what callers' clients have replied to scripts in one tick: four numbers
     /// each, which are the handle, the instance, the ticket, and for how many keys
     /// the script was carried out.
     #[napi(catch_unwind)]
-    pub fn applied(&self, answers: &[f64]) {
-        self.send(Command::ClientsApplied(answers.to_vec()));
+    pub fn applied(&self, replies: &[f64]) {
+        self.send(Command::ClientsApplied(replies.to_vec()));
     }
 
-    /// Brings an answer that no script gives.
+    /// Brings a client's reply of a kind that no script gives.
     #[napi(catch_unwind)]
     pub fn unexpected(&self, handle: u32, instance: u32, ticket: u32, what: String) {
         self.reply(handle, instance, ticket, ClientReply::Unexpected(what));
     }
 
-    /// The same, of an error: JavaScript's number for it, the first word of the
-    /// server's if it is the server's, its text.
+    /// Brings a client's error: JavaScript's number for it, its first word (`code`) if
+    /// it is the server's, and its text.
     #[napi(catch_unwind)]
     pub fn failed(
         &self,
@@ -197,7 +198,7 @@ impl Mailbox {
         self.reply(handle, instance, ticket, reply);
     }
 
-    /// The same, of what a key has, and for how many milliseconds.
+    /// Brings what a client has seen: what a key has, and for how many milliseconds.
     #[napi(catch_unwind)]
     pub fn seen(
         &self,
@@ -210,7 +211,8 @@ impl Mailbox {
         self.reply(handle, instance, ticket, ClientReply::Seen { value, ttl });
     }
 
-    /// Gives up the request of this slot, which is answered all the same.
+    /// Gives up the request of this slot. It is answered all the same, perhaps with
+    /// what it wanted.
     #[napi(catch_unwind)]
     pub fn cancel(&self, slot: u32) {
         self.send(Command::Cancel(Slot(slot)));
@@ -252,9 +254,9 @@ impl Mailbox {
         until.map_or(0.0, clock_millis)
     }
 
-    /// Why the lock kept under `number` may not be believed in any more: the number
-    /// of one of the reasons in `constants()`; 0 while it may. Both are looked at
-    /// together, and so is the clock.
+    /// Why the lock kept under `number` may not be believed in any more at the engine's
+    /// clock, as the number of one of the reasons in `constants()`; 0 while it may.
+    /// The validity's end and the reason are read in one piece.
     #[napi(catch_unwind)]
     #[must_use]
     pub fn ended_by(&self, number: u32) -> u32 {
@@ -263,7 +265,7 @@ impl Mailbox {
         ended.map_or(0, |loss| loss.number().into())
     }
 
-    /// The lock under `number` is kept no longer; it stays as it is.
+    /// Ends the keeping of the lock under `number`, which itself stays as it is.
     #[napi(catch_unwind)]
     pub fn let_go(&self, number: u32) {
         let number = KeptId(number);
@@ -278,7 +280,7 @@ impl Mailbox {
         }
     }
 
-    /// Calls `wake` so many times more, each once all is done that the call before
+    /// Calls `wake` so many times more, each time once all is done that the call before
     /// has set off. The process stays alive until the next drain.
     ///
     /// # Errors
@@ -292,8 +294,8 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Tells, under `number`, that so many milliseconds have passed, of real time.
-    /// It does not keep the process alive.
+    /// Has JavaScript told, under `number`, when so many milliseconds of real time have
+    /// passed. It does not keep the process alive.
     #[napi(catch_unwind)]
     pub fn wait(&self, number: u32, millis: f64) {
         self.send(Command::Wait {
@@ -302,7 +304,7 @@ impl Mailbox {
         });
     }
 
-    /// Whether the process stays alive also while no request is unanswered.
+    /// Says whether the process is to stay alive also while no request is unanswered.
     ///
     /// # Errors
     ///
@@ -313,9 +315,9 @@ impl Mailbox {
         self.wake_up.keep_alive(&env)
     }
 
-    /// Nobody needs it any more: `wake` is called no longer, and no longer kept
-    /// from being collected. What it is still asked for is not heard; the validity
-    /// of kept locks can be looked at.
+    /// Ends the exchange, as nobody needs it any more: `wake` is not called again, and
+    /// may be collected. Whatever else is asked for is not heard, but the validity of
+    /// kept locks can still be looked at.
     #[napi(catch_unwind)]
     pub fn rest(&self) {
         self.thread.end(self.session);

@@ -1,7 +1,7 @@
 //! JavaScript's wake-up, and whether the process stays alive for it.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use napi::bindgen_prelude::{Env, Function};
 use napi::threadsafe_function::{
@@ -44,7 +44,7 @@ impl WakeUp {
     pub(super) fn caller(&self) -> impl Fn() + Send + Sync + use<> {
         let function = self.function.borrow().as_ref().map(Arc::downgrade);
         move || {
-            if let Some(function) = function.as_ref().and_then(std::sync::Weak::upgrade) {
+            if let Some(function) = function.as_ref().and_then(Weak::upgrade) {
                 call(&function);
             }
         }

@@ -153,7 +153,7 @@ async fn claim(
     let now = || environment.now();
     let claim = core.claims.take(core.owner, resources, value, ttl, now);
     // A release that is under way is over by then.
-    let end = now().after(settings.patience.release);
+    let end = now().after(settings.patience.ceiling);
     let first = limit.map_or(end, |limit| limit.min(end));
     match within_limit(environment, Some(first), claim).await {
         Some(true) => Ok(()),

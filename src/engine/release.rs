@@ -32,7 +32,7 @@ pub(super) async fn release(
 /// As [`Engine::release_all`](super::Engine::release_all).
 pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Resources, Failure)> {
     let now = core.environment.now();
-    let limit = now.after(settings.patience.release);
+    let limit = now.after(settings.patience.ceiling);
     let rounds = held(core, now).into_iter().filter_map(|held| {
         let (resources, value) = (Resources::clone(&held.resources), held.lock.value().clone());
         let mut settings = settings.clone();

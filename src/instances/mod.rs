@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-pub mod bridge;
 #[cfg(feature = "redis")]
 pub mod client;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
+
+#[cfg(feature = "redis")]
+pub use client::port as bridge;

@@ -127,23 +127,23 @@ impl Client {
         self.changed.set(true);
     }
 
-    /// Puts an errand's question to the server.
-    pub fn run(self: &Rc<Self>, errand: &Value, done: impl Fn(Came) + 'static) {
-        let what = match errand["operation"].as_str().expect("an operation") {
+    /// Puts a request's question to the server.
+    pub fn run(self: &Rc<Self>, request: &Value, done: impl Fn(Came) + 'static) {
+        let what = match request["operation"].as_str().expect("an operation") {
             "lock" => What::Acquire,
             "extend" => What::Extend,
             "unlock" => What::Release,
             _ => What::Inspect,
         };
         let truth = self.truth.borrow().clone();
-        let keys = errand["keys"].as_array().expect("keys").iter();
+        let keys = request["keys"].as_array().expect("keys").iter();
         let keys = keys.map(|key| format!("{}{}", truth.prefix, key.as_str().expect("a key")));
         let sent = Rc::new(Sent {
             deed: Deed {
                 what,
                 keys: keys.collect(),
-                value: errand["value"].as_str().expect("a value").to_owned(),
-                ttl: errand["ttl"].as_u64().unwrap_or(0),
+                value: request["value"].as_str().expect("a value").to_owned(),
+                ttl: request["ttl"].as_u64().unwrap_or(0),
             },
             truth,
             done: RefCell::new(Some(Box::new(done))),

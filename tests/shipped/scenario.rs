@@ -82,10 +82,8 @@ pub enum Reach {
 /// In milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    pub share: f64,
     pub floor: f64,
     pub ceiling: f64,
-    pub release: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,22 +122,17 @@ impl Scenario {
             ttls: chance.pick(&[&[60, 120, 200][..], &[100, 300, 1000], &[40, 400]]),
             patience: chance.pick(&[
                 Patience {
-                    share: 0.1,
                     floor: 50.0,
                     ceiling: 1000.0,
-                    release: 500.0,
                 },
                 Patience {
-                    share: 0.5,
                     floor: 10.0,
                     ceiling: 50.0,
-                    release: 100.0,
                 },
+                // Releases are waited for much shorter than what they release was.
                 Patience {
-                    share: 0.9,
-                    floor: 100.0,
-                    ceiling: 400.0,
-                    release: 20.0,
+                    floor: 400.0,
+                    ceiling: 20.0,
                 },
             ]),
             network: Network::draw(chance),

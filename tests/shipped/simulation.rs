@@ -11,7 +11,7 @@ use redlock_native::instances::redis::Config;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::checker::{Counts, Ledger};
+use crate::checker::Ledger;
 use crate::clients::{self, Client, Truth};
 use crate::cluster::Slots;
 use crate::dialler::Names;
@@ -19,16 +19,8 @@ use crate::javascript::App;
 use crate::process::Process;
 use crate::redis::{Role, Server};
 use crate::scenario::{Member, Reach, Scenario};
+use crate::seeds::Outcome;
 use crate::world::{Clock, World};
-
-/// What a run came to.
-pub struct Outcome {
-    /// A hash of all that happened.
-    pub trace: u64,
-    /// The first promise that was broken.
-    pub violation: Option<String>,
-    pub counts: Counts,
-}
 
 /// More happenings than any run has that comes to an end.
 const ENDLESS: u32 = 3_000_000;
@@ -257,10 +249,8 @@ impl Run {
             let config = json!({
                 "instances": instances,
                 "patience": {
-                    "share": patience.share,
                     "floor": patience.floor,
                     "ceiling": patience.ceiling,
-                    "release": patience.release,
                 },
             });
             self.clients
@@ -580,7 +570,7 @@ impl Run {
         let outcome = Outcome {
             trace: self.world.trace(),
             violation: self.world.violation(),
-            counts: self.ledger.counts.clone(),
+            counts: self.ledger.counts.all(),
         };
         for app in self.apps.take() {
             app.process().kill();

@@ -283,19 +283,17 @@ impl<'a> Calm<'a> {
 
     /// A share of the ttl, or what the servers were measured to need.
     fn deadline(&self) -> Duration {
-        let Patience {
-            share,
-            floor,
-            ceiling,
-            ..
-        } = self.settings.patience;
+        let patience = self.settings.patience;
+        let Patience { floor, ceiling } = patience;
         let trips = self.member.remotes().iter().filter_map(Remote::round_trip);
         let needed = trips.map(|trip| {
             let usual = trip.smoothed + (4 * trip.variation).max(floor);
             usual.min(ceiling.max(4 * trip.smoothed))
         });
-        let share = self.ttl.span().mul_f64(share);
-        needed.max().unwrap_or_default().max(share)
+        needed
+            .max()
+            .unwrap_or_default()
+            .max(patience.usual(self.ttl))
     }
 
     async fn acquire(&self, resources: &Resources, terms: &Terms) -> Lock {

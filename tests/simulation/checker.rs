@@ -14,6 +14,7 @@ use redlock_native::engine::{
 
 use crate::member::{Lock, Terms};
 use crate::process::Process;
+use crate::seeds;
 use crate::server::Server;
 use crate::vigil::Vigil;
 use crate::world::{Moment, World};
@@ -94,7 +95,7 @@ struct Sheet {
 }
 
 /// What happened in the runs: a simulation in which nothing does shows nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Counts {
     pub granted: Cell<u64>,
     pub struck: Cell<u64>,
@@ -649,7 +650,7 @@ impl Drop for Errand {
 
 impl Counts {
     /// Every count by its name.
-    pub fn all(&self) -> [(&'static str, &Cell<u64>); 23] {
+    pub fn all(&self) -> seeds::Counts {
         [
             ("granted", &self.granted),
             ("struck by a fault", &self.struck),
@@ -675,12 +676,8 @@ impl Counts {
             ("kept and over", &self.ended),
             ("kept with nothing in its way", &self.trusted),
         ]
-    }
-
-    pub fn add(&self, other: &Self) {
-        for ((_, sum), (_, count)) in self.all().iter().zip(other.all()) {
-            sum.set(sum.get() + count.get());
-        }
+        .map(|(name, count)| (name, count.get()))
+        .to_vec()
     }
 }
 

@@ -414,7 +414,7 @@ impl Terms {
     }
 
     pub fn release(ttl: Ttl, settings: Settings) -> Self {
-        let bound = leeway(settings.patience.release.max(SLOWEST));
+        let bound = leeway(settings.patience.ceiling.max(SLOWEST));
         Self {
             ttl,
             settings,
@@ -447,7 +447,7 @@ fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
     let longest = settings.max_wait.map_or(Duration::MAX, leeway);
     if settings.value.is_some() {
         // One attempt, once the release of that value is over.
-        return leeway(settings.patience.release + attempt_bound(settings, ttl)).min(longest);
+        return leeway(settings.patience.ceiling + attempt_bound(settings, ttl)).min(longest);
     }
     let Some(retries) = settings.retry.count else {
         return longest;
@@ -465,10 +465,7 @@ pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {
 
 /// What an instance may take to answer that was not measured to need more.
 pub fn deadline_of(settings: &Settings, ttl: Ttl) -> Duration {
-    let patience = &settings.patience;
-    let share = ttl.span().mul_f64(patience.share);
-    let within = share.min(patience.ceiling).max(patience.floor);
-    within.min(ttl.span())
+    settings.patience.usual(ttl).min(ttl.span())
 }
 
 /// The same in true time, where the client's clock is slow.

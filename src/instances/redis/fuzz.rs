@@ -12,14 +12,14 @@ use bolero::generator::produce;
 use bolero::{TypeGenerator, check};
 use redis::Value;
 
-use super::command::{Answer, Form, Writer, answer};
+use super::cluster::{Redirect, Slot, SlotMap};
 use super::config::{Address, Config, Endpoint, Sentinels};
-use super::dial::Greeting;
-use super::frame::{Replies, Unreadable};
+use super::dial::{Greeting, master_of};
+use super::protocol::command::{Answer, Form, Writer, answer};
+use super::protocol::frame::{Replies, Unreadable};
+use super::protocol::value::is_host;
 use super::redact::Redactor;
 use super::secret::Secret;
-use super::sentinel;
-use super::slots::{Map, Redirect, is_host};
 use crate::engine::{
     Cause, Drift, Instant, Operation, Question, Script, Scripts, Token, Ttl, Vote,
 };
@@ -574,7 +574,7 @@ fn no_cause_shows_a_secret() {
             {
                 shows_none(SECRETS, &cause);
             }
-            if let Err(cause) = sentinel::named(reply.clone(), "main", &redactor) {
+            if let Err(cause) = master_of(reply.clone(), "main", &redactor) {
                 shows_none(PASSWORDS, &cause);
             }
         });
@@ -582,11 +582,15 @@ fn no_cause_shows_a_secret() {
 
 // ---- clusters
 
+fn numbered(slot: u16) -> Slot {
+    Slot::numbered(slot).expect("one of them")
+}
+
 /// And none that shows a secret, or can't be dialled.
 fn a_map_has_owners_that_it_names(bytes: &[u8]) {
     let redactor = redactor();
     for reply in replies_in(bytes) {
-        let mut map = match Map::read(&reply, &asked(), &redactor) {
+        let mut map = match SlotMap::read(&reply, &asked(), &redactor) {
             Ok(map) => map,
             Err(cause) => {
                 shows_none(PASSWORDS, &cause);
@@ -595,7 +599,7 @@ fn a_map_has_owners_that_it_names(bytes: &[u8]) {
         };
         assert!(map.masters().len() <= weight(&reply).min(MOST_MASTERS));
         assert_eq!(map.is_empty(), map.masters().is_empty());
-        for slot in 0..SLOTS {
+        for slot in (0..SLOTS).map(numbered) {
             if let Some(owner) = map.owner(slot) {
                 assert!(map.masters().contains(owner));
             }
@@ -603,14 +607,16 @@ fn a_map_has_owners_that_it_names(bytes: &[u8]) {
         for Address { host, .. } in map.masters().iter().map(|master| &**master) {
             assert!(is_host(host) && !host.contains(PASSWORD), "{host}");
         }
-        assert_eq!(map.owner(SLOTS), None);
+        assert_eq!(Slot::numbered(SLOTS), None);
         if map.masters().len() == MOST_MASTERS {
             continue;
         }
         let before = map.clone();
-        map.moved(SLOTS - 1, asked());
-        assert_eq!(map.owner(SLOTS - 1).map(|owner| &**owner), Some(&asked()));
-        assert!((0..SLOTS - 1).all(|slot| map.owner(slot) == before.owner(slot)));
+        let last = numbered(SLOTS - 1);
+        map.moved(last, asked());
+        assert_eq!(map.owner(last).map(|owner| &**owner), Some(&asked()));
+        let mut others = (0..SLOTS - 1).map(numbered);
+        assert!(others.all(|slot| map.owner(slot) == before.owner(slot)));
     }
 }
 
@@ -744,7 +750,7 @@ fn the_last_range_with_a_place_has_a_slot() {
     let redactor = redactor();
     check!().with_type::<Vec<Range>>().for_each(|ranges| {
         let reply = Told::Array(ranges.iter().map(|range| range.told()).collect()).value();
-        let map = Map::read(&reply, &asked(), &redactor);
+        let map = SlotMap::read(&reply, &asked(), &redactor);
         let is_map = ranges
             .iter()
             .all(|range| range.slots() > 0 && range.last() < SLOTS.into())
@@ -768,7 +774,7 @@ fn the_last_range_with_a_place_has_a_slot() {
                     port: range.port,
                 })
             });
-            let owner = map.owner(slot).map(Rc::as_ref);
+            let owner = map.owner(numbered(slot)).map(Rc::as_ref);
             assert_eq!(owner, expected.as_ref(), "slot {slot}");
         }
     });
@@ -794,7 +800,7 @@ fn a_redirect_is_what_it_says(bytes: &[u8]) {
         let words: Vec<_> = message.split(' ').collect();
         assert_eq!(words[0], word);
         let said: u16 = words[1].parse().expect("a slot");
-        assert!(said < SLOTS && slot.is_none_or(|slot| slot == said));
+        assert!(said < SLOTS && slot.is_none_or(|slot| slot == numbered(said)));
         let (host, port) = words[2].rsplit_once(':').expect("a host and a port");
         assert_eq!(port.parse(), Ok(to.port));
         let meant = if host.is_empty() { &asked().host } else { host };
@@ -852,7 +858,10 @@ fn a_rendered_redirect_is_read_back() {
             let expected = host.filter(|_| *slot < SLOTS).map(|host| {
                 let to = Address { host, port: *port };
                 if *moved {
-                    Redirect::Moved { slot: *slot, to }
+                    Redirect::Moved {
+                        slot: numbered(*slot),
+                        to,
+                    }
                 } else {
                     Redirect::Ask { to }
                 }
@@ -879,7 +888,7 @@ fn a_master_is_a_host_and_a_port(bytes: &[u8]) {
             _ => None,
         };
         let may_be = |said: &Address| is_host(&said.host) && !said.host.contains(PASSWORD);
-        match sentinel::named(reply, "main", &redactor) {
+        match master_of(reply, "main", &redactor) {
             Ok(named) => assert!(may_be(&named) && said == Some(named)),
             Err(cause) => {
                 shows_none(PASSWORDS, &cause);
