@@ -14,14 +14,15 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Ballot, Cause, Drift, Instance, Instant, Operation, Question, Reply, Rule, System, Ttl, Vote,
+    Ballot, Cause, Drift, Instance, Instant, Operation, Patience, Question, Reply, Rule, Settings,
+    System, Ttl, Vote,
 };
 use redlock_native::instances::redis::{
     Address, Config, Connecting, Dialler, Endpoint, Network, Resolve, Resolving, Secret, Sentinels,
     Server, Sockets,
 };
 use socket2::{Domain, Socket, Type};
-use support::{network, run, until};
+use support::{engine_on, network, once, resources, run, until};
 
 /// The answer of a server that answers nothing any more.
 const HANG_UP: &str = "hang up";
@@ -831,6 +832,46 @@ fn while_the_first_dial_runs_a_release_withdraws_its_acquire_too() {
         assert!(matches!(asker.votes.wait_for(1).await, Vote::Granted));
         asker.votes.wait_for(2).await;
         assert_eq!((fake.heard("v").len(), fake.heard("w").len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_lock_that_another_engine_releases_is_not_set_later_where_it_was_still_to_be_asked_for() {
+    let door = Door::default();
+    let behind = door.clone();
+    door.close();
+    let slow = Fake::start(move |_| {
+        behind.wait();
+        None
+    });
+    let others = [Fake::start(|_| None), Fake::start(|_| None)];
+    let configs = || others.iter().chain([&slow]).map(Fake::config);
+    let settings = Settings {
+        patience: Patience {
+            share: 1.0,
+            ceiling: Duration::from_secs(30),
+            ..Patience::default()
+        },
+        ..once()
+    };
+    run(async {
+        let shared = network();
+        let (engine, _) = engine_on(&shared, configs());
+        let (another, _) = engine_on(&shared, configs());
+        let take = |name| engine.acquire(resources(&[name]), ttl(), settings.clone());
+        let held = take("a").await.expect("two of three");
+        let since = held.validity.since;
+        let released = another.release(resources(&["a"]), held.value, since, settings.clone());
+        released.await.expect("by two of three");
+        take("later").await.expect("two of three");
+        door.open();
+        until("what was asked for later", || {
+            !slow.heard("later").is_empty()
+        })
+        .await;
+        let heard = slow.heard("a");
+        assert_eq!(heard.len(), 1, "its release: {heard:?}");
+        assert!(!heard[0].contains(&"60000".to_owned()));
     });
 }
 

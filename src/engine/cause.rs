@@ -89,14 +89,14 @@ pub enum Cause {
          or keep the client from sending a command again"
     )]
     AskedTwice,
-    /// Extend only: who had not granted the lock may be a server that counts under
-    /// another name already.
+    /// Extend only: an instance that had not granted the lock may be a server that
+    /// counts under another name already.
     #[error("it had not granted this lock when it was taken, so that its vote doesn't count now")]
     HadNotGranted,
     /// The Redlock was closed with `quit()`.
     #[error("closed by quit()")]
     Closed,
-    /// It was not sent: nobody waited for its answer any more.
+    /// It was not sent, since its answer was not waited for any more.
     #[error("it was given up before it was sent to the server")]
     Withdrawn,
     /// The instance let go of the request without an answer.

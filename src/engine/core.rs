@@ -46,7 +46,7 @@ impl Core {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
             instances: instances.into(),
-            deadlines: Deadlines::new(Rc::clone(&environment)),
+            deadlines: Deadlines::new(&environment),
             environment,
             listener,
             owner: claims.owner(),
@@ -109,7 +109,7 @@ impl Core {
     }
 
     fn tell_look_alikes(&self) {
-        // Of members that are about to be one something else is to be said.
+        // Once they are proven to be one server, another warning is due.
         if self.will_be_one() {
             return;
         }
@@ -117,7 +117,7 @@ impl Core {
             first,
             second,
             sole,
-        } in self.look_alikes.news(&self.instances)
+        } in self.look_alikes.new_pairs(&self.instances)
         {
             (self.listener)(Event::LookAlikes {
                 instance: first,
@@ -127,12 +127,12 @@ impl Core {
         }
     }
 
-    /// Whether they will be one server, as soon as that is proven.
+    /// Whether all instances will be one server, as soon as that is proven.
     pub(super) fn will_be_one(&self) -> bool {
         !self.are_one() && will_be_one(&self.instances)
     }
 
-    /// Whether all members are one server, which is asked once.
+    /// Whether all instances are one server, which is asked once.
     pub(super) fn are_one(&self) -> bool {
         if Rule::NoLikeness.is_kept() {
             are_one(&self.instances)

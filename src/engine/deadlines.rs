@@ -37,9 +37,9 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// Of no round yet. The task that keeps them is spawned on `environment` and
     /// ends with the last reference.
-    pub(super) fn new(environment: Rc<dyn Environment>) -> Rc<Self> {
+    pub(super) fn new(environment: &Rc<dyn Environment>) -> Rc<Self> {
         let deadlines = Rc::new(Self {
-            environment: Rc::clone(&environment),
+            environment: Rc::clone(environment),
             rounds: RefCell::default(),
             number: Cell::default(),
             armed: Cell::default(),
@@ -48,7 +48,7 @@ impl Deadlines {
         });
         let weak = Rc::downgrade(&deadlines);
         let begin = move || keep(Weak::clone(&weak));
-        let life = supervised(Rc::clone(&environment), begin, |_| {});
+        let life = supervised(Rc::clone(environment), begin, |_| {});
         environment.spawn(Box::pin(life));
         deadlines
     }

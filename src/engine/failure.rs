@@ -92,8 +92,8 @@ fn may_be_a_lock(value: &str) -> bool {
     (1..=LONGEST).contains(&value.len()) && value.chars().all(is_word)
 }
 
-/// A request that failed: why, after how many attempts, and who said what in
-/// the last of them.
+/// A request that failed: why, after how many attempts, and what each instance said
+/// in the last of them.
 #[derive(Clone, Debug, Error)]
 #[error("{reason} (after {attempts} attempts)")]
 pub struct Failure {

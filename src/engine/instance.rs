@@ -1,5 +1,5 @@
-//! One member of the quorum, as the engine sees it: somebody who can be asked a
-//! question and who casts one vote on it.
+//! One member of the quorum, as the engine sees it: it can be asked a question, on
+//! which it casts one vote.
 
 use std::rc::{Rc, Weak};
 
@@ -37,13 +37,13 @@ pub trait Instance {
         None
     }
 
-    /// What is known to be wrong with it, for whoever has waited in vain.
+    /// The known problem, for the error that says that no answer came.
     fn trouble(&self) -> Option<Rc<str>> {
         None
     }
 
-    /// Why it could not be reached when that was last tried, for whoever has waited
-    /// for another try; `None` if nothing is known to have failed.
+    /// Why it could not be reached when that was last tried, for the error that says
+    /// that no answer came; `None` if nothing is known to have failed.
     fn unreached(&self) -> Option<Cause> {
         None
     }
@@ -57,14 +57,14 @@ pub trait Instance {
     }
 
     /// The identity that it has, or will have once what its configuration says is
-    /// proven; `None` if it won't. Nothing is decided by it: a first attempt that
-    /// members refuse who are about to be one is made again.
+    /// proven; `None` if it won't. Nothing is decided by it: a first attempt that is
+    /// refused by instances that are about to be one is made again.
     fn coming_identity(&self) -> Option<usize> {
         self.identity()
     }
 }
 
-/// Who wants to know how connections are.
+/// Is told how connections are.
 pub trait Observer {
     /// The connection of the instance numbered `index` is now `state`.
     fn connection_changed(&self, index: usize, state: &Connection);

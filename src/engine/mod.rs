@@ -96,13 +96,13 @@ impl Engine {
     /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`];
     /// [`Reason::TimedOut`] if it was not granted within
     /// [`Settings::max_wait`]: an attempt under way is given up then.
-    pub async fn acquire(
+    pub fn acquire(
         &self,
         resources: Resources,
         ttl: Ttl,
         settings: Settings,
-    ) -> Result<Grant, Failure> {
-        acquire::acquire(&self.core, resources, ttl, settings).await
+    ) -> impl Future<Output = Result<Grant, Failure>> {
+        acquire::acquire(&self.core, resources, ttl, settings)
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -116,17 +116,17 @@ impl Engine {
     /// [`Reason::Held`] or [`Reason::Unavailable`] if the attempts are used up.
     /// [`Failure::until`] says how long the lock may still be believed in.
     ///
-    /// Of a lock that is kept, `until` is known here and the given one is not
-    /// looked at. Once its loss was told nothing is known of it any more.
-    pub async fn extend(
+    /// Of a lock that is watched the engine knows the end itself, and ignores `until`,
+    /// up to its loss.
+    pub fn extend(
         &self,
         resources: Resources,
         value: Token,
         until: Instant,
         ttl: Ttl,
         settings: Settings,
-    ) -> Result<Extension, Failure> {
-        extend::extend(&self.core, resources, value, until, ttl, settings).await
+    ) -> impl Future<Output = Result<Extension, Failure>> {
+        extend::extend(&self.core, resources, value, until, ttl, settings)
     }
 
     /// Deletes the keys of a lock on every instance, where they have `value`.
@@ -136,18 +136,18 @@ impl Engine {
     ///
     /// [`Reason::NotHeld`] if so many instances no longer had all the keys that
     /// a majority is out of reach, [`Reason::Unavailable`] if too few answered.
-    pub async fn release(
+    pub fn release(
         &self,
         resources: Resources,
         value: Token,
         since: Instant,
         settings: Settings,
-    ) -> Result<(), Failure> {
-        release::release(&self.core, resources, value, since, settings).await
+    ) -> impl Future<Output = Result<(), Failure>> {
+        release::release(&self.core, resources, value, since, settings)
     }
 
-    /// As [`Engine::release`], for a lock that nobody will be told of: nothing
-    /// is awaited.
+    /// As [`Engine::release`], for a lock that could not be handed over: nothing is
+    /// awaited.
     pub fn take_back(
         &self,
         resources: Resources,
@@ -155,15 +155,18 @@ impl Engine {
         since: Instant,
         settings: Settings,
     ) {
-        release::ask(&self.core, resources, value, since, &settings);
+        release::ask(&self.core, resources, value, since, settings);
     }
 
-    /// Releases every lock that was handed over and is held, and those that are
-    /// kept by being extended, wherever they are from. Resolves once all of that,
+    /// Releases every lock that was handed over and is held, and those that
+    /// the watchdog extends, wherever they are from. Resolves once all of that,
     /// and whatever else is under way, was answered or has passed its deadline;
     /// with those that could not be released.
-    pub async fn release_all(&self, settings: Settings) -> Vec<(Resources, Failure)> {
-        release::release_all(&self.core, settings).await
+    pub fn release_all(
+        &self,
+        settings: Settings,
+    ) -> impl Future<Output = Vec<(Resources, Failure)>> {
+        release::release_all(&self.core, settings)
     }
 
     /// What each instance says of `resource`'s key: [`Vote::Seen`] or
@@ -172,15 +175,15 @@ impl Engine {
         inspect::inspect(&self.core, resource, &settings).await
     }
 
-    /// Keeps a lock: extends it if its renewal says so, and tells of its loss by
-    /// [`Event::Lost`]. It ends with the lock's release, and with
-    /// [`Engine::let_go`]. A lock that is kept already is kept in this way from
-    /// now on.
+    /// Watches a lock: extends it if its renewal says so, and tells of its loss by
+    /// [`Event::Lost`]; `watch` shows until when it may be believed in. That ends with
+    /// the lock's release, and with [`Engine::let_go`]. A lock that is watched already
+    /// is watched in this way from now on.
     pub fn keep(&self, hold: Hold, watch: Watch) {
         watchdog::task::watch(&self.core, hold, watch);
     }
 
-    /// This lock is kept no longer under this number; it stays as it is.
+    /// This lock is watched no longer under this number; it stays as it is.
     pub fn let_go(&self, resources: &Resources, value: &Token, number: u64) {
         watchdog::task::unwatch(&self.core, resources, value, number);
     }
@@ -193,8 +196,8 @@ impl Engine {
 
     /// Resolves when no round is open: everything asked has been answered or
     /// has passed its deadline.
-    pub async fn quiet(&self) {
-        self.core.deadlines.quiet().await;
+    pub fn quiet(&self) -> impl Future<Output = ()> {
+        self.core.deadlines.quiet()
     }
 
     /// Whether [`Engine::quiet`] would resolve at once.

@@ -17,16 +17,16 @@ pub struct Question {
     pub operation: Operation,
     /// With which keys: at least one, all or none of them.
     pub resources: Resources,
-    /// In whose name.
+    /// The lock's value.
     pub value: Token,
-    /// When the asker stops waiting for all votes. Whether one instance's is still
-    /// waited for, which may end before, its [`Reply`] knows.
+    /// When the engine stops waiting for all votes. For one instance's it may stop
+    /// earlier: [`Reply::is_awaited`].
     pub deadline: Instant,
     /// Whether failures are to be reported as events.
     pub report: bool,
     /// The caller's own texts for the operation, if there are any.
     pub scripts: Option<Arc<Scripts>>,
-    /// Whose request it is asked for, where somebody has to know.
+    /// The caller's context, for instances that run code of the caller's.
     pub context: Option<Arc<dyn Context>>,
 }
 
@@ -53,9 +53,9 @@ pub struct Script {
 }
 
 impl Question {
-    /// `operation` on `resources`, in the name of `value`; the asker waits for the
-    /// votes until `deadline`. Failures are not reported, the operation has no text
-    /// of the caller's, and nobody's context goes with it.
+    /// `operation` on `resources` with `value`; votes are waited for until `deadline`.
+    /// Failures are not reported, the operation has no text of the caller's, and no
+    /// context goes with it.
     #[must_use]
     pub const fn new(
         operation: Operation,
@@ -146,7 +146,7 @@ impl Question {
     }
 
     /// Whether it may still be put to an instance at `now`, which answers with
-    /// `reply`: somebody waits for that, or, of a release, the key may be there.
+    /// `reply`: that is waited for, or, of a release, the key may be there.
     #[must_use]
     pub fn is_wanted(&self, now: Instant, reply: Option<&Reply>) -> bool {
         match self.operation {
@@ -155,10 +155,10 @@ impl Question {
         }
     }
 
-    /// Whether it and `other` are about one key.
+    /// Whether it and `other` have a resource in common.
     #[must_use]
     pub fn shares_a_resource(&self, other: &Self) -> bool {
-        /// So many pairs are looked at faster than a set is made.
+        /// Up to so many pairs, comparing each is faster than making a set.
         const FEW: usize = 1000;
         let (one, other) = (&self.resources, &other.resources);
         if one == other {
@@ -171,7 +171,7 @@ impl Question {
         }
     }
 
-    /// How many bytes it keeps for as long as it waits somewhere.
+    /// About how many bytes of memory it takes while it waits.
     #[must_use]
     pub fn weight(&self) -> usize {
         const ITSELF: usize = 128;
@@ -180,8 +180,8 @@ impl Question {
         ITSELF + self.value.as_str().len() + names.sum::<usize>()
     }
 
-    /// What it means that a script was carried out for so many keys. −1 is our
-    /// own acquire's: they all have the asker's value already.
+    /// The vote if a script was carried out for so many keys. −1 is our own acquire's:
+    /// they all had this attempt's value already.
     #[must_use]
     pub fn applied(&self, keys: i64) -> Vote {
         if usize::try_from(keys) == Ok(self.resources.len()) {

@@ -23,7 +23,7 @@ pub(super) async fn release(
     since: Instant,
     settings: Settings,
 ) -> Result<(), Failure> {
-    let Some(round) = ask(core, resources, value, since, &settings) else {
+    let Some(round) = ask(core, resources, value, since, settings) else {
         return Err(Failure::before_any_attempt(Reason::NotHeld));
     };
     outcome(core, &round).await
@@ -37,7 +37,7 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
         let (resources, value) = (Resources::clone(&held.resources), held.lock.value().clone());
         let mut settings = settings.clone();
         settings.context = held.context.or(settings.context);
-        let round = ask(core, resources, value, held.since, &settings)?;
+        let round = ask(core, resources, value, held.since, settings)?;
         Some((held.resources, round))
     });
     let rounds: Vec<_> = rounds.collect();
@@ -79,7 +79,7 @@ pub(super) fn ask(
     resources: Resources,
     value: Token,
     since: Instant,
-    settings: &Settings,
+    settings: Settings,
 ) -> Option<Rc<Round>> {
     let now = core.environment.now();
     let lock = LockId::new(&value, &resources);
@@ -95,14 +95,12 @@ pub(super) fn ask(
     core.release(&lock);
     let expires = core.claims.end_of(core.owner, &resources, &value);
     let limits = Limits::of_release(settings.patience, now);
-    let question = Question::release(since, expires, resources, value, limits.last());
     let report = settings.vote_report(1);
-    Some(Round::ask_all(
-        core,
-        settings.apply(question),
-        limits,
-        report,
-    ))
+    let question = Question::release(since, expires, resources, value, limits.last())
+        .reported(settings.report)
+        .with_scripts(settings.scripts)
+        .in_context(settings.context);
+    Some(Round::ask_all(core, question, limits, report))
 }
 
 /// What came of a round of releases.

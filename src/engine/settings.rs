@@ -23,16 +23,17 @@ pub struct Settings {
     pub report: bool,
     /// The caller's own texts for the operations, if there are any.
     pub scripts: Option<Arc<Scripts>>,
-    /// Whose request it is, where somebody has to know.
+    /// The caller's context, if its instances run code of the caller's.
     pub context: Option<Arc<dyn Context>>,
     /// Under which number all votes of each attempt are to be told as events.
     pub ballots: Option<u64>,
-    /// Acquire only: how long the asker waits for the lock altogether.
+    /// Acquire only: how long the caller waits for the lock altogether.
     pub max_wait: Option<Duration>,
-    /// Acquire only: whether it is worth a look what a key has, once the last
-    /// attempt has found it held.
+    /// Acquire only: whether to find out, once the last attempt has found a resource
+    /// held, if a lock holds it ([`Reason::Occupied`](super::failure::Reason::Occupied)).
     pub look: bool,
-    /// Acquire only: the asker has made attempts for the same lock before.
+    /// Acquire only: the caller has made attempts for the same lock before, so that
+    /// this is not the first one, which may take longer.
     pub is_again: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).

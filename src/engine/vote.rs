@@ -37,14 +37,14 @@ pub trait Ballot {
         true
     }
 
-    /// The question is put to that instance only now, by the caller's thread, which
-    /// had other things to do: what it has taken so far is not the instance's.
+    /// The caller's thread, which was busy, puts the question to that instance only
+    /// now: the time before counts neither against its deadline nor as its round trip.
     fn begin(self: Rc<Self>, index: usize) {
         let _ = index;
     }
 
-    /// It will be put to the instance by the caller's thread, which then says so by
-    /// [`Ballot::begin`].
+    /// The question will be put to that instance by the caller's thread, which then
+    /// says so by [`Ballot::begin`].
     fn hold_up(&self, index: usize) {
         let _ = index;
     }

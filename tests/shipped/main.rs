@@ -14,7 +14,7 @@
 #![warn(clippy::pedantic)]
 
 mod caller;
-#[path = "../simulation/chance.rs"]
+#[path = "../support/chance.rs"]
 mod chance;
 mod checker;
 mod clients;
@@ -22,7 +22,7 @@ mod cluster;
 mod dialler;
 mod faults;
 mod javascript;
-#[path = "../simulation/process.rs"]
+#[path = "../support/process.rs"]
 #[allow(dead_code, reason = "each simulation uses some of it")]
 mod process;
 mod redis;
@@ -31,7 +31,7 @@ mod scenario;
 mod seeds;
 mod simulation;
 mod stream;
-#[path = "../simulation/world.rs"]
+#[path = "../support/world.rs"]
 #[allow(dead_code, reason = "each simulation uses some of it")]
 mod world;
 

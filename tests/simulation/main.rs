@@ -8,27 +8,32 @@
 //!
 //! [`seeds`] says how to run more seeds, or one with its trace.
 //!
-//! Read [`simulation`] first; [`checker`] and [`vigil`] have what must hold, [`calm`] what more
-//! must hold once the faults have stopped, [`scenario`] what a seed decides,
-//! [`faults`] what goes wrong.
+//! Read [`simulation`] first; [`checker`] and [`watched_lock`] have what must hold,
+//! [`liveness`] what more must hold once the faults have stopped, [`scenario`] what a
+//! seed decides, [`faults`] what goes wrong.
 
 #![warn(clippy::pedantic)]
 
-mod calm;
+#[path = "../support/chance.rs"]
 mod chance;
 mod checker;
 mod client;
 mod connection;
+mod counts;
 mod faults;
+mod liveness;
 mod member;
 mod memory;
+#[path = "../support/process.rs"]
 mod process;
 mod scenario;
 #[path = "../support/seeds.rs"]
 mod seeds;
 mod server;
 mod simulation;
-mod vigil;
+mod vote_reports;
+mod watched_lock;
+#[path = "../support/world.rs"]
 mod world;
 
 use redlock_native::engine::Rule;

@@ -183,7 +183,7 @@ impl Scenario {
     }
 
     /// Whether one server is under two names, for who is led right.
-    pub fn has_twins(&self) -> bool {
+    pub fn has_two_names(&self) -> bool {
         let straight = self.layouts.last().expect("at least one");
         straight.len() > self.servers
     }

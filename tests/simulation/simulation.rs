@@ -14,7 +14,7 @@ use crate::scenario::Scenario;
 use crate::seeds::Outcome;
 use crate::server::Server;
 use crate::world::{Clock, World};
-use crate::{calm, client};
+use crate::{client, liveness};
 
 /// More happenings than any run has that comes to an end.
 const ENDLESS: u32 = 2_000_000;
@@ -94,10 +94,10 @@ impl Simulation {
         });
         self.exhaust();
 
-        self.world.note(format_args!("all is calm"));
+        self.world.note(format_args!("no fault is left"));
         let newcomer = last.clone();
         last.process()
-            .spawn(Box::pin(async move { calm::newcomer(&newcomer).await }));
+            .spawn(Box::pin(async move { liveness::newcomer(&newcomer).await }));
         self.exhaust();
 
         self.world.after(Scenario::LONGEST_TTL, || {});

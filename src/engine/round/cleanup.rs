@@ -20,7 +20,7 @@ impl Round {
         self.state.borrow_mut().abandoned = true;
         let now = self.core.environment.now();
         let cleanup = self.clean_up(now);
-        // Nobody is waited for any longer than their deadlines.
+        // No instance is waited for beyond its usual deadline any more.
         self.close(now);
         cleanup
     }

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::cause::Cause;
+use super::claims::ClaimNumber;
 use super::core::Core;
 use super::deadlines::{self, Timed};
 use super::event::Event;
-use super::granted_by::{Held, Members};
+use super::granted_by::{Held, InstanceSet};
 use super::lock_id::LockId;
 use super::patience::{Limits, Wait};
 use super::question::{Operation, Question};
@@ -36,10 +37,10 @@ pub(super) struct Round {
     /// When its deadlines are looked at next, in [`Core::deadlines`].
     armed: Cell<Instant>,
     /// Which claim it belongs to, if the value is one of the caller's own.
-    claim: Option<u64>,
+    claim: Option<ClaimNumber>,
     /// Acquire only: from when on the value may be given again.
     expires: Instant,
-    /// Who wants to see all votes.
+    /// Under what all votes are told, if they are and until then.
     vote_report: Cell<Option<VoteReport>>,
     /// Orders rounds of the same deadline; also the key for their removal.
     number: u64,
@@ -60,7 +61,7 @@ impl Round {
         Self::ask(core, question, limits, now, whom, vote_report)
     }
 
-    /// Puts it, at `now`, to those of whom `whom` says for how long to wait.
+    /// Puts it, at `now`, to the instances for which `whom` says how long to wait.
     fn ask(
         core: &Rc<Core>,
         question: Question,
@@ -139,11 +140,11 @@ impl Round {
     /// The attempt has succeeded and may be believed in until then; a release
     /// may come before its last votes.
     pub(super) fn succeed(self: &Rc<Self>, until: Instant) {
-        let mut granted = Members::default();
+        let mut granted = InstanceSet::default();
         let state = self.state.borrow();
-        for (place, vote) in state.votes.iter().enumerate() {
+        for (index, vote) in state.votes.iter().enumerate() {
             if matches!(vote, MemberVote::Cast(Vote::Granted)) {
-                granted.add(place);
+                granted.add(index);
             }
         }
         // One that has missed its deadline may still grant it.
@@ -270,7 +271,7 @@ impl Round {
         self.tell_all();
     }
 
-    /// Whether a member's vote on an extension counts.
+    /// Whether an instance's vote on an extension counts.
     fn counts(&self, index: usize) -> bool {
         let granted_by = self.core.granted_by.borrow();
         granted_by.counts(&self.lock(), index) || !Rule::Refusers.is_kept()

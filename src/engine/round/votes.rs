@@ -8,7 +8,7 @@ use super::super::quorum::Tally;
 use super::super::validity::Instant;
 use super::super::vote::Vote;
 
-/// What a round knows of its votes, and who waits for them.
+/// What a round knows of its votes, and the waker of whoever waits for them.
 pub(super) struct State {
     pub(super) tally: Tally,
     /// By instance.
@@ -33,7 +33,7 @@ pub(super) enum MemberVote {
 }
 
 impl State {
-    /// Nobody has voted; `members` of these votes are to come.
+    /// No vote is cast yet; `members` of these are to come.
     pub(super) fn new(votes: Box<[MemberVote]>, members: usize) -> Self {
         Self {
             tally: Tally::new(members),
@@ -60,7 +60,7 @@ impl State {
     }
 
     /// Counts the vote of the instance numbered `index`, also for those that vote as
-    /// it does. Returns whose votes were counted: nobody's if it comes too late.
+    /// it does. Returns whose votes were counted: none if it comes too late.
     pub(super) fn cast(&mut self, index: usize, vote: &Vote) -> Vec<usize> {
         let mut voters = Vec::new();
         if matches!(self.votes[index], MemberVote::Open(_)) {

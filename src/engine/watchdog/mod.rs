@@ -1,6 +1,6 @@
 //! Watched locks: extended for as long as their holder wants it, and reported
-//! lost at the moment they can no longer be believed in, not when somebody next
-//! asks.
+//! lost at the moment they can no longer be believed in, not when that is next asked
+//! for.
 //!
 //! Sources: the algorithm's section on making it reliable by extending the lock,
 //! <https://redis.io/docs/latest/develop/use/patterns/distributed-locks/>, and

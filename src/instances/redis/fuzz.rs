@@ -15,7 +15,7 @@ use redis::Value;
 use super::cluster::{Redirect, Slot, SlotMap};
 use super::config::{Address, Config, Endpoint, Sentinels};
 use super::dial::{Greeting, master_of};
-use super::protocol::command::{Answer, Form, Writer, answer};
+use super::protocol::command::{Form, ParsedReply, Writer, parse_reply};
 use super::protocol::frame::{Replies, Unreadable};
 use super::protocol::value::is_host;
 use super::redact::Redactor;
@@ -411,16 +411,16 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn of(answer: &Answer) -> Self {
+    fn of(answer: &ParsedReply) -> Self {
         match answer {
-            Answer::Vote(Vote::Granted) => Self::Granted,
-            Answer::Vote(Vote::Held { .. }) => Self::Held,
-            Answer::Vote(Vote::Seen { .. }) => Self::Seen,
-            Answer::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
-            Answer::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
-            Answer::Vote(Vote::Failed(cause)) => panic!("{cause}"),
-            Answer::UnknownScript(_) => Self::UnknownScript,
-            Answer::Impossible(_) => Self::Impossible,
+            ParsedReply::Vote(Vote::Granted) => Self::Granted,
+            ParsedReply::Vote(Vote::Held { .. }) => Self::Held,
+            ParsedReply::Vote(Vote::Seen { .. }) => Self::Seen,
+            ParsedReply::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
+            ParsedReply::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
+            ParsedReply::Vote(Vote::Failed(cause)) => panic!("{cause}"),
+            ParsedReply::UnknownScript(_) => Self::UnknownScript,
+            ParsedReply::Impossible(_) => Self::Impossible,
         }
     }
 
@@ -491,10 +491,10 @@ fn a_reply_means_what_its_own_command_means_by_it() {
     check!().with_type::<Told>().for_each(|told| {
         let reply = told.value();
         for (question, form) in questions.iter().zip(&forms) {
-            let answer = answer(reply.clone(), *form, question, &redactor);
+            let answer = parse_reply(reply.clone(), *form, question, &redactor);
             let meant = Meaning::meant(&reply, *form, question);
             assert_eq!(Meaning::of(&answer), meant, "{form:?} {question:?}");
-            if let Answer::Vote(Vote::Held { applied }) = answer {
+            if let ParsedReply::Vote(Vote::Held { applied }) = answer {
                 let keys = number(&reply).and_then(|keys| keys.try_into().ok());
                 assert_eq!(applied, keys.unwrap_or(0));
             }
@@ -568,9 +568,10 @@ fn no_cause_shows_a_secret() {
             };
             let question = asked_for.question();
             let form = asked_for.form(&question);
-            if let Answer::Vote(Vote::Failed(cause))
-            | Answer::UnknownScript(cause)
-            | Answer::Impossible(cause) = answer(reply.clone(), form, &question, &redactor)
+            if let ParsedReply::Vote(Vote::Failed(cause))
+            | ParsedReply::UnknownScript(cause)
+            | ParsedReply::Impossible(cause) =
+                parse_reply(reply.clone(), form, &question, &redactor)
             {
                 shows_none(SECRETS, &cause);
             }

@@ -39,7 +39,7 @@ use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
 pub struct Server {
     address: Box<str>,
     /// What it shares with those that are the same server by nature.
-    place: Option<Rc<Config>>,
+    identity: Option<Rc<Config>>,
     backend: Backend,
 }
 
@@ -55,7 +55,7 @@ impl Server {
     #[must_use]
     pub fn open(config: Config, network: &Rc<Network>) -> Self {
         let address = config.address().into();
-        let place = network.place(&config);
+        let identity = network.identity(&config);
         let backend = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
                 let nodes = nodes.clone();
@@ -65,7 +65,7 @@ impl Server {
         };
         Self {
             address,
-            place,
+            identity,
             backend,
         }
     }
@@ -133,6 +133,6 @@ impl Instance for Server {
     }
 
     fn identity(&self) -> Option<usize> {
-        self.place.as_ref().map(|place| Rc::as_ptr(place).addr())
+        self.identity.as_ref().map(|same| Rc::as_ptr(same).addr())
     }
 }

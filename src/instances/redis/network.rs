@@ -16,7 +16,7 @@ pub struct Network {
     environment: Rc<dyn Environment>,
     links: Rc<Links>,
     clusters: Shared<Cluster>,
-    places: Shared<Config>,
+    identities: Shared<Config>,
 }
 
 impl Network {
@@ -28,7 +28,7 @@ impl Network {
             environment,
             links: Links::over(transport),
             clusters: Shared::default(),
-            places: Shared::default(),
+            identities: Shared::default(),
         })
     }
 
@@ -52,10 +52,10 @@ impl Network {
 
     /// What all configurations have in common that lead to one server by nature,
     /// to the same database and with the same prefix, whoever logs in there.
-    pub(super) fn place(&self, config: &Config) -> Option<Rc<Config>> {
+    pub(super) fn identity(&self, config: &Config) -> Option<Rc<Config>> {
         config
             .place()
-            .map(|place| self.places.get_or_open(place, Rc::new))
+            .map(|place| self.identities.get_or_open(place, Rc::new))
     }
 
     /// The cluster, with some of whose nodes one begins.

@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use crate::engine::{Operation, Question, Rule, Token};
 
-/// By value, so that a release finds its own: one that a node sends elsewhere after
-/// that is not sent there, or it would come after its release.
+/// By value, so that a release finds its own: one that a node then sends elsewhere is
+/// not sent there, or it would set its key after its release. `Reply::is_awaited` says
+/// only what the engine that has asked knows, and another one may release its lock.
 #[derive(Default)]
 pub(super) struct Acquires(HashMap<Token, Vec<Rc<Acquire>>>);
 

@@ -17,8 +17,7 @@ use crate::instances::redis::link::SlotState;
 const MOST_HOPS: u8 = 5;
 
 impl Cluster {
-    /// Puts `question` to whoever has the slot. Nobody waits for the answer to an owed
-    /// release.
+    /// Puts `question` to the node that has the slot, and follows its redirects.
     pub(super) fn route(&self, question: Rc<Question>, slot: Slot, reply: Option<Reply>) {
         self.send(RoutedQuestion {
             question,
@@ -28,7 +27,6 @@ impl Cluster {
         });
     }
 
-    /// Sends it to whoever has the slot.
     fn send(&self, routed: RoutedQuestion) {
         let owner = self.state.borrow().map.owner(routed.slot).cloned();
         if let Some(owner) = owner {
@@ -55,7 +53,7 @@ impl Cluster {
         link.ask(&question, Reply::new(request, 0), slot);
     }
 
-    /// The node has answered, or can't.
+    /// A node has answered, or can't.
     fn answered(&self, mut routed: RoutedQuestion, request: &NodeRequest, vote: Vote) {
         let by = &request.node;
         if let Some(acquire) = &request.acquire {
@@ -120,12 +118,7 @@ impl Cluster {
             }
         }
         for (release, slot) in due {
-            self.send(RoutedQuestion {
-                question: release,
-                slot,
-                reply: None,
-                hops: 0,
-            });
+            self.route(release, slot, None);
         }
     }
 }
@@ -160,7 +153,7 @@ impl State {
     }
 }
 
-/// A question on its way.
+/// A question on its way through the cluster.
 struct RoutedQuestion {
     question: Rc<Question>,
     slot: Slot,

@@ -210,7 +210,7 @@ async fn refresh_loop(cluster: Weak<Cluster>) {
 }
 
 /// The first map that one of the nodes gives. They are asked one after another,
-/// the next one as soon as the last has failed or hesitates.
+/// the next one as soon as the last has failed or is slow.
 async fn fetch(
     nodes: &Nodes,
     whom: &[Rc<Address>],
@@ -218,7 +218,7 @@ async fn fetch(
 ) -> Result<SlotMap, Cause> {
     let mut asked = FutureSet::new();
     let mut whom = whom.iter().peekable();
-    let mut complaint: Option<Cause> = None;
+    let mut failure: Option<Cause> = None;
     loop {
         if let Some(address) = whom.next() {
             let link = nodes.link(address);
@@ -226,7 +226,7 @@ async fn fetch(
             let redactor = Redactor::new(&nodes.config);
             asked.add(ask_for_map(link, Rc::clone(address), redactor));
         } else if asked.is_empty() {
-            return Err(complaint.unwrap_or(Cause::Dropped));
+            return Err(failure.unwrap_or(Cause::Dropped));
         }
         let answer = if whom.peek().is_some() {
             let environment = nodes.links.transport.environment.as_ref();
@@ -236,9 +236,9 @@ async fn fetch(
         };
         match answer {
             Some(Some(Ok(map))) => return Ok(map),
-            Some(Some(Err(cause))) if !complaint.as_ref().is_some_and(is_an_answer) => {
+            Some(Some(Err(cause))) if !failure.as_ref().is_some_and(is_an_answer) => {
                 // What a node says says more than that one can't be reached.
-                complaint = Some(cause);
+                failure = Some(cause);
             }
             _ => {}
         }
@@ -257,11 +257,11 @@ async fn ask_for_map(
     let mut question = cmd("CLUSTER");
     question.arg("SLOTS");
     let (tell, told) = oneshot::channel::<Result<Value, Cause>>();
-    let done = move |reply| {
+    let on_reply = move |reply| {
         // Another node may have answered first.
         let _ = tell.send(reply);
     };
-    link.call(&question, Box::new(done));
+    link.call(&question, Box::new(on_reply));
     let of_node = |cause| match cause {
         Cause::Unreachable { what } | Cause::Lost { what } => Cause::Unreachable {
             what: format!("the node {address}: {what}").into(),

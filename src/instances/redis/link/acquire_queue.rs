@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use super::request::Request;
 use crate::engine::{Question, Reply, Token};
 
-/// They wait until fewer are on their way. Each can be found by its value, since
-/// its release withdraws it.
+/// They wait until fewer are on their way. Each can be found by its value, since its
+/// release withdraws it: sent after that, it would set a key that nobody deletes. Where
+/// the engine that has asked gives up or releases, `Reply::is_awaited` says so too, but
+/// engines share a link, and a lock may be released by another one.
 #[derive(Default)]
 pub(super) struct AcquireQueue {
     waiting: BTreeMap<u64, (Request, Earlier)>,

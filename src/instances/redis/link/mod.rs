@@ -34,8 +34,8 @@ use std::task::Waker;
 use acquire_queue::AcquireQueue;
 use pipeline::{ExpectedReply, Generation, OnReply, Pipeline};
 use redis::Cmd;
-use request::Request;
 pub(super) use request::SlotState;
+use request::{Kind, Request};
 pub(super) use state::MOST_BYTES;
 use state::{Outage, Phase, State, Waiting};
 
@@ -148,7 +148,7 @@ impl Link {
     pub(super) fn call(&self, command: &Cmd, on_reply: OnReply) {
         let refused = {
             let mut state = self.state.borrow_mut();
-            let overloaded = state.is_overloaded(false, false, self.environment.as_ref());
+            let overloaded = state.is_overloaded(Kind::Other, self.environment.as_ref());
             match &mut state.phase {
                 Phase::Dialling(_, waiting) => {
                     waiting.push_back(Waiting::Command(command.get_packed_command(), on_reply));

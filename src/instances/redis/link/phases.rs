@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Link;
 use super::pipeline::{ExpectedReply, OnReply, Pipeline};
 use super::pump::Pump;
-use super::release_copies::share;
+use super::release_copies::answer_of_both;
 use super::request::{Request, SlotState};
 use super::state::{MOST_BYTES, Outage, Phase, State, Waiting};
 use crate::engine::{Cause, Connection, Instant, Reply, Rule};
@@ -165,7 +165,7 @@ impl Link {
                         break;
                     }
                     let copy = reply.take().and_then(|only| {
-                        let (first, copy) = share(release, only);
+                        let (first, copy) = answer_of_both(release, only);
                         *reply = Some(first);
                         copy
                     });

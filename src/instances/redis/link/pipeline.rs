@@ -12,7 +12,7 @@ use crate::instances::redis::protocol::command::Form;
 /// So many acquires are on their way at most, and of so many bytes: an extension
 /// is not behind more of them. A server does that in some 20 ms.
 pub(super) const MOST_ACQUIRES: usize = 2000;
-pub(super) const MOST_ACQUIRES_BYTES: usize = 256 * 1024;
+const MOST_ACQUIRES_BYTES: usize = 256 * 1024;
 
 /// How long a reply may be, in bytes: to a command of ours, to a script of the
 /// caller's, to CLUSTER SLOTS.
@@ -31,8 +31,9 @@ pub(super) struct Pipeline {
     pub(super) fresh: usize,
     /// What all of them weigh.
     pub(super) weight: usize,
-    /// The acquires among them, and what those weigh.
-    pub(super) under_way: (usize, usize),
+    /// How many of them are acquires, and what those weigh.
+    acquires: usize,
+    acquires_weight: usize,
     /// Bytes of an incomplete reply.
     pub(super) heard: usize,
     /// When the server last said anything.
@@ -84,8 +85,8 @@ impl Pipeline {
         };
         self.weight += pending.weight;
         if pending.expected.is_acquire() {
-            self.under_way.0 += 1;
-            self.under_way.1 += pending.weight;
+            self.acquires += 1;
+            self.acquires_weight += pending.weight;
         }
         self.unanswered.push_back(pending);
     }
@@ -100,8 +101,8 @@ impl Pipeline {
         self.fresh = self.fresh.min(self.unanswered.len());
         self.weight -= pending.weight;
         if pending.expected.is_acquire() {
-            self.under_way.0 -= 1;
-            self.under_way.1 -= pending.weight;
+            self.acquires -= 1;
+            self.acquires_weight -= pending.weight;
         }
         Some((pending.at, pending.expected))
     }
@@ -136,9 +137,18 @@ impl Pipeline {
     /// Whether another acquire may be on its way, if so many times [`MOST_ACQUIRES`]
     /// may.
     pub(super) fn has_room(&self, windows: usize) -> bool {
-        let (number, weight) = self.under_way;
-        let few = number < MOST_ACQUIRES * windows && weight < MOST_ACQUIRES_BYTES * windows;
-        number == 0 || few
+        let most = (MOST_ACQUIRES * windows, MOST_ACQUIRES_BYTES * windows);
+        self.acquires == 0 || self.acquires < most.0 && self.acquires_weight < most.1
+    }
+
+    /// Whether at most half of them are on their way: as many as are worth a system
+    /// call may be written then.
+    pub(super) fn is_half_empty(&self, windows: usize) -> bool {
+        let half = (
+            MOST_ACQUIRES * windows / 2,
+            MOST_ACQUIRES_BYTES * windows / 2,
+        );
+        self.acquires == 0 || self.acquires <= half.0 && self.acquires_weight <= half.1
     }
 
     /// How long the reply to the oldest question may be.
@@ -152,7 +162,8 @@ impl Pipeline {
         }
     }
 
-    /// Whether a release of what `acquire` asks for was written.
+    /// Whether a release of what `acquire` asks for was written. Whoever waits for the
+    /// acquire need not know of it: it may be another engine's.
     pub(super) fn has_release_of(&self, acquire: &Question) -> bool {
         self.unanswered
             .iter()
@@ -166,7 +177,7 @@ impl Pipeline {
 
     /// Whether an acquire of what `release` is to delete was written.
     pub(super) fn has_acquire_of(&self, release: &Question) -> bool {
-        self.under_way.0 > 0
+        self.acquires > 0
             && self
                 .unanswered
                 .iter()

@@ -10,7 +10,7 @@ use crate::engine::{Ballot, Instant, Operation, Question, Reply, Vote};
 /// answer counts, before which its acquire is carried out; or that it is done on
 /// the present one, unless the value may be given again: nothing of it may be on
 /// its way then (`claims.rs`).
-pub(super) fn share(release: &Question, reply: Reply) -> (Reply, Option<Reply>) {
+pub(super) fn answer_of_both(release: &Question, reply: Reply) -> (Reply, Option<Reply>) {
     match release.operation {
         Operation::Release { expires, .. } if expires == Instant::LAST => {
             let both: Rc<dyn Ballot> = Rc::new(BothAnswers(Cell::new(Some(reply))));

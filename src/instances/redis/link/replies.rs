@@ -5,7 +5,7 @@ use redis::Value;
 use super::Link;
 use super::pipeline::{ExpectedReply, Generation};
 use crate::engine::{Cause, Rule, Vote};
-use crate::instances::redis::protocol::command::Answer;
+use crate::instances::redis::protocol::command::ParsedReply;
 use crate::instances::redis::protocol::value::unexpected;
 
 impl Link {
@@ -54,14 +54,14 @@ impl Link {
         };
         let answer = state
             .writer
-            .answer(answered, form, &question, &self.redactor);
+            .parse_reply(answered, form, &question, &self.redactor);
         let (vote, end) = match answer {
-            Answer::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
+            ParsedReply::Vote(Vote::Failed(cause)) if cause.reply() == Some("READONLY") => {
                 // The master has become a replica: its name may lead elsewhere now.
                 (Vote::Failed(cause.clone()), Err(cause))
             }
-            Answer::Vote(vote) => (vote, Ok(())),
-            Answer::UnknownScript(_)
+            ParsedReply::Vote(vote) => (vote, Ok(())),
+            ParsedReply::UnknownScript(_)
                 if question.is_wanted(self.environment.now(), reply.as_ref()) =>
             {
                 let written = state.write_in_full(question, reply);
@@ -71,8 +71,8 @@ impl Link {
                 }
                 return Ok(());
             }
-            Answer::UnknownScript(cause) => (Vote::Failed(cause), Ok(())),
-            Answer::Impossible(cause) => {
+            ParsedReply::UnknownScript(cause) => (Vote::Failed(cause), Ok(())),
+            ParsedReply::Impossible(cause) => {
                 // Nobody knows whether it was carried out.
                 state.owe(&question, self.environment.now());
                 (Vote::Failed(cause.clone()), Err(cause))

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::engine::{Question, Reply};
+use crate::engine::{Operation, Question, Reply};
 
 pub(super) struct Request {
     pub(super) question: Rc<Question>,
@@ -16,4 +16,23 @@ pub(crate) enum SlotState {
     Owned,
     /// It is just being moved there, and served only after ASKING.
     Importing,
+}
+
+/// Which goes first where a server can't take everything at once: acquires wait for
+/// releases, and those for all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Acquire,
+    Release,
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(question: &Question) -> Self {
+        match question.operation {
+            Operation::Acquire { .. } => Self::Acquire,
+            Operation::Release { .. } => Self::Release,
+            Operation::Extend { .. } | Operation::Inspect => Self::Other,
+        }
+    }
 }

@@ -9,11 +9,10 @@ use redis::cmd;
 
 use super::acquire_queue::AcquireQueue;
 use super::pipeline::{
-    ExpectedReply, Generation, MOST_ACQUIRES, MOST_ACQUIRES_BYTES, OnReply, Pipeline, is_acquire,
-    is_release,
+    ExpectedReply, Generation, MOST_ACQUIRES, OnReply, Pipeline, is_acquire, is_release,
 };
-use super::release_copies::share;
-use super::request::{Request, SlotState};
+use super::release_copies::answer_of_both;
+use super::request::{Kind, Request, SlotState};
 use crate::engine::{Cause, Environment, Instant, Meter, Operation, Question, Reply, Rule};
 use crate::instances::redis::owed_releases::OwedReleases;
 use crate::instances::redis::protocol::command::{Form, Writer};
@@ -89,20 +88,20 @@ impl State {
         request: Request,
         environment: &dyn Environment,
     ) -> Result<(), (Reply, Cause)> {
-        let acquires = is_acquire(&request.question);
         if let Phase::Down(outage) = &self.phase {
             return Err((request.reply, outage.cause.clone()));
         }
-        let releases = is_release(&request.question);
-        if self.is_overloaded(acquires, releases, environment) {
+        let kind = Kind::of(&request.question);
+        if self.is_overloaded(kind, environment) {
             let waiting =
                 self.pipeline.unanswered.len() + self.releases.len() + self.acquires.len();
             return Err((request.reply, Cause::Overloaded { waiting }));
         }
-        let waits = acquires && Rule::Order.is_kept() && !self.can_write_waiting();
-        let releases_wait = releases && !self.can_write_releases();
+        let is_acquire = kind == Kind::Acquire;
+        let acquires_wait = is_acquire && Rule::Order.is_kept() && !self.can_write_acquires();
+        let releases_wait = kind == Kind::Release && !self.can_write_releases();
         match &mut self.phase {
-            _ if waits => self.acquires.push(request),
+            _ if acquires_wait => self.acquires.push(request),
             Phase::Dialling(_, waiting) => {
                 self.weight += request.question.weight();
                 waiting.push_back(Waiting::Request(request));
@@ -125,8 +124,8 @@ impl State {
         !Rule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
-    /// Takes the acquires that `question` is to release and that are not written
-    /// yet: on the server they must not come after it.
+    /// Takes the acquires that `question` is to release and that are not written yet: on
+    /// the server they must not come after it.
     pub(super) fn withdraw(&mut self, question: &Question) -> Vec<Reply> {
         if is_release(question) && Rule::Order.is_kept() {
             self.acquires.withdraw(question)
@@ -151,7 +150,7 @@ impl State {
     }
 
     /// Whether a new acquire need not wait.
-    fn can_write_waiting(&self) -> bool {
+    fn can_write_acquires(&self) -> bool {
         let none_waits = self.releases.is_empty() && self.acquires.is_empty();
         let has_room = || self.pipeline.has_room(self.windows());
         matches!(self.phase, Phase::Up) && none_waits && has_room()
@@ -173,14 +172,8 @@ impl State {
             return;
         }
         // Not one at a time as the answers come: that would cost a system call each.
-        let (number, weight) = self.pipeline.under_way;
         let windows = self.windows();
-        let half = (
-            MOST_ACQUIRES * windows / 2,
-            MOST_ACQUIRES_BYTES * windows / 2,
-        );
-        let is_half = number <= half.0 && weight <= half.1;
-        if self.acquires.is_empty() || !(is_half || number == 0) {
+        if self.acquires.is_empty() || !self.pipeline.is_half_empty(windows) {
             return;
         }
         let now = environment.now();
@@ -196,18 +189,19 @@ impl State {
         }
     }
 
+    /// Writes `question` on the present connection. A release whose acquire may still be
+    /// carried out on the former one is written there too, behind that.
     pub(super) fn write(
         &mut self,
         question: Rc<Question>,
         mut reply: Option<Reply>,
         slot: SlotState,
     ) {
-        // Its acquire may still be carried out there, and it must come after that.
         if let Some(former) = &mut self.former
             && is_release(&question)
             && former.has_acquire_of(&question)
         {
-            let (first, copy) = match reply.take().map(|only| share(&question, only)) {
+            let (first, copy) = match reply.take().map(|only| answer_of_both(&question, only)) {
                 Some((first, copy)) => (Some(first), copy),
                 None => (None, None),
             };
@@ -275,26 +269,20 @@ impl State {
         }
     }
 
-    /// Whether so much waits for the server that one more acquire, or another
-    /// question, is refused. Acquires that wait don't count against the others.
-    pub(super) fn is_overloaded(
-        &self,
-        acquires: bool,
-        releases: bool,
-        environment: &dyn Environment,
-    ) -> bool {
+    /// Whether so much waits for the server that one more question of this kind is
+    /// refused. Acquires that wait don't count against the others.
+    pub(super) fn is_overloaded(&self, kind: Kind, environment: &dyn Environment) -> bool {
         if !Rule::Bounded.is_kept() {
             return false;
         }
-        let most_bytes = MOST_BYTES + if acquires { 0 } else { RESERVE };
-        if self.waiting_bytes() > most_bytes {
+        let (queued, reserve) = match kind {
+            Kind::Acquire => (self.acquires.len(), 0),
+            Kind::Release => (self.releases.len(), RESERVE),
+            Kind::Other => (0, RESERVE),
+        };
+        if self.waiting_bytes() > MOST_BYTES + reserve {
             return true;
         }
-        let queued = match (acquires, releases) {
-            (true, _) => self.acquires.len(),
-            (_, true) => self.releases.len(),
-            _ => 0,
-        };
         if let Phase::Dialling(_, waiting) = &self.phase {
             return waiting.len() + queued >= BACKLOG;
         }

@@ -13,17 +13,17 @@ pub(crate) struct Writer {
     command: Cmd,
     key: String,
     prefix: String,
-    seen: Seen,
+    capabilities: Capabilities,
 }
 
 /// What was seen on a connection of what may be done there.
 #[derive(Default)]
-struct Seen {
+struct Capabilities {
     /// What is taken can be released: without that nothing is granted.
-    releases: bool,
+    can_release: bool,
     /// The script that acquires was written in full: who asks by a digest that
     /// turns out to be unknown is answered later than others.
-    told: bool,
+    is_acquire_known: bool,
     /// Scripts can't be asked for by their digests.
     refuses_digests: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) enum Form {
 }
 
 /// What a reply means for the question.
-pub(crate) enum Answer {
+pub(crate) enum ParsedReply {
     Vote(Vote),
     /// The server doesn't know the script: nothing was done, ask again in full.
     UnknownScript(Cause),
@@ -55,13 +55,13 @@ impl Writer {
             command: Cmd::new(),
             key: prefix.to_owned(),
             prefix: prefix.to_owned(),
-            seen: Seen::default(),
+            capabilities: Capabilities::default(),
         }
     }
 
     /// What comes next is written to another connection.
     pub(crate) fn begin(&mut self) {
-        self.seen = Seen::default();
+        self.capabilities = Capabilities::default();
     }
 
     /// Appends the command for `question` to `out`.
@@ -74,8 +74,9 @@ impl Writer {
             }
             _ => {
                 let acquires = matches!(question.operation, Operation::Acquire { .. });
-                let is_told = self.seen.told || !acquires || question.script().is_some();
-                let form = if is_told && !self.seen.refuses_digests {
+                let is_known =
+                    self.capabilities.is_acquire_known || !acquires || question.script().is_some();
+                let form = if is_known && !self.capabilities.refuses_digests {
                     Form::Digest
                 } else {
                     Form::Text
@@ -102,7 +103,7 @@ impl Writer {
     /// released.
     fn sees_first(&self, question: &Question) -> bool {
         let acquires = matches!(question.operation, Operation::Acquire { .. });
-        acquires && !self.seen.releases && question.is_plain()
+        acquires && !self.capabilities.can_release && question.is_plain()
     }
 
     fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
@@ -122,7 +123,8 @@ impl Writer {
         let first = self.sees_first(question);
         let (default, ttl): (&Script, _) = match question.operation {
             Operation::Acquire { ttl } => {
-                self.seen.told |= form == Form::Text && question.script().is_none();
+                self.capabilities.is_acquire_known |=
+                    form == Form::Text && question.script().is_none();
                 let script = if first {
                     &script::FIRST_ACQUIRE
                 } else {
@@ -152,26 +154,28 @@ impl Writer {
         self.command.write_packed_command(out);
     }
 
-    /// The same as [`answer`]. What the reply shows of what may be done on the
+    /// The same as [`parse_reply`]. What the reply shows of what may be done on the
     /// connection is remembered.
-    pub(crate) fn answer(
+    pub(crate) fn parse_reply(
         &mut self,
         reply: Value,
         form: Form,
         question: &Question,
         redactor: &Redactor,
-    ) -> Answer {
+    ) -> ParsedReply {
         let refuses_digests =
             form == Form::Digest && matches!(&reply, Value::ServerError(e) if forbids_digests(e));
-        self.seen.refuses_digests |= refuses_digests;
-        let answer = answer(reply, form, question, redactor);
+        self.capabilities.refuses_digests |= refuses_digests;
+        let answer = parse_reply(reply, form, question, redactor);
         match answer {
             // Nothing was carried out.
-            Answer::Vote(Vote::Failed(cause)) if refuses_digests => Answer::UnknownScript(cause),
-            Answer::Vote(Vote::Granted) if self.sees_first(question) => {
-                self.seen.releases = true;
+            ParsedReply::Vote(Vote::Failed(cause)) if refuses_digests => {
+                ParsedReply::UnknownScript(cause)
+            }
+            ParsedReply::Vote(Vote::Granted) if self.sees_first(question) => {
+                self.capabilities.can_release = true;
                 // Another script acquires from now on.
-                self.seen.told = false;
+                self.capabilities.is_acquire_known = false;
                 answer
             }
             _ => answer,
@@ -190,13 +194,18 @@ impl Writer {
 }
 
 /// What `reply` to a command of this form says about the question.
-pub(crate) fn answer(reply: Value, form: Form, question: &Question, redactor: &Redactor) -> Answer {
+pub(crate) fn parse_reply(
+    reply: Value,
+    form: Form,
+    question: &Question,
+    redactor: &Redactor,
+) -> ParsedReply {
     let vote = match (reply, form) {
         (Value::ServerError(error), _) => {
             let is_unknown = error.code() == "NOSCRIPT";
             let cause = redactor.refused(&error, &[question.value.as_str()]);
             match form {
-                Form::Digest if is_unknown => return Answer::UnknownScript(cause),
+                Form::Digest if is_unknown => return ParsedReply::UnknownScript(cause),
                 // It runs no script.
                 Form::Set if is_unknown => return impossible(&Value::ServerError(error)),
                 _ => Vote::Failed(cause),
@@ -205,7 +214,7 @@ pub(crate) fn answer(reply: Value, form: Form, question: &Question, redactor: &R
         (Value::Okay, Form::Set) => Vote::Granted,
         (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
         (reply, Form::Digest | Form::Text) if question.operation == Operation::Inspect => {
-            match seen_in(&reply) {
+            match inspected(&reply) {
                 Some(seen) => seen,
                 None => return impossible(&reply),
             }
@@ -213,11 +222,13 @@ pub(crate) fn answer(reply: Value, form: Form, question: &Question, redactor: &R
         // As SET … NX says it, whose place the script takes: who wrote a command at
         // most once isn't told its own value from another's.
         (Value::Int(-1), Form::Digest | Form::Text)
-            if question.resources.len() == 1 && can_be(-1, question) =>
+            if question.resources.len() == 1 && is_possible_count(-1, question) =>
         {
             Vote::Held { applied: 0 }
         }
-        (Value::Int(applied), Form::Digest | Form::Text) if can_be(applied, question) => {
+        (Value::Int(applied), Form::Digest | Form::Text)
+            if is_possible_count(applied, question) =>
+        {
             question.applied(applied)
         }
         (reply, Form::Digest | Form::Text) if question.script().is_some() => {
@@ -233,7 +244,7 @@ pub(crate) fn answer(reply: Value, form: Form, question: &Question, redactor: &R
         }
         (other, _) => return impossible(&other),
     };
-    Answer::Vote(vote)
+    ParsedReply::Vote(vote)
 }
 
 /// Whether a server doesn't let this user, or anybody, run scripts by their digests.
@@ -255,7 +266,7 @@ fn forbids_digests(error: &ServerError) -> bool {
 }
 
 /// Whether the script that `question` is asked with can answer so many keys.
-fn can_be(applied: i64, question: &Question) -> bool {
+fn is_possible_count(applied: i64, question: &Question) -> bool {
     if question.script().is_some() || !Rule::ReplyKind.is_kept() {
         return true;
     }
@@ -268,17 +279,17 @@ fn can_be(applied: i64, question: &Question) -> bool {
     }
 }
 
-fn impossible(reply: &Value) -> Answer {
+fn impossible(reply: &Value) -> ParsedReply {
     let cause = unexpected(reply);
     if Rule::ReplyKind.is_kept() {
-        Answer::Impossible(cause)
+        ParsedReply::Impossible(cause)
     } else {
-        Answer::Vote(Vote::Failed(cause))
+        ParsedReply::Vote(Vote::Failed(cause))
     }
 }
 
 /// What INSPECT has answered: a value, if there is one, and its life.
-fn seen_in(reply: &Value) -> Option<Vote> {
+fn inspected(reply: &Value) -> Option<Vote> {
     let Value::Array(seen) = reply else {
         return None;
     };

@@ -11,12 +11,13 @@ use redlock_native::engine::{
     Ttl, Validity, Watch,
 };
 
-use crate::checker::{Checker, bump};
+use crate::checker::Checker;
+use crate::counts::bump;
 use crate::process::Process;
 use crate::world::Moment;
 
 /// A lock from its being kept to its release or loss.
-pub struct Vigil {
+pub struct WatchedLock {
     pub number: u64,
     pub process: Process,
     pub resources: Resources,
@@ -52,7 +53,7 @@ const SLACK: Duration = Duration::from_millis(4);
 const NEAR: Duration = Duration::from_millis(5);
 const SEVERAL: u32 = 3;
 
-impl Vigil {
+impl WatchedLock {
     pub fn is_kept(&self) -> bool {
         self.stage.get() == Stage::Kept
     }
@@ -112,7 +113,7 @@ impl Checker {
         until: Instant,
         renewal: Option<Renewal>,
         settings: &Settings,
-    ) -> Rc<Vigil> {
+    ) -> Rc<WatchedLock> {
         self.disbelieve(resources, value);
         let hold = Hold {
             // Not the one of requests, so that its extensions are told apart.
@@ -124,7 +125,7 @@ impl Checker {
             number: self.world().number(),
         };
         let watch = hold.watch();
-        let vigil = Rc::new(Vigil {
+        let watched = Rc::new(WatchedLock {
             number: hold.number,
             process: process.clone(),
             resources: hold.resources,
@@ -143,102 +144,105 @@ impl Checker {
         self.world().note(format_args!(
             "p{}: keeps {value:.6} as #{}: {renewal:?}",
             process.index(),
-            vigil.number,
+            watched.number,
             value = value.as_str(),
         ));
         bump(&self.counts.kept);
-        self.be_there_at(&vigil, until);
-        self.vigils().push(Rc::clone(&vigil));
-        vigil
+        self.be_there_at(&watched, until);
+        self.watched_locks().push(Rc::clone(&watched));
+        watched
     }
 
     /// Its holder gives it back, or lets go of it.
-    pub fn kept_no_longer(&self, vigil: &Vigil) {
-        self.watch_over(vigil);
-        if vigil.is_kept() {
-            vigil.stage.set(Stage::Over);
-            self.finish(vigil);
+    pub fn kept_no_longer(&self, watched: &WatchedLock) {
+        self.watch_over(watched);
+        if watched.is_kept() {
+            watched.stage.set(Stage::Over);
+            self.finish(watched);
         }
     }
 
     /// The process extends none of its locks by itself any more.
     pub fn retired(&self, process: &Process) {
-        for vigil in self.vigils().iter() {
-            if vigil.process.index() == process.index() {
-                vigil.retired.set(true);
-                vigil.distrust();
+        for watched in self.watched_locks().iter() {
+            if watched.process.index() == process.index() {
+                watched.retired.set(true);
+                watched.distrust();
             }
         }
     }
 
     /// A holder has extended a kept lock by hand.
-    pub fn extended_by_hand(&self, vigil: &Vigil, until: Instant) {
-        vigil.by_hand.set(vigil.by_hand.get().max(until));
+    pub fn extended_by_hand(&self, watched: &WatchedLock, until: Instant) {
+        watched.by_hand.set(watched.by_hand.get().max(until));
         self.expect_of(
-            vigil,
-            vigil.process.now() < until && vigil.watch.until() == until,
+            watched,
+            watched.process.now() < until && watched.watch.until() == until,
             format_args!("is extended by hand, which its watch does not show"),
         );
-        self.watch_over(vigil);
+        self.watch_over(watched);
     }
 
     /// A holder could not extend a kept lock by hand (safety rule 9).
-    pub fn not_extended_by_hand(&self, vigil: &Vigil, failure: &Failure) {
-        let left = failure.until.unwrap_or(vigil.process.now());
+    pub fn not_extended_by_hand(&self, watched: &WatchedLock, failure: &Failure) {
+        let left = failure.until.unwrap_or(watched.process.now());
         self.expect_of(
-            vigil,
-            !vigil.is_kept() || vigil.watch.until() <= left,
+            watched,
+            !watched.is_kept() || watched.watch.until() <= left,
             format_args!("is believed in for longer than {failure} leaves it"),
         );
     }
 
     /// The engine tells of a loss.
     pub fn lost(&self, process: &Process, number: u64, failure: &Failure) {
-        let vigils = self.vigils().clone();
-        let Some(vigil) = vigils.iter().find(|vigil| vigil.number == number) else {
+        let watched_locks = self.watched_locks().clone();
+        let Some(watched) = watched_locks
+            .iter()
+            .find(|watched| watched.number == number)
+        else {
             let index = process.index();
             self.expect(false, format_args!("p{index}: the loss of nothing is told"));
             return;
         };
         self.world()
             .note(format_args!("#{number} is lost: {failure}"));
-        self.watch_over(vigil);
-        let stage = vigil.stage.replace(Stage::Told);
+        self.watch_over(watched);
+        let stage = watched.stage.replace(Stage::Told);
         self.expect_of(
-            vigil,
+            watched,
             stage == Stage::Kept,
             format_args!("is lost once it is {stage:?}"),
         );
         self.expect_of(
-            vigil,
-            process.now() >= vigil.watch.until(),
+            watched,
+            process.now() >= watched.watch.until(),
             format_args!("is lost and can still be believed in"),
         );
-        let shown = vigil.watch.state().1.map(Loss::reason);
+        let shown = watched.watch.state().1.map(Loss::reason);
         self.expect_of(
-            vigil,
+            watched,
             shown == Some(failure.reason),
             format_args!("is told to be lost since {failure}, and its watch shows {shown:?}"),
         );
-        let late = vigil.ended.get().map(|(ended, paused)| {
+        let late = watched.ended.get().map(|(ended, paused)| {
             let since = self.world().now().since(ended);
             since.saturating_sub(process.paused().saturating_sub(paused))
         });
         self.expect_of(
-            vigil,
+            watched,
             late.is_some_and(|late| late <= SLACK),
             format_args!("is told to be lost {late:?} after its end"),
         );
         let capped = failure.reason == Reason::MaxHold;
-        let cap = vigil.renewal.and_then(|renewal| renewal.cap);
+        let cap = watched.renewal.and_then(|renewal| renewal.cap);
         self.expect_of(
-            vigil,
+            watched,
             !capped || cap.is_some_and(|cap| cap.before(NEAR) <= process.now()),
             format_args!("is lost to a cap that it has not reached"),
         );
         self.expect_of(
-            vigil,
-            capped || !vigil.safe.get(),
+            watched,
+            capped || !watched.safe.get(),
             format_args!("is lost with nothing in its way: {failure}"),
         );
         bump(match failure.reason {
@@ -246,105 +250,110 @@ impl Checker {
             Reason::NotHeld => &self.counts.gone,
             _ => &self.counts.ended,
         });
-        self.finish(vigil);
+        self.finish(watched);
     }
 
-    fn finish(&self, vigil: &Vigil) {
-        if vigil.extensions.get() >= SEVERAL {
+    fn finish(&self, watched: &WatchedLock) {
+        if watched.extensions.get() >= SEVERAL {
             bump(&self.counts.kept_long);
         }
     }
 
     /// To be called between two happenings.
     pub fn watch_over_all(&self) {
-        self.vigils().retain(|vigil| vigil.process.is_alive());
-        let vigils = self.vigils().clone();
-        for vigil in &vigils {
-            match vigil.stage.get() {
-                Stage::Kept => self.watch_over(vigil),
+        self.watched_locks()
+            .retain(|watched| watched.process.is_alive());
+        let watched_locks = self.watched_locks().clone();
+        for watched in &watched_locks {
+            match watched.stage.get() {
+                Stage::Kept => self.watch_over(watched),
                 Stage::Over => self.expect_of(
-                    vigil,
-                    vigil.process.now() >= vigil.watch.until(),
+                    watched,
+                    watched.process.now() >= watched.watch.until(),
                     format_args!("has a watch that goes on after its release"),
                 ),
                 Stage::Told => self.expect_of(
-                    vigil,
-                    vigil.process.now() >= vigil.watch.until(),
+                    watched,
+                    watched.process.now() >= watched.watch.until(),
                     format_args!("is believed in again after its loss"),
                 ),
             }
         }
     }
 
-    fn watch_over(&self, vigil: &Vigil) {
-        let (until, seen) = (vigil.watch.until(), vigil.seen.get());
-        let now = vigil.process.now();
+    fn watch_over(&self, watched: &WatchedLock) {
+        let (until, seen) = (watched.watch.until(), watched.seen.get());
+        let now = watched.process.now();
         if until != seen {
-            vigil.seen.set(until);
+            watched.seen.set(until);
             self.world()
-                .note(format_args!("#{}: until {until:?}", vigil.number));
-            self.be_there_at(vigil, until);
+                .note(format_args!("#{}: until {until:?}", watched.number));
+            self.be_there_at(watched, until);
         }
         if until > seen {
             self.expect_of(
-                vigil,
-                vigil.ended.get().is_none() || now >= until,
+                watched,
+                watched.ended.get().is_none() || now >= until,
                 format_args!("is believed in again after its end"),
             );
-            if until > vigil.by_hand.get() {
-                self.extended_by_itself(vigil, until);
+            if until > watched.by_hand.get() {
+                self.extended_by_itself(watched, until);
             }
             // To extend it is to believe in it anew.
-            if vigil.is_believed() {
-                self.expect_alone(&vigil.process, &vigil.resources, &vigil.value);
+            if watched.is_believed() {
+                self.expect_alone(&watched.process, &watched.resources, &watched.value);
             }
         }
-        if now >= until && vigil.ended.get().is_none() {
-            let paused = vigil.process.paused();
-            vigil.ended.set(Some((self.world().now(), paused)));
+        if now >= until && watched.ended.get().is_none() {
+            let paused = watched.process.paused();
+            watched.ended.set(Some((self.world().now(), paused)));
         }
     }
 
-    fn extended_by_itself(&self, vigil: &Vigil, until: Instant) {
-        vigil.extensions.set(vigil.extensions.get() + 1);
+    fn extended_by_itself(&self, watched: &WatchedLock, until: Instant) {
+        watched.extensions.set(watched.extensions.get() + 1);
         bump(&self.counts.extended_by_itself);
-        let drift = vigil.settings.drift;
-        let longest = vigil
+        let drift = watched.settings.drift;
+        let longest = watched
             .renewal
-            .map(|renewal| Validity::starting(vigil.process.now(), renewal.ttl, drift));
+            .map(|renewal| Validity::starting(watched.process.now(), renewal.ttl, drift));
         self.expect_of(
-            vigil,
+            watched,
             longest.is_some_and(|longest| until <= longest.until),
             format_args!("is extended for longer than was asked for"),
         );
-        let cap = vigil.renewal.and_then(|renewal| renewal.cap);
+        let cap = watched.renewal.and_then(|renewal| renewal.cap);
         self.expect_of(
-            vigil,
+            watched,
             cap.is_none_or(|cap| until <= cap),
             format_args!("is extended beyond its cap"),
         );
     }
 
     /// Has the end looked at when it comes, whatever else happens then.
-    fn be_there_at(&self, vigil: &Vigil, until: Instant) {
-        if until > vigil.process.now() {
-            self.world().at(vigil.process.reaches(until), || {});
+    fn be_there_at(&self, watched: &WatchedLock, until: Instant) {
+        if until > watched.process.now() {
+            self.world().at(watched.process.reaches(until), || {});
         }
     }
 
     /// To be called when nothing is left to happen.
     pub fn expect_told(&self) {
-        for vigil in self.vigils().iter().filter(|vigil| vigil.is_kept()) {
+        for watched in self
+            .watched_locks()
+            .iter()
+            .filter(|watched| watched.is_kept())
+        {
             self.expect_of(
-                vigil,
+                watched,
                 false,
                 format_args!("ends and its loss is never told"),
             );
         }
     }
 
-    fn expect_of(&self, vigil: &Vigil, kept: bool, broken: fmt::Arguments<'_>) {
-        let (index, number) = (vigil.process.index(), vigil.number);
+    fn expect_of(&self, watched: &WatchedLock, kept: bool, broken: fmt::Arguments<'_>) {
+        let (index, number) = (watched.process.index(), watched.number);
         self.expect(kept, format_args!("p{index}: #{number} {broken}"));
     }
 }

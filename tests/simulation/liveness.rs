@@ -8,38 +8,38 @@ use redlock_native::engine::{
     Settings, Ttl, majority,
 };
 
-use crate::checker::bump;
 use crate::connection::Remote;
-use crate::member::{Fate, Lock, Member, Terms, attempt_bound};
+use crate::counts::bump;
+use crate::member::{Lock, Member, RequestOutcome, RequestSpec, attempt_bound};
 use crate::scenario::Scenario;
 
 /// A newcomer, alone, when nothing is under way any more and all that is left
 /// are keys that nobody released.
 pub async fn newcomer(member: &Member) {
-    let calm = Calm::new(member);
-    calm.gets_every_lock().await;
+    let liveness = Liveness::new(member);
+    liveness.gets_every_lock().await;
     // A leftover on a minority stood in nobody's way so far.
     member.process().sleep(Scenario::LONGEST_TTL).await;
-    calm.gets_and_gives_at_once(&calm.all()).await;
-    if member.scenario().has_twins() {
+    liveness.gets_and_gives_at_once(&liveness.all()).await;
+    if member.scenario().has_two_names() {
         // To what a majority is, they are only in the way.
         return;
     }
-    calm.ends_when_a_majority_says_so().await;
-    calm.splits_without_hanging().await;
-    calm.keeps_a_lock_without_a_minority().await;
-    calm.keeps_a_lock_up_to_its_cap().await;
-    calm.loses_a_lock_in_time_when_all_are_silent().await;
-    calm.needs_no_minority().await;
+    liveness.ends_when_a_majority_says_so().await;
+    liveness.splits_without_hanging().await;
+    liveness.keeps_a_lock_without_a_minority().await;
+    liveness.keeps_a_lock_up_to_its_cap().await;
+    liveness.loses_a_lock_in_time_when_all_are_silent().await;
+    liveness.needs_no_minority().await;
 }
 
-struct Calm<'a> {
+struct Liveness<'a> {
     member: &'a Member,
     ttl: Ttl,
     settings: Settings,
 }
 
-impl<'a> Calm<'a> {
+impl<'a> Liveness<'a> {
     fn new(member: &'a Member) -> Self {
         let settings = Settings {
             retry: Retry::never(),
@@ -70,7 +70,7 @@ impl<'a> Calm<'a> {
         };
         let attempt = attempt_bound(&settings, self.ttl) + Duration::from_millis(60);
         let patient =
-            Terms::acquire(self.ttl, settings).within(Scenario::LONGEST_TTL + 2 * attempt);
+            RequestSpec::acquire(self.ttl, settings).within(Scenario::LONGEST_TTL + 2 * attempt);
         for resource in self.member.scenario().every_resource() {
             let lock = self.acquire(&Resources::from([resource]), &patient).await;
             self.release(&lock).await;
@@ -90,13 +90,13 @@ impl<'a> Calm<'a> {
         );
         let extended = self.member.extend(&mut lock, &self.soon(1)).await;
         self.expect(
-            matches!(extended, Fate::Granted(())),
+            matches!(extended, RequestOutcome::Granted(())),
             "an undisturbed extension",
         );
         self.release(&lock).await;
         let again = self.member.release(&lock, &self.soon(1)).await;
         self.expect(
-            matches!(again, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
+            matches!(again, RequestOutcome::Refused(failure) if failure.reason == Reason::NotHeld),
             "nothing to release a second time",
         );
         self.member.process().sleep(self.round_trip()).await;
@@ -112,7 +112,7 @@ impl<'a> Calm<'a> {
         self.delete_on(self.servers() - quorum);
         let extended = self.member.extend(&mut lock, &self.soon(1)).await;
         self.expect(
-            matches!(extended, Fate::Granted(())),
+            matches!(extended, RequestOutcome::Granted(())),
             "an extension by a majority",
         );
         self.member.process().sleep(self.round_trip()).await;
@@ -125,10 +125,10 @@ impl<'a> Calm<'a> {
             retry,
             ..self.settings.clone()
         };
-        let terms = Terms::acquire(self.ttl, settings).within(self.round_trip());
-        let extended = self.member.extend(&mut lock, &terms).await;
+        let spec = RequestSpec::acquire(self.ttl, settings).within(self.round_trip());
+        let extended = self.member.extend(&mut lock, &spec).await;
         self.expect(
-            matches!(extended, Fate::Refused(failure) if failure.reason == Reason::NotHeld),
+            matches!(extended, RequestOutcome::Refused(failure) if failure.reason == Reason::NotHeld),
             "an extension refused by a majority",
         );
         self.release_what_is_left(&lock).await;
@@ -140,7 +140,7 @@ impl<'a> Calm<'a> {
         let resources = self.all();
         let servers = || self.member.remotes().iter().map(Remote::server);
         for server in servers().take(half) {
-            server.squat(&resources);
+            server.occupy(&resources);
         }
         if majority(self.servers()) > self.servers() - half {
             self.is_refused(&resources, &self.soon(2), Reason::Held)
@@ -167,25 +167,25 @@ impl<'a> Calm<'a> {
         self.delete_on(minority);
         let span = 6 * self.ttl.span();
         self.silence(minority, span);
-        let vigil = self
+        let watched = self
             .member
             .keep(&lock, Some(self.renewal(None)), &self.settings);
-        vigil.trust();
+        watched.trust();
         bump(&self.member.checker().counts.trusted);
         self.rest(span).await;
         self.expect(
-            vigil.is_believed() && vigil.extensions() >= 5,
+            watched.is_believed() && watched.extensions() >= 5,
             "a lock extended by itself several times",
         );
         // All must be able to say so, and to the same extension.
         self.rest(2 * self.round_trip()).await;
-        let so_far = vigil.extensions();
-        while vigil.is_believed() && vigil.extensions() == so_far {
+        let so_far = watched.extensions();
+        while watched.is_believed() && watched.extensions() == so_far {
             self.rest(Duration::from_millis(5)).await;
         }
         self.rest(self.round_trip()).await;
         self.delete_on(quorum);
-        vigil.distrust();
+        watched.distrust();
         let gone = self.member.checker().counts.gone.get();
         self.rest(self.ttl.span()).await;
         self.expect(
@@ -201,13 +201,13 @@ impl<'a> Calm<'a> {
         let span = self.ttl.span() + process.world().chance.span(3 * self.ttl.span());
         let cap = process.now().after(span);
         let renewal = self.renewal(Some(cap));
-        let vigil = self.member.keep(&lock, Some(renewal), &self.settings);
-        vigil.trust();
+        let watched = self.member.keep(&lock, Some(renewal), &self.settings);
+        watched.trust();
         self.rest(cap.before(Duration::from_millis(5)).since(process.now()))
             .await;
-        self.expect(vigil.is_believed(), "a lock kept up to its cap");
+        self.expect(watched.is_believed(), "a lock kept up to its cap");
         self.rest(Duration::from_millis(10)).await;
-        self.expect(vigil.is_told(), "a lock lost at its cap");
+        self.expect(watched.is_told(), "a lock lost at its cap");
         self.release_what_is_left(&lock).await;
     }
 
@@ -216,12 +216,12 @@ impl<'a> Calm<'a> {
         let lock = self.acquire(&self.all(), &self.soon(1)).await;
         let span = 3 * self.ttl.span();
         self.silence(self.servers(), span);
-        let vigil = self
+        let watched = self
             .member
             .keep(&lock, Some(self.renewal(None)), &self.settings);
         self.rest(self.ttl.span()).await;
         self.expect(
-            vigil.is_told(),
+            watched.is_told(),
             "a lock lost at its end, though nobody answers",
         );
         self.rest(span).await;
@@ -264,13 +264,13 @@ impl<'a> Calm<'a> {
         let mut lock = self.acquire(&resources, &self.soon(1)).await;
         let extended = self.member.extend(&mut lock, &self.soon(1)).await;
         self.expect(
-            matches!(extended, Fate::Granted(())),
+            matches!(extended, RequestOutcome::Granted(())),
             "an extension without a minority",
         );
         // They get till the attempt's deadline, and nobody waits for them after.
         let deadline = self.deadline();
-        let attempt =
-            Terms::acquire(self.ttl, self.settings.clone()).within(deadline + self.round_trip());
+        let attempt = RequestSpec::acquire(self.ttl, self.settings.clone())
+            .within(deadline + self.round_trip());
         self.is_refused(&resources, &attempt, Reason::Held).await;
         // Its life may be over by now, if the servers are far away.
         self.release_what_is_left(&lock).await;
@@ -296,10 +296,10 @@ impl<'a> Calm<'a> {
             .max(patience.usual(self.ttl))
     }
 
-    async fn acquire(&self, resources: &Resources, terms: &Terms) -> Lock {
-        match self.member.acquire(resources, terms).await {
-            Fate::Granted(lock) => lock,
-            Fate::Refused(_) | Fate::GivenUp => {
+    async fn acquire(&self, resources: &Resources, spec: &RequestSpec) -> Lock {
+        match self.member.acquire(resources, spec).await {
+            RequestOutcome::Granted(lock) => lock,
+            RequestOutcome::Refused(_) | RequestOutcome::GivenUp => {
                 self.expect(false, "a lock for whoever is alone");
                 std::future::pending().await
             }
@@ -312,7 +312,7 @@ impl<'a> Calm<'a> {
         self.member.process().sleep(self.round_trip()).await;
         let released = self.member.release(lock, &self.soon(1)).await;
         self.expect(
-            matches!(released, Fate::Granted(())),
+            matches!(released, RequestOutcome::Granted(())),
             "an undisturbed release",
         );
     }
@@ -328,18 +328,19 @@ impl<'a> Calm<'a> {
         }
     }
 
-    async fn is_refused(&self, resources: &Resources, terms: &Terms, why: Reason) {
-        let refused = self.member.acquire(resources, terms).await;
+    async fn is_refused(&self, resources: &Resources, spec: &RequestSpec, why: Reason) {
+        let refused = self.member.acquire(resources, spec).await;
         self.expect(
-            matches!(refused, Fate::Refused(failure) if failure.reason == why),
+            matches!(refused, RequestOutcome::Refused(failure) if failure.reason == why),
             why.code(),
         );
         bump(&self.member.checker().counts.refused);
     }
 
     /// One attempt, whose answers are there after a number of round trips.
-    fn soon(&self, round_trips: u32) -> Terms {
-        Terms::acquire(self.ttl, self.settings.clone()).within(self.round_trip() * round_trips)
+    fn soon(&self, round_trips: u32) -> RequestSpec {
+        RequestSpec::acquire(self.ttl, self.settings.clone())
+            .within(self.round_trip() * round_trips)
     }
 
     fn round_trip(&self) -> Duration {
