@@ -20,6 +20,7 @@ const { refuseIfOver } = require('./late-grant');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
+const { majorityOf } = require('./majority');
 const { closed, expired, notExtended, notLocked, unreleased } = require('./messages');
 const { AGAIN, CLOSED: RELEASED_BY_QUIT, LOOK } = require('./native');
 const { readOptions } = require('./options');
@@ -543,7 +544,7 @@ class Locker {
     const { release } = this.#profile;
     if (release !== 'answered') return release === 'silent';
     const answers = votes.filter(({ vote }) => vote === 'granted' || vote === 'held');
-    return answers.length > votes.length / 2;
+    return answers.length >= majorityOf(votes.length);
   }
 
   /**
