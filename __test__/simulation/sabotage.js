@@ -109,7 +109,7 @@ const sabotages = [
     rule: '20: nothing is taken from Object.prototype',
     edits: [
       { file: 'lib/native/answers.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
-      { file: 'lib/inspection.js', from: 'sightOf(bare(vote),', to: 'sightOf(vote,' },
+      { file: 'lib/inspection.js', from: 'viewOf(bare(vote),', to: 'viewOf(vote,' },
       {
         file: 'lib/native/redact-details.js',
         from: 'return Object.hasOwn(told, key) && typeof',
