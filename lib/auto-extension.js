@@ -10,7 +10,7 @@
 
 const { LONGEST_FROM_NOW } = require('./constants');
 const { bare } = require('./foreign');
-const { Keep } = require('./keep');
+const { Watchdog } = require('./watchdog');
 const { clock } = require('./addon');
 const { Answer } = require('./native');
 
@@ -19,12 +19,12 @@ const { Answer } = require('./native');
  * @param {LockState} state
  * @param {LockRecord} record
  * @param {Settings} settings of its extensions
- * @returns {Keep}
+ * @returns {Watchdog}
  */
 function makeWatchdog(engine, state, { names, value, expiration }, settings) {
   const until = state.validUntil(expiration) ?? clock() + LONGEST_FROM_NOW;
   // The lock itself, since a Proxy of it may be collected before.
-  state.watchdog = new Keep(engine, state.lock, { names, value, until, settings });
+  state.watchdog = new Watchdog(engine, state.lock, { names, value, until, settings });
   return state.watchdog;
 }
 
@@ -62,7 +62,7 @@ function stopExtending(lock, state, expiration) {
  * Lets `expiration` tell a lock's end as it moves, until somebody sets it.
  *
  * @param {any} lock
- * @param {Keep} watchdog
+ * @param {Watchdog} watchdog
  */
 function showMovingEnd(lock, watchdog) {
   const moving = bare({

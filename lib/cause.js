@@ -7,14 +7,14 @@ const { majorityOf } = require('./majority');
 
 /**
  * @typedef {import('./native/types').NativeFailure} NativeFailure
- * @typedef {import('./native/types').NativeVote & {address: string}} Said what an instance said
+ * @typedef {import('./native/types').NativeVote & {address: string}} AddressedVote what the instance at that address said
  * @typedef {'lock' | 'extend' | 'unlock' | 'inspect'} Operation
- * @typedef {object} Case
+ * @typedef {object} FailedRequest
  * @property {Operation} operation
  * @property {string} names
  * @property {number} ttl
  * @property {string} reason
- * @property {Said[]} answers
+ * @property {AddressedVote[]} answers
  * @property {string} [occupant] what a key has that is no lock's
  */
 
@@ -43,7 +43,7 @@ function explain(failure, { operation, names, ttl }, addresses) {
 }
 
 /**
- * @param {Said} answer
+ * @param {AddressedVote} answer
  * @param {string} operation
  * @param {number} instance
  * @returns {import('./errors').Vote}
@@ -53,10 +53,10 @@ function toVote({ address, vote, code, reply, message, error }, operation, insta
   return { address, vote, error: troubleOf({ code, reply, message, error }, operation, instance, address) };
 }
 
-/** @type {Record<string, (failed: Case) => string>} */
+/** @type {Record<string, (failed: FailedRequest) => string>} */
 const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
-    // Said of an extension where a majority is out of reach without one having refused.
+    // AddressedVote of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
     const { names, answers, occupant } = failed;
     if (occupant !== undefined) {
@@ -116,25 +116,25 @@ const SENTENCES = {
   },
 };
 
-/** @param {Case} failed */
+/** @param {FailedRequest} failed */
 function otherwise({ operation, names, reason }) {
   return `could not ${operation} ${names}: ${reason}`;
 }
 
-/** @param {Said[]} answers */
+/** @param {AddressedVote[]} answers */
 function whoRefused(answers) {
   const addresses = answers.filter(({ vote }) => vote === 'held').map(({ address }) => address);
   return `${addresses.length} of ${answers.length} instances said so (${addresses.join(', ')})`;
 }
 
-/** @param {Said[]} answers */
+/** @param {AddressedVote[]} answers */
 function whatFailed(answers) {
   return answers.map(({ address, message }) => (message ? `; ${address}: ${message}` : '')).join('');
 }
 
 /**
- * @param {Said[]} answers
- * @param {Said['vote']} wanted
+ * @param {AddressedVote[]} answers
+ * @param {AddressedVote['vote']} wanted
  */
 function count(answers, wanted) {
   return answers.filter(({ vote }) => vote === wanted).length;

@@ -13,8 +13,8 @@ const { ConnectionError } = require('./errors');
 /**
  * One member's connection, as it is now. It is replaced when it changes, never changed.
  *
- * @typedef {object} Place
- * @property {number} index its place in the quorum
+ * @typedef {object} ConnectionInfo
+ * @property {number} index in the quorum
  * @property {string} address
  * @property {'native' | 'bridge'} mode over a connection of our own, or through the caller's client
  * @property {string | undefined} library the client's
@@ -25,20 +25,20 @@ const { ConnectionError } = require('./errors');
  */
 class Connection {
   /**
-   * @param {Place} place
+   * @param {ConnectionInfo} info
    * @param {State} state
    * @param {Date} since
    * @param {ConnectionError | undefined} lastError
    */
-  constructor(place, state, since, lastError) {
-    this.index = place.index;
-    this.address = place.address;
-    this.mode = place.mode;
-    this.library = place.library;
-    this.topology = place.topology;
-    this.db = place.db;
-    this.keyPrefix = place.keyPrefix;
-    this.reasons = Object.freeze([...place.reasons]);
+  constructor(info, state, since, lastError) {
+    this.index = info.index;
+    this.address = info.address;
+    this.mode = info.mode;
+    this.library = info.library;
+    this.topology = info.topology;
+    this.db = info.db;
+    this.keyPrefix = info.keyPrefix;
+    this.reasons = Object.freeze([...info.reasons]);
     this.state = state;
     /** Since when it has been in that state, or mode. */
     this.since = since;
@@ -49,7 +49,7 @@ class Connection {
 }
 
 class Connections {
-  /** Of our own; for callers' clients, what they say is true now. @type {(Connection | undefined)[]} */
+  /** Of our own; undefined where the member is a caller's client, whose Bridge is asked instead. @type {(Connection | undefined)[]} */
   #connections;
   #bridges;
   #addresses;
@@ -63,8 +63,8 @@ class Connections {
     this.#bridges = members.map(({ bridge }) => bridge);
     this.#connections = members.map(({ config, bridge }, index) => {
       if (bridge) return undefined;
-      const place = placeOf(config, index, addresses[index]);
-      return new Connection(place, 'connecting', new Date(), undefined);
+      const info = infoOf(config, index, addresses[index]);
+      return new Connection(info, 'connecting', new Date(), undefined);
     });
   }
 
@@ -78,10 +78,10 @@ class Connections {
     if (!bridge) return /** @type {Connection} */ (this.#connections[index]);
     const { mode, library, topology, db, keyPrefix, reasons, state, since } = bridge;
     const address = this.#addresses[index];
-    const place = { index, address, mode, library, topology, db, keyPrefix, reasons };
+    const info = { index, address, mode, library, topology, db, keyPrefix, reasons };
     const lastError =
       bridge.lastError ?? (state === 'down' ? downFor(reasons.join('; '), index, address) : undefined);
-    return new Connection(place, state, since, lastError);
+    return new Connection(info, state, since, lastError);
   }
 
   /**
@@ -115,16 +115,16 @@ function downFor(why, index, address) {
  * @param {import('./types').Config} config
  * @param {number} index
  * @param {string} address
- * @returns {Place}
+ * @returns {ConnectionInfo}
  */
-function placeOf(config, index, address) {
+function infoOf(config, index, address) {
   const own = Object.assign(Object.create(null), config);
   const { kind, db = 0, keyPrefix, cluster, sentinel } = own;
   const mode = /** @type {const} */ ('native');
   const topology = cluster ? 'cluster' : sentinel ? 'sentinel' : 'single';
-  const place = { index, address, mode, library: undefined, keyPrefix, reasons: [] };
-  if (kind === 'memory') return { ...place, topology: 'memory', db: undefined };
-  return { ...place, topology, db };
+  const info = { index, address, mode, library: undefined, keyPrefix, reasons: [] };
+  if (kind === 'memory') return { ...info, topology: 'memory', db: undefined };
+  return { ...info, topology, db };
 }
 
 module.exports = { Connections };

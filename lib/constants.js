@@ -2,6 +2,8 @@
 
 /** The ends of time, in ms. */
 
+const { forEver } = require('./native/constants');
+
 /** The last moment that a Date can tell. */
 const LAST_DATE = 8.64e15;
 
@@ -12,6 +14,6 @@ const LAST_DATE = 8.64e15;
 const LONGEST_VALIDITY = 2 * LAST_DATE;
 
 /** The longest time that is added to the engine's clock: a hundred years. */
-const LONGEST_FROM_NOW = 3.2e12;
+const LONGEST_FROM_NOW = forEver;
 
 module.exports = { LAST_DATE, LONGEST_VALIDITY, LONGEST_FROM_NOW };

@@ -7,8 +7,8 @@ const { bare } = require('./foreign');
 const { majorityOf } = require('./majority');
 
 /**
- * @typedef {Omit<import('./native/types').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} Seen
- * @typedef {object} Sight what one instance says
+ * @typedef {Omit<import('./native/types').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} InspectionVote
+ * @typedef {object} InstanceView what one instance says
  * @property {string} address
  * @property {boolean | undefined} held undefined if it did not say
  * @property {string} [value]
@@ -19,14 +19,14 @@ const { majorityOf } = require('./majority');
 class Inspection {
   /**
    * @param {string} resource
-   * @param {Seen[]} votes
+   * @param {InspectionVote[]} votes
    * @param {string[]} addresses
    * @param {number} age how long ago the instances may have said so, in ms
    */
   constructor(resource, votes, addresses, age) {
     this.resource = resource;
     // What is absent must not be found in `Object.prototype`, where something may stand that wasn't there at the drain.
-    this.instances = votes.map((vote, instance) => sightOf(bare(vote), instance, addresses[instance], age));
+    this.instances = votes.map((vote, instance) => viewOf(bare(vote), instance, addresses[instance], age));
     const quorum = majorityOf(votes.length);
     const holder = holderOf(this.instances, quorum);
     const isFree = this.instances.filter(({ held }) => held === false).length >= quorum;
@@ -45,13 +45,13 @@ class Inspection {
 }
 
 /**
- * @param {Seen} vote
+ * @param {InspectionVote} vote
  * @param {number} instance
  * @param {string} address
  * @param {number} age
- * @returns {Sight}
+ * @returns {InstanceView}
  */
-function sightOf({ vote, value, ttl, code, reply, message, error }, instance, address, age) {
+function viewOf({ vote, value, ttl, code, reply, message, error }, instance, address, age) {
   if (vote === 'failed' && code !== undefined && message !== undefined) {
     const trouble = { code, reply, message, error };
     return { address, held: undefined, error: troubleOf(trouble, 'inspect', instance, address) };
@@ -63,13 +63,13 @@ function sightOf({ vote, value, ttl, code, reply, message, error }, instance, ad
 }
 
 /**
- * @param {Sight[]} sights
+ * @param {InstanceView[]} views
  * @param {number} quorum
  */
-function holderOf(sights, quorum) {
+function holderOf(views, quorum) {
   /** @type {Map<string, number[]>} */
   const lives = new Map();
-  for (const { value, remaining } of sights) {
+  for (const { value, remaining } of views) {
     if (value === undefined || remaining === undefined) continue;
     lives.set(value, [...(lives.get(value) ?? []), remaining]);
   }

@@ -20,6 +20,7 @@ const { refuseIfOver } = require('./late-grant');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
+const { majorityOf } = require('./majority');
 const { closed, expired, notExtended, notLocked, unreleased } = require('./messages');
 const { AGAIN, CLOSED: RELEASED_BY_QUIT, LOOK } = require('./native');
 const { readOptions } = require('./options');
@@ -215,7 +216,7 @@ class Locker {
    * Has the lock's loss watched for.
    *
    * @param {any} lock
-   * @returns {import('./keep').Keep}
+   * @returns {import('./watchdog').Watchdog}
    */
   watch(lock) {
     const record = readLock(lock);
@@ -271,7 +272,7 @@ class Locker {
    */
   #refuseEnded(state, { names, expiration }) {
     const isReleased = state.isReleased(expiration);
-    const lost = isReleased ? undefined : state.watchdog?.look();
+    const lost = isReleased ? undefined : state.watchdog?.check();
     if (lost) throw lost;
     const until = state.validUntil(expiration);
     if (!isReleased && (until === undefined || until > clock())) return;
@@ -518,7 +519,7 @@ class Locker {
     const face = this.#face;
     const { settings } = this.#settings.of(face, undefined);
     const { engine } = this.#quorum;
-    const locks = await engine.part(settings, this.#isReported(face));
+    const locks = await engine.releaseAll(settings, this.#isReported(face));
     const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
     const errors = failures.map((failure) => {
       const names = failure.resource;
@@ -546,7 +547,7 @@ class Locker {
     const { release } = this.#profile;
     if (release !== 'answered') return release === 'silent';
     const answers = votes.filter(({ vote }) => vote === 'granted' || vote === 'held');
-    return answers.length > votes.length / 2;
+    return answers.length >= majorityOf(votes.length);
   }
 
   /**

@@ -8,10 +8,10 @@
 const { outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, keysOf, pick } = require('./foreign');
 const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
+const { defaults, unlimited: UNLIMITED } = require('./native/constants');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
-const UNLIMITED = -1;
 /** The most that native counts to; more is without end. */
 const MOST_RETRIES = 2 ** 32 - 1;
 
@@ -50,7 +50,7 @@ class Settings {
 }
 
 /** How long the engine waits between the extensions of a kept lock, where `retryDelay` is a function, in ms. */
-const DEFAULT_DELAY = 200;
+const DEFAULT_DELAY = defaults.retryDelay;
 
 /** @param {number} retryCount */
 function retriesOf(retryCount) {
@@ -58,7 +58,12 @@ function retriesOf(retryCount) {
   return Math.max(0, Math.floor(retryCount));
 }
 
-const DEFAULTS = new Settings(0.01, 10, DEFAULT_DELAY, 100);
+const DEFAULTS = new Settings(
+  defaults.driftFactor,
+  defaults.retryCount,
+  defaults.retryDelay,
+  defaults.retryJitter,
+);
 
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 

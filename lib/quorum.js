@@ -49,7 +49,7 @@ class Quorum {
     if (custom) this.engine.useScripts(custom);
     this.#scripts = scripts;
     const bridges = members.map(({ bridge }) => bridge);
-    this.voters = bridges.map((bridge, index) => bridge?.given ?? this.addresses[index]);
+    this.voters = bridges.map((bridge, index) => bridge?.original ?? this.addresses[index]);
     this.clients = [...new Set(bridges)].filter((bridge) => bridge !== undefined);
   }
 
@@ -84,7 +84,7 @@ class Quorum {
    * @returns {Engine}
    */
   refresh(texts) {
-    this.engine.look();
+    this.engine.refreshClients();
     if (texts) this.#followScripts(texts);
     return this.engine;
   }
@@ -122,7 +122,7 @@ class Quorum {
     }
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
-    const replies = new Map(this.clients.map((bridge, at) => [bridge.given, quits[at]]));
+    const replies = new Map(this.clients.map((bridge, at) => [bridge.original, quits[at]]));
     return this.voters.map((voter) => {
       const quit = replies.get(voter);
       return quit?.status === 'fulfilled' ? quit.value : 'OK';

@@ -144,6 +144,11 @@ class FakeMailbox {
     return this.#engine.keptUntil(number);
   }
 
+  endedBy(number) {
+    this.#check(isWhole(number), 'endedBy() takes a number');
+    return this.#engine.endedBy(number);
+  }
+
   letGo(number) {
     this.#check(isWhole(number), 'letGo() takes a number');
     this.#engine.letGo(number);

@@ -8,6 +8,11 @@
  * Everything it hands over says all that it has to say in properties of its own, as JSON from native does.
  */
 
+const { reasons } = require('../../binding.js').constants();
+
+/** A lock that ends so near to its cap was held for as long as that allows, in ms. */
+const CAP_TOLERANCE = 5;
+
 const UNLOCKED = 0;
 const LOCKED = 1;
 const EXTENDED = 2;
@@ -598,6 +603,15 @@ class FakeEngine {
     const kept = this.#keeps.get(number);
     if (kept === undefined) return 0;
     return kept.isReleased && !kept.isLost ? 0 : kept.until;
+  }
+
+  /** As native has it, which decides with the clock at hand why a kept lock is over. */
+  endedBy(number) {
+    const until = this.keptUntil(number);
+    if (until > this.#time.now) return 0;
+    if (until === 0) return reasons.notHeld.number;
+    const { cap } = this.#keeps.get(number);
+    return (cap > 0 && until >= cap - CAP_TOLERANCE ? reasons.maxHold : reasons.expired).number;
   }
 
   letGo(number) {

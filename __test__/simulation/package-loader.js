@@ -71,10 +71,10 @@ module.exports = { seenBySimulation: () => ({
   'lib/native/client-answers.js': [
     ['module.exports = {', 'module.exports = { seenBySimulation: () => ({ collected: collected.length }),'],
   ],
-  'lib/keep.js': [
+  'lib/watchdog.js': [
     [
       'module.exports = {',
-      'module.exports = { seenBySimulation: () => ({ pinned: pinned.size, watched: watched.size }),',
+      'module.exports = { seenBySimulation: () => ({ inUse: inUse.size, onlyWatched: onlyWatched.size }),',
     ],
   ],
 };

@@ -109,7 +109,7 @@ const sabotages = [
     rule: '20: nothing is taken from Object.prototype',
     edits: [
       { file: 'lib/native/answers.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
-      { file: 'lib/inspection.js', from: 'sightOf(bare(vote),', to: 'sightOf(vote,' },
+      { file: 'lib/inspection.js', from: 'viewOf(bare(vote),', to: 'viewOf(vote,' },
       {
         file: 'lib/native/redact-details.js',
         from: 'return Object.hasOwn(told, key) && typeof',
@@ -197,12 +197,12 @@ const sabotages = [
   {
     name: 'let-go',
     rule: 'a kept lock that is lost is let go of',
-    edits: [{ file: 'lib/native/engine.js', from: 'this.letGo(event.number);', to: '' }],
+    edits: [{ file: 'lib/native/engine.js', from: 'this.unwatch(event.number);', to: '' }],
   },
   {
-    name: 'sheets',
-    rule: 'a ballot sheet ends with its request',
-    edits: [{ file: 'compat/v5/attempts.js', from: 'this.#engine.endBallots(this.sheet);', to: '' }],
+    name: 'vote-reports',
+    rule: 'a vote report ends with its request',
+    edits: [{ file: 'compat/v5/attempts.js', from: 'this.#engine.endReport(this.voteReport);', to: '' }],
   },
 ];
 

@@ -48,7 +48,7 @@ class Attempts {
     // them. They come before long: those that miss their deadline count as against.
     this.#letSleep = stayAwake();
     /** To be given with the request. */
-    this.sheet = engine.countBallots((attempt, votes) => this.#read(attempt, votes));
+    this.voteReport = engine.reportVotes((attempt, votes) => this.#read(attempt, votes));
     /** Resolves once there is nothing more to be told. */
     this.ended = /** @type {Promise<void>} */ (
       new Promise((resolve) => {
@@ -84,7 +84,7 @@ class Attempts {
 
   #endIfTold() {
     if (this.#count === undefined || this.#toldCount < this.#count) return;
-    this.#engine.endBallots(this.sheet);
+    this.#engine.endReport(this.voteReport);
     this.#letSleep();
     this.#end();
   }

@@ -8,8 +8,8 @@ const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
 const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
-const { Keep } = require('../../lib/keep');
 const { refuseIfOver } = require('../../lib/late-grant');
+const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
 const { AGAIN, clock } = require('../../lib/native');
@@ -128,7 +128,16 @@ class Locker {
    */
   async #attempt(face, engine, names, duration, own, value, stats, flags) {
     const attempts = this.#collectVotes(face, 'lock', names);
-    const answer = await engine.lock(names, duration, own, false, value, attempts.sheet, undefined, flags);
+    const answer = await engine.lock(
+      names,
+      duration,
+      own,
+      false,
+      value,
+      attempts.voteReport,
+      undefined,
+      flags,
+    );
     stats.push(...attempts.answered(answer));
     return answer;
   }
@@ -184,7 +193,16 @@ class Locker {
 
     const { endCount } = state;
     const attempts = this.#collectVotes(face, 'extend', names);
-    const answer = await engine.extend(names, value, until, isRelative, duration, own, false, attempts.sheet);
+    const answer = await engine.extend(
+      names,
+      value,
+      until,
+      isRelative,
+      duration,
+      own,
+      false,
+      attempts.voteReport,
+    );
     const stats = attempts.answered(answer);
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {
@@ -243,8 +261,8 @@ class Locker {
     const state = stateOf(lock, { names, value });
     const until = state.validUntil(lock.expiration) ?? 0;
     const held = { names, value, until, settings: toEngine(settings) };
-    const watchdog = new Keep(this.#quorum.engine, state.lock, held, lossOf);
-    Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.look() }));
+    const watchdog = new Watchdog(this.#quorum.engine, state.lock, held, lossOf);
+    Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.check() }));
     watchdog.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return watchdog;
   }
@@ -287,7 +305,7 @@ class Locker {
     const stats = [];
     for (;;) {
       const attempts = this.#collectVotes(face, 'unlock', names);
-      const answer = await engine.unlock(names, value, state.heldSince, own, false, attempts.sheet);
+      const answer = await engine.unlock(names, value, state.heldSince, own, false, attempts.voteReport);
       stats.push(...attempts.answered(answer));
       const { failure } = answer;
       if (!failure) return { attempts: stats };

@@ -75,7 +75,7 @@ class Bridge {
   }
 
   /** The caller's own object. */
-  get given() {
+  get original() {
     return this.#client.client;
   }
 
@@ -148,16 +148,16 @@ class Bridge {
    */
   begin(port, name) {
     this.#port = port;
-    const others = users.get(this.given) ?? new Set();
+    const others = users.get(this.original) ?? new Set();
     others.add(this);
-    users.set(this.given, others);
+    users.set(this.original, others);
     const details = this.#client.details();
     this.#details = details;
     this.#dependsOnContext = this.#leadsElsewhere(details);
     this.#amend(true);
     if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
     // What is under way then must not go on over our own connection.
-    if (!this.#obstacle) onClientEnd(this.given, this);
+    if (!this.#obstacle) onClientEnd(this.original, this);
   }
 
   /**
@@ -167,7 +167,7 @@ class Bridge {
   refresh() {
     if (this.#client.lack) throw lacking(this.#client, this.#name);
     if (!this.#refreshAlone()) return;
-    for (const other of users.get(this.given) ?? []) {
+    for (const other of users.get(this.original) ?? []) {
       if (other !== this) other.#refreshAlone();
     }
   }
@@ -196,14 +196,14 @@ class Bridge {
    */
   #leadsElsewhere(details) {
     // It shows what it likes.
-    if (types.isProxy(this.given)) return true;
+    if (types.isProxy(this.original)) return true;
     const client = this.#client;
     return !isSameEverywhere(() => client.details().every((detail, at) => detail === details[at]));
   }
 
   /** The quorum has ended. */
   end() {
-    const others = users.get(this.given);
+    const others = users.get(this.original);
     others?.delete(this);
   }
 

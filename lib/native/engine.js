@@ -137,7 +137,7 @@ class Engine {
   }
 
   /** Notices it where the callers' clients lead elsewhere by now. To be called before each request. */
-  look() {
+  refreshClients() {
     const clients = this.#clients;
     for (let at = 0; at < clients.length; at++) clients[at].refresh();
   }
@@ -158,7 +158,7 @@ class Engine {
    * @param {Settings} settings
    * @param {boolean} report whether instances' failures are wanted as events
    * @param {string} [value] one of the caller's own, which allows one attempt only
-   * @param {number} [voteReport] from `countBallots`
+   * @param {number} [voteReport] from `reportVotes`
    * @param {number} [maxWait] how long to wait for it altogether, in ms
    * @param {number} [flags] `LOOK`: if the last attempt finds it held, it is worth a look what the key has; `AGAIN`:
    *   this is not the first request for the same lock
@@ -223,7 +223,7 @@ class Engine {
    * @param {number} ttl
    * @param {Settings} settings
    * @param {boolean} report
-   * @param {number} [voteReport] from `countBallots`
+   * @param {number} [voteReport] from `reportVotes`
    * @returns {Promise<Answer>} which is never rejected
    */
   extend(resources, value, until, relative, ttl, settings, report, voteReport = NO_REPORT) {
@@ -237,7 +237,7 @@ class Engine {
    * @param {number} since the lock can't have been held before, on the engine's clock; 0 = unknown
    * @param {Settings} settings
    * @param {boolean} report
-   * @param {number} [voteReport] from `countBallots`
+   * @param {number} [voteReport] from `reportVotes`
    * @returns {Promise<Answer>} which is never rejected
    */
   unlock(resources, value, since, settings, report, voteReport = NO_REPORT) {
@@ -251,14 +251,14 @@ class Engine {
    * @param {VotesListener} listener
    * @returns {number} to be given with the request
    */
-  countBallots(listener) {
+  reportVotes(listener) {
     this.#lastReport = (this.#lastReport + 1) % 2 ** 32 || 1;
     this.#voteReports.set(this.#lastReport, listener);
     return this.#lastReport;
   }
 
   /** @param {number} voteReport nothing is to be told any more */
-  endBallots(voteReport) {
+  endReport(voteReport) {
     this.#voteReports.delete(voteReport);
   }
 
@@ -271,7 +271,7 @@ class Engine {
    * @param {string} value
    * @param {readonly string[]} resources
    */
-  keep(watched, number, terms, value, resources) {
+  watch(watched, number, terms, value, resources) {
     const isKnown = engines.get(this.handle) === this;
     if (isKnown) this.#watched.set(number, new WeakRef(watched));
     // What was asked for before, as its unlocking, comes before.
@@ -280,11 +280,11 @@ class Engine {
     const numbers = Float64Array.from(terms);
     this.#mailbox.keep(this.handle, number, this.scripts, context, numbers, value, [...resources]);
     // Native has let go of the engine already, and tells nothing.
-    if (engines.get(this.handle) !== this) watched.orphan();
+    if (engines.get(this.handle) !== this) watched.fallBackToTimers();
   }
 
   /** @param {number} number of a kept lock that is watched no more */
-  letGo(number) {
+  unwatch(number) {
     this.#watched.delete(number);
     this.#mailbox.letGo(number);
   }
@@ -295,8 +295,18 @@ class Engine {
    *
    * @param {number} number
    */
-  keptUntil(number) {
+  watchedUntil(number) {
     return this.#mailbox.until(number);
+  }
+
+  /**
+   * Why the lock watched under this number may not be believed in any more, by the engine's clock.
+   *
+   * @param {number} number
+   * @returns {number} that of one of the constants' `reasons`; 0 while it may be believed in
+   */
+  endedBy(number) {
+    return this.#mailbox.endedBy(number);
   }
 
   /**
@@ -307,7 +317,7 @@ class Engine {
    * @param {boolean} report
    * @returns {Promise<Unreleased[]>} what could not be released
    */
-  part(settings, report) {
+  releaseAll(settings, report) {
     return new Promise((resolve) => {
       const flags = report ? REPORT : 0;
       this.#askLast = async () => {
@@ -323,7 +333,7 @@ class Engine {
           NO_REPORT,
           NO_LIMIT,
         );
-        for (const number of [...this.#watched.keys()]) this.letGo(number);
+        for (const number of [...this.#watched.keys()]) this.unwatch(number);
         resolve(answer.failure?.locks ?? []);
       };
       for (const watched of this.#watched.values()) watched.deref()?.lose(CLOSED, false);
@@ -378,7 +388,7 @@ class Engine {
     engines.delete(this.handle);
     for (const bridge of this.#clients) bridge.end();
     // No more events come: kept locks fall back to JavaScript's timers.
-    for (const watched of this.#watched.values()) watched.deref()?.orphan();
+    for (const watched of this.#watched.values()) watched.deref()?.fallBackToTimers();
     this.#watched.clear();
     this.#endWait();
     this.#closed();
@@ -450,7 +460,7 @@ class Engine {
         break;
       case 'lost': {
         const watched = this.#watched.get(event.number)?.deref();
-        this.letGo(event.number);
+        this.unwatch(event.number);
         watched?.lose(event);
         break;
       }

@@ -125,7 +125,7 @@ export interface WatchedLock {
   /** @param isTold whether there is an event of it */
   lose(failure: NativeFailure, isTold?: boolean): void;
   /** Native tells nothing any more. */
-  orphan(): void;
+  fallBackToTimers(): void;
 }
 
 /** Who emits an engine's events. redlock 0.x's class has none. */

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * A lock that is kept: its end is watched, and put off if it is to be extended, in the engine's own thread.
- * JavaScript is told of its loss, and sees it by itself the first time it looks after having been blocked.
+ * A lock whose loss is watched for, and which is extended if it is to be, both in the engine's own thread. JavaScript is
+ * told of its loss; after having been blocked, it sees the loss the first time it checks, before it is told.
  *
  * @typedef {object} Renewal
  * @property {number} ttl for how long each extension is, in ms
@@ -21,6 +21,7 @@ const { LockError } = require('./errors');
 const { bare } = require('./foreign');
 const { clock } = require('./addon');
 const { soon } = require('./native/calls');
+const { reasons } = require('./native/constants');
 const { Context } = require('./native/context');
 const { stayAwake } = require('./native/keep-alive');
 
@@ -30,32 +31,36 @@ const { setTimeout } = require('node:timers');
 /** setTimeout's longest. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-let last = 0;
+let lastNumber = 0;
 
-/** Those that a routine runs under. @type {Set<Keep>} */
-const pinned = new Set();
+/** Those that a routine runs under: nothing else may refer to them. @type {Set<Watchdog>} */
+const inUse = new Set();
 
-/** Those that are only watched, until their end. @type {Set<Keep>} */
-const watched = new Set();
+/**
+ * Those that are watched and not extended, until their end: a listener of the signal's keeps neither it nor the lock
+ * alive, and would never be called.
+ *
+ * @type {Set<Watchdog>}
+ */
+const onlyWatched = new Set();
 
-class Keep {
+class Watchdog {
   #number;
   #engine;
   #held;
   /** @type {WeakRef<object>} */
   #lock;
   #controller = new AbortController();
-  /** Of whoever has the lock: its loss is told there. */
+  /** Of the caller who has the lock: its loss is told there. */
   #context = new Context();
   #makeError;
   /** Why it is lost. @type {Error | undefined} */
   #error;
   #isReleased = false;
   #isExtended = false;
-  /** Its end is no loss: its signal tells it all the same. */
+  /** Its end is no loss, and no event: only its signal tells it. */
   #isMeantToEnd = false;
   #ttl = 0;
-  #cap = 0;
 
   /**
    * @param {import('./native').Engine} engine
@@ -64,14 +69,14 @@ class Keep {
    * @param {MakeError} makeError what its loss is told with
    */
   constructor(engine, lock, held, makeError = lossOf) {
-    last = (last + 1) % 2 ** 32;
-    this.#number = last;
+    lastNumber = (lastNumber + 1) % 2 ** 32;
+    this.#number = lastNumber;
     this.#engine = engine;
     this.#held = held;
     this.#makeError = makeError;
     this.#lock = new WeakRef(lock);
     collected.register(lock, { engine, number: this.#number }, this);
-    watchBy(this.#controller.signal, this, lock);
+    checkWhenAsked(this.#controller.signal, this, lock);
   }
 
   /** Aborted when the lock is lost. It keeps the lock alive. */
@@ -97,13 +102,11 @@ class Keep {
     this.#isExtended = renewal !== undefined;
     this.#isMeantToEnd = false;
     this.#ttl = ttl;
-    // Who waits for the signal's event alone has nothing else that keeps it; this ends with the ttl.
-    if (this.#isExtended) watched.delete(this);
-    else watched.add(this);
-    this.#cap = cap;
+    if (this.#isExtended) onlyWatched.delete(this);
+    else onlyWatched.add(this);
     const { driftFactor, delay, retryJitter } = settings;
     const terms = [until, ttl, lead, cap, driftFactor, delay, retryJitter];
-    this.#engine.keep(this, this.#number, terms, value, names);
+    this.#engine.watch(this, this.#number, terms, value, names);
   }
 
   /** It is extended no more, and ends as it is meant to. */
@@ -115,25 +118,24 @@ class Keep {
 
   /** Until when the lock may be believed in, on the engine's clock; 0 once it is not. */
   get until() {
-    return this.#isReleased || this.#error ? 0 : this.#engine.keptUntil(this.#number);
+    return this.#isReleased || this.#error ? 0 : this.#engine.watchedUntil(this.#number);
   }
 
   /**
-   * Runs a routine under the lock. Its signal's loss may be all that it waits for, which by itself would not
-   * keep the process.
+   * Runs a routine under the lock, and keeps the process and the lock alive meanwhile: the routine may wait for nothing
+   * but its signal's event, which keeps neither.
    *
    * @template T
    * @param {() => T} routine
    * @returns {Promise<Awaited<T>>}
    */
   async during(routine) {
-    // Nor would it keep the lock from being collected.
     const letSleep = stayAwake();
-    pinned.add(this);
+    inUse.add(this);
     try {
       return await routine();
     } finally {
-      pinned.delete(this);
+      inUse.delete(this);
       letSleep();
     }
   }
@@ -141,24 +143,23 @@ class Keep {
   /** Its holder lets go of it. */
   release() {
     this.#isReleased = true;
-    watched.delete(this);
+    onlyWatched.delete(this);
     collected.unregister(this);
-    this.#engine.letGo(this.#number);
+    this.#engine.unwatch(this.#number);
   }
 
   /**
-   * Looks at the engine's clock.
+   * Checks with native whether it is lost by now.
    *
    * @returns {Error | undefined} why it is lost, if it is
    */
-  look() {
+  check() {
     if (this.#error || this.#isReleased) return this.#error;
-    const until = this.#engine.keptUntil(this.#number);
-    if (until > clock()) return undefined;
-    const isCapped = this.#cap > 0 && until >= this.#cap - NEAR;
-    const code = until === 0 ? 'NOT_HELD' : isCapped ? 'MAX_HOLD' : 'EXPIRED';
-    this.#error = this.#lossFor({ code: `ERR_REDLOCK_${code}`, reason: REASONS[code], votes: [] });
-    // Who looks must not run the listeners.
+    const number = this.#engine.endedBy(this.#number);
+    if (number === 0) return undefined;
+    const { code, reason } = REASONS.get(number) ?? reasons.notHeld;
+    this.#error = this.#lossFor({ code, reason, votes: [] });
+    // Whoever checks must not run the listeners.
     soon(() => this.#abort());
     return this.#error;
   }
@@ -171,11 +172,9 @@ class Keep {
    */
   lose(failure, isTold = true) {
     if (this.#isReleased) return;
-    watched.delete(this);
+    onlyWatched.delete(this);
     collected.unregister(this);
-    // The last extension may have failed at the very end, or just before: both are the same loss.
-    const isOver = OVER.includes(failure.code);
-    this.#error ??= this.#lossFor(isOver ? { ...failure, code: 'ERR_REDLOCK_EXPIRED' } : failure);
+    this.#error ??= this.#lossFor(failure);
     this.#abort();
     if (isTold) this.#tell();
   }
@@ -183,23 +182,21 @@ class Keep {
   #abort() {
     const { signal } = this.#controller;
     // From now on it says so by itself. One that says so before it is aborted would not be aborted any more.
-    for (const key of WATCHED) Reflect.deleteProperty(signal, key);
+    for (const key of CHECKED) Reflect.deleteProperty(signal, key);
     this.#context.runInAsyncScope(() => this.#controller.abort(this.#error));
   }
 
-  /**
-   * Native tells nothing any more: timers do, as well as they can.
-   */
-  orphan() {
-    watched.delete(this);
+  /** Native tells nothing any more: timers do, as well as they can. */
+  fallBackToTimers() {
+    onlyWatched.delete(this);
     if (this.#isReleased) return;
-    if (this.look()) {
+    if (this.check()) {
       this.#tell();
       return;
     }
     const left = Math.min(Math.max(1, Math.ceil(this.until - clock())), LONGEST_TIMER);
     const self = new WeakRef(this);
-    setTimeout(() => self.deref()?.orphan(), left).unref();
+    setTimeout(() => self.deref()?.fallBackToTimers(), left).unref();
   }
 
   #tell() {
@@ -222,40 +219,30 @@ function lossOf(failure, names) {
 /** @type {Renewal} */
 const NO_RENEWAL = { ttl: 0, lead: 0, cap: 0 };
 
-/** As near to its cap as no extension is worth while. */
-const NEAR = 5;
-
-/** What an extension fails with when there was no time left for another. */
-const OVER = ['ERR_REDLOCK_UNAVAILABLE', 'ERR_REDLOCK_TOO_SLOW'];
-
-/** @type {Record<string, string>} */
-const REASONS = {
-  NOT_HELD: 'the lock is no longer held',
-  MAX_HOLD: 'it was held for as long as maxHold allows',
-  EXPIRED: "the lock's validity had passed",
-};
+/** By the numbers that native gives. */
+const REASONS = new Map(Object.values(reasons).map((reason) => [reason.number, reason]));
 
 /** A lock that nobody can unlock any more isn't extended any more. */
 const collected = new FinalizationRegistry(
   (/** @type {{engine: import('./native').Engine, number: number}} */ { engine, number }) =>
-    engine.letGo(number),
+    engine.unwatch(number),
 );
 
 /**
- * Has the signal look for itself whenever it is asked.
+ * Has the signal check for itself whenever it is asked.
  *
  * @param {AbortSignal} signal
- * @param {Keep} keep
+ * @param {Watchdog} watchdog
  * @param {object} lock is kept alive by it
  */
-function watchBy(signal, keep, lock) {
+function checkWhenAsked(signal, watchdog, lock) {
   Object.defineProperties(signal, {
-    aborted: bare({ configurable: true, get: () => keep.look() !== undefined }),
-    reason: bare({ configurable: true, get: () => keep.look() }),
+    aborted: bare({ configurable: true, get: () => watchdog.check() !== undefined }),
+    reason: bare({ configurable: true, get: () => watchdog.check() }),
     throwIfAborted: {
       configurable: true,
       value() {
-        const error = keep.look();
+        const error = watchdog.check();
         if (error) throw error;
       },
     },
@@ -266,6 +253,6 @@ function watchBy(signal, keep, lock) {
 const HELD = Symbol('lock');
 
 /** What a signal says by itself once it is aborted. */
-const WATCHED = ['aborted', 'reason', 'throwIfAborted'];
+const CHECKED = ['aborted', 'reason', 'throwIfAborted'];
 
-module.exports = { Keep };
+module.exports = { Watchdog };
