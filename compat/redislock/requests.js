@@ -27,8 +27,11 @@ const { lookup } = require('../../lib/clients/error-registry');
 /** One attempt, as redislock's Lock retries by itself; and no drift, as there is one server. */
 const ONCE = new Settings(0, 0, 0, 0);
 
-/** Long deadlines, in ms: there is no other instance whose answer would do. */
-const PATIENCE = { share: 1, floor: 1000, ceiling: 5000, release: 5000 };
+/**
+ * In ms: there is no other instance whose answer would do, so that it is waited for as long as the lock could last, up to
+ * this.
+ */
+const PATIENCE = { floor: 5000, ceiling: 5000 };
 
 /** The shortest ttl that the engine takes, in ms. */
 const SHORTEST = 3;
