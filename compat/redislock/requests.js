@@ -27,7 +27,10 @@ const { lookup } = require('../../lib/clients/error-registry');
 /** One attempt, as redislock's Lock retries by itself; and no drift, as there is one server. */
 const ONCE = new Settings(0, 0, 0, 0);
 
-/** Long deadlines, in ms: there is no other instance whose answer would do. A lock's own end is nearer, where it is. */
+/**
+ * In ms: there is no other instance whose answer would do, so that it is waited for as long as the lock could last, up to
+ * this.
+ */
 const PATIENCE = { floor: 5000, ceiling: 5000 };
 
 /** The shortest ttl that the engine takes, in ms. */
