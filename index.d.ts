@@ -30,7 +30,11 @@ declare class Redlock extends EventEmitter {
    *   if there are scripts and `memory://` instances, which can't run them
    */
   constructor(instances: readonly Redlock.Instance[], options?: Redlock.Options | null);
-  /** The form of redlock 0.x: the options first, then the members of the quorum, the first not by configuration. */
+  /**
+   * The form of redlock 0.x: the options first, then the members of the quorum, the first not by configuration.
+   *
+   * @deprecated use `new Redlock(instances, options)`
+   */
   constructor(
     options: Redlock.Options | null | undefined,
     first: string | URL | Redlock.CompatibleRedisClient,
@@ -40,6 +44,8 @@ declare class Redlock extends EventEmitter {
   /**
    * What the methods return promises of, for all Redlocks: native promises by default. Set it to
    * bluebird to get bluebird's; the types go on saying `Promise`.
+   *
+   * @deprecated use native promises, and {@link Redlock.using} or `await using` in place of bluebird's `using`
    */
   static Promise: Redlock.PromiseLibrary;
 
@@ -53,11 +59,23 @@ declare class Redlock extends EventEmitter {
   /** By how much that wait is changed at random, either way, in ms. Read at every call. */
   retryJitter: number;
 
-  /** The text that {@link Redlock.scripts} began with. To change a script, set its `value` there. */
+  /**
+   * The text that {@link Redlock.scripts} began with.
+   *
+   * @deprecated use `scripts.lockScript.value`, which is the text in use and can be set
+   */
   readonly lockScript: string;
-  /** The text that {@link Redlock.scripts} began with. To change a script, set its `value` there. */
+  /**
+   * The text that {@link Redlock.scripts} began with.
+   *
+   * @deprecated use `scripts.unlockScript.value`, which is the text in use and can be set
+   */
   readonly unlockScript: string;
-  /** The text that {@link Redlock.scripts} began with. To change a script, set its `value` there. */
+  /**
+   * The text that {@link Redlock.scripts} began with.
+   *
+   * @deprecated use `scripts.extendScript.value`, which is the text in use and can be set
+   */
   readonly extendScript: string;
   /** The Lua scripts in use. Each `value` is read at every call. */
   scripts: Redlock.Scripts;
@@ -83,83 +101,87 @@ declare class Redlock extends EventEmitter {
    *   argument can't be used, a `TypeError` or `RangeError` (`ERR_REDLOCK_INVALID_RESOURCE`, `_TTL`, `_OPTIONS`).
    *   An option that is unknown, as one that is misspelt, can't be used
    */
+  lock<Tries extends boolean = false>(
+    resource: string | readonly string[],
+    ttl: number,
+    options?: Redlock.AcquireOptions<Tries> | null,
+    callback?: Redlock.Callback<Redlock.Acquired<Tries>>,
+  ): Promise<Redlock.Acquired<Tries>>;
   lock(
     resource: string | readonly string[],
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
-  lock(
+
+  /**
+   * {@link Redlock.lock} in one attempt: null if it is held by another, and rejected if too few instances answer.
+   *
+   * @example
+   * const lock = await redlock.tryLock('report:7', 10_000);
+   * if (!lock) return; // somebody else writes it
+   */
+  tryLock(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.TryOptions,
+    options?: Redlock.TryLockOptions | null,
     callback?: Redlock.Callback<Redlock.Lock | null>,
   ): Promise<Redlock.Lock | null>;
-  lock(
+  tryLock(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.AcquireOptions | null | undefined,
-    callback?: Redlock.Callback<Redlock.Lock>,
-  ): Promise<Redlock.Lock>;
+    callback?: Redlock.Callback<Redlock.Lock | null>,
+  ): Promise<Redlock.Lock | null>;
 
-  /** The same as {@link Redlock.lock}. */
+  /** @deprecated the same as {@link Redlock.lock} */
+  acquire<Tries extends boolean = false>(
+    resource: string | readonly string[],
+    ttl: number,
+    options?: Redlock.AcquireOptions<Tries> | null,
+    callback?: Redlock.Callback<Redlock.Acquired<Tries>>,
+  ): Promise<Redlock.Acquired<Tries>>;
+  /** @deprecated the same as {@link Redlock.lock} */
   acquire(
     resource: string | readonly string[],
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
-  acquire(
+
+  /**
+   * As {@link Redlock.lock}, but an option that is unknown is warned of, and ignored.
+   *
+   * @deprecated use {@link Redlock.lock}, which takes options too
+   */
+  lockWithOptions<Tries extends boolean = false>(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.TryOptions,
-    callback?: Redlock.Callback<Redlock.Lock | null>,
-  ): Promise<Redlock.Lock | null>;
-  acquire(
+    options?: Redlock.AcquireOptions<Tries> | null,
+    callback?: Redlock.Callback<Redlock.Acquired<Tries>>,
+  ): Promise<Redlock.Acquired<Tries>>;
+  /** @deprecated use {@link Redlock.lock} */
+  lockWithOptions(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.AcquireOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
-  /** The same as {@link Redlock.lock}, but an option that is unknown is warned of, and ignored. */
-  lockWithOptions(
+  /** @deprecated the same as {@link Redlock.lockWithOptions}: use {@link Redlock.lock} */
+  acquireWithOptions<Tries extends boolean = false>(
     resource: string | readonly string[],
     ttl: number,
-    callback?: Redlock.Callback<Redlock.Lock>,
-  ): Promise<Redlock.Lock>;
-  lockWithOptions(
-    resource: string | readonly string[],
-    ttl: number,
-    options: Redlock.TryOptions,
-    callback?: Redlock.Callback<Redlock.Lock | null>,
-  ): Promise<Redlock.Lock | null>;
-  lockWithOptions(
-    resource: string | readonly string[],
-    ttl: number,
-    options: Redlock.AcquireOptions | null | undefined,
-    callback?: Redlock.Callback<Redlock.Lock>,
-  ): Promise<Redlock.Lock>;
-
-  /** The same as {@link Redlock.lockWithOptions}. */
+    options?: Redlock.AcquireOptions<Tries> | null,
+    callback?: Redlock.Callback<Redlock.Acquired<Tries>>,
+  ): Promise<Redlock.Acquired<Tries>>;
+  /** @deprecated the same as {@link Redlock.lockWithOptions}: use {@link Redlock.lock} */
   acquireWithOptions(
     resource: string | readonly string[],
     ttl: number,
-    callback?: Redlock.Callback<Redlock.Lock>,
-  ): Promise<Redlock.Lock>;
-  acquireWithOptions(
-    resource: string | readonly string[],
-    ttl: number,
-    options: Redlock.TryOptions,
-    callback?: Redlock.Callback<Redlock.Lock | null>,
-  ): Promise<Redlock.Lock | null>;
-  acquireWithOptions(
-    resource: string | readonly string[],
-    ttl: number,
-    options: Redlock.AcquireOptions | null | undefined,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
 
   /**
    * A lock for bluebird's `using`, which unlocks it when its function has ended.
+   *
+   * @deprecated use {@link Redlock.using} or `await using`, which extend it, too, or need no library
    *
    * The promises with disposers are those of `Redlock.Promise` if it has them, else of the bluebird
    * that the app has installed; `using` must come from the same copy of bluebird.
@@ -180,6 +202,8 @@ declare class Redlock extends EventEmitter {
   /**
    * {@link Redlock.lock} and {@link Redlock.extend} in one, as redlock 4 has it inside.
    *
+   * @deprecated use {@link Redlock.lock}, or {@link Redlock.extend} with the lock
+   *
    * @param value null to lock; else the value of a lock that somebody has, which is extended if the
    *   servers still have it. The result is then another `Lock`
    */
@@ -189,6 +213,7 @@ declare class Redlock extends EventEmitter {
     ttl: number,
     callback?: Redlock.Callback<Redlock.Lock>,
   ): Promise<Redlock.Lock>;
+  /** @deprecated use {@link Redlock.lock}, or {@link Redlock.extend} with the lock */
   _lock(
     resource: string | readonly string[],
     value: string | null | undefined,
@@ -213,7 +238,7 @@ declare class Redlock extends EventEmitter {
    */
   unlock(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Promise<void>;
 
-  /** The same as {@link Redlock.unlock}. */
+  /** @deprecated the same as {@link Redlock.unlock} */
   release(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Promise<void>;
 
   /**
@@ -245,19 +270,13 @@ declare class Redlock extends EventEmitter {
     ttl: number,
     routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
   ): Promise<Awaited<T>>;
-  using<T>(
-    resource: string | readonly string[],
-    ttl: number,
-    options: Redlock.AcquireOptions | null | undefined,
-    routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
-  ): Promise<Awaited<T>>;
   /** With `tryLock`, null if it was held. */
-  using<T>(
+  using<T, Tries extends boolean = false>(
     resource: string | readonly string[],
     ttl: number,
-    options: Redlock.TryOptions,
+    options: Redlock.AcquireOptions<Tries> | null | undefined,
     routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
-  ): Promise<Awaited<T> | null>;
+  ): Promise<Redlock.Acquired<Tries, Awaited<T>>>;
 
   /**
    * Whether a resource is locked, by what, and for how long. It says what was true when each instance
@@ -294,38 +313,26 @@ declare class Redlock extends EventEmitter {
     callback?: Redlock.Callback<unknown[]>,
   ): Promise<unknown[]>;
 
-  /**
-   * An instance failed to carry out one command; contention is no failure. Nothing has to listen.
-   */
-  on(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  /** The connection to an instance has changed; see {@link Redlock.connections}. */
-  on(event: 'connection', listener: Redlock.ConnectionListener): this;
-  /** A lock with a signal or `autoExtend` was lost. */
-  on(event: 'lost', listener: Redlock.LockListener): this;
-  /** A lock could not be released by `using`, `await using` or `quit({ unlock: true })`, which names no lock. */
-  on(event: 'unlockError', listener: Redlock.LockListener): this;
-  on(event: string | symbol, listener: Redlock.AnyListener): this;
-  once(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  once(event: 'connection', listener: Redlock.ConnectionListener): this;
-  once(event: string | symbol, listener: Redlock.AnyListener): this;
-  addListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  addListener(event: 'connection', listener: Redlock.ConnectionListener): this;
-  addListener(event: string | symbol, listener: Redlock.AnyListener): this;
-  prependListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  prependListener(event: 'connection', listener: Redlock.ConnectionListener): this;
-  prependListener(event: string | symbol, listener: Redlock.AnyListener): this;
-  prependOnceListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  prependOnceListener(event: 'connection', listener: Redlock.ConnectionListener): this;
-  prependOnceListener(event: string | symbol, listener: Redlock.AnyListener): this;
-  off(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  off(event: 'connection', listener: Redlock.ConnectionListener): this;
-  off(event: string | symbol, listener: Redlock.AnyListener): this;
-  removeListener(event: 'clientError', listener: Redlock.ClientErrorListener): this;
-  removeListener(event: 'connection', listener: Redlock.ConnectionListener): this;
-  removeListener(event: string | symbol, listener: Redlock.AnyListener): this;
-  emit(event: 'clientError', error: Redlock.InstanceError | Error, instance: Redlock.InstanceInfo): boolean;
-  emit(event: 'connection', connection: Redlock.Connection): boolean;
-  emit(event: string | symbol, ...args: Parameters<Redlock.AnyListener>): boolean;
+  /** {@link Redlock.quit}, for `await using`: locks stay until their ttl ends. */
+  [Symbol.asyncDispose](): Promise<void>;
+
+  // Nothing has to listen to any of the events.
+
+  on<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  once<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  addListener<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  prependListener<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  prependOnceListener<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  off<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  removeListener<E extends string | symbol>(event: E, listener: Redlock.Listener<E>): this;
+  emit<E extends string | symbol>(event: E, ...args: Redlock.EventArguments<E>): boolean;
+}
+
+declare global {
+  /** As TypeScript's library and @types/node declare it, of which not every version does. */
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol;
+  }
 }
 
 import Self = Redlock;
@@ -333,8 +340,13 @@ import Self = Redlock;
 /** The named exports; in JavaScript they are statics of the class. */
 declare namespace Redlock {
   export {
+    type Acquired,
     type AcquireOptions,
     type AnyListener,
+    type ArgumentError,
+    type ArgumentErrorCode,
+    type ArgumentRangeError,
+    type ArgumentTypeError,
     type AutoExtendOptions,
     type Callback,
     type CallOptions,
@@ -349,11 +361,15 @@ declare namespace Redlock {
     type ConnectionState,
     type ConnectionsRule,
     type Disposer,
+    type ErrorCode,
+    type EventArguments,
+    type Events,
     type Inspection,
     type Instance,
     InstanceError,
     type InstanceErrorCode,
     type InstanceInfo,
+    type Listener,
     Lock,
     LockError,
     type LockErrorCode,
@@ -378,6 +394,7 @@ declare namespace Redlock {
     type SharedConfig,
     type SocketConfig,
     type TlsOptions,
+    type TryLockOptions,
     type TryOptions,
     type UnlockCallback,
     type UnusedOptions,
@@ -391,6 +408,8 @@ declare namespace Redlock {
   class Lock implements LockLike {
     /**
      * Rebuilds a lock from stored values.
+     *
+     * @deprecated use {@link Redlock.restore}
      *
      * @param expiration until when it is valid, as `Date.now()` counts
      */
@@ -419,7 +438,7 @@ declare namespace Redlock {
 
     /** {@link Redlock.unlock} of this lock. */
     unlock(callback?: UnlockCallback): Promise<void>;
-    /** {@link Redlock.unlock} of this lock. */
+    /** @deprecated the same as {@link Lock.unlock} */
     release(callback?: UnlockCallback): Promise<void>;
     /** {@link Redlock.extend} of this lock. */
     extend(ttl: number, callback?: Callback<this>): Promise<this>;
@@ -535,7 +554,50 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_CLOSED'
     /** A defect of this package. */
     | 'ERR_REDLOCK_INTERNAL'
+    /** The engine could not read the request: a defect of this package. */
     | 'ERR_REDLOCK_INVALID';
+
+  /** Which argument can't be used. */
+  type ArgumentErrorCode =
+    | 'ERR_REDLOCK_INVALID_INSTANCES'
+    | 'ERR_REDLOCK_INVALID_INSTANCE'
+    | 'ERR_REDLOCK_INVALID_OPTIONS'
+    | 'ERR_REDLOCK_INVALID_RESOURCE'
+    | 'ERR_REDLOCK_INVALID_TTL'
+    | 'ERR_REDLOCK_INVALID_LOCK'
+    /** Of `using`. */
+    | 'ERR_REDLOCK_INVALID_ROUTINE'
+    /** A method was called on what is no Redlock. */
+    | 'ERR_REDLOCK_INVALID_REDLOCK'
+    /** Of `redlock-native/v0`, which needs one. */
+    | 'ERR_REDLOCK_INVALID_CALLBACK'
+    /** Of `redlock-native/redislock`. */
+    | 'ERR_REDLOCK_INVALID_CLIENT';
+
+  /** An argument can't be used, so that nothing was asked for. Nothing exports these: tell them by their `code`. */
+  type ArgumentError = ArgumentTypeError | ArgumentRangeError;
+
+  /** An argument of the wrong type. */
+  interface ArgumentTypeError extends TypeError {
+    code: ArgumentErrorCode;
+  }
+
+  /** An argument of the right type that can't be used. */
+  interface ArgumentRangeError extends RangeError {
+    code: ArgumentErrorCode;
+  }
+
+  /** Every `code` there is. */
+  type ErrorCode =
+    | LockErrorCode
+    | InstanceErrorCode
+    | ArgumentErrorCode
+    /** `disposer` needs bluebird, and there is none. */
+    | 'ERR_REDLOCK_NO_DISPOSERS'
+    /** Thrown by `require` of an entry whose promises are bluebird's, which isn't installed. */
+    | 'ERR_REDLOCK_NO_BLUEBIRD'
+    /** Thrown by `require` and `import`: the addon can't be loaded. The message says what to do. */
+    | 'ERR_REDLOCK_ADDON';
 
   type InstanceErrorCode =
     /** No answer within the deadline. */
@@ -559,9 +621,12 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_CLOSED'
     /** It was released before it was sent: the attempt had failed or the lock was unlocked. */
     | 'ERR_REDLOCK_WITHDRAWN'
-    | 'ERR_REDLOCK_DROPPED';
+    /** This process let go of the request without an answer: a defect of this package. */
+    | 'ERR_REDLOCK_DROPPED'
+    /** A client of yours failed without the server. Its own error stands here in the place of an `InstanceError`, if it is one. */
+    | 'ERR_REDLOCK_CLIENT';
 
-  type Operation = 'lock' | 'extend' | 'unlock';
+  type Operation = 'lock' | 'extend' | 'unlock' | 'inspect';
 
   interface Vote {
     /** The instance's, without credentials. */
@@ -786,24 +851,31 @@ declare namespace Redlock {
     /**
      * Releases everything that this Redlock has handed over and that is still held, kept or not, and what was under
      * way: nobody holds any of it from the call on. What waits for a lock is given up. It is waited for within
-     * `releaseDeadline`; what could not be released is told by `unlockError`. Default false.
+     * `deadlineCeiling`; what could not be released is told by `unlockError`. Default false.
      */
     unlock?: boolean;
   }
 
-  /** The options of one `lock`. */
-  interface AcquireOptions extends CallOptions {
+  /** The options of one `lock`; `Tries` says whether `tryLock` is true among them. */
+  interface AcquireOptions<Tries extends boolean = false> extends CallOptions {
     /** Gives the wait up: rejects with the signal's reason, and releases whatever is granted late. */
     signal?: AbortSignal;
     /** How long to wait for the lock altogether, in ms; then `ERR_REDLOCK_TIMEOUT`. */
     maxWait?: number;
     /** Has the lock extended from the start: {@link Lock.autoExtend}. */
     autoExtend?: boolean | AutoExtendOptions;
-    tryLock?: false;
+    /** One attempt: null if it is held by another; rejected if too few instances answer. */
+    tryLock?: Tries;
   }
 
-  /** One attempt: null if it is held by another; rejected if too few instances answer. */
-  interface TryOptions extends Omit<AcquireOptions, 'tryLock'> {
+  /** What comes of a call with `tryLock` or without: `Result`, or null where that may be. */
+  type Acquired<Tries extends boolean, Result = Lock> = Tries extends true ? Result | null : Result;
+
+  /** The options of one {@link Redlock.tryLock}. */
+  type TryLockOptions = Omit<AcquireOptions, 'tryLock'>;
+
+  /** Options with `tryLock`, be it true or false. */
+  interface TryOptions extends AcquireOptions<boolean> {
     tryLock: boolean;
   }
 
@@ -840,23 +912,16 @@ declare namespace Redlock {
 
   interface Options extends CallOptions {
     /**
-     * How long an instance may take for its vote: this share of the ttl … Default 0.1. Never beyond the lock's
-     * validity.
-     */
-    deadlineShare?: number;
-    /**
-     * … but not less than this, in ms, nor than the round trip that it was measured to take and this on top of it …
-     * Default 100.
+     * How long an instance may take for its vote: a tenth of the ttl, but not less than this, in ms, nor than the
+     * round trip that it was measured to take and this on top of it. Default 100. Never beyond the lock's validity.
      */
     deadlineFloor?: number;
     /**
-     * … and not more than this, in ms, or four of its round trips if they are more. One of which nothing is measured
-     * yet, as it is being dialled, may take five times this in a lock's first attempt, as long as no majority has
-     * answered. Default 1000.
+     * … and not more than this, in ms, or four of its round trips if they are more; to unlock or to be inspected, just
+     * this. A floor above it counts for `lock` and `extend`. One of which nothing is measured yet, as it is being
+     * dialled, may take five times this in a lock's first attempt, as long as no majority has answered. Default 1000.
      */
     deadlineCeiling?: number;
-    /** How long an instance may take to unlock, in ms. Default 1000. */
-    releaseDeadline?: number;
     /** How clients of yours are used. Default `auto`. */
     connections?: ConnectionsRule;
     /**
@@ -936,23 +1001,38 @@ declare namespace Redlock {
     address: string;
   }
 
-  /** Is given a client's own error where a client of yours failed without the server. */
-  type ClientErrorListener = (error: InstanceError | Error, instance: InstanceInfo) => void;
+  /** What each event's listeners are called with. */
+  interface Events {
+    /**
+     * An instance failed to carry out one command; contention is no failure. Where a client of yours failed without
+     * its server, the error is that client's own.
+     */
+    clientError: [error: InstanceError | Error, instance: InstanceInfo];
+    /** {@link Redlock.connections} has changed: the mode of one, its state, or the reason for being down. */
+    connection: [connection: Connection];
+    /** A lock with a signal or `autoExtend` was lost; `lock` is undefined if nobody has it any more. */
+    lost: [error: LockError, lock: Lock | undefined];
+    /** A lock could not be released by `using`, `await using` or `quit({ unlock: true })`, which names no lock. */
+    unlockError: [error: LockError, lock: Lock | undefined];
+  }
 
-  /** Is told each change: of the state, or of the reason for being down. */
-  type ConnectionListener = (connection: Connection) => void;
-
-  /** `lock` is undefined if nobody has it any more. */
-  type LockListener = (error: LockError, lock: Lock | undefined) => void;
-
+  /** Of one of ours, or of any other event. */
   // biome-ignore lint/suspicious/noExplicitAny: as EventEmitter declares them
-  type AnyListener = (...args: any[]) => void;
+  type EventArguments<E> = E extends keyof Events ? Events[E] : any[];
+
+  /** A method's parameters may be narrower: a listener may know more of an error, as that it is its client's. */
+  type Listener<E> = { call(...args: EventArguments<E>): void }['call'];
+
+  type ClientErrorListener = Listener<'clientError'>;
+  type ConnectionListener = Listener<'connection'>;
+  type LockListener = Listener<'lost'>;
+  type AnyListener = Listener<string>;
 
   /** Is given the error, or null and the result. What it throws is an uncaught exception. */
-  type Callback<T> = (error: LockError | TypeError | RangeError | null, result?: T) => void;
+  type Callback<T> = (error: LockError | ArgumentError | null, result?: T) => void;
 
   /** Is given the error or null. What it throws is an uncaught exception. */
-  type UnlockCallback = (error: LockError | TypeError | RangeError | null) => void;
+  type UnlockCallback = (error: LockError | ArgumentError | null) => void;
 }
 
 export = Redlock;

@@ -1,6 +1,6 @@
 'use strict';
 
-const { classicRedlock } = require('./classic');
-const { async } = require('./profiles');
+const { classicRedlock } = require('./classic/redlock');
+const { async } = require('./classic/profiles');
 
 module.exports = classicRedlock(async);

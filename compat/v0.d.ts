@@ -1,4 +1,5 @@
 import Native = require('../index.js');
+import Types = require('./classic-types');
 
 /** redlock 0.2: its names, arguments and defaults, over the engine of redlock-native. Times are in milliseconds. */
 declare class Redlock {
@@ -23,22 +24,17 @@ declare class Redlock {
 }
 
 declare namespace Redlock {
-  interface Lock {
+  interface Lock extends Types.LockLike {
     redlock: Redlock;
-    resource: string;
-    value: string;
-    /** As `Date.now()` counts; 0 once it is unlocked. */
-    expiration: number;
     unlock(callback?: () => void): void;
     extend(ttl: number, callback: Callback): void;
   }
 
-  /** What clients make a key of. */
-  type Name = string | number | bigint | URL | Uint8Array | { toHexString(): string };
-  type Client = Native.Instance;
-  type LockLike = Pick<Lock, 'resource' | 'value' | 'expiration'>;
-  type Options = Native.Options;
-  type Callback = (error: Native.LockError | null, lock: Lock) => void;
+  type Name = Types.Name;
+  type Client = Types.Client;
+  type LockLike = Types.LockLike;
+  type Options = Types.Options;
+  type Callback = (error: Types.LockError | null, lock: Lock) => void;
 }
 
 export = Redlock;

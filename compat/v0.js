@@ -1,6 +1,6 @@
 'use strict';
 
-const { classicRedlock } = require('./classic');
-const { v0 } = require('./profiles');
+const { classicRedlock } = require('./classic/redlock');
+const { v0 } = require('./classic/profiles');
 
 module.exports = classicRedlock(v0);

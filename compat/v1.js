@@ -1,6 +1,6 @@
 'use strict';
 
-const { classicRedlock } = require('./classic');
-const { v1 } = require('./profiles');
+const { classicRedlock } = require('./classic/redlock');
+const { v1 } = require('./classic/profiles');
 
 module.exports = classicRedlock(v1);

@@ -1,6 +1,6 @@
 'use strict';
 
-const { classicRedlock } = require('./classic');
-const { v2 } = require('./profiles');
+const { classicRedlock } = require('./classic/redlock');
+const { v2 } = require('./classic/profiles');
 
 module.exports = classicRedlock(v2);

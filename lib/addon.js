@@ -1,6 +1,6 @@
 'use strict';
 
-/** The addon. Everything reaches it through here, so that one that can't be used is refused in one place. */
+/** The addon. All of lib/ loads it from here, so that one that can't be used is refused in one place. */
 
 const { version } = require('../package.json');
 

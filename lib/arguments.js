@@ -5,7 +5,8 @@
 const { isUtf8 } = require('node:buffer');
 const { types } = require('node:util');
 
-const { wrongType, outOfRange, show } = require('./errors');
+const { LAST_DATE } = require('./constants');
+const { wrongType, outOfRange, show, unreadable } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
 
 /**
@@ -37,18 +38,12 @@ function namesIn(resource, isLenient) {
   if (!isArray(resource)) return [nameOf(resource, 'resource', 'a string or an array of strings', isLenient)];
   /** @type {string[]} */
   const names = [];
-  elementsOf(resource, unreadable, (element, index) => {
+  elementsOf(resource, unreadable('RESOURCE', 'resource'), (element, index) => {
     names.push(nameOf(element, `resource[${index}]`, 'a string', isLenient));
   });
   if (names.length === 0) throw outOfRange('RESOURCE', 'resource must not be an empty array');
   if (names.length > 1) refuseTwins(names);
   return names;
-}
-
-/** @param {number} [index] */
-function unreadable(index) {
-  const what = index === undefined ? 'resource' : `resource[${index}]`;
-  return wrongType('RESOURCE', `${what} can't be read: reading it throws`);
 }
 
 /**
@@ -67,8 +62,8 @@ function nameOf(given, what, expected, isLenient) {
 }
 
 /**
- * The name that clients make of what isn't text: numbers, the ids of databases, URLs. What says nothing of itself, as
- * plain objects, is none.
+ * The name that clients make of what isn't text: numbers, ids of databases, URLs. Plain objects, whose text says nothing,
+ * have none.
  *
  * @param {any} given
  * @param {string} what
@@ -77,7 +72,7 @@ function nameOf(given, what, expected, isLenient) {
 function textOf(given, what) {
   if (typeof given === 'bigint' || Number.isFinite(given)) return String(given);
   if (typeof given !== 'object' || given === null || isArray(given)) return undefined;
-  // A server takes any bytes; ours are text's.
+  // A server takes any bytes, but names are sent to native as text.
   if (Buffer.isBuffer(given)) {
     if (isUtf8(given)) return given.toString();
     throw wrongType('RESOURCE', `${what} must be text, and these bytes are none in UTF-8`);
@@ -95,15 +90,12 @@ function textOf(given, what) {
 function refuseTwins(names) {
   const seen = new Set();
   for (const name of names) {
-    // A server sees what UTF-8 can say: lone surrogates are all alike there.
+    // Names are compared as UTF-8, as a server gets them: lone surrogates are all the same there.
     const key = Buffer.from(name).toString();
     if (seen.has(key)) throw outOfRange('RESOURCE', `resource names ${show(name)} twice`);
     seen.add(key);
   }
 }
-
-/** The last moment a Date can tell, in ms. */
-const LAST_DATE = 8.64e15;
 
 /**
  * @param {unknown} ttl
@@ -130,7 +122,7 @@ function checkTtl(ttl, driftFactor) {
 }
 
 /**
- * What a lock says of itself. It need not be one of ours: whatever has a lock's properties will do.
+ * Reads a lock's properties. It need not be one of ours: anything that has them will do.
  *
  * @param {any} lock
  * @param {boolean} [isLenient] whether its `expiration` may be missing

@@ -1,10 +1,10 @@
 'use strict';
 
-const { call } = require('./mailbox');
+const { call } = require('./native/calls');
 
 /**
- * Gives a promise's outcome to a callback too, if there is one. A rejection then counts as handled,
- * and what the callback throws is thrown where nobody catches it: it is no rejection of the promise.
+ * Gives a promise's outcome to a callback too, if there is one. A rejection then counts as handled. What the callback
+ * throws becomes an uncaught exception, and not a rejection of the promise.
  *
  * @template T
  * @param {Promise<T>} promise
@@ -14,7 +14,7 @@ const { call } = require('./mailbox');
 function settle(promise, callback) {
   if (typeof callback !== 'function') return promise;
   promise.then(
-    // Without a value there is no second argument.
+    // Where there is no value, the callback gets no second argument.
     (value) => (value === undefined ? call(callback, null) : call(callback, null, value)),
     (error) => call(callback, error),
   );

@@ -3,10 +3,11 @@
 /** Why a request failed, in one sentence for whoever is on call at night. */
 
 const { troubleOf, because, show } = require('./errors');
+const { majorityOf } = require('./majority');
 
 /**
- * @typedef {import('./native').NativeFailure} NativeFailure
- * @typedef {import('./native').NativeVote & {address: string}} Said what an instance said
+ * @typedef {import('./native/types').NativeFailure} NativeFailure
+ * @typedef {import('./native/types').NativeVote & {address: string}} Said what an instance said
  * @typedef {'lock' | 'extend' | 'unlock' | 'inspect'} Operation
  * @typedef {object} Case
  * @property {Operation} operation
@@ -76,7 +77,7 @@ const SENTENCES = {
   ERR_REDLOCK_UNAVAILABLE({ operation, names, answers }) {
     const granted = `${count(answers, 'granted')} of ${answers.length} granted`;
     const refused = count(answers, 'held') ? `, ${count(answers, 'held')} refused` : '';
-    const quorum = Math.floor(answers.length / 2) + 1;
+    const quorum = majorityOf(answers.length);
     const needed = quorum === 1 ? '1 is needed' : `${quorum} are needed`;
     return (
       `too few instances answered to ${operation} ${names}: ` +

@@ -5,7 +5,7 @@
  *
  * @typedef {import('./errors').Trouble} Trouble
  * @typedef {import('./errors').InstanceError} InstanceError
- * @typedef {'connecting' | 'ready' | 'down'} State
+ * @typedef {import('./native/types').ConnectionState} State
  */
 
 const { ConnectionError } = require('./errors');
@@ -56,7 +56,7 @@ class Connections {
 
   /**
    * @param {string[]} addresses
-   * @param {import('./members').Member[]} members
+   * @param {import('./types').Member[]} members
    */
   constructor(addresses, members) {
     this.#addresses = addresses;
@@ -112,7 +112,7 @@ function downFor(why, index, address) {
 }
 
 /**
- * @param {import('./members').Config} config
+ * @param {import('./types').Config} config
  * @param {number} index
  * @param {string} address
  * @returns {Place}

@@ -12,7 +12,7 @@
 const { types } = require('node:util');
 
 const { isArray } = require('./foreign');
-const { recall } = require('./thrown');
+const { lookup } = require('./clients/error-registry');
 
 /** A lock that could not be taken, extended or released. */
 class LockError extends Error {
@@ -41,7 +41,7 @@ class InstanceError extends Error {
    * @param {string} address
    */
   constructor({ code, reply, message, error }, operation, instance, address) {
-    const own = recall(error);
+    const own = lookup(error);
     super(`${operation} on ${address}: ${message}`, own === undefined ? undefined : { cause: own });
     dropStack(this);
     this.code = `ERR_REDLOCK_${code}`;
@@ -63,12 +63,12 @@ class InstanceError extends Error {
  * @returns {Error}
  */
 function troubleOf(trouble, operation, instance, address) {
-  const own = trouble.reply === undefined ? recall(trouble.error) : undefined;
+  const own = trouble.reply === undefined ? lookup(trouble.error) : undefined;
   return isError(own) ? own : new InstanceError(trouble, operation, instance, address);
 }
 
 /**
- * Also one of another realm, as in Jest; and never throws, as a Proxy may.
+ * True for errors of another realm too, as in Jest. Never throws, though a Proxy may.
  *
  * @param {unknown} thrown
  * @returns {thrown is Error}
@@ -109,7 +109,7 @@ for (const [type, name] of /** @type {const} */ ([
 }
 
 /**
- * Why a request failed, in a sentence, beside the error that says that it did.
+ * The `cause` of an error: why the request failed, in a sentence.
  *
  * @param {string} sentence
  */
@@ -118,7 +118,7 @@ function because(sentence) {
 }
 
 /**
- * What happened elsewhere has no stack here: its frames would say nothing, beside a text that does.
+ * Removes the stack frames of an error that happened elsewhere: they would be ours, and explain nothing.
  *
  * @template {Error} E
  * @param {E} error
@@ -139,7 +139,7 @@ function wrongType(argument, message) {
 }
 
 /**
- * An argument of the right type that can't be used.
+ * An argument of the right type whose value can't be used.
  *
  * @param {string} argument as `RESOURCE`
  * @param {string} message
@@ -148,10 +148,25 @@ function outOfRange(argument, message) {
   return Object.assign(new RangeError(message), { code: `ERR_REDLOCK_INVALID_${argument}` });
 }
 
+/**
+ * Makes the errors for what can't be read of a caller's object. What was thrown isn't in them: it may have a secret in
+ * it.
+ *
+ * @param {string} argument as `RESOURCE`
+ * @param {string} name what to call the object in the error
+ * @returns {(key?: string | number) => Error} of one of its properties or elements; without a key, of all of it
+ */
+function unreadable(argument, name) {
+  return (key) => {
+    const what = key === undefined ? name : typeof key === 'number' ? `${name}[${key}]` : `${name}.${key}`;
+    return wrongType(argument, `${what} can't be read: reading it throws`);
+  };
+}
+
 const LONGEST_SHOWN = 80;
 
 /**
- * A value, for an error's text. What is inside of objects isn't shown: it may be secret.
+ * Describes a value for an error's text. What is inside objects isn't shown: it may be secret.
  *
  * @param {unknown} value
  */
@@ -173,8 +188,8 @@ function show(value) {
 }
 
 /**
- * A value of an option or of a configuration. What looks like more than a word in the wrong place, as a whole URL
- * would, isn't shown: it may have a password in it.
+ * Describes a value of an option or of a configuration. Text that looks like more than a word, as a whole URL in the
+ * wrong place does, isn't shown: it may have a password in it.
  *
  * @param {unknown} value
  */
@@ -198,6 +213,7 @@ module.exports = {
   because,
   wrongType,
   outOfRange,
+  unreadable,
   show,
   showSetting,
 };

@@ -1,9 +1,9 @@
 'use strict';
 
 /**
- * Objects that others made, as locks, options and configurations. Each property is read once and what was read
- * is used: a getter may answer differently the next time. Nothing is taken from `Object.prototype`, where
- * anybody's merge of untrusted JSON may have left something.
+ * Callers' objects: locks, options, configurations. Each property is read once, and what was read is used, since a getter
+ * may answer differently the next time. Nothing is taken from `Object.prototype`, where a merge of untrusted JSON may have
+ * left something.
  */
 
 /**
@@ -40,7 +40,7 @@ function has(object, key) {
  * @param {any} object
  * @param {readonly string[]} keys
  * @param {(key: string) => Error} refuse makes the error for one that can't be read. What was thrown isn't in it:
- *   it is no text of ours, and may have a secret in it.
+ *   it may have a secret in it.
  * @returns {Record<string, any>}
  */
 function pick(object, keys, refuse) {
@@ -63,13 +63,19 @@ function pick(object, keys, refuse) {
  * @param {(key?: string) => Error} refuse as for `pick`; without a key where it doesn't say which it has
  */
 function copyOf(object, refuse) {
-  let keys;
+  return pick(object, keysOf(object, refuse), refuse);
+}
+
+/**
+ * @param {object} object
+ * @param {() => Error} refuse makes the error where it doesn't say which it has
+ */
+function keysOf(object, refuse) {
   try {
-    keys = Object.keys(object);
+    return Object.keys(object);
   } catch {
     throw refuse();
   }
-  return pick(object, keys, refuse);
 }
 
 /**
@@ -102,7 +108,7 @@ function elementsOf(array, refuse, check) {
 }
 
 /**
- * A copy that inherits nothing. Of our own objects, where what is absent must not be found elsewhere.
+ * A copy that inherits nothing, so that what is absent is not found in `Object.prototype`.
  *
  * @template {object} T
  * @param {T} object
@@ -157,4 +163,9 @@ function isUrl(object) {
   }
 }
 
-module.exports = { get, has, pick, copyOf, elementsOf, bare, set, isArray, isUrl };
+/** @param {unknown} value */
+function isThere(value) {
+  return value !== undefined && value !== null;
+}
+
+module.exports = { get, has, pick, copyOf, keysOf, elementsOf, bare, set, isArray, isUrl, isThere };

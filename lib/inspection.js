@@ -4,9 +4,10 @@
 
 const { troubleOf } = require('./errors');
 const { bare } = require('./foreign');
+const { majorityOf } = require('./majority');
 
 /**
- * @typedef {Omit<import('./native').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} Seen
+ * @typedef {Omit<import('./native/types').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} Seen
  * @typedef {object} Sight what one instance says
  * @property {string} address
  * @property {boolean | undefined} held undefined if it did not say
@@ -26,7 +27,7 @@ class Inspection {
     this.resource = resource;
     // What is absent must not be found in `Object.prototype`, where something may stand that wasn't there at the drain.
     this.instances = votes.map((vote, instance) => sightOf(bare(vote), instance, addresses[instance], age));
-    const quorum = Math.floor(votes.length / 2) + 1;
+    const quorum = majorityOf(votes.length);
     const holder = holderOf(this.instances, quorum);
     const isFree = this.instances.filter(({ held }) => held === false).length >= quorum;
     /**

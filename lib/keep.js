@@ -19,8 +19,10 @@
 const { explain } = require('./cause');
 const { LockError } = require('./errors');
 const { bare } = require('./foreign');
-const { Context } = require('./context');
-const { clock, soon, stayAwake } = require('./mailbox');
+const { clock } = require('./addon');
+const { soon } = require('./native/calls');
+const { Context } = require('./native/context');
+const { stayAwake } = require('./native/keep-alive');
 
 // As it was when this was loaded.
 const { setTimeout } = require('node:timers');

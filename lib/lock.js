@@ -1,16 +1,20 @@
 'use strict';
 
 /**
- * A lock that was acquired, or one that is rebuilt from stored values in another process. What one
- * needs to release it are its plain properties; nothing native hangs on it.
+ * A lock that was acquired, or one that is rebuilt from stored values in another process. Its plain properties are all that
+ * is needed to release it; it holds nothing native.
+ *
+ * @typedef {import('./options').CallOptions} CallOptions
+ * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
  */
 
-const { belongings } = require('./belonging');
 const { settle } = require('./callback');
+const { disposable } = require('./disposal');
 const { wrongType } = require('./errors');
-const { clock } = require('./native');
-const { lockerOf } = require('./lockers');
-const { termOf, tie } = require('./term');
+const { ownableLocks } = require('./lock-owner');
+const { attachState, stateOf } = require('./lock-state');
+const { lockerOf } = require('./locker-registry');
+const { clock } = require('./addon');
 
 class Lock {
   /**
@@ -22,14 +26,14 @@ class Lock {
    * @param {number} [attemptsRemaining]
    */
   constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
-    if (disposal !== Symbol.asyncDispose) makeDisposable();
-    join(this, redlock, new.target);
+    disposableLock();
+    setOwner(this, redlock, new.target);
     this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
     this.value = value;
     this.expiration = expiration;
     this.attempts = attempts;
     this.attemptsRemaining = attemptsRemaining;
-    tie(this, resource, value);
+    attachState(this, resource, value);
   }
 
   /** @param {(error: Error | null) => void} [callback] */
@@ -45,8 +49,8 @@ class Lock {
 
   /**
    * @param {number} ttl
-   * @param {import('./redlock').CallOptions | import('./redlock').LockCallback} [options]
-   * @param {import('./redlock').LockCallback} [callback]
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
    */
   extend(ttl, options, callback) {
     const redlock = redlockOf(this);
@@ -55,7 +59,7 @@ class Lock {
   }
 
   /**
-   * Has it extended in the engine's own thread, for as long as this object lives.
+   * Has it extended on the engine's own thread, for as long as this object lives.
    *
    * @param {object} [options]
    */
@@ -63,19 +67,19 @@ class Lock {
     return lockerFor(this).autoExtend(redlockOf(this), this, options);
   }
 
-  /** Has it end when its validity does, which is no loss. */
+  /** Extends it no more: it ends when its validity does, which is no loss. */
   stopExtending() {
     return lockerFor(this).stopExtending(this);
   }
 
-  /** Is aborted when the lock is lost, with the reason; not when it is released. */
+  /** Aborted when the lock is lost, with the reason; not when it is released. */
   get signal() {
     return lockerFor(this).watch(this).signal;
   }
 
   /** For how long it may still be believed in, in ms, on the engine's clock. */
   remaining() {
-    return lockerOf(redlockOf(this))?.hasParted ? 0 : remainingOf(this);
+    return lockerOf(redlockOf(this))?.hasUnlockedAll ? 0 : remainingOf(this);
   }
 
   /** Whether it may be believed in now. */
@@ -85,7 +89,7 @@ class Lock {
 
   toJSON() {
     const { resource, value, expiration, attempts, attemptsRemaining } = this;
-    const ttl = termOf(this, keysOf(this)).span;
+    const ttl = stateOf(this, keysOf(this)).requestedTtl;
     const stored = { resource, value, expiration, attempts, attemptsRemaining };
     return ttl === undefined ? stored : { ...stored, ttl };
   }
@@ -106,41 +110,28 @@ function keysOf({ resource, value }) {
 /** @param {Lock} lock */
 function remainingOf(lock) {
   const { expiration } = lock;
-  const term = termOf(lock, keysOf(lock));
-  const until = term.keep ? term.keep.until : typeof expiration === 'number' ? term.deadline(expiration) : 0;
+  const state = stateOf(lock, keysOf(lock));
+  const { watchdog } = state;
+  const until = watchdog ? watchdog.until : typeof expiration === 'number' ? state.validUntil(expiration) : 0;
   return until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - clock());
 }
 
-const { classOf, join } = belongings(/** @type {any} */ (Lock));
+const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock));
 
 /**
  * By the accessor that its prototype has.
  *
  * @param {any} lock
- * @returns {import('./redlock').Redlock | undefined}
+ * @returns {any} undefined where it has none
  */
 function redlockOf(lock) {
   return lock.redlock;
 }
 
-/** What `await using` calls; a polyfill may bring it at any time. @type {symbol | undefined} */
-let disposal;
-
-function makeDisposable() {
-  disposal = Symbol.asyncDispose;
-  if (disposal === undefined) return;
-  Object.defineProperty(Lock.prototype, disposal, {
-    configurable: true,
-    writable: true,
-    /** @this {Lock} */
-    value() {
-      const locker = lockerOf(redlockOf(this));
-      return locker ? locker.letGo(redlockOf(this), this) : orphaned();
-    },
-  });
-}
-
-makeDisposable();
+const disposableLock = disposable(Lock, (lock) => {
+  const locker = lockerOf(redlockOf(lock));
+  return locker ? locker.unlockQuietly(redlockOf(lock), lock) : orphaned();
+});
 
 /** Where there is nothing to ask. */
 async function orphaned() {

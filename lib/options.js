@@ -1,24 +1,26 @@
 'use strict';
 
 /**
- * The options, of a Redlock and of one call. As in redlock 4, one that is unknown or of the wrong
- * type is ignored; here the process is warned of it.
+ * The options of a Redlock and of one call. As in redlock 4, an unknown option or one of the wrong type is ignored; here
+ * the process is warned of it.
  */
 
-const { isError, outOfRange, showSetting, wrongType } = require('./errors');
-const { isArray, pick } = require('./foreign');
-const { RULES } = require('./members');
-const { disregard } = require('./promises');
+const { outOfRange, showSetting, wrongType } = require('./errors');
+const { isArray, keysOf, pick } = require('./foreign');
+const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
 const UNLIMITED = -1;
-/** As many as native counts; nobody has seen the end of it. */
+/** The most that native counts to; more is without end. */
 const MOST_RETRIES = 2 ** 32 - 1;
 
-/** @typedef {(attempt: number) => unknown} DelayOf the wait after an attempt, of which the first is 1, in ms */
+/**
+ * @typedef {(attempt: number) => unknown} DelayOf the wait after an attempt, of which the first is 1, in ms
+ * @typedef {Partial<Pick<Settings, 'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'>>} CallOptions
+ */
 
-/** How one request is retried, and what it allows for. */
+/** How one request is retried, and its allowance for clock drift. */
 class Settings {
   /**
    * @param {number} driftFactor
@@ -33,56 +35,22 @@ class Settings {
     this.retryCount = retryCount;
     /** As it was given. */
     this.retryDelay = retryDelay;
-    /** What the engine waits where it retries by itself. */
+    /** What the engine waits between two attempts where it retries by itself, in ms. */
     this.delay = typeof retryDelay === 'function' ? DEFAULT_DELAY : retryDelay;
     this.retryJitter = retryJitter;
     this.isEndless = isEndless;
     /** A whole number, -1 = unlimited. */
     this.retries = retryCount === UNLIMITED && !isEndless ? 0 : retriesOf(retryCount);
   }
-}
 
-/** What a lock that is extended by itself waits, where a function says what others do, in ms. */
-const DEFAULT_DELAY = 200;
-
-/** In ms: beyond three weeks it is a slip. */
-const LONGEST_DELAY = 2 ** 31 - 1;
-
-/**
- * How long to wait after an attempt that has failed.
- *
- * @param {Settings} settings
- * @param {number} attempt the first is 1
- * @returns {number} in ms
- */
-function waitAfter({ retryDelay, retryJitter }, attempt) {
-  const delay = typeof retryDelay === 'function' ? delayAfter(retryDelay, attempt) : retryDelay;
-  return Math.max(0, delay + Math.floor((Math.random() * 2 - 1) * retryJitter));
-}
-
-/**
- * @param {DelayOf} retryDelay
- * @param {number} attempt
- * @returns {number}
- */
-function delayAfter(retryDelay, attempt) {
-  let delay;
-  try {
-    delay = retryDelay(attempt);
-  } catch (error) {
-    const refusal = wrongType(
-      'OPTIONS',
-      `the option "retryDelay" threw when it was asked for attempt ${attempt}`,
-    );
-    throw isError(error) ? Object.assign(refusal, { cause: error }) : refusal;
+  /** The same for a single attempt. */
+  once() {
+    return new Settings(this.driftFactor, 0, this.retryDelay, this.retryJitter);
   }
-  if (typeof delay === 'number' && delay >= 0 && delay <= LONGEST_DELAY) return delay;
-  disregard(delay);
-  const message =
-    `the option "retryDelay" must return a number of ms from 0 to ${LONGEST_DELAY}, ` +
-    `not ${showSetting(delay)} (for attempt ${attempt})`;
-  throw typeof delay === 'number' ? outOfRange('OPTIONS', message) : wrongType('OPTIONS', message);
 }
+
+/** How long the engine waits between the extensions of a kept lock, where `retryDelay` is a function, in ms. */
+const DEFAULT_DELAY = 200;
 
 /** @param {number} retryCount */
 function retriesOf(retryCount) {
@@ -95,43 +63,38 @@ const DEFAULTS = new Settings(0.01, 10, DEFAULT_DELAY, 100);
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 
 /**
- * Each option's type: what it must be, and in words.
+ * What an option must be, and the same in words.
  *
- * @typedef {{accepts: (value: number) => boolean, expected: string}} Rule
+ * @typedef {{accepts: (value: number) => boolean, expected: string}} Validator
  */
-/** @type {Rule} */
+/** @type {Validator} */
 const finite = { accepts: Number.isFinite, expected: 'a finite number' };
-/** @type {Rule} */
+/** @type {Validator} */
 const amount = {
   accepts: (value) => Number.isFinite(value) && value >= 0,
   expected: 'a finite number from 0',
 };
-/** @type {Rule} */
+/** @type {Validator} */
 const time = { accepts: (value) => Number.isFinite(value) && value > 0, expected: 'a finite number above 0' };
-/** @type {Rule} */
+/** @type {Validator} */
 const count = { accepts: (value) => !Number.isNaN(value), expected: 'a number' };
 
-/** @type {Record<SettingName, Rule>} */
+/** @type {Record<SettingName, Validator>} */
 const SETTINGS = { driftFactor: amount, retryCount: count, retryDelay: finite, retryJitter: finite };
 
-/** How long an instance may take for its vote, in ms (`deadlineShare`: of the ttl). */
-const PATIENCE = {
-  deadlineShare: amount,
-  deadlineFloor: time,
-  deadlineCeiling: time,
-  releaseDeadline: time,
-};
+/** Within which bounds an instance may take its time to vote, in ms. */
+const PATIENCE = { deadlineFloor: time, deadlineCeiling: time };
 
 const DEFAULT_FLOOR = 100;
 
-/** lib/members.js knows what it says. */
+/** lib/instances/members.js has its values. */
 const CONNECTIONS = 'connections';
 
 /** lib/scripts.js reads them. */
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
 /**
- * A Redlock's options. All that is wrong with them is told at once.
+ * Reads a Redlock's options. All that is wrong with them is in one warning.
  *
  * @param {unknown} options
  * @param {Settings} defaults
@@ -139,8 +102,8 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @param {boolean} [mayBeFunction] whether retryDelay may be one
  * @returns {{
  *   settings: Settings,
- *   patience: {share?: number, floor?: number, ceiling?: number, release?: number},
- *   rule: import('./bridge').Rule,
+ *   patience: {floor?: number, ceiling?: number},
+ *   policy: import('./instances/members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -152,11 +115,11 @@ function readOptions(options, defaults, tell, mayBeFunction = false) {
   const given = pick(object, known, unreadable);
   const settings = override(defaults, given, complaints, mayBeFunction);
   const patience = readPatience(given, complaints);
-  const rule = readRule(given, complaints);
+  const policy = readPolicy(given, complaints);
   complaints.push(...unknownIn(object, known));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
-  return { settings, patience, rule, scripts: given };
+  return { settings, patience, policy, scripts: given };
 }
 
 /** @param {string} name */
@@ -227,42 +190,37 @@ function override(base, given, complaints, mayBeFunction) {
  * @param {string[]} complaints
  */
 function readPatience(given, complaints) {
-  const share = read(given, 'deadlineShare', PATIENCE.deadlineShare, complaints);
   const floor = read(given, 'deadlineFloor', PATIENCE.deadlineFloor, complaints);
   const ceiling = read(given, 'deadlineCeiling', PATIENCE.deadlineCeiling, complaints);
-  const release = read(given, 'releaseDeadline', PATIENCE.releaseDeadline, complaints);
   // A floor wins over a ceiling; the default floor must not win over a ceiling that was asked for.
   const lowered = ceiling === undefined ? undefined : Math.min(ceiling, DEFAULT_FLOOR);
-  return { share, floor: floor ?? lowered, ceiling, release };
+  return { floor: floor ?? lowered, ceiling };
 }
 
 /**
  * @param {any} given
  * @param {string[]} complaints
- * @returns {import('./bridge').Rule}
+ * @returns {import('./instances/members').RoutePolicy}
  */
-function readRule(given, complaints) {
-  const rule = given[CONNECTIONS];
-  if (RULES.includes(rule)) return rule;
-  if (rule !== undefined) {
-    const known = RULES.map((one) => `"${one}"`).join(', ');
-    complaints.push(`the option "${CONNECTIONS}" must be one of ${known}, not ${showSetting(rule)}`);
-  }
+function readPolicy(given, complaints) {
+  const policy = given[CONNECTIONS];
+  if (ROUTE_POLICIES.includes(policy)) return policy;
+  if (policy !== undefined) complaints.push(notAPolicy(`the option "${CONNECTIONS}"`, policy));
   return 'auto';
 }
 
 /**
  * @param {any} given
  * @param {string} name
- * @param {Rule} rule
+ * @param {Validator} validator
  * @param {string[]} complaints
  * @returns {number | undefined}
  */
-function read(given, name, rule, complaints) {
+function read(given, name, validator, complaints) {
   const value = given[name];
   if (value === undefined) return undefined;
-  if (typeof value === 'number' && rule.accepts(value)) return value;
-  complaints.push(`the option "${name}" must be ${rule.expected}, not ${showSetting(value)}`);
+  if (typeof value === 'number' && validator.accepts(value)) return value;
+  complaints.push(`the option "${name}" must be ${validator.expected}, not ${showSetting(value)}`);
   return undefined;
 }
 
@@ -285,12 +243,7 @@ function readObject(options, complaints) {
  * @returns {string[]} what is to be said of those that aren't
  */
 function unknownIn(given, known) {
-  let keys;
-  try {
-    keys = Object.keys(given);
-  } catch {
-    throw wrongType('OPTIONS', "options can't be read: their keys can't be listed");
-  }
+  const keys = keysOf(given, () => wrongType('OPTIONS', "options can't be read: their keys can't be listed"));
   const unknown = keys.filter((name) => !known.includes(name));
   return namesIn(unknown).map((name) => `the option ${name} is unknown${suggestion(name, known)}`);
 }
@@ -317,9 +270,4 @@ function tellOnce(complaints, tell) {
   if (complaints.length > 0) tell(complaints.join('; '));
 }
 
-/** @param {string} message */
-function warn(message) {
-  process.emitWarning(`redlock-native: ${message} (ignored)`, 'RedlockWarning', 'REDLOCK_OPTIONS');
-}
-
-module.exports = { Settings, DEFAULTS, readOptions, readCallOptions, readProperties, waitAfter, warn };
+module.exports = { Settings, DEFAULTS, readOptions, readCallOptions, readProperties };

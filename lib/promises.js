@@ -37,7 +37,7 @@ function findBluebird() {
   try {
     return require(require.resolve('bluebird', { paths: [...app, process.cwd(), __dirname] }));
   } catch {
-    // Nor may it be missing.
+    // Not installed there.
   }
   try {
     return require('bluebird');
@@ -47,8 +47,8 @@ function findBluebird() {
 }
 
 /**
- * Takes something of the caller's that isn't used: if it is a promise that rejects, that must not end the process, as
- * whoever has passed it is told already.
+ * Ignores something of the caller's that can't be used: if it is a promise that rejects, that must not end the process, as
+ * the caller is told already that it can't be used.
  *
  * @param {unknown} given
  */
@@ -56,7 +56,7 @@ async function disregard(given) {
   try {
     await given;
   } catch {
-    // Nobody needs it.
+    // The caller has an error already.
   }
 }
 

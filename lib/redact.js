@@ -1,31 +1,30 @@
 'use strict';
 
 /**
- * What must not be seen in a text that comes from outside: a server or a client may repeat what it was sent, and
- * what stands in a configuration's wrong place may be a secret. Errors, events and warnings show only what has
- * passed here.
+ * Keeps secrets out of texts that come from outside: a server or a client may repeat what it was sent, and a value in the
+ * wrong place of a configuration may be a password. Errors, events and warnings show only what has passed here.
  */
 
 const { isArray } = require('./foreign');
 
-/** More of a text from outside says no more. */
+/** How much of a text from outside is shown. */
 const LONGEST = 300;
 
-/** What is looked through at all. */
+/** How much of it is searched; the rest is cut off. */
 const LONGEST_READ = 4096;
 
-/** In place of a secret. */
+/** Shown in place of a secret. */
 const MASK = '***';
 
-/** A secret so short is part of most texts: one that has it is not shown at all. */
+/** A shorter secret is part of most texts by chance: a text that has it is not shown at all. */
 const SHORT = 3;
 
-/** Of so much at least is a part of a secret known, where a text was cut off in it. */
+/** Where a text was cut off inside a secret, so many of its first characters are needed to recognise it. */
 const PART = 4;
 
 /**
- * A longer secret, as a token or a key, is known by so many of its first characters; the rest of the word goes with
- * them. A pattern of all of it would take seconds to make.
+ * A longer secret, as a token or a key, is recognised by so many of its first characters, and the rest of the word is
+ * masked with them: a pattern of all of it would take seconds to make.
  */
 const HEAD = 24;
 const REST = '[^\\s"\'<>]*';
@@ -79,7 +78,7 @@ class Redactor {
   }
 
   /**
-   * An error of ours with a text that quotes somebody.
+   * Masks an error of ours whose text quotes something from outside.
    *
    * @template {Error & {code?: string}} E
    * @param {E} error
@@ -112,7 +111,7 @@ function withoutBeginnings(text, secret) {
 }
 
 /**
- * Finds a secret as it is, and as URLs, JSON, logs and headers write it, each character perhaps in another way.
+ * Finds a secret as it is, and as URLs, JSON, logs and headers write it; each character may be written another way.
  *
  * @param {string} secret
  */
@@ -122,7 +121,7 @@ function patternOf(secret) {
   const forms = [head.map(charPattern).join('')];
   const bytes = Buffer.from(head.join(''));
   if (secret.length >= SHORT) forms.push(hexOf(bytes), ...base64Of(bytes));
-  // As whoever takes UTF-8 for Latin-1 shows it.
+  // UTF-8 that was taken for Latin-1.
   const mistaken = bytes.toString('latin1');
   if (mistaken !== head.join('')) forms.push(quoted(mistaken));
   const rest = characters.length > HEAD ? REST : '';
@@ -204,7 +203,7 @@ function quoted(text) {
 
 const SECRET_KEY = /pass(?:word|phrase|wd)?$|^auth$|secret|token|credential/i;
 
-/** Nobody nests a configuration deeper, or lists more. */
+/** No configuration is nested deeper, or lists more. */
 const DEEPEST = 6;
 const MOST = 2000;
 
@@ -240,7 +239,7 @@ function secretsIn(config) {
   try {
     walk(config, '', 0);
   } catch {
-    // A Proxy that doesn't let itself be looked at: nothing of it is known, and nothing shown.
+    // A Proxy that can't be read: nothing of it is known, and nothing is shown.
   }
   return secrets;
 }

@@ -1,31 +1,34 @@
 'use strict';
 
-/** The class people use: redlock 4's, with native promises and more options. */
+/** The main class: redlock 4's, with native promises and more options. */
 
 const { EventEmitter } = require('node:events');
 
+const { readQuitOptions } = require('./acquire-options');
 const { settle } = require('./callback');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
+const { disposable } = require('./disposal');
 const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
 const { isArray, isUrl, pick } = require('./foreign');
 const { Lock, lockClassOf } = require('./lock');
-const { Locker, random } = require('./locker');
-const { behind, lockerOf } = require('./lockers');
-const { DEFAULTS, warn } = require('./options');
+const { stateOf } = require('./lock-state');
+const { Locker } = require('./locker');
+const { lockerOf, requireLocker } = require('./locker-registry');
+const { DEFAULTS } = require('./options');
+const { random } = require('./own-values');
 const { withDisposers } = require('./promises');
-const { termOf } = require('./term');
-const { readParting } = require('./wishes');
+const { warnOfIgnored } = require('./warning');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike
- * @typedef {import('./locker').CallOptions} CallOptions
- * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
+ * @typedef {import('./options').CallOptions} CallOptions
+ * @typedef {import('./lock').LockCallback} LockCallback
  * @typedef {(error: Error | null) => void} UnlockCallback
  */
 
 class Redlock extends EventEmitter {
-  /** What the methods return promises of; bluebird, for who needs its methods. @type {any} */
+  /** What the methods return promises of; bluebird, for those who need its methods. @type {any} */
   static Promise = Promise;
 
   /**
@@ -35,23 +38,24 @@ class Redlock extends EventEmitter {
    */
   constructor(instances, options, ...more) {
     super();
+    disposableRedlock();
     if (isOldest(instances, options)) new Locker(this, PROFILE, [options, ...more], instances);
     else new Locker(this, PROFILE, instances, options);
   }
 
   /** The members of the quorum: clients as they were passed; the others by address, as they have passwords. */
   get servers() {
-    return behind(this).listed;
+    return requireLocker(this).listed;
   }
 
-  /** Others from the next call on, as in redlock 4. */
+  /** The quorum from the next call on, as in redlock 4. */
   set servers(servers) {
-    behind(this).listed = servers;
+    requireLocker(this).listed = servers;
   }
 
   /** How each instance is reached. */
   get connections() {
-    return behind(this).connections;
+    return requireLocker(this).connections;
   }
 
   /**
@@ -62,8 +66,22 @@ class Redlock extends EventEmitter {
    */
   lock(resource, ttl, options, callback) {
     if (typeof options === 'function')
-      return deliver(this, behind(this).lock(this, resource, ttl, undefined), options);
-    return deliver(this, behind(this).lock(this, resource, ttl, options, false, true), callback);
+      return deliver(this, requireLocker(this).lock(this, resource, ttl, undefined), options);
+    return deliver(this, requireLocker(this).lock(this, resource, ttl, options, false, true), callback);
+  }
+
+  /**
+   * `lock` in one attempt: null if it is held.
+   *
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | LockCallback} [options]
+   * @param {LockCallback} [callback]
+   * @returns {Promise<Lock | null>}
+   */
+  tryLock(resource, ttl, options, callback) {
+    if (typeof options === 'function') return this.tryLock(resource, ttl, undefined, options);
+    return deliver(this, requireLocker(this).lock(this, resource, ttl, options, false, true, true), callback);
   }
 
   /**
@@ -71,7 +89,7 @@ class Redlock extends EventEmitter {
    * @param {UnlockCallback} [callback]
    */
   unlock(lock, callback) {
-    return deliver(this, behind(this).unlock(this, lock), callback);
+    return deliver(this, requireLocker(this).unlock(this, lock), callback);
   }
 
   /**
@@ -83,12 +101,12 @@ class Redlock extends EventEmitter {
    */
   extend(lock, ttl, options, callback) {
     if (typeof options === 'function')
-      return deliver(this, behind(this).extend(this, lock, ttl, undefined), options);
-    return deliver(this, behind(this).extend(this, lock, ttl, options), callback);
+      return deliver(this, requireLocker(this).extend(this, lock, ttl, undefined), options);
+    return deliver(this, requireLocker(this).extend(this, lock, ttl, options), callback);
   }
 
   /**
-   * Runs `routine` under a lock that is extended for as long as it takes, and released then.
+   * Runs `routine` under a lock that is extended for as long as the routine takes, and then released.
    *
    * @template T
    * @param {unknown} resource
@@ -103,12 +121,12 @@ class Redlock extends EventEmitter {
   }
 
   /**
-   * Whether a resource is locked, as far as a majority shows it.
+   * Whether a resource is locked, as a majority shows.
    *
    * @param {unknown} resource one name
    */
   inspect(resource) {
-    return deliver(this, behind(this).inspect(this, resource), undefined);
+    return deliver(this, requireLocker(this).inspect(this, resource), undefined);
   }
 
   /**
@@ -119,7 +137,7 @@ class Redlock extends EventEmitter {
   restore(stored) {
     const { names, value, expiration, attempts, attemptsRemaining, ttl } = readStored(stored);
     const lock = makeLock(this, names, value, expiration, attempts, attemptsRemaining);
-    termOf(lock, { names, value }).restore(expiration, ttl);
+    stateOf(lock, { names, value }).setRestored(expiration, ttl);
     return lock;
   }
 
@@ -128,12 +146,12 @@ class Redlock extends EventEmitter {
    * @param {(error: Error | null, replies?: unknown[]) => void} [callback]
    */
   quit(options, callback) {
-    if (typeof options === 'function') return deliver(this, behind(this).quit(), options);
-    return deliver(this, part(this, options), callback);
+    if (typeof options === 'function') return deliver(this, requireLocker(this).quit(), options);
+    return deliver(this, quit(this, options), callback);
   }
 
   /**
-   * `lock` with a release that bluebird's `using` calls.
+   * `lock` as a disposer, whose release bluebird's `using` calls.
    *
    * @param {unknown} resource
    * @param {unknown} ttl
@@ -141,9 +159,9 @@ class Redlock extends EventEmitter {
    */
   disposer(resource, ttl, unlockErrorHandler) {
     const library = withDisposers(libraryOf(this));
-    behind(this).hearLate();
+    requireLocker(this).hearLate();
     const handler = typeof unlockErrorHandler === 'function' ? unlockErrorHandler : () => {};
-    const lock = library.resolve(behind(this).lock(this, resource, ttl, undefined));
+    const lock = library.resolve(requireLocker(this).lock(this, resource, ttl, undefined));
     return lock.disposer((/** @type {any} */ held) => library.resolve(held.unlock()).catch(handler));
   }
 
@@ -162,8 +180,8 @@ class Redlock extends EventEmitter {
     if (typeof options === 'function') return this._lock(resource, value, ttl, undefined, options);
     const given = options ?? undefined;
     if (value === null || value === undefined)
-      return deliver(this, behind(this).lock(this, resource, ttl, given), callback);
-    return deliver(this, behind(this).relock(this, resource, value, ttl, given), callback);
+      return deliver(this, requireLocker(this).lock(this, resource, ttl, given), callback);
+    return deliver(this, requireLocker(this).relock(this, resource, value, ttl, given), callback);
   }
 
   // The methods' other names.
@@ -175,9 +193,9 @@ class Redlock extends EventEmitter {
    * @param {LockCallback} [callback]
    */
   lockWithOptions(resource, ttl, options, callback) {
-    // As in redlock 4, one that is unknown is ignored here.
+    // As in redlock 4, an unknown option is ignored here.
     if (typeof options === 'function') return this.lock(resource, ttl, options);
-    return deliver(this, behind(this).lock(this, resource, ttl, options), callback);
+    return deliver(this, requireLocker(this).lock(this, resource, ttl, options), callback);
   }
 
   /**
@@ -221,7 +239,7 @@ async function use(redlock, resource, ttl, options, routine) {
     const given = routine === undefined && typeof options !== 'object' ? options : routine;
     throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
   }
-  const locker = behind(redlock);
+  const locker = requireLocker(redlock);
   const lock = await locker.lock(redlock, resource, ttl, options, true, true);
   if (lock === null) return null;
   inUse.add(lock);
@@ -229,7 +247,7 @@ async function use(redlock, resource, ttl, options, routine) {
     return await locker.watch(lock).during(() => routine(lock.signal, lock));
   } finally {
     inUse.delete(lock);
-    await locker.letGo(redlock, lock);
+    await locker.unlockQuietly(redlock, lock);
   }
 }
 
@@ -237,11 +255,11 @@ async function use(redlock, resource, ttl, options, routine) {
  * @param {Redlock} redlock
  * @param {unknown} options
  */
-async function part(redlock, options) {
-  return behind(redlock).quit(readParting(options));
+async function quit(redlock, options) {
+  return requireLocker(redlock).quit(readQuitOptions(options));
 }
 
-/** A routine that waits for nothing but its signal's event would be garbage-collected with its lock. @type {Set<Lock>} */
+/** Keeps locks alive whose routine waits only for the signal's event. @type {Set<Lock>} */
 const inUse = new Set();
 
 /**
@@ -258,7 +276,7 @@ function readStored(stored) {
     }
   }
   const { names, value, expiration } = readLock(parsed);
-  // JSON has numbers that are too large to be one, as 1e999.
+  // JSON can have numbers that become Infinity, as 1e999.
   if (!Number.isFinite(expiration)) {
     throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${expiration}`);
   }
@@ -278,29 +296,30 @@ function unreadable(key) {
   return wrongType('LOCK', `lock must be a Lock: its ${key} can't be read: reading it throws`);
 }
 
-/** Overridden, it gives the values of locks, one for each attempt. */
+/** Where it is overridden, it gives the values of locks, one for each attempt. */
 Object.defineProperty(Redlock.prototype, '_random', { value: random, writable: true, configurable: true });
 
-/** @type {import('./locker').Profile['makeLock']} */
+const disposableRedlock = disposable(Redlock, async (redlock) => void (await redlock.quit()));
+
+/** @type {import('./profile').Profile['makeLock']} */
 function makeLock(redlock, names, value, expiration, attempts, remaining) {
   const Own = lockClassOf(redlock);
   return new Own(redlock, names, value, expiration, attempts, remaining);
 }
 
-/** @type {import('./locker').Profile} */
+/** @type {import('./profile').Profile} */
 const PROFILE = {
   makeLock,
   LockError,
   refuse: (error) => error,
   defaults: DEFAULTS,
-  warn,
+  warn: warnOfIgnored,
   scripts: 'scripts',
-  truthyReplies: false,
   isLenient: false,
   locksSeveral: true,
   release: 'strict',
   dialect: 'redlock 4',
-  hasWishes: true,
+  hasAcquireOptions: true,
 };
 
 /**

@@ -1,8 +1,8 @@
 'use strict';
 
-/** What a client's error says of its server's: the word that servers know it by. */
+/** Finds a server's error code in a client's error: the word that servers begin their errors with. */
 
-/** What servers begin their errors with. Clients begin theirs with other words. */
+/** The words that servers begin their errors with. Clients begin theirs with others. */
 const WORDS = new Set([
   ...['ERR', 'NOAUTH', 'WRONGPASS', 'NOPERM', 'WRONGTYPE', 'LOADING', 'READONLY', 'MASTERDOWN', 'MISCONF'],
   ...['OOM', 'BUSY', 'NOSCRIPT', 'CLUSTERDOWN', 'CROSSSLOT', 'MOVED', 'ASK', 'TRYAGAIN', 'NOREPLICAS'],
@@ -75,7 +75,7 @@ function isNoScript(message) {
   return wordOf(message) === 'NOSCRIPT' || UNKNOWN_SCRIPT.test(message);
 }
 
-/** However a wrapper may have dressed it up. */
+/** Anywhere in the text, since a wrapper may have put words around it. */
 const UNKNOWN_SCRIPT = /\bNOSCRIPT No matching script|^NoScriptError\b/;
 
 /**

@@ -1,51 +1,49 @@
 'use strict';
 
 /**
- * A caller's own Lua scripts, as redlock 4 has them: options that are functions from our text to
- * theirs, properties that show the texts, and `scripts`, which is read at each call.
+ * A caller's own Lua scripts, as redlock has them: functions from our text to theirs, and what a face shows of the texts,
+ * which is read there again before each request.
+ *
+ * @typedef {'acquire' | 'extend' | 'release'} Role what native calls them
+ * @typedef {{value: string, hash: string}} Script a text and its digest
+ * @typedef {object} Naming what a face calls the scripts, and how errors do
+ * @property {readonly string[]} names
+ * @property {readonly Role[]} roles of each
+ * @property {string} maker what a function is that makes a text, as `option`
+ * @property {(name: string) => string} textOf
  */
 
-const { createHash } = require('node:crypto');
-
-const { wrongType, show } = require('./errors');
+const { defaultScripts } = require('./addon');
+const { outOfRange, wrongType, show } = require('./errors');
 const { disregard } = require('./promises');
+const { sha1 } = require('./sha1');
+
+const OWN = defaultScripts();
+
+/** redlock 4's. @type {Naming} */
+const LOCK_SCRIPTS = {
+  names: ['lockScript', 'unlockScript', 'extendScript'],
+  roles: ['acquire', 'release', 'extend'],
+  maker: 'option',
+  textOf: (name) => name,
+};
 
 /**
- * @typedef {'lockScript' | 'extendScript' | 'unlockScript'} ScriptName
- * @typedef {{value: string, hash: string}} Script
- * @typedef {Record<ScriptName, Script>} ScriptSet
+ * @param {Naming} naming
+ * @param {Record<string, any>} changes functions from our text to the caller's, where there are any
+ * @param {unknown} [self] what they are called on
+ * @returns {Record<string, Script>}
  */
-
-/** What native calls them. */
-const NATIVE = /** @type {const} */ ({
-  lockScript: 'acquire',
-  extendScript: 'extend',
-  unlockScript: 'release',
-});
-
-const NAMES = /** @type {ScriptName[]} */ (Object.keys(NATIVE));
-
-/**
- * @param {any} options
- * @param {{acquire: string, extend: string, release: string}} defaults our own texts
- * @returns {ScriptSet}
- */
-function readScripts(options, defaults) {
-  /** @param {ScriptName} name */
-  const script = (name) => {
-    const own = defaults[NATIVE[name]];
-    const change = options?.[name];
-    if (typeof change !== 'function') return describe(own);
-    const text = change(own);
-    if (typeof text === 'string') return describe(text);
+function readScripts({ names, roles, maker }, changes, self) {
+  const entries = names.map((name, at) => {
+    const own = OWN[roles[at]];
+    const change = changes[name];
+    const text = typeof change === 'function' ? change.call(self, own) : own;
+    if (typeof text === 'string') return [name, describe(text)];
     disregard(text);
-    throw wrongType('OPTIONS', `the option "${name}" must return a script's text, not ${show(text)}`);
-  };
-  return {
-    lockScript: script('lockScript'),
-    unlockScript: script('unlockScript'),
-    extendScript: script('extendScript'),
-  };
+    throw wrongType('OPTIONS', `the ${maker} "${name}" must return a script's text, not ${show(text)}`);
+  });
+  return Object.fromEntries(entries);
 }
 
 /**
@@ -53,27 +51,43 @@ function readScripts(options, defaults) {
  * @returns {Script}
  */
 function describe(value) {
-  return { value, hash: createHash('sha1').update(value).digest('hex') };
+  return { value, hash: sha1(value) };
 }
 
 /**
- * What of them isn't ours, in native's terms; undefined if all is.
+ * @param {Naming} naming
+ * @param {Record<string, Script>} scripts
+ * @returns {string[]} in the naming's order
+ */
+function textsOf({ names }, scripts) {
+  return names.map((name) => scripts[name].value);
+}
+
+/**
+ * What of them isn't ours, for native; undefined if all is.
  *
- * @param {Record<ScriptName, string>} texts
- * @param {{acquire: string, extend: string, release: string}} defaults
+ * @param {Naming} naming
+ * @param {string[]} texts in its order
  * @returns {import('./native').Scripts | undefined}
  */
-function customScripts(texts, defaults) {
+function customScripts({ names, roles, textOf }, texts) {
   /** @type {import('./native').Scripts} */
   const custom = Object.create(null);
-  for (const name of NAMES) {
-    const text = texts[name];
+  for (const [at, role] of roles.entries()) {
+    const text = texts[at];
     if (typeof text !== 'string') {
-      throw wrongType('OPTIONS', `${name} must be a script's text, not ${show(text)}`);
+      throw wrongType('OPTIONS', `${textOf(names[at])} must be a script's text, not ${show(text)}`);
     }
-    if (text !== defaults[NATIVE[name]]) custom[NATIVE[name]] = text;
+    if (text !== OWN[role]) custom[role] = text;
   }
   return Object.keys(custom).length ? custom : undefined;
 }
 
-module.exports = { readScripts, customScripts, describe, NAMES };
+/** @param {{config: {kind: string}}[]} members that are to run scripts of a caller's */
+function refuseInMemory(members) {
+  const index = members.findIndex(({ config }) => config.kind === 'memory');
+  if (index === -1) return;
+  throw outOfRange('OPTIONS', `instances[${index}] is in this process, where Lua scripts can't be run`);
+}
+
+module.exports = { LOCK_SCRIPTS, readScripts, textsOf, customScripts, refuseInMemory, describe };

@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * For a key that nobody knows: the known one that was meant, where one is near.
+ * The known key that was probably meant by an unknown one, if one is near.
  *
  * @param {string} key as it may be shown, quoted or not
  * @param {readonly string[]} known
@@ -9,7 +9,7 @@
  */
 function suggestion(key, known) {
   const given = plain(key);
-  // A slip in three letters or so: any more, and it is another word.
+  // One slip in four letters: with more it is another word.
   const most = Math.max(1, Math.floor(given.length / 4));
   let best;
   let least = most + 1;
@@ -26,7 +26,7 @@ function plain(key) {
 }
 
 /**
- * How many letters are other, too many, missing or swapped with the next.
+ * The edit distance: how many letters are different, too many, missing or swapped with the next.
  *
  * @param {string} one
  * @param {string} other

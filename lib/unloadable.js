@@ -29,6 +29,16 @@ const TARGETS = [
 const ROOT = path.join(__dirname, '..');
 
 /**
+ * @param {string} reason
+ * @param {string} what
+ * @param {string} todo
+ * @returns {Trouble}
+ */
+function trouble(reason, what, todo) {
+  return { reason, what, todo };
+}
+
+/**
  * The generated loader has thrown.
  *
  * @param {unknown} error
@@ -39,8 +49,7 @@ function notLoaded(error) {
   const own = said.filter((text) => targetsIn(text).length > 0 || !SPEAKS_OF_OTHERS.test(text));
   const failure = own.find((text) => !IS_MISSING.test(text));
   const there = failure === undefined ? absent(said, target) : unsound(failure);
-  const trouble = wanted(failure) ?? refused(failure, target) ?? there;
-  return make(trouble, target, own);
+  return make(wanted(failure) ?? refused(failure, target) ?? there, target, own);
 }
 
 /**
@@ -51,7 +60,7 @@ function notLoaded(error) {
 function noAddon(loaded) {
   const todo = isBundled() ? UNBUNDLE : 'Install the package anew.';
   const what = `what was loaded in its place is ${typeof loaded === 'string' ? 'the path of a file' : 'no addon'}`;
-  return make({ reason: 'NO_ADDON', what, todo }, undefined, []);
+  return make(trouble('NO_ADDON', what, todo), undefined, []);
 }
 
 /** @param {string | undefined} found what the addon says of itself, which the first ones didn't */
@@ -65,7 +74,7 @@ function otherVersion(found) {
     : napi
       ? 'Build it anew: npm run build.'
       : `Delete node_modules and install again; a lockfile must name ${OURS} and its platform's package at one version.`;
-  return make({ reason: 'OTHER_VERSION', what, todo }, undefined, []);
+  return make(trouble('OTHER_VERSION', what, todo), undefined, []);
 }
 
 /**
@@ -127,15 +136,11 @@ function wanted(failure) {
   if (given) {
     const because = failure ? `: ${failure}` : ', where there is none';
     const what = `NAPI_RS_NATIVE_LIBRARY_PATH leads to ${JSON.stringify(given)}${because}`;
-    return { reason: 'ENVIRONMENT', what, todo: 'Unset it, or let it lead to the addon of this version.' };
+    return trouble('ENVIRONMENT', what, 'Unset it, or let it lead to the addon of this version.');
   }
   if (forced !== 'error' && !flavor) return undefined;
   const name = flavor ? 'NAPI_RS_WASI_FLAVOR' : 'NAPI_RS_FORCE_WASI';
-  return {
-    reason: 'ENVIRONMENT',
-    what: `${name} asks for what this package doesn't have`,
-    todo: 'Unset it.',
-  };
+  return trouble('ENVIRONMENT', `${name} asks for what this package doesn't have`, 'Unset it.');
 }
 
 /**
@@ -149,25 +154,21 @@ function refused(failure = '', target = '') {
   if (/addons is disabled/i.test(failure)) {
     if (/** @type {any} */ (process).permission === undefined) {
       const what = 'this process was started with --no-addons, which forbids every addon';
-      return {
-        reason: 'NO_ADDONS',
-        what,
-        todo: 'Start it without: see NODE_OPTIONS, and execArgv of a Worker.',
-      };
+      return trouble('NO_ADDONS', what, 'Start it without: see NODE_OPTIONS, and execArgv of a Worker.');
     }
     const what = "Node.js' permission model is on, and allows no addons";
-    return { reason: 'PERMISSION', what, todo: 'Start it with --allow-addons.' };
+    return trouble('PERMISSION', what, 'Start it with --allow-addons.');
   }
   if (/API has been restricted/.test(failure)) {
     const what = "Node.js' permission model doesn't allow its file to be read";
-    return {
-      reason: 'PERMISSION',
+    return trouble(
+      'PERMISSION',
       what,
-      todo: `Start it with --allow-fs-read for node_modules/${OURS}-${target} too.`,
-    };
+      `Start it with --allow-fs-read for node_modules/${OURS}-${target} too.`,
+    );
   }
   if (/--allow-ffi/.test(failure)) {
-    return { reason: 'PERMISSION', what: 'Deno may not load addons', todo: 'Start it with --allow-ffi.' };
+    return trouble('PERMISSION', 'Deno may not load addons', 'Start it with --allow-ffi.');
   }
   return undefined;
 }
@@ -181,28 +182,28 @@ function refused(failure = '', target = '') {
 function unsound(failure) {
   const needed = [...failure.matchAll(/version [`'](GLIBC_[\d.]+)' not found/g)].map(([, one]) => one);
   if (needed.length > 0) {
-    return {
-      reason: 'GLIBC',
-      what: `it needs ${needed.join(' and ').replace(/_/g, ' ')} or newer, and this system's is older`,
-      todo: 'Use a newer system or image (an Alpine image has a package of its own), or build it there from source.',
-    };
+    return trouble(
+      'GLIBC',
+      `it needs ${needed.join(' and ').replace(/_/g, ' ')} or newer, and this system's is older`,
+      'Use a newer system or image (an Alpine image has a package of its own), or build it there from source.',
+    );
   }
   if (/musl-|ld-linux|ld-musl/.test(failure)) {
     const todo =
       'Delete node_modules and install again here; it can not be copied from a system with another libc.';
-    return { reason: 'LIBC', what: `it is for another libc than this system's (${failure})`, todo };
+    return trouble('LIBC', `it is for another libc than this system's (${failure})`, todo);
   }
   if (BROKEN.test(failure)) {
     const what = `its file is broken, or for another machine (${failure})`;
-    return { reason: 'BROKEN', what, todo: 'Delete node_modules and install again here.' };
+    return trouble('BROKEN', what, 'Delete node_modules and install again here.');
   }
   if (/failed to map segment|not permitted|permission denied/i.test(failure)) {
     const what = `its file may not be read and executed (${failure})`;
-    return {
-      reason: 'NOT_EXECUTABLE',
+    return trouble(
+      'NOT_EXECUTABLE',
       what,
-      todo: 'Look at its permissions, and whether its disk is mounted noexec.',
-    };
+      'Look at its permissions, and whether its disk is mounted noexec.',
+    );
   }
   return { reason: 'NOT_LOADED', what: failure, todo: 'Install it again here, or report this as a defect.' };
 }
@@ -220,22 +221,18 @@ const BROKEN =
 function absent(said, target) {
   if (isBundled()) {
     const what = `${OURS} was bundled, and the addon, which is a file of its own, was left behind`;
-    return { reason: 'BUNDLED', what, todo: UNBUNDLE };
+    return trouble('BUNDLED', what, UNBUNDLE);
   }
   if (napi || said.some((text) => /binding\.js'/.test(text))) {
     const todo =
       `Install the published package; or, with cargo, run npm ci && npm run build in ${ROOT}; ` +
       'or install the packages that npm run pack makes there.';
     const what = 'this is the source, as from git or a folder, and the addon was not built';
-    return { reason: 'NOT_BUILT', what, todo };
+    return trouble('NOT_BUILT', what, todo);
   }
   if (target === undefined) {
     const what = `there is none for this platform, but for ${TARGETS.join(', ')}`;
-    return {
-      reason: 'PLATFORM',
-      what,
-      todo: 'Run it on one of these, or build it from source, which needs cargo.',
-    };
+    return trouble('PLATFORM', what, 'Run it on one of these, or build it from source, which needs cargo.');
   }
   return notInstalled(`${OURS}-${target}`, said);
 }
@@ -262,25 +259,25 @@ function isBundled() {
 function notInstalled(wanted, said) {
   if (process.versions.pnp) {
     const todo = 'Name this platform in supportedArchitectures of .yarnrc.yml, and run yarn install here.';
-    return { reason: 'NOT_INSTALLED', what: "Yarn's Plug'n'Play has not installed it", todo };
+    return trouble('NOT_INSTALLED', "Yarn's Plug'n'Play has not installed it", todo);
   }
   if (said.some((text) => text.includes(path.join(wanted, 'redlock-native.')))) {
     const what = 'its package is installed, but the addon in it is missing';
-    return {
-      reason: 'BROKEN',
+    return trouble(
+      'BROKEN',
       what,
-      todo: 'Install it again, and let nothing delete *.node files from node_modules.',
-    };
+      'Install it again, and let nothing delete *.node files from node_modules.',
+    );
   }
   const modules = path.dirname(ROOT);
   const other = namesIn(modules).find((name) => TARGETS.some((target) => name === `${OURS}-${target}`));
   if (other) {
     const what = `it is not installed, but ${other} is: node_modules was made on another platform`;
-    return {
-      reason: 'OTHER_PLATFORM',
+    return trouble(
+      'OTHER_PLATFORM',
       what,
-      todo: 'Delete node_modules and install again here (in the image, not beside it).',
-    };
+      'Delete node_modules and install again here (in the image, not beside it).',
+    );
   }
   const lockfile = lockfileOver(modules);
   if (

@@ -17,11 +17,14 @@ const ROOT = path.join(__dirname, '..');
 
 /** The parsers that can be met by bytes as they are: their tests, and where their inputs are. */
 const GUIDED = {
-  frame: ['instances::redis::fuzz::frame', 'src/instances/redis/__fuzz__/frame'],
-  slots: ['instances::redis::fuzz::slots', 'src/instances/redis/__fuzz__/slots'],
-  redirect: ['instances::redis::fuzz::redirect', 'src/instances/redis/__fuzz__/redirect'],
-  sentinel: ['instances::redis::fuzz::sentinel_answer', 'src/instances/redis/__fuzz__/sentinel'],
-  info: ['instances::redis::fuzz::info', 'src/instances/redis/__fuzz__/info'],
+  frame: ['instances::redis::fuzz::frames::frame', 'src/instances/redis/fuzz/__fuzz__/frame'],
+  slots: ['instances::redis::fuzz::slots::slots', 'src/instances/redis/fuzz/__fuzz__/slots'],
+  redirect: ['instances::redis::fuzz::redirects::redirect', 'src/instances/redis/fuzz/__fuzz__/redirect'],
+  sentinel: [
+    'instances::redis::fuzz::sentinels::sentinel_answer',
+    'src/instances/redis/fuzz/__fuzz__/sentinel',
+  ],
+  info: ['instances::redis::fuzz::info::info', 'src/instances/redis/fuzz/__fuzz__/info'],
   rows: ['binding::fuzz::rows', 'src/binding/__fuzz__/rows'],
   config: ['binding::fuzz::config', 'src/binding/__fuzz__/config'],
 };

@@ -20,7 +20,7 @@ const { until } = require('../support/until');
 const TTL = 60_000;
 const OPTIONS = {
   retryCount: 0,
-  ...{ deadlineFloor: 10_000, deadlineCeiling: 10_000, releaseDeadline: 10_000 },
+  ...{ deadlineFloor: 10_000, deadlineCeiling: 10_000 },
 };
 const OTHER_DB = 5;
 

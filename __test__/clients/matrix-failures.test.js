@@ -20,10 +20,10 @@ const { until } = require('../support/until');
 
 const TTL = 60_000;
 /** Where the deadline is waited for. */
-const SHORT = { deadlineFloor: 300, deadlineCeiling: 300, releaseDeadline: 300 };
+const SHORT = { deadlineFloor: 300, deadlineCeiling: 300 };
 /** Where a busy machine must not decide a vote, and what is taken back may be waited for. */
-const LONG = { deadlineFloor: 10_000, deadlineCeiling: 10_000, releaseDeadline: 300 };
-const MEDIUM = { deadlineFloor: 1000, deadlineCeiling: 1000, releaseDeadline: 1000 };
+const LONG = { deadlineFloor: 10_000, deadlineCeiling: 300 };
+const MEDIUM = { deadlineFloor: 1000, deadlineCeiling: 1000 };
 /** What decides in time, but on a very busy machine. */
 const SOON = 20_000;
 

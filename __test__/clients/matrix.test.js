@@ -22,7 +22,7 @@ const TTL = 60_000;
 /** A busy machine must not decide a vote. */
 const OPTIONS = {
   ...{ retryCount: 0, retryDelay: 5, retryJitter: 5 },
-  ...{ deadlineFloor: 10_000, deadlineCeiling: 10_000, releaseDeadline: 10_000 },
+  ...{ deadlineFloor: 10_000, deadlineCeiling: 10_000 },
 };
 
 /** No name is used twice. In a cluster the names of one lock must be in one slot. */

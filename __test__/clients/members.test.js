@@ -473,7 +473,7 @@ describe('quit()', () => {
     const [server] = await startServers(t, 1);
     const client = await makeClient(t, IOREDIS, server);
     client.quit = async () => 'mine';
-    const redlock = new Redlock([client], { ...ONCE, releaseDeadline: 200 });
+    const redlock = new Redlock([client], { ...ONCE, deadlineCeiling: 200 });
     await (await redlock.lock('a', TTL)).unlock();
     server.pause();
     const locking = rejection(redlock.lock('b', 1000));

@@ -504,11 +504,7 @@ describe('a server that answers too late', () => {
     test(`${when}: the attempt fails in time, and leaves no key once it answers again`, async (t) => {
       const [server] = await startServers(t, 1);
       const client = await makeClient(t, IOREDIS, server);
-      const redlock = redlockOver(t, [client], {
-        deadlineFloor: 200,
-        deadlineShare: 0,
-        releaseDeadline: 300,
-      });
+      const redlock = redlockOver(t, [client], { deadlineCeiling: 300 });
       if (when === 'once the client is proven') await promoted(redlock);
       else await until(() => /not proven yet/.test(reasonOf(redlock)));
       server.pause();
@@ -526,7 +522,7 @@ describe('a server that answers too late', () => {
   test('a lock that is released while its server is frozen leaves no key, in either mode', async (t) => {
     const [server] = await startServers(t, 1);
     const client = await makeClient(t, IOREDIS, server);
-    const redlock = redlockOver(t, [client], { releaseDeadline: 200 });
+    const redlock = redlockOver(t, [client], { deadlineFloor: 1000, deadlineCeiling: 200 });
     await until(() => /not proven yet/.test(reasonOf(redlock)));
     const first = await redlock.lock('first', TTL);
     await promoted(redlock);

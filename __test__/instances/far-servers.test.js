@@ -117,7 +117,7 @@ describe('of three servers', () => {
     assert.equal(error.code, 'ERR_REDLOCK_HELD');
     const [silent] = error.votes;
     assert.match(silent.error.message, /no answer within 800 ms/);
-    assert.match(silent.error.message, /the option deadlineShare allows for more/);
+    assert.match(silent.error.message, /the option deadlineFloor allows for more/);
     await held.unlock();
   });
 

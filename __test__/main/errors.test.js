@@ -7,6 +7,7 @@ const { describe, before, beforeEach, test } = require('node:test');
 const { inspect } = require('node:util');
 
 const Redlock = require('../..');
+const { Mailbox } = require('../../lib/addon');
 const { startParrot } = require('../support/parrot');
 const { startProxy } = require('../support/proxy');
 const { rejection } = require('../support/rejection');
@@ -98,7 +99,7 @@ describe('an error', () => {
     const redlock = open(
       t,
       proxies.map(({ url }) => url),
-      { releaseDeadline: 150 },
+      { deadlineFloor: 1000, deadlineCeiling: 150 },
     );
     const lock = await redlock.lock('a', 60_000);
     await Promise.all(proxies.slice(1).map((proxy) => proxy.hang()));
@@ -148,6 +149,23 @@ describe('an error', () => {
     assert.ok(lock.expiration > Date.now());
     await Promise.all(proxies.map((proxy) => proxy.pass()));
     assert.equal(await lock.extend(5000), lock, 'and it can be extended once they answer');
+    await lock.unlock();
+  });
+
+  test('of an extension that could not be handed over says nothing of the lock, which is held on', async (t) => {
+    const redlock = open(t, ['memory://handed-over']);
+    const lock = await redlock.lock('a', 60_000);
+    const { expiration } = lock;
+    const submit = t.mock.method(Mailbox.prototype, 'submit', () => {
+      throw new Error('no memory');
+    });
+    const error = await rejection(lock.extend(60_000));
+    submit.mock.restore();
+    assert.equal(error.code, 'ERR_REDLOCK_INTERNAL');
+    assert.equal(error.message, 'Unable to extend the lock on resource "a".');
+    assert.match(error.cause.message, /no memory/);
+    assert.equal(lock.expiration, expiration);
+    assert.ok(lock.held);
     await lock.unlock();
   });
 

@@ -633,6 +633,16 @@ describe('a lock that is kept', () => {
       assert.equal(told[0][1], lock);
     });
 
+    test('and a Redlock is closed by it, which leaves locks alone', async (t) => {
+      const redlock = open(t, servers);
+      const name = newName();
+      const lock = await redlock.lock(name, 5000);
+      assert.equal(await redlock[Symbol.asyncDispose](), undefined);
+      assert.equal((await redlock.lock(name, 5000).catch((error) => error)).code, 'ERR_REDLOCK_CLOSED');
+      assert.deepEqual(await valuesAt(servers, name), Array(3).fill(lock.value));
+      await redlock[Symbol.asyncDispose]();
+    });
+
     test('also if a polyfill brings it after the package was loaded', async () => {
       const { stdout, stderr } = await runScript(
         `let brought;
@@ -648,6 +658,7 @@ describe('a lock that is kept', () => {
           const lock = await redlock.lock('a', 5000);
           await lock[brought]();
           console.log((await redlock.inspect('a')).held);
+          await new Redlock(['memory://polyfill'])[brought]();
           process.exit();
         }
         main();`,

@@ -16,7 +16,7 @@ const { endOfSuite } = require('../support/suite');
 const MOST = 100_000;
 const TTL = 120_000;
 /** However slow the machine is. */
-const PATIENT = { retryCount: 0, deadlineShare: 0.5, deadlineCeiling: 60_000, releaseDeadline: 60_000 };
+const PATIENT = { retryCount: 0, deadlineFloor: 60_000, deadlineCeiling: 60_000 };
 
 const suite = endOfSuite();
 /** @type {import('../../scripts/servers').RedisServer} */

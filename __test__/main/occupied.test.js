@@ -143,7 +143,7 @@ describe('a name under which there are other data than a lock', () => {
         return new Promise(() => {});
       },
     };
-    const options = { retryCount: 1, retryDelay: 1, retryJitter: 0, releaseDeadline: 5000 };
+    const options = { retryCount: 1, retryDelay: 1, retryJitter: 0, deadlineCeiling: 5000 };
     const redlock = new Redlock([client], options);
     t.after(() => redlock.quit());
     const error = await within(4500, rejection(redlock.lock('name', 5000)), 'the error');

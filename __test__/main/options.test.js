@@ -36,7 +36,7 @@ describe('options', () => {
     { retryCount: -1 },
     { retryCount: Infinity },
     { retryCount: 2.5, retryDelay: 0.5, retryJitter: -10 },
-    { deadlineShare: 0.2, deadlineFloor: 50, deadlineCeiling: 500, releaseDeadline: 300 },
+    { deadlineFloor: 50, deadlineCeiling: 500 },
   ]) {
     test(`${show(options)} are taken without a word`, async () => {
       const redlock = new Redlock(['memory://options'], options);
@@ -64,7 +64,13 @@ describe('options', () => {
     [{ driftFactor: NaN }, /"driftFactor" must be a finite number from 0, not NaN/],
     [{ driftFactor: true }, /"driftFactor" must be a finite number from 0, not true/],
     [{ deadlineFloor: 0 }, /"deadlineFloor" must be a finite number above 0, not 0/],
-    [{ deadlineShare: '10%' }, /"deadlineShare" must be a finite number from 0, not "10%"/],
+    [{ deadlineCeiling: '1s' }, /"deadlineCeiling" must be a finite number above 0, not "1s"/],
+    // Of earlier versions, which nobody could name a use for.
+    [
+      { deadlineShare: 0.1, releaseDeadline: 1 },
+      /"deadlineShare" is unknown/,
+      /"releaseDeadline" is unknown/,
+    ],
     [{ retries: 3 }, /"retries" is unknown/],
     [{ lockScript: 'return 1' }, /"lockScript" must be a function from our script to yours, not "return 1"/],
     ['options', /options must be an object, not "options"/],
@@ -107,11 +113,12 @@ describe('options', () => {
     await redlock.quit();
   });
 
-  test('of a call that are unknown are refused by lock and using, with the one that was meant', async () => {
+  test('of a call that are unknown are refused by lock, tryLock and using, with the one that was meant', async () => {
     const redlock = new Redlock(['memory://options']);
     const calls = {
       lock: (options) => redlock.lock('misspelt', 1000, options),
       acquire: (options) => redlock.acquire('misspelt', 1000, options),
+      tryLock: (options) => redlock.tryLock('misspelt', 1000, options),
       using: (options) => redlock.using('misspelt', 1000, options, () => assert.fail('it ran')),
     };
     for (const call of Object.values(calls)) {

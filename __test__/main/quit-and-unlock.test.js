@@ -181,7 +181,7 @@ describe('quit({ unlock: true })', () => {
 
   test('tells of what could not be released, in bounded time', async (t) => {
     const own = await startServers(t, 3);
-    const redlock = new Redlock(urlsOf(own), { releaseDeadline: 300 });
+    const redlock = new Redlock(urlsOf(own), { deadlineFloor: 1000, deadlineCeiling: 300 });
     const [first, second, over] = [newName(), newName(), newName()];
     const lock = await redlock.lock(first, MINUTE);
     await redlock.lock([second, newName()], MINUTE, { autoExtend: true });

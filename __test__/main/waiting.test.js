@@ -240,31 +240,71 @@ for (const [values, Class] of Object.entries(ENGINES)) {
     });
   });
 
-  describe(`tryLock, with ${values}`, () => {
-    test('gives a lock, or null after one attempt', async (t) => {
-      const name = newName();
-      const redlock = make(t, servers, { retryCount: -1, retryDelay: HOUR });
-      const lock = await redlock.lock(name, 5000, { tryLock: true });
-      assert.ok(lock instanceof Redlock.Lock);
-      assert.equal(lock.attempts, 1);
-      const monitor = await watch(t, servers[0]);
-      assert.equal(await redlock.lock(name, 5000, { tryLock: true }), null);
-      // The attempt, and what makes sure that nothing is left of it.
-      const sent = (await monitor.seen()).filter(({ words }) => words.includes(`"${name}"`));
-      assert.ok(sent.length <= 3, `${sent.length} requests`);
-      assert.equal(await redlock.using(name, 5000, { tryLock: true }, assert.fail), null);
-      assert.deepEqual(await valuesAt(servers, name), Array(3).fill(lock.value));
-      await lock.unlock();
-    });
+  for (const [what, tryIt] of /** @type {const} */ ([
+    ['option tryLock', (redlock, name) => redlock.lock(name, 5000, { tryLock: true })],
+    ['method tryLock', (redlock, name) => redlock.tryLock(name, 5000)],
+    [
+      'method tryLock with options',
+      (redlock, name) => redlock.tryLock(name, 5000, { retryCount: 3, maxWait: HOUR, tryLock: false }),
+    ],
+    [
+      'method tryLock with a callback',
+      (redlock, name) =>
+        new Promise((resolve, reject) => {
+          redlock.tryLock(name, 5000, (error, lock) => (error ? reject(error) : resolve(lock)));
+        }),
+    ],
+  ])) {
+    describe(`the ${what}, with ${values}`, () => describeTrying(make, tryIt));
+  }
 
-    test('is rejected when nobody can say, after one attempt', async (t) => {
-      const own = await startServers(t, 3);
-      const redlock = make(t, own, { retryCount: -1, retryDelay: HOUR });
-      await Promise.all(own.map((server) => server.kill()));
-      const error = await rejection(redlock.lock('a', 5000, { tryLock: true }));
-      assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
-      assert.equal(error.attempts, 1);
+  test(`the method tryLock hands its options on, with ${values}`, async (t) => {
+    const name = newName();
+    const redlock = make(t, servers);
+    const controller = new AbortController();
+    controller.abort();
+    assert.equal(
+      await rejection(redlock.tryLock(name, 5000, { signal: controller.signal })),
+      controller.signal.reason,
+    );
+    const lock = await redlock.tryLock([name], 5000, { autoExtend: true });
+    assert.deepEqual(await valuesAt(servers, name), Array(3).fill(lock.value));
+    const { error, found } = await new Promise((resolve) => {
+      redlock.tryLock(name, 5000, null, (error, found) => resolve({ error, found }));
     });
+    assert.deepEqual([error, found], [null, null]);
+    await lock.unlock();
+  });
+}
+
+/**
+ * @param {(t: any, servers: any[], options?: object) => Redlock} make
+ * @param {(redlock: Redlock, name: string) => Promise<any>} tryIt
+ */
+function describeTrying(make, tryIt) {
+  test('gives a lock, or null after one attempt', async (t) => {
+    const name = newName();
+    const redlock = make(t, servers, { retryCount: -1, retryDelay: HOUR });
+    const lock = await tryIt(redlock, name);
+    assert.ok(lock instanceof Redlock.Lock);
+    assert.equal(lock.attempts, 1);
+    const monitor = await watch(t, servers[0]);
+    assert.equal(await tryIt(redlock, name), null);
+    // The attempt, and what makes sure that nothing is left of it.
+    const sent = (await monitor.seen()).filter(({ words }) => words.includes(`"${name}"`));
+    assert.ok(sent.length <= 3, `${sent.length} requests`);
+    assert.equal(await redlock.using(name, 5000, { tryLock: true }, assert.fail), null);
+    assert.deepEqual(await valuesAt(servers, name), Array(3).fill(lock.value));
+    await lock.unlock();
+  });
+
+  test('is rejected when nobody can say, after one attempt', async (t) => {
+    const own = await startServers(t, 3);
+    const redlock = make(t, own, { retryCount: -1, retryDelay: HOUR });
+    await Promise.all(own.map((server) => server.kill()));
+    const error = await rejection(tryIt(redlock, 'a'));
+    assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
+    assert.equal(error.attempts, 1);
   });
 }
 
@@ -310,6 +350,7 @@ describe('what can not be wished for is refused at once, with nothing sent', () 
       const [option] = Object.keys(options);
       for (const asked of [
         redlock.lock(name, 1000, options),
+        redlock.tryLock(name, 1000, options),
         redlock.using(name, 1000, options, assert.fail),
       ]) {
         const error = await rejection(asked);

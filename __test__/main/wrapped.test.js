@@ -244,12 +244,12 @@ describe('the main class', () => {
   test('a lock of another copy of the module is as one from elsewhere', async (t) => {
     const redlock = open(t);
     const lock = await redlock.lock('i', TTL);
-    const file = require.resolve('../../lib/term.js');
+    const file = require.resolve('../../lib/lock-state.js');
     const kept = require.cache[file];
     delete require.cache[file];
-    const other = require('../../lib/term.js');
+    const other = require('../../lib/lock-state.js');
     require.cache[file] = kept;
-    assert.equal(other.ownOf(lock), undefined);
+    assert.equal(other.ownStateOf(lock), undefined);
     await lock.unlock();
   });
 });

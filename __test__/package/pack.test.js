@@ -9,7 +9,6 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { promisify } = require('node:util');
-const ts = require('typescript');
 
 const { npm } = require('../../scripts/npm');
 const { pack } = require('../../scripts/pack');
@@ -17,6 +16,9 @@ const { pack } = require('../../scripts/pack');
 const ROOT = path.join(__dirname, '..', '..');
 const CONSUMERS = path.join(__dirname, 'consumers');
 const MODULES = path.join(ROOT, 'node_modules');
+/** The folder in `node_modules` of the TypeScript that compiles, and that of Node's types. */
+const NEWEST = { typescript: 'typescript', node: '@types/node' };
+const OLDEST = { typescript: 'typescript-4.7', node: 'types-node-14' };
 
 const folders = [];
 after(() => {
@@ -45,6 +47,7 @@ describe('the packages', () => {
       'README.md',
       'binding.js',
       ...compat,
+      'index.d.mts',
       'index.d.ts',
       'index.js',
       'index.mjs',
@@ -128,6 +131,15 @@ describe('an app in TypeScript', () => {
     compile(app, ['v5.mts', 'v5.cts', 'redislock.mts'], { module: 'nodenext' });
     assert.equal(await run(app, 'v5.mjs'), 'released\n');
     assert.equal(await run(app, 'v5.cjs'), 'released\n');
+  });
+
+  test('may be compiled by TypeScript 4.7, and with types of Node as they were in 2021', async () => {
+    const files = ['import-equals.cts', 'import-default.cts', 'import-module.mts'];
+    const options = { module: 'node16', target: 'es2022', lib: ['es2022'] };
+    compile(app, files, options, OLDEST);
+    assert.equal(await run(app, 'import-module.mjs'), 'released\n');
+    compile(app, files, options, { ...OLDEST, typescript: NEWEST.typescript });
+    compile(app, files, options, { ...OLDEST, node: NEWEST.node });
   });
 
   test('may be meant for a bundler', async () => {
@@ -220,21 +232,27 @@ function addConsumers(app, name) {
  * @param {string} app
  * @param {string[]} files
  * @param {Record<string, unknown>} options
+ * @param {{typescript: string, node: string}} [versions]
  */
-function compile(app, files, options) {
+function compile(app, files, options, { typescript, node } = NEWEST) {
+  const ts = require(path.join(MODULES, typescript));
+  const types = path.join(app, 'types');
+  fs.rmSync(types, { recursive: true, force: true });
+  fs.mkdirSync(types);
+  fs.symlinkSync(path.join(MODULES, node), path.join(types, 'node'), 'junction');
   const config = {
     compilerOptions: {
       target: 'es2023',
       lib: ['es2023'],
       strict: true,
       types: ['node'],
-      typeRoots: [path.join(MODULES, '@types')],
+      typeRoots: [types],
       ...options,
     },
     files,
   };
   const parsed = ts.parseJsonConfigFileContent(config, ts.sys, app);
-  const program = ts.createProgram(parsed.fileNames, parsed.options, hostFor(parsed.options));
+  const program = ts.createProgram(parsed.fileNames, parsed.options, hostFor(ts, parsed.options));
   const inApp = program
     .getSourceFiles()
     .filter(({ fileName }) => !path.relative(app, fileName).startsWith('..'));
@@ -263,13 +281,16 @@ function compile(app, files, options) {
 /** The types of TypeScript and Node.js, read once for all programs of the same options. @type {Map<string, any>} */
 const readOnce = new Map();
 
-/** @param {import('typescript').CompilerOptions} options */
-function hostFor(options) {
+/**
+ * @param {import('typescript')} ts
+ * @param {import('typescript').CompilerOptions} options
+ */
+function hostFor(ts, options) {
   const host = ts.createCompilerHost(options);
   const { getSourceFile } = host;
   host.getSourceFile = (file, ...rest) => {
     if (path.relative(MODULES, file).startsWith('..')) return getSourceFile(file, ...rest);
-    const key = JSON.stringify([file, options]);
+    const key = JSON.stringify([ts.version, file, options]);
     if (!readOnce.has(key)) readOnce.set(key, getSourceFile(file, ...rest));
     return readOnce.get(key);
   };

@@ -5,6 +5,7 @@
  * is shifted, half written or not what anybody has asked for is found at once.
  */
 
+const real = require('../../binding.js');
 const { version } = require('../../package.json');
 
 const REQUEST_NUMBERS = 16;
@@ -34,6 +35,7 @@ function makeBinding(world) {
     Mailbox,
     defaultScripts: () => ({ ...SCRIPTS }),
     version: () => version,
+    constants: real.constants,
     clock: () => world.time.now,
     // As an exception that nobody catches: the world listens for those.
     raise: (error) => process.emit('uncaughtException', error),

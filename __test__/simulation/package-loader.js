@@ -20,32 +20,56 @@ const OWN = [path.join(ROOT, 'lib') + path.sep, path.join(ROOT, 'compat') + path
  * @type {Record<string, [string, string][]>}
  */
 const WINDOWS = {
-  'lib/native.js': [
+  'lib/native/engine.js': [
     [
       'class Engine {',
       `/** @type {Engine[]} */
 const everyEngine = [];
 class Engine {
-  get seenBySimulation() { return { sheets: this.#sheets.size, keeps: this.#keeps.size, inFlight: this.#inFlight }; }`,
+  get seenBySimulation() {
+    return { voteReports: this.#voteReports.size, watched: this.#watched.size, inFlight: this.#inFlight };
+  }`,
     ],
     ['engines.set(handle, this);', 'engines.set(handle, this); everyEngine.push(this);'],
     [
       'module.exports = {',
-      `function seenBySimulation() {
-  const sum = (what) => everyEngine.reduce((all, engine) => all + engine.seenBySimulation[what], 0);
-  const late = isLate ? 1 : 0;
-  const both = { engines: engines.size, brought: brought.length, requests, turns: turns.length, late };
-  return {
-    ...both,
-    get sheets() { return sum('sheets'); },
-    get keeps() { return sum('keeps'); },
+      `const sum = (what) => everyEngine.reduce((all, engine) => all + engine.seenBySimulation[what], 0);
+module.exports = { seenBySimulation: () => ({
+    engines: engines.size, requests: requests.count,
+    get voteReports() { return sum('voteReports'); },
+    get watchedLocks() { return sum('watched'); },
     get inFlight() { return sum('inFlight'); },
-    get settling() { return settling.filter(Boolean).length; },
-    get asking() { return asking.filter(Boolean).length; },
-  };
-}
-module.exports = { seenBySimulation,`,
+  }),`,
     ],
+  ],
+  'lib/native/answers.js': [
+    [
+      'onWake(turns.wake);',
+      'onWake(turns.wake);\nmodule.exports = { seenBySimulation: () => turns.seenBySimulation };',
+    ],
+  ],
+  'lib/native/turns.js': [
+    [
+      'class Turns {',
+      `class Turns {
+  get seenBySimulation() { return { turns: this.#waiting.length, late: this.#isLate ? 1 : 0 }; }`,
+    ],
+  ],
+  'lib/native/slots.js': [
+    [
+      'class Slots {',
+      `class Slots {
+  get seenBySimulation() {
+    return { resolves: this.#resolves.filter(Boolean).length, askers: this.askers.filter(Boolean).length };
+  }`,
+    ],
+    [
+      'module.exports = {',
+      'module.exports = { seenBySimulation: () => module.exports.slots.seenBySimulation,',
+    ],
+  ],
+  'lib/native/client-answers.js': [
+    ['module.exports = {', 'module.exports = { seenBySimulation: () => ({ collected: collected.length }),'],
   ],
   'lib/keep.js': [
     [
@@ -129,4 +153,16 @@ function freshPackage(binding) {
   return { load: (name) => require(path.join(ROOT, name)) };
 }
 
-module.exports = { freshPackage, useEdits };
+/**
+ * What the package has in its hands.
+ *
+ * @param {(name: string) => any} load
+ * @returns {Record<string, number>}
+ */
+function seenIn(load) {
+  return Object.assign({}, ...SEEN_IN.map((name) => load(name).seenBySimulation()));
+}
+
+const SEEN_IN = Object.keys(WINDOWS).filter((name) => name !== 'lib/native/turns.js');
+
+module.exports = { freshPackage, seenIn, useEdits };

@@ -22,8 +22,8 @@ const sabotages = [
     rule: '19: what carries validity is handed over at a turn of its own',
     edits: [
       {
-        file: 'lib/native.js',
-        from: 'if (answer.until > 0 || kind === INSPECTED) turns.push(',
+        file: 'lib/native/answers.js',
+        from: 'if (answer.until > 0 || kind === INSPECTED) turns.add(',
         to: 'if (kind < 0) turns.push(',
       },
     ],
@@ -33,23 +33,23 @@ const sabotages = [
     rule: "19: a turn lasts until bluebird's promises have told of its answer",
     edits: [
       {
-        file: 'lib/native.js',
-        from: 'if ((asking[slot]?.isHeardLate || CALLS_ARE_TOGETHER) && !areImmediatesLost) awaitImmediates();\n  else passOn();',
-        to: 'passOn();',
+        file: 'lib/native/turns.js',
+        from: 'if (isHeardLate && !this.#areImmediatesLost) this.#awaitImmediates();\n    else this.#passOn();',
+        to: 'this.#passOn();',
       },
     ],
   },
   {
     name: 'look',
     rule: '19: what carries validity is looked at when it is handed over',
-    edits: [{ file: 'lib/native.js', from: 'return this.until <= clock();', to: 'return false;' }],
+    edits: [{ file: 'lib/native/answer.js', from: 'return this.until <= clock();', to: 'return false;' }],
   },
   {
     name: 'wall-clock',
     rule: '4: the wall clock decides nothing',
     edits: [
       {
-        file: 'lib/native.js',
+        file: 'lib/native/answer.js',
         from: 'return this.until <= clock();',
         to: 'return this.expiration <= Date.now();',
       },
@@ -65,9 +65,9 @@ const sabotages = [
     rule: '3: a lock that is dead on arrival is released',
     edits: [
       {
-        file: 'lib/locker.js',
-        from: 'engine.unlock(names, answer.value, answer.since, settings, this.#isWatched(face));\n      answer.failure',
-        to: 'answer.failure',
+        file: 'lib/late-grant.js',
+        from: 'engine.unlock(names, answer.value, answer.since, settings, report);',
+        to: '',
       },
     ],
   },
@@ -76,7 +76,7 @@ const sabotages = [
     rule: '5: what is granted to somebody who has given up is released',
     edits: [
       {
-        file: 'lib/locker.js',
+        file: 'lib/abortable.js',
         from: 'if (!answer.failure) engine.unlock(names, value ?? answer.value,',
         to: 'if (answer === undefined) engine.unlock(names, value ?? answer.value,',
       },
@@ -93,14 +93,14 @@ const sabotages = [
     edits: [
       readTwice,
       {
-        file: 'lib/native.js',
-        from: 'const words = wordsOf(value, resources);',
-        to: "const words = '';",
+        file: 'lib/native/requests.js',
+        from: 'const text = textOf(value, resources);',
+        to: "const text = '';",
       },
       {
-        file: 'lib/native.js',
-        from: 'for (let i = 0; i < count; i++) row[at + i] = resources[i].length;\n    text += words;',
-        to: 'text += value;\n    for (let i = 0; i < count; i++) {\n      row[at + i] = resources[i].length;\n      text += resources[i];\n    }',
+        file: 'lib/native/requests.js',
+        from: 'for (let i = 0; i < count; i++) row[at + i] = resources[i].length;\n    this.#text += text;',
+        to: 'this.#text += value;\n    for (let i = 0; i < count; i++) {\n      row[at + i] = resources[i].length;\n      this.#text += resources[i];\n    }',
       },
     ],
   },
@@ -108,16 +108,24 @@ const sabotages = [
     name: 'prototype',
     rule: '20: nothing is taken from Object.prototype',
     edits: [
-      { file: 'lib/native.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
+      { file: 'lib/native/answers.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
       { file: 'lib/inspection.js', from: 'sightOf(bare(vote),', to: 'sightOf(vote,' },
-      { file: 'lib/native.js', from: 'return Object.hasOwn(told, key) && typeof', to: 'return typeof' },
+      {
+        file: 'lib/native/redact-details.js',
+        from: 'return Object.hasOwn(told, key) && typeof',
+        to: 'return typeof',
+      },
     ],
   },
   {
     name: 'no-answer',
     rule: 'an errand is answered, whatever the client does',
     edits: [
-      { file: 'lib/bridge.js', from: "line.unexpected(ticket, 'something that cannot be read');", to: '' },
+      {
+        file: 'lib/clients/bridge.js',
+        from: "port.unexpected(ticket, 'something that cannot be read');",
+        to: '',
+      },
     ],
   },
   {
@@ -125,9 +133,9 @@ const sabotages = [
     rule: 'an errand is answered once',
     edits: [
       {
-        file: 'lib/bridge.js',
-        from: "line.unexpected(ticket, 'something that cannot be read');",
-        to: "line.unexpected(ticket, 'something that cannot be read');\n        throw new Error('odd');",
+        file: 'lib/clients/bridge.js',
+        from: "port.unexpected(ticket, 'something that cannot be read');",
+        to: "port.unexpected(ticket, 'something that cannot be read');\n        throw new Error('odd');",
       },
     ],
   },
@@ -135,31 +143,37 @@ const sabotages = [
     name: 'details',
     rule: '17: a client that leads elsewhere is noticed before the next request',
     edits: [
-      { file: 'lib/native.js', from: 'at < clients.length; at++) clients[at].look();', to: 'at < 0; at++);' },
+      {
+        file: 'lib/native/engine.js',
+        from: 'at < clients.length; at++) clients[at].refresh();',
+        to: 'at < 0; at++);',
+      },
     ],
   },
   {
     name: 'secrets',
     rule: 'no secret in what instances have said',
-    edits: [{ file: 'lib/native.js', from: '      engine.clean(failure);', to: '' }],
+    edits: [{ file: 'lib/native/slots.js', from: '        asker.clean(failure);', to: '' }],
   },
   {
     name: 'listeners',
     rule: "a listener's exception costs no other answer",
-    edits: [{ file: 'lib/mailbox.js', from: 'raise(error);', to: 'throw error;' }],
+    edits: [{ file: 'lib/native/calls.js', from: 'raise(error);', to: 'throw error;' }],
   },
   {
     name: 'gone',
     rule: 'nothing is asked of what is closed',
-    edits: [{ file: 'lib/native.js', from: 'if (this.#isGone) return', to: 'if (count < 0) return' }],
+    edits: [
+      { file: 'lib/native/requests.js', from: 'if (asker.isGone) return', to: 'if (count < 0) return' },
+    ],
   },
   {
     name: 'signals',
     rule: 'an AbortSignal that misbehaves leaves nobody waiting',
     edits: [
       {
-        file: 'lib/giving-up.js',
-        from: '// It may call, and nobody is there.',
+        file: 'lib/abort-signal.js',
+        from: '// Should it still call, nobody is there.',
         to: "throw new Error('no longer');",
       },
     ],
@@ -169,16 +183,21 @@ const sabotages = [
     rule: 'a slot is used again only once it is answered',
     edits: [
       {
-        file: 'lib/native.js',
-        from: 'flush();\n      this.#box.cancel(slot);\n    };',
-        to: 'flush();\n      this.#box.cancel(slot);\n      free.push(slot);\n    };',
+        file: 'lib/native/cancellation.js',
+        from: 'currentMailbox()?.cancel(this.#slot);',
+        to: 'currentMailbox()?.cancel(this.#slot);\n    slots.free(this.#slot);',
+      },
+      {
+        file: 'lib/native/slots.js',
+        from: 'class Slots {',
+        to: 'class Slots {\n  free(slot) {\n    this.#free.push(slot);\n  }',
       },
     ],
   },
   {
     name: 'let-go',
     rule: 'a kept lock that is lost is let go of',
-    edits: [{ file: 'lib/native.js', from: 'this.letGo(event.number);', to: '' }],
+    edits: [{ file: 'lib/native/engine.js', from: 'this.letGo(event.number);', to: '' }],
   },
   {
     name: 'sheets',

@@ -10,7 +10,7 @@ const { Callers } = require('./callers');
 const { Chance } = require('./chance');
 const { FakeEngine } = require('./engine');
 const { POLLUTION } = require('./oddities');
-const { freshPackage } = require('./package-loader');
+const { freshPackage, seenIn } = require('./package-loader');
 const { Time, runAll } = require('./time');
 const { Trace } = require('./trace');
 
@@ -84,8 +84,8 @@ class World {
     const restore = this.#install();
     try {
       const { load } = freshPackage(makeBinding(this));
-      const { seenBySimulation } = load('lib/native.js');
       // Whatever else goes on in the process stays outside while answers are handed over.
+      const { seenBySimulation } = load('lib/native/answers.js');
       const isBusy = () => seenBySimulation().late > 0 || this.engine.callsLeft > 0;
       const callers = new Callers(this, load);
       callers.begin();
@@ -461,11 +461,9 @@ class World {
     for (const [key, { state }] of this.#grants) {
       if (state === 'granted') this.violate(`what was granted is neither handed over nor released: ${key}`);
     }
-    const left = load('lib/native.js').seenBySimulation();
-    const watched = load('lib/keep.js').seenBySimulation();
     this.demand(engine.openHandles.length === 0, `handles are left open: ${engine.openHandles}`);
     this.demand(engine.kept === 0, `${engine.kept} kept locks are not let go of`);
-    for (const [what, count] of Object.entries({ ...left, ...watched })) {
+    for (const [what, count] of Object.entries(seenIn(load))) {
       this.demand(count === 0, `memory: ${count} ${what} are left`);
     }
     this.demand(!engine.isAwake, 'the process is kept alive for nothing');

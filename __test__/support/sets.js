@@ -2,7 +2,7 @@
 
 const { until } = require('./until');
 
-/** How many SETs a server was sent so far, refused ones too: each attempt at one resource is one. */
+/** How many SETs a server was sent so far, refused ones too: one for each attempt at one resource, and a few for proofs. */
 async function setsOn(server) {
   const stats = await server.command('INFO', 'commandstats');
   return Number(/^cmdstat_set:calls=(\d+)/m.exec(stats)?.[1] ?? 0);

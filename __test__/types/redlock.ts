@@ -4,11 +4,15 @@ import type { EventEmitter } from 'node:events';
 import type * as namespace from 'redlock-native';
 import type Default from 'redlock-native';
 import type {
+  AcquireOptions,
+  ArgumentError,
+  ArgumentErrorCode,
   CallOptions,
   CompatibleRedisClient,
   Connection,
   ConnectionState,
   Disposer,
+  Events,
   Instance,
   InstanceErrorCode,
   LockLike,
@@ -18,6 +22,7 @@ import type {
   Script,
   ServerConfig,
   TlsOptions,
+  TryOptions,
   Vote,
 } from 'redlock-native';
 import { ConnectionError, InstanceError, Lock, LockError, Redlock } from 'redlock-native';
@@ -36,7 +41,7 @@ same<typeof ConnectionError, typeof Redlock.ConnectionError>(true);
 
 const redlock: Default = new Redlock(
   ['redis://u:p@h:1/0', new URL('valkey://h'), { host: 'h', port: '6379', password: null }, 'memory://m'],
-  { retryCount: -1, driftFactor: 0.02, deadlineFloor: 50, releaseDeadline: 500 },
+  { retryCount: -1, driftFactor: 0.02, deadlineFloor: 50, deadlineCeiling: 500 },
 );
 const emitter: EventEmitter = redlock;
 
@@ -147,7 +152,7 @@ async function promises(): Promise<void> {
   // @ts-expect-error no such option of a call
   await redlock.lock('a', 1000, { deadlineFloor: 1 });
   // @ts-expect-error nor of one by another name
-  await redlock.lockWithOptions('a', 1000, { releaseDeadline: 1 });
+  await redlock.lockWithOptions('a', 1000, { deadlineCeiling: 1 });
   // @ts-expect-error a value is text
   await redlock._lock('a', 1, 1000);
   // @ts-expect-error not a lock
@@ -189,6 +194,7 @@ async function holding(): Promise<void> {
   // @ts-expect-error no number
   await redlock.lock('a', 1000, { retryDelay: () => '20' });
   await sure[Symbol.asyncDispose]();
+  same<ReturnType<Redlock[typeof Symbol.asyncDispose]>, Promise<void>>(true);
   const { held, instances } = await redlock.inspect('a');
   same<typeof held, boolean | undefined>(true);
   void instances[0].error?.message;
@@ -208,7 +214,11 @@ void holding;
 function callbacks(): void {
   redlock.lock('a', 1000, (error, lock) => {
     same<typeof lock, Lock | undefined>(true);
-    same<typeof error, LockError | TypeError | RangeError | null>(true);
+    same<typeof error, LockError | ArgumentError | null>(true);
+    if (error === null || error instanceof LockError) return;
+    same<typeof error.code, ArgumentErrorCode>(true);
+    // @ts-expect-error no argument of a lock's is called that
+    void (error.code === 'ERR_REDLOCK_INVALID_NAME');
   });
   redlock.lock('a', 1000, { retryCount: 1 }, (_error, lock) => lock?.unlock((error) => void error?.message));
   redlock.unlock(new Lock(redlock, ['a'], 'v', 0), (error) => void error);
@@ -224,13 +234,73 @@ function events(): void {
       const { index, address }: { index: number; address: string } = instance;
       void [index, address];
       if (!(error instanceof InstanceError)) return;
-      same<typeof error.operation, 'lock' | 'extend' | 'unlock'>(true);
+      same<typeof error.operation, 'lock' | 'extend' | 'unlock' | 'inspect'>(true);
       same<typeof error.reply, string | undefined>(true);
     })
     .once('connection', (connection) => same<typeof connection, Connection>(true))
-    .once('anything else', (...args) => void args);
+    .once('anything else', (...args) => same<typeof args, unknown[]>(false));
   redlock.off('clientError', () => {});
   redlock.removeListener('connection', ({ address, state }) => void [address, state]);
+
+  // Each event is the same to every method.
+  type Said = [error: LockError, lock: Lock | undefined];
+  redlock.on('lost', (...said) => same<typeof said, Said>(true));
+  redlock.once('lost', (...said) => same<typeof said, Said>(true));
+  redlock.addListener('lost', (...said) => same<typeof said, Said>(true));
+  redlock.prependListener('unlockError', (...said) => same<typeof said, Said>(true));
+  redlock.prependOnceListener('unlockError', (...said) => same<typeof said, Said>(true));
+  redlock.off('unlockError', (...said) => same<typeof said, Said>(true));
+  redlock.removeListener('lost', (...said) => same<typeof said, Said>(true));
+  redlock.emit('lost', new LockError(), undefined) satisfies boolean;
+  redlock.emit('anything else', 1, 'two') satisfies boolean;
+  same<keyof Events, 'clientError' | 'connection' | 'lost' | 'unlockError'>(true);
+
+  // A listener may know more of its client's errors; and one that is passed on may be anybody's.
+  class ReplyError extends Error {
+    command = 'SET';
+  }
+  redlock.on('clientError', (error: ReplyError) => void error.command);
+  const forward = (event: string, listener: (...args: unknown[]) => void) => redlock.on(event, listener);
+  forward('lost', () => {});
+
+  // @ts-expect-error an error, no number
+  redlock.once('lost', (error: number) => void error);
+  // @ts-expect-error an error comes with it
+  redlock.emit('lost');
+  // @ts-expect-error a listener is called
+  redlock.on('anything else', 'twice');
+}
+
+async function trying(): Promise<void> {
+  const tried = await redlock.tryLock('a', 1000);
+  same<typeof tried, Lock | null>(true);
+  same<Awaited<ReturnType<typeof redlock.tryLock>>, Lock | null>(true);
+  await redlock.tryLock(['a', 'b'], 1000, { maxWait: 5, autoExtend: true });
+  await redlock.tryLock('a', 1000, (_error, lock) => same<typeof lock, Lock | null | undefined>(true));
+  await redlock.tryLock('a', 1000, null, (_error, lock) => same<typeof lock, Lock | null | undefined>(true));
+  // @ts-expect-error that is what it does
+  await redlock.tryLock('a', 1000, { tryLock: true });
+  // @ts-expect-error misspelt
+  await redlock.tryLock('a', 1000, { maxwait: 5 });
+
+  // The option says what comes of a call, also where nobody knows whether it is true.
+  const may = Math.random() < 0.5;
+  const perhaps = await redlock.acquire('a', 1000, { tryLock: may });
+  same<typeof perhaps, Lock | null>(true);
+  const sure = await redlock.lockWithOptions('a', 1000, { tryLock: false, maxWait: 5 });
+  same<typeof sure, Lock>(true);
+  const stored: AcquireOptions = { maxWait: 5 };
+  same<Awaited<ReturnType<typeof redlock.lock>>, Lock>(true);
+  (await redlock.lock('a', 1000, stored)) satisfies Lock;
+  const trial: TryOptions = { tryLock: true };
+  const found = await redlock.lock('a', 1000, trial, (_error, lock) => {
+    same<typeof lock, Lock | null | undefined>(true);
+  });
+  same<typeof found, Lock | null>(true);
+  // @ts-expect-error misspelt, beside one that isn't
+  await redlock.lock('a', 1000, { maxWait: 5, autoextend: true });
+  const number = await redlock.using<number>('a', 1000, { maxWait: 5 }, () => 7);
+  same<typeof number, number>(true);
 }
 
 function connections(): void {
@@ -319,5 +389,5 @@ const options: Options = {};
 const perCall: CallOptions = options;
 const config: ServerConfig = { host: 'h' };
 const lockLike: LockLike = new Lock(redlock, 'a', 'v', 0);
-void [emitter, promises, callbacks, events, connections, scripts, disposers, errors];
+void [emitter, promises, callbacks, events, trying, connections, scripts, disposers, errors];
 void [perCall, config, lockLike];

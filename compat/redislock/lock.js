@@ -8,12 +8,12 @@ const { randomUUID } = require('node:crypto');
 const bluebird = require('./bluebird');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
 const { get, has, set } = require('../../lib/foreign');
-const { sleep } = require('../../lib/mailbox');
-const { quorumOf } = require('./quorum');
+const { sleep } = require('../../lib/native/timers');
+const { requestsOf } = require('./requests');
 
 /**
  * @typedef {import('./errors').ErrorConstructor} ErrorConstructor
- * @typedef {import('./quorum').Refusal} Refusal
+ * @typedef {import('./requests').Refusal} Refusal
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
  */
@@ -40,14 +40,14 @@ class Lock {
     this.timeout = 0;
     this.retries = 0;
     this.delay = 0;
-    // Whatever the defaults have now, be it inherited.
+    // As redislock does, also what the defaults inherit.
     for (const name in Lock._defaults) {
       if (!has(Lock._defaults, name)) continue;
       const own = /** @type {keyof Defaults} */ (name);
       const isGiven = has(Object(options), name);
       this[own] = isGiven ? Number.parseInt(get(options, name), 10) || 0 : Lock._defaults[own];
     }
-    addPromised(client, keep(this).library);
+    addPromised(client, requestsFor(this).library);
   }
 
   /**
@@ -81,12 +81,12 @@ async function acquire(lock, key) {
   const timeout = Number(lock.timeout);
   if (!(timeout >= 1)) throw new LockAcquisitionError("ERR invalid expire time in 'set' command");
 
-  const quorum = keep(lock);
+  const requests = requestsFor(lock);
   const name = nameOf(key);
   let { retries } = lock;
   for (;;) {
     const value = nextValue(lock);
-    const refusal = await quorum.acquire(name, value, timeout);
+    const refusal = await requests.acquire(name, value, timeout);
     if (!refusal) return hold(lock, key, name, value);
     if (!refusal.isHeld) throw because(LockAcquisitionError, messageOf(refusal, key), refusal);
     if (retries === 0) throw because(LockAcquisitionError, notAcquired(key), refusal);
@@ -103,9 +103,9 @@ async function acquire(lock, key) {
  * @param {string} value
  */
 async function hold(lock, key, name, value) {
-  // Two calls at once, and the other was first.
+  // Another call on this object was faster.
   if (lock._locked) {
-    await quorumOf(lock._client).release(name, value);
+    await requestsOf(lock._client).release(name, value);
     throw new LockAcquisitionError(HELD_ALREADY);
   }
   set(lock, '_id', value);
@@ -120,9 +120,9 @@ async function release(lock) {
   const value = String(lock._id);
   if (!lock._locked) throw new LockReleaseError(NOT_ACQUIRED);
 
-  const refusal = await keep(lock).release(nameOf(key), value);
+  const refusal = await requestsFor(lock).release(nameOf(key), value);
   if (refusal && !refusal.isHeld) throw because(LockReleaseError, refusal.message, refusal);
-  letGo(lock, value);
+  forget(lock, value);
   if (refusal) throw because(LockReleaseError, expired(key), refusal);
 }
 
@@ -138,10 +138,10 @@ async function extend(lock, time) {
   }
   if (!lock._locked) throw new LockExtendError(NOT_ACQUIRED);
 
-  const refusal = await keep(lock).extend(nameOf(key), value, /** @type {number} */ (time));
+  const refusal = await requestsFor(lock).extend(nameOf(key), value, /** @type {number} */ (time));
   if (!refusal) return;
   if (!refusal.isHeld) throw because(LockExtendError, refusal.message, refusal);
-  letGo(lock, value);
+  forget(lock, value);
   throw because(LockExtendError, expired(key), refusal);
 }
 
@@ -149,7 +149,7 @@ async function extend(lock, time) {
  * @param {Lock} lock
  * @param {string} value it may have been taken anew since, with another
  */
-function letGo(lock, value) {
+function forget(lock, value) {
   delete Lock._acquiredLocks[value];
   if (lock._id !== value) return;
   set(lock, '_locked', false);
@@ -160,7 +160,7 @@ function letGo(lock, value) {
 const used = new WeakSet();
 
 /**
- * A value serves one attempt: the clean-up of one that failed must never find the key of a later one.
+ * Each attempt has a value of its own: the clean-up of a failed attempt must never delete the key of a later one.
  *
  * @param {Lock} lock
  * @returns {string}
@@ -171,16 +171,16 @@ function nextValue(lock) {
   return String(lock._id);
 }
 
-/** What each Lock asks, so that it lives as long as the Lock. @type {WeakMap<Lock, ReturnType<typeof quorumOf>>} */
-const kept = new WeakMap();
+/** What each Lock asks, so that it lives as long as the Lock. @type {WeakMap<Lock, ReturnType<typeof requestsOf>>} */
+const owned = new WeakMap();
 
 /** @param {Lock} lock */
-function keep(lock) {
-  const before = kept.get(lock);
+function requestsFor(lock) {
+  const before = owned.get(lock);
   if (before && before.client === lock._client) return before;
-  const quorum = quorumOf(lock._client);
-  kept.set(lock, quorum);
-  return quorum;
+  const requests = requestsOf(lock._client);
+  owned.set(lock, requests);
+  return requests;
 }
 
 /** The methods that redislock adds to a client of callbacks, with the promises of bluebird. */
@@ -225,12 +225,12 @@ function expired(key) {
  * @param {unknown} key
  */
 function messageOf(refusal, key) {
-  // It was granted, but too late: nobody has said anything.
+  // It was granted, but too late: there is no server's message.
   return refusal.failure.code === 'ERR_REDLOCK_TOO_SLOW' ? notAcquired(key) : refusal.message;
 }
 
 /**
- * What explains an error stands beside its message, where printing or comparing it doesn't show it.
+ * `code` and `cause` are not enumerable, so that printing or comparing an error is as in redislock.
  *
  * @param {ErrorConstructor} Type
  * @param {string} message

@@ -17,7 +17,7 @@ function createLock(client, options) {
 }
 
 /**
- * What is left out, null or undefined stays as it is.
+ * Options that are absent, null or undefined keep their defaults.
  *
  * @param {any} [options]
  */

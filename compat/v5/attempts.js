@@ -1,21 +1,18 @@
 'use strict';
 
-/** What redlock 5 tells of an operation: for each attempt a promise of all of its votes. */
+/** redlock 5's `attempts`: for each attempt of an operation a promise of all of its votes. */
 
+const { majorityOf } = require('../../lib/majority');
 const { isError, troubleOf } = require('../../lib/errors');
-const { stayAwake } = require('../../lib/mailbox');
-const { recall } = require('../../lib/thrown');
+const { stayAwake } = require('../../lib/native/keep-alive');
+const { lookup } = require('../../lib/clients/error-registry');
 const { ResourceLockedError } = require('./errors');
 
 /**
  * @typedef {import('../../lib/native').NativeVote} NativeVote
  * @typedef {import('../../lib/cause').Operation} Operation
- * @typedef {object} Stats
- * @property {number} membershipSize
- * @property {number} quorumSize
- * @property {Set<unknown>} votesFor the clients as they were passed
- * @property {Map<unknown, Error>} votesAgainst
- * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Told
+ * @typedef {import('./errors').Stats} Stats
+ * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Deferred
  */
 
 /** The attempts of one request. */
@@ -25,8 +22,8 @@ class Attempts {
   #names;
   #voters;
   #tell;
-  /** By attempt, from 1 on. @type {Map<number, Told>} */
-  #told = new Map();
+  /** By attempt, from 1 on. @type {Map<number, Deferred>} */
+  #deferred = new Map();
   #toldCount = 0;
   /** How many there were, once that is known. @type {number | undefined} */
   #count;
@@ -38,7 +35,7 @@ class Attempts {
    * @param {import('../../lib/native').Engine} engine
    * @param {Operation} operation
    * @param {string[]} names
-   * @param {unknown[]} voters by their place: what stands for each of them
+   * @param {unknown[]} voters what stands for each member
    * @param {(error: Error) => void} tell is called with each vote against
    */
   constructor(engine, operation, names, voters, tell) {
@@ -94,12 +91,12 @@ class Attempts {
 
   /** @param {number} attempt */
   #of(attempt) {
-    let told = this.#told.get(attempt);
-    if (!told) {
-      told = promised();
-      this.#told.set(attempt, told);
+    let deferred = this.#deferred.get(attempt);
+    if (!deferred) {
+      deferred = promised();
+      this.#deferred.set(attempt, deferred);
     }
-    return told;
+    return deferred;
   }
 
   /** @param {NativeVote[]} votes */
@@ -107,24 +104,24 @@ class Attempts {
     /** @type {Stats} */
     const stats = {
       membershipSize: votes.length,
-      quorumSize: Math.floor(votes.length / 2) + 1,
+      quorumSize: majorityOf(votes.length),
       votesFor: new Set(),
       votesAgainst: new Map(),
     };
-    votes.forEach((vote, place) => {
-      const voter = this.#voters[place];
+    votes.forEach((vote, index) => {
+      const voter = this.#voters[index];
       if (vote.vote === 'granted') stats.votesFor.add(voter);
-      else stats.votesAgainst.set(voter, this.#errorOf(vote, place));
+      else stats.votesAgainst.set(voter, this.#errorOf(vote, index));
     });
     return stats;
   }
 
   /**
    * @param {NativeVote} vote
-   * @param {number} place
+   * @param {number} index
    * @returns {Error}
    */
-  #errorOf({ vote, applied = 0, code = 'SILENT', reply, message = 'no answer', error }, place) {
+  #errorOf({ vote, applied = 0, code = 'SILENT', reply, message = 'no answer', error }, index) {
     if (vote === 'held') {
       const wanted = this.#names.length;
       return new ResourceLockedError(
@@ -132,13 +129,13 @@ class Attempts {
       );
     }
     // A client's own, also where the server has answered with it: that is what redlock 5 hands on.
-    const own = recall(error);
+    const own = lookup(error);
     if (isError(own)) return own;
-    return troubleOf({ code, reply, message, error }, this.#operation, place, this.#engine.addresses[place]);
+    return troubleOf({ code, reply, message, error }, this.#operation, index, this.#engine.addresses[index]);
   }
 }
 
-/** @returns {Told} */
+/** @returns {Deferred} */
 function promised() {
   /** @type {(stats: Stats) => void} */
   let resolve = () => {};

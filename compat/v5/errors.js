@@ -3,7 +3,11 @@
 /**
  * redlock 5's errors, with its texts.
  *
- * @typedef {import('./attempts').Stats} Stats
+ * @typedef {object} Stats all votes of one attempt
+ * @property {number} membershipSize
+ * @property {number} quorumSize
+ * @property {Set<unknown>} votesFor the clients as they were passed
+ * @property {Map<unknown, Error>} votesAgainst
  * @typedef {import('../../lib/errors').Failure} Failure
  */
 
@@ -48,12 +52,12 @@ function show(error) {
   });
 }
 
-// Here too, for stacks, which begin with what there is when an error is made.
+// On the prototypes too: a stack begins with the name that there is when the error is made.
 for (const Type of [ResourceLockedError, ExecutionError]) {
   Object.defineProperty(Type.prototype, 'name', { value: Type.name, writable: true, configurable: true });
 }
 
-/** What an operation says of itself when it can't be carried out. */
+/** redlock 5's messages. */
 const TEXTS = Object.freeze({
   duration: 'Duration must be an integer value in milliseconds.',
   expired: 'Cannot extend an already-expired lock.',

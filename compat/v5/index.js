@@ -6,10 +6,9 @@ const { ExecutionError, ResourceLockedError } = require('./errors');
 const { Lock } = require('./lock');
 const { Redlock } = require('./redlock');
 
-module.exports = Object.defineProperty(
-  { default: Redlock, Lock, ExecutionError, ResourceLockedError },
-  '__esModule',
-  {
-    value: true,
-  },
-);
+// One by one, so that those who read modules without running them find the names.
+Object.defineProperty(exports, '__esModule', { value: true });
+exports.default = Redlock;
+exports.Lock = Lock;
+exports.ExecutionError = ExecutionError;
+exports.ResourceLockedError = ResourceLockedError;

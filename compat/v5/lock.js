@@ -3,31 +3,30 @@
 /**
  * redlock 5's Lock: one that was acquired or extended, or one that is rebuilt from stored values.
  *
- * @typedef {import('./redlock').Redlock} Redlock
- * @typedef {import('./attempts').Stats} Stats
+ * @typedef {import('./errors').Stats} Stats
  * @typedef {import('../../lib/native').Answer} Answer
  */
 
-const { belongings, hide } = require('../../lib/belonging');
-const { termOf, tie } = require('../../lib/term');
+const { hideOwner, ownableLocks } = require('../../lib/lock-owner');
+const { attachState, stateOf } = require('../../lib/lock-state');
 
 class Lock {
   /**
-   * @param {Redlock} redlock
+   * @param {any} redlock
    * @param {string[]} resources
    * @param {string} value
    * @param {readonly Promise<Stats>[]} attempts
    * @param {number} expiration
    */
   constructor(redlock, resources, value, attempts, expiration) {
-    join(this, redlock, new.target);
+    setOwner(this, redlock, new.target);
     // Its own too, as redlock 5's.
-    hide(this, redlock);
+    hideOwner(this, redlock);
     this.resources = resources;
     this.value = value;
     this.attempts = attempts;
     this.expiration = expiration;
-    tie(this, resources, value);
+    attachState(this, resources, value);
   }
 
   async release() {
@@ -42,12 +41,12 @@ class Lock {
   }
 }
 
-const { classOf, join } = belongings(/** @type {any} */ (Lock));
+const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock));
 
 /**
  * A lock as the engine gave it.
  *
- * @param {Redlock} redlock
+ * @param {any} redlock
  * @param {string[]} resources
  * @param {string} value
  * @param {number} since it can't have been held before, on the engine's clock
@@ -55,12 +54,12 @@ const { classOf, join } = belongings(/** @type {any} */ (Lock));
  * @param {Promise<Stats>[]} attempts
  * @param {Answer} answer
  */
-function granted(redlock, resources, value, since, duration, attempts, answer) {
+function grantedLock(redlock, resources, value, since, duration, attempts, answer) {
   const Own = classOf(redlock);
   const lock = new Own(redlock, resources, value, attempts, answer.expiration);
   answer.since = since;
-  termOf(lock, { names: resources, value }).begin(answer, duration, undefined);
+  stateOf(lock, { names: resources, value }).setGranted(answer, duration, undefined);
   return lock;
 }
 
-module.exports = { Lock, granted };
+module.exports = { Lock, grantedLock };

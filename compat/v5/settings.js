@@ -1,10 +1,11 @@
 'use strict';
 
-/** redlock 5's settings: a number counts, anything else is as if it weren't there. */
+/** redlock 5's settings: what isn't a number is ignored. */
 
 const { wrongType } = require('../../lib/errors');
 const { pick } = require('../../lib/foreign');
-const { Settings } = require('../../lib/options');
+const { DEFAULTS: ENGINE_DEFAULTS, Settings, readOptions } = require('../../lib/options');
+const { warnOfIgnored } = require('../../lib/warning');
 
 /**
  * @typedef {object} V5Settings
@@ -17,10 +18,10 @@ const { Settings } = require('../../lib/options');
 
 /** @type {Readonly<V5Settings>} */
 const DEFAULTS = Object.freeze({
-  driftFactor: 0.01,
-  retryCount: 10,
-  retryDelay: 200,
-  retryJitter: 100,
+  driftFactor: ENGINE_DEFAULTS.driftFactor,
+  retryCount: ENGINE_DEFAULTS.retryCount,
+  retryDelay: ENGINE_DEFAULTS.delay,
+  retryJitter: ENGINE_DEFAULTS.retryJitter,
   automaticExtensionThreshold: 500,
 });
 
@@ -48,7 +49,7 @@ function isNumber(value) {
 }
 
 /**
- * In the engine's terms, which knows no endless waits and no drift backwards.
+ * For the engine, which knows no endless waits and no drift backwards.
  *
  * @param {V5Settings} settings
  */
@@ -61,14 +62,12 @@ function toEngine({ driftFactor, retryCount, retryDelay, retryJitter }) {
   );
 }
 
-/**
- * How long to wait between two attempts.
- *
- * @param {V5Settings} settings
- */
-function waitOf(settings) {
-  const { delay, retryJitter } = toEngine(settings);
-  return Math.max(0, delay + Math.floor((Math.random() * 2 - 1) * retryJitter));
+/** Our options that redlock 5 doesn't have; lib/options.js reads them. */
+const NEWER = ['connections', 'deadlineFloor', 'deadlineCeiling'];
+
+/** @param {unknown} settings */
+function readNewer(settings) {
+  return readOptions(pick(settings, NEWER, unreadable), ENGINE_DEFAULTS, warnOfIgnored);
 }
 
-module.exports = { readSettings, unreadable, toEngine, waitOf };
+module.exports = { readSettings, readNewer, toEngine };

@@ -43,10 +43,8 @@ export interface Settings {
 /** What our constructor's settings have beyond redlock 5's; see the main entry's options. */
 export interface NewerSettings {
   readonly connections?: ConnectionsRule;
-  readonly deadlineShare?: number;
   readonly deadlineFloor?: number;
   readonly deadlineCeiling?: number;
-  readonly releaseDeadline?: number;
 }
 
 /** From our script's text to yours. Text counts for nothing, as in redlock 5. */

@@ -4,37 +4,37 @@
  * Where a client leads to, for people, in the form of our own addresses. It is put together from hosts and
  * ports alone, so that no secret can be in it.
  *
- * @typedef {{host?: unknown, port?: unknown, path?: unknown}} Place
- * @typedef {object} Places
- * @property {Place[]} places one, or the ones that a cluster or sentinels are known by
+ * @typedef {{host?: unknown, port?: unknown, path?: unknown}} Endpoint
+ * @typedef {object} Endpoints
+ * @property {Endpoint[]} endpoints one, or the ones that a cluster or sentinels are known by
  * @property {boolean} [tls]
  * @property {string} [service] what sentinels call it
  */
 
-const { read } = require('./look');
+const { read } = require('./inspect-object');
 
 /**
- * @param {Places | undefined} places
+ * @param {Endpoints | undefined} endpoints
  * @param {number | undefined} db
  * @returns {string | undefined} undefined where it can't be told
  */
-function addressOf(places, db) {
-  if (!places?.places.length) return undefined;
-  const path = places.places[0].path;
+function addressOf(endpoints, db) {
+  if (!endpoints?.endpoints.length) return undefined;
+  const path = endpoints.endpoints[0].path;
   if (typeof path === 'string' && path) {
     // A whole URL may have come there, and where a host or a service's name should be.
     return path.startsWith('/') ? `unix://${path}${db ? `?db=${db}` : ''}` : undefined;
   }
-  if (places.service !== undefined && !/^[\w.-]+$/.test(places.service)) return undefined;
-  const hosts = places.places.map(hostAndPort);
+  if (endpoints.service !== undefined && !/^[\w.-]+$/.test(endpoints.service)) return undefined;
+  const hosts = endpoints.endpoints.map(hostAndPort);
   if (hosts.includes(undefined)) return undefined;
-  const scheme = places.tls ? 'rediss' : 'redis';
-  const sentinel = places.service === undefined ? '' : '+sentinel';
-  const service = places.service === undefined ? '' : `/${places.service}`;
+  const scheme = endpoints.tls ? 'rediss' : 'redis';
+  const sentinel = endpoints.service === undefined ? '' : '+sentinel';
+  const service = endpoints.service === undefined ? '' : `/${endpoints.service}`;
   return `${scheme}${sentinel}://${hosts.join(',')}${service}${db ? `/${db}` : ''}`;
 }
 
-/** @param {Place} place */
+/** @param {Endpoint} endpoint */
 function hostAndPort({ host, port }) {
   if (typeof host !== 'string' || !/^[^\s/@?#[\]]+$/.test(host)) return undefined;
   const number = Number(port);
@@ -45,9 +45,9 @@ function hostAndPort({ host, port }) {
 /**
  * @param {unknown} url
  * @param {number} otherwise the port, where the URL has none
- * @returns {Place} empty where it can't be read
+ * @returns {Endpoint} empty where it can't be read
  */
-function placeOfUrl(url, otherwise) {
+function endpointOfUrl(url, otherwise) {
   try {
     const { hostname, port } = new URL(String(url));
     return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port || otherwise };
@@ -59,9 +59,9 @@ function placeOfUrl(url, otherwise) {
 /**
  * @param {unknown} options with `host`, `port` and `path`
  * @param {number} [otherwise] the port, where they have none
- * @returns {Place}
+ * @returns {Endpoint}
  */
-function placeOf(options, otherwise = 6379) {
+function endpointOf(options, otherwise = 6379) {
   return {
     host: read(options, 'host') ?? 'localhost',
     port: read(options, 'port') ?? otherwise,
@@ -69,4 +69,4 @@ function placeOf(options, otherwise = 6379) {
   };
 }
 
-module.exports = { addressOf, placeOf, placeOfUrl };
+module.exports = { addressOf, endpointOf, endpointOfUrl };

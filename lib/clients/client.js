@@ -6,18 +6,21 @@
  *
  * @typedef {{text: string, digest: string}} Script
  * @typedef {'single' | 'cluster' | 'sentinel' | 'pool' | 'unknown'} Topology
- * @typedef {'connecting' | 'ready' | 'down'} State
+ * @typedef {import('../native/types').ConnectionState} State
  * @typedef {'redlock 4' | 'redlock 5' | 'eval'} Dialect whose way of asking it knows, where it is of no known library or
  *   somebody has replaced its methods: they expect to be called as the package that ours stands for calls them. In
  *   `eval`, as of the older ones, scripts are always asked for by their texts
- * @typedef {{config: Record<string, unknown>} | {reason: string}} Direct
+ * @typedef {{config: Record<string, unknown>} | {reason: string}} ConnectionOptions
  */
 
 const { secretsIn } = require('../redact');
 const { forbidsDigests, isNoScript } = require('../replies');
 const { addressOf } = require('./address');
-const { can, read } = require('./look');
-const { isSteady, strangerAmong } = require('./pristine');
+const { textsOf } = require('./error-text');
+const { can, read } = require('./inspect-object');
+const { isSteady, firstReplaced } = require('./pristine');
+const { promiseOrCallback } = require('./promise-or-callback');
+const { toReply } = require('./reply');
 
 /** @abstract */
 class Client {
@@ -41,7 +44,7 @@ class Client {
 
   /** For people, without secrets. */
   get address() {
-    return addressOf(this.places(), this.db) ?? `${this.library} client`;
+    return addressOf(this.endpoints(), this.db) ?? `${this.library} client`;
   }
 
   /**
@@ -92,9 +95,9 @@ class Client {
    * What a connection of our own would take, in the form that the constructor takes too; or why there can't
    * be one.
    *
-   * @returns {Direct}
+   * @returns {ConnectionOptions}
    */
-  direct() {
+  connectionOptions() {
     return { reason: `where a client of this kind (${this.library}) leads to can't be read off it` };
   }
 
@@ -105,7 +108,7 @@ class Client {
    * @returns {Promise<unknown>} a number where the reply can be read as one; rejects with the client's own error
    */
   async run({ text, digest }, keys, args) {
-    if (this.dialect === 'eval' || this.#refusesDigests || !this.knowsDigests()) {
+    if (this.dialect === 'eval' || this.#refusesDigests || !this.supportsEvalsha()) {
       return toReply(await this.eval(text, keys, args));
     }
     try {
@@ -145,10 +148,10 @@ class Client {
    * @param {Record<string, readonly string[]>} fields what is read of it, by where: `''` is the client itself
    * @returns {string | undefined}
    */
-  strangerOn(steps, fields) {
+  obstacleOn(steps, fields) {
     const { client } = this;
-    const stranger = strangerAmong(client, steps);
-    if (stranger) return replaced(stranger);
+    const other = firstReplaced(client, steps);
+    if (other) return replaced(other);
     for (const [place, names] of Object.entries(fields)) {
       const holder = place ? read(client, place) : client;
       const moving = names.find((name) => holder !== undefined && !isSteady(holder, name));
@@ -163,9 +166,9 @@ class Client {
    * Where it leads to, as far as that can be read.
    *
    * @protected
-   * @returns {import('./address').Places | undefined}
+   * @returns {import('./address').Endpoints | undefined}
    */
-  places() {
+  endpoints() {
     return undefined;
   }
 
@@ -183,7 +186,7 @@ class Client {
     const { client, dialect } = this;
     const count = keys.length;
     if (dialect === 'redlock 5') return client[method](script, count, [...keys, ...args]);
-    return either((callback) => {
+    return promiseOrCallback((callback) => {
       if (dialect === 'eval') return client.eval(script, count, ...keys, ...args, callback);
       if (method === 'evalsha') return client.evalsha(script, [count, ...keys, ...args], callback);
       return client.eval([script, count, ...keys, ...args], callback);
@@ -195,7 +198,7 @@ class Client {
    *
    * @returns {boolean}
    */
-  knowsDigests() {
+  supportsEvalsha() {
     return false;
   }
 
@@ -237,75 +240,10 @@ function replaced(name) {
   return `its "${name}" was replaced, so that whoever did that sees the calls`;
 }
 
-/**
- * Calls once, with a callback, and takes the answer from wherever it comes: the callback or a promise.
- *
- * @param {(callback: (error: unknown, reply?: unknown) => void) => any} call
- * @returns {Promise<unknown>}
- */
-function either(call) {
-  return new Promise((resolve, reject) => {
-    // What is thrown here rejects.
-    const returned = call((error, reply) => (error ? reject(error) : resolve(reply)));
-    // A fake may answer at once; true and false are redis 2 and 3 telling how full their buffers are.
-    if (ANSWERS.includes(typeof returned)) resolve(returned);
-    const then = read(returned, 'then');
-    // Listened to even if the callback was faster: nobody else would handle its rejection.
-    if (typeof then === 'function') then.call(returned, resolve, reject);
-  });
-}
-
 /** Where libraries have their options, and redis 2 and 3 their password. */
 const OPTIONS = ['options', '_options', 'config', 'startupNodes', 'condition', 'auth_pass'];
 
 /** What ends a client at once: node-redis 5 and 6, 4 and ioredis, redis 2 and 3, GLIDE. */
 const ENDS = ['destroy', 'disconnect', 'end', 'close'];
 
-const ANSWERS = ['number', 'string', 'bigint'];
-
-/**
- * Where libraries put the server's words.
- *
- * @param {unknown} error
- * @returns {string[]}
- */
-function textsOf(error) {
-  const texts =
-    typeof error === 'string' ? [error] : ['message', 'code', 'name'].map((key) => read(error, key));
-  return texts.filter((text) => typeof text === 'string');
-}
-
-/**
- * Libraries, and their type mappings, have many forms for one number.
- *
- * @param {unknown} reply
- */
-function toReply(reply) {
-  const text = Buffer.isBuffer(reply) ? reply.toString('latin1') : reply;
-  const isNumeric = typeof text === 'bigint' || (typeof text === 'string' && /^-?\d+$/.test(text));
-  if (!isNumeric) return reply;
-  const number = Number(text);
-  return Number.isSafeInteger(number) ? number : reply;
-}
-
-/**
- * Which of a client's methods are its library's own, looked at when another one is found there.
- *
- * @param {readonly import('./pristine').Step[]} steps
- */
-function watcherOf(steps) {
-  /** @type {Map<string, {method: unknown, isOwn: boolean}>} */
-  const seen = new Map();
-  return (/** @type {any} */ client, /** @type {string} */ name) => {
-    const method = client[name];
-    let known = seen.get(name);
-    if (known?.method !== method) {
-      const own = steps.filter((step) => step.name === name);
-      known = { method, isOwn: strangerAmong(client, own) === undefined };
-      seen.set(name, known);
-    }
-    return known?.isOwn === true;
-  };
-}
-
-module.exports = { Client, either, replaced, watcherOf };
+module.exports = { Client, replaced };

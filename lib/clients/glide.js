@@ -2,9 +2,9 @@
 
 /** @valkey/valkey-glide: commands as arrays of text. */
 
-const { placeOf } = require('./address');
+const { endpointOf } = require('./address');
 const { Client } = require('./client');
-const { can, has, read, readAll, readAt } = require('./look');
+const { can, has, read, readAll, readAt } = require('./inspect-object');
 
 /**
  * @param {any} client
@@ -24,11 +24,11 @@ class GlideClient extends Client {
     return config ? Number(read(config, 'databaseId') ?? 0) : undefined;
   }
 
-  places() {
+  endpoints() {
     const addresses = readAt(this.client, 'config', 'addresses');
     if (!Array.isArray(addresses)) return undefined;
-    const places = addresses.map((one) => placeOf(one));
-    return { places, tls: Boolean(readAt(this.client, 'config', 'useTLS')) };
+    const endpoints = addresses.map((one) => endpointOf(one));
+    return { endpoints, tls: Boolean(readAt(this.client, 'config', 'useTLS')) };
   }
 
   get state() {
@@ -49,16 +49,16 @@ class GlideClient extends Client {
     ];
   }
 
-  direct() {
+  connectionOptions() {
     const { client } = this;
     const config = read(client, 'config');
     const { addresses, credentials, useTLS, advancedConfiguration, clientName } = readAll(
       config,
       ...['addresses', 'credentials', 'useTLS', 'advancedConfiguration', 'clientName'],
     );
-    if (!Array.isArray(addresses)) return super.direct();
-    const stranger = this.strangerOn(STEPS, FIELDS);
-    if (stranger) return { reason: stranger };
+    if (!Array.isArray(addresses)) return super.connectionOptions();
+    const obstacle = this.obstacleOn(STEPS, FIELDS);
+    if (obstacle) return { reason: obstacle };
     const password = read(credentials, 'password');
     if (credentials && typeof password !== 'string') return { reason: 'its credentials are no password' };
     const secured = read(advancedConfiguration, 'tlsAdvancedConfiguration');
@@ -67,13 +67,14 @@ class GlideClient extends Client {
       ? { rejectUnauthorized: insecure ? false : undefined, ca: rootCertificates }
       : undefined;
     const common = { username: read(credentials, 'username'), password, clientName };
-    const places = addresses.map((one) => placeOf(one)).map(({ host, port }) => ({ host, port }));
-    if (this.topology === 'cluster') return { config: { cluster: places, redisOptions: { ...common, tls } } };
-    if (places.length > 1) return { reason: 'which of its addresses is the master is known to it alone' };
-    return { config: { ...places[0], ...common, db: this.db, tls } };
+    const endpoints = addresses.map((one) => endpointOf(one)).map(({ host, port }) => ({ host, port }));
+    if (this.topology === 'cluster')
+      return { config: { cluster: endpoints, redisOptions: { ...common, tls } } };
+    if (endpoints.length > 1) return { reason: 'which of its addresses is the master is known to it alone' };
+    return { config: { ...endpoints[0], ...common, db: this.db, tls } };
   }
 
-  knowsDigests() {
+  supportsEvalsha() {
     return true;
   }
 

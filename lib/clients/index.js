@@ -10,7 +10,7 @@ const { types } = require('node:util');
 
 const { wrongType } = require('../errors');
 const { isArray, isUrl } = require('../foreign');
-const { can, classOf, read } = require('./look');
+const { can, classOf, read } = require('./inspect-object');
 
 const UNKNOWN = require('./unknown');
 

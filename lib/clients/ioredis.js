@@ -4,10 +4,10 @@
 
 const dns = require('node:dns');
 
-const { placeOf, placeOfUrl } = require('./address');
-const { Client, replaced, watcherOf } = require('./client');
-const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
-const { commonOf, strangerAmong } = require('./pristine');
+const { endpointOf, endpointOfUrl } = require('./address');
+const { Client, replaced } = require('./client');
+const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./inspect-object');
+const { commonOf, firstReplaced, rememberOwn } = require('./pristine');
 
 /**
  * @param {any} client
@@ -51,7 +51,7 @@ function isFilled(value) {
 class IoredisClient extends Client {
   /** A command of its library's own. @type {any} */
   #command;
-  #isOwn = watcherOf(COMMANDS);
+  #isOwn = rememberOwn(COMMANDS);
 
   get db() {
     if (this.topology === 'cluster') return 0;
@@ -63,20 +63,20 @@ class IoredisClient extends Client {
     return typeof prefix === 'string' && prefix ? prefix : undefined;
   }
 
-  places() {
+  endpoints() {
     const options = read(this.client, 'options');
     switch (this.topology) {
       case 'cluster': {
         const nodes = read(this.client, 'startupNodes');
         const tls = Boolean(readAt(options, 'redisOptions', 'tls'));
-        return Array.isArray(nodes) ? { places: nodes.map(placeOfNode), tls } : undefined;
+        return Array.isArray(nodes) ? { endpoints: nodes.map(endpointOfNode), tls } : undefined;
       }
       case 'sentinel': {
-        const places = Array.from(read(options, 'sentinels'), (one) => placeOf(one, 26_379));
-        return { places, service: String(read(options, 'name')), tls: Boolean(read(options, 'tls')) };
+        const endpoints = Array.from(read(options, 'sentinels'), (one) => endpointOf(one, 26_379));
+        return { endpoints, service: String(read(options, 'name')), tls: Boolean(read(options, 'tls')) };
       }
       default:
-        return { places: [placeOf(options)], tls: Boolean(read(options, 'tls')) };
+        return { endpoints: [endpointOf(options)], tls: Boolean(read(options, 'tls')) };
     }
   }
 
@@ -110,11 +110,11 @@ class IoredisClient extends Client {
     ];
   }
 
-  direct() {
+  connectionOptions() {
     const { client } = this;
     const options = read(client, 'options');
-    const stranger = this.#stranger;
-    if (stranger) return { reason: stranger };
+    const obstacle = this.#obstacle;
+    if (obstacle) return { reason: obstacle };
     const inner = this.topology === 'cluster' ? read(options, 'redisOptions') : undefined;
     const given = readAll(withInner(inner, options), ...USED);
     const reason = UNREPRESENTABLE.find(({ is }) => is(given))?.reason;
@@ -128,7 +128,7 @@ class IoredisClient extends Client {
     };
     switch (this.topology) {
       case 'cluster': {
-        const nodes = Array.from(read(client, 'startupNodes') ?? [], placeOfNode);
+        const nodes = Array.from(read(client, 'startupNodes') ?? [], endpointOfNode);
         const cluster = nodes.map(({ host, port }) => ({ host, port: Number(port) }));
         return {
           config: {
@@ -141,7 +141,7 @@ class IoredisClient extends Client {
       }
       case 'sentinel': {
         const sentinels = Array.from(given.sentinels, (one) => {
-          const { host, port } = placeOf(one, 26_379);
+          const { host, port } = endpointOf(one, 26_379);
           return { host, port };
         });
         const { name, sentinelUsername, sentinelPassword, sentinelTLS, enableTLSForSentinelMode } = given;
@@ -162,7 +162,7 @@ class IoredisClient extends Client {
         };
       }
       default: {
-        const { host, port, path } = placeOf(options);
+        const { host, port, path } = endpointOf(options);
         return {
           config: { ...common, db: this.db, ...(path ? { path } : { host, port, tls: tlsOf(given) }) },
         };
@@ -171,20 +171,20 @@ class IoredisClient extends Client {
   }
 
   /** Who stands between it and the wire. */
-  get #stranger() {
+  get #obstacle() {
     const isCluster = this.topology === 'cluster';
-    const commands = this.strangerOn(COMMANDS, FIELDS);
+    const commands = this.obstacleOn(COMMANDS, FIELDS);
     if (commands) return commands;
-    const stranger = this.strangerOn(isCluster ? CLUSTER : SINGLE, {});
-    if (stranger) return stranger;
-    const node = this.#nodes.map((one) => strangerAmong(one, SINGLE)).find(Boolean);
+    const obstacle = this.obstacleOn(isCluster ? CLUSTER : SINGLE, {});
+    if (obstacle) return obstacle;
+    const node = this.#nodes.map((one) => firstReplaced(one, SINGLE)).find(Boolean);
     if (node) return `of one of its nodes, ${replaced(node)}`;
     this.#command ??= commandOf(this.client);
     if (this.#hasTransformer) return 'its commands have a transformer of their arguments or replies';
-    const bytes = strangerAmong(this.#command, COMMAND);
+    const bytes = firstReplaced(this.#command, COMMAND);
     if (bytes) return `of its commands, ${replaced(bytes)}`;
     const connector = read(this.client, 'connector');
-    return isCluster || !strangerAmong(connector, CONNECTOR) ? undefined : 'it has a Connector of its own';
+    return isCluster || !firstReplaced(connector, CONNECTOR) ? undefined : 'it has a Connector of its own';
   }
 
   get #hasTransformer() {
@@ -241,7 +241,7 @@ class IoredisClient extends Client {
     }
   }
 
-  knowsDigests() {
+  supportsEvalsha() {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
 
@@ -369,26 +369,26 @@ class MockClient extends IoredisClient {
     return /** @type {const} */ ('ready');
   }
 
-  direct() {
+  connectionOptions() {
     return { reason: 'it has no server: it is a mock' };
   }
 
-  places() {
+  endpoints() {
     return undefined;
   }
 
   // Each of its methods is its instances' own: a stub of `eval` can't be told from its own.
-  knowsDigests() {
+  supportsEvalsha() {
     return false;
   }
 }
 
 /** @param {unknown} node */
-function placeOfNode(node) {
-  if (typeof node === 'object') return { ...placeOf(node), path: undefined };
+function endpointOfNode(node) {
+  if (typeof node === 'object') return { ...endpointOf(node), path: undefined };
   if (/^\d+$/.test(String(node))) return { host: 'localhost', port: node };
   const url = String(node);
-  return placeOfUrl(url.includes('://') ? url : `redis://${url}`, 6379);
+  return endpointOfUrl(url.includes('://') ? url : `redis://${url}`, 6379);
 }
 
 /** @param {unknown} value */

@@ -7,10 +7,11 @@
 
 const { types } = require('node:util');
 
-const { placeOf, placeOfUrl } = require('./address');
-const { Client, either, replaced } = require('./client');
-const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./look');
-const { commonOf, strangerAmong } = require('./pristine');
+const { endpointOf, endpointOfUrl } = require('./address');
+const { Client, replaced } = require('./client');
+const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./inspect-object');
+const { commonOf, firstReplaced } = require('./pristine');
+const { promiseOrCallback } = require('./promise-or-callback');
 
 /**
  * @param {any} client
@@ -72,14 +73,14 @@ class NodeRedisClient extends Client {
     return typeof known === 'string' && known ? known : undefined;
   }
 
-  places() {
+  endpoints() {
     if (this.topology === 'cluster') {
       const options = read(this.client, '_options');
       const nodes = read(options, 'rootNodes');
       if (!Array.isArray(nodes)) return undefined;
       const tls = Boolean(readAt(options, 'defaults', 'socket', 'tls') ?? readAt(nodes[0], 'socket', 'tls'));
       return {
-        places: nodes.map(placeOfNode),
+        endpoints: nodes.map(endpointOfNode),
         tls: tls || String(read(nodes[0], 'url')).startsWith('rediss'),
       };
     }
@@ -87,7 +88,7 @@ class NodeRedisClient extends Client {
     const options = read(this.client, 'options');
     if (!options) return undefined;
     const socket = read(options, 'socket');
-    return { places: [placeOf(socket)], tls: Boolean(read(socket, 'tls')) };
+    return { endpoints: [endpointOf(socket)], tls: Boolean(read(socket, 'tls')) };
   }
 
   get state() {
@@ -118,16 +119,16 @@ class NodeRedisClient extends Client {
     ];
   }
 
-  direct() {
-    if (this.topology === 'cluster') return this.directToCluster();
+  connectionOptions() {
+    if (this.topology === 'cluster') return this.clusterConnectionOptions();
     const options = read(this.client, 'options');
-    if (this.topology !== 'single' || !options) return super.direct();
-    const stranger = this.stranger;
-    if (stranger) return { reason: stranger };
+    if (this.topology !== 'single' || !options) return super.connectionOptions();
+    const obstacle = this.obstacle;
+    if (obstacle) return { reason: obstacle };
     const reason = unrepresentable(options);
     if (reason) return { reason };
     const { socket, username, password, name } = readAll(options, 'socket', 'username', 'password', 'name');
-    const { host, port, path } = placeOf(socket);
+    const { host, port, path } = endpointOf(socket);
     return {
       config: {
         ...(path ? { path } : { host, port, tls: read(socket, 'tls') ? withoutHost(socket) : undefined }),
@@ -141,13 +142,13 @@ class NodeRedisClient extends Client {
     };
   }
 
-  /** @private @returns {import('./client').Direct} */
-  directToCluster() {
+  /** @private @returns {import('./client').ConnectionOptions} */
+  clusterConnectionOptions() {
     const options = read(this.client, '_options');
     const nodes = read(options, 'rootNodes');
-    if (!Array.isArray(nodes)) return super.direct();
-    const stranger = this.stranger;
-    if (stranger) return { reason: stranger };
+    if (!Array.isArray(nodes)) return super.connectionOptions();
+    const obstacle = this.obstacle;
+    if (obstacle) return { reason: obstacle };
     if (read(options, 'nodeAddressMap') !== undefined) return { reason: 'it has a nodeAddressMap' };
     const defaults = read(options, 'defaults');
     const reason = [defaults, ...nodes].map(unrepresentable).find(Boolean);
@@ -162,12 +163,12 @@ class NodeRedisClient extends Client {
   }
 
   /** Who stands between it and the wire. @private */
-  get stranger() {
+  get obstacle() {
     const version = /** @type {keyof STEPS} */ (this.library);
     const [single, cluster] = STEPS[version] ?? [[], []];
-    const stranger = this.strangerOn(this.topology === 'cluster' ? cluster : single, FIELDS);
-    if (stranger) return stranger;
-    const node = this.nodes.map((one) => strangerAmong(one, single)).find(Boolean);
+    const obstacle = this.obstacleOn(this.topology === 'cluster' ? cluster : single, FIELDS);
+    if (obstacle) return obstacle;
+    const node = this.nodes.map((one) => firstReplaced(one, single)).find(Boolean);
     return node && `of one of its nodes, ${replaced(node)}`;
   }
 
@@ -193,7 +194,7 @@ class NodeRedisClient extends Client {
     return masters.map((node) => read(node, 'client')).filter((client) => can(client, 'sendCommand'));
   }
 
-  knowsDigests() {
+  supportsEvalsha() {
     return can(this.client, 'evalSha') && !isReplaced(this.client, 'eval', 'evalSha');
   }
 
@@ -258,12 +259,12 @@ class UnroutedClient extends NodeRedisClient {
 
 /** Version 4 with `legacyMode`: its own shape is found in `v4`. */
 class LegacyModeClient extends NodeRedisClient {
-  direct() {
+  connectionOptions() {
     return { reason: 'in legacyMode it can\'t be told whether its "eval" was replaced' };
   }
 
   // Its methods are its instances' own: a stub of `eval` can't be told from its own.
-  knowsDigests() {
+  supportsEvalsha() {
     return can(this.client.v4, 'evalSha');
   }
 
@@ -299,14 +300,14 @@ class CallbackClient extends Client {
    */
   eval(text, keys, args) {
     const flat = [text, String(keys.length), ...keys, ...args];
-    return either((callback) => this.client.eval(flat, callback));
+    return promiseOrCallback((callback) => this.client.eval(flat, callback));
   }
 
   /** Version 5 gives it no `quit`: whoever has the client it was made of ends it. */
   async quit() {
     if (!can(this.client, 'quit')) return undefined;
     try {
-      return await either((callback) => this.client.quit(callback));
+      return await promiseOrCallback((callback) => this.client.quit(callback));
     } catch (error) {
       // Whether it is closed can't be read off it.
       if (read(error, 'message') === 'The client is closed') return 'OK';
@@ -409,9 +410,9 @@ const NONE = [];
 const UNREADABLE = Array(7).fill(undefined);
 
 /** @param {unknown} node */
-function placeOfNode(node) {
+function endpointOfNode(node) {
   const url = read(node, 'url');
-  return url === undefined ? placeOf(read(node, 'socket')) : placeOfUrl(url, 6379);
+  return url === undefined ? endpointOf(read(node, 'socket')) : endpointOfUrl(url, 6379);
 }
 
 module.exports = { recognise };

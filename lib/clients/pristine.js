@@ -19,7 +19,7 @@
 
 const { types } = require('node:util');
 
-const { read } = require('./look');
+const { read } = require('./inspect-object');
 
 /** No library's classes are that deep, and a Proxy may have no end. */
 const DEEPEST = 20;
@@ -29,7 +29,7 @@ const DEEPEST = 20;
  * @param {readonly Step[]} steps
  * @returns {string | undefined} the first that isn't the library's own
  */
-function strangerAmong(client, steps) {
+function firstReplaced(client, steps) {
   return steps.find((step) => !isOwn(client, step))?.name;
 }
 
@@ -90,4 +90,24 @@ function commonOf(objects, name) {
   return first;
 }
 
-module.exports = { strangerAmong, isSteady, commonOf };
+/**
+ * Which of a client's methods are its library's own, looked at when another one is found there.
+ *
+ * @param {readonly Step[]} steps
+ */
+function rememberOwn(steps) {
+  /** @type {Map<string, {method: unknown, isOwn: boolean}>} */
+  const seen = new Map();
+  return (/** @type {any} */ client, /** @type {string} */ name) => {
+    const method = client[name];
+    let known = seen.get(name);
+    if (known?.method !== method) {
+      const own = steps.filter((step) => step.name === name);
+      known = { method, isOwn: firstReplaced(client, own) === undefined };
+      seen.set(name, known);
+    }
+    return known?.isOwn === true;
+  };
+}
+
+module.exports = { firstReplaced, rememberOwn, isSteady, commonOf };

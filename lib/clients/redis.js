@@ -2,9 +2,11 @@
 
 /** redis 2 and 3, as node-redis was called then: callbacks and flat arrays. */
 
-const { placeOf } = require('./address');
-const { Client, either, watcherOf } = require('./client');
-const { can, has, isReplaced, read, readAt, withoutHost } = require('./look');
+const { endpointOf } = require('./address');
+const { Client } = require('./client');
+const { can, has, isReplaced, read, readAt, withoutHost } = require('./inspect-object');
+const { rememberOwn } = require('./pristine');
+const { promiseOrCallback } = require('./promise-or-callback');
 
 /**
  * @param {any} client
@@ -21,7 +23,7 @@ function recognise(client) {
 }
 
 class RedisClient extends Client {
-  #isOwn = watcherOf(STEPS);
+  #isOwn = rememberOwn(STEPS);
 
   get db() {
     return Number(read(this.client, 'selected_db') ?? readAt(this.client, 'options', 'db') ?? 0);
@@ -32,9 +34,9 @@ class RedisClient extends Client {
     return typeof prefix === 'string' && prefix ? prefix : undefined;
   }
 
-  places() {
+  endpoints() {
     const tls = Boolean(readAt(this.client, 'options', 'tls'));
-    return { places: [placeOf(read(this.client, 'connection_options'))], tls };
+    return { endpoints: [endpointOf(read(this.client, 'connection_options'))], tls };
   }
 
   get state() {
@@ -60,13 +62,13 @@ class RedisClient extends Client {
     ];
   }
 
-  direct() {
+  connectionOptions() {
     const { client } = this;
     const options = read(client, 'options');
-    const stranger = this.strangerOn(STEPS, FIELDS);
-    if (stranger) return { reason: stranger };
+    const obstacle = this.obstacleOn(STEPS, FIELDS);
+    if (obstacle) return { reason: obstacle };
     if (read(options, 'rename_commands')) return { reason: 'its commands are renamed' };
-    const { host, port, path } = placeOf(read(client, 'connection_options'));
+    const { host, port, path } = endpointOf(read(client, 'connection_options'));
     const tls = read(options, 'tls');
     const place = path ? { path } : { host, port, tls: tls ? withoutHost(tls) : undefined };
     return {
@@ -81,7 +83,7 @@ class RedisClient extends Client {
     };
   }
 
-  knowsDigests() {
+  supportsEvalsha() {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
 
@@ -92,7 +94,7 @@ class RedisClient extends Client {
    */
   eval(text, keys, args) {
     if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
-    return either((callback) => this.client.eval([text, keys.length, ...keys, ...args], callback));
+    return promiseOrCallback((callback) => this.client.eval([text, keys.length, ...keys, ...args], callback));
   }
 
   /**
@@ -102,11 +104,13 @@ class RedisClient extends Client {
    */
   evalsha(digest, keys, args) {
     if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
-    return either((callback) => this.client.evalsha([digest, keys.length, ...keys, ...args], callback));
+    return promiseOrCallback((callback) =>
+      this.client.evalsha([digest, keys.length, ...keys, ...args], callback),
+    );
   }
 
   quit() {
-    return either((callback) => this.client.quit(callback));
+    return promiseOrCallback((callback) => this.client.quit(callback));
   }
 }
 

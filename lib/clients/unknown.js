@@ -2,8 +2,9 @@
 
 /** Anything else: stubs, fakes, wrappers and libraries that nobody here has heard of. */
 
-const { Client, either } = require('./client');
-const { can } = require('./look');
+const { Client } = require('./client');
+const { can } = require('./inspect-object');
+const { promiseOrCallback } = require('./promise-or-callback');
 
 /**
  * Whatever it is: what it lacks is said when it is first used, as mocks get their methods late.
@@ -17,11 +18,11 @@ function recognise(client) {
 
 class UnknownClient extends Client {
   get lack() {
-    if (can(this.client, 'eval') || this.knowsDigests()) return undefined;
+    if (can(this.client, 'eval') || this.supportsEvalsha()) return undefined;
     return this.dialect === 'eval' ? 'no "eval"' : 'neither an "evalsha" nor an "eval"';
   }
 
-  knowsDigests() {
+  supportsEvalsha() {
     return this.dialect !== 'eval' && can(this.client, 'evalsha');
   }
 
@@ -31,9 +32,9 @@ class UnknownClient extends Client {
    * @param {string[]} args
    */
   eval(text, keys, args) {
-    if (this.knowsDigests()) return this.inDialect('eval', text, keys, args);
+    if (this.supportsEvalsha()) return this.inDialect('eval', text, keys, args);
     // It was made for ours.
-    return either((callback) => this.client.eval(text, keys.length, ...keys, ...args, callback));
+    return promiseOrCallback((callback) => this.client.eval(text, keys.length, ...keys, ...args, callback));
   }
 
   /**

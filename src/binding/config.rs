@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::ids::Index;
 use super::shared::Shared;
 use crate::engine::{Instance, Patience};
-use crate::instances::bridge::Port;
+use crate::instances::client::port::Port;
 use crate::instances::client::{Client, Mode, Watcher};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{
@@ -18,19 +19,19 @@ use crate::instances::redis::{
 
 /// A quorum to be opened.
 pub struct Config {
-    members: Vec<Member>,
+    instances: Vec<InstanceConfig>,
     patience: Patience,
 }
 
-enum Member {
+enum InstanceConfig {
     Memory(String),
     Redis(Box<redis::Config>),
-    Client(WrittenClient),
+    Client(ClientJson),
 }
 
 /// Why a configuration can't be used. Its text isn't shown: it has passwords.
 #[derive(Debug, Error)]
-pub enum Unusable {
+pub enum ConfigError {
     #[error("the configuration can't be read (at character {0}); please report this as a defect")]
     Unreadable(usize),
     #[error("instances[{0}]: {1}")]
@@ -41,31 +42,27 @@ pub enum Unusable {
 
 impl Config {
     /// Reads it from JSON.
-    pub fn read(json: &str) -> Result<Self, Unusable> {
-        let written: Written =
-            serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
-        let read =
-            |(place, member)| Member::read(member).map_err(|error| Unusable::Tls(place, error));
-        let members: Result<_, _> = written
-            .instances
-            .into_iter()
-            .enumerate()
-            .map(read)
-            .collect();
+    pub fn read(json: &str) -> Result<Self, ConfigError> {
+        let json: ConfigJson =
+            serde_json::from_str(json).map_err(|error| ConfigError::Unreadable(error.column()))?;
+        let read = |(index, instance)| {
+            InstanceConfig::read(instance).map_err(|error| ConfigError::Tls(index, error))
+        };
+        let instances: Result<_, _> = json.instances.into_iter().enumerate().map(read).collect();
         Ok(Self {
-            members: members?,
-            patience: written.patience.read(),
+            instances: instances?,
+            patience: json.patience.read(),
         })
     }
 
     /// The instances' addresses, in order, without secrets.
     pub fn addresses(&self) -> Vec<String> {
-        let address = |member: &Member| match member {
-            Member::Memory(name) => format!("memory://{name}"),
-            Member::Redis(config) => config.address(),
-            Member::Client(client) => client.address.clone(),
+        let address = |instance: &InstanceConfig| match instance {
+            InstanceConfig::Memory(name) => format!("memory://{name}"),
+            InstanceConfig::Redis(config) => config.address(),
+            InstanceConfig::Client(client) => client.address.clone(),
         };
-        self.members.iter().map(address).collect()
+        self.instances.iter().map(address).collect()
     }
 
     /// How long one instance may take.
@@ -73,28 +70,30 @@ impl Config {
         self.patience
     }
 
-    /// Opens the instances, on the engine's thread. What concerns the caller's
-    /// client at a place goes through the `desk` of that place.
-    pub fn open<D: Port + Watcher + 'static>(
+    /// Opens the instances, on the engine's thread. What concerns a caller's client
+    /// goes through the `port` of its index.
+    pub fn open<P: Port + Watcher + 'static>(
         self,
         shared: &Shared,
-        desk: impl Fn(u32) -> D,
+        port: impl Fn(Index) -> P,
     ) -> Opened {
         let mut opened = Opened::default();
-        for (member, place) in self.members.into_iter().zip(0..) {
-            let instance: Rc<dyn Instance> = match member {
-                Member::Memory(name) => {
+        for (config, index) in self.instances.into_iter().zip(0..) {
+            let index = Index(index);
+            let instance: Rc<dyn Instance> = match config {
+                InstanceConfig::Memory(name) => {
                     let environment = Rc::clone(&shared.environment);
                     Rc::new(Memory::open(&name, environment, &shared.tables))
                 }
-                Member::Redis(config) => Rc::new(Server::open(*config, &shared.network)),
-                Member::Client(written) => {
-                    let known = written.same.and_then(|same| opened.clients.get(&same));
+                InstanceConfig::Redis(config) => Rc::new(Server::open(*config, &shared.network)),
+                InstanceConfig::Client(json) => {
+                    let same = json.same.map(Index);
+                    let known = same.and_then(|same| opened.clients.get(&same));
                     let client = match known {
                         Some(client) => Rc::clone(client),
-                        None => written.open(shared, desk(place), desk(place)),
+                        None => json.open(shared, port(index), port(index)),
                     };
-                    opened.clients.insert(place, Rc::clone(&client));
+                    opened.clients.insert(index, Rc::clone(&client));
                     client
                 }
             };
@@ -104,20 +103,19 @@ impl Config {
     }
 }
 
-/// Instances that were opened, and those of them that are the caller's own
-/// clients, by their place.
+/// Instances that were opened, and those of them that are the caller's own clients.
 #[derive(Default)]
 pub struct Opened {
     pub instances: Vec<Rc<dyn Instance>>,
-    pub clients: BTreeMap<u32, Rc<Client>>,
+    pub clients: BTreeMap<Index, Rc<Client>>,
 }
 
-impl Member {
-    fn read(written: WrittenMember) -> Result<Self, TlsError> {
-        match written {
-            WrittenMember::Memory { name } => Ok(Self::Memory(name)),
-            WrittenMember::Client(client) => Ok(Self::Client(client)),
-            WrittenMember::Redis(server) => Ok(Self::Redis(Box::new(server.read()?))),
+impl InstanceConfig {
+    fn read(json: InstanceJson) -> Result<Self, TlsError> {
+        match json {
+            InstanceJson::Memory { name } => Ok(Self::Memory(name)),
+            InstanceJson::Client(client) => Ok(Self::Client(client)),
+            InstanceJson::Redis(server) => Ok(Self::Redis(Box::new(server.read()?))),
         }
     }
 }
@@ -125,30 +123,30 @@ impl Member {
 /// A configuration as docs/hand-over.md has it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    instances: Vec<WrittenMember>,
+struct ConfigJson {
+    instances: Vec<InstanceJson>,
     #[serde(default)]
-    patience: WrittenPatience,
+    patience: DeadlinesJson,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum WrittenMember {
+enum InstanceJson {
     Memory { name: String },
-    Client(WrittenClient),
-    Redis(Box<WrittenServer>),
+    Client(ClientJson),
+    Redis(Box<ServerJson>),
 }
 
 #[derive(Deserialize)]
-struct WrittenClient {
+struct ClientJson {
     address: String,
     /// Whether it needs no proof.
     native: bool,
-    /// The place where the very same client stands already.
+    /// The index that the very same client has already.
     same: Option<u32>,
 }
 
-impl WrittenClient {
+impl ClientJson {
     fn open(
         self,
         shared: &Shared,
@@ -171,24 +169,24 @@ impl WrittenClient {
 }
 
 /// One server, from JSON.
-pub fn read_server(json: &str) -> Result<Box<redis::Config>, Unusable> {
-    let written: WrittenServer =
-        serde_json::from_str(json).map_err(|error| Unusable::Unreadable(error.column()))?;
-    written.read().map(Box::new).map_err(Unusable::OwnTls)
+pub fn read_server(json: &str) -> Result<Box<redis::Config>, ConfigError> {
+    let server: ServerJson =
+        serde_json::from_str(json).map_err(|error| ConfigError::Unreadable(error.column()))?;
+    server.read().map(Box::new).map_err(ConfigError::OwnTls)
 }
 
 /// Absent is the default.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WrittenServer {
+struct ServerJson {
     host: Option<String>,
     port: Option<u16>,
     path: Option<String>,
-    sentinel: Option<WrittenSentinel>,
-    cluster: Option<WrittenCluster>,
+    sentinel: Option<SentinelJson>,
+    cluster: Option<ClusterJson>,
     #[serde(default)]
-    nat_map: Vec<(WrittenAddress, WrittenAddress)>,
-    tls: Option<WrittenTls>,
+    nat_map: Vec<(AddressJson, AddressJson)>,
+    tls: Option<TlsJson>,
     username: Option<String>,
     password: Option<String>,
     db: Option<u32>,
@@ -199,30 +197,30 @@ struct WrittenServer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenSentinel {
-    sentinels: Vec<WrittenAddress>,
+struct SentinelJson {
+    sentinels: Vec<AddressJson>,
     service: String,
     username: Option<String>,
     password: Option<String>,
-    tls: Option<WrittenTls>,
+    tls: Option<TlsJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenCluster {
-    nodes: Vec<WrittenAddress>,
+struct ClusterJson {
+    nodes: Vec<AddressJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenAddress {
+struct AddressJson {
     host: String,
     port: u16,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct WrittenTls {
+struct TlsJson {
     ca: Vec<String>,
     cert: Option<String>,
     key: Option<String>,
@@ -233,14 +231,12 @@ struct WrittenTls {
 /// In milliseconds; absent is the default.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct WrittenPatience {
-    share: Option<f64>,
+struct DeadlinesJson {
     floor: Option<f64>,
     ceiling: Option<f64>,
-    release: Option<f64>,
 }
 
-impl WrittenServer {
+impl ServerJson {
     fn read(self) -> Result<redis::Config, TlsError> {
         let endpoint = match (self.sentinel, self.cluster, self.path) {
             (Some(sentinel), ..) => Endpoint::Sentinel(sentinel.read()?),
@@ -255,7 +251,7 @@ impl WrittenServer {
         };
         let default = redis::Config::new(endpoint);
         Ok(redis::Config {
-            tls: self.tls.map(WrittenTls::read).transpose()?,
+            tls: self.tls.map(TlsJson::read).transpose()?,
             username: self.username,
             password: self.password.map(Secret::from),
             db: self.db.unwrap_or(0),
@@ -272,19 +268,19 @@ impl WrittenServer {
     }
 }
 
-impl WrittenSentinel {
+impl SentinelJson {
     fn read(self) -> Result<Sentinels, TlsError> {
         Ok(Sentinels {
             addresses: read_addresses(self.sentinels),
             service: self.service,
             username: self.username,
             password: self.password.map(Secret::from),
-            tls: self.tls.map(WrittenTls::read).transpose()?,
+            tls: self.tls.map(TlsJson::read).transpose()?,
         })
     }
 }
 
-impl WrittenAddress {
+impl AddressJson {
     fn read(self) -> Address {
         Address {
             host: self.host,
@@ -293,11 +289,11 @@ impl WrittenAddress {
     }
 }
 
-fn read_addresses(written: Vec<WrittenAddress>) -> Vec<Address> {
-    written.into_iter().map(WrittenAddress::read).collect()
+fn read_addresses(addresses: Vec<AddressJson>) -> Vec<Address> {
+    addresses.into_iter().map(AddressJson::read).collect()
 }
 
-impl WrittenTls {
+impl TlsJson {
     fn read(self) -> Result<Tls, TlsError> {
         Tls::new(TlsSettings {
             authorities: self.ca.into(),
@@ -309,14 +305,12 @@ impl WrittenTls {
     }
 }
 
-impl WrittenPatience {
+impl DeadlinesJson {
     fn read(self) -> Patience {
         let default = Patience::default();
         Patience {
-            share: self.share.unwrap_or(default.share),
             floor: span(self.floor).unwrap_or(default.floor),
             ceiling: span(self.ceiling).unwrap_or(default.ceiling),
-            release: span(self.release).unwrap_or(default.release),
         }
     }
 }

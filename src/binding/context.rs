@@ -5,46 +5,43 @@ use std::fmt;
 use std::panic::RefUnwindSafe;
 use std::sync::{Arc, Weak};
 
-use super::outbox::{Answer, Outbox, Outcome};
+use super::ids::ContextId;
+use super::outbox::{Outbox, Outcome, Response};
 use crate::engine::Context;
 
-/// The context of one request, or of who keeps a lock. JavaScript is told when
+/// The context of one request, or of whoever keeps a lock. JavaScript is told when
 /// nothing can be asked for in it any more.
 struct CallersContext {
-    number: u32,
-    /// Weak, since answers on their way out have contexts.
+    number: ContextId,
+    /// Weak, since responses on their way out have contexts.
     outbox: Weak<Outbox>,
 }
 
 /// That of this number; 0 is none.
-pub fn context(number: u32, outbox: &Arc<Outbox>) -> Option<Arc<dyn Context>> {
+pub fn context(number: ContextId, outbox: &Arc<Outbox>) -> Option<Arc<dyn Context>> {
     let outbox = Arc::downgrade(outbox);
-    (number > 0).then(|| Arc::new(CallersContext { number, outbox }) as Arc<dyn Context>)
+    (number.0 > 0).then(|| Arc::new(CallersContext { number, outbox }) as Arc<dyn Context>)
 }
 
 impl Context for CallersContext {
     fn number(&self) -> u32 {
-        self.number
+        self.number.0
     }
 }
 
-/// An outbox stays whole, whatever panics: no answer is written in part.
+/// An outbox stays whole, whatever panics: no response is written in part.
 impl RefUnwindSafe for CallersContext {}
 
 impl fmt::Debug for CallersContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "CallersContext({})", self.number)
+        write!(formatter, "CallersContext({})", self.number.0)
     }
 }
 
 impl Drop for CallersContext {
     fn drop(&mut self) {
         if let Some(outbox) = self.outbox.upgrade() {
-            outbox.push_beside(Answer {
-                slot: Some(self.number),
-                attempts: 0,
-                outcome: Outcome::ContextEnded,
-            });
+            outbox.push_beside(Response::unasked(Outcome::ContextEnded(self.number)));
         }
     }
 }

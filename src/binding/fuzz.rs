@@ -1,19 +1,21 @@
 //! What must hold of whatever JavaScript hands over: rows of numbers, and
-//! configurations. src/instances/redis/fuzz.rs says how such a test is made.
+//! configurations. src/instances/redis/fuzz says how such a test is made.
 
 use bolero::generator::produce;
 use bolero::{TypeGenerator, check};
 use serde_json::Value;
 
 use super::config::{Config, read_server};
-use super::outbox::{Answer, Locked, Outcome};
-use super::record::{Batch, Request, Rows, Terms, Verb, applied, hold};
+use super::decode::{Batch, Request, Verb, applied, hold};
+use super::encode::Rows;
+use super::ids::{Handle, KeptId, Slot};
+use super::layout::{
+    APPLIED_NUMBERS, KEEP_NUMBERS, Operation, UNLIMITED, VALUE_LENGTH, answer, request,
+};
+use super::outbox::{Locked, Outcome, Response};
 use crate::engine::{Drift, Instant, Settings, Token, Ttl, Validity};
 
 // ---- requests
-
-/// How many numbers a request has before its resources' lengths.
-const HEAD: usize = 16;
 
 /// A request as lib/native.js writes it.
 #[derive(Clone, Debug, TypeGenerator)]
@@ -29,8 +31,8 @@ struct Written {
 }
 
 impl Written {
-    fn operation(&self) -> u8 {
-        self.operation % 6
+    fn operation(&self) -> Operation {
+        Operation::numbered(u32::from(self.operation % 6)).expect("there are six")
     }
 
     fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
@@ -41,55 +43,51 @@ impl Written {
         };
         let value = word(&self.value);
         let lengths: Vec<_> = self.names.iter().map(|name| word(name)).collect();
-        numbers.extend([
-            self.slot.into(),
-            self.handle.into(),
-            self.operation().into(),
-            f64::from(self.flags % 8),
-            f64::from(self.ttl) + 10.0,
-            -1.0,
-            200.0,
-            100.0,
-            0.01,
-            0.0,
-            value,
-            0.0,
-            0.0,
-            -1.0,
-            0.0,
-            count(self.names.len()),
-        ]);
+        let mut head = [0.0; request::NUMBERS];
+        head[request::SLOT] = self.slot.into();
+        head[request::HANDLE] = self.handle.into();
+        head[request::OPERATION] = self.operation().number().into();
+        head[request::FLAGS] = f64::from(self.flags % 16);
+        head[request::TTL] = f64::from(self.ttl) + 10.0;
+        head[request::RETRY_COUNT] = UNLIMITED;
+        head[request::RETRY_DELAY] = 200.0;
+        head[request::RETRY_JITTER] = 100.0;
+        head[request::DRIFT_FACTOR] = 0.01;
+        head[request::VALUE_LENGTH] = value;
+        head[request::MAX_WAIT] = UNLIMITED;
+        head[request::COUNT] = count(self.names.len());
+        numbers.extend(head);
         numbers.extend(lengths);
     }
 
     /// What is asked of which keys is as it was written, or it is nothing.
     fn assert_read_as(&self, request: &Request) {
-        assert_eq!(request.slot, u32::from(self.slot));
-        assert_eq!(request.handle, u32::from(self.handle));
+        assert_eq!(request.slot, Slot(self.slot.into()));
+        assert_eq!(request.handle, Handle(self.handle.into()));
         let names: Vec<_> = request.resources.iter().map(ToString::to_string).collect();
         assert_eq!(names, self.names);
         let value = match &request.verb {
-            Verb::Nonsense => return,
+            Verb::Invalid => return,
             Verb::Lock(_) => request.settings.value.clone().unwrap_or(Token::from("")),
-            Verb::Extend(_, value, _) | Verb::Unlock(value, _) => value.clone(),
+            Verb::Extend { value, .. } | Verb::Unlock { value, .. } => value.clone(),
             Verb::Inspect | Verb::Wait(_) | Verb::UnlockAll => {
-                return assert_eq!(self.operation(), operation(&request.verb));
+                return assert_eq!(operation(&request.verb), Some(self.operation()));
             }
         };
         assert_eq!(value.as_str(), self.value);
-        assert_eq!(self.operation(), operation(&request.verb));
+        assert_eq!(operation(&request.verb), Some(self.operation()));
     }
 }
 
-fn operation(verb: &Verb) -> u8 {
+fn operation(verb: &Verb) -> Option<Operation> {
     match verb {
-        Verb::Lock(_) => 0,
-        Verb::Extend(..) => 1,
-        Verb::Unlock(..) => 2,
-        Verb::Inspect => 3,
-        Verb::Wait(_) => 4,
-        Verb::UnlockAll => 5,
-        Verb::Nonsense => u8::MAX,
+        Verb::Lock(_) => Some(Operation::Lock),
+        Verb::Extend { .. } => Some(Operation::Extend),
+        Verb::Unlock { .. } => Some(Operation::Unlock),
+        Verb::Inspect => Some(Operation::Inspect),
+        Verb::Wait(_) => Some(Operation::Wait),
+        Verb::UnlockAll => Some(Operation::UnlockAll),
+        Verb::Invalid => None,
     }
 }
 
@@ -98,7 +96,7 @@ fn count(length: usize) -> f64 {
 }
 
 fn requests(numbers: Vec<f64>, text: Vec<u16>) -> Vec<Request> {
-    Batch { numbers, text }.requests(|_, _| Terms::default())
+    Batch { numbers, text }.requests()
 }
 
 #[test]
@@ -112,8 +110,8 @@ fn requests_are_read_as_they_were_written() {
         assert_eq!(read.len(), written.len());
         for (written, read) in written.iter().zip(&read) {
             written.assert_read_as(read);
-            let is_nonsense = matches!(read.verb, Verb::Nonsense);
-            assert_eq!(is_nonsense, written.names.is_empty(), "a lock on nothing");
+            let is_invalid = matches!(read.verb, Verb::Invalid);
+            assert_eq!(is_invalid, written.names.is_empty(), "a lock on nothing");
         }
     });
 }
@@ -157,7 +155,7 @@ fn a_nonsensical_number_leads_to_no_other_names() {
                 let start = numbers.len();
                 one.write(&mut numbers, &mut text);
                 if at == row {
-                    let length = HEAD + one.names.len();
+                    let length = request::NUMBERS + one.names.len();
                     numbers[start + usize::from(*place) % length] = nonsense.number();
                 }
             }
@@ -181,7 +179,7 @@ fn a_batch_has_no_more_than_its_text(input: &[u8]) {
     let (amount, length) = (numbers.len(), text.len());
     let read = requests(numbers, text);
     let names: usize = read.iter().map(|request| request.resources.len()).sum();
-    assert!(read.len() * HEAD + names <= amount);
+    assert!(read.len() * request::NUMBERS + names <= amount);
     let words = read.iter().flat_map(|request| request.resources.iter());
     let used: usize = words.map(|word| word.encode_utf16().count()).sum();
     assert!(used <= length);
@@ -193,14 +191,16 @@ fn rows() {
 }
 
 #[test]
-fn a_kept_locks_terms_and_clients_answers_may_be_any_numbers() {
+fn a_kept_locks_renewal_and_clients_replies_may_be_any_numbers() {
     check!().with_type::<Vec<f64>>().for_each(|numbers| {
-        assert_eq!(applied(numbers).count(), numbers.len() / 4);
-        let held = hold(1, numbers, "v", vec!["r".to_owned()]);
-        assert!(held.is_none() || numbers.len() == 7);
+        assert_eq!(applied(numbers).count(), numbers.len() / APPLIED_NUMBERS);
+        let held = hold(KeptId(1), numbers, "v", vec!["r".to_owned()]);
+        assert!(held.is_none() || numbers.len() == KEEP_NUMBERS);
         let mut terms = numbers.clone();
-        terms.resize(7, f64::NAN);
-        if let Some(renewal) = hold(1, &terms, "v", Vec::new()).and_then(|hold| hold.renewal) {
+        terms.resize(KEEP_NUMBERS, f64::NAN);
+        if let Some(renewal) =
+            hold(KeptId(1), &terms, "v", Vec::new()).and_then(|hold| hold.renewal)
+        {
             assert!(Ttl::new(terms[1], Drift::new(terms[4]).expect("a drift")) == Ok(renewal.ttl));
         }
     });
@@ -208,7 +208,7 @@ fn a_kept_locks_terms_and_clients_answers_may_be_any_numbers() {
 
 // ---- answers
 
-/// An answer of the engine's.
+/// A response of the engine's.
 #[derive(Clone, Debug, TypeGenerator)]
 enum Given {
     Unlocked,
@@ -219,7 +219,7 @@ enum Given {
 }
 
 impl Given {
-    fn answer(&self, slot: Option<u32>) -> Answer {
+    fn response(&self, slot: Slot) -> Response {
         let validity = |since: u64, until: u64| Validity {
             since: Instant::from_nanos(since),
             until: Instant::from_nanos(until),
@@ -227,7 +227,7 @@ impl Given {
         let outcome = match self {
             Self::Unlocked => Outcome::Unlocked,
             Self::Locked(value, since, until) => Outcome::Locked(Locked {
-                handle: 1,
+                handle: Handle(1),
                 resources: [Box::from("r")].into(),
                 value: Token::from(&**value),
                 validity: validity(*since, *until),
@@ -237,8 +237,8 @@ impl Given {
             Self::Failed(until) => Outcome::Failed("{}".to_owned(), until.map(Instant::from_nanos)),
             Self::Event => Outcome::Event("{}".to_owned()),
         };
-        Answer {
-            slot,
+        Response {
+            slot: Some(slot),
             attempts: 1,
             outcome,
         }
@@ -253,18 +253,18 @@ fn answers_are_written_within_their_room() {
         .with_type::<(Vec<Given>, u8, u8, u64)>()
         .for_each(|(given, numbers, values, now)| {
             let mut numbers = vec![0.0; usize::from(*numbers) + 1];
-            let mut values = vec![0; usize::from(*values) * 8];
+            let mut values = vec![0; usize::from(*values) * VALUE_LENGTH / 4];
             let mut rows = Rows::new(&mut numbers, &mut values, Instant::from_nanos(*now));
             let room = rows.room().min(given.len());
             for (given, slot) in given[..room].iter().zip(0..) {
-                rows.write(given.answer(Some(slot)));
+                rows.write(given.response(Slot(slot)));
             }
             let details = rows.finish();
             assert!((numbers[0] - count(room)).abs() < f64::EPSILON);
             for (at, slot) in (0..room).zip(0_u32..) {
-                let row = &numbers[1 + at * 6..][..6];
-                assert!((row[0] - f64::from(slot)).abs() < f64::EPSILON);
-                assert!(row[3] >= 0.0, "no validity is below none");
+                let row = &numbers[1 + at * answer::NUMBERS..][..answer::NUMBERS];
+                assert!((row[answer::SLOT] - f64::from(slot)).abs() < f64::EPSILON);
+                assert!(row[answer::LEFT] >= 0.0, "no validity is below none");
             }
             let referred = given[..room]
                 .iter()
@@ -329,7 +329,7 @@ fn config() {
 
 const TEMPLATES: [&str; 6] = [
     r#"{"instances":[{"kind":"redis","host":"a","port":6379,"username":"u","password":"hunter2!"}]}"#,
-    r#"{"instances":[{"kind":"redis","sentinel":{"sentinels":[{"host":"a","port":1}],"service":"s","password":"hunter2!"}}],"patience":{"share":0.1}}"#,
+    r#"{"instances":[{"kind":"redis","sentinel":{"sentinels":[{"host":"a","port":1}],"service":"s","password":"hunter2!"}}],"patience":{"floor":0.1}}"#,
     r#"{"instances":[{"kind":"memory","name":"m"},{"kind":"client","address":"a","native":false,"hint":null,"same":null}]}"#,
     r#"{"instances":[{"kind":"redis","tls":{"ca":["x"],"cert":"c","key":"-----BEGIN PRIVATE KEY-----\nhunter2!\n-----END PRIVATE KEY-----","rejectUnauthorized":false}}]}"#,
     r#"{"cluster":{"nodes":[{"host":"a","port":7000}]},"natMap":[[{"host":"a","port":1},{"host":"b","port":2}]],"password":"hunter2!","connectTimeout":-1e308}"#,

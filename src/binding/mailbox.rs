@@ -1,61 +1,39 @@
-//! One JavaScript environment's end of the hand-over.
+//! One JavaScript module's end of the hand-over.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{
-    Env, Float64ArraySlice, Function, JsValue, Uint8ArraySlice, Unknown, Utf16String,
-};
-use napi::threadsafe_function::{
-    ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue,
-};
-use napi::{Error, Result, Status, sys};
+use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
+use napi::threadsafe_function::UnknownReturnValue;
+use napi::{Error, Result, Status};
 use napi_derive::napi;
 
+use super::command::{ClientReply, ClientUpdate, Command};
 use super::config::{self, Config};
 use super::context::context;
-use super::inbox::{Amendment, ClientAnswer, Errand, Handle, Message, SessionId};
-use super::outbox::{Answer, Outbox};
-use super::record::{self, Batch, Rows};
-use super::runtime::Seat;
-use super::session::handed_over;
-use crate::engine::{Instant, Resources, Scripts, System, Token, Watch};
+use super::decode::{self, Batch};
+use super::encode::Rows;
+use super::engine_thread::EngineThread;
+use super::ids::{ContextId, Handle, Index, KeptId, ScriptsId, SessionId, Slot, TimerId};
+use super::kept_locks::KeptLocks;
+use super::numbers::{clock_millis, span};
+use super::outbox::{Outbox, Response};
+use super::wake_up::WakeUp;
+use crate::engine::{Instant, Scripts, System};
+use crate::instances::client::port::Ticket;
 use crate::instances::redis;
-
-/// Calls JavaScript's `wake`. Weak: it does not keep the process alive unless
-/// it is referenced, which it is while requests are unanswered.
-type Wake = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false, true>;
 
 /// One module's exchange with the engine's thread.
 #[napi]
 pub struct Mailbox {
-    seat: Rc<Seat>,
+    thread: Rc<EngineThread>,
     session: SessionId,
     outbox: Arc<Outbox>,
-    /// Nothing once it rests.
-    wake: RefCell<Option<Arc<Wake>>>,
-    handles: Cell<Handle>,
-    /// How many sets of scripts were made known.
-    scripts: Cell<u32>,
-    /// Requests that are not answered yet.
-    pending: Cell<u32>,
-    /// Whether somebody waits for what is no request.
-    awake: Cell<bool>,
-    /// Whether what was drained is not yet handed over.
-    turning: Cell<bool>,
-    /// Whether the process stays alive for it.
-    alive: Cell<bool>,
-    /// The locks that are kept, by JavaScript's number for them.
-    watches: RefCell<HashMap<u32, Kept>>,
-}
-
-struct Kept {
-    handle: Handle,
-    resources: Resources,
-    value: Token,
-    watch: Watch,
+    wake_up: WakeUp,
+    next_handle: Cell<Handle>,
+    last_scripts: Cell<ScriptsId>,
+    kept_locks: RefCell<KeptLocks>,
 }
 
 /// A quorum that was opened.
@@ -65,86 +43,6 @@ pub struct Opened {
     pub handle: u32,
     /// The instances' addresses, in order, without secrets.
     pub addresses: Vec<String>,
-}
-
-/// The texts of our own scripts.
-#[napi(object)]
-pub struct DefaultScripts {
-    /// Takes resources.
-    pub acquire: String,
-    /// Says what a key has.
-    pub inspect: String,
-    /// Extends them.
-    pub extend: String,
-    /// Releases them.
-    pub release: String,
-    /// Takes resources, once it has seen that what is taken can be released.
-    pub first: String,
-}
-
-/// Our own scripts, for those who write theirs from them.
-#[napi(catch_unwind)]
-#[must_use]
-pub fn default_scripts() -> DefaultScripts {
-    let [acquire, extend, release, inspect, first] = redis::default_texts().map(str::to_owned);
-    DefaultScripts {
-        acquire,
-        inspect,
-        extend,
-        release,
-        first,
-    }
-}
-
-/// The version that this was compiled from: JavaScript of another one speaks
-/// another language.
-#[napi(catch_unwind)]
-#[must_use]
-pub fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
-}
-
-/// The engine's clock, in ms.
-#[napi(catch_unwind)]
-#[must_use]
-pub fn clock() -> f64 {
-    record::millis(System::clock().nanos().into())
-}
-
-/// Throws `error` where nobody can catch it: it is an `uncaughtException`, at once
-/// and whatever has been put in the place of JavaScript's own ways to do so.
-///
-/// # Errors
-///
-/// When the environment is ending.
-#[napi]
-pub fn raise(env: Env, error: Unknown) -> Result<()> {
-    // SAFETY: both are alive, as JavaScript is calling.
-    napi::check_status!(unsafe { sys::napi_fatal_exception(env.raw(), error.raw()) })
-}
-
-thread_local! {
-    /// That of this thread's environment, once it has had a mailbox.
-    static SEAT: RefCell<Weak<Seat>> = RefCell::default();
-}
-
-/// The environment's seat, which is left at its end. Modules that come and go, as
-/// with the realms of a test runner, share it.
-fn seat_of(env: Env) -> Result<Rc<Seat>> {
-    if let Some(seat) = SEAT.with_borrow(Weak::upgrade) {
-        return Ok(seat);
-    }
-    let seat = Seat::take().map_err(|error| {
-        let reason = format!("the engine's thread could not be started: {error}");
-        Error::new(Status::GenericFailure, reason)
-    })?;
-    let seat = Rc::new(seat);
-    env.add_env_cleanup_hook(Rc::clone(&seat), |seat| {
-        SEAT.take();
-        seat.leave();
-    })?;
-    SEAT.set(Rc::downgrade(&seat));
-    Ok(seat)
 }
 
 #[expect(
@@ -162,29 +60,18 @@ impl Mailbox {
     /// When the engine's thread can't be started.
     #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
-        let wake: Wake = wake.build_threadsafe_function().weak::<true>().build()?;
-        let wake = Arc::new(wake);
-        let woken = Arc::downgrade(&wake);
-        let outbox = Arc::new(Outbox::new(move || {
-            if let Some(wake) = woken.upgrade() {
-                // It can only fail when the environment ends, which is told anyway.
-                let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }
-        }));
-        let seat = seat_of(env)?;
-        let session = seat.enter(Arc::clone(&outbox));
+        let wake_up = WakeUp::new(&wake)?;
+        let outbox = Arc::new(Outbox::new(wake_up.caller()));
+        let thread = EngineThread::of(env)?;
+        let session = thread.begin(Arc::clone(&outbox));
         Ok(Self {
-            seat,
+            thread,
             session,
             outbox,
-            wake: RefCell::new(Some(wake)),
-            handles: Cell::new(0),
-            scripts: Cell::new(0),
-            pending: Cell::new(0),
-            awake: Cell::new(false),
-            turning: Cell::new(false),
-            alive: Cell::new(false),
-            watches: RefCell::default(),
+            wake_up,
+            next_handle: Cell::new(Handle(0)),
+            last_scripts: Cell::new(ScriptsId(0)),
+            kept_locks: RefCell::default(),
         })
     }
 
@@ -197,21 +84,24 @@ impl Mailbox {
     pub fn open(&self, config: String) -> Result<Opened> {
         let config = Config::read(&config)
             .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
-        let handle = self.handles.get();
-        self.handles.set(handle.wrapping_add(1));
+        let handle = self.next_handle.get();
+        self.next_handle.set(Handle(handle.0.wrapping_add(1)));
         let addresses = config.addresses();
-        self.send(Errand::Open(handle, config));
-        Ok(Opened { handle, addresses })
+        self.send(Command::Open { handle, config });
+        Ok(Opened {
+            handle: handle.0,
+            addresses,
+        })
     }
 
-    /// Lets the engine go once what it has been asked is answered.
+    /// Closes an engine once all that it was asked is answered.
     #[napi(catch_unwind)]
     pub fn close(&self, handle: u32) {
-        self.send(Errand::Close(handle));
+        self.send(Command::Close(Handle(handle)));
     }
 
-    /// Makes scripts of the caller's known; an absent one is our own. Returns
-    /// what requests name them by.
+    /// Makes a set of the caller's scripts known; one that is absent is our own.
+    /// Returns the number by which requests name the set.
     #[napi(catch_unwind)]
     pub fn learn(
         &self,
@@ -220,94 +110,113 @@ impl Mailbox {
         release: Option<String>,
     ) -> u32 {
         let script = |text: Option<String>| text.map(|text| redis::script(&text));
-        let number = self.scripts.get() + 1;
-        self.scripts.set(number);
+        let number = ScriptsId(self.last_scripts.get().0 + 1);
+        self.last_scripts.set(number);
         let scripts = Scripts {
             acquire: script(acquire),
             extend: script(extend),
             release: script(release),
         };
-        self.send(Errand::Learn(number, Arc::new(scripts)));
-        number
+        self.send(Command::AddScripts {
+            number,
+            scripts: Arc::new(scripts),
+        });
+        number.0
     }
 
-    /// No request will name that set of scripts any more.
+    /// Forgets a set of scripts, which no request will name any more.
     #[napi(catch_unwind)]
     pub fn forget(&self, scripts: u32) {
-        self.send(Errand::Forget(scripts));
+        self.send(Command::RemoveScripts(ScriptsId(scripts)));
     }
 
-    /// The caller's client at `place` leads here now: `server`, which is JSON,
-    /// is where a connection of our own may go; `keep` says whether the connection
-    /// there was is still good for releasing the locks that were taken with it.
+    /// Says where the caller's client at `instance` leads from now on: `server`, which
+    /// is JSON, is where a connection of our own may go, and is absent if there can't
+    /// be one; `retain` says whether the connection there was may still release the
+    /// locks that were taken with it.
     ///
     /// # Errors
     ///
     /// When the configuration can't be used; nothing has changed then.
     #[napi(catch_unwind)]
-    pub fn amend(&self, handle: u32, place: u32, server: Option<String>, keep: bool) -> Result<()> {
+    pub fn amend(
+        &self,
+        handle: u32,
+        instance: u32,
+        server: Option<String>,
+        retain: bool,
+    ) -> Result<()> {
         let server = server.as_deref().map(config::read_server).transpose();
         let server = server.map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
-        let amendment = Amendment { server, keep };
-        self.send(Errand::Amend(handle, place, amendment));
+        self.send(Command::UpdateClient {
+            handle: Handle(handle),
+            index: Index(instance),
+            update: ClientUpdate { server, retain },
+        });
         Ok(())
     }
 
-    /// This thread has come round after a call for the client at this place.
+    /// Answers a `call` event for the client at `instance`: this thread is not busy.
     #[napi(catch_unwind)]
-    pub fn came_round(&self, handle: u32, place: u32) {
-        self.send(Errand::CameRound(handle, place));
+    pub fn came_round(&self, handle: u32, instance: u32) {
+        self.send(Command::CameRound {
+            handle: Handle(handle),
+            index: Index(instance),
+        });
     }
 
-    /// Brings what callers' clients came back with in one tick: four numbers for
-    /// each, which are the handle, the place, the ticket, and for how many keys
+    /// Brings what callers' clients have replied to scripts in one tick: four numbers
+    /// each, which are the handle, the instance, the ticket, and for how many keys
     /// the script was carried out.
     #[napi(catch_unwind)]
-    pub fn applied(&self, answers: &[f64]) {
-        self.send(Errand::Applied(answers.to_vec()));
+    pub fn applied(&self, replies: &[f64]) {
+        self.send(Command::ClientsApplied(replies.to_vec()));
     }
 
-    /// Brings an answer that no script gives.
+    /// Brings a client's reply of a kind that no script gives.
     #[napi(catch_unwind)]
-    pub fn unexpected(&self, handle: u32, place: u32, ticket: u32, what: String) {
-        let answer = ClientAnswer::Unexpected(what);
-        self.send(Errand::Answer(handle, place, ticket, answer));
+    pub fn unexpected(&self, handle: u32, instance: u32, ticket: u32, what: String) {
+        self.reply(handle, instance, ticket, ClientReply::Unexpected(what));
     }
 
-    /// The same, of an error: JavaScript's number for it, the first word of the
-    /// server's if it is the server's, its text.
+    /// Brings a client's error: JavaScript's number for it, its first word (`code`) if
+    /// it is the server's, and its text.
     #[napi(catch_unwind)]
     pub fn failed(
         &self,
         handle: u32,
-        place: u32,
+        instance: u32,
         ticket: u32,
         number: u32,
         code: Option<String>,
         message: String,
     ) {
-        let answer = ClientAnswer::Failed(number, code, message);
-        self.send(Errand::Answer(handle, place, ticket, answer));
+        let reply = ClientReply::Failed {
+            number,
+            code,
+            message,
+        };
+        self.reply(handle, instance, ticket, reply);
     }
 
-    /// The same, of what a key has, and for how many milliseconds.
+    /// Brings what a client has seen: what a key has, and for how many milliseconds.
     #[napi(catch_unwind)]
     pub fn seen(
         &self,
         handle: u32,
-        place: u32,
+        instance: u32,
         ticket: u32,
         value: Option<String>,
         ttl: Option<f64>,
     ) {
-        let answer = ClientAnswer::Seen(value, ttl);
-        self.send(Errand::Answer(handle, place, ticket, answer));
+        self.reply(handle, instance, ticket, ClientReply::Seen { value, ttl });
     }
 
-    /// Gives up the request of this slot, which is answered all the same.
+    /// Gives up the request of this slot. It is answered all the same, perhaps with
+    /// what it wanted.
     #[napi(catch_unwind)]
     pub fn cancel(&self, slot: u32) {
-        self.send(Errand::Cancel(slot));
+        self.send(Command::Cancel(Slot(slot)));
     }
 
     /// Keeps a lock under `number`, which comes with the event of its loss.
@@ -318,25 +227,23 @@ impl Mailbox {
         number: u32,
         scripts: u32,
         in_context: u32,
-        terms: &[f64],
+        renewal: &[f64],
         value: String,
         resources: Vec<String>,
     ) {
-        let in_context = context(in_context, &self.outbox);
-        let Some(mut hold) = record::hold(number, terms, &value, resources) else {
+        let (handle, number) = (Handle(handle), KeptId(number));
+        let context = context(ContextId(in_context), &self.outbox);
+        let Some(mut hold) = decode::hold(number, renewal, &value, resources) else {
             return;
         };
-        hold.settings.context = in_context;
-        let watch = Watch::default();
-        watch.set(hold.until);
-        let kept = Kept {
+        hold.settings.context = context;
+        let watch = self.kept_locks.borrow_mut().add(number, handle, &hold);
+        self.send(Command::Keep {
             handle,
-            resources: Arc::clone(&hold.resources),
-            value: hold.value.clone(),
-            watch: watch.clone(),
-        };
-        self.watches.borrow_mut().insert(number, kept);
-        self.send(Errand::Keep(handle, scripts, Box::new(hold), watch));
+            scripts: ScriptsId(scripts),
+            hold: Box::new(hold),
+            watch,
+        });
     }
 
     /// Until when the lock kept under `number` may be believed in, on the
@@ -344,25 +251,37 @@ impl Mailbox {
     #[napi(catch_unwind)]
     #[must_use]
     pub fn until(&self, number: u32) -> f64 {
-        let watches = self.watches.borrow();
-        let until = watches.get(&number).map(|kept| kept.watch.until());
-        until.map_or(0.0, |until| record::millis(until.nanos().into()))
+        let until = self.kept_locks.borrow().until(KeptId(number));
+        until.map_or(0.0, clock_millis)
     }
 
-    /// The lock under `number` is kept no longer; it stays as it is.
+    /// Why the lock kept under `number` may not be believed in any more at the engine's
+    /// clock, as the number of one of the reasons in `constants()`; 0 while it may.
+    /// The validity's end and the reason are read in one piece.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn ended_by(&self, number: u32) -> u32 {
+        let now = System::clock();
+        let ended = self.kept_locks.borrow().ended_by(KeptId(number), now);
+        ended.map_or(0, |loss| loss.number().into())
+    }
+
+    /// Ends the keeping of the lock under `number`, which itself stays as it is.
     #[napi(catch_unwind)]
     pub fn let_go(&self, number: u32) {
-        if let Some(kept) = self.watches.borrow_mut().remove(&number) {
-            self.send(Errand::LetGo(
-                kept.handle,
-                kept.resources,
-                kept.value,
+        let number = KeptId(number);
+        let kept = self.kept_locks.borrow_mut().remove(number);
+        if let Some(kept) = kept {
+            self.send(Command::LetGo {
+                handle: kept.handle,
                 number,
-            ));
+                resources: kept.resources,
+                value: kept.value,
+            });
         }
     }
 
-    /// Calls `wake` so many times more, each once all is done that the call before
+    /// Calls `wake` so many times more, each time once all is done that the call before
     /// has set off. The process stays alive until the next drain.
     ///
     /// # Errors
@@ -370,41 +289,40 @@ impl Mailbox {
     /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn wake_again(&self, env: Env, times: u32) -> Result<()> {
-        self.turning.set(true);
-        self.keep_alive(&env)?;
-        if let Some(wake) = &*self.wake.borrow() {
-            for _ in 0..times {
-                let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }
-        }
+        self.wake_up.hand_on(true);
+        self.wake_up.keep_alive(&env)?;
+        self.wake_up.call(times);
         Ok(())
     }
 
-    /// Tells, under `number`, that so many milliseconds have passed, of real time.
-    /// It does not keep the process alive.
+    /// Has JavaScript told, under `number`, when so many milliseconds of real time have
+    /// passed. It does not keep the process alive.
     #[napi(catch_unwind)]
-    pub fn wait(&self, number: u32, span: f64) {
-        self.send(Errand::Wait(number, record::span(span)));
+    pub fn wait(&self, number: u32, millis: f64) {
+        self.send(Command::Wait {
+            timer: TimerId(number),
+            span: span(millis),
+        });
     }
 
-    /// Whether the process stays alive also while no request is unanswered.
+    /// Says whether the process is to stay alive also while no request is unanswered.
     ///
     /// # Errors
     ///
     /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn stay_awake(&self, env: Env, awake: bool) -> Result<()> {
-        self.awake.set(awake);
-        self.keep_alive(&env)
+        self.wake_up.keep_awake(awake);
+        self.wake_up.keep_alive(&env)
     }
 
-    /// Nobody needs it any more: `wake` is called no longer, and no longer kept
-    /// from being collected. What it is still asked for is not heard; the validity
-    /// of kept locks can be looked at.
+    /// Ends the exchange, as nobody needs it any more: `wake` is not called again, and
+    /// may be collected. Whatever else is asked for is not heard, but the validity of
+    /// kept locks can still be looked at.
     #[napi(catch_unwind)]
     pub fn rest(&self) {
-        self.seat.part(self.session);
-        drop(self.wake.take());
+        self.thread.end(self.session);
+        self.wake_up.stop();
     }
 
     /// Hands over the first `count` requests in `numbers` and `text`.
@@ -414,12 +332,12 @@ impl Mailbox {
     /// When the environment is ending.
     #[napi(catch_unwind)]
     pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
-        let pending = self.pending.replace(self.pending.get() + count);
-        if pending == 0 {
+        if self.wake_up.pending() == 0 {
             self.outbox.expect(true);
         }
-        self.keep_alive(&env)?;
-        self.send(Errand::Carry(Batch {
+        self.wake_up.asked(count);
+        self.wake_up.keep_alive(&env)?;
+        self.send(Command::Submit(Batch {
             numbers: numbers.to_vec(),
             text: text.to_vec(),
         }));
@@ -440,67 +358,54 @@ impl Mailbox {
         mut values: Uint8ArraySlice,
     ) -> Result<Option<String>> {
         let now = System::clock();
-        // SAFETY: the arrays belong to lib/native.js, which passes them to
+        // SAFETY: the arrays belong to lib/native, which passes them to
         // nobody else, and no JavaScript runs before this call returns.
         let (numbers, values) = unsafe { (numbers.as_mut(), values.as_mut()) };
         let mut rows = Rows::new(numbers, values, now);
-        let before = self.pending.get();
+        let before = self.wake_up.pending();
         // Contexts that end with what is written here come along, without waking
         // anybody for them.
         let first = self.outbox.take_first(rows.room());
         self.write(first, &mut rows, now);
         let left = self.outbox.take(rows.room_left());
-        self.turning.set(false);
+        self.wake_up.hand_on(false);
         self.write(left, &mut rows, now);
-        if before > 0 && self.pending.get() == 0 {
+        if before > 0 && self.wake_up.pending() == 0 {
             self.outbox.expect(false);
         }
-        self.keep_alive(&env)?;
+        self.wake_up.keep_alive(&env)?;
         Ok(rows.finish())
     }
 
-    fn write(&self, answers: impl IntoIterator<Item = Answer>, rows: &mut Rows, now: Instant) {
-        for answer in answers {
-            let answered = u32::from(answer.is_of_request());
-            self.pending
-                .set(self.pending.get().saturating_sub(answered));
-            let (answer, dead) = handed_over(answer, now);
-            if let Some(locked) = dead {
-                self.send(Errand::TakeBack(Box::new(locked)));
+    fn write(&self, responses: impl IntoIterator<Item = Response>, rows: &mut Rows, now: Instant) {
+        for response in responses {
+            if response.slot.is_some() {
+                self.wake_up.answered();
             }
-            rows.write(answer);
+            let (response, over) = response.checked_at(now);
+            if let Some(locked) = over {
+                self.send(Command::TakeBack(Box::new(locked)));
+            }
+            rows.write(response);
         }
     }
 
-    fn send(&self, errand: Errand) {
-        let message = Message::Session(self.session, errand);
-        self.seat.inbox.push(message);
+    fn reply(&self, handle: u32, instance: u32, ticket: u32, reply: ClientReply) {
+        self.send(Command::ClientReplied {
+            handle: Handle(handle),
+            index: Index(instance),
+            ticket: Ticket(ticket),
+            reply,
+        });
     }
 
-    /// Whether the process stays alive for what is pending.
-    fn keep_alive(&self, env: &Env) -> Result<()> {
-        let alive = self.awake.get() || self.turning.get() || self.pending.get() > 0;
-        let wake = self.wake.borrow();
-        let Some(wake) = wake.as_ref().filter(|_| alive != self.alive.get()) else {
-            return Ok(());
-        };
-        self.alive.set(alive);
-        let (env, wake) = (env.raw(), wake.raw());
-        // SAFETY: both are alive: the environment is calling, and the function
-        // is held by `self`. Node-API wants this on the environment's thread.
-        let status = unsafe {
-            if alive {
-                sys::napi_ref_threadsafe_function(env, wake)
-            } else {
-                sys::napi_unref_threadsafe_function(env, wake)
-            }
-        };
-        napi::check_status!(status)
+    fn send(&self, command: Command) {
+        self.thread.send(self.session, command);
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.seat.part(self.session);
+        self.thread.end(self.session);
     }
 }

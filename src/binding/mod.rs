@@ -17,37 +17,68 @@
 
 #[doc(hidden)]
 pub mod abort;
+#[cfg(feature = "napi")]
+mod addon;
+#[doc(hidden)]
+pub mod command;
 #[doc(hidden)]
 pub mod config;
+#[cfg(feature = "napi")]
+mod constants;
 #[doc(hidden)]
 pub mod context;
 #[doc(hidden)]
-pub mod crowd;
+pub mod decode;
+#[doc(hidden)]
+pub mod describe;
+#[doc(hidden)]
+pub mod encode;
+#[cfg(feature = "napi")]
+mod engine_thread;
 #[cfg(test)]
 mod fuzz;
 #[doc(hidden)]
 pub mod handoff;
 #[doc(hidden)]
+pub mod ids;
+#[doc(hidden)]
 pub mod inbox;
+#[doc(hidden)]
+pub mod kept_locks;
+#[doc(hidden)]
+pub mod layout;
+#[doc(hidden)]
+pub mod low_priority;
 #[cfg(feature = "napi")]
 mod mailbox;
 #[doc(hidden)]
+pub mod numbers;
+#[doc(hidden)]
 pub mod outbox;
 #[doc(hidden)]
-pub mod record;
-#[cfg(feature = "napi")]
-mod runtime;
+pub mod quorums;
+#[doc(hidden)]
+pub mod reasons;
+#[doc(hidden)]
+pub mod request_task;
+#[doc(hidden)]
+pub mod responses;
 #[doc(hidden)]
 pub mod serve;
 #[doc(hidden)]
 pub mod session;
 #[doc(hidden)]
 pub mod shared;
+mod sync;
+#[cfg(feature = "napi")]
+mod wake_up;
 
 #[cfg(feature = "napi")]
-pub use mailbox::{DefaultScripts, Mailbox, Opened, clock, default_scripts, raise, version};
-
-/// Where the hand-off takes its locks from; its checker brings others.
-mod sync {
-    pub(super) use std::sync::{Mutex, MutexGuard};
-}
+pub use addon::{DefaultScripts, clock, default_scripts, raise, version};
+#[cfg(feature = "napi")]
+pub use constants::{
+    AnswerKinds, AnswerLayout, AppliedLayout, Constants, Deadlines, Defaults, Explanation, Flags,
+    Operations, Reasons, RequestLayout, constants,
+};
+#[cfg(feature = "napi")]
+pub use mailbox::{Mailbox, Opened};

@@ -1,29 +1,50 @@
 //! What the engine's thread hands to one JavaScript thread.
 
+use super::describe;
 use super::handoff::Handoff;
-use super::inbox::Handle;
-use crate::engine::{Instant, Resources, Settings, Token, Validity};
+use super::ids::{ContextId, Handle, Slot, TimerId};
+use crate::engine::{Instant, Reason, Resources, Rule, Settings, Token, Validity};
 
-/// The answers on their way to one environment.
-pub type Outbox = Handoff<Answer>;
+/// The responses on their way to one session's JavaScript.
+pub type Outbox = Handoff<Response>;
 
-/// The answer to one request, or an event.
-pub struct Answer {
-    /// Whose: `None` for an event. The number of what is over where that is all.
-    pub slot: Option<u32>,
+/// The answer to one request, or what JavaScript is told without having asked.
+pub struct Response {
+    /// The request that it answers, if it answers one.
+    pub slot: Option<Slot>,
     pub attempts: u32,
     pub outcome: Outcome,
 }
 
-impl Answer {
-    /// Whether it is what a request is waited for with.
-    pub fn is_of_request(&self) -> bool {
-        let is_notice = matches!(self.outcome, Outcome::Time | Outcome::ContextEnded);
-        self.slot.is_some() && !is_notice
+impl Response {
+    /// One that answers no request.
+    pub fn unasked(outcome: Outcome) -> Self {
+        Self {
+            slot: None,
+            attempts: 0,
+            outcome,
+        }
+    }
+
+    /// What is handed over of it at `now`, and the lock that is to be taken back if
+    /// it is one that is over by now (rule 3). An extension that is over is none
+    /// (rule 19).
+    pub fn checked_at(self, now: Instant) -> (Self, Option<Locked>) {
+        let (reason, over) = match self.outcome {
+            Outcome::Locked(locked) if !locked.validity.holds(now) && Rule::HandOver.is_kept() => {
+                (Reason::TooSlow, Some(locked))
+            }
+            Outcome::Extended(validity) if !validity.holds(now) && Rule::HandOver.is_kept() => {
+                (Reason::Expired, None)
+            }
+            outcome => return (Self { outcome, ..self }, None),
+        };
+        let outcome = Outcome::Failed(describe::without_votes(reason), None);
+        (Self { outcome, ..self }, over)
     }
 }
 
-/// What came of a request.
+/// What came of a request, or has happened.
 pub enum Outcome {
     Unlocked,
     Locked(Locked),
@@ -34,12 +55,12 @@ pub enum Outcome {
     Inspected(String),
     /// What happened, as JSON.
     Event(String),
-    /// What the caller's client is to be asked, as JSON.
-    Errand(String),
-    /// A time that JavaScript has waited for.
-    Time,
-    /// Nothing will be asked for in this context of a caller's any more.
-    ContextEnded,
+    /// What a caller's client is to be asked, as JSON.
+    ClientRequest(String),
+    /// A time has come that JavaScript has waited for.
+    Time(TimerId),
+    /// Nothing will be asked for in this context any more.
+    ContextEnded(ContextId),
 }
 
 /// A lock on its way to JavaScript, with what it takes to release it should it
@@ -51,4 +72,67 @@ pub struct Locked {
     pub validity: Validity,
     /// How it was taken, and so is to be released.
     pub settings: Settings,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: Instant = Instant::from_nanos(10);
+
+    fn response(outcome: Outcome) -> Response {
+        Response {
+            slot: Some(Slot(1)),
+            attempts: 2,
+            outcome,
+        }
+    }
+
+    fn validity() -> Validity {
+        Validity {
+            since: Instant::ORIGIN,
+            until: END,
+        }
+    }
+
+    fn locked() -> Response {
+        response(Outcome::Locked(Locked {
+            handle: Handle(0),
+            resources: [Box::from("r")].into(),
+            value: Token::from("v"),
+            validity: validity(),
+            settings: Settings::default(),
+        }))
+    }
+
+    #[test]
+    fn a_lock_that_is_valid_is_handed_over() {
+        let (response, over) = locked().checked_at(Instant::from_nanos(9));
+        assert!(matches!(response.outcome, Outcome::Locked(_)));
+        assert!(over.is_none());
+    }
+
+    #[test]
+    fn a_lock_that_is_over_is_a_failure_and_is_given_back() {
+        let (response, over) = locked().checked_at(END);
+        assert_eq!((response.slot, response.attempts), (Some(Slot(1)), 2));
+        let Outcome::Failed(why, None) = response.outcome else {
+            panic!("it was handed over");
+        };
+        assert!(why.contains(Reason::TooSlow.code()), "{why}");
+        assert_eq!(over.map(|lock| lock.value), Some(Token::from("v")));
+    }
+
+    #[test]
+    fn an_extension_that_is_over_is_a_failure() {
+        let extended = || response(Outcome::Extended(validity()));
+        let (valid, _) = extended().checked_at(Instant::from_nanos(9));
+        assert!(matches!(valid.outcome, Outcome::Extended(_)));
+        let (late, over) = extended().checked_at(END);
+        let Outcome::Failed(why, None) = late.outcome else {
+            panic!("it was handed over");
+        };
+        assert!(why.contains(Reason::Expired.code()), "{why}");
+        assert!(over.is_none());
+    }
 }

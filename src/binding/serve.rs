@@ -1,5 +1,5 @@
-//! The engine's thread at work: it takes the messages of all environments, and
-//! each goes to its session.
+//! The engine's thread at work: it takes the messages of all sessions, and each goes
+//! to its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,12 +10,14 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc;
 
-use super::inbox::{Inbox, Message, SessionId};
+use super::ids::SessionId;
+use super::inbox::{Inbox, Message};
 use super::session::Session;
 use super::shared::Shared;
 use crate::engine::supervised;
 
-/// Resolves when the last environment has gone and has left nothing undone.
+/// Resolves when nobody can begin a session any more, and those there were have left
+/// nothing undone.
 pub async fn serve(inbox: &Inbox, shared: &Shared) {
     let sessions = RefCell::default();
     // Each session's end holds one sender, and drops it.
@@ -36,7 +38,7 @@ async fn receive(
 ) {
     loop {
         for message in poll_fn(|context| inbox.poll_take(context)).await {
-            if let Message::End = message {
+            if let Message::Stop = message {
                 return;
             }
             // A defect that one message brings out must not stop the others; the
@@ -54,17 +56,17 @@ fn handle(
     ending: &mpsc::Sender<Infallible>,
 ) {
     match message {
-        Message::Enter(id, outbox) => {
+        Message::Begin(id, outbox) => {
             let session = Session::new(outbox, shared.clone());
             sessions.borrow_mut().insert(id, session);
         }
-        Message::Session(id, errand) => {
+        Message::Command(id, command) => {
             let session = sessions.borrow().get(&id).cloned();
             if let Some(session) = session {
-                session.run(errand);
+                session.run(command);
             }
         }
-        Message::Leave(id) => {
+        Message::End(id) => {
             let session = sessions.borrow_mut().remove(&id);
             if let Some(session) = session {
                 let engines = catch_unwind(AssertUnwindSafe(|| session.leave()));
@@ -78,6 +80,6 @@ fn handle(
                 }));
             }
         }
-        Message::End => {}
+        Message::Stop => {}
     }
 }

@@ -3,7 +3,7 @@
 //! A value that is given a second time would take the first one's key for its
 //! own, and its clean-up would delete it. So a quorum refuses a value for a
 //! resource for as long as it may hold it there: until the lock's life is over,
-//! or every member has answered both the acquire and the release. What another
+//! or every instance has answered both the acquire and the release. What another
 //! quorum or process holds with the same value is left alone by not cleaning up
 //! where an attempt was refused.
 
@@ -12,34 +12,39 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::instance::Resources;
+use super::question::Resources;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
 
 /// The values in use, of all quorums of a process.
 #[derive(Default)]
 pub struct Claims {
-    taken: RefCell<BTreeMap<Key, Claim>>,
-    owners: Cell<Owner>,
-    numbers: Cell<u64>,
-    /// The number of claims at which those that are over are looked for next.
+    in_use: RefCell<BTreeMap<Key, Claim>>,
+    /// The last that were given out.
+    owner: Cell<Owner>,
+    number: Cell<ClaimNumber>,
+    /// How many claims there are when those that are over are looked for next.
     sweep_at: Cell<usize>,
-    /// Who waits for a release that is under way.
+    /// Requests that wait for a release that is under way.
     waiting: RefCell<Vec<Waker>>,
 }
 
 /// A quorum.
-pub(super) type Owner = u64;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner(u64);
+
+/// One claim among all of a process, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ClaimNumber(u64);
 
 type Key = (Box<str>, Token, Owner);
 
 struct Claim {
-    /// Which of all the takings it is, from 1.
-    number: u64,
+    number: ClaimNumber,
     since: Instant,
     /// When the last key that has it ends.
     until: Instant,
-    /// Whether every member has answered the acquire, so that nothing of it can
+    /// Whether every instance has answered the acquire, so that nothing of it can
     /// come later.
     acquire_answered: bool,
     /// The same of the last release.
@@ -51,8 +56,8 @@ struct Claim {
 impl Claims {
     /// One more quorum.
     pub(super) fn owner(&self) -> Owner {
-        self.owners.set(self.owners.get() + 1);
-        self.owners.get()
+        self.owner.set(Owner(self.owner.get().0 + 1));
+        self.owner.get()
     }
 
     /// Takes the value for these names, for `ttl` from now on; `false` if it is in
@@ -67,7 +72,7 @@ impl Claims {
     ) -> bool {
         let taken = poll_fn(|context| {
             let (mut held, mut releasing) = (false, false);
-            let claims = self.taken.borrow();
+            let claims = self.in_use.borrow();
             for name in resources.iter() {
                 let claim = claims.get(&(name.clone(), value.clone(), owner));
                 if let Some(claim) = claim.filter(|claim| now() < claim.until) {
@@ -88,11 +93,11 @@ impl Claims {
         self.sweep(now());
         // Its commands may wait somewhere until its validity ends.
         let until = now().after(ttl.span()).after(ttl.span());
-        self.numbers.set(self.numbers.get() + 1);
-        let mut claims = self.taken.borrow_mut();
+        self.number.set(ClaimNumber(self.number.get().0 + 1));
+        let mut claims = self.in_use.borrow_mut();
         for name in resources.iter() {
             let claim = Claim {
-                number: self.numbers.get(),
+                number: self.number.get(),
                 since: now(),
                 until,
                 acquire_answered: false,
@@ -123,7 +128,7 @@ impl Claims {
         taken
     }
 
-    /// The lock may live until then now.
+    /// The lock may live until then from now on.
     pub(super) fn extend(
         &self,
         owner: Owner,
@@ -136,8 +141,8 @@ impl Claims {
         });
     }
 
-    /// Until when a key with this value may stand; [`Instant::LAST`] if it is
-    /// one that nobody gives again.
+    /// Until when a key with this value may stand on a server; [`Instant::LAST`] if the
+    /// value is never given again.
     pub(super) fn end_of(&self, owner: Owner, resources: &Resources, value: &Token) -> Instant {
         let mut end = None;
         self.each(owner, resources, value, |claim| {
@@ -146,48 +151,54 @@ impl Claims {
         end.unwrap_or(Instant::LAST)
     }
 
-    /// The taking that a question about the lock belongs to, if its value is one of
+    /// The claim that a question about the lock belongs to, if its value is one of
     /// the caller's own.
     pub(super) fn number_of(
         &self,
         owner: Owner,
         resources: &Resources,
         value: &Token,
-    ) -> Option<u64> {
+    ) -> Option<ClaimNumber> {
         let mut number = None;
         self.each(owner, resources, value, |claim| number = Some(claim.number));
         number
     }
 
-    /// Every member has answered that taking's acquire.
-    pub(super) fn acquired(&self, owner: Owner, resources: &Resources, value: &Token, number: u64) {
+    /// Every instance has answered that claim's acquire.
+    pub(super) fn acquired(
+        &self,
+        owner: Owner,
+        resources: &Resources,
+        value: &Token,
+        number: ClaimNumber,
+    ) {
         self.each(owner, resources, value, |claim| {
             claim.acquire_answered |= claim.number == number;
         });
-        self.let_go(owner, resources, value);
+        self.forget_if_over(owner, resources, value);
     }
 
-    /// A release of that taking is under way.
+    /// A release of that claim is under way.
     pub(super) fn releasing(
         &self,
         owner: Owner,
         resources: &Resources,
         value: &Token,
-        number: u64,
+        number: ClaimNumber,
     ) {
         self.each(owner, resources, value, |claim| {
             claim.releases += usize::from(claim.number == number);
         });
     }
 
-    /// A release of that taking is over; `everywhere` if every member has answered
+    /// A release of that claim is over; `everywhere` if every instance has answered
     /// it.
     pub(super) fn released(
         &self,
         owner: Owner,
         resources: &Resources,
         value: &Token,
-        number: u64,
+        number: ClaimNumber,
         everywhere: bool,
     ) {
         self.each(owner, resources, value, |claim| {
@@ -196,15 +207,15 @@ impl Claims {
                 claim.release_answered = everywhere;
             }
         });
-        self.let_go(owner, resources, value);
+        self.forget_if_over(owner, resources, value);
         for waker in self.waiting.take() {
             waker.wake();
         }
     }
 
-    /// Forgets those of which nothing can be left anywhere.
-    fn let_go(&self, owner: Owner, resources: &Resources, value: &Token) {
-        let mut claims = self.taken.borrow_mut();
+    /// Forgets claims of which nothing can be left on any server.
+    fn forget_if_over(&self, owner: Owner, resources: &Resources, value: &Token) {
+        let mut claims = self.in_use.borrow_mut();
         if claims.is_empty() {
             return;
         }
@@ -223,7 +234,7 @@ impl Claims {
         value: &Token,
         mut change: impl FnMut(&mut Claim),
     ) {
-        let mut claims = self.taken.borrow_mut();
+        let mut claims = self.in_use.borrow_mut();
         if claims.is_empty() {
             return;
         }
@@ -234,9 +245,9 @@ impl Claims {
         }
     }
 
-    /// Forgets those that are over each time their number has doubled.
+    /// Forgets claims that are over, each time their number has doubled.
     fn sweep(&self, now: Instant) {
-        let mut claims = self.taken.borrow_mut();
+        let mut claims = self.in_use.borrow_mut();
         if claims.len() < self.sweep_at.get() {
             return;
         }

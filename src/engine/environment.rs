@@ -59,6 +59,18 @@ pub async fn within<T>(
     until(environment, environment.now().after(span), future).await
 }
 
+/// What `future` comes to, unless there is a limit and it comes first.
+pub(super) async fn within_limit<T>(
+    environment: &dyn Environment,
+    limit: Option<Instant>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    match limit {
+        Some(limit) => until(environment, limit, future).await,
+        None => Some(future.await),
+    }
+}
+
 /// What the future that `begin` makes comes to, or what it panicked with.
 ///
 /// # Errors
@@ -77,26 +89,26 @@ pub async fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Result<F::Output, 
 }
 
 /// The wait before a task that has panicked is begun anew.
-const BREATHER: Duration = Duration::from_secs(1);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// What `begin` begins, and begins anew after a pause should it panic: neither a
-/// defect nor a moment without threads or memory ends a task for good. `fell` is
-/// told each time, in a sentence.
+/// What the future that `begin` makes comes to; one that panics is made anew after a
+/// pause, so that neither a defect nor a moment without threads or memory ends a task
+/// for good. `on_panic` is told each time, in a sentence.
 pub async fn supervised<F: Future>(
     environment: Rc<dyn Environment>,
     mut begin: impl FnMut() -> F,
-    mut fell: impl FnMut(&str),
+    mut on_panic: impl FnMut(&str),
 ) -> F::Output {
     loop {
         match guarded(&mut begin).await {
             Ok(output) => return output,
             Err(panic) => {
                 let what = format!("this process failed, and tries again soon: {panic}");
-                // To tell it may be what panics.
-                let _ = catch(|| fell(&what));
+                // Telling of it may panic too.
+                let _ = catch(|| on_panic(&what));
             }
         }
-        let again = environment.now().after(BREATHER);
+        let again = environment.now().after(RESTART_PAUSE);
         environment.sleep_until(again).await;
     }
 }
@@ -206,7 +218,10 @@ mod tests {
         }
 
         fn sleep_until(&self, at: Instant) -> Task {
-            assert!(at.since(self.now()) >= BREATHER, "no loop without a pause");
+            assert!(
+                at.since(self.now()) >= RESTART_PAUSE,
+                "no loop without a pause"
+            );
             self.0.set(self.0.get() + 1);
             Box::pin(async {})
         }

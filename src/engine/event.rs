@@ -1,31 +1,35 @@
 //! What the engine tells beside its answers.
 
-use super::error::{Cause, Failure};
-use super::instance::{Connection, Operation, Vote};
+use super::cause::Cause;
+use super::failure::Failure;
+use super::instance::Connection;
+use super::question::Operation;
+use super::vote::Vote;
 
-/// Something a listener may want to know. Nothing depends on its being heard.
+/// Something a listener may want to know. Nothing depends on anybody's listening.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// An instance failed to carry out one command. Contention is not an event.
     ClientError {
-        /// Which instance, by its place in the quorum.
+        /// Which instance, by its index in the quorum.
         instance: usize,
         /// What it was asked to do.
         operation: Operation,
         /// What went wrong.
         cause: Cause,
     },
-    /// A lock that was being kept is lost: from now on it must not be believed in.
+    /// A watched lock is lost: from now on it must not be believed in.
     Lost {
-        /// What it was kept under.
+        /// [`Hold::number`](super::watchdog::Hold::number).
         number: u64,
-        /// Why.
+        /// Why: a [`Loss`](super::watchdog::Loss), and what the last extension got for
+        /// an answer.
         failure: Failure,
     },
     /// All votes of one attempt are in, or have missed their deadline.
     Ballots {
-        /// What the request's settings called them.
+        /// [`Settings::ballots`](super::settings::Settings::ballots).
         number: u64,
         /// Which attempt of the request, from 1.
         attempt: u32,
@@ -34,12 +38,12 @@ pub enum Event {
     },
     /// The connection to an instance has changed.
     Connection {
-        /// Which instance, by its place in the quorum.
+        /// Which instance, by its index in the quorum.
         instance: usize,
         /// How it is now.
         state: Connection,
     },
-    /// Two instances look like one server.
+    /// Two instances look like one server. Told once for each pair.
     LookAlikes {
         /// The first of the two.
         instance: usize,

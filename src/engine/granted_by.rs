@@ -1,7 +1,7 @@
-//! The locks that were handed over and nobody has released, and which members
+//! The locks that were handed over and not released yet, and which instances
 //! granted each: they alone count for its extension (rule 17).
 //!
-//! A grant means that this member's own command has set the key. A member that
+//! A grant means that this instance's own command has set the key. An instance that
 //! had refused, had the value already or never answered may lead to a server that
 //! counts under another name; with its vote, fewer servers than a majority could
 //! keep a lock alive beside a new holder's.
@@ -10,15 +10,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::instance::Resources;
 use super::lock_id::LockId;
+use super::question::Resources;
 use super::validity::Instant;
 
-/// Until they are released or over.
+/// The locks that are held, until they are released or over.
 #[derive(Default)]
 pub(super) struct GrantedBy {
     locks: HashMap<LockId, Lock>,
-    /// The number at which those whose validity is over are looked for next.
+    /// How many locks there are when those that are over are looked for next.
     sweep_at: usize,
 }
 
@@ -27,7 +27,7 @@ struct Lock {
     /// Since when it may have been held.
     since: Instant,
     until: Instant,
-    members: Members,
+    granted_by: InstanceSet,
     context: Option<Arc<dyn Context>>,
 }
 
@@ -37,35 +37,41 @@ pub(super) struct Held {
     /// As they were given.
     pub(super) resources: Resources,
     pub(super) since: Instant,
-    /// Of whoever has it.
+    /// Its holder's.
     pub(super) context: Option<Arc<dyn Context>>,
 }
 
-/// A set of members, by their places.
+/// A set of instances, by their indexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Members(u128);
+pub(super) struct InstanceSet(u128);
 
-impl Members {
-    pub(super) fn add(&mut self, place: usize) {
-        self.0 |= Self::bit(place);
+impl InstanceSet {
+    pub(super) fn add(&mut self, index: usize) {
+        self.0 |= Self::bit(index);
     }
 
-    pub(super) fn has(self, place: usize) -> bool {
-        self.0 & Self::bit(place) != 0
+    pub(super) fn has(self, index: usize) -> bool {
+        self.0 & Self::bit(index) != 0
     }
 
-    /// More members than that are in no set.
-    fn bit(place: usize) -> u128 {
-        u32::try_from(place)
+    /// Instances beyond the 128th are in no set.
+    fn bit(index: usize) -> u128 {
+        u32::try_from(index)
             .ok()
-            .and_then(|place| 1_u128.checked_shl(place))
+            .and_then(|index| 1_u128.checked_shl(index))
             .unwrap_or(0)
     }
 }
 
 impl GrantedBy {
-    /// A lock was handed over that these have granted.
-    pub(super) fn note(&mut self, held: Held, until: Instant, members: Members, now: Instant) {
+    /// A lock was handed over that `granted_by` have granted.
+    pub(super) fn note(
+        &mut self,
+        held: Held,
+        until: Instant,
+        granted_by: InstanceSet,
+        now: Instant,
+    ) {
         if self.locks.len() >= self.sweep_at {
             self.locks.retain(|_, lock| now < lock.until);
             self.sweep_at = (self.locks.len() * 2).max(1024);
@@ -80,20 +86,20 @@ impl GrantedBy {
             resources,
             since,
             until,
-            members,
+            granted_by,
             context,
         };
         self.locks.insert(lock, noted);
     }
 
-    /// One more has granted it, late.
-    pub(super) fn add(&mut self, lock: &LockId, place: usize) {
+    /// One more instance has granted it, late.
+    pub(super) fn add(&mut self, lock: &LockId, index: usize) {
         if let Some(known) = self.locks.get_mut(lock) {
-            known.members.add(place);
+            known.granted_by.add(index);
         }
     }
 
-    /// Those that may be believed in at `now`, in an order that is the same in
+    /// The locks that may be believed in at `now`, in an order that is the same in
     /// every run.
     pub(super) fn held(&self, now: Instant) -> Vec<Held> {
         let held = self.locks.iter().filter(|(_, known)| now < known.until);
@@ -108,24 +114,24 @@ impl GrantedBy {
         held
     }
 
-    /// It may be believed in until then now.
-    pub(super) fn prolong(&mut self, lock: &LockId, until: Instant) {
+    /// The lock was extended until then.
+    pub(super) fn extend(&mut self, lock: &LockId, until: Instant) {
         if let Some(known) = self.locks.get_mut(lock) {
             known.until = known.until.max(until);
         }
     }
 
-    /// Nobody holds it any more.
+    /// The lock was released.
     pub(super) fn forget(&mut self, lock: &LockId) {
         self.locks.remove(lock);
     }
 
-    /// Whether the member's vote on an extension counts. Of a lock that came from
-    /// elsewhere nothing is known, and every member counts.
-    pub(super) fn counts(&self, lock: &LockId, place: usize) -> bool {
+    /// Whether an instance's vote on an extension counts. Of a lock that came from
+    /// elsewhere nothing is known, and every instance counts.
+    pub(super) fn counts(&self, lock: &LockId, index: usize) -> bool {
         self.locks
             .get(lock)
-            .is_none_or(|known| known.members.has(place))
+            .is_none_or(|known| known.granted_by.has(index))
     }
 }
 
@@ -161,11 +167,11 @@ mod tests {
     fn what_was_handed_over_is_held_until_it_is_released_or_over() {
         let mut locks = GrantedBy::default();
         for (name, until) in [("c", 10), ("a", 10), ("b", 5)] {
-            locks.note(held(name), at(until), Members::default(), at(0));
+            locks.note(held(name), at(until), InstanceSet::default(), at(0));
         }
         assert_eq!(names(&locks, at(1)), ["a", "b", "c"]);
         assert_eq!(names(&locks, at(5)), ["a", "c"]);
-        locks.prolong(&held("b").lock, at(20));
+        locks.extend(&held("b").lock, at(20));
         locks.forget(&held("a").lock);
         assert_eq!(names(&locks, at(5)), ["b", "c"]);
         assert_eq!(names(&locks, at(20)), Vec::<String>::new());
@@ -176,7 +182,12 @@ mod tests {
         let mut locks = GrantedBy::default();
         for second in 0..10_000 {
             let name = second.to_string();
-            locks.note(held(&name), at(second + 2), Members::default(), at(second));
+            locks.note(
+                held(&name),
+                at(second + 2),
+                InstanceSet::default(),
+                at(second),
+            );
         }
         assert!(locks.locks.len() <= 1024, "{}", locks.locks.len());
     }
@@ -184,7 +195,7 @@ mod tests {
     #[test]
     fn a_member_counts_where_it_has_granted_however_late() {
         let mut locks = GrantedBy::default();
-        let mut members = Members::default();
+        let mut members = InstanceSet::default();
         members.add(0);
         let lock = held("a").lock;
         locks.note(held("a"), at(10), members, at(0));

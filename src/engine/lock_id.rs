@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::instance::Resources;
+use super::question::Resources;
 use super::token::Token;
 
 /// A lock of one quorum.

@@ -12,25 +12,35 @@ use super::validity::{Instant, Ttl};
 /// How long one instance may take for its vote.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patience {
-    /// The share of the ttl an instance may take.
-    pub share: f64,
-    /// Never less than this.
+    /// Never less than this for an acquire or an extension, nor than a measured
+    /// round trip and this on top of it.
     pub floor: Duration,
-    /// Never more than this, unless the instance was measured to take longer.
+    /// Never more than this, unless the instance was measured to take longer; and
+    /// what a release or an inspection may take, which have no ttl.
     pub ceiling: Duration,
-    /// For a release, which has no ttl.
-    pub release: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            share: 0.1,
             floor: Duration::from_millis(100),
             ceiling: Duration::from_secs(1),
-            release: Duration::from_secs(1),
         }
     }
+}
+
+impl Patience {
+    /// How long an acquire or an extension may take at an instance that was not
+    /// measured to need more.
+    #[must_use]
+    pub fn usual(&self, ttl: Ttl) -> Duration {
+        share(ttl).min(self.ceiling).max(self.floor)
+    }
+}
+
+/// A tenth of the ttl, which is the algorithm's "small compared to the ttl".
+fn share(ttl: Ttl) -> Duration {
+    ttl.span() / 10
 }
 
 /// So many round trips as they were measured may an answer take beyond the
@@ -78,18 +88,16 @@ impl Limits {
     /// Those of an acquire or an extension whose answer is worth nothing after
     /// `last`.
     pub(super) fn within(patience: Patience, ttl: Ttl, last: Instant) -> Self {
-        let share = Duration::try_from_secs_f64(ttl.span().as_secs_f64() * patience.share)
-            .unwrap_or(patience.ceiling);
-        let span = share.min(patience.ceiling).max(patience.floor);
+        let span = patience.usual(ttl);
+        let is_cut = span > patience.floor && span < share(ttl);
         Self {
             patience,
             span,
-            option: if span == patience.floor {
-                "deadlineFloor"
-            } else if span < share {
+            // Where it is a share of the ttl, a floor above that allows for more.
+            option: if is_cut {
                 "deadlineCeiling"
             } else {
-                "deadlineShare"
+                "deadlineFloor"
             },
             last,
             is_first: false,
@@ -100,8 +108,8 @@ impl Limits {
     pub(super) fn of_release(patience: Patience, now: Instant) -> Self {
         Self {
             patience,
-            span: patience.release,
-            option: "releaseDeadline",
+            span: patience.ceiling,
+            option: "deadlineCeiling",
             last: now.after(LONGEST_HAND_OVER),
             is_first: false,
         }
@@ -279,13 +287,28 @@ mod tests {
     fn the_option_that_ended_the_wait_is_named() {
         let of = |limits: Limits| limits.wait(NOW, None).option;
         assert_eq!(of(limits(500.0, FAR)), "deadlineFloor");
-        assert_eq!(of(limits(5000.0, FAR)), "deadlineShare");
+        assert_eq!(of(limits(5000.0, FAR)), "deadlineFloor");
         assert_eq!(of(limits(60_000.0, FAR)), "deadlineCeiling");
         assert_eq!(of(limits(60_000.0, NOW.after(ms(5)))), "ttl");
         assert_eq!(
             of(Limits::of_release(Patience::default(), NOW)),
-            "releaseDeadline"
+            "deadlineCeiling"
         );
+    }
+
+    #[test]
+    fn the_option_that_is_named_allows_for_more() {
+        for millis in [20.0, 500.0, 5000.0, 10_000.0, 60_000.0] {
+            let usual = Limits::within(Patience::default(), ttl(millis), FAR);
+            let mut raised = Patience::default();
+            match usual.wait(NOW, None).option {
+                "deadlineFloor" => raised.floor = ms(10_000),
+                "deadlineCeiling" => raised.ceiling = ms(10_000),
+                other => panic!("{other} is no option"),
+            }
+            let more = Limits::within(raised, ttl(millis), FAR);
+            assert!(takes(more, None) > takes(usual, None), "{millis}");
+        }
     }
 
     proptest! {
@@ -293,14 +316,13 @@ mod tests {
         fn a_deadline_is_within_its_bounds_unless_more_was_measured_and_never_after_the_end(
             now in 0..u64::MAX,
             millis in 3..1_000_000_u32,
-            share in 0.0..2.0,
             bounds in (0..10_000_u64, 0..10_000_u64),
             measured in prop::option::of((0..10_000_u64, 0..10_000_u64)),
             last in 0..u64::MAX,
         ) {
             let (now, last) = (Instant::from_nanos(now), Instant::from_nanos(last));
             let (floor, ceiling) = (ms(bounds.0.min(bounds.1)), ms(bounds.0.max(bounds.1)));
-            let patience = Patience { share, floor, ceiling, ..Patience::default() };
+            let patience = Patience { floor, ceiling };
             let measured = measured.map(|(smoothed, variation)| trip(smoothed, variation));
             let limits = Limits::within(patience, ttl(millis.into()), last);
             let wait = limits.first(true).wait(now, measured);
@@ -311,10 +333,9 @@ mod tests {
             prop_assert!(wait.due <= wait.at_most);
             if let Some(trip) = measured {
                 prop_assert!(wait.due >= now.after(trip.smoothed).min(last));
-            } else if let Ok(share) = Duration::try_from_secs_f64(f64::from(millis) / 1e3 * share)
-                && (floor..=ceiling).contains(&share)
-            {
-                prop_assert_eq!(wait.due, now.after(share).min(last));
+            } else {
+                let share = Duration::from_micros(u64::from(millis) * 100);
+                prop_assert_eq!(wait.due, now.after(share.clamp(floor, ceiling)).min(last));
             }
         }
     }

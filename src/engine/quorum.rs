@@ -3,7 +3,8 @@
 //! Source: the Redlock algorithm's step 3 (a majority of the instances), and
 //! safety rule 6: decided when grants ≥ quorum, or grants + pending < quorum.
 
-use super::instance::Vote;
+use super::rule::Rule;
+use super::vote::Vote;
 
 /// What a round came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +30,24 @@ pub const fn majority(members: usize) -> usize {
     members / 2 + 1
 }
 
+/// Whether so many of all members' votes failed for good that no attempt can get a
+/// majority.
+pub(super) fn is_out_of_reach(votes: &[Option<Vote>]) -> bool {
+    let lost = votes
+        .iter()
+        .filter(|vote| matches!(vote, Some(Vote::Failed(cause)) if cause.is_permanent()));
+    votes.len() - lost.count() < majority(votes.len())
+}
+
 impl Tally {
     /// No vote yet, of `members` that are asked, with a majority needed.
     #[must_use]
-    pub const fn new(members: usize) -> Self {
-        Self::with_quorum(members, majority(members))
-    }
-
-    pub(crate) const fn with_quorum(members: usize, quorum: usize) -> Self {
+    pub fn new(members: usize) -> Self {
+        let quorum = if Rule::Majority.is_kept() {
+            majority(members)
+        } else {
+            1
+        };
         Self {
             quorum,
             pending: members,
@@ -85,7 +96,7 @@ impl Tally {
         self.pending
     }
 
-    /// Whether a majority said anything: nobody else's silence matters then.
+    /// Whether a majority said anything: no other member's silence matters then.
     #[must_use]
     pub const fn has_majority_answered(&self) -> bool {
         self.granted + self.held >= self.quorum

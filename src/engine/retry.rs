@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// How many attempts follow the first, unless the caller says otherwise.
+pub const DEFAULT_RETRY_COUNT: u32 = 10;
+
+/// The wait between two attempts, in milliseconds, unless the caller says otherwise.
+pub const DEFAULT_RETRY_DELAY: f64 = 200.0;
+
+/// By how much that wait is changed at random, either way, in milliseconds, unless
+/// the caller says otherwise.
+pub const DEFAULT_RETRY_JITTER: f64 = 100.0;
+
 /// How often to try again, and after how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
@@ -17,9 +27,9 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self {
-            count: Some(10),
-            delay: 200.0,
-            jitter: 100.0,
+            count: Some(DEFAULT_RETRY_COUNT),
+            delay: DEFAULT_RETRY_DELAY,
+            jitter: DEFAULT_RETRY_JITTER,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The safety rules of docs/safety.md as switches. A test of a simulation takes
 //! one out to see that it is missed; no build of the package can.
 
-/// A rule, or a part of one that can be taken out by itself.
+/// A rule, or a part of one, that a test can take out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Rule {
@@ -20,7 +20,8 @@ pub enum Rule {
     /// Rules 9 and 11: a kept lock is believed in for no longer than a majority
     /// has granted.
     Loss,
-    /// Rule 11: who keeps a lock already knows its end better than the caller.
+    /// Rule 11: the watchdog knows the end of a lock that it watches already better
+    /// than the caller does.
     KnownEnd,
     /// Rule 10: no extension by itself beyond the cap.
     Cap,
@@ -30,13 +31,13 @@ pub enum Rule {
     Bounded,
     /// Rule 16: each name votes for itself.
     NoLikeness,
-    /// Rule 16: one's own value is no grant.
+    /// Rule 16: a key that has the attempt's own value already is no grant.
     OwnValue,
     /// Rule 16: a value that is given again is refused while it may be held.
     Claims,
     /// Rule 17: a former connection is good for releases only.
     Former,
-    /// Rule 17: who had refused an acquire doesn't count for its extension.
+    /// Rule 17: an instance that had refused a lock doesn't count for its extension.
     Refusers,
     /// A connection of our own votes only once it is proven.
     Proof,

@@ -166,6 +166,11 @@ impl Ttl {
     }
 }
 
+/// The share of a ttl by which clocks may run apart, from 0 (none) upwards, unless
+/// the caller says otherwise: one percent, as in the algorithm's reference
+/// implementation.
+pub const DEFAULT_DRIFT_FACTOR: f64 = 0.01;
+
 /// The share of a ttl by which clocks may run apart: finite and not negative.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Drift(f64);
@@ -179,9 +184,9 @@ impl Drift {
 }
 
 impl Default for Drift {
-    /// One percent, as in the algorithm's reference implementation.
+    /// [`DEFAULT_DRIFT_FACTOR`].
     fn default() -> Self {
-        Self(0.01)
+        Self(DEFAULT_DRIFT_FACTOR)
     }
 }
 

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod bridge;
 #[cfg(feature = "redis")]
 pub mod client;
 pub mod memory;

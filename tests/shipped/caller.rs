@@ -5,21 +5,21 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use redlock_native::binding::record;
+use redlock_native::binding::ids::Handle;
+use redlock_native::binding::layout::{AnswerKind, Operation, UNLIMITED};
+use redlock_native::binding::numbers::clock_millis;
 use redlock_native::engine::Rule;
 
 use crate::chance::Chance;
 use crate::checker::{Scope, bump};
-use crate::javascript::{
-    Answer, App, EXTEND, EXTENDED, INSPECT, LOCK, LOCKED, Request, UNLOCK, UNLOCKED,
-};
+use crate::javascript::{Answer, App, Request};
 use crate::scenario::{Member, Scenario};
 use crate::world::Moment;
 
 /// One caller, with one quorum.
 pub struct Caller {
     pub app: App,
-    pub engine: u32,
+    pub engine: Handle,
     pub scenario: Rc<Scenario>,
     /// Nobody takes a new lock for now.
     pub rest: Rc<Cell<bool>>,
@@ -56,49 +56,47 @@ impl Caller {
     pub async fn burst(&self, number: u32) {
         let long = "x".repeat(self.scenario.long);
         let request = Request {
-            operation: LOCK,
             ttl: self.ttl(),
             resources: vec![format!("b{}-{number}{long}", self.app.process().index())],
-            ..self.request()
+            ..self.request(Operation::Lock)
         };
         let what = format!("{} burst {number}", self.name());
-        let open = self.app.ledger().begin(self.app.process(), what);
+        let open = self.app.checker().begin(self.app.process(), what);
         let answer = self.app.ask(request, None).await;
-        self.app.ledger().forget(&answer.value);
-        self.app.ledger().settled(open, &answer.code);
+        self.app.checker().forget(&answer.value);
+        self.app.checker().settled(open, &answer.code);
     }
 
     async fn take(&self) -> Option<Lock> {
         let chance = self.chance();
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let resources = self.resources();
         let endless = chance.percent(20);
         let request = Request {
-            operation: LOCK,
             ttl: self.ttl(),
             retries: if endless {
-                -1.0
+                UNLIMITED
             } else {
                 chance.pick(&[0.0, 2.0, 8.0])
             },
             max_wait: if endless || chance.percent(20) {
                 chance.pick(&[30.0, 200.0])
             } else {
-                -1.0
+                UNLIMITED
             },
             resources: resources.clone(),
-            ..self.request()
+            ..self.request(Operation::Lock)
         };
         let asked = self.now();
-        let open = ledger.begin(
+        let open = checker.begin(
             self.app.process(),
             format!("{} locks {resources:?} for {}", self.name(), request.ttl),
         );
         let answer = self.app.ask(request, self.patience()).await;
-        let held = answer.kind == LOCKED;
-        ledger.settled(open, if held { "granted" } else { &answer.code });
+        let held = answer.kind == AnswerKind::Locked;
+        checker.settled(open, if held { "granted" } else { &answer.code });
         if !held {
-            bump(&ledger.counts.refused);
+            bump(&checker.counts.refused);
             return None;
         }
         let lock = Lock {
@@ -110,11 +108,11 @@ impl Caller {
         };
         // Rule 19: looked at when it is handed over, at its own turn.
         if Rule::HandOver.is_kept() && self.app.clock() >= lock.until {
-            bump(&ledger.counts.dead);
+            bump(&checker.counts.dead);
             self.give_back(&lock).await;
             return None;
         }
-        bump(&ledger.counts.granted);
+        bump(&checker.counts.granted);
         self.believe(&lock);
         Some(lock)
     }
@@ -132,7 +130,7 @@ impl Caller {
                     }
                 }
                 4 if chance.percent(30) => {
-                    self.app.ledger().forget(&lock.value);
+                    self.app.checker().forget(&lock.value);
                     return;
                 }
                 5 if chance.percent(30) => self.inspect(&lock).await,
@@ -145,15 +143,14 @@ impl Caller {
     /// Whether it is still to be held.
     async fn extend(&self, lock: &mut Lock) -> bool {
         let chance = self.chance();
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let request = Request {
-            operation: EXTEND,
             ttl: self.ttl(),
             retries: chance.pick(&[0.0, 1.0, 5.0]),
             value: lock.value.clone(),
-            instant: record::millis(lock.until.nanos().into()),
+            instant: clock_millis(lock.until),
             resources: lock.resources.clone(),
-            ..self.request()
+            ..self.request(Operation::Extend)
         };
         let asked = self.now();
         let what = format!(
@@ -162,29 +159,29 @@ impl Caller {
             lock.value,
             request.ttl
         );
-        let open = ledger.begin(self.app.process(), what);
+        let open = checker.begin(self.app.process(), what);
         let answer = self.app.ask(request, self.patience()).await;
         // One that was given up does not say how often it was tried.
         let counted = answer.attempts > 0;
-        ledger.asked(&lock.value, counted.then_some(answer.attempts));
-        let extended = answer.kind == EXTENDED;
-        ledger.settled(open, if extended { "extended" } else { &answer.code });
+        checker.asked(&lock.value, counted.then_some(answer.attempts));
+        let extended = answer.kind == AnswerKind::Extended;
+        checker.settled(open, if extended { "extended" } else { &answer.code });
         self.now_until(lock, &answer, extended, asked)
     }
 
     fn now_until(&self, lock: &mut Lock, answer: &Answer, extended: bool, asked: Moment) -> bool {
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let over = self.app.clock() >= answer.until;
         if extended && !(over && Rule::HandOver.is_kept()) {
-            bump(&ledger.counts.extended);
+            bump(&checker.counts.extended);
             lock.until = answer.until;
             lock.asked = asked;
             self.believe(lock);
             return true;
         }
-        bump(&ledger.counts.not_extended);
+        bump(&checker.counts.not_extended);
         if over {
-            ledger.disbelieve(self.app.process(), &lock.value);
+            checker.disbelieve(self.app.process(), &lock.value);
             return false;
         }
         // Until then it may still be believed in.
@@ -196,19 +193,18 @@ impl Caller {
     /// Has the engine keep it, and believes what its watch says.
     async fn keep(&self, lock: Lock) {
         let chance = self.chance();
-        let ledger = self.app.ledger();
-        bump(&ledger.counts.kept);
-        ledger.asked(&lock.value, None);
+        let checker = self.app.checker();
+        bump(&checker.counts.kept);
+        checker.asked(&lock.value, None);
         let clock = self.app.clock();
         let ttl = self.ttl();
-        let millis = |at: redlock_native::engine::Instant| record::millis(at.nanos().into());
         #[expect(clippy::cast_precision_loss, reason = "some thousand")]
-        let terms = [
-            millis(lock.until),
+        let renewal = [
+            clock_millis(lock.until),
             if chance.percent(85) { ttl as f64 } else { 0.0 },
             (ttl * chance.below(100) / 100) as f64,
             if chance.percent(30) {
-                millis(clock.after(chance.span(Duration::from_millis(4 * ttl))))
+                clock_millis(clock.after(chance.span(Duration::from_millis(4 * ttl))))
             } else {
                 0.0
             },
@@ -218,9 +214,9 @@ impl Caller {
         ];
         let (number, watch) = self
             .app
-            .keep(self.engine, terms, &lock.value, &lock.resources);
+            .keep(self.engine, renewal, &lock.value, &lock.resources);
         let scope = self.scope();
-        ledger.watch(
+        checker.watch(
             self.app.process(),
             scope,
             &lock.resources,
@@ -234,52 +230,50 @@ impl Caller {
                 break;
             }
         }
-        ledger.disbelieve(self.app.process(), &lock.value);
+        checker.disbelieve(self.app.process(), &lock.value);
         self.app.let_go(number);
         self.give_back(&lock).await;
     }
 
     async fn release(&self, lock: &Lock) {
         self.app
-            .ledger()
+            .checker()
             .disbelieve(self.app.process(), &lock.value);
         self.give_back(lock).await;
     }
 
     async fn give_back(&self, lock: &Lock) {
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let request = Request {
-            operation: UNLOCK,
             value: lock.value.clone(),
             instant: lock.since,
             resources: lock.resources.clone(),
-            ..self.request()
+            ..self.request(Operation::Unlock)
         };
-        let open = ledger.begin(
+        let open = checker.begin(
             self.app.process(),
             format!("{} unlocks {:.6}", self.name(), lock.value),
         );
         let answer = self.app.ask(request, self.patience()).await;
-        if answer.kind == UNLOCKED {
-            bump(&ledger.counts.released);
+        if answer.kind == AnswerKind::Unlocked {
+            bump(&checker.counts.released);
         }
-        ledger.settled(open, &answer.code);
+        checker.settled(open, &answer.code);
     }
 
     async fn inspect(&self, lock: &Lock) {
-        let ledger = self.app.ledger();
+        let checker = self.app.checker();
         let request = Request {
-            operation: INSPECT,
             resources: vec![lock.resources[0].clone()],
-            ..self.request()
+            ..self.request(Operation::Inspect)
         };
-        let open = ledger.begin(self.app.process(), format!("{} inspects", self.name()));
+        let open = checker.begin(self.app.process(), format!("{} inspects", self.name()));
         let answer = self.app.ask(request, self.patience()).await;
-        ledger.settled(open, &answer.code);
+        checker.settled(open, &answer.code);
     }
 
     fn believe(&self, lock: &Lock) {
-        self.app.ledger().believe(
+        self.app.checker().believe(
             self.app.process(),
             self.scope(),
             &lock.resources,
@@ -297,16 +291,21 @@ impl Caller {
         }
     }
 
-    fn request(&self) -> Request {
+    fn request(&self, operation: Operation) -> Request {
         let chance = self.chance();
         Request {
             engine: self.engine,
+            operation,
             reports: chance.percent(20),
             delay: chance.pick(&[5.0, 20.0]),
             jitter: chance.pick(&[0.0, 5.0, 20.0]),
             drift: self.drift(),
-            max_wait: -1.0,
-            ..Request::default()
+            max_wait: UNLIMITED,
+            ttl: 0,
+            retries: 0.0,
+            instant: 0.0,
+            value: String::new(),
+            resources: Vec::new(),
         }
     }
 

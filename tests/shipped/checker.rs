@@ -8,11 +8,12 @@ use std::rc::Rc;
 use redlock_native::engine::{Environment as _, Instant, Rule, Watch};
 
 use crate::process::Process;
-use crate::redis::{Deed, What};
+use crate::redis::{CommandKind, LockCommand};
+use crate::seeds;
 use crate::stream::Wire;
 use crate::world::{Moment, World};
 
-pub struct Ledger {
+pub struct Checker {
     world: Rc<World>,
     beliefs: RefCell<Vec<Belief>>,
     /// What was asked and is not settled.
@@ -71,7 +72,7 @@ enum Until {
 }
 
 /// What happened in the runs: a simulation in which nothing does shows nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Counts {
     pub granted: Cell<u64>,
     pub refused: Cell<u64>,
@@ -92,7 +93,7 @@ pub struct Counts {
     pub beside: Cell<u64>,
 }
 
-impl Ledger {
+impl Checker {
     pub fn new(world: &Rc<World>) -> Rc<Self> {
         Rc::new(Self {
             world: Rc::clone(world),
@@ -281,24 +282,24 @@ impl Ledger {
     // ---- what was written
 
     /// A server carries out what came on a connection of the crate's own.
-    pub fn written(&self, wire: &Wire, deed: &Deed) {
-        if deed.ttl > self.longest.get() {
+    pub fn written(&self, wire: &Wire, lock_command: &LockCommand) {
+        if lock_command.ttl > self.longest.get() {
             self.world
-                .blame(format_args!("a key is to live for {} ms", deed.ttl));
+                .blame(format_args!("a key is to live for {} ms", lock_command.ttl));
         }
         let key = (
             wire.process.index(),
             Rc::clone(&wire.address),
-            deed.value.clone(),
+            lock_command.value.clone(),
         );
-        match deed.what {
-            What::Set | What::Acquire => {
-                let released = (wire.number, deed.value.clone());
+        match lock_command.kind {
+            CommandKind::Set | CommandKind::Acquire => {
+                let released = (wire.number, lock_command.value.clone());
                 if self.releases.borrow().contains(&released) {
                     self.world.blame(format_args!(
                         "p{}'s acquire of {:.6} comes after its own release to {}",
                         wire.process.index(),
-                        deed.value,
+                        lock_command.value,
                         wire.address
                     ));
                 }
@@ -309,18 +310,18 @@ impl Ledger {
                     self.world.blame(format_args!(
                         "p{}'s acquire of {:.6} is written twice to {}",
                         wire.process.index(),
-                        deed.value,
+                        lock_command.value,
                         wire.address
                     ));
                 }
             }
-            What::Release => {
-                let released = (wire.number, deed.value.clone());
+            CommandKind::Release => {
+                let released = (wire.number, lock_command.value.clone());
                 self.releases.borrow_mut().insert(released);
             }
-            What::Extend if self.dead.borrow().contains(&wire.process.index()) => {}
-            What::Extend => *self.extends.borrow_mut().entry(key).or_default() += 1,
-            What::Inspect => {}
+            CommandKind::Extend if self.dead.borrow().contains(&wire.process.index()) => {}
+            CommandKind::Extend => *self.extends.borrow_mut().entry(key).or_default() += 1,
+            CommandKind::Inspect => {}
         }
     }
 
@@ -368,7 +369,7 @@ impl Belief {
 }
 
 impl Counts {
-    pub fn all(&self) -> [(&'static str, &Cell<u64>); 17] {
+    pub fn all(&self) -> seeds::Counts {
         [
             ("granted", &self.granted),
             ("refused", &self.refused),
@@ -388,12 +389,8 @@ impl Counts {
             ("sent again by a caller's client", &self.resent),
             ("dialled beside a silent connection", &self.beside),
         ]
-    }
-
-    pub fn add(&self, other: &Self) {
-        for ((_, sum), (_, count)) in self.all().iter().zip(other.all()) {
-            sum.set(sum.get() + count.get());
-        }
+        .map(|(name, count)| (name, count.get()))
+        .to_vec()
     }
 }
 

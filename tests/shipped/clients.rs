@@ -10,35 +10,35 @@ use std::time::Duration;
 use redlock_native::instances::redis::{Config, Endpoint};
 use serde_json::Value;
 
-use crate::checker::{Ledger, bump};
+use crate::checker::{Checker, bump};
 use crate::process::Process;
-use crate::redis::{Deed, Done, Server, What};
+use crate::redis::{CommandKind, CommandResult, LockCommand, Server};
 use crate::scenario::Network;
 use crate::world::{Moment, World};
 
 pub struct Client {
     process: Process,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
     network: Network,
     /// What its options say of where it leads; nothing if there can be no
     /// connection of the crate's own.
     says: RefCell<Option<Config>>,
-    truth: RefCell<Truth>,
+    target: RefCell<Target>,
     changed: Cell<bool>,
     state: RefCell<State>,
-    manners: Manners,
+    client_faults: ClientFaults,
 }
 
 /// Where a client leads.
 #[derive(Clone)]
-pub struct Truth {
+pub struct Target {
     pub server: Rc<Server>,
     pub db: u32,
     pub prefix: String,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Manners {
+pub struct ClientFaults {
     /// In percent of the answers.
     pub twice: u64,
     pub late: u64,
@@ -50,7 +50,7 @@ pub struct Manners {
 
 /// What it comes back with.
 #[derive(Clone, Debug)]
-pub enum Came {
+pub enum ClientAnswer {
     Applied(i64),
     Seen(Option<String>, Option<u64>),
     Odd,
@@ -70,33 +70,33 @@ struct State {
 }
 
 /// Who is told what it comes back with, perhaps twice.
-type Tell = Box<dyn Fn(Came)>;
+type Tell = Box<dyn Fn(ClientAnswer)>;
 
 struct Sent {
-    deed: Deed,
+    lock_command: LockCommand,
     /// As it was when it was written: db and prefix go with the connection.
-    truth: Truth,
+    target: Target,
     done: RefCell<Option<Tell>>,
 }
 
 impl Client {
     pub fn new(
         process: &Process,
-        ledger: &Rc<Ledger>,
+        checker: &Rc<Checker>,
         network: Network,
-        truth: Truth,
+        target: Target,
         says: Option<Config>,
-        manners: Manners,
+        client_faults: ClientFaults,
     ) -> Rc<Self> {
         Rc::new(Self {
             process: process.clone(),
-            ledger: Rc::clone(ledger),
+            checker: Rc::clone(checker),
             network,
             says: RefCell::new(says),
-            truth: RefCell::new(truth),
+            target: RefCell::new(target),
             changed: Cell::new(false),
             state: RefCell::default(),
-            manners,
+            client_faults,
         })
     }
 
@@ -121,31 +121,31 @@ impl Client {
             config.db = db;
             prefix.clone_into(&mut config.key_prefix);
         }
-        let mut truth = self.truth.borrow_mut();
-        truth.db = db;
-        prefix.clone_into(&mut truth.prefix);
+        let mut target = self.target.borrow_mut();
+        target.db = db;
+        prefix.clone_into(&mut target.prefix);
         self.changed.set(true);
     }
 
-    /// Puts an errand's question to the server.
-    pub fn run(self: &Rc<Self>, errand: &Value, done: impl Fn(Came) + 'static) {
-        let what = match errand["operation"].as_str().expect("an operation") {
-            "lock" => What::Acquire,
-            "extend" => What::Extend,
-            "unlock" => What::Release,
-            _ => What::Inspect,
+    /// Puts a request's question to the server.
+    pub fn run(self: &Rc<Self>, request: &Value, done: impl Fn(ClientAnswer) + 'static) {
+        let kind = match request["operation"].as_str().expect("an operation") {
+            "lock" => CommandKind::Acquire,
+            "extend" => CommandKind::Extend,
+            "unlock" => CommandKind::Release,
+            _ => CommandKind::Inspect,
         };
-        let truth = self.truth.borrow().clone();
-        let keys = errand["keys"].as_array().expect("keys").iter();
-        let keys = keys.map(|key| format!("{}{}", truth.prefix, key.as_str().expect("a key")));
+        let target = self.target.borrow().clone();
+        let keys = request["keys"].as_array().expect("keys").iter();
+        let keys = keys.map(|key| format!("{}{}", target.prefix, key.as_str().expect("a key")));
         let sent = Rc::new(Sent {
-            deed: Deed {
-                what,
+            lock_command: LockCommand {
+                kind,
                 keys: keys.collect(),
-                value: errand["value"].as_str().expect("a value").to_owned(),
-                ttl: errand["ttl"].as_u64().unwrap_or(0),
+                value: request["value"].as_str().expect("a value").to_owned(),
+                ttl: request["ttl"].as_u64().unwrap_or(0),
             },
-            truth,
+            target,
             done: RefCell::new(Some(Box::new(done))),
         });
         self.state.borrow_mut().waiting.push_back(Rc::clone(&sent));
@@ -168,7 +168,7 @@ impl Client {
     /// It has reached the server, were it by a connection that was lost since.
     fn arrive(self: &Rc<Self>, sent: &Rc<Sent>, connection: u64) {
         let world = self.world();
-        let server = &sent.truth.server;
+        let server = &sent.target.server;
         if !server.is_up() {
             // The connection breaks; the client dials until it can send it again.
             let mut state = self.state.borrow_mut();
@@ -184,12 +184,12 @@ impl Client {
             return;
         }
         let came = match server.refusal() {
-            Some(error) => Came::Failed(error.to_owned()),
-            None => match server.carry_out(sent.truth.db, &sent.deed) {
-                Done::Applied(keys) => Came::Applied(keys),
-                Done::Seen(seen) => {
+            Some(error) => ClientAnswer::Failed(error.to_owned()),
+            None => match server.carry_out(sent.target.db, &sent.lock_command) {
+                CommandResult::Applied(keys) => ClientAnswer::Applied(keys),
+                CommandResult::Seen(seen) => {
                     let (value, ttl) = seen.unzip();
-                    Came::Seen(value, ttl)
+                    ClientAnswer::Seen(value, ttl)
                 }
             },
         };
@@ -197,7 +197,7 @@ impl Client {
             return;
         }
         let mut delay = self.network.delay(world);
-        if world.chance.percent(self.manners.late) {
+        if world.chance.percent(self.client_faults.late) {
             delay += world.chance.span(Duration::from_millis(300));
         }
         let at = {
@@ -210,7 +210,7 @@ impl Client {
             .at(at, move || client.answered(&sent, connection, came));
     }
 
-    fn answered(&self, sent: &Rc<Sent>, connection: u64, came: Came) {
+    fn answered(&self, sent: &Rc<Sent>, connection: u64, came: ClientAnswer) {
         let world = self.world();
         {
             let mut state = self.state.borrow_mut();
@@ -219,16 +219,16 @@ impl Client {
             }
             state.waiting.retain(|other| !Rc::ptr_eq(other, sent));
         }
-        if world.chance.percent(self.manners.never) {
+        if world.chance.percent(self.client_faults.never) {
             return;
         }
-        let came = if world.chance.percent(self.manners.odd) {
-            Came::Odd
+        let came = if world.chance.percent(self.client_faults.odd) {
+            ClientAnswer::Odd
         } else {
             came
         };
         if let Some(done) = &*sent.done.borrow() {
-            if world.chance.percent(self.manners.twice) {
+            if world.chance.percent(self.client_faults.twice) {
                 done(came.clone());
             }
             done(came);
@@ -249,12 +249,12 @@ impl Client {
         if waiting.is_empty() {
             return;
         }
-        if !self.manners.resends {
+        if !self.client_faults.resends {
             self.state.borrow_mut().waiting.clear();
             let lost = move || {
                 for sent in waiting {
                     if let Some(done) = sent.done.take() {
-                        done(Came::Failed("Connection is closed.".to_owned()));
+                        done(ClientAnswer::Failed("Connection is closed.".to_owned()));
                     }
                 }
             };
@@ -262,7 +262,7 @@ impl Client {
             return;
         }
         for sent in waiting {
-            bump(&self.ledger.counts.resent);
+            bump(&self.checker.counts.resent);
             self.send(&sent);
         }
     }

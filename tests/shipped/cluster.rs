@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use crc::{CRC_16_XMODEM, Crc};
 
-use crate::redis::{Deed, Server, say_bulk};
+use crate::redis::{LockCommand, Server, say_bulk};
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 const COUNT: u16 = 16_384;
@@ -88,9 +88,14 @@ impl Slots {
     }
 
     /// What a node answers that can't carry this out.
-    pub fn redirect(&self, at: &Server, deed: &Deed, asking: bool) -> Option<String> {
-        let first = slot_of(&deed.keys[0]);
-        if deed.keys.iter().any(|key| slot_of(key) != first) {
+    pub fn redirect(
+        &self,
+        at: &Server,
+        lock_command: &LockCommand,
+        asking: bool,
+    ) -> Option<String> {
+        let first = slot_of(&lock_command.keys[0]);
+        if lock_command.keys.iter().any(|key| slot_of(key) != first) {
             return Some("CROSSSLOT Keys in request don't hash to the same slot".to_owned());
         }
         let part = range_of(first);
@@ -98,15 +103,15 @@ impl Slots {
         let here = |node: &Server| node.index == at.index;
         let moving = self.moving.get().filter(|(moving, _)| *moving == part);
         let there = moving.map(|(_, to)| self.node(to));
-        let has = deed.keys.iter().filter(|key| at.has(key)).count();
+        let has = lock_command.keys.iter().filter(|key| at.has(key)).count();
         match there {
-            Some(target) if here(&owner) && has < deed.keys.len() => Some(if has == 0 {
+            Some(target) if here(&owner) && has < lock_command.keys.len() => Some(if has == 0 {
                 format!("ASK {first} {}:6379", target.host)
             } else {
                 tryagain()
             }),
             Some(target) if here(&target) && asking => {
-                (deed.keys.len() > 1 && has < deed.keys.len()).then(tryagain)
+                (lock_command.keys.len() > 1 && has < lock_command.keys.len()).then(tryagain)
             }
             _ if here(&owner) => None,
             _ => Some(format!("MOVED {first} {}:6379", owner.host)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use redlock_native::engine::{Cause, Environment as _};
 use redlock_native::instances::redis::{Config, Connecting, Dialler, Endpoint, Stream};
 
-use crate::checker::{Ledger, bump};
+use crate::checker::{Checker, bump};
 use crate::process::Process;
 use crate::redis::Server;
 use crate::scenario::Network;
@@ -22,7 +22,7 @@ pub struct Names {
     routes: RefCell<BTreeMap<String, Route>>,
     /// Till then a dial takes up to so much longer.
     slow: Cell<(Moment, Duration)>,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
 }
 
 struct Route {
@@ -33,10 +33,10 @@ struct Route {
 }
 
 impl Names {
-    pub fn new(process: &Process, network: Network, ledger: &Rc<Ledger>) -> Rc<Self> {
+    pub fn new(process: &Process, network: Network, checker: &Rc<Checker>) -> Rc<Self> {
         Rc::new(Self {
             slow: Cell::default(),
-            ledger: Rc::clone(ledger),
+            checker: Rc::clone(checker),
             process: process.clone(),
             network,
             routes: RefCell::default(),
@@ -112,7 +112,7 @@ impl Dialler for Names {
             };
             if server.has_keys() && server.wires().iter().any(is_there) {
                 world.note(format_args!("s{} is dialled beside", server.index));
-                bump(&self.ledger.counts.beside);
+                bump(&self.checker.counts.beside);
             }
             let wire = Wire::open(&self.process, address, &server, self.network);
             Ok(Box::new(wire) as Box<dyn Stream>)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::checker::bump;
 use crate::cluster::Slots;
 use crate::javascript::App;
-use crate::redis::{Mood, Role, Server};
+use crate::redis::{ErrorState, Role, Server};
 use crate::scenario::Scenario;
 use crate::simulation::{Group, Run};
 
@@ -40,7 +40,7 @@ pub enum Fault {
     /// A JavaScript thread is busy.
     Block,
     /// A server carries nothing out, and says why.
-    Mood,
+    ErrorState,
     /// A server forgets the scripts that it knows.
     Flush,
     /// The master of a group becomes a replica, and the replica the master.
@@ -65,7 +65,7 @@ impl Fault {
         Self::Forget,
         Self::Pause,
         Self::Block,
-        Self::Mood,
+        Self::ErrorState,
         Self::Flush,
         Self::Failover,
         Self::Move,
@@ -96,7 +96,7 @@ impl Run {
         let app = &self.apps.borrow()[chance.index(self.scenario.processes)].clone();
         let server = (!self.servers.is_empty())
             .then(|| Rc::clone(&self.servers[chance.index(self.servers.len())]));
-        bump(&self.ledger.counts.faults);
+        bump(&self.checker.counts.faults);
         world.note(format_args!(
             "fault: {kind:?} for {span:?} (s{}, p{})",
             server.as_ref().map_or(0, |server| server.index),
@@ -190,15 +190,15 @@ impl Run {
                     self.restart_after(server, Scenario::LONGEST_TTL + span);
                 }
             }
-            Fault::Mood => {
-                let mood = chance.pick(&[
-                    Mood::Busy,
-                    Mood::Loading,
-                    Mood::OutOfMemory,
-                    Mood::ReadOnly,
-                    Mood::ClusterDown,
+            Fault::ErrorState => {
+                let error_state = chance.pick(&[
+                    ErrorState::Busy,
+                    ErrorState::Loading,
+                    ErrorState::OutOfMemory,
+                    ErrorState::ReadOnly,
+                    ErrorState::ClusterDown,
                 ]);
-                server.be(mood, span);
+                server.be(error_state, span);
             }
             Fault::Flush => server.flush_scripts(),
             Fault::Failover => {
@@ -286,7 +286,7 @@ impl Run {
     pub fn heal(&self) {
         for server in &self.servers {
             server.hang(Duration::ZERO);
-            server.be(Mood::Busy, Duration::ZERO);
+            server.be(ErrorState::Busy, Duration::ZERO);
             server.be_odd(0);
         }
         for names in &self.names {

@@ -8,25 +8,33 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use redlock_native::binding::command::{ClientReply, ClientUpdate, Command};
 use redlock_native::binding::config::Config;
-use redlock_native::binding::inbox::{Amendment, ClientAnswer, Errand, Inbox, Message};
-use redlock_native::binding::outbox::{Answer as Posted, Outbox};
-use redlock_native::binding::record::{self, Batch, Rows};
+use redlock_native::binding::decode::{self, Batch};
+use redlock_native::binding::encode::Rows;
+use redlock_native::binding::ids::{Handle, Index, KeptId, ScriptsId, SessionId, Slot};
+use redlock_native::binding::inbox::{Inbox, Message};
+use redlock_native::binding::layout::{
+    AnswerKind, KEEP_NUMBERS, Operation, VALUE_LENGTH, answer, flags, request,
+};
+use redlock_native::binding::numbers::instant;
+use redlock_native::binding::outbox::{Outbox, Response};
 use redlock_native::binding::serve::serve;
-use redlock_native::binding::session::handed_over;
 use redlock_native::binding::shared::Shared;
 use redlock_native::engine::{Environment, Instant, Resources, Token, Watch};
+use redlock_native::instances::client::port::Ticket;
 use redlock_native::instances::redis::{Dialler, Network};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::checker::{Ledger, bump};
-use crate::clients::{Came, Client};
+use crate::checker::{Checker, bump};
+use crate::clients::{Client, ClientAnswer};
 use crate::process::Process;
 use crate::world::Moment;
 
@@ -36,7 +44,7 @@ pub struct App(Rc<Inner>);
 
 struct Inner {
     process: Process,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
     inbox: Arc<Inbox>,
     outbox: Arc<Outbox>,
     /// The requests of this tick.
@@ -45,15 +53,15 @@ struct Inner {
     /// What clients came back with in this tick.
     brought: RefCell<Vec<f64>>,
     slots: RefCell<Vec<Option<oneshot::Sender<Answer>>>>,
-    free: RefCell<Vec<u32>>,
+    free: RefCell<Vec<Slot>>,
     /// The requests that may be given up, by slot.
-    asking: RefCell<BTreeMap<u32, u64>>,
+    asking: RefCell<BTreeMap<Slot, u64>>,
     busy: Cell<Moment>,
     room: usize,
     /// How long others' code takes between two answers of a batch, at most.
     between: Duration,
     engines: RefCell<Vec<Opened>>,
-    keeps: RefCell<BTreeMap<u32, Kept>>,
+    keeps: RefCell<BTreeMap<KeptId, Kept>>,
     last_keep: Cell<u32>,
     ended: Cell<bool>,
     network: Rc<Network>,
@@ -61,12 +69,12 @@ struct Inner {
 
 /// One quorum, as JavaScript knows it.
 struct Opened {
-    /// Clients, by place.
+    /// Clients, by index.
     clients: Vec<Option<Rc<Client>>>,
 }
 
 struct Kept {
-    engine: u32,
+    engine: Handle,
     resources: Resources,
     value: String,
 }
@@ -74,7 +82,7 @@ struct Kept {
 /// What came of a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub kind: u32,
+    pub kind: AnswerKind,
     pub attempts: u32,
     /// On the engine's clock.
     pub until: Instant,
@@ -84,16 +92,11 @@ pub struct Answer {
     pub code: String,
 }
 
-pub const UNLOCKED: u32 = 0;
-pub const LOCKED: u32 = 1;
-pub const EXTENDED: u32 = 2;
-pub const FAILED: u32 = 3;
-
 /// A request's numbers, but for those that follow from the rest.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Request {
-    pub engine: u32,
-    pub operation: u32,
+    pub engine: Handle,
+    pub operation: Operation,
     /// Whether members' failures are wanted as events.
     pub reports: bool,
     pub ttl: u64,
@@ -108,12 +111,7 @@ pub struct Request {
     pub resources: Vec<String>,
 }
 
-pub const LOCK: u32 = 0;
-pub const EXTEND: u32 = 1;
-pub const UNLOCK: u32 = 2;
-pub const INSPECT: u32 = 3;
-
-const SESSION: u32 = 1;
+const SESSION: SessionId = SessionId(1);
 
 /// Wakes the JavaScript thread.
 #[derive(Default)]
@@ -127,7 +125,7 @@ impl App {
     pub fn start(
         process: &Process,
         dialler: Rc<dyn Dialler>,
-        ledger: &Rc<Ledger>,
+        checker: &Rc<Checker>,
         room: usize,
         between: Duration,
     ) -> Self {
@@ -144,7 +142,7 @@ impl App {
         let app = Self(Rc::new(Inner {
             network: Rc::clone(&shared.network),
             process: process.clone(),
-            ledger: Rc::clone(ledger),
+            checker: Rc::clone(checker),
             inbox: Arc::new(Inbox::new()),
             outbox,
             numbers: RefCell::default(),
@@ -183,7 +181,7 @@ impl App {
             }
         }));
         let outbox = Arc::clone(&app.0.outbox);
-        app.0.inbox.push(Message::Enter(SESSION, outbox));
+        app.0.inbox.push(Message::Begin(SESSION, outbox));
         app
     }
 
@@ -191,8 +189,8 @@ impl App {
         &self.0.process
     }
 
-    pub fn ledger(&self) -> &Rc<Ledger> {
-        &self.0.ledger
+    pub fn checker(&self) -> &Rc<Checker> {
+        &self.0.checker
     }
 
     /// Whether the engine's thread has come to its end.
@@ -242,48 +240,57 @@ impl App {
         }
     }
 
-    fn send(&self, errand: Errand) {
-        self.0.inbox.push(Message::Session(SESSION, errand));
+    fn send(&self, command: Command) {
+        self.0.inbox.push(Message::Command(SESSION, command));
     }
 
     // ---- quorums
 
-    /// Opens a quorum of this configuration; `clients` are by place.
-    pub fn open(&self, config: &Value, clients: Vec<Option<Rc<Client>>>) -> u32 {
+    /// Opens a quorum of this configuration; `clients` are by index.
+    pub fn open(&self, config: &Value, clients: Vec<Option<Rc<Client>>>) {
         let read = Config::read(&config.to_string());
         let read = read.unwrap_or_else(|error| panic!("{error}: {config}"));
-        let handle = u32::try_from(self.0.engines.borrow().len()).expect("a few");
-        self.send(Errand::Open(handle, read));
-        for (place, client) in clients.iter().enumerate() {
+        let handle = self.handles().end;
+        self.send(Command::Open {
+            handle: Handle(handle),
+            config: read,
+        });
+        for (index, client) in clients.iter().enumerate() {
             if let Some(client) = client {
-                self.amend(handle, place, client);
+                self.update_client(Handle(handle), index, client);
             }
         }
         self.0.engines.borrow_mut().push(Opened { clients });
-        handle
     }
 
-    fn amend(&self, handle: u32, place: usize, client: &Client) {
-        let place = u32::try_from(place).expect("a few");
-        let amendment = Amendment {
-            server: client.says().map(Box::new),
-            keep: true,
-        };
-        self.send(Errand::Amend(handle, place, amendment));
+    /// Those of the quorums.
+    fn handles(&self) -> Range<u32> {
+        0..u32::try_from(self.0.engines.borrow().len()).expect("a few")
+    }
+
+    fn update_client(&self, handle: Handle, index: usize, client: &Client) {
+        self.send(Command::UpdateClient {
+            handle,
+            index: Index(u32::try_from(index).expect("a few")),
+            update: ClientUpdate {
+                server: client.says().map(Box::new),
+                retain: true,
+            },
+        });
     }
 
     /// Looks whether clients lead elsewhere by now.
-    fn look(&self, handle: u32) {
+    fn look(&self, handle: Handle) {
         let changed: Vec<_> = {
             let engines = self.0.engines.borrow();
-            let clients = engines[handle as usize].clients.iter().enumerate();
+            let clients = engines[handle.0 as usize].clients.iter().enumerate();
             clients
-                .filter_map(|(place, client)| Some((place, client.clone()?)))
+                .filter_map(|(index, client)| Some((index, client.clone()?)))
                 .filter(|(_, client)| client.has_changed())
                 .collect()
         };
-        for (place, client) in changed {
-            self.amend(handle, place, &client);
+        for (index, client) in changed {
+            self.update_client(handle, index, &client);
         }
     }
 
@@ -291,15 +298,15 @@ impl App {
     pub fn die(&self) {
         self.0.ended.set(true);
         self.0.process.kill();
-        self.0.ledger.died(&self.0.process);
+        self.0.checker.died(&self.0.process);
     }
 
     /// Lets the quorums go once what they were asked is answered.
     pub fn close(&self) {
         let app = self.clone();
         self.0.process.after(Duration::ZERO, move || {
-            for handle in 0..app.0.engines.borrow().len() {
-                app.send(Errand::Close(u32::try_from(handle).expect("a few")));
+            for handle in app.handles() {
+                app.send(Command::Close(Handle(handle)));
             }
         });
     }
@@ -308,8 +315,8 @@ impl App {
     pub fn leave(&self) {
         let app = self.clone();
         self.0.process.after(Duration::ZERO, move || {
-            app.0.inbox.push(Message::Leave(SESSION));
-            app.0.inbox.push(Message::End);
+            app.0.inbox.push(Message::End(SESSION));
+            app.0.inbox.push(Message::Stop);
         });
     }
 
@@ -326,9 +333,9 @@ impl App {
             let free = self.0.free.borrow_mut().pop();
             let slot = free.unwrap_or_else(|| {
                 slots.push(None);
-                u32::try_from(slots.len() - 1).expect("a few")
+                Slot(u32::try_from(slots.len() - 1).expect("a few"))
             });
-            slots[slot as usize] = Some(tell);
+            slots[slot.index()] = Some(tell);
             slot
         };
         self.write(slot, &request);
@@ -344,47 +351,41 @@ impl App {
         told.await.expect("every request is answered")
     }
 
-    fn write(&self, slot: u32, request: &Request) {
+    fn write(&self, slot: Slot, asked: &Request) {
         let mut numbers = self.0.numbers.borrow_mut();
         if numbers.is_empty() {
             let app = self.clone();
             self.0.process.after(Duration::ZERO, move || app.flush());
         }
-        #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
-        let row = [
-            f64::from(slot),
-            f64::from(request.engine),
-            f64::from(request.operation),
-            f64::from(u32::from(request.reports)),
-            request.ttl as f64,
-            request.retries,
-            request.delay,
-            request.jitter,
-            request.drift,
-            request.instant,
-            request.value.encode_utf16().count() as f64,
-            0.0,
-            0.0,
-            request.max_wait,
-            0.0,
-            request.resources.len() as f64,
-        ];
+        let mut row = [0.0; request::NUMBERS];
+        row[request::SLOT] = slot.0.into();
+        row[request::HANDLE] = asked.engine.0.into();
+        row[request::OPERATION] = asked.operation.number().into();
+        row[request::FLAGS] = if asked.reports { flags::REPORT } else { 0 }.into();
+        row[request::TTL] = small(asked.ttl);
+        row[request::RETRY_COUNT] = asked.retries;
+        row[request::RETRY_DELAY] = asked.delay;
+        row[request::RETRY_JITTER] = asked.jitter;
+        row[request::DRIFT_FACTOR] = asked.drift;
+        row[request::TIME] = asked.instant;
+        row[request::VALUE_LENGTH] = length(&asked.value);
+        row[request::MAX_WAIT] = asked.max_wait;
+        row[request::COUNT] = small(asked.resources.len() as u64);
         numbers.extend(row);
+        numbers.extend(asked.resources.iter().map(|resource| length(resource)));
         let mut text = self.0.text.borrow_mut();
-        text.extend(request.value.encode_utf16());
-        for resource in &request.resources {
-            #[expect(clippy::cast_precision_loss, reason = "a short name")]
-            numbers.push(resource.encode_utf16().count() as f64);
+        text.extend(asked.value.encode_utf16());
+        for resource in &asked.resources {
             text.extend(resource.encode_utf16());
         }
     }
 
     /// Gives a request up, unless another has its slot by now.
-    fn cancel(&self, slot: u32, number: u64) {
-        let waits = self.0.slots.borrow()[slot as usize].is_some();
+    fn cancel(&self, slot: Slot, number: u64) {
+        let waits = self.0.slots.borrow()[slot.index()].is_some();
         if waits && self.0.asking.borrow().get(&slot) == Some(&number) {
             self.flush();
-            self.send(Errand::Cancel(slot));
+            self.send(Command::Cancel(slot));
         }
     }
 
@@ -392,40 +393,48 @@ impl App {
         let numbers = self.0.numbers.take();
         let text = self.0.text.take();
         if !numbers.is_empty() {
-            self.send(Errand::Carry(Batch { numbers, text }));
+            self.send(Command::Submit(Batch { numbers, text }));
         }
     }
 
     /// Keeps a lock; returns the number it is kept under.
     pub fn keep(
         &self,
-        engine: u32,
-        terms: [f64; 7],
+        engine: Handle,
+        renewal: [f64; KEEP_NUMBERS],
         value: &str,
         resources: &[String],
-    ) -> (u32, Watch) {
+    ) -> (KeptId, Watch) {
         self.flush();
-        let number = self.0.last_keep.get() + 1;
-        self.0.last_keep.set(number);
-        let hold = record::hold(number, &terms, value, resources.to_vec());
+        let number = KeptId(self.0.last_keep.get() + 1);
+        self.0.last_keep.set(number.0);
+        let hold = decode::hold(number, &renewal, value, resources.to_vec());
         let hold = hold.expect("seven numbers that make sense");
-        let watch = Watch::default();
-        watch.set(hold.until);
+        let watch = hold.watch();
         let kept = Kept {
             engine,
             resources: hold.resources.clone(),
             value: value.to_owned(),
         };
         self.0.keeps.borrow_mut().insert(number, kept);
-        self.send(Errand::Keep(engine, 0, Box::new(hold), watch.clone()));
+        self.send(Command::Keep {
+            handle: engine,
+            scripts: ScriptsId(0),
+            hold: Box::new(hold),
+            watch: watch.clone(),
+        });
         (number, watch)
     }
 
     /// It is kept no longer.
-    pub fn let_go(&self, number: u32) {
+    pub fn let_go(&self, number: KeptId) {
         if let Some(kept) = self.0.keeps.borrow_mut().remove(&number) {
-            let value = Token::from(&*kept.value);
-            self.send(Errand::LetGo(kept.engine, kept.resources, value, number));
+            self.send(Command::LetGo {
+                handle: kept.engine,
+                number,
+                resources: kept.resources,
+                value: Token::from(&*kept.value),
+            });
         }
     }
 
@@ -435,71 +444,71 @@ impl App {
     fn drain(&self) {
         loop {
             let now = self.clock();
-            let mut numbers = vec![0.0; 1 + self.0.room * 6];
-            let mut values = vec![0; self.0.room * 32];
+            let mut numbers = vec![0.0; 1 + self.0.room * answer::NUMBERS];
+            let mut values = vec![0; self.0.room * VALUE_LENGTH];
             let mut rows = Rows::new(&mut numbers, &mut values, now);
-            for answer in self.0.outbox.take(rows.room()) {
-                rows.write(self.worth(answer, now));
+            for response in self.0.outbox.take(rows.room()) {
+                rows.write(self.checked(response, now));
             }
             let details = rows.finish();
             let details: Vec<Value> = details.map_or_else(Vec::new, |details| {
                 serde_json::from_str(&details).expect("JSON")
             });
             let count = whole(numbers[0]) as usize;
-            self.deliver(&numbers[1..=count * 6], &values, &details);
+            self.deliver(&numbers[1..=count * answer::NUMBERS], &values, &details);
             if count < self.0.room {
                 return;
             }
         }
     }
 
-    fn worth(&self, answer: Posted, now: Instant) -> Posted {
-        let (answer, dead) = handed_over(answer, now);
-        if let Some(locked) = dead {
-            bump(&self.0.ledger.counts.dead);
-            self.send(Errand::TakeBack(Box::new(locked)));
+    fn checked(&self, response: Response, now: Instant) -> Response {
+        let (response, over) = response.checked_at(now);
+        if let Some(locked) = over {
+            bump(&self.0.checker.counts.dead);
+            self.send(Command::TakeBack(Box::new(locked)));
         }
-        answer
+        response
     }
 
     fn deliver(&self, rows: &[f64], values: &[u8], details: &[Value]) {
-        let mut values = values.chunks(32);
+        let mut values = values.chunks(VALUE_LENGTH);
         let mut after = Duration::ZERO;
-        for row in rows.chunks(6) {
-            let last = || &details[whole(row[5]) as usize];
-            let kind = whole(row[1]);
+        for row in rows.chunks(answer::NUMBERS) {
+            let last = || &details[whole(row[answer::LAST]) as usize];
+            let kind = AnswerKind::numbered(whole(row[answer::KIND])).expect("a kind");
             match kind {
-                4 => {
+                AnswerKind::Event => {
                     self.hear(last());
                     continue;
                 }
-                5 => {
+                AnswerKind::ClientRequest => {
                     self.run(last());
                     continue;
                 }
                 _ => {}
             }
-            let value = if kind == LOCKED {
+            let value = if kind == AnswerKind::Locked {
                 let value = values.next().expect("one for each lock");
                 String::from_utf8_lossy(value).into_owned()
             } else {
                 String::new()
             };
-            let code = if kind == FAILED {
+            let code = if kind == AnswerKind::Failed {
                 last()["code"].as_str().expect("a code").to_owned()
             } else {
                 String::new()
             };
             let answer = Answer {
                 kind,
-                attempts: whole(row[2]),
-                until: record::instant(row[4]),
-                since: row[5],
+                attempts: whole(row[answer::ATTEMPTS]),
+                until: instant(row[answer::UNTIL]),
+                since: row[answer::LAST],
                 value,
                 code,
             };
             // Whoever waited for the answer before has his turn first.
-            let slot = whole(row[0]);
+            let slot = Slot(whole(row[answer::SLOT]));
             let app = self.clone();
             self.0
                 .process
@@ -508,8 +517,8 @@ impl App {
         }
     }
 
-    fn settle(&self, slot: u32, answer: Answer) {
-        let waiting = self.0.slots.borrow_mut()[slot as usize].take();
+    fn settle(&self, slot: Slot, answer: Answer) {
+        let waiting = self.0.slots.borrow_mut()[slot.index()].take();
         self.0.asking.borrow_mut().remove(&slot);
         self.0.free.borrow_mut().push(slot);
         match waiting {
@@ -525,7 +534,7 @@ impl App {
     }
 
     fn hear(&self, event: &Value) {
-        let counts = &self.0.ledger.counts;
+        let counts = &self.0.checker.counts;
         let world = self.0.process.world();
         world.note(format_args!("p{} hears {event}", self.0.process.index()));
         match event["event"].as_str() {
@@ -535,69 +544,76 @@ impl App {
                 self.0
                     .keeps
                     .borrow_mut()
-                    .remove(&u32::try_from(number).expect("a small one"));
+                    .remove(&KeptId(u32::try_from(number).expect("a small one")));
             }
             Some("route") if event["why"].is_null() => bump(&counts.promoted),
             Some("call") => {
-                let number = |name: &str| u32::try_from(event[name].as_u64().expect("a number"));
-                let handle = number("handle").expect("small");
-                let place = number("instance").expect("small");
+                let handle = Handle(number(event, "handle"));
+                let index = Index(number(event, "instance"));
                 let app = self.clone();
-                self.turn(move || app.send(Errand::CameRound(handle, place)));
+                self.turn(move || app.send(Command::CameRound { handle, index }));
             }
             _ => {}
         }
     }
 
-    /// An errand for a caller's client.
-    fn run(&self, errand: &Value) {
-        let number = |name: &str| u32::try_from(errand[name].as_u64().expect("a number"));
-        let handle = number("handle").expect("small");
-        let place = number("instance").expect("small");
-        let ticket = number("ticket").expect("small");
+    /// A request for a caller's client.
+    fn run(&self, request: &Value) {
+        let handle = Handle(number(request, "handle"));
+        let index = Index(number(request, "instance"));
+        let ticket = Ticket(number(request, "ticket"));
         let client = {
             let engines = self.0.engines.borrow();
-            let clients = &engines[handle as usize].clients;
-            // A client that stands at several places is asked at the first.
-            clients[place as usize].clone()
+            let clients = &engines[handle.0 as usize].clients;
+            // A client that has several indices is asked at the first.
+            clients[index.0 as usize].clone()
         };
-        let client = client.expect("a client is at this place");
-        bump(&self.0.ledger.counts.bridged);
+        let client = client.expect("a client has this index");
+        bump(&self.0.checker.counts.bridged);
         let app = self.clone();
-        client.run(errand, move |came| app.bring(handle, place, ticket, came));
+        client.run(request, move |came| app.bring(handle, index, ticket, came));
     }
 
     /// A client has come back, perhaps not for the first time.
-    fn bring(&self, handle: u32, place: u32, ticket: u32, came: Came) {
+    fn bring(&self, handle: Handle, index: Index, ticket: Ticket, came: ClientAnswer) {
         let app = self.clone();
         self.turn(move || {
-            let answer = match came {
-                Came::Applied(keys) => {
+            let reply = match came {
+                ClientAnswer::Applied(keys) => {
                     let mut brought = app.0.brought.borrow_mut();
                     if brought.is_empty() {
                         let all = app.clone();
                         app.0.process.after(Duration::ZERO, move || {
                             let rows = all.0.brought.take();
-                            all.send(Errand::Applied(rows));
+                            all.send(Command::ClientsApplied(rows));
                         });
                     }
                     #[expect(clippy::cast_precision_loss, reason = "a few keys")]
                     let keys = keys as f64;
-                    brought.extend([f64::from(handle), f64::from(place), f64::from(ticket), keys]);
+                    brought.extend([handle.0.into(), index.0.into(), ticket.0.into(), keys]);
                     return;
                 }
-                Came::Seen(value, ttl) => {
+                ClientAnswer::Seen(value, ttl) => {
                     #[expect(clippy::cast_precision_loss, reason = "some seconds")]
                     let ttl = ttl.map(|ttl| ttl as f64);
-                    ClientAnswer::Seen(value, ttl)
+                    ClientReply::Seen { value, ttl }
                 }
-                Came::Odd => ClientAnswer::Unexpected("a string".to_owned()),
-                Came::Failed(message) => {
+                ClientAnswer::Odd => ClientReply::Unexpected("a string".to_owned()),
+                ClientAnswer::Failed(message) => {
                     let code = message.split(' ').next().map(str::to_owned);
-                    ClientAnswer::Failed(1, code, message)
+                    ClientReply::Failed {
+                        number: 1,
+                        code,
+                        message,
+                    }
                 }
             };
-            app.send(Errand::Answer(handle, place, ticket, answer));
+            app.send(Command::ClientReplied {
+                handle,
+                index,
+                ticket,
+                reply,
+            });
         });
     }
 }
@@ -609,4 +625,18 @@ impl App {
 )]
 fn whole(number: f64) -> u32 {
     number as u32
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
+fn small(number: u64) -> f64 {
+    number as f64
+}
+
+fn length(text: &str) -> f64 {
+    small(text.encode_utf16().count() as u64)
+}
+
+fn number(details: &Value, name: &str) -> u32 {
+    let number = details[name].as_u64().expect("a number");
+    u32::try_from(number).expect("a small one")
 }

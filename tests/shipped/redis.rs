@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use redlock_native::instances::redis::{default_texts, script};
 
-use crate::checker::Ledger;
+use crate::checker::Checker;
 use crate::cluster::Slots;
 use crate::stream::Wire;
 use crate::world::{Clock, Moment, World};
 
 /// What a server knows of one connection.
 #[derive(Default)]
-pub struct Visit {
+pub struct ServerSide {
     heard: Vec<u8>,
     db: u32,
     asking: bool,
@@ -31,7 +31,7 @@ pub struct Server {
     pub host: String,
     world: Rc<World>,
     clock: Clock,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
     wires: RefCell<Vec<Weak<Wire>>>,
     state: RefCell<State>,
     /// The cluster that it is a node of.
@@ -39,7 +39,7 @@ pub struct Server {
     /// Whom it, as a sentinel, names.
     pub names: RefCell<Option<Rc<Server>>>,
     /// Whether it tells anybody what it is.
-    pub taciturn: Cell<bool>,
+    pub hides_role: Cell<bool>,
 }
 
 struct State {
@@ -48,7 +48,7 @@ struct State {
     scripts: BTreeSet<&'static str>,
     up: bool,
     hung: Moment,
-    mood: Option<(Mood, Moment)>,
+    error_state: Option<(ErrorState, Moment)>,
     role: Role,
     /// At so many percent of the replies, one of a kind that the command can't
     /// give comes before it.
@@ -72,7 +72,7 @@ pub enum Role {
 
 /// Why it carries nothing out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub enum ErrorState {
     Busy,
     Loading,
     OutOfMemory,
@@ -80,7 +80,7 @@ pub enum Mood {
     ClusterDown,
 }
 
-impl Mood {
+impl ErrorState {
     fn error(self) -> &'static str {
         match self {
             Self::Busy => {
@@ -96,8 +96,8 @@ impl Mood {
 
 /// What a lock's command does.
 #[derive(Clone, Debug)]
-pub struct Deed {
-    pub what: What,
+pub struct LockCommand {
+    pub kind: CommandKind,
     /// With the prefix.
     pub keys: Vec<String>,
     pub value: String,
@@ -106,7 +106,7 @@ pub struct Deed {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum CommandKind {
     /// By SET … NX, which has no word for one's own value.
     Set,
     Acquire,
@@ -116,23 +116,23 @@ pub enum What {
 }
 
 /// What came of it.
-pub enum Done {
+pub enum CommandResult {
     Applied(i64),
     Seen(Option<(String, u64)>),
 }
 
-static DIGESTS: LazyLock<[(&'static str, &'static str, What); 5]> = LazyLock::new(|| {
-    let whats = [
-        What::Acquire,
-        What::Extend,
-        What::Release,
-        What::Inspect,
-        What::Acquire,
+static DIGESTS: LazyLock<[(&'static str, &'static str, CommandKind); 5]> = LazyLock::new(|| {
+    let kinds = [
+        CommandKind::Acquire,
+        CommandKind::Extend,
+        CommandKind::Release,
+        CommandKind::Inspect,
+        CommandKind::Acquire,
     ];
-    let mut whats = whats.into_iter();
+    let mut kinds = kinds.into_iter();
     default_texts().map(|text| {
         let digest: &'static str = Box::leak(script(text).digest);
-        (text, digest, whats.next().expect("five of them"))
+        (text, digest, kinds.next().expect("five of them"))
     })
 });
 
@@ -142,14 +142,14 @@ impl Server {
         index: usize,
         host: String,
         clock: Clock,
-        ledger: &Rc<Ledger>,
+        checker: &Rc<Checker>,
     ) -> Rc<Self> {
         Rc::new(Self {
             index,
             host,
             world: Rc::clone(world),
             clock,
-            ledger: Rc::clone(ledger),
+            checker: Rc::clone(checker),
             wires: RefCell::default(),
             state: RefCell::new(State {
                 run_id: world.chance.next(),
@@ -157,13 +157,13 @@ impl Server {
                 scripts: BTreeSet::new(),
                 up: true,
                 hung: Moment::default(),
-                mood: None,
+                error_state: None,
                 role: Role::Master,
                 odd: 0,
             }),
             slots: RefCell::default(),
             names: RefCell::default(),
-            taciturn: Cell::default(),
+            hides_role: Cell::default(),
         })
     }
 
@@ -203,9 +203,9 @@ impl Server {
         self.world.at(until, move || server.attend());
     }
 
-    pub fn be(&self, mood: Mood, span: Duration) {
+    pub fn be(&self, error_state: ErrorState, span: Duration) {
         let until = self.world.now().after(span);
-        self.state.borrow_mut().mood = Some((mood, until));
+        self.state.borrow_mut().error_state = Some((error_state, until));
     }
 
     pub fn flush_scripts(&self) {
@@ -313,83 +313,83 @@ impl Server {
     }
 
     /// Carries a lock's command out, as the script or SET would.
-    pub fn carry_out(&self, db: u32, deed: &Deed) -> Done {
+    pub fn carry_out(&self, db: u32, lock_command: &LockCommand) -> CommandResult {
         let now = self.millis();
         let mut state = self.state.borrow_mut();
         state.keys.retain(|_, entry| now <= entry.last);
         let name = |key: &String| (db, key.clone());
-        let count = i64::try_from(deed.keys.len()).expect("a few");
+        let count = i64::try_from(lock_command.keys.len()).expect("a few");
         let ours = |state: &State, key: &String| {
             state
                 .keys
                 .get(&name(key))
-                .is_some_and(|entry| entry.value == deed.value)
+                .is_some_and(|entry| entry.value == lock_command.value)
         };
-        let done = match deed.what {
-            What::Set | What::Acquire => {
-                if deed
+        let done = match lock_command.kind {
+            CommandKind::Set | CommandKind::Acquire => {
+                if lock_command
                     .keys
                     .iter()
                     .any(|key| state.keys.contains_key(&name(key)))
                 {
-                    let all = deed.keys.iter().all(|key| ours(&state, key));
-                    Done::Applied(if all && deed.what == What::Acquire {
+                    let all = lock_command.keys.iter().all(|key| ours(&state, key));
+                    CommandResult::Applied(if all && lock_command.kind == CommandKind::Acquire {
                         -1
                     } else {
                         0
                     })
                 } else {
-                    for key in &deed.keys {
+                    for key in &lock_command.keys {
                         let entry = Entry {
-                            value: deed.value.clone(),
-                            last: now + deed.ttl,
+                            value: lock_command.value.clone(),
+                            last: now + lock_command.ttl,
                         };
                         state.keys.insert(name(key), entry);
                     }
-                    Done::Applied(count)
+                    CommandResult::Applied(count)
                 }
             }
-            What::Extend => {
-                if deed.keys.iter().all(|key| ours(&state, key)) {
-                    for key in &deed.keys {
+            CommandKind::Extend => {
+                if lock_command.keys.iter().all(|key| ours(&state, key)) {
+                    for key in &lock_command.keys {
                         if let Some(entry) = state.keys.get_mut(&name(key)) {
-                            entry.last = entry.last.max(now + deed.ttl);
+                            entry.last = entry.last.max(now + lock_command.ttl);
                         }
                     }
-                    Done::Applied(count)
+                    CommandResult::Applied(count)
                 } else {
-                    Done::Applied(0)
+                    CommandResult::Applied(0)
                 }
             }
-            What::Release => {
+            CommandKind::Release => {
                 let mut released = 0;
-                for key in &deed.keys {
+                for key in &lock_command.keys {
                     if ours(&state, key) {
                         state.keys.remove(&name(key));
                         released += 1;
                     }
                 }
-                Done::Applied(released)
+                CommandResult::Applied(released)
             }
-            What::Inspect => Done::Seen(
+            CommandKind::Inspect => CommandResult::Seen(
                 state
                     .keys
-                    .get(&name(&deed.keys[0]))
+                    .get(&name(&lock_command.keys[0]))
                     .map(|entry| (entry.value.clone(), entry.last - now)),
             ),
         };
         drop(state);
         let applied = match &done {
-            Done::Applied(applied) => *applied,
-            Done::Seen(_) => -2,
+            CommandResult::Applied(applied) => *applied,
+            CommandResult::Seen(_) => -2,
         };
         self.world.note(format_args!(
             "s{}/{db}: {:?} {:.40}… × {} {:.6} → {applied}",
             self.index,
-            deed.what,
-            deed.keys[0],
-            deed.keys.len(),
-            deed.value
+            lock_command.kind,
+            lock_command.keys[0],
+            lock_command.keys.len(),
+            lock_command.value
         ));
         done
     }
@@ -398,11 +398,11 @@ impl Server {
     pub fn refusal(&self) -> Option<&'static str> {
         let state = self.state.borrow();
         let now = self.world.now();
-        if let Some((mood, _)) = state.mood.filter(|(_, until)| now < *until) {
-            return Some(mood.error());
+        if let Some((error_state, _)) = state.error_state.filter(|(_, until)| now < *until) {
+            return Some(error_state.error());
         }
         match state.role {
-            Role::Replica { writable: false } => Some(Mood::ReadOnly.error()),
+            Role::Replica { writable: false } => Some(ErrorState::ReadOnly.error()),
             _ => None,
         }
     }
@@ -422,7 +422,7 @@ impl Server {
 
     /// Bytes have come.
     pub fn hear(self: &Rc<Self>, wire: &Rc<Wire>, bytes: &[u8]) {
-        wire.visit.borrow_mut().heard.extend_from_slice(bytes);
+        wire.server_side.borrow_mut().heard.extend_from_slice(bytes);
         if self.is_awake() {
             self.serve(wire);
         }
@@ -448,11 +448,11 @@ impl Server {
         let mut out = Vec::new();
         loop {
             let command = {
-                let mut visit = wire.visit.borrow_mut();
-                let Some((command, length)) = parse(&visit.heard) else {
+                let mut server_side = wire.server_side.borrow_mut();
+                let Some((command, length)) = parse(&server_side.heard) else {
                     break;
                 };
-                visit.heard.drain(..length);
+                server_side.heard.drain(..length);
                 command
             };
             self.execute(wire, &command, &mut out);
@@ -480,14 +480,14 @@ impl Server {
             }
             "AUTH" | "CLIENT" => out.extend_from_slice(b"+OK\r\n"),
             "SELECT" => {
-                wire.visit.borrow_mut().db = second.parse().expect("a database");
+                wire.server_side.borrow_mut().db = second.parse().expect("a database");
                 out.extend_from_slice(b"+OK\r\n");
             }
             "ASKING" => {
-                wire.visit.borrow_mut().asking = true;
+                wire.server_side.borrow_mut().asking = true;
                 out.extend_from_slice(b"+OK\r\n");
             }
-            "INFO" | "ROLE" if self.taciturn.get() && word == "INFO" => {
+            "INFO" | "ROLE" if self.hides_role.get() && word == "INFO" => {
                 say_error(
                     out,
                     "NOPERM this user has no permissions to run the 'info' command",
@@ -535,15 +535,15 @@ impl Server {
                     None => out.extend_from_slice(b"*-1\r\n"),
                 }
             }
-            "SET" | "EVALSHA" | "EVAL" => self.lock_command(wire, &word, command, out),
+            "SET" | "EVALSHA" | "EVAL" => self.execute_lock_command(wire, &word, command, out),
             _ => say_error(out, "ERR unknown command"),
         }
         if word != "ASKING" {
-            wire.visit.borrow_mut().asking = false;
+            wire.server_side.borrow_mut().asking = false;
         }
     }
 
-    fn lock_command(
+    fn execute_lock_command(
         self: &Rc<Self>,
         wire: &Rc<Wire>,
         word: &str,
@@ -551,10 +551,10 @@ impl Server {
         out: &mut Vec<u8>,
     ) {
         let (db, asking) = {
-            let visit = wire.visit.borrow();
-            (visit.db, visit.asking)
+            let server_side = wire.server_side.borrow();
+            (server_side.db, server_side.asking)
         };
-        let Some((deed, digest)) = read_deed(word, command) else {
+        let Some((lock_command, digest)) = read_lock_command(word, command) else {
             self.world.blame(format_args!(
                 "s{} is sent nonsense: {command:?}",
                 self.index
@@ -563,25 +563,28 @@ impl Server {
         };
         let odd = self.state.borrow().odd;
         if self.world.chance.percent(odd) && !self.world.is_quiet() {
-            self.ledger.counts.odd.set(self.ledger.counts.odd.get() + 1);
+            self.checker
+                .counts
+                .odd
+                .set(self.checker.counts.odd.get() + 1);
             self.world
                 .note(format_args!("s{} says something odd", self.index));
-            say_odd(out, deed.what, &self.world);
+            say_odd(out, lock_command.kind, &self.world);
         }
         let refusal = self.refusal();
         let redirect = || {
             let slots = self.slots.borrow().clone();
-            slots.and_then(|slots| slots.redirect(self, &deed, asking))
+            slots.and_then(|slots| slots.redirect(self, &lock_command, asking))
         };
         if let Some(error) = redirect() {
-            self.ledger.redirected(&error);
+            self.checker.redirected(&error);
             return say_error(out, &error);
         }
         if let Some(error) = refusal {
-            self.ledger
+            self.checker
                 .counts
                 .erred
-                .set(self.ledger.counts.erred.get() + 1);
+                .set(self.checker.counts.erred.get() + 1);
             return say_error(out, error);
         }
         if let Some(digest) = digest {
@@ -590,19 +593,25 @@ impl Server {
                 state.scripts.insert(digest);
             } else if !state.scripts.contains(digest) {
                 drop(state);
-                self.ledger
+                self.checker
                     .counts
                     .unknown
-                    .set(self.ledger.counts.unknown.get() + 1);
+                    .set(self.checker.counts.unknown.get() + 1);
                 return say_error(out, "NOSCRIPT No matching script. Please use EVAL.");
             }
         }
-        self.ledger.written(wire, &deed);
-        match self.carry_out(db, &deed) {
-            Done::Applied(1) if deed.what == What::Set => out.extend_from_slice(b"+OK\r\n"),
-            Done::Applied(_) if deed.what == What::Set => out.extend_from_slice(b"$-1\r\n"),
-            Done::Applied(count) => out.extend_from_slice(format!(":{count}\r\n").as_bytes()),
-            Done::Seen(seen) => {
+        self.checker.written(wire, &lock_command);
+        match self.carry_out(db, &lock_command) {
+            CommandResult::Applied(1) if lock_command.kind == CommandKind::Set => {
+                out.extend_from_slice(b"+OK\r\n")
+            }
+            CommandResult::Applied(_) if lock_command.kind == CommandKind::Set => {
+                out.extend_from_slice(b"$-1\r\n")
+            }
+            CommandResult::Applied(count) => {
+                out.extend_from_slice(format!(":{count}\r\n").as_bytes())
+            }
+            CommandResult::Seen(seen) => {
                 out.extend_from_slice(b"*2\r\n");
                 match seen {
                     Some((value, ttl)) => {
@@ -617,9 +626,9 @@ impl Server {
 }
 
 /// A reply of a kind that this command can't give.
-fn say_odd(out: &mut Vec<u8>, what: What, world: &World) {
-    let replies: &[&[u8]] = match what {
-        What::Set => &[
+fn say_odd(out: &mut Vec<u8>, kind: CommandKind, world: &World) {
+    let replies: &[&[u8]] = match kind {
+        CommandKind::Set => &[
             b":1\r\n",
             b":0\r\n",
             b"+QUEUED\r\n",
@@ -627,7 +636,7 @@ fn say_odd(out: &mut Vec<u8>, what: What, world: &World) {
             b"$2\r\nOK\r\n",
             b"*1\r\n+OK\r\n",
         ],
-        What::Inspect => &[b":1\r\n", b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n"],
+        CommandKind::Inspect => &[b":1\r\n", b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n"],
         _ => &[b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n", b"*1\r\n:1\r\n"],
     };
     if world.chance.percent(10) {
@@ -646,18 +655,21 @@ pub fn say_bulk(out: &mut Vec<u8>, text: &str) {
 }
 
 /// What a SET or a script is to do, and the script's digest.
-fn read_deed(word: &str, command: &[String]) -> Option<(Deed, Option<&'static str>)> {
+fn read_lock_command(
+    word: &str,
+    command: &[String],
+) -> Option<(LockCommand, Option<&'static str>)> {
     if word == "SET" {
         let [_, key, value, nx, px, ttl] = command else {
             return None;
         };
-        let deed = Deed {
-            what: What::Set,
+        let lock_command = LockCommand {
+            kind: CommandKind::Set,
             keys: vec![key.clone()],
             value: value.clone(),
             ttl: ttl.parse().ok().filter(|_| nx == "NX" && px == "PX")?,
         };
-        return Some((deed, None));
+        return Some((lock_command, None));
     }
     let known = DIGESTS.iter().find(|(text, digest, _)| {
         if word == "EVAL" {
@@ -666,17 +678,17 @@ fn read_deed(word: &str, command: &[String]) -> Option<(Deed, Option<&'static st
             command[1] == *digest
         }
     });
-    let (_, digest, what) = *known?;
+    let (_, digest, kind) = *known?;
     let count: usize = command.get(2)?.parse().ok()?;
     let keys = command.get(3..3 + count)?.to_vec();
     let value = command.get(3 + count)?.clone();
-    let ttl = match what {
-        What::Acquire | What::Extend => command.get(4 + count)?.parse().ok()?,
+    let ttl = match kind {
+        CommandKind::Acquire | CommandKind::Extend => command.get(4 + count)?.parse().ok()?,
         _ => 0,
     };
     Some((
-        Deed {
-            what,
+        LockCommand {
+            kind,
             keys,
             value,
             ttl,

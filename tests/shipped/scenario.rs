@@ -6,7 +6,7 @@ use std::time::Duration;
 use redlock_native::engine::Rule;
 
 use crate::chance::Chance;
-use crate::clients::Manners;
+use crate::clients::ClientFaults;
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -43,7 +43,7 @@ pub struct Scenario {
     pub strange_names: bool,
     /// How the members are reached.
     pub reach: Reach,
-    pub manners: Manners,
+    pub client_faults: ClientFaults,
     /// Whether callers' clients change their database or prefix under us.
     pub changes: bool,
     /// So many locks are asked for at once by each process, with names so long.
@@ -82,10 +82,8 @@ pub enum Reach {
 /// In milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    pub share: f64,
     pub floor: f64,
     pub ceiling: f64,
-    pub release: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,22 +122,17 @@ impl Scenario {
             ttls: chance.pick(&[&[60, 120, 200][..], &[100, 300, 1000], &[40, 400]]),
             patience: chance.pick(&[
                 Patience {
-                    share: 0.1,
                     floor: 50.0,
                     ceiling: 1000.0,
-                    release: 500.0,
                 },
                 Patience {
-                    share: 0.5,
                     floor: 10.0,
                     ceiling: 50.0,
-                    release: 100.0,
                 },
+                // Releases are waited for much shorter than what they release was.
                 Patience {
-                    share: 0.9,
-                    floor: 100.0,
-                    ceiling: 400.0,
-                    release: 20.0,
+                    floor: 400.0,
+                    ceiling: 20.0,
                 },
             ]),
             network: Network::draw(chance),
@@ -163,7 +156,7 @@ impl Scenario {
             odd: chance.pick(&[0, 0, 0, 1, 3]),
             strange_names,
             reach,
-            manners: Manners {
+            client_faults: ClientFaults {
                 twice: chance.pick(&[0, 0, 10]),
                 late: chance.pick(&[0, 5]),
                 never: chance.pick(&[0, 0, 2]),
@@ -264,8 +257,8 @@ impl Scenario {
         self.network.window = 65_536;
         self.changes = false;
         self.moves = false;
-        self.manners = Manners {
-            twice: self.manners.twice,
+        self.client_faults = ClientFaults {
+            twice: self.client_faults.twice,
             late: 0,
             never: 0,
             odd: 0,

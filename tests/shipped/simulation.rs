@@ -5,29 +5,22 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use redlock_native::binding::ids::Handle;
 use redlock_native::engine::{Environment as _, Rule};
 use redlock_native::instances::redis::Config;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::checker::{Counts, Ledger};
-use crate::clients::{self, Client, Truth};
+use crate::checker::Checker;
+use crate::clients::{self, Client, Target};
 use crate::cluster::Slots;
 use crate::dialler::Names;
 use crate::javascript::App;
 use crate::process::Process;
 use crate::redis::{Role, Server};
 use crate::scenario::{Member, Reach, Scenario};
+use crate::seeds::Outcome;
 use crate::world::{Clock, World};
-
-/// What a run came to.
-pub struct Outcome {
-    /// A hash of all that happened.
-    pub trace: u64,
-    /// The first promise that was broken.
-    pub violation: Option<String>,
-    pub counts: Counts,
-}
 
 /// More happenings than any run has that comes to an end.
 const ENDLESS: u32 = 3_000_000;
@@ -52,12 +45,12 @@ pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
 pub struct Run {
     pub world: Rc<World>,
     pub scenario: Rc<Scenario>,
-    pub ledger: Rc<Ledger>,
+    pub checker: Rc<Checker>,
     /// All that have keys.
     pub servers: Vec<Rc<Server>>,
     pub groups: Vec<Rc<Group>>,
     pub clusters: Vec<Rc<Slots>>,
-    places: Vec<Place>,
+    backends: Vec<Backend>,
     pub names: Vec<Rc<Names>>,
     pub apps: RefCell<Vec<App>>,
     pub clients: RefCell<Vec<Rc<Client>>>,
@@ -68,7 +61,7 @@ pub struct Run {
 }
 
 /// One member of the quorum, as it is.
-enum Place {
+enum Backend {
     Server(Rc<Server>),
     Group(Rc<Group>),
     Cluster(Rc<Slots>),
@@ -99,7 +92,7 @@ impl Group {
 /// Makes what a scenario has.
 struct Builder {
     world: Rc<World>,
-    ledger: Rc<Ledger>,
+    checker: Rc<Checker>,
     drift: u64,
     count: Cell<usize>,
     servers: RefCell<Vec<Rc<Server>>>,
@@ -117,20 +110,20 @@ impl Builder {
         let clock = Clock::draw(&self.world.chance, self.drift);
         let index = self.count.get();
         self.count.set(index + 1);
-        Server::new(&self.world, index, host, clock, &self.ledger)
+        Server::new(&self.world, index, host, clock, &self.checker)
     }
 
-    fn group(&self, place: usize) -> Rc<Group> {
+    fn group(&self, index: usize) -> Rc<Group> {
         let chance = &self.world.chance;
-        let nodes = ["a", "b"].map(|name| self.server(format!("g{place}{name}")));
+        let nodes = ["a", "b"].map(|name| self.server(format!("g{index}{name}")));
         let writable = chance.percent(50);
         nodes[1].turn(Role::Replica { writable });
-        let taciturn = chance.percent(30);
+        let hides_role = chance.percent(30);
         for node in &nodes {
-            node.taciturn.set(taciturn);
+            node.hides_role.set(hides_role);
         }
         let sentinels = (0..3).map(|number| {
-            let sentinel = self.other(format!("g{place}s{number}"));
+            let sentinel = self.other(format!("g{index}s{number}"));
             sentinel.names.replace(Some(Rc::clone(&nodes[0])));
             sentinel
         });
@@ -142,9 +135,9 @@ impl Builder {
         })
     }
 
-    fn cluster(&self, place: usize) -> Rc<Slots> {
+    fn cluster(&self, index: usize) -> Rc<Slots> {
         let nodes: Vec<_> = (0..2 + self.world.chance.index(2))
-            .map(|number| self.server(format!("c{place}n{number}")))
+            .map(|number| self.server(format!("c{index}n{number}")))
             .collect();
         Slots::new(&nodes)
     }
@@ -159,45 +152,45 @@ impl Run {
         }
         let scenario = Rc::new(scenario);
         world.note(format_args!("{scenario:#?}"));
-        let ledger = Ledger::new(&world);
-        ledger
+        let checker = Checker::new(&world);
+        checker
             .longest
             .set(*scenario.ttls.iter().max().expect("some"));
         let builder = Builder {
             world: Rc::clone(&world),
-            ledger: Rc::clone(&ledger),
+            checker: Rc::clone(&checker),
             drift: scenario.drift,
             count: Cell::new(0),
             servers: RefCell::default(),
         };
-        let mut places: Vec<Place> = Vec::new();
+        let mut backends: Vec<Backend> = Vec::new();
         for (index, member) in scenario.members.iter().enumerate() {
-            let place = match member {
-                Member::Server => Place::Server(builder.server(format!("m{index}"))),
+            let backend = match member {
+                Member::Server => Backend::Server(builder.server(format!("m{index}"))),
                 Member::Loopback if index == 0 => {
-                    Place::Server(builder.server("127.0.0.1".to_owned()))
+                    Backend::Server(builder.server("127.0.0.1".to_owned()))
                 }
-                Member::Loopback => match &places[0] {
-                    Place::Server(server) => Place::Server(Rc::clone(server)),
+                Member::Loopback => match &backends[0] {
+                    Backend::Server(server) => Backend::Server(Rc::clone(server)),
                     _ => unreachable!("all are the same"),
                 },
-                Member::Same(other) => match &places[*other] {
-                    Place::Server(server) => Place::Server(Rc::clone(server)),
+                Member::Same(other) => match &backends[*other] {
+                    Backend::Server(server) => Backend::Server(Rc::clone(server)),
                     _ => unreachable!("only servers have other names"),
                 },
-                Member::Sentinel => Place::Group(builder.group(index)),
-                Member::Cluster => Place::Cluster(builder.cluster(index)),
-                Member::Memory => Place::Memory,
+                Member::Sentinel => Backend::Group(builder.group(index)),
+                Member::Cluster => Backend::Cluster(builder.cluster(index)),
+                Member::Memory => Backend::Memory,
             };
-            places.push(place);
+            backends.push(backend);
         }
-        let groups = places.iter().filter_map(|place| match place {
-            Place::Group(group) => Some(Rc::clone(group)),
+        let groups = backends.iter().filter_map(|backend| match backend {
+            Backend::Group(group) => Some(Rc::clone(group)),
             _ => None,
         });
         let groups = groups.collect();
-        let clusters = places.iter().filter_map(|place| match place {
-            Place::Cluster(cluster) => Some(Rc::clone(cluster)),
+        let clusters = backends.iter().filter_map(|backend| match backend {
+            Backend::Cluster(cluster) => Some(Rc::clone(cluster)),
             _ => None,
         });
         let clusters = clusters.collect();
@@ -213,16 +206,16 @@ impl Run {
             .collect();
         let names = processes
             .iter()
-            .map(|process| Names::new(process, scenario.network, &ledger))
+            .map(|process| Names::new(process, scenario.network, &checker))
             .collect();
         let run = Rc::new(Self {
             world,
             scenario,
-            ledger,
+            checker,
             servers,
             groups,
             clusters,
-            places,
+            backends,
             names,
             apps: RefCell::default(),
             clients: RefCell::default(),
@@ -244,22 +237,20 @@ impl Run {
         let app = App::start(
             process,
             dialler,
-            &self.ledger,
+            &self.checker,
             scenario.room,
             scenario.between,
         );
         for _ in 0..scenario.engines {
-            let (instances, clients): (Vec<_>, Vec<_>) = (0..self.places.len())
-                .map(|place| self.member(place, process))
+            let (instances, clients): (Vec<_>, Vec<_>) = (0..self.backends.len())
+                .map(|index| self.member(index, process))
                 .unzip();
             let patience = &scenario.patience;
             let config = json!({
                 "instances": instances,
                 "patience": {
-                    "share": patience.share,
                     "floor": patience.floor,
                     "ceiling": patience.ceiling,
-                    "release": patience.release,
                 },
             });
             self.clients
@@ -273,10 +264,10 @@ impl Run {
     /// Says where each host leads to from one process.
     fn name(&self, names: &Names) {
         let chance = &self.world.chance;
-        for (index, place) in self.places.iter().enumerate() {
+        for (index, backend) in self.backends.iter().enumerate() {
             let member = format!("member {index}");
-            match place {
-                Place::Server(server) => {
+            match backend {
+                Backend::Server(server) => {
                     let server = if self.scenario.strange_names {
                         &self.servers[chance.index(self.servers.len())]
                     } else {
@@ -284,68 +275,68 @@ impl Run {
                     };
                     names.lead(&self.host(index), server, &member);
                 }
-                Place::Group(group) => {
+                Backend::Group(group) => {
                     for server in group.nodes.iter().chain(&group.sentinels) {
                         names.lead(&server.host, server, &member);
                     }
                 }
-                Place::Cluster(cluster) => {
+                Backend::Cluster(cluster) => {
                     for server in cluster.nodes() {
                         names.lead(&server.host, &server, &member);
                     }
                 }
-                Place::Memory => {}
+                Backend::Memory => {}
             }
         }
     }
 
-    fn host(&self, place: usize) -> String {
-        match self.scenario.members[place] {
+    fn host(&self, index: usize) -> String {
+        match self.scenario.members[index] {
             Member::Loopback => "127.0.0.1".to_owned(),
-            _ => format!("m{place}"),
+            _ => format!("m{index}"),
         }
     }
 
     /// A member of a quorum as a configuration, and the client that it goes by.
-    fn member(&self, place: usize, process: &Process) -> (Value, Option<Rc<Client>>) {
+    fn member(&self, index: usize, process: &Process) -> (Value, Option<Rc<Client>>) {
         let (prefix, db) = (self.scenario.prefix, self.scenario.db);
         let address = |server: &Rc<Server>| json!({ "host": server.host, "port": 6379 });
-        let mut config = match &self.places[place] {
-            Place::Memory => return (json!({ "kind": "memory", "name": "m" }), None),
-            Place::Server(_) => {
+        let mut config = match &self.backends[index] {
+            Backend::Memory => return (json!({ "kind": "memory", "name": "m" }), None),
+            Backend::Server(_) => {
                 let by_client = match self.scenario.reach {
                     Reach::Links => false,
                     Reach::Clients => true,
                     Reach::Either => self.world.chance.percent(40),
                 };
                 if by_client {
-                    return self.client(place, process);
+                    return self.client(index, process);
                 }
-                json!({ "kind": "redis", "host": self.host(place), "port": 6379 })
+                json!({ "kind": "redis", "host": self.host(index), "port": 6379 })
             }
-            Place::Group(group) => {
+            Backend::Group(group) => {
                 let sentinels: Vec<_> = group.sentinels.iter().map(address).collect();
                 json!({ "kind": "redis", "sentinel": { "sentinels": sentinels, "service": "main" } })
             }
-            Place::Cluster(cluster) => {
+            Backend::Cluster(cluster) => {
                 let nodes: Vec<_> = cluster.nodes().iter().map(address).collect();
                 json!({ "kind": "redis", "cluster": { "nodes": nodes } })
             }
         };
-        let in_cluster = matches!(self.places[place], Place::Cluster(_));
+        let in_cluster = matches!(self.backends[index], Backend::Cluster(_));
         config["db"] = if in_cluster { 0 } else { db }.into();
         config["keyPrefix"] = prefix.into();
         config["connectTimeout"] = self.scenario.connect_timeout.into();
         (config, None)
     }
 
-    fn client(&self, place: usize, process: &Process) -> (Value, Option<Rc<Client>>) {
+    fn client(&self, index: usize, process: &Process) -> (Value, Option<Rc<Client>>) {
         let (prefix, db) = (self.scenario.prefix, self.scenario.db);
         let chance = &self.world.chance;
         let names = &self.names[process.index()];
-        let host = self.host(place);
+        let host = self.host(index);
         let server = names.server(&host).expect("a name that leads somewhere");
-        let truth = Truth {
+        let target = Target {
             server,
             db,
             prefix: prefix.to_owned(),
@@ -361,8 +352,8 @@ impl Run {
                 1 => clients::config(&host, db, "other:"),
                 _ => {
                     let other = &self.servers[chance.index(self.servers.len())];
-                    let alias = format!("other{place}");
-                    names.lead(&alias, other, &format!("member {place}"));
+                    let alias = format!("other{index}");
+                    names.lead(&alias, other, &format!("member {index}"));
                     clients::config(&alias, db, prefix)
                 }
             };
@@ -373,11 +364,11 @@ impl Run {
         });
         let client = Client::new(
             process,
-            &self.ledger,
+            &self.checker,
             self.scenario.network,
-            truth,
+            target,
             says,
-            self.scenario.manners,
+            self.scenario.client_faults,
         );
         let config = json!({
             "kind": "client",
@@ -391,7 +382,7 @@ impl Run {
         for app in &*self.apps.borrow() {
             for number in 0..self.scenario.callers {
                 let engine = u32::try_from(number % self.scenario.engines).expect("a few");
-                self.employ(app, engine);
+                self.employ(app, Handle(engine));
             }
         }
         self.strike();
@@ -424,8 +415,8 @@ impl Run {
         self.go_on(self.scenario.busy + SETTLING, |run| {
             run.world.is_quiet() && run.is_done()
         });
-        self.ledger.expect_settled();
-        self.ledger.expect_no_replay();
+        self.checker.expect_settled();
+        self.checker.expect_no_replay();
         if self.scenario.calm {
             self.expect_clean();
         }
@@ -470,7 +461,7 @@ impl Run {
             let left = server.left();
             let left = left
                 .iter()
-                .find(|(_, value)| !self.ledger.is_forgotten(value));
+                .find(|(_, value)| !self.checker.is_forgotten(value));
             if let Some((name, value)) = left {
                 self.world.blame(format_args!(
                     "nothing went wrong, and s{} still has {name} = {value:.6}",
@@ -484,7 +475,7 @@ impl Run {
     /// elsewhere.
     fn move_names_once_idle(self: &Rc<Self>) {
         let run = Rc::clone(self);
-        if !self.ledger.is_idle() {
+        if !self.checker.is_idle() {
             let soon = Duration::from_millis(20);
             return self.world.after(soon, move || run.move_names_once_idle());
         }
@@ -505,7 +496,7 @@ impl Run {
 
     /// Looks now and then how much waits for servers.
     fn weigh(self: &Rc<Self>) {
-        let links = self.servers.len().max(self.places.len());
+        let links = self.servers.len().max(self.backends.len());
         for app in &*self.apps.borrow() {
             let weight = app.weight();
             if weight > links * MOST_WEIGHT {
@@ -522,7 +513,7 @@ impl Run {
         }
     }
 
-    fn employ(&self, app: &App, engine: u32) {
+    fn employ(&self, app: &App, engine: Handle) {
         let caller = Rc::new(Caller {
             app: app.clone(),
             engine,
@@ -551,7 +542,7 @@ impl Run {
     fn change_clients(&self) {
         self.world
             .note(format_args!("clients change their database"));
-        self.ledger.change();
+        self.checker.change();
         for client in &*self.clients.borrow() {
             client.change(self.scenario.db + 5, self.scenario.prefix);
         }
@@ -570,7 +561,7 @@ impl Run {
             if !self.world.step() {
                 return;
             }
-            self.ledger.look();
+            self.checker.look();
         }
         self.world.blame(format_args!("the run does not end"));
     }
@@ -579,7 +570,7 @@ impl Run {
         let outcome = Outcome {
             trace: self.world.trace(),
             violation: self.world.violation(),
-            counts: self.ledger.counts.clone(),
+            counts: self.checker.counts.all(),
         };
         for app in self.apps.take() {
             app.process().kill();

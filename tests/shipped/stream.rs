@@ -17,7 +17,7 @@ use redlock_native::instances::redis::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::process::Process;
-use crate::redis::{Server, Visit};
+use crate::redis::{Server, ServerSide};
 use crate::scenario::Network;
 use crate::world::{Moment, World};
 
@@ -31,7 +31,7 @@ pub struct Wire {
     server: Weak<Server>,
     state: RefCell<State>,
     /// What the server knows of it.
-    pub visit: RefCell<Visit>,
+    pub server_side: RefCell<ServerSide>,
 }
 
 struct State {
@@ -98,7 +98,7 @@ impl Wire {
                 reader: None,
                 writer: None,
             }),
-            visit: RefCell::default(),
+            server_side: RefCell::default(),
         });
         server.admit(&wire);
         Socket {

@@ -1,6 +1,6 @@
 //! What must hold, judged in true time by somebody who sees everything.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -12,10 +12,12 @@ use redlock_native::engine::{
     Validity, Vote, Watch, majority,
 };
 
-use crate::member::{Lock, Terms};
+use crate::counts::{Counts, bump};
+use crate::member::{Lock, RequestSpec};
 use crate::process::Process;
 use crate::server::Server;
-use crate::vigil::Vigil;
+use crate::vote_reports::VoteReports;
+use crate::watched_lock::WatchedLock;
 use crate::world::{Moment, World};
 
 pub struct Checker {
@@ -23,9 +25,8 @@ pub struct Checker {
     servers: Vec<Rc<Server>>,
     beliefs: RefCell<Vec<Belief>>,
     /// Locks that are or were kept.
-    vigils: RefCell<Vec<Rc<Vigil>>>,
-    /// Requests whose votes are to be told.
-    sheets: RefCell<BTreeMap<u64, Sheet>>,
+    watched_locks: RefCell<Vec<Rc<WatchedLock>>>,
+    pub vote_reports: VoteReports,
     requests: RefCell<Vec<Rc<Request>>>,
     attempts: RefCell<BTreeMap<Id, Attempt>>,
     /// Values and servers between which nothing is under way any more.
@@ -84,45 +85,8 @@ struct Attempt {
     under_way: Vec<u32>,
 }
 
-/// A request whose votes are to be told.
-struct Sheet {
-    process: Process,
-    /// How many times each attempt's were.
-    told: BTreeMap<u32, u32>,
-    /// How many attempts it made; `None` if it was not waited for.
-    attempts: Option<u32>,
-}
-
-/// What happened in the runs: a simulation in which nothing does shows nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Counts {
-    pub granted: Cell<u64>,
-    pub struck: Cell<u64>,
-    pub contended: Cell<u64>,
-    pub held: Cell<u64>,
-    pub unavailable: Cell<u64>,
-    pub too_slow: Cell<u64>,
-    pub cancelled: Cell<u64>,
-    pub extended: Cell<u64>,
-    pub not_extended: Cell<u64>,
-    pub lost: Cell<u64>,
-    pub released: Cell<u64>,
-    pub overtaken: Cell<u64>,
-    pub refused: Cell<u64>,
-    pub timed_out: Cell<u64>,
-    pub votes_told: Cell<u64>,
-    pub kept: Cell<u64>,
-    pub extended_by_itself: Cell<u64>,
-    pub kept_long: Cell<u64>,
-    pub extended_by_hand: Cell<u64>,
-    pub capped: Cell<u64>,
-    pub gone: Cell<u64>,
-    pub ended: Cell<u64>,
-    pub trusted: Cell<u64>,
-}
-
 /// Something to do with a value that is on its way to or from a server.
-pub struct Errand {
+pub struct InFlight {
     checker: Rc<Checker>,
     id: Id,
     server: usize,
@@ -134,8 +98,8 @@ impl Checker {
             world: Rc::clone(world),
             servers: servers.to_vec(),
             beliefs: RefCell::default(),
-            vigils: RefCell::default(),
-            sheets: RefCell::default(),
+            watched_locks: RefCell::default(),
+            vote_reports: VoteReports::default(),
             requests: RefCell::default(),
             attempts: RefCell::default(),
             drained: RefCell::default(),
@@ -241,7 +205,12 @@ impl Checker {
     }
 
     /// The engine puts a question to an instance.
-    pub fn asked(self: &Rc<Self>, process: &Process, server: usize, question: &Question) -> Errand {
+    pub fn asked(
+        self: &Rc<Self>,
+        process: &Process,
+        server: usize,
+        question: &Question,
+    ) -> InFlight {
         let requests = self.requests.borrow();
         let request = requests
             .iter()
@@ -282,7 +251,7 @@ impl Checker {
             question.value.clone(),
             Resources::clone(&question.resources),
         );
-        Errand::new(self, &id, server)
+        InFlight::new(self, &id, server)
     }
 
     /// Keys get a life only as long as a client asked for, and only while it
@@ -298,8 +267,8 @@ impl Checker {
                 let longest = process.now().after(ttl.span());
                 ttl == *asked && process.now() < watch.until() && watch.until() <= longest
             }
-            (Operation::Extend { ttl }, None) => self.vigils().iter().any(|vigil| {
-                Arc::ptr_eq(&vigil.resources, &question.resources) && vigil.may_extend(ttl)
+            (Operation::Extend { ttl }, None) => self.watched_locks().iter().any(|watched| {
+                Arc::ptr_eq(&watched.resources, &question.resources) && watched.may_extend(ttl)
             }),
             (Operation::Release { .. } | Operation::Inspect, _) => true,
             _ => false,
@@ -337,7 +306,7 @@ impl Checker {
 
     /// A client was told that its lock, good until `before` so far, is good
     /// until a new point (safety rule 9: inside its validity, and the new one).
-    pub fn extended(&self, process: &Process, lock: &Lock, before: Instant, terms: &Terms) {
+    pub fn extended(&self, process: &Process, lock: &Lock, before: Instant, spec: &RequestSpec) {
         let now = process.now();
         self.expect(
             now < before && now < lock.until,
@@ -346,7 +315,7 @@ impl Checker {
                 process.index()
             ),
         );
-        let longest = Validity::starting(now, terms.ttl, terms.settings.drift);
+        let longest = Validity::starting(now, spec.ttl, spec.settings.drift);
         self.expect(
             lock.until <= longest.until,
             format_args!(
@@ -409,8 +378,8 @@ impl Checker {
         let plain = beliefs
             .iter()
             .any(|held| now < held.until && held.value == lock.value && shares(&held.resources));
-        let vigils = self.vigils.borrow();
-        let kept = vigils
+        let watched_locks = self.watched_locks.borrow();
+        let kept = watched_locks
             .iter()
             .any(|held| held.is_believed() && held.value == lock.value && shares(&held.resources));
         if plain || kept {
@@ -431,8 +400,8 @@ impl Checker {
             let span = other.until.since(now);
             (&other.process, &other.resources, &other.value, span)
         });
-        let vigils = self.vigils.borrow();
-        let kept = vigils
+        let watched_locks = self.watched_locks.borrow();
+        let kept = watched_locks
             .iter()
             .filter(|other| other.is_believed())
             .map(|other| {
@@ -464,59 +433,8 @@ impl Checker {
         &self.world
     }
 
-    pub fn vigils(&self) -> RefMut<'_, Vec<Rc<Vigil>>> {
-        self.vigils.borrow_mut()
-    }
-
-    /// A request begins whose votes are to be told under this number.
-    pub fn votes_wanted(&self, process: &Process, number: u64) {
-        let sheet = Sheet {
-            process: process.clone(),
-            told: BTreeMap::new(),
-            attempts: None,
-        };
-        self.sheets.borrow_mut().insert(number, sheet);
-    }
-
-    /// It has made so many attempts.
-    pub fn votes_due(&self, number: u64, attempts: u32) {
-        if let Some(sheet) = self.sheets.borrow_mut().get_mut(&number) {
-            sheet.attempts = Some(attempts);
-        }
-    }
-
-    /// The votes of one attempt are told.
-    pub fn votes(&self, number: u64, attempt: u32, votes: &[Option<Vote>], instances: usize) {
-        bump(&self.counts.votes_told);
-        let complete = votes.len() == instances && votes.iter().all(Option::is_some);
-        let mut sheets = self.sheets.borrow_mut();
-        let sheet = sheets.get_mut(&number);
-        let wanted = sheet.is_some_and(|sheet| {
-            let told = sheet.told.entry(attempt).or_default();
-            *told += 1;
-            *told == 1
-        });
-        self.expect(
-            complete && wanted,
-            format_args!("the votes of attempt {attempt} of {number} are told: {votes:?}"),
-        );
-    }
-
-    /// To be called when nothing is left to happen.
-    fn expect_votes(&self) {
-        for (number, sheet) in &*self.sheets.borrow() {
-            let told = sheet.told.keys();
-            let due = sheet.attempts.unwrap_or(0);
-            // Of one that was given up, those it had begun are told too.
-            let right = sheet.attempts.is_none() || told.copied().eq(1..=due);
-            self.expect(
-                right || !sheet.process.is_alive(),
-                format_args!(
-                    "of {due} attempts of {number}, the votes of {:?} are told",
-                    sheet.told
-                ),
-            );
-        }
+    pub fn watched_locks(&self) -> RefMut<'_, Vec<Rc<WatchedLock>>> {
+        self.watched_locks.borrow_mut()
     }
 
     /// A client gave its lock back, or gave it up.
@@ -579,7 +497,7 @@ impl Checker {
     /// To be called when nothing is left to happen.
     pub fn expect_settled(&self) {
         self.expect_told();
-        self.expect_votes();
+        self.vote_reports.expect_all(self);
         for request in self.requests.borrow().iter() {
             self.world.blame(format_args!(
                 "p{}: {:?} never settled",
@@ -613,7 +531,7 @@ impl Attempt {
     }
 }
 
-impl Errand {
+impl InFlight {
     fn new(checker: &Rc<Checker>, id: &Id, server: usize) -> Self {
         if let Some(attempt) = checker.attempts.borrow_mut().get_mut(id) {
             attempt.under_way[server] += 1;
@@ -626,13 +544,13 @@ impl Errand {
     }
 }
 
-impl Clone for Errand {
+impl Clone for InFlight {
     fn clone(&self) -> Self {
         Self::new(&self.checker, &self.id, self.server)
     }
 }
 
-impl Drop for Errand {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(attempt) = self.checker.attempts.borrow_mut().get_mut(&self.id) {
             let under_way = &mut attempt.under_way[self.server];
@@ -645,45 +563,4 @@ impl Drop for Errand {
             }
         }
     }
-}
-
-impl Counts {
-    /// Every count by its name.
-    pub fn all(&self) -> [(&'static str, &Cell<u64>); 23] {
-        [
-            ("granted", &self.granted),
-            ("struck by a fault", &self.struck),
-            ("contended", &self.contended),
-            ("held by another", &self.held),
-            ("unavailable", &self.unavailable),
-            ("too slow", &self.too_slow),
-            ("cancelled", &self.cancelled),
-            ("extended", &self.extended),
-            ("not extended", &self.not_extended),
-            ("lost", &self.lost),
-            ("released", &self.released),
-            ("keys set after their release", &self.overtaken),
-            ("refused at once", &self.refused),
-            ("refused after the longest wait", &self.timed_out),
-            ("told by vote", &self.votes_told),
-            ("kept", &self.kept),
-            ("extended by itself", &self.extended_by_itself),
-            ("extended by itself several times", &self.kept_long),
-            ("extended by hand while it was kept", &self.extended_by_hand),
-            ("kept up to its cap", &self.capped),
-            ("kept and found gone", &self.gone),
-            ("kept and over", &self.ended),
-            ("kept with nothing in its way", &self.trusted),
-        ]
-    }
-
-    pub fn add(&self, other: &Self) {
-        for ((_, sum), (_, count)) in self.all().iter().zip(other.all()) {
-            sum.set(sum.get() + count.get());
-        }
-    }
-}
-
-pub fn bump(count: &Cell<u64>) {
-    count.set(count.get() + 1);
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Token, Ttl};
 
 use crate::chance::Chance;
-use crate::checker::bump;
+use crate::counts::bump;
 use crate::faults::Fault;
-use crate::member::{Fate, Lock, Member, Terms, deadline_of};
-use crate::vigil::Vigil;
+use crate::member::{Lock, Member, RequestOutcome, RequestSpec, deadline_of};
+use crate::watched_lock::WatchedLock;
 
 /// Takes one lock after the other until the world is quiet.
 pub async fn live(member: &Member) {
@@ -43,20 +43,20 @@ impl Client<'_> {
         settings.ballots = chance
             .percent(40)
             .then(|| self.0.process().world().number());
-        let terms = Terms::acquire(self.ttl(), settings);
+        let spec = RequestSpec::acquire(self.ttl(), settings);
         // Whoever tries without end changes his mind some time.
-        let endless = terms.settings.retry.count.is_none() && terms.settings.max_wait.is_none();
-        let moody = endless || chance.percent(15);
+        let endless = spec.settings.retry.count.is_none() && spec.settings.max_wait.is_none();
+        let changes_mind = endless || chance.percent(15);
         let longest = chance.pick(&[5, 50, 500].map(Duration::from_millis));
-        let patience = moody.then(|| chance.span(longest));
-        self.stall(terms.ttl);
+        let patience = changes_mind.then(|| chance.span(longest));
+        self.stall(spec.ttl);
         match self
             .0
-            .acquire(&resources, &terms.or_give_up_after(patience))
+            .acquire(&resources, &spec.or_give_up_after(patience))
             .await
         {
-            Fate::Granted(lock) => Some(lock),
-            Fate::Refused(_) | Fate::GivenUp => None,
+            RequestOutcome::Granted(lock) => Some(lock),
+            RequestOutcome::Refused(_) | RequestOutcome::GivenUp => None,
         }
     }
 
@@ -73,7 +73,7 @@ impl Client<'_> {
             self.0.process().sleep(rest).await;
             match chance.below(10) {
                 0..4 => {
-                    if let Fate::Refused(failure) = self.extend(&mut lock).await
+                    if let RequestOutcome::Refused(failure) = self.extend(&mut lock).await
                         && failure.until.is_none()
                     {
                         break;
@@ -94,33 +94,32 @@ impl Client<'_> {
     /// Has the engine keep the lock, and believes what its watch says.
     async fn keep(&self, mut lock: Lock) {
         let chance = self.chance();
-        let mut vigil = self.watched(&lock);
+        let mut watched = self.watched(&lock);
         loop {
             let longest = (4 * self.ttl().span()).min(Duration::from_secs(2));
             self.0.process().sleep(chance.span(longest)).await;
-            if vigil.is_told() && chance.percent(50) {
+            if watched.is_told() && chance.percent(50) {
                 break;
             }
             match chance.below(20) {
                 0..6 => {
-                    let terms = Terms::acquire(self.ttl(), self.settings());
-                    let moody = terms.settings.retry.count.is_none() || chance.percent(15);
-                    let patience = moody.then(|| chance.span(Duration::from_millis(100)));
-                    let terms = terms.or_give_up_after(patience);
-                    let extended = self.0.extend_kept(&vigil, &lock, &terms).await;
-                    let shorter =
-                        matches!(extended, Fate::Refused(failure) if failure.until.is_some());
-                    if shorter && vigil.is_kept() && chance.percent(50) {
+                    let spec = RequestSpec::acquire(self.ttl(), self.settings());
+                    let changes_mind = spec.settings.retry.count.is_none() || chance.percent(15);
+                    let patience = changes_mind.then(|| chance.span(Duration::from_millis(100)));
+                    let spec = spec.or_give_up_after(patience);
+                    let extended = self.0.extend_kept(&watched, &lock, &spec).await;
+                    let shorter = matches!(extended, RequestOutcome::Refused(failure) if failure.until.is_some());
+                    if shorter && watched.is_kept() && chance.percent(50) {
                         // Its holder knows of the longer life only.
-                        self.0.keep_again(&vigil, &lock);
+                        self.0.keep_again(&watched, &lock);
                     }
                 }
                 6 => {
-                    self.0.let_go(&vigil, &mut lock);
+                    self.0.let_go(&watched, &mut lock);
                     if chance.percent(50) {
                         return self.hold(lock).await;
                     }
-                    vigil = self.watched(&lock);
+                    watched = self.watched(&lock);
                 }
                 7 => self.0.let_all_end(),
                 8 if self.0.scenario().faults.deaths => self.die().await,
@@ -131,26 +130,26 @@ impl Client<'_> {
                         return;
                     }
                 }
-                10 if vigil.is_kept() => {
-                    vigil.distrust();
-                    self.0.keep_again(&vigil, &lock);
+                10 if watched.is_kept() => {
+                    watched.distrust();
+                    self.0.keep_again(&watched, &lock);
                 }
                 10..12 => {}
                 _ => break,
             }
         }
-        self.0.checker().kept_no_longer(&vigil);
+        self.0.checker().kept_no_longer(&watched);
         if chance.percent(50) {
-            self.0.let_go(&vigil, &mut lock);
+            self.0.let_go(&watched, &mut lock);
             self.release(&lock).await;
         } else {
             // It must get as far as to be asked for.
-            let terms = Terms::release(self.ttl(), self.settings());
-            self.0.release(&lock, &terms).await;
+            let spec = RequestSpec::release(self.ttl(), self.settings());
+            self.0.release(&lock, &spec).await;
         }
     }
 
-    fn watched(&self, lock: &Lock) -> Rc<Vigil> {
+    fn watched(&self, lock: &Lock) -> Rc<WatchedLock> {
         let chance = self.chance();
         let (process, scenario) = (self.0.process(), self.0.scenario());
         let now = process.now();
@@ -166,7 +165,7 @@ impl Client<'_> {
             let cap = capped.then(|| now.after(chance.span(4 * ttl.span())));
             Renewal { ttl, lead, cap }
         });
-        let vigil = self.0.keep(lock, renewal, &settings);
+        let watched = self.0.keep(lock, renewal, &settings);
         if let Some(renewal) = renewal
             && scenario.is_undisturbed()
         {
@@ -179,25 +178,23 @@ impl Client<'_> {
             let enough = 2 * scenario.network.longest_delay() + Duration::from_millis(10);
             let deadline = deadline_of(&settings, renewal.ttl);
             if renewal.cap.is_none() && lead.min(deadline) > enough {
-                vigil.trust();
+                watched.trust();
                 bump(&self.0.checker().counts.trusted);
             }
         }
-        vigil
+        watched
     }
 
-    async fn extend(&self, lock: &mut Lock) -> Fate<()> {
-        let terms = Terms::extend(self.ttl(), self.settings(), self.left(lock));
+    async fn extend(&self, lock: &mut Lock) -> RequestOutcome<()> {
+        let spec = RequestSpec::extend(self.ttl(), self.settings(), self.left(lock));
         let patience = self.moment(15);
-        self.0.extend(lock, &terms.or_give_up_after(patience)).await
+        self.0.extend(lock, &spec.or_give_up_after(patience)).await
     }
 
     async fn release(&self, lock: &Lock) {
-        let terms = Terms::release(self.ttl(), self.settings());
+        let spec = RequestSpec::release(self.ttl(), self.settings());
         let patience = self.moment(10);
-        self.0
-            .release(lock, &terms.or_give_up_after(patience))
-            .await;
+        self.0.release(lock, &spec.or_give_up_after(patience)).await;
     }
 
     async fn die(&self) {

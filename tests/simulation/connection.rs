@@ -15,7 +15,7 @@ use redlock_native::engine::{
     Question, Reply, RoundTrip, Vote,
 };
 
-use crate::checker::{Checker, Errand};
+use crate::checker::{Checker, InFlight};
 use crate::process::Process;
 use crate::scenario::{Identity, Network, Scenario};
 use crate::server::Server;
@@ -72,14 +72,14 @@ struct Connection {
 struct Pending {
     question: Rc<Question>,
     reply: Reply,
-    errand: Errand,
+    in_flight: InFlight,
     /// When it was written.
     written: Instant,
 }
 
 struct Envelope {
     question: Rc<Question>,
-    _errand: Errand,
+    _in_flight: InFlight,
 }
 
 impl Remote {
@@ -280,7 +280,7 @@ impl Remote {
         let number = self.world().number();
         let envelope = Envelope {
             question: Rc::clone(&pending.question),
-            _errand: pending.errand.clone(),
+            _in_flight: pending.in_flight.clone(),
         };
         connection
             .to_server
@@ -457,7 +457,7 @@ impl Instance for Remote {
         let pending = Pending {
             question: Rc::clone(question),
             reply,
-            errand: self
+            in_flight: self
                 .0
                 .checker
                 .asked(&self.0.process, self.0.server.index, question),

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::checker::{Checker, bump};
+use crate::checker::Checker;
 use crate::connection::{LINES, Remote};
+use crate::counts::bump;
 use crate::process::Process;
 use crate::scenario::{Faults, Scenario};
 use crate::server::Server;

@@ -9,11 +9,12 @@ use redlock_native::engine::{
     Settings, Token, Ttl, Validity,
 };
 
-use crate::checker::{Checker, What, bump};
+use crate::checker::{Checker, What};
 use crate::connection::Remote;
+use crate::counts::bump;
 use crate::process::Process;
 use crate::scenario::Scenario;
-use crate::vigil::Vigil;
+use crate::watched_lock::WatchedLock;
 
 /// Clones are the same one.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ pub struct Lock {
 
 /// What is asked of the engine, and how long it may take.
 #[derive(Clone)]
-pub struct Terms {
+pub struct RequestSpec {
     pub ttl: Ttl,
     pub settings: Settings,
     /// After which time the client gives up.
@@ -45,7 +46,7 @@ pub struct Terms {
 }
 
 /// What became of it.
-pub enum Fate<T> {
+pub enum RequestOutcome<T> {
     Granted(T),
     Refused(Failure),
     GivenUp,
@@ -90,35 +91,35 @@ impl Member {
         &self.checker
     }
 
-    pub async fn acquire(&self, resources: &Resources, terms: &Terms) -> Fate<Lock> {
+    pub async fn acquire(&self, resources: &Resources, spec: &RequestSpec) -> RequestOutcome<Lock> {
         let counts = &self.checker.counts;
-        let what = What::Acquire(terms.ttl);
+        let what = What::Acquire(spec.ttl);
         let request = self
             .checker
-            .begin(&self.process, resources, what, terms.bound());
+            .begin(&self.process, resources, what, spec.bound());
         let resources = Resources::clone(resources);
-        if let Some(number) = terms.settings.ballots {
-            self.checker.votes_wanted(&self.process, number);
+        if let Some(number) = spec.settings.ballots {
+            self.checker.vote_reports.begin(&self.process, number);
         }
         let due = |attempts| {
-            if let Some(number) = terms.settings.ballots {
-                self.checker.votes_due(number, attempts);
+            if let Some(number) = spec.settings.ballots {
+                self.checker.vote_reports.end(number, attempts);
             }
         };
-        let limit = terms
+        let limit = spec
             .settings
             .max_wait
             .map(|span| self.process.now().after(span));
         let acquire = self.engine.acquire(
             Resources::clone(&resources),
-            terms.ttl,
-            terms.settings.clone(),
+            spec.ttl,
+            spec.settings.clone(),
         );
-        match self.process.within(terms.patience, acquire).await {
+        match self.process.within(spec.patience, acquire).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "changes its mind", None);
-                Fate::GivenUp
+                RequestOutcome::GivenUp
             }
             Some(Err(failure)) => {
                 due(failure.attempts);
@@ -130,7 +131,7 @@ impl Member {
                     _ => &counts.unavailable,
                 });
                 self.checker.settled(&request, failure.reason.code(), None);
-                Fate::Refused(failure)
+                RequestOutcome::Refused(failure)
             }
             Some(Ok(grant)) => {
                 due(grant.attempts);
@@ -148,31 +149,31 @@ impl Member {
                     until,
                 };
                 self.checker.granted(&self.process, &lock);
-                Fate::Granted(lock)
+                RequestOutcome::Granted(lock)
             }
         }
     }
 
     /// Changes the lock to what may be believed afterwards.
-    pub async fn extend(&self, lock: &mut Lock, terms: &Terms) -> Fate<()> {
+    pub async fn extend(&self, lock: &mut Lock, spec: &RequestSpec) -> RequestOutcome<()> {
         let counts = &self.checker.counts;
-        let what = What::Extend(terms.ttl, lock.until);
+        let what = What::Extend(spec.ttl, lock.until);
         let request = self
             .checker
-            .begin(&self.process, &lock.resources, what, terms.bound());
-        let asked = Validity::starting(self.process.now(), terms.ttl, terms.settings.drift);
+            .begin(&self.process, &lock.resources, what, spec.bound());
+        let asked = Validity::starting(self.process.now(), spec.ttl, spec.settings.drift);
         let extend = self.engine.extend(
             Resources::clone(&lock.resources),
             lock.value.clone(),
             lock.until,
-            terms.ttl,
-            terms.settings.clone(),
+            spec.ttl,
+            spec.settings.clone(),
         );
-        match self.process.within(terms.patience, extend).await {
+        match self.process.within(spec.patience, extend).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "stops extending", None);
-                Fate::GivenUp
+                RequestOutcome::GivenUp
             }
             Some(Err(failure)) => {
                 bump(if failure.until.is_some() {
@@ -184,58 +185,63 @@ impl Member {
                 self.checker
                     .not_extended(&self.process, lock, asked, &failure);
                 lock.until = failure.until.unwrap_or(Instant::ORIGIN);
-                Fate::Refused(failure)
+                RequestOutcome::Refused(failure)
             }
             Some(Ok(extension)) => {
                 bump(&counts.extended);
                 self.checker
                     .settled(&request, "has extended the lock", None);
                 let before = std::mem::replace(&mut lock.until, extension.validity.until);
-                self.checker.extended(&self.process, lock, before, terms);
-                Fate::Granted(())
+                self.checker.extended(&self.process, lock, before, spec);
+                RequestOutcome::Granted(())
             }
         }
     }
 
-    pub async fn release(&self, lock: &Lock, terms: &Terms) -> Fate<()> {
+    pub async fn release(&self, lock: &Lock, spec: &RequestSpec) -> RequestOutcome<()> {
         self.checker.disbelieve(&lock.resources, &lock.value);
         let acquire = self.checker.acquire_of(&lock.resources, &lock.value);
         let request =
             self.checker
-                .begin(&self.process, &lock.resources, What::Release, terms.bound());
+                .begin(&self.process, &lock.resources, What::Release, spec.bound());
         let release = self.engine.release(
             Resources::clone(&lock.resources),
             lock.value.clone(),
             lock.since,
-            terms.settings.clone(),
+            spec.settings.clone(),
         );
-        match self.process.within(terms.patience, release).await {
+        match self.process.within(spec.patience, release).await {
             None => {
                 bump(&self.checker.counts.cancelled);
                 self.checker
                     .settled(&request, "doesn't wait for the release", None);
-                Fate::GivenUp
+                RequestOutcome::GivenUp
             }
             Some(Err(failure)) => {
                 self.checker.settled(&request, failure.reason.code(), None);
                 if failure.attempts > 0 {
                     self.checker.released(&lock.resources, &lock.value, acquire);
                 }
-                Fate::Refused(failure)
+                RequestOutcome::Refused(failure)
             }
             Some(Ok(())) => {
                 bump(&self.checker.counts.released);
                 self.checker.settled(&request, "has released", None);
                 self.checker.released(&lock.resources, &lock.value, acquire);
-                Fate::Granted(())
+                RequestOutcome::Granted(())
             }
         }
     }
 
     /// Has a lock kept. One that is kept already is kept in this way from now on.
-    pub fn keep(&self, lock: &Lock, renewal: Option<Renewal>, settings: &Settings) -> Rc<Vigil> {
+    pub fn keep(
+        &self,
+        lock: &Lock,
+        renewal: Option<Renewal>,
+        settings: &Settings,
+    ) -> Rc<WatchedLock> {
         let (resources, value) = (&lock.resources, &lock.value);
-        let vigil = self.checker.keep(
+        let watched = self.checker.keep(
             &self.process,
             resources,
             value,
@@ -244,36 +250,36 @@ impl Member {
             settings,
         );
         let hold = Hold {
-            resources: Resources::clone(&vigil.resources),
+            resources: Resources::clone(&watched.resources),
             value: value.clone(),
             until: lock.until,
             renewal,
             settings: settings.clone(),
-            number: vigil.number,
+            number: watched.number,
         };
-        self.engine.keep(hold, vigil.watch.clone());
-        vigil
+        self.engine.keep(hold, watched.watch.clone());
+        watched
     }
 
     /// Has a lock kept that is kept already, by a holder who knows no better than
     /// when it was granted.
-    pub fn keep_again(&self, vigil: &Vigil, lock: &Lock) {
-        let before = vigil.watch.until();
+    pub fn keep_again(&self, watched: &WatchedLock, lock: &Lock) {
+        let before = watched.watch.until();
         self.engine
-            .keep(vigil.hold(lock.until), vigil.watch.clone());
-        let (index, number) = (self.process.index(), vigil.number);
+            .keep(watched.hold(lock.until), watched.watch.clone());
+        let (index, number) = (self.process.index(), watched.number);
         self.checker.expect(
-            vigil.watch.until() <= before.max(self.process.now()),
+            watched.watch.until() <= before.max(self.process.now()),
             format_args!("p{index}: #{number} is believed in for longer on its holder's word"),
         );
     }
 
     /// It is kept no longer, and believed in till the end it has.
-    pub fn let_go(&self, vigil: &Vigil, lock: &mut Lock) {
-        lock.until = vigil.watch.until();
-        self.checker.kept_no_longer(vigil);
+    pub fn let_go(&self, watched: &WatchedLock, lock: &mut Lock) {
+        lock.until = watched.watch.until();
+        self.checker.kept_no_longer(watched);
         self.engine
-            .let_go(&lock.resources, &lock.value, vigil.number);
+            .let_go(&lock.resources, &lock.value, watched.number);
         self.checker.go_on_believing(&self.process, lock);
     }
 
@@ -288,17 +294,22 @@ impl Member {
     }
 
     /// Extends a kept lock by hand.
-    pub async fn extend_kept(&self, vigil: &Vigil, lock: &Lock, terms: &Terms) -> Fate<()> {
+    pub async fn extend_kept(
+        &self,
+        watched: &WatchedLock,
+        lock: &Lock,
+        spec: &RequestSpec,
+    ) -> RequestOutcome<()> {
         let counts = &self.checker.counts;
-        vigil.distrust();
-        let what = What::ExtendKept(terms.ttl, vigil.watch.clone());
+        watched.distrust();
+        let what = What::ExtendKept(spec.ttl, watched.watch.clone());
         let request = self
             .checker
-            .begin(&self.process, &lock.resources, what, terms.bound());
+            .begin(&self.process, &lock.resources, what, spec.bound());
         // Its holder need not know how far it has been extended, but that it was
         // lost.
-        let until = if vigil.is_told() {
-            lock.until.min(vigil.watch.until())
+        let until = if watched.is_told() {
+            lock.until.min(watched.watch.until())
         } else {
             lock.until
         };
@@ -306,14 +317,14 @@ impl Member {
             Resources::clone(&lock.resources),
             lock.value.clone(),
             until,
-            terms.ttl,
-            terms.settings.clone(),
+            spec.ttl,
+            spec.settings.clone(),
         );
-        match self.process.within(terms.patience, extend).await {
+        match self.process.within(spec.patience, extend).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "stops extending", None);
-                Fate::GivenUp
+                RequestOutcome::GivenUp
             }
             Some(Err(failure)) => {
                 bump(if failure.until.is_some() {
@@ -322,16 +333,16 @@ impl Member {
                     &counts.lost
                 });
                 self.checker.settled(&request, failure.reason.code(), None);
-                self.checker.not_extended_by_hand(vigil, &failure);
-                Fate::Refused(failure)
+                self.checker.not_extended_by_hand(watched, &failure);
+                RequestOutcome::Refused(failure)
             }
             Some(Ok(extension)) => {
                 bump(&counts.extended_by_hand);
                 self.checker
                     .settled(&request, "has extended the kept lock", None);
                 self.checker
-                    .extended_by_hand(vigil, extension.validity.until);
-                Fate::Granted(())
+                    .extended_by_hand(watched, extension.validity.until);
+                RequestOutcome::Granted(())
             }
         }
     }
@@ -381,7 +392,9 @@ fn listener(
             number,
             attempt,
             votes,
-        } => checker.votes(number, attempt, &votes, instances),
+        } => checker
+            .vote_reports
+            .told(&checker, number, attempt, &votes, instances),
         _ => {}
     }
 }
@@ -392,7 +405,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
 /// What timers and the event loop may add to one wait.
 const SLACK: Duration = Duration::from_millis(10);
 
-impl Terms {
+impl RequestSpec {
     pub fn acquire(ttl: Ttl, settings: Settings) -> Self {
         let bound = acquire_bound(&settings, ttl);
         Self {
@@ -414,7 +427,7 @@ impl Terms {
     }
 
     pub fn release(ttl: Ttl, settings: Settings) -> Self {
-        let bound = leeway(settings.patience.release.max(SLOWEST));
+        let bound = leeway(settings.patience.ceiling.max(SLOWEST));
         Self {
             ttl,
             settings,
@@ -447,7 +460,7 @@ fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
     let longest = settings.max_wait.map_or(Duration::MAX, leeway);
     if settings.value.is_some() {
         // One attempt, once the release of that value is over.
-        return leeway(settings.patience.release + attempt_bound(settings, ttl)).min(longest);
+        return leeway(settings.patience.ceiling + attempt_bound(settings, ttl)).min(longest);
     }
     let Some(retries) = settings.retry.count else {
         return longest;
@@ -465,10 +478,7 @@ pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {
 
 /// What an instance may take to answer that was not measured to need more.
 pub fn deadline_of(settings: &Settings, ttl: Ttl) -> Duration {
-    let patience = &settings.patience;
-    let share = ttl.span().mul_f64(patience.share);
-    let within = share.min(patience.ceiling).max(patience.floor);
-    within.min(ttl.span())
+    settings.patience.usual(ttl).min(ttl.span())
 }
 
 /// The same in true time, where the client's clock is slow.

@@ -131,16 +131,13 @@ impl Scenario {
             patience: chance.pick(&[
                 Patience::default(),
                 Patience {
-                    floor: 10 * MS,
-                    ceiling: 50 * MS,
-                    release: 100 * MS,
-                    ..Patience::default()
-                },
-                Patience {
-                    share: 0.5,
                     floor: 5 * MS,
-                    ceiling: 400 * MS,
-                    release: 20 * MS,
+                    ceiling: 50 * MS,
+                },
+                // Releases are waited for much shorter than what they release was.
+                Patience {
+                    floor: 400 * MS,
+                    ceiling: 20 * MS,
                 },
             ]),
             network,
@@ -186,7 +183,7 @@ impl Scenario {
     }
 
     /// Whether one server is under two names, for who is led right.
-    pub fn has_twins(&self) -> bool {
+    pub fn has_two_names(&self) -> bool {
         let straight = self.layouts.last().expect("at least one");
         straight.len() > self.servers
     }

@@ -130,7 +130,7 @@ impl Server {
     }
 
     /// Somebody who is no part of the simulation takes the keys for ever.
-    pub fn squat(&self, resources: &Resources) {
+    pub fn occupy(&self, resources: &Resources) {
         for name in resources.iter() {
             let key = Key {
                 value: Token::from("a stranger's"),

@@ -5,24 +5,16 @@ use std::rc::Rc;
 
 use redlock_native::engine::{Environment as _, Rule};
 
-use crate::checker::{Checker, Counts};
+use crate::checker::Checker;
 use crate::connection::Remote;
 use crate::faults::Nemesis;
 use crate::member::Member;
 use crate::process::Process;
 use crate::scenario::Scenario;
+use crate::seeds::Outcome;
 use crate::server::Server;
 use crate::world::{Clock, World};
-use crate::{calm, client};
-
-/// What a run came to.
-pub struct Outcome {
-    /// A hash of all that happened.
-    pub trace: u64,
-    /// The first promise that was broken.
-    pub violation: Option<String>,
-    pub counts: Counts,
-}
+use crate::{client, liveness};
 
 /// More happenings than any run has that comes to an end.
 const ENDLESS: u32 = 2_000_000;
@@ -102,10 +94,10 @@ impl Simulation {
         });
         self.exhaust();
 
-        self.world.note(format_args!("all is calm"));
+        self.world.note(format_args!("no fault is left"));
         let newcomer = last.clone();
         last.process()
-            .spawn(Box::pin(async move { calm::newcomer(&newcomer).await }));
+            .spawn(Box::pin(async move { liveness::newcomer(&newcomer).await }));
         self.exhaust();
 
         self.world.after(Scenario::LONGEST_TTL, || {});
@@ -133,7 +125,7 @@ impl Simulation {
         let outcome = Outcome {
             trace: self.world.trace(),
             violation: self.world.violation(),
-            counts: self.checker.counts.clone(),
+            counts: self.checker.counts.all(),
         };
         for member in &self.members {
             member.end();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::secret::Secret;
 use super::tls::Tls;
 
 /// One member of the quorum and how to reach it.
@@ -79,10 +80,6 @@ pub struct Address {
     /// The port.
     pub port: u16,
 }
-
-/// A string that no error, event or `Debug` shows.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Secret(String);
 
 impl Config {
     /// A server on `endpoint`, without a password, on database 0.
@@ -178,24 +175,6 @@ impl fmt::Display for Address {
         } else {
             write!(formatter, "{}:{}", self.host, self.port)
         }
-    }
-}
-
-impl Secret {
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Self(secret)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
     }
 }
 

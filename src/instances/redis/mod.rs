@@ -1,40 +1,35 @@
 //! Redis and Valkey over connections of our own: single servers, masters that
 //! sentinels name, and clusters.
 
-mod addresses;
-mod certificate;
 mod cluster;
-mod command;
 mod config;
 mod dial;
-mod frame;
+mod future_set;
 #[cfg(test)]
 mod fuzz;
-mod line;
 mod link;
+mod links;
 mod network;
-mod owed;
-mod pump;
-mod queue;
+mod owed_releases;
+mod protocol;
 mod redact;
 mod script;
-mod sentinel;
-mod slots;
-mod sockets;
-mod standing;
+mod secret;
+mod shared;
+mod state_observers;
+#[cfg(test)]
+mod test_questions;
 mod tls;
-mod together;
-mod word;
 
 use std::rc::{Rc, Weak};
 
-pub use addresses::{Resolve, Resolving};
 use cluster::Cluster;
-pub use config::{Address, Config, Endpoint, Secret, Sentinels};
-use link::{Link, Slot};
-pub use network::{Connecting, Dialler, Network, Stream};
+pub use config::{Address, Config, Endpoint, Sentinels};
+pub use dial::{Connecting, Dialler, Resolve, Resolving, Sockets, Stream};
+use link::{Link, SlotState};
+pub use network::Network;
 pub use script::{default_texts, script};
-pub use sockets::Sockets;
+pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
 
 use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
@@ -44,12 +39,12 @@ use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
 pub struct Server {
     address: Box<str>,
     /// What it shares with those that are the same server by nature.
-    place: Option<Rc<Config>>,
-    reach: Reach,
+    identity: Option<Rc<Config>>,
+    backend: Backend,
 }
 
 /// How it is asked.
-enum Reach {
+enum Backend {
     Link(Rc<Link>),
     Cluster(Rc<Cluster>),
 }
@@ -60,18 +55,18 @@ impl Server {
     #[must_use]
     pub fn open(config: Config, network: &Rc<Network>) -> Self {
         let address = config.address().into();
-        let place = network.place(&config);
-        let reach = match &config.endpoint {
+        let identity = network.identity(&config);
+        let backend = match &config.endpoint {
             Endpoint::Cluster { nodes } => {
                 let nodes = nodes.clone();
-                Reach::Cluster(network.cluster(config, &nodes))
+                Backend::Cluster(network.cluster(config, &nodes))
             }
-            _ => Reach::Link(network.link(config)),
+            _ => Backend::Link(network.link(config)),
         };
         Self {
             address,
-            place,
-            reach,
+            identity,
+            backend,
         }
     }
 
@@ -79,9 +74,9 @@ impl Server {
     /// not said so. Of a cluster, the masters are asked.
     #[must_use]
     pub fn is_master(&self) -> Option<bool> {
-        match &self.reach {
-            Reach::Link(link) => link.is_master(),
-            Reach::Cluster(cluster) => cluster.is_known().then_some(true),
+        match &self.backend {
+            Backend::Link(link) => link.is_master(),
+            Backend::Cluster(cluster) => cluster.is_known().then_some(true),
         }
     }
 
@@ -90,9 +85,9 @@ impl Server {
     #[cfg(feature = "sabotage")]
     #[must_use]
     pub fn weight(&self) -> usize {
-        match &self.reach {
-            Reach::Link(link) => link.weight(),
-            Reach::Cluster(cluster) => cluster.weight(),
+        match &self.backend {
+            Backend::Link(link) => link.weight(),
+            Backend::Cluster(cluster) => cluster.weight(),
         }
     }
 }
@@ -103,41 +98,41 @@ impl Instance for Server {
     }
 
     fn ask(&self, question: &Rc<Question>, reply: Reply) {
-        match &self.reach {
-            Reach::Link(link) => link.ask(question, reply, Slot::Own),
-            Reach::Cluster(cluster) => cluster.ask(question, reply),
+        match &self.backend {
+            Backend::Link(link) => link.ask(question, reply, SlotState::Owned),
+            Backend::Cluster(cluster) => cluster.ask(question, reply),
         }
     }
 
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
-        match &self.reach {
-            Reach::Link(link) => link.observe(index, observer),
-            Reach::Cluster(cluster) => cluster.observe(index, observer),
+        match &self.backend {
+            Backend::Link(link) => link.observe(index, observer),
+            Backend::Cluster(cluster) => cluster.observe(index, observer),
         }
     }
 
     fn round_trip(&self) -> Option<RoundTrip> {
-        match &self.reach {
-            Reach::Link(link) => link.round_trip(),
-            Reach::Cluster(cluster) => cluster.round_trip(),
+        match &self.backend {
+            Backend::Link(link) => link.round_trip(),
+            Backend::Cluster(cluster) => cluster.round_trip(),
         }
     }
 
     fn trouble(&self) -> Option<Rc<str>> {
-        match &self.reach {
-            Reach::Link(link) => link.trouble(),
-            Reach::Cluster(_) => None,
+        match &self.backend {
+            Backend::Link(link) => link.trouble(),
+            Backend::Cluster(_) => None,
         }
     }
 
     fn unreached(&self) -> Option<Cause> {
-        match &self.reach {
-            Reach::Link(link) => link.unreached(),
-            Reach::Cluster(_) => None,
+        match &self.backend {
+            Backend::Link(link) => link.unreached(),
+            Backend::Cluster(_) => None,
         }
     }
 
     fn identity(&self) -> Option<usize> {
-        self.place.as_ref().map(|place| Rc::as_ptr(place).addr())
+        self.identity.as_ref().map(|same| Rc::as_ptr(same).addr())
     }
 }

@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use redis::ServerError;
 
-use super::config::{Config, Endpoint, Secret};
-use super::word::word;
+use super::config::{Config, Endpoint};
+use super::protocol::error_code::error_code;
+use super::secret::Secret;
 use crate::engine::Cause;
 
 /// Takes the secrets of a configuration out of texts.
@@ -82,9 +83,9 @@ impl Redactor {
         if let Some(echo) = message.find(", with args beginning with") {
             message.truncate(echo);
         }
-        let word = word(error);
-        let code = if self.clean(word, others) == word {
-            word
+        let known_by = error_code(error);
+        let code = if self.clean(known_by, others) == known_by {
+            known_by
         } else {
             "ERR"
         };

@@ -1,0 +1,144 @@
+'use strict';
+
+/** What a Lock asks of its client's server. All Locks of one client share one quorum, of that client alone. */
+
+const { EventEmitter } = require('node:events');
+
+const { isClient } = require('../../lib/clients');
+const { read } = require('../../lib/clients/inspect-object');
+const { explain } = require('../../lib/cause');
+const { LONGEST_VALIDITY } = require('../../lib/constants');
+const { wrongType, show } = require('../../lib/errors');
+const { OVER } = require('../../lib/failures');
+const { refuseIfOver } = require('../../lib/late-grant');
+const { Settings } = require('../../lib/options');
+const { Quorum } = require('../../lib/quorum');
+const { Redactor } = require('../../lib/redact');
+const { lookup } = require('../../lib/clients/error-registry');
+
+/**
+ * @typedef {import('../../lib/cause').Operation} Operation
+ * @typedef {object} Refusal why nothing came of a request
+ * @property {boolean} isHeld the server has said no: somebody else has the key, or it is gone
+ * @property {string} message the server's, or the client's own
+ * @property {import('../../lib/errors').Failure} failure
+ */
+
+/** One attempt, as redislock's Lock retries by itself; and no drift, as there is one server. */
+const ONCE = new Settings(0, 0, 0, 0);
+
+/** Long deadlines, in ms: there is no other instance whose answer would do. */
+const PATIENCE = { share: 1, floor: 1000, ceiling: 5000, release: 5000 };
+
+/** The shortest ttl that the engine takes, in ms. */
+const SHORTEST = 3;
+
+class Requests {
+  // The engine ends with its owner, hence with the last Lock that has these.
+  #owner = new EventEmitter();
+  #quorum;
+
+  /** @param {object} client */
+  constructor(client) {
+    this.client = client;
+    this.#quorum = new Quorum(this.#owner, [client], {
+      patience: PATIENCE,
+      dialect: 'eval',
+      isHeardLate: true,
+    });
+  }
+
+  /** As `ioredis 5`. */
+  get library() {
+    return this.#quorum.clients[0]?.library;
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} value
+   * @param {number} ttl
+   */
+  async acquire(key, value, ttl) {
+    const engine = this.#quorum.refresh();
+    const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
+    answer.value = value;
+    refuseIfOver(engine, [key], answer, ONCE, false);
+    return this.#refusalOf(answer, 'lock', key, ttl);
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} value
+   * @param {number} ttl
+   */
+  async extend(key, value, ttl) {
+    // redislock doesn't look at the time: having the value is having the lock.
+    const answer = await this.#quorum
+      .refresh()
+      .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE, false);
+    if (!answer.failure && answer.isOver) answer.failure = OVER;
+    return this.#refusalOf(answer, 'extend', key, ttl);
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} value
+   */
+  async release(key, value) {
+    const answer = await this.#quorum.refresh().unlock([key], value, 0, ONCE, false);
+    return this.#refusalOf(answer, 'unlock', key, 0);
+  }
+
+  /**
+   * What the client's own error says, without its secrets.
+   *
+   * @param {number | undefined} error
+   */
+  #ownWords(error) {
+    const message = read(lookup(error), 'message');
+    return typeof message === 'string' ? new Redactor(this.#quorum.clients[0]?.secrets).clean(message) : '';
+  }
+
+  /**
+   * @param {import('../../lib/native').Answer} answer
+   * @param {Operation} operation
+   * @param {string} key
+   * @param {number} ttl
+   * @returns {Refusal | undefined}
+   */
+  #refusalOf({ failure }, operation, key, ttl) {
+    if (!failure) return undefined;
+    const vote = failure.votes[0];
+    const own = this.#ownWords(vote?.error);
+    return {
+      isHeld: vote?.vote === 'held' || failure === OVER,
+      message: own || (vote?.message ?? failure.reason),
+      failure: explain(failure, { operation, names: [key], ttl }, this.#quorum.addresses),
+    };
+  }
+}
+
+/**
+ * By client. Weakly, since an engine refers to its client: they live as long as there are Locks that use them.
+ *
+ * @type {WeakMap<object, WeakRef<Requests>>}
+ */
+const known = new WeakMap();
+
+/**
+ * @param {unknown} client
+ * @returns {Requests}
+ */
+function requestsOf(client) {
+  if (!isClient(client)) {
+    throw wrongType('CLIENT', `a lock needs a client of a Redis library, not ${show(client)}`);
+  }
+  const own = /** @type {object} */ (client);
+  const before = known.get(own)?.deref();
+  if (before) return before;
+  const requests = new Requests(own);
+  known.set(own, new WeakRef(requests));
+  return requests;
+}
+
+module.exports = { requestsOf };

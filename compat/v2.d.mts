@@ -1,0 +1,13 @@
+import Redlock from './v2.js';
+
+export {
+  type Callback,
+  type Client,
+  Lock,
+  LockError,
+  type LockLike,
+  type Name,
+  type Options,
+  type UnlockCallback,
+} from './v2.js';
+export { Redlock as default };

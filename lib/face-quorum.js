@@ -1,0 +1,125 @@
+'use strict';
+
+/**
+ * The quorum of a face on which `servers` and the scripts may be changed at any time, as in redlock 4: both are looked at
+ * before each request.
+ */
+
+const { unreadable } = require('./errors');
+const { elementsOf, isArray } = require('./foreign');
+const { clock } = require('./addon');
+const { Quorum } = require('./quorum');
+const { LOCK_SCRIPTS, readScripts, textsOf } = require('./scripts');
+const { Servers } = require('./servers');
+
+class FaceQuorum {
+  #face;
+  #profile;
+  #options;
+  /** @type {Quorum} */
+  #quorum;
+  #servers = new Servers();
+  #isHeardLate = false;
+  /** Since when it is over these servers: no lock that was taken before was handed over by it. On the engine's clock. */
+  openedAt = 0;
+
+  /**
+   * Gives the face its `servers`, and its scripts where it shows them.
+   *
+   * @param {any} face emits the events
+   * @param {import('./profile').Profile} profile
+   * @param {unknown} instances
+   * @param {ReturnType<typeof import('./options').readOptions>} options
+   */
+  constructor(face, profile, instances, { patience, policy, scripts: changes }) {
+    this.#face = face;
+    this.#profile = profile;
+    this.#options = { patience, policy };
+    const scripts = readScripts(LOCK_SCRIPTS, profile.scripts === 'none' ? {} : changes);
+    this.#quorum = this.#open(instances, textsOf(LOCK_SCRIPTS, scripts));
+    if (profile.scripts !== 'none') {
+      for (const name of LOCK_SCRIPTS.names) face[name] = scripts[name].value;
+    }
+    if (profile.scripts === 'scripts') face.scripts = scripts;
+    face.servers = this.#servers.shown(instances);
+  }
+
+  get engine() {
+    return this.#quorum.engine;
+  }
+
+  /** How each instance is reached. */
+  get connections() {
+    return this.#quorum.connections;
+  }
+
+  /** Its answers are told through promises of another library. */
+  hearLate() {
+    this.#isHeardLate = true;
+    this.#quorum.hearLate();
+  }
+
+  /**
+   * To be called before each request.
+   *
+   * @param {any} face on which it is made
+   * @returns {import('./native').Engine}
+   */
+  refresh(face) {
+    this.#followServers(face);
+    return this.#quorum.refresh(this.#textsOn(face));
+  }
+
+  /** @param {() => Promise<unknown>} [before] what is to be done first */
+  quit(before) {
+    return this.#quorum.quit(before);
+  }
+
+  /**
+   * @param {unknown} instances
+   * @param {string[]} texts of the scripts
+   */
+  #open(instances, texts) {
+    const { dialect, adaptScripts } = this.#profile;
+    const given = isArray(instances)
+      ? elementsOf(instances, unreadable('INSTANCES', 'instances'))
+      : instances;
+    const quorum = new Quorum(this.#face, given, {
+      ...this.#options,
+      dialect,
+      scripts: { naming: LOCK_SCRIPTS, texts, adapt: adaptScripts },
+      isHeardLate: this.#isHeardLate,
+    });
+    this.#servers.set(quorum.voters, /** @type {unknown[]} */ (given));
+    return quorum;
+  }
+
+  /**
+   * `servers` may have been changed since the last request.
+   *
+   * @param {any} face
+   */
+  #followServers(face) {
+    const { servers } = face;
+    if (this.#servers.isSame(servers)) return;
+    const before = this.#quorum;
+    this.#quorum = this.#open(this.#servers.asPassed(servers), before.texts);
+    this.openedAt = clock();
+    face.servers = this.#servers.shown(servers);
+    before.engine.close();
+  }
+
+  /**
+   * The scripts' texts that a face shows, if it shows any.
+   *
+   * @param {any} face
+   */
+  #textsOn(face) {
+    const { scripts } = this.#profile;
+    if (scripts === 'none') return undefined;
+    if (scripts === 'scripts') return textsOf(LOCK_SCRIPTS, face.scripts);
+    return LOCK_SCRIPTS.names.map((name) => face[name]);
+  }
+}
+
+module.exports = { FaceQuorum };

@@ -1,0 +1,83 @@
+'use strict';
+
+/**
+ * A lock's `redlock`, which printing or serialising the lock must not lead to: an accessor on a prototype that only the
+ * locks of that Redlock have. So a copy that has a lock's prototype finds it too.
+ *
+ * @typedef {{new (redlock: any, ...args: any[]): any, prototype: any}} LockClass
+ */
+
+const { bare } = require('./foreign');
+
+/**
+ * @template {LockClass} C
+ * @param {C} Lock the locks' class
+ */
+function ownableLocks(Lock) {
+  /** @type {WeakMap<object, C>} */
+  const classes = new WeakMap();
+
+  // A lock without a Redlock finds none.
+  defineOwner(Lock.prototype, undefined);
+
+  /**
+   * The class of a Redlock's locks: to everybody else it is `Lock`.
+   *
+   * @param {object} redlock
+   * @returns {C}
+   */
+  function classOf(redlock) {
+    let Own = classes.get(redlock);
+    if (Own === undefined) {
+      Own = /** @type {C} */ (/** @type {unknown} */ (class extends /** @type {any} */ (Lock) {}));
+      Reflect.deleteProperty(Own.prototype, 'constructor');
+      defineOwner(Own.prototype, redlock);
+      classes.set(redlock, Own);
+    }
+    return Own;
+  }
+
+  /**
+   * Gives a lock its Redlock, while its constructor runs.
+   *
+   * @param {any} lock
+   * @param {any} redlock whatever was given for one
+   * @param {Function | undefined} made the class that was called with `new`
+   */
+  function setOwner(lock, redlock, made) {
+    if (lock.redlock === redlock) return;
+    const isObject = (typeof redlock === 'object' && redlock !== null) || typeof redlock === 'function';
+    if (made === Lock && isObject) Object.setPrototypeOf(lock, classOf(redlock).prototype);
+    else lock.redlock = redlock;
+  }
+
+  return { classOf, setOwner };
+}
+
+/**
+ * @param {object} prototype
+ * @param {unknown} redlock
+ */
+function defineOwner(prototype, redlock) {
+  const accessor = {
+    get: () => redlock,
+    /** @this {object} */
+    set(/** @type {unknown} */ value) {
+      hideOwner(this, value);
+    },
+    configurable: true,
+  };
+  Object.defineProperty(prototype, 'redlock', bare(accessor));
+}
+
+/**
+ * Makes it a property that nothing lists.
+ *
+ * @param {object} lock
+ * @param {unknown} value
+ */
+function hideOwner(lock, value) {
+  Object.defineProperty(lock, 'redlock', bare({ value, writable: true, configurable: true }));
+}
+
+module.exports = { ownableLocks, hideOwner };

@@ -1,0 +1,510 @@
+'use strict';
+
+/** A quorum that native has opened, and what can be asked of it. */
+
+const { outOfRange } = require('../errors');
+const { Redactor, secretsIn } = require('../redact');
+const { soon } = require('./calls');
+const { portTo } = require('./client-answers');
+const { flags, operations, reasons, unlimited: NO_LIMIT } = require('./constants');
+const { NO_CONTEXT, contextOf, enter } = require('./context');
+const { engines, restIfIdle } = require('./engines');
+const { Events } = require('./events');
+const { stayAwake } = require('./keep-alive');
+const { mailbox } = require('./mailbox');
+const { cleanDetails } = require('./redact-details');
+const { requests } = require('./requests');
+const { OWN_SCRIPTS, forget, learn } = require('./scripts');
+const { slots } = require('./slots');
+const { IMMEDIATES_LOST_AFTER, after } = require('./timers');
+
+// As they were when this was loaded: see `#comeRound`.
+const { setImmediate, clearImmediate } = require('node:timers');
+
+/**
+ * @typedef {import('./answer').Answer} Answer
+ * @typedef {import('./cancellation').Cancellation} Cancellation
+ * @typedef {import('./types').Asker} Asker
+ * @typedef {import('./types').ClientRequest} ClientRequest
+ * @typedef {import('./types').NativeEvent} NativeEvent
+ * @typedef {import('./types').NativeFailure} NativeFailure
+ * @typedef {import('./types').NativeVote} NativeVote
+ * @typedef {import('./types').Scripts} Scripts
+ * @typedef {import('./types').Unreleased} Unreleased
+ * @typedef {import('./types').VotesListener} VotesListener
+ * @typedef {import('./types').WatchedLock} WatchedLock
+ * @typedef {import('../clients/bridge').Bridge} Bridge
+ * @typedef {import('../options').Settings} Settings
+ */
+
+const {
+  lock: LOCK,
+  extend: EXTEND,
+  unlock: UNLOCK,
+  inspect: INSPECT,
+  wait: WAIT,
+  unlockAll: UNLOCK_ALL,
+} = operations;
+const { report: REPORT, relative: RELATIVE } = flags;
+
+/** The resource of a request that is about none. */
+const NO_NAMES = ['*'];
+
+/** How long requests have to come to an end once the engine is closing, in ms. */
+const LONGEST_END = 2000;
+
+/** The votes aren't wanted one by one. */
+const NO_REPORT = 0;
+
+/** Why a lock is lost that quit() has released. @type {NativeFailure} */
+const CLOSED = { code: reasons.closed.code, reason: 'quit() has released it', votes: [] };
+
+const abandoned = new FinalizationRegistry((/** @type {Engine} */ engine) => engine.close());
+
+/** @implements {Asker} */
+class Engine {
+  handle;
+  scripts = OWN_SCRIPTS;
+  isHeardLate = false;
+  isGone = false;
+  #mailbox;
+  #events;
+  #redactor;
+  /** The caller's clients, by their index. @type {(Bridge | undefined)[]} */
+  #bridges;
+  /** Each of them once. @type {Bridge[]} */
+  #clients;
+  #inFlight = 0;
+  /** Who is told of the votes of a request, by the report's number. @type {Map<number, VotesListener>} */
+  #voteReports = new Map();
+  #lastReport = NO_REPORT;
+  /** Locks that are kept, by number. @type {Map<number, WeakRef<WatchedLock>>} */
+  #watched = new Map();
+  /** @type {Promise<void> | undefined} */
+  #closing;
+  /** What is to be asked last. @type {(() => void) | undefined} */
+  #askLast;
+  /** @type {() => void} */
+  #closed = () => {};
+  /** Calls off what goes on until native has closed it: a time limit, or keeping the process alive. @type {() => void} */
+  #endWait = () => {};
+
+  /**
+   * @param {import('./types').Owner} owner emits this engine's events; the engine is closed when it is collected
+   * @param {import('../types').Member[]} members whose configurations are as docs/hand-over.md has them. They
+   *   are not kept: they have passwords.
+   * @param {object} patience
+   */
+  constructor(owner, members, patience) {
+    const instances = members.map(({ config }) => config);
+    const redactor = new Redactor(secretsIn(instances));
+    this.#mailbox = mailbox();
+    const { handle, addresses } = open(this.#mailbox, { instances, patience }, redactor);
+    this.handle = handle;
+    this.addresses = addresses;
+    this.#bridges = members.map(({ bridge }) => bridge);
+    this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
+    this.#redactor = redactor;
+    this.#events = new Events(owner, addresses, members);
+    engines.set(handle, this);
+    abandoned.register(owner, this, this);
+    for (const bridge of this.#clients) this.#beginClient(bridge);
+  }
+
+  /** @param {Bridge} bridge */
+  #beginClient(bridge) {
+    const index = this.#bridges.indexOf(bridge);
+    try {
+      bridge.begin(portTo(this.#mailbox, this.handle, index), `instances[${index}]`);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** How the connections are now. */
+  get connections() {
+    return this.#events.connections;
+  }
+
+  /**
+   * What is to be said of members that look like one server, where that may be why a lock was not had.
+   *
+   * @param {NativeVote[]} votes
+   */
+  suspicion(votes) {
+    return this.#events.suspicion(votes);
+  }
+
+  /** Notices it where the callers' clients lead elsewhere by now. To be called before each request. */
+  look() {
+    const clients = this.#clients;
+    for (let at = 0; at < clients.length; at++) clients[at].refresh();
+  }
+
+  /** @param {Scripts} given in place of our own, from now on */
+  useScripts(given) {
+    this.scripts = learn(given);
+    forget();
+  }
+
+  get isClosed() {
+    return this.#closing !== undefined;
+  }
+
+  /**
+   * @param {readonly string[]} resources
+   * @param {number} ttl
+   * @param {Settings} settings
+   * @param {boolean} report whether instances' failures are wanted as events
+   * @param {string} [value] one of the caller's own, which allows one attempt only
+   * @param {number} [voteReport] from `countBallots`
+   * @param {number} [maxWait] how long to wait for it altogether, in ms
+   * @param {number} [flags] `LOOK`: if the last attempt finds it held, it is worth a look what the key has; `AGAIN`:
+   *   this is not the first request for the same lock
+   * @param {Cancellation} [cancellation] where the caller may give the request up
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  lock(
+    resources,
+    ttl,
+    settings,
+    report,
+    value = '',
+    voteReport = NO_REPORT,
+    maxWait = NO_LIMIT,
+    flags = 0,
+    cancellation = undefined,
+  ) {
+    const all = (report ? REPORT : 0) | flags;
+    return requests.add(
+      this,
+      LOCK,
+      all,
+      ttl,
+      settings,
+      0,
+      value,
+      resources,
+      voteReport,
+      maxWait,
+      cancellation,
+    );
+  }
+
+  /**
+   * What each instance says of a resource's key.
+   *
+   * @param {string} resource
+   * @param {Settings} settings
+   * @returns {Promise<Answer>} with the votes; never rejected
+   */
+  inspect(resource, settings) {
+    return requests.add(this, INSPECT, 0, 0, settings, 0, '', [resource], NO_REPORT, NO_LIMIT);
+  }
+
+  /**
+   * Time on the engine's clock, which no fake timers stop. It ends early, as a failure, if the engine is closed.
+   *
+   * @param {number} ms
+   * @param {Settings} settings
+   * @param {Cancellation} [cancellation] where the caller may give the request up
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  wait(ms, settings, cancellation) {
+    return requests.add(this, WAIT, 0, 0, settings, ms, '', NO_NAMES, NO_REPORT, NO_LIMIT, cancellation);
+  }
+
+  /**
+   * @param {readonly string[]} resources
+   * @param {string} value
+   * @param {number} until when the lock's validity ends: on the engine's clock, or, if `relative`, in ms from now
+   * @param {boolean} relative
+   * @param {number} ttl
+   * @param {Settings} settings
+   * @param {boolean} report
+   * @param {number} [voteReport] from `countBallots`
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  extend(resources, value, until, relative, ttl, settings, report, voteReport = NO_REPORT) {
+    const flags = (report ? REPORT : 0) | (relative ? RELATIVE : 0);
+    return requests.add(this, EXTEND, flags, ttl, settings, until, value, resources, voteReport, NO_LIMIT);
+  }
+
+  /**
+   * @param {readonly string[]} resources
+   * @param {string} value
+   * @param {number} since the lock can't have been held before, on the engine's clock; 0 = unknown
+   * @param {Settings} settings
+   * @param {boolean} report
+   * @param {number} [voteReport] from `countBallots`
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  unlock(resources, value, since, settings, report, voteReport = NO_REPORT) {
+    const flags = report ? REPORT : 0;
+    return requests.add(this, UNLOCK, flags, 0, settings, since, value, resources, voteReport, NO_LIMIT);
+  }
+
+  /**
+   * Has a request's votes told, attempt by attempt, once all of them are in.
+   *
+   * @param {VotesListener} listener
+   * @returns {number} to be given with the request
+   */
+  countBallots(listener) {
+    this.#lastReport = (this.#lastReport + 1) % 2 ** 32 || 1;
+    this.#voteReports.set(this.#lastReport, listener);
+    return this.#lastReport;
+  }
+
+  /** @param {number} voteReport nothing is to be told any more */
+  endBallots(voteReport) {
+    this.#voteReports.delete(voteReport);
+  }
+
+  /**
+   * Keeps a lock: extends it, if asked to, and has its loss told.
+   *
+   * @param {WatchedLock} watched
+   * @param {number} number its own
+   * @param {number[]} terms as docs/hand-over.md has them
+   * @param {string} value
+   * @param {readonly string[]} resources
+   */
+  keep(watched, number, terms, value, resources) {
+    const isKnown = engines.get(this.handle) === this;
+    if (isKnown) this.#watched.set(number, new WeakRef(watched));
+    // What was asked for before, as its unlocking, comes before.
+    requests.flush();
+    const context = this.#clients.length === 0 ? NO_CONTEXT : enter();
+    const numbers = Float64Array.from(terms);
+    this.#mailbox.keep(this.handle, number, this.scripts, context, numbers, value, [...resources]);
+    // Native has let go of the engine already, and tells nothing.
+    if (engines.get(this.handle) !== this) watched.orphan();
+  }
+
+  /** @param {number} number of a kept lock that is watched no more */
+  letGo(number) {
+    this.#watched.delete(number);
+    this.#mailbox.letGo(number);
+  }
+
+  /**
+   * Until when the lock kept under this number may be believed in, on the engine's clock; 0 once it is released,
+   * or lost before its time.
+   *
+   * @param {number} number
+   */
+  keptUntil(number) {
+    return this.#mailbox.until(number);
+  }
+
+  /**
+   * Closes it, and has everything released that it has handed over and that is held still. What else is in flight is
+   * given up, but for unlocks.
+   *
+   * @param {Settings} settings
+   * @param {boolean} report
+   * @returns {Promise<Unreleased[]>} what could not be released
+   */
+  part(settings, report) {
+    return new Promise((resolve) => {
+      const flags = report ? REPORT : 0;
+      this.#askLast = async () => {
+        const answer = await requests.add(
+          this,
+          UNLOCK_ALL,
+          flags,
+          0,
+          settings,
+          0,
+          '',
+          NO_NAMES,
+          NO_REPORT,
+          NO_LIMIT,
+        );
+        for (const number of [...this.#watched.keys()]) this.letGo(number);
+        resolve(answer.failure?.locks ?? []);
+      };
+      for (const watched of this.#watched.values()) watched.deref()?.lose(CLOSED, false);
+      this.close();
+      this.#giveUp();
+    });
+  }
+
+  /** Resolves once what is in flight has been answered, and, where callers' clients carry it, all has come to an end. */
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** @returns {Promise<void>} */
+  #close() {
+    abandoned.unregister(this);
+    const closed = /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        this.#closed = resolve;
+      })
+    );
+    if (this.#inFlight === 0) this.#leave();
+    // What waits for a lock may wait without end.
+    else this.#endWait = after(LONGEST_END, () => this.#giveUp());
+    return closed;
+  }
+
+  #giveUp() {
+    requests.flush();
+    for (const slot of slots.of(this)) this.#mailbox.cancel(slot);
+  }
+
+  /** Closes the native engine, now that no request is in flight. */
+  #leave() {
+    const askLast = this.#askLast;
+    this.#askLast = undefined;
+    if (askLast) {
+      askLast();
+      return;
+    }
+    this.isGone = true;
+    this.#endWait();
+    this.#mailbox.close(this.handle);
+    if (this.#clients.length === 0) this.#left();
+    // Clients are still asked to release what was granted late: native says when that is over. Nothing else
+    // may keep the process until then.
+    else this.#endWait = stayAwake();
+  }
+
+  #left() {
+    engines.delete(this.handle);
+    for (const bridge of this.#clients) bridge.end();
+    // No more events come: kept locks fall back to JavaScript's timers.
+    for (const watched of this.#watched.values()) watched.deref()?.orphan();
+    this.#watched.clear();
+    this.#endWait();
+    this.#closed();
+    restIfIdle();
+  }
+
+  /** A request was made. @returns {number} the caller's context */
+  begin() {
+    this.#inFlight += 1;
+    return this.#clients.length === 0 ? NO_CONTEXT : enter();
+  }
+
+  /** One request has been answered. */
+  answered() {
+    if (this.#closing === undefined) this.#inFlight -= 1;
+    // Whoever waits for it may have more to ask before the engine closes.
+    else soon(() => soon(() => this.#answeredAtTheEnd()));
+  }
+
+  #answeredAtTheEnd() {
+    this.#inFlight -= 1;
+    if (this.#inFlight === 0) this.#leave();
+  }
+
+  /**
+   * What instances, and native for them, have said in words is without secrets from then on.
+   *
+   * @param {import('./redact-details').Details} told
+   */
+  clean(told) {
+    this.#learnSecrets();
+    cleanDetails(told, this.#redactor);
+  }
+
+  /** The clients' secrets may have been changed since. */
+  #learnSecrets() {
+    for (const bridge of this.#clients) this.#redactor.add(bridge.secrets);
+  }
+
+  /**
+   * Tells the owner's listeners, in the context in which it was made.
+   *
+   * @param {string} event
+   * @param {...unknown} args
+   */
+  tell(event, ...args) {
+    this.#events.tell(event, ...args);
+  }
+
+  /** @param {NativeEvent} event */
+  emit(event) {
+    this.clean(/** @type {any} */ (event));
+    switch (event.event) {
+      case 'clientError':
+        this.#events.clientError(event);
+        break;
+      case 'connection':
+        this.#events.connection(event);
+        break;
+      case 'lookAlikes':
+        this.#events.lookAlikes(event);
+        break;
+      case 'route':
+        this.#events.route(
+          event.instance,
+          event.why === null ? null : this.#redactor.clean(event.why),
+          event.failed,
+        );
+        break;
+      case 'lost': {
+        const watched = this.#watched.get(event.number)?.deref();
+        this.letGo(event.number);
+        watched?.lose(event);
+        break;
+      }
+      case 'ballots':
+        this.#voteReports.get(event.number)?.(event.attempt, event.votes);
+        break;
+      case 'call':
+        this.#comeRound(event.instance);
+        break;
+      case 'closed':
+        this.#left();
+    }
+  }
+
+  /**
+   * Tells native once what the instance's client has heard by now has come up; or in a while, where immediates are a
+   * test's.
+   *
+   * @param {number} instance
+   */
+  #comeRound(instance) {
+    const tell = () => {
+      forgetTimer();
+      clearImmediate(first);
+      this.#mailbox.cameRound(this.handle, instance);
+    };
+    const forgetTimer = after(IMMEDIATES_LOST_AFTER, tell);
+    let first = setImmediate(() => {
+      first = setImmediate(tell);
+    });
+  }
+
+  /** @param {ClientRequest} request */
+  run(request) {
+    const bridge = this.#bridges[request.instance];
+    const context = contextOf(request.context);
+    if (context) context.runInAsyncScope(/** @type {Bridge} */ (bridge).run, bridge, request);
+    else bridge?.refuse(request);
+  }
+}
+
+/**
+ * @param {import('../../binding').Mailbox} mailbox
+ * @param {object} config
+ * @param {Redactor} redactor
+ */
+function open(mailbox, config, redactor) {
+  try {
+    return mailbox.open(JSON.stringify(config));
+  } catch (error) {
+    // Certificates and keys are read there; its texts show none.
+    const { code, message } = /** @type {Error & {code?: string}} */ (error);
+    throw code === 'InvalidArg' ? outOfRange('INSTANCE', redactor.clean(message)) : error;
+  }
+}
+
+module.exports = { Engine, CLOSED };

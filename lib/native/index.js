@@ -1,0 +1,24 @@
+'use strict';
+
+/**
+ * JavaScript's side of the hand-over (docs/hand-over.md): a tick's requests go to native in one call, its answers come
+ * back in batches. A request costs one slot, which is an integer, and one promise.
+ *
+ * @typedef {import('./types').NativeVote} NativeVote
+ * @typedef {import('./types').NativeFailure} NativeFailure
+ * @typedef {import('./types').Scripts} Scripts
+ */
+
+const { clock, defaultScripts } = require('../addon');
+const { Answer } = require('./answer');
+const { Cancellation } = require('./cancellation');
+const { flags } = require('./constants');
+const { Engine, CLOSED } = require('./engine');
+
+// From now on what native says is heard.
+require('./answers');
+
+const { look: LOOK, again: AGAIN } = flags;
+
+// In shorthand throughout: only so do types come along with classes.
+module.exports = { Engine, Cancellation, Answer, LOOK, AGAIN, CLOSED, clock, defaultScripts };

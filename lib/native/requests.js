@@ -1,0 +1,190 @@
+'use strict';
+
+/** The requests of one tick, which go to native together: rows of numbers, and one text. */
+
+const { failed } = require('./answer');
+const { soon } = require('./calls');
+const { request: layout, reasons } = require('./constants');
+const { leave } = require('./context');
+const { mailbox } = require('./mailbox');
+const { slots } = require('./slots');
+
+/**
+ * @typedef {import('./answer').Answer} Answer
+ * @typedef {import('./slots').SlotListener} SlotListener
+ * @typedef {import('./types').Asker} Asker
+ */
+
+// Locals of the module: the row below is written for every request.
+const { slotAt, handleAt, operationAt, flagsAt, ttlAt, retryCountAt, retryDelayAt, retryJitterAt } = layout;
+const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt, maxWaitAt, contextAt, countAt } =
+  layout;
+const HEAD_LENGTH = layout.numbers;
+
+/** Far below the length at which a string can't be made. */
+const LONG_TEXT = 2 ** 24;
+
+class Requests {
+  /** A batch that outgrows it goes out early. */
+  #numbers = new Float64Array(16_384);
+  #used = 0;
+  #text = '';
+  /** How many there are. */
+  count = 0;
+  /** Whether they wait for the requests of the turns to come (turns.js), to go out together with those. */
+  isHeldBack = false;
+
+  /**
+   * @param {Asker} asker
+   * @param {number} operation
+   * @param {number} flags
+   * @param {number} ttl
+   * @param {import('../options').Settings} settings
+   * @param {number} time
+   * @param {string} value
+   * @param {readonly string[]} resources
+   * @param {number} voteReport
+   * @param {number} maxWait
+   * @param {SlotListener} [cancellation] is told under which slot it waits
+   * @returns {Promise<Answer>} which is never rejected
+   */
+  add(
+    asker,
+    operation,
+    flags,
+    ttl,
+    settings,
+    time,
+    value,
+    resources,
+    voteReport,
+    maxWait,
+    cancellation = undefined,
+  ) {
+    const count = resources.length;
+    // Everything is looked at before the row is begun: half a row would shift what others ask for.
+    const text = textOf(value, resources);
+    if (text === undefined)
+      return refuse(reasons.invalid.code, 'its names or its value are no text that can be sent');
+    // The caller waited between two attempts, and the engine was closed meanwhile: native doesn't know it any more.
+    if (asker.isGone) return refuse(reasons.closed.code, reasons.closed.reason);
+    let at = this.#reserve(HEAD_LENGTH + count, text.length);
+    const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
+    const slot = slots.take(asker, captured);
+    const row = this.#numbers;
+    row[at + slotAt] = slot;
+    row[at + handleAt] = asker.handle;
+    row[at + operationAt] = operation;
+    row[at + flagsAt] = flags;
+    row[at + ttlAt] = ttl;
+    row[at + retryCountAt] = settings.retries;
+    row[at + retryDelayAt] = settings.delay;
+    row[at + retryJitterAt] = settings.retryJitter;
+    row[at + driftFactorAt] = settings.driftFactor;
+    row[at + timeAt] = time;
+    row[at + valueLengthAt] = value.length;
+    row[at + scriptsAt] = asker.scripts;
+    row[at + voteReportAt] = voteReport;
+    row[at + maxWaitAt] = maxWait;
+    row[at + contextAt] = asker.begin();
+    row[at + countAt] = count;
+    at += HEAD_LENGTH;
+    for (let i = 0; i < count; i++) row[at + i] = resources[i].length;
+    this.#text += text;
+    cancellation?.watch(slot, captured);
+    return promise;
+  }
+
+  /**
+   * Room for one request.
+   *
+   * @param {number} size in numbers
+   * @param {number} length of its text
+   * @returns {number} where it begins
+   */
+  #reserve(size, length) {
+    if (this.#used + size > this.#numbers.length || this.#text.length + length > LONG_TEXT) {
+      this.flush();
+      if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
+    }
+    if (this.count === 0) soon(this.#flushUnlessHeldBack);
+    const at = this.#used;
+    this.#used += size;
+    this.count += 1;
+    return at;
+  }
+
+  #flushUnlessHeldBack = () => {
+    if (!this.isHeldBack) this.flush();
+  };
+
+  /** Hands them over now. */
+  flush() {
+    const { count } = this;
+    if (count === 0) return;
+    const batch = this.#numbers.subarray(0, this.#used);
+    const text = this.#text;
+    this.#used = 0;
+    this.count = 0;
+    this.#text = '';
+    try {
+      mailbox().submit(batch, count, text);
+    } catch (error) {
+      refuseAll(batch, error);
+    }
+  }
+}
+
+/**
+ * The text of a row. Callers have checked what it is made of; a mistake of theirs ends here.
+ *
+ * @param {unknown} value
+ * @param {readonly unknown[]} resources
+ * @returns {string | undefined} undefined where there is something that can't be written
+ */
+function textOf(value, resources) {
+  const count = resources.length;
+  if (typeof value !== 'string' || count === 0) return undefined;
+  for (let i = 0; i < count; i++) if (typeof resources[i] !== 'string') return undefined;
+  try {
+    return count === 1 ? value + resources[0] : value + resources.join('');
+  } catch {
+    // No string can be that long.
+    return undefined;
+  }
+}
+
+/**
+ * The answer to a request that native is not asked.
+ *
+ * @param {string} code
+ * @param {string} reason
+ */
+function refuse(code, reason) {
+  return Promise.resolve(failed(code, reason));
+}
+
+/**
+ * Answers requests that could not be handed over.
+ *
+ * @param {Float64Array} batch
+ * @param {any} error
+ */
+function refuseAll(batch, error) {
+  const reason = `it could not be handed over: ${error.message}`;
+  for (let at = 0; at < batch.length; at += HEAD_LENGTH + batch[at + countAt]) {
+    leave(batch[at + contextAt]);
+    slots.settle(batch[at + slotAt], failed(reasons.internal.code, reason));
+  }
+}
+
+// One executor for all promises, instead of a closure for each.
+/** @type {(answer: Answer) => void} */
+let captured;
+
+/** @param {(answer: Answer) => void} resolve */
+function capture(resolve) {
+  captured = resolve;
+}
+
+module.exports = { requests: new Requests() };

@@ -1,0 +1,81 @@
+'use strict';
+
+/** The requests that wait for their answers, each under a small number that comes back with its answer. */
+
+const { CANCELLED, CLOSED, UNEXPLAINED } = require('./answer');
+
+/**
+ * @typedef {import('./answer').Answer} Answer
+ * @typedef {import('./types').Asker} Asker
+ * @typedef {(answer: Answer) => void} Resolve
+ * @typedef {{watch: (slot: number, resolve: Resolve) => void}} SlotListener
+ */
+
+class Slots {
+  /** What to call with the answer, by slot. @type {(Resolve | undefined)[]} */
+  #resolves = [];
+  /** Whose request it is, by slot. Others only read it. @type {(Asker | undefined)[]} */
+  askers = [];
+  /** @type {number[]} */
+  #free = [];
+
+  /**
+   * @param {Asker} asker
+   * @param {Resolve} resolve
+   * @returns {number} the request's slot, until it is answered
+   */
+  take(asker, resolve) {
+    const slot = this.#free.pop() ?? this.#resolves.length;
+    this.#resolves[slot] = resolve;
+    this.askers[slot] = asker;
+    return slot;
+  }
+
+  /**
+   * Whether the slot is still that request's.
+   *
+   * @param {number} slot
+   * @param {Resolve} resolve
+   */
+  has(slot, resolve) {
+    return this.#resolves[slot] === resolve;
+  }
+
+  /**
+   * @param {Asker} asker
+   * @returns {number[]} of all of its requests
+   */
+  of(asker) {
+    return [...this.askers.keys()].filter((slot) => this.askers[slot] === asker);
+  }
+
+  /**
+   * Answers a request, once.
+   *
+   * @param {number} slot
+   * @param {Answer} answer
+   */
+  settle(slot, answer) {
+    const resolve = this.#resolves[slot];
+    const asker = this.askers[slot];
+    if (resolve === undefined || asker === undefined) return;
+    this.#resolves[slot] = undefined;
+    this.askers[slot] = undefined;
+    this.#free.push(slot);
+    const { failure } = answer;
+    if (failure) {
+      if (asker.isClosed && failure.code === CANCELLED) failure.code = CLOSED;
+      try {
+        failure.suspicion = asker.suspicion(failure.votes);
+        asker.clean(failure);
+      } catch {
+        // The caller must be answered, and with nothing that may still have a secret in it.
+        answer.failure = UNEXPLAINED;
+      }
+    }
+    resolve(answer);
+    asker.answered();
+  }
+}
+
+module.exports = { slots: new Slots() };

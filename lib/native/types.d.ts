@@ -1,0 +1,153 @@
+/** What native says, as docs/hand-over.md has it, and what the parts of lib/native know of each other. */
+
+import type { Trouble } from '../errors';
+
+/**
+ * What one instance said of one request. `held`: by another; `applied`: to how many of the keys it was applied.
+ */
+export type NativeVote = {
+  vote: 'granted' | 'held' | 'failed' | 'pending';
+  applied?: number;
+} & Partial<Trouble>;
+
+export interface NativeFailure {
+  code: string;
+  reason: string;
+  votes: NativeVote[];
+  /** Which members look like one server, if that may be why. */
+  suspicion?: string;
+  /** What a key has that is no lock's. */
+  occupant?: string;
+  /** Those that could not be released. */
+  locks?: Unreleased[];
+}
+
+export type Unreleased = NativeFailure & { resource: string[] };
+
+/** How a connection of our own is. */
+export type ConnectionState = 'connecting' | 'ready' | 'down';
+
+export type ClientErrorEvent = Trouble & {
+  event: 'clientError';
+  handle: number;
+  instance: number;
+  operation: string;
+};
+export type ConnectionEvent = Partial<Trouble> & {
+  event: 'connection';
+  handle: number;
+  instance: number;
+  state: ConnectionState;
+};
+export interface LookAlikesEvent {
+  event: 'lookAlikes';
+  handle: number;
+  instance: number;
+  other: number;
+  sole: boolean;
+}
+export interface RouteEvent {
+  event: 'route';
+  handle: number;
+  instance: number;
+  why: string | null;
+  failed: boolean;
+}
+export interface CallEvent {
+  event: 'call';
+  handle: number;
+  instance: number;
+}
+/** The votes of one attempt of a request that has a vote report, by the report's number. */
+export interface VotesEvent {
+  event: 'ballots';
+  handle: number;
+  number: number;
+  attempt: number;
+  votes: NativeVote[];
+}
+export type LostEvent = NativeFailure & { event: 'lost'; handle: number; number: number };
+export interface ClosedEvent {
+  event: 'closed';
+  handle: number;
+}
+export type NativeEvent =
+  | LostEvent
+  | VotesEvent
+  | ClientErrorEvent
+  | ConnectionEvent
+  | LookAlikesEvent
+  | RouteEvent
+  | CallEvent
+  | ClosedEvent;
+
+/** Something that the engine asks of a caller's client. */
+export interface ClientRequest {
+  handle: number;
+  instance: number;
+  ticket: number;
+  operation: 'lock' | 'extend' | 'unlock' | 'inspect';
+  /** The caller's own text for it, if there is one. */
+  script: string | null;
+  /** Whether neither taking nor releasing it has a text of the caller's. */
+  plain: boolean;
+  keys: string[];
+  value: string;
+  /** In ms. */
+  ttl: number | null;
+  /** Of the caller for whom the client is asked. */
+  context: number;
+}
+
+/** How the answers of one client get to native. */
+export interface ClientPort {
+  /** Says where a connection of our own may lead; `keep`: whether the one there was still releases its locks. */
+  amend(server: string | undefined, keep: boolean): void;
+  /** @param keys how many a script was carried out on */
+  applied(ticket: number, keys: number): void;
+  seen(ticket: number, value: string | undefined, ttl: number | undefined): void;
+  unexpected(ticket: number, what: string): void;
+  /** @param error its number in lib/clients/error-registry.js */
+  failed(ticket: number, error: number, code: string | undefined, message: string): void;
+}
+
+export type VotesListener = (attempt: number, votes: NativeVote[]) => void;
+
+/** A caller's own scripts; ours where there is none. */
+export interface Scripts {
+  acquire?: string;
+  extend?: string;
+  release?: string;
+}
+
+/** A lock whose loss an engine tells. */
+export interface WatchedLock {
+  /** @param isTold whether there is an event of it */
+  lose(failure: NativeFailure, isTold?: boolean): void;
+  /** Native tells nothing any more. */
+  orphan(): void;
+}
+
+/** Who emits an engine's events. redlock 0.x's class has none. */
+export interface Owner {
+  emit?: (event: string, ...args: unknown[]) => boolean;
+}
+
+/** What the parts of lib/native know of an engine. */
+export interface Asker {
+  readonly handle: number;
+  /** The number of the caller's scripts. */
+  readonly scripts: number;
+  /** Whether its answers reach callers through promises of another library, which tell in an event of their own. */
+  readonly isHeardLate: boolean;
+  /** Whether native has let go of it. */
+  readonly isGone: boolean;
+  readonly isClosed: boolean;
+  /** A request of its was made; returns the number of the caller's context. */
+  begin(): number;
+  suspicion(votes: NativeVote[]): string;
+  clean(told: NativeFailure): void;
+  answered(): void;
+  emit(event: NativeEvent): void;
+  run(request: ClientRequest): void;
+}

@@ -1,0 +1,363 @@
+//! Requests, as JavaScript has written them in rows of numbers: docs/hand-over.md
+//! describes them.
+
+use std::time::Duration;
+
+use super::ids::{ContextId, Handle, Index, KeptId, ScriptsId, Slot};
+use super::layout::{APPLIED_NUMBERS, KEEP_NUMBERS, Operation, flags, request};
+use super::numbers::{instant, saturated, saturated_signed, size, span, whole_number};
+use crate::engine::{Drift, Hold, Instant, Renewal, Resources, Retry, Settings, Token, Ttl};
+use crate::instances::client::port::Ticket;
+
+/// The requests of a tick, as JavaScript wrote them.
+pub struct Batch {
+    pub numbers: Vec<f64>,
+    pub text: Vec<u16>,
+}
+
+/// One request.
+pub struct Request {
+    pub slot: Slot,
+    pub handle: Handle,
+    pub verb: Verb,
+    pub resources: Resources,
+    /// Without what is known by its number only, and what belongs to the engine.
+    pub settings: Settings,
+    pub scripts: ScriptsId,
+    pub context: ContextId,
+}
+
+/// What is to be done.
+pub enum Verb {
+    Lock(Ttl),
+    Extend {
+        ttl: Ttl,
+        value: Token,
+        until: Until,
+    },
+    Unlock {
+        value: Token,
+        since: Instant,
+    },
+    Inspect,
+    /// Nothing, for so long from when the request is looked at.
+    Wait(Duration),
+    /// Everything that this engine has handed over is to be released.
+    UnlockAll,
+    /// What JavaScript should not have let through.
+    Invalid,
+}
+
+/// Until when a lock is valid.
+#[derive(Clone, Copy)]
+pub enum Until {
+    /// On the engine's clock.
+    At(Instant),
+    /// From when the request is looked at.
+    In(Duration),
+}
+
+impl Batch {
+    /// The requests, in order. They end at the first whose lengths make no sense:
+    /// whatever came after it would be asked for other names than were written.
+    pub fn requests(&self) -> Vec<Request> {
+        let mut numbers = &self.numbers[..];
+        let mut text = &self.text[..];
+        let mut requests = Vec::new();
+        while let Some(request) = read(&mut numbers, &mut text) {
+            requests.push(request);
+        }
+        requests
+    }
+}
+
+fn read(numbers: &mut &[f64], text: &mut &[u16]) -> Option<Request> {
+    let head = numbers.split_off(..request::NUMBERS)?;
+    let lengths = numbers.split_off(..size(head[request::COUNT])?)?;
+    let value = read_text(text, head[request::VALUE_LENGTH])?;
+    let slot = Slot(whole_number(head[request::SLOT])?);
+    let handle = Handle(whole_number(head[request::HANDLE])?);
+    let resources: Option<Resources> = lengths
+        .iter()
+        .map(|length| read_text(text, *length).map(String::into_boxed_str))
+        .collect();
+    let resources = resources?;
+    let operation = operation(head).filter(|_| !resources.is_empty());
+    let has_own_value = operation == Some(Operation::Lock) && !value.is_empty();
+    Some(Request {
+        slot,
+        handle,
+        settings: settings(head, has_own_value.then(|| Token::from(&*value))),
+        verb: verb(head, operation, &value),
+        resources,
+        scripts: ScriptsId(saturated(head[request::SCRIPTS])),
+        context: ContextId(saturated(head[request::CONTEXT])),
+    })
+}
+
+/// What is asked for; `None` where a number is none that stands for something.
+fn operation(head: &[f64]) -> Option<Operation> {
+    let codes = [request::FLAGS, request::SCRIPTS, request::CONTEXT];
+    let make_sense = codes.iter().all(|at| whole_number(head[*at]).is_some());
+    let number = whole_number(head[request::OPERATION]).filter(|_| make_sense)?;
+    Operation::numbered(number)
+}
+
+fn verb(head: &[f64], operation: Option<Operation>, value: &str) -> Verb {
+    let time = head[request::TIME];
+    match (operation, ttl(head)) {
+        (Some(Operation::Lock), Some(ttl)) => Verb::Lock(ttl),
+        (Some(Operation::Extend), Some(ttl)) => Verb::Extend {
+            ttl,
+            value: Token::from(value),
+            until: if has_flag(head, flags::RELATIVE) {
+                Until::In(span(time))
+            } else {
+                Until::At(instant(time))
+            },
+        },
+        (Some(Operation::Unlock), _) => Verb::Unlock {
+            value: Token::from(value),
+            since: instant(time),
+        },
+        (Some(Operation::Inspect), _) => Verb::Inspect,
+        (Some(Operation::Wait), _) => Verb::Wait(span(time)),
+        (Some(Operation::UnlockAll), _) => Verb::UnlockAll,
+        (Some(Operation::Lock | Operation::Extend) | None, _) => Verb::Invalid,
+    }
+}
+
+fn settings(head: &[f64], own_value: Option<Token>) -> Settings {
+    let retries = head[request::RETRY_COUNT];
+    let report = head[request::VOTE_REPORT];
+    let max_wait = head[request::MAX_WAIT];
+    Settings {
+        retry: Retry {
+            count: (retries >= 0.0 && retries.is_finite()).then(|| saturated(retries)),
+            delay: head[request::RETRY_DELAY],
+            jitter: head[request::RETRY_JITTER],
+        },
+        drift: drift(head).unwrap_or_default(),
+        report: has_flag(head, flags::REPORT),
+        ballots: (report > 0.0).then(|| saturated(report).into()),
+        max_wait: (max_wait >= 0.0).then(|| span(max_wait)),
+        look: has_flag(head, flags::LOOK),
+        is_again: has_flag(head, flags::AGAIN),
+        value: own_value,
+        ..Settings::default()
+    }
+}
+
+fn ttl(head: &[f64]) -> Option<Ttl> {
+    Ttl::new(head[request::TTL], drift(head)?).ok()
+}
+
+fn drift(head: &[f64]) -> Option<Drift> {
+    Drift::new(head[request::DRIFT_FACTOR])
+}
+
+fn has_flag(head: &[f64], flag: u32) -> bool {
+    saturated(head[request::FLAGS]) & flag != 0
+}
+
+fn read_text(text: &mut &[u16], length: f64) -> Option<String> {
+    // A lone surrogate becomes U+FFFD, as Node's own encoding does.
+    Some(String::from_utf16_lossy(text.split_off(..size(length)?)?))
+}
+
+/// For how many keys a caller's client has carried a script out.
+pub struct Applied {
+    pub handle: Handle,
+    pub index: Index,
+    pub ticket: Ticket,
+    pub keys: i64,
+}
+
+/// What callers' clients came back with in a tick.
+pub fn applied(rows: &[f64]) -> impl Iterator<Item = Applied> {
+    rows.chunks_exact(APPLIED_NUMBERS).map(|row| Applied {
+        handle: Handle(saturated(row[0])),
+        index: Index(saturated(row[1])),
+        ticket: Ticket(saturated(row[2])),
+        keys: saturated_signed(row[3]),
+    })
+}
+
+/// A lock to be kept. `None` where `numbers` are not as many as they must be, or
+/// have no drift factor.
+pub fn hold(number: KeptId, numbers: &[f64], value: &str, resources: Vec<String>) -> Option<Hold> {
+    let numbers: [f64; KEEP_NUMBERS] = numbers.try_into().ok()?;
+    let [until, ttl, lead, cap, drift, delay, jitter] = numbers;
+    let drift = Drift::new(drift)?;
+    let renewal = Ttl::new(ttl, drift).ok().map(|ttl| Renewal {
+        ttl,
+        lead: span(lead),
+        cap: (cap > 0.0).then(|| instant(cap)),
+    });
+    Some(Hold {
+        resources: resources.into_iter().map(String::into_boxed_str).collect(),
+        value: Token::from(value),
+        until: instant(until),
+        renewal,
+        settings: Settings {
+            retry: Retry {
+                count: None,
+                delay,
+                jitter,
+            },
+            drift,
+            report: true,
+            ..Settings::default()
+        },
+        number: number.0.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::layout::UNLIMITED;
+
+    /// A request on `resources`, whose numbers `write` may change.
+    fn read_one(
+        value: &str,
+        resources: &[&str],
+        write: impl FnOnce(&mut [f64; request::NUMBERS]),
+    ) -> Request {
+        let length = |text: &str| u32::try_from(text.encode_utf16().count()).expect("short");
+        let mut head = [0.0; request::NUMBERS];
+        head[request::TTL] = 1000.0;
+        head[request::VALUE_LENGTH] = length(value).into();
+        head[request::COUNT] = u32::try_from(resources.len()).expect("few").into();
+        write(&mut head);
+        let mut numbers = head.to_vec();
+        numbers.extend(resources.iter().map(|name| f64::from(length(name))));
+        let text = [&[value], resources].concat().concat();
+        let batch = Batch {
+            numbers,
+            text: text.encode_utf16().collect(),
+        };
+        let mut requests = batch.requests();
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
+    }
+
+    fn code(operation: Operation) -> f64 {
+        operation.number().into()
+    }
+
+    #[test]
+    fn each_number_of_a_request_becomes_what_it_stands_for() {
+        let request = read_one("", &["a", "ü"], |head| {
+            head[request::SLOT] = 1.0;
+            head[request::HANDLE] = 2.0;
+            head[request::OPERATION] = code(Operation::Lock);
+            head[request::RETRY_COUNT] = 3.0;
+            head[request::RETRY_DELAY] = 4.0;
+            head[request::RETRY_JITTER] = 5.0;
+            head[request::DRIFT_FACTOR] = 0.5;
+            head[request::SCRIPTS] = 6.0;
+            head[request::VOTE_REPORT] = 7.0;
+            head[request::MAX_WAIT] = 8.0;
+            head[request::CONTEXT] = 9.0;
+        });
+        assert_eq!(request.slot, Slot(1));
+        assert_eq!(request.handle, Handle(2));
+        assert!(matches!(request.verb, Verb::Lock(ttl) if ttl.millis() == 1000));
+        assert_eq!(*request.resources, [Box::from("a"), Box::from("ü")]);
+        let Settings { retry, drift, .. } = request.settings;
+        assert_eq!(
+            retry,
+            Retry {
+                count: Some(3),
+                delay: 4.0,
+                jitter: 5.0,
+            }
+        );
+        assert_eq!(Some(drift), Drift::new(0.5));
+        assert_eq!(request.scripts, ScriptsId(6));
+        assert_eq!(request.settings.ballots, Some(7));
+        assert_eq!(request.settings.max_wait, Some(Duration::from_millis(8)));
+        assert_eq!(request.context, ContextId(9));
+        assert!(request.settings.value.is_none());
+    }
+
+    #[test]
+    fn what_has_no_end_is_read_as_that() {
+        let request = read_one("", &["r"], |head| {
+            head[request::RETRY_COUNT] = UNLIMITED;
+            head[request::MAX_WAIT] = UNLIMITED;
+        });
+        assert_eq!(request.settings.retry.count, None);
+        assert_eq!(request.settings.max_wait, None);
+    }
+
+    #[test]
+    fn each_flag_is_one_wish() {
+        let wishes = |flags: u32| {
+            let request = read_one("", &["r"], |head| head[request::FLAGS] = flags.into());
+            let Settings {
+                report,
+                look,
+                is_again,
+                ..
+            } = request.settings;
+            [report, look, is_again]
+        };
+        assert_eq!(wishes(0), [false; 3]);
+        assert_eq!(wishes(flags::REPORT), [true, false, false]);
+        assert_eq!(wishes(flags::LOOK), [false, true, false]);
+        assert_eq!(wishes(flags::AGAIN), [false, false, true]);
+    }
+
+    #[test]
+    fn an_extension_is_until_a_point_or_for_a_span() {
+        let until = |flags: u32| {
+            let request = read_one("v", &["r"], |head| {
+                head[request::OPERATION] = code(Operation::Extend);
+                head[request::FLAGS] = flags.into();
+                head[request::TIME] = 50.0;
+            });
+            match request.verb {
+                Verb::Extend { until, value, .. } if value.as_str() == "v" => until,
+                _ => panic!("no extension of the value"),
+            }
+        };
+        assert!(matches!(until(0), Until::At(at) if at == instant(50.0)));
+        assert!(matches!(until(flags::RELATIVE), Until::In(span) if span.as_millis() == 50));
+    }
+
+    #[test]
+    fn only_a_lock_has_a_value_of_the_callers_own() {
+        let own = |operation| {
+            let request = read_one("v", &["r"], |head| {
+                head[request::OPERATION] = code(operation);
+            });
+            request.settings.value
+        };
+        assert_eq!(own(Operation::Lock), Some(Token::from("v")));
+        assert_eq!(own(Operation::Unlock), None);
+    }
+
+    #[test]
+    fn a_ttl_that_leaves_no_time_is_no_request_to_lock() {
+        let request = read_one("", &["r"], |head| head[request::TTL] = 1.0);
+        assert!(matches!(request.verb, Verb::Invalid));
+    }
+
+    #[test]
+    fn a_kept_lock_is_extended_if_it_has_a_ttl() {
+        let numbers = [1000.0, 500.0, 100.0, 2000.0, 0.01, 20.0, 10.0];
+        let hold = |numbers: &[f64]| hold(KeptId(7), numbers, "v", vec!["r".to_owned()]);
+        let extended = hold(&numbers).expect("seven numbers");
+        assert_eq!(extended.number, 7);
+        assert_eq!(extended.until, instant(1000.0));
+        let renewal = extended.renewal.expect("a ttl");
+        assert_eq!(renewal.ttl.millis(), 500);
+        assert_eq!(renewal.lead, Duration::from_millis(100));
+        assert_eq!(renewal.cap, Some(instant(2000.0)));
+        let watched = [1000.0, 0.0, 0.0, 0.0, 0.01, 20.0, 10.0];
+        assert!(hold(&watched).expect("seven numbers").renewal.is_none());
+        assert!(hold(&numbers[1..]).is_none());
+    }
+}

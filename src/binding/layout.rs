@@ -1,0 +1,188 @@
+//! How requests and answers are laid out as numbers, as docs/hand-over.md has it.
+//!
+//! Nothing else in Rust knows a row's places or its codes, and JavaScript asks for
+//! them once (`constants()`): neither side can drift from the other.
+
+/// Where the numbers of a request are. The length of each of its resources
+/// follows them.
+pub mod request {
+    pub const SLOT: usize = 0;
+    pub const HANDLE: usize = 1;
+    /// An [`Operation`](super::Operation).
+    pub const OPERATION: usize = 2;
+    /// Of [`flags`](super::flags).
+    pub const FLAGS: usize = 3;
+    pub const TTL: usize = 4;
+    /// [`UNLIMITED`](super::UNLIMITED) is without end.
+    pub const RETRY_COUNT: usize = 5;
+    pub const RETRY_DELAY: usize = 6;
+    pub const RETRY_JITTER: usize = 7;
+    pub const DRIFT_FACTOR: usize = 8;
+    /// A point on the engine's clock or a span, by the operation.
+    pub const TIME: usize = 9;
+    pub const VALUE_LENGTH: usize = 10;
+    /// Of the caller's own; 0 = ours.
+    pub const SCRIPTS: usize = 11;
+    /// Under which all votes are told; 0 = they aren't.
+    pub const VOTE_REPORT: usize = 12;
+    /// [`UNLIMITED`](super::UNLIMITED) is however long it takes.
+    pub const MAX_WAIT: usize = 13;
+    /// Of the caller; 0 = none.
+    pub const CONTEXT: usize = 14;
+    /// How many resources follow.
+    pub const COUNT: usize = 15;
+    /// How many numbers there are before the resources' lengths.
+    pub const NUMBERS: usize = 16;
+}
+
+/// Stands for a number of retries, or a time to wait, that has no end.
+pub const UNLIMITED: f64 = -1.0;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Lock = 0,
+    Extend = 1,
+    Unlock = 2,
+    Inspect = 3,
+    /// Nothing but time.
+    Wait = 4,
+    /// Everything that the engine has handed over and that is held.
+    UnlockAll = 5,
+}
+
+impl Operation {
+    const ALL: [Self; 6] = [
+        Self::Lock,
+        Self::Extend,
+        Self::Unlock,
+        Self::Inspect,
+        Self::Wait,
+        Self::UnlockAll,
+    ];
+
+    /// What JavaScript knows it by.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// That of this number, if there is one.
+    #[must_use]
+    pub fn numbered(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.number() == number)
+    }
+}
+
+/// What else is wanted of a request; they are added up.
+pub mod flags {
+    /// Instances' failures are wanted as events.
+    pub const REPORT: u32 = 1;
+    /// Extend: the time is a span from when the request is looked at.
+    pub const RELATIVE: u32 = 2;
+    /// Lock: if the last attempt finds it held, look what the key has.
+    pub const LOOK: u32 = 4;
+    /// Lock: there were requests for the same lock before.
+    pub const AGAIN: u32 = 8;
+}
+
+/// Where the numbers of an answer are. How many answers there are comes before
+/// the first of them.
+pub mod answer {
+    /// [`NO_SLOT`](super::NO_SLOT) where it answers no request.
+    pub const SLOT: usize = 0;
+    /// An [`AnswerKind`](super::AnswerKind).
+    pub const KIND: usize = 1;
+    pub const ATTEMPTS: usize = 2;
+    /// The validity that is left.
+    pub const LEFT: usize = 3;
+    /// The same as a point on the engine's clock.
+    pub const UNTIL: usize = 4;
+    /// Locked: since when. Where there are details: their index.
+    pub const LAST: usize = 5;
+    pub const NUMBERS: usize = 6;
+}
+
+/// The slot of what answers no request.
+pub const NO_SLOT: f64 = -1.0;
+
+/// What an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerKind {
+    Unlocked = 0,
+    Locked = 1,
+    Extended = 2,
+    Failed = 3,
+    /// Of no request: something has happened.
+    Event = 4,
+    /// Of no request: a caller's client is to be asked something.
+    ClientRequest = 5,
+    Inspected = 6,
+    /// Of no request: a time has come that was waited for.
+    Time = 7,
+    /// Of no request: nothing will be asked for in a context any more.
+    ContextEnded = 8,
+}
+
+impl AnswerKind {
+    const ALL: [Self; 9] = [
+        Self::Unlocked,
+        Self::Locked,
+        Self::Extended,
+        Self::Failed,
+        Self::Event,
+        Self::ClientRequest,
+        Self::Inspected,
+        Self::Time,
+        Self::ContextEnded,
+    ];
+
+    /// What JavaScript knows it by.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// That of this number, if there is one.
+    #[must_use]
+    pub fn numbered(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.number() == number)
+    }
+}
+
+/// The length of a lock's value of ours: 16 bytes in hexadecimal.
+pub const VALUE_LENGTH: usize = 32;
+
+/// How many numbers each answer of a caller's client has that a script has given:
+/// handle, instance, ticket, keys.
+pub const APPLIED_NUMBERS: usize = 4;
+
+/// How many numbers say how a lock is kept: until when it is valid, the ttl of each
+/// extension, how long before the end it begins, the cap, the drift factor, the
+/// retry delay, the retry jitter.
+pub const KEEP_NUMBERS: usize = 7;
+
+/// What stands for "without end" where a span is wanted, in ms: a hundred years,
+/// which the engine's clock can count beyond any point that it will reach.
+pub const FOR_EVER: f64 = 3.2e12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_is_found_by_its_number() {
+        for operation in Operation::ALL {
+            assert_eq!(Operation::numbered(operation.number()), Some(operation));
+        }
+        assert_eq!(Operation::numbered(6), None);
+    }
+
+    #[test]
+    fn each_kind_of_answer_is_found_by_its_number() {
+        for kind in AnswerKind::ALL {
+            assert_eq!(AnswerKind::numbered(kind.number()), Some(kind));
+        }
+        assert_eq!(AnswerKind::numbered(9), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! What the rounds of one engine share.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use super::claims::{Claims, Owner};
+use super::deadlines::Deadlines;
+use super::environment::Environment;
+use super::event::Event;
+use super::granted_by::GrantedBy;
+use super::instance::{Connection, Instance, Observer};
+use super::lock_id::LockId;
+use super::lookalikes::{LookAlikes, Pair, are_one, will_be_one};
+use super::question::Resources;
+use super::rule::Rule;
+use super::stragglers::Stragglers;
+use super::token::Token;
+use super::validity::Instant;
+use super::watchdog::watched_lock::WatchedLock;
+
+/// What all rounds of one engine share.
+pub(super) struct Core {
+    pub(super) instances: Box<[Rc<dyn Instance>]>,
+    pub(super) environment: Rc<dyn Environment>,
+    pub(super) listener: Box<dyn Fn(Event)>,
+    pub(super) claims: Rc<Claims>,
+    /// What its claims are known by.
+    pub(super) owner: Owner,
+    look_alikes: LookAlikes,
+    pub(super) stragglers: Stragglers,
+    pub(super) granted_by: RefCell<GrantedBy>,
+    /// The locks that the watchdog watches, in an order that is the same in every
+    /// run of a simulation.
+    pub(super) watched: RefCell<BTreeMap<LockId, Rc<WatchedLock>>>,
+    pub(super) deadlines: Rc<Deadlines>,
+}
+
+impl Core {
+    pub(super) fn new(
+        instances: Vec<Rc<dyn Instance>>,
+        environment: Rc<dyn Environment>,
+        claims: Rc<Claims>,
+        listener: Box<dyn Fn(Event)>,
+    ) -> Rc<Self> {
+        let core = Rc::new(Self {
+            look_alikes: LookAlikes::of(instances.len()),
+            instances: instances.into(),
+            deadlines: Deadlines::new(&environment),
+            environment,
+            listener,
+            owner: claims.owner(),
+            claims,
+            stragglers: Stragglers::default(),
+            granted_by: RefCell::default(),
+            watched: RefCell::default(),
+        });
+        for (index, instance) in core.instances.iter().enumerate() {
+            let observer: Weak<dyn Observer> = Rc::<Self>::downgrade(&core);
+            instance.observe(index, observer);
+        }
+        core.tell_look_alikes();
+        core
+    }
+
+    /// This lock is being released: what is granted for it from now on is to be
+    /// released too, and nobody watches it any more.
+    pub(super) fn release(&self, lock: &LockId) {
+        self.stragglers.release(lock);
+        self.granted_by.borrow_mut().forget(lock);
+        let watched = self.watched.borrow_mut().remove(lock);
+        if let Some(watched) = watched {
+            watched.release();
+        }
+    }
+
+    /// This lock was extended and may be believed in until then.
+    pub(super) fn extended(&self, lock: &LockId, until: Instant) {
+        self.granted_by.borrow_mut().extend(lock, until);
+    }
+
+    /// The watchdog's state of this lock, if it watches it.
+    pub(super) fn watched(&self, lock: &LockId) -> Option<Rc<WatchedLock>> {
+        self.watched.borrow().get(lock).cloned()
+    }
+
+    /// The watchdog lets go of this lock, unless it watches it anew by now.
+    pub(super) fn forget(&self, lock: &LockId, known: &Rc<WatchedLock>) {
+        let mut watched = self.watched.borrow_mut();
+        if watched.get(lock).is_some_and(|now| Rc::ptr_eq(now, known)) {
+            watched.remove(lock);
+        }
+    }
+
+    /// Whether the value, one of the caller's own, was taken again after the lock
+    /// that was asked for, or held until, `since`: that one's life is over then, and
+    /// what stands with the value is another lock's (rule 16).
+    pub(super) fn is_another_locks(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        since: Instant,
+        now: Instant,
+    ) -> bool {
+        let is_taken = self
+            .claims
+            .is_taken_since(self.owner, resources, value, since, now);
+        is_taken && Rule::Claims.is_kept()
+    }
+
+    fn tell_look_alikes(&self) {
+        // Once they are proven to be one server, another warning is due.
+        if self.will_be_one() {
+            return;
+        }
+        for Pair {
+            first,
+            second,
+            sole,
+        } in self.look_alikes.new_pairs(&self.instances)
+        {
+            (self.listener)(Event::LookAlikes {
+                instance: first,
+                other: second,
+                sole,
+            });
+        }
+    }
+
+    /// Whether all instances will be one server, as soon as that is proven.
+    pub(super) fn will_be_one(&self) -> bool {
+        !self.are_one() && will_be_one(&self.instances)
+    }
+
+    /// Whether all instances are one server, which is asked once.
+    pub(super) fn are_one(&self) -> bool {
+        if Rule::NoLikeness.is_kept() {
+            are_one(&self.instances)
+        } else {
+            self.look_alikes.are_alike()
+        }
+    }
+}
+
+impl Observer for Core {
+    fn connection_changed(&self, instance: usize, state: &Connection) {
+        (self.listener)(Event::Connection {
+            instance,
+            state: state.clone(),
+        });
+        if let Connection::Ready { keyspace } = state {
+            self.look_alikes.named(instance, keyspace.clone());
+            self.tell_look_alikes();
+        }
+    }
+}

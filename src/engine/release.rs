@@ -1,0 +1,122 @@
+//! Releasing: one lock, or all that are held.
+
+use std::rc::Rc;
+
+use super::core::Core;
+use super::environment::within_limit;
+use super::failure::{Failure, Reason};
+use super::granted_by::Held;
+use super::lock_id::LockId;
+use super::patience::Limits;
+use super::question::{Question, Resources};
+use super::quorum::Verdict;
+use super::round::Round;
+use super::settings::Settings;
+use super::token::Token;
+use super::validity::Instant;
+
+/// As [`Engine::release`](super::Engine::release).
+pub(super) async fn release(
+    core: &Rc<Core>,
+    resources: Resources,
+    value: Token,
+    since: Instant,
+    settings: Settings,
+) -> Result<(), Failure> {
+    let Some(round) = ask(core, resources, value, since, settings) else {
+        return Err(Failure::before_any_attempt(Reason::NotHeld));
+    };
+    outcome(core, &round).await
+}
+
+/// As [`Engine::release_all`](super::Engine::release_all).
+pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Resources, Failure)> {
+    let now = core.environment.now();
+    let limit = now.after(settings.patience.ceiling);
+    let rounds = held(core, now).into_iter().filter_map(|held| {
+        let (resources, value) = (Resources::clone(&held.resources), held.lock.value().clone());
+        let mut settings = settings.clone();
+        settings.context = held.context.or(settings.context);
+        let round = ask(core, resources, value, held.since, settings)?;
+        Some((held.resources, round))
+    });
+    let rounds: Vec<_> = rounds.collect();
+    let mut unreleased = Vec::new();
+    for (resources, round) in rounds {
+        if let Err(failure) = outcome(core, &round).await {
+            unreleased.push((resources, failure));
+        }
+    }
+    // Attempts that were given up are cleaned up by then, as far as that goes.
+    let quiet = core.deadlines.quiet();
+    within_limit(core.environment.as_ref(), Some(limit), quiet).await;
+    unreleased
+}
+
+/// The locks that were handed over, and those that the watchdog extends.
+fn held(core: &Core, now: Instant) -> Vec<Held> {
+    let mut held = core.granted_by.borrow().held(now);
+    for (lock, watched) in core.watched.borrow().iter() {
+        let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
+        if let (false, Some(resources)) = (is_known, watched.extended_on()) {
+            // It may have been held before this process was there.
+            held.push(Held {
+                lock: lock.clone(),
+                resources: Resources::clone(resources),
+                since: Instant::ORIGIN,
+                context: watched.context().cloned(),
+            });
+            held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
+        }
+    }
+    held
+}
+
+/// Has a lock released. Nothing is asked if the value, one of the caller's own, is
+/// another lock's by now: this one's life is over then.
+pub(super) fn ask(
+    core: &Rc<Core>,
+    resources: Resources,
+    value: Token,
+    since: Instant,
+    settings: Settings,
+) -> Option<Rc<Round>> {
+    let now = core.environment.now();
+    let lock = LockId::new(&value, &resources);
+    if core.is_another_locks(&resources, &value, since, now) {
+        let watched = core.watched(&lock);
+        if let Some(watched) = watched.filter(|watched| watched.until() <= now) {
+            // It was over; it is not to be told as lost any more.
+            core.forget(&lock, &watched);
+            watched.release();
+        }
+        return None;
+    }
+    core.release(&lock);
+    let expires = core.claims.end_of(core.owner, &resources, &value);
+    let limits = Limits::of_release(settings.patience, now);
+    let report = settings.vote_report(1);
+    let question = Question::release(since, expires, resources, value, limits.last())
+        .reported(settings.report)
+        .with_scripts(settings.scripts)
+        .in_context(settings.context);
+    Some(Round::ask_all(core, question, limits, report))
+}
+
+/// What came of a round of releases.
+async fn outcome(core: &Core, round: &Round) -> Result<(), Failure> {
+    if round.verdict().await == Verdict::Granted {
+        return Ok(());
+    }
+    let gone = round.tally().refused_by_holders(core.instances.len());
+    Err(Failure {
+        reason: if gone {
+            Reason::NotHeld
+        } else {
+            Reason::Unavailable
+        },
+        attempts: 1,
+        votes: round.votes(),
+        until: None,
+    })
+}

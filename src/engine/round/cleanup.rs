@@ -1,0 +1,111 @@
+//! What a failed attempt takes back: whatever it may have set, and what it is
+//! granted late (safety rule 5).
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::super::patience::Wait;
+use super::super::question::Question;
+use super::super::rule::Rule;
+use super::super::validity::Instant;
+use super::Round;
+use super::votes::MemberVote;
+
+impl Round {
+    /// Gives the attempt up: everything it may have set is released, at once
+    /// and on every instance, and so is what it is granted from now on.
+    pub fn abandon(self: &Rc<Self>) -> Option<Rc<Self>> {
+        self.state.borrow_mut().abandoned = true;
+        let now = self.core.environment.now();
+        let cleanup = self.clean_up(now);
+        // No instance is waited for beyond its usual deadline any more.
+        self.close(now);
+        cleanup
+    }
+
+    fn clean_up(&self, now: Instant) -> Option<Rc<Self>> {
+        if !self.may_clean_up(now) {
+            return None;
+        }
+        let limits = self.limits.of_cleanup(now);
+        let whom: Vec<Option<Wait>> = {
+            let state = self.state.borrow();
+            let whom = state.votes.iter().zip(&self.core.instances);
+            let whom = whom.map(|(vote, instance)| {
+                // A value of the caller's may stand where it was refused as another's:
+                // of another process, or another quorum.
+                let may_be_set = self.claim.is_none() || !vote.is_refusal();
+                may_be_set.then(|| limits.cleanup(now, self.asked, instance.round_trip()))
+            });
+            whom.collect()
+        };
+        let latest = whom.iter().flatten().map(|wait| wait.due).max()?;
+        let whom = |index: usize| whom[index];
+        let question = self.release_by(latest);
+        Some(Self::ask(&self.core, question, limits, now, whom, None))
+    }
+
+    /// Whether what stands with this value can't be another lock's of this process.
+    fn may_clean_up(&self, now: Instant) -> bool {
+        let Question {
+            resources, value, ..
+        } = &*self.question;
+        let is_another = self
+            .core
+            .is_another_locks(resources, value, self.asked, now);
+        Rule::Cleanup.is_kept() && !is_another
+    }
+
+    /// What takes back whatever this round may have set.
+    fn release_by(&self, deadline: Instant) -> Question {
+        let Question {
+            resources, value, ..
+        } = &*self.question;
+        let (resources, value) = (Arc::clone(resources), value.clone());
+        Question::release(self.asked, self.expires, resources, value, deadline)
+            .reported(self.question.report)
+            .with_scripts(self.question.scripts.clone())
+            .in_context(self.question.context.clone())
+    }
+
+    /// Resolves when every instance that has not missed this round's deadline
+    /// has answered both this round and its `release`.
+    pub async fn settled_with(&self, release: &Self) {
+        poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            let mut cleanup = release.state.borrow_mut();
+            let open = state
+                .votes
+                .iter()
+                .zip(&cleanup.votes)
+                .any(|pair| match pair {
+                    (MemberVote::Missed(_), _) => false,
+                    (MemberVote::Open(_), _) => true,
+                    (_, released) => matches!(released, MemberVote::Open(_)),
+                });
+            if !open {
+                return Poll::Ready(());
+            }
+            let _: Poll<()> = cleanup.wait(context, true);
+            state.wait(context, true)
+        })
+        .await;
+    }
+
+    /// A grant for an attempt that has failed already: its release may have
+    /// overtaken it on another connection, so it is released once more.
+    pub(super) fn take_back(&self, index: usize) {
+        let now = self.core.environment.now();
+        if !self.may_clean_up(now) {
+            return;
+        }
+        let limits = self.limits.of_cleanup(now);
+        let measured = self.core.instances[index].round_trip();
+        let wait = limits.wait(now, measured);
+        let question = self.release_by(wait.due);
+        let whom = |other: usize| (other == index).then_some(wait);
+        Self::ask(&self.core, question, limits, now, whom, None);
+    }
+}

@@ -1,0 +1,406 @@
+//! One fan-out: a question to every instance, the verdict as soon as it is
+//! certain, a deadline for those that stay silent, and what becomes of answers
+//! that come later.
+
+mod cleanup;
+mod votes;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::cause::Cause;
+use super::claims::ClaimNumber;
+use super::core::Core;
+use super::deadlines::{self, Timed};
+use super::event::Event;
+use super::granted_by::{Held, InstanceSet};
+use super::lock_id::LockId;
+use super::patience::{Limits, Wait};
+use super::question::{Operation, Question};
+use super::quorum::{Tally, Verdict};
+use super::rule::Rule;
+use super::settings::VoteReport;
+use super::stragglers::Straggler;
+use super::validity::Instant;
+use super::vote::{Ballot, Reply, Vote};
+use votes::{MemberVote, State};
+
+/// One question put to some or all of the instances.
+pub(super) struct Round {
+    core: Rc<Core>,
+    question: Rc<Question>,
+    asked: Instant,
+    limits: Limits,
+    /// When its deadlines are looked at next, in [`Core::deadlines`].
+    armed: Cell<Instant>,
+    /// Which claim it belongs to, if the value is one of the caller's own.
+    claim: Option<ClaimNumber>,
+    /// Acquire only: from when on the value may be given again.
+    expires: Instant,
+    /// Under what all votes are told, if they are and until then.
+    vote_report: Cell<Option<VoteReport>>,
+    /// Orders rounds of the same deadline; also the key for their removal.
+    number: u64,
+    state: RefCell<State>,
+}
+
+impl Round {
+    /// Puts `question` to every instance at once. The deadlines are those of `limits`.
+    pub(super) fn ask_all(
+        core: &Rc<Core>,
+        question: Question,
+        limits: Limits,
+        vote_report: Option<VoteReport>,
+    ) -> Rc<Self> {
+        let now = core.environment.now();
+        let instances = &core.instances;
+        let whom = |index: usize| Some(limits.wait(now, instances[index].round_trip()));
+        Self::ask(core, question, limits, now, whom, vote_report)
+    }
+
+    /// Puts it, at `now`, to the instances for which `whom` says how long to wait.
+    fn ask(
+        core: &Rc<Core>,
+        question: Question,
+        limits: Limits,
+        now: Instant,
+        whom: impl Fn(usize) -> Option<Wait>,
+        vote_report: Option<VoteReport>,
+    ) -> Rc<Self> {
+        let all = core.instances.len();
+        let mut votes: Box<[_]> = (0..all)
+            .map(|index| whom(index).map_or(MemberVote::NotAsked, MemberVote::Open))
+            .collect();
+        let is_open = |vote: &MemberVote| matches!(vote, MemberVote::Open(_));
+        let members = votes.iter().filter(|vote| is_open(vote)).count();
+        if members == all && core.are_one() {
+            votes[1..].fill(MemberVote::WithFirst);
+        }
+        let claim = core
+            .claims
+            .number_of(core.owner, &question.resources, &question.value);
+        if let (Operation::Release { .. }, Some(number)) = (question.operation, claim) {
+            core.claims
+                .releasing(core.owner, &question.resources, &question.value, number);
+        }
+        let expires = match question.operation {
+            Operation::Acquire { .. } => {
+                core.claims
+                    .end_of(core.owner, &question.resources, &question.value)
+            }
+            _ => Instant::LAST,
+        };
+        let round = Rc::new(Self {
+            claim,
+            expires,
+            question: Rc::new(question),
+            asked: now,
+            limits,
+            armed: Cell::new(now),
+            vote_report: Cell::new(vote_report),
+            number: core.deadlines.next_number(),
+            state: RefCell::new(State::new(votes, members)),
+            core: Rc::clone(core),
+        });
+        round.arm();
+        for index in 0..all {
+            // It may be answered already: all of them with the first.
+            if is_open(&round.state.borrow().votes[index]) {
+                let ballot: Rc<dyn Ballot> = round.clone();
+                core.instances[index].ask(&round.question, Reply::new(ballot, index));
+            }
+        }
+        round
+    }
+
+    /// Resolves as soon as no vote to come can change the outcome.
+    pub(super) async fn verdict(&self) -> Verdict {
+        poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            match self.decided(&state.tally) {
+                Some(verdict) => Poll::Ready(verdict),
+                None => state.wait(context, false),
+            }
+        })
+        .await
+    }
+
+    fn decided(&self, tally: &Tally) -> Option<Verdict> {
+        match self.question.operation {
+            // Every answer is wanted; there is nothing to grant.
+            Operation::Inspect => (tally.pending() == 0).then_some(Verdict::Refused),
+            Operation::Acquire { .. } => tally.verdict(),
+            Operation::Extend { .. } | Operation::Release { .. } => tally.verdict_on_held(),
+        }
+    }
+
+    /// The attempt has succeeded and may be believed in until then; a release
+    /// may come before its last votes.
+    pub(super) fn succeed(self: &Rc<Self>, until: Instant) {
+        let mut granted = InstanceSet::default();
+        let state = self.state.borrow();
+        for (index, vote) in state.votes.iter().enumerate() {
+            if matches!(vote, MemberVote::Cast(Vote::Granted)) {
+                granted.add(index);
+            }
+        }
+        // One that has missed its deadline may still grant it.
+        let has_stragglers = state.votes.iter().any(|vote| !vote.is_cast());
+        drop(state);
+        let held = Held {
+            lock: self.lock(),
+            resources: Arc::clone(&self.question.resources),
+            since: self.asked,
+            context: self.question.context.clone(),
+        };
+        let now = self.core.environment.now();
+        let mut granted_by = self.core.granted_by.borrow_mut();
+        granted_by.note(held, until, granted, now);
+        drop(granted_by);
+        if has_stragglers {
+            let round: Weak<dyn Straggler> = Rc::<Self>::downgrade(self);
+            self.core.stragglers.add(self.lock(), round);
+        }
+    }
+
+    /// The votes so far, by instance.
+    pub(super) fn votes(&self) -> Vec<Option<Vote>> {
+        let state = self.state.borrow();
+        state.votes.iter().map(MemberVote::vote).collect()
+    }
+
+    /// The count so far.
+    pub(super) fn tally(&self) -> Tally {
+        self.state.borrow().tally.clone()
+    }
+
+    /// The lock that it is about.
+    fn lock(&self) -> LockId {
+        LockId::new(&self.question.value, &self.question.resources)
+    }
+
+    fn key(&self) -> deadlines::Key {
+        (self.armed.get(), self.number)
+    }
+
+    /// Has its deadlines kept, from the next one on.
+    fn arm(self: &Rc<Self>) {
+        let next = self.state.borrow().next_end();
+        if let Some(next) = next {
+            self.armed.set(next);
+            self.core.deadlines.add(self.key(), self.clone());
+        }
+    }
+
+    /// A deadline has changed.
+    fn arm_anew(self: &Rc<Self>) {
+        self.core.deadlines.take(self.key());
+        self.arm();
+    }
+
+    /// Counts every instance as failed that is silent beyond its deadline.
+    fn close(self: &Rc<Self>, now: Instant) {
+        let mut silent = Vec::new();
+        let mut state = self.state.borrow_mut();
+        let may_be_long = state.may_be_long();
+        for index in 0..state.votes.len() {
+            let cause = match &state.votes[index] {
+                MemberVote::Open(wait) if wait.end(may_be_long) <= now => {
+                    let instance = &self.core.instances[index];
+                    instance.unreached().unwrap_or_else(|| Cause::Silent {
+                        waited: wait.end(may_be_long).since(wait.since),
+                        option: Some(wait.option),
+                        because: instance.trouble(),
+                    })
+                }
+                // The first is silent, if anybody is.
+                MemberVote::WithFirst => match silent.first() {
+                    Some((0, cause)) => Clone::clone(cause),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            state.votes[index] = MemberVote::Missed(cause.clone());
+            state.tally.count(&Vote::Failed(cause.clone()));
+            silent.push((index, cause));
+        }
+        let is_over = state.tally.pending() == 0;
+        let waker = if silent.is_empty() {
+            None
+        } else {
+            state.waker.take()
+        };
+        drop(state);
+        if !is_over {
+            self.arm_anew();
+        }
+        let has_ended = is_over && !silent.is_empty();
+        for (index, cause) in silent {
+            self.report(index, &cause);
+        }
+        if has_ended {
+            self.core.deadlines.remove(self.key());
+            self.complete();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// All votes are in, or have missed the deadline.
+    fn complete(&self) {
+        if let Some(number) = self.claim {
+            let (owner, claims) = (self.core.owner, &self.core.claims);
+            let Question {
+                resources, value, ..
+            } = &*self.question;
+            match self.question.operation {
+                Operation::Acquire { .. } if self.all_cast(MemberVote::is_final) => {
+                    claims.acquired(owner, resources, value, number);
+                }
+                Operation::Release { .. } => {
+                    let everywhere = self.all_cast(MemberVote::is_answered);
+                    claims.released(owner, resources, value, number, everywhere);
+                }
+                _ => {}
+            }
+        }
+        self.tell_all();
+    }
+
+    /// Whether an instance's vote on an extension counts.
+    fn counts(&self, index: usize) -> bool {
+        let granted_by = self.core.granted_by.borrow();
+        granted_by.counts(&self.lock(), index) || !Rule::Refusers.is_kept()
+    }
+
+    fn all_cast(&self, are: impl Fn(&MemberVote) -> bool) -> bool {
+        self.state.borrow().votes.iter().all(are)
+    }
+
+    fn tell_all(&self) {
+        if let Some(VoteReport { number, attempt }) = self.vote_report.take() {
+            let votes = self.votes();
+            (self.core.listener)(Event::Ballots {
+                number,
+                attempt,
+                votes,
+            });
+        }
+    }
+
+    fn report(&self, instance: usize, cause: &Cause) {
+        // Whoever released the lock knows that.
+        if self.question.report && !matches!(cause, Cause::Withdrawn) {
+            (self.core.listener)(Event::ClientError {
+                instance,
+                operation: self.question.operation,
+                cause: cause.clone(),
+            });
+        }
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        if matches!(self.question.operation, Operation::Acquire { .. }) {
+            self.core.stragglers.remove(&self.lock(), self);
+        }
+    }
+}
+
+impl Straggler for Round {
+    fn lock_was_released(&self) {
+        self.state.borrow_mut().abandoned = Rule::Stragglers.is_kept();
+    }
+}
+
+impl Timed for Round {
+    fn deadline_passed(self: Rc<Self>, now: Instant) {
+        self.close(now);
+    }
+}
+
+impl Ballot for Round {
+    fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+        // A key that has this attempt's value was set for this attempt.
+        let may_be_set = matches!(vote, Vote::Granted | Vote::Failed(Cause::AskedTwice));
+        let vote = match (self.question.operation, vote) {
+            (Operation::Extend { .. }, Vote::Granted) if !self.counts(index) => {
+                Vote::Failed(Cause::HadNotGranted)
+            }
+            (_, vote) => vote,
+        };
+        if let (Operation::Acquire { .. }, Vote::Granted) = (self.question.operation, &vote) {
+            let mut granted_by = self.core.granted_by.borrow_mut();
+            granted_by.add(&self.lock(), index);
+        }
+        let mut state = self.state.borrow_mut();
+        let unwanted = state.abandoned && may_be_set;
+        let could_be_long = state.may_be_long();
+        let voters = state.cast(index, &vote);
+        let is_counted = !voters.is_empty();
+        let is_decided = state.every_vote || self.decided(&state.tally).is_some();
+        let waker = if is_counted && is_decided {
+            state.waker.take()
+        } else {
+            None
+        };
+        let completed = is_counted && state.tally.pending() == 0;
+        // Whoever could be waited for beyond its deadline can't any more.
+        let others_have_answered = could_be_long
+            && is_counted
+            && !completed
+            && !state.may_be_long()
+            && state.votes.iter().any(MemberVote::is_longer);
+        drop(state);
+        if completed {
+            self.core.deadlines.remove(self.key());
+            self.complete();
+        }
+        if others_have_answered {
+            self.close(self.core.environment.now());
+        }
+        if let Vote::Failed(cause) = &vote {
+            for instance in voters {
+                self.report(instance, cause);
+            }
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if unwanted {
+            self.take_back(index);
+        }
+    }
+
+    fn is_awaited(&self, index: usize) -> bool {
+        let state = self.state.borrow();
+        let is_given_up = state.abandoned && Rule::Order.is_kept();
+        !is_given_up && matches!(state.votes[index], MemberVote::Open(_))
+    }
+
+    fn hold_up(&self, index: usize) {
+        if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
+            *wait = self.limits.unbegun(*wait);
+        }
+    }
+
+    fn begin(self: Rc<Self>, index: usize) {
+        let measured = self.core.instances[index].round_trip();
+        let now = self.core.environment.now();
+        let begun = self.limits.wait(now, measured);
+        if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
+            *wait = begun;
+        } else {
+            return;
+        }
+        // An earlier look is as good, and costs nothing now.
+        if begun.due < self.armed.get() {
+            self.arm_anew();
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! How one request is to be carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::patience::Patience;
+use super::question::{Question, Scripts};
+use super::retry::Retry;
+use super::token::Token;
+use super::validity::Drift;
+
+/// How one request is to be carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How often to try again, and after how long.
+    pub retry: Retry,
+    /// The allowance for clock drift.
+    pub drift: Drift,
+    /// How long one instance may take.
+    pub patience: Patience,
+    /// Whether an instance's failures are to be reported as events.
+    pub report: bool,
+    /// The caller's own texts for the operations, if there are any.
+    pub scripts: Option<Arc<Scripts>>,
+    /// The caller's context, if its instances run code of the caller's.
+    pub context: Option<Arc<dyn Context>>,
+    /// Under which number all votes of each attempt are to be told as events.
+    pub ballots: Option<u64>,
+    /// Acquire only: how long the caller waits for the lock altogether.
+    pub max_wait: Option<Duration>,
+    /// Acquire only: whether to find out, once the last attempt has found a resource
+    /// held, if a lock holds it ([`Reason::Occupied`](super::failure::Reason::Occupied)).
+    pub look: bool,
+    /// Acquire only: the caller has made attempts for the same lock before, so that
+    /// this is not the first one, which may take longer.
+    pub is_again: bool,
+    /// Acquire only: a value of the caller's own. There is one attempt with it,
+    /// since a second would need another (rule 1).
+    pub value: Option<Token>,
+}
+
+impl Settings {
+    /// The same question, asked as these settings have it.
+    pub(super) fn apply(&self, question: Question) -> Question {
+        question
+            .reported(self.report)
+            .with_scripts(self.scripts.clone())
+            .in_context(self.context.clone())
+    }
+
+    /// Under what the votes of the `attempt`-th attempt are told, if they are.
+    pub(super) fn vote_report(&self, attempt: u32) -> Option<VoteReport> {
+        self.ballots.map(|number| VoteReport { number, attempt })
+    }
+}
+
+/// Under what an attempt's votes are told, by
+/// [`Event::Ballots`](super::event::Event::Ballots).
+#[derive(Clone, Copy)]
+pub(super) struct VoteReport {
+    pub(super) number: u64,
+    pub(super) attempt: u32,
+}

@@ -1,0 +1,111 @@
+//! What an instance answers with: a vote, and the right to cast it.
+
+use std::rc::Rc;
+
+use super::cause::Cause;
+
+/// What one instance says.
+#[derive(Clone, Debug)]
+pub enum Vote {
+    /// Done, for every key.
+    Granted,
+    /// Not done: a key is somebody else's, or (extend, release) gone.
+    Held {
+        /// For how many keys it was done (release) or could have been.
+        applied: u32,
+    },
+    /// Inspect only: what the key has.
+    Seen {
+        /// Its value; `None` if there is no such key.
+        value: Option<Rc<str>>,
+        /// How long it lives on, in milliseconds; `None` if for ever, or if it
+        /// isn't there.
+        ttl: Option<u64>,
+    },
+    /// No answer, or an error for an answer.
+    Failed(Cause),
+}
+
+/// Where votes are cast.
+pub trait Ballot {
+    /// Takes the vote of the instance numbered `index`.
+    fn cast(self: Rc<Self>, index: usize, vote: Vote);
+
+    /// Whether that vote would still count.
+    fn is_awaited(&self, index: usize) -> bool {
+        let _ = index;
+        true
+    }
+
+    /// The caller's thread, which was busy, puts the question to that instance only
+    /// now: the time before counts neither against its deadline nor as its round trip.
+    fn begin(self: Rc<Self>, index: usize) {
+        let _ = index;
+    }
+
+    /// The question will be put to that instance by the caller's thread, which then
+    /// says so by [`Ballot::begin`].
+    fn hold_up(&self, index: usize) {
+        let _ = index;
+    }
+}
+
+/// The right to cast one vote. Dropped unused, it votes
+/// [`Cause::Dropped`], so that no round waits for nothing.
+pub struct Reply {
+    ballot: Option<Rc<dyn Ballot>>,
+    index: usize,
+}
+
+impl Reply {
+    /// The right to vote once on `ballot` as the instance numbered `index`.
+    #[must_use]
+    pub fn new(ballot: Rc<dyn Ballot>, index: usize) -> Self {
+        Self {
+            ballot: Some(ballot),
+            index,
+        }
+    }
+
+    /// Casts the vote.
+    pub fn vote(mut self, vote: Vote) {
+        if let Some(ballot) = self.ballot.take() {
+            ballot.cast(self.index, vote);
+        }
+    }
+
+    /// Whether the vote would still count.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        let ballot = self.ballot.as_ref();
+        ballot.is_some_and(|ballot| ballot.is_awaited(self.index))
+    }
+
+    /// The question waits for the caller's thread from now on; its deadline begins
+    /// with [`Reply::begin`].
+    pub fn hold_up(&self) {
+        if let Some(ballot) = &self.ballot {
+            ballot.hold_up(self.index);
+        }
+    }
+
+    /// The caller's thread has put the question.
+    pub fn begin(&self) {
+        if let Some(ballot) = &self.ballot {
+            Rc::clone(ballot).begin(self.index);
+        }
+    }
+
+    /// Casts a failed vote.
+    pub fn fail(self, cause: Cause) {
+        self.vote(Vote::Failed(cause));
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(ballot) = self.ballot.take() {
+            ballot.cast(self.index, Vote::Failed(Cause::Dropped));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Watched locks: extended for as long as their holder wants it, and reported
+//! lost at the moment they can no longer be believed in, not when that is next asked
+//! for.
+//!
+//! Sources: the algorithm's section on making it reliable by extending the lock,
+//! <https://redis.io/docs/latest/develop/use/patterns/distributed-locks/>, and
+//! safety rules 9, 10 and 11.
+
+mod request;
+mod shared_validity;
+pub(super) mod task;
+#[cfg(test)]
+mod tests;
+pub(super) mod watched_lock;
+
+pub use request::{Hold, Renewal};
+pub use shared_validity::{Loss, Watch};

@@ -1,0 +1,193 @@
+//! The watchdog's task: one for each watched lock, which sleeps until the lock is to
+//! be extended or ends.
+
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::core::Core;
+use super::super::environment::{Environment, supervised};
+use super::super::event::Event;
+use super::super::extend::{ExtendRequest, try_until_over};
+use super::super::failure::{Failure, Reason};
+use super::super::grant::Extension;
+use super::super::lock_id::LockId;
+use super::super::question::Resources;
+use super::super::rule::Rule;
+use super::super::settings::Settings;
+use super::super::token::Token;
+use super::super::validity::{Instant, Validity};
+use super::request::{Hold, Renewal};
+use super::shared_validity::Watch;
+use super::watched_lock::WatchedLock;
+
+/// As [`Engine::keep`](super::super::Engine::keep).
+pub fn watch(core: &Rc<Core>, mut hold: Hold, watch: Watch) {
+    let (lock, now) = (hold.lock(), core.environment.now());
+    if core.is_another_locks(&hold.resources, &hold.value, hold.until, now) {
+        // It was over when its value was taken again.
+        let known = core.watched(&lock);
+        if let Some(known) = known.filter(|known| known.number() == hold.number) {
+            core.forget(&lock, &known);
+            known.displace();
+        }
+        let failure = Failure::before_any_attempt(Reason::Expired);
+        WatchedLock::new(&hold, watch).lose(&failure, now);
+        tell_loss(core, &hold, failure);
+        return;
+    }
+    let before = core.watched.borrow_mut().remove(&lock);
+    if let Some(before) = before {
+        // What the engine knows of its end is newer than what the caller does.
+        if Rule::KnownEnd.is_kept() {
+            hold.until = before.until();
+        }
+        before.displace();
+    }
+    if let (false, Some(renewal)) = (Rule::Cap.is_kept(), &mut hold.renewal) {
+        renewal.cap = None;
+    }
+    if let Some(cap) = hold.cap() {
+        hold.until = hold.until.min(cap);
+    }
+    let watched = WatchedLock::new(&hold, watch);
+    core.watched.borrow_mut().insert(lock, Rc::clone(&watched));
+    let environment = Rc::clone(&core.environment);
+    let (core, world) = (Rc::downgrade(core), Rc::clone(&environment));
+    let begin = move || {
+        let (core, watched) = (Weak::clone(&core), Rc::clone(&watched));
+        keep(core, Rc::clone(&world), watched, hold.clone())
+    };
+    let life = supervised(Rc::clone(&environment), begin, |_| {});
+    environment.spawn(Box::pin(life));
+}
+
+/// As [`Engine::let_go`](super::super::Engine::let_go).
+pub fn unwatch(core: &Core, resources: &Resources, value: &Token, number: u64) {
+    let lock = LockId::new(value, resources);
+    let watched = core.watched(&lock);
+    if let Some(watched) = watched.filter(|watched| watched.number() == number) {
+        core.forget(&lock, &watched);
+        watched.release();
+    }
+}
+
+/// As [`Engine::let_all_end`](super::super::Engine::let_all_end).
+pub fn stop_renewals(core: &Core) {
+    for watched in core.watched.borrow().values() {
+        watched.retire();
+    }
+}
+
+/// Keeps the lock until it is released or lost; its loss is an event.
+async fn keep(
+    core: Weak<Core>,
+    environment: Rc<dyn Environment>,
+    watched: Rc<WatchedLock>,
+    hold: Hold,
+) {
+    let failure = loop {
+        if watched.is_released() {
+            return;
+        }
+        let now = environment.now();
+        if let Some(failure) = watched.loss(now) {
+            break failure;
+        }
+        let until = watched.until();
+        let engine = core.upgrade();
+        let next = match (&hold.renewal, &engine) {
+            (Some(renewal), Some(engine)) if watched.may_be_extended() => {
+                next(renewal, &hold.settings, until, now).map(|at| (at, renewal, engine))
+            }
+            _ => None,
+        };
+        match next {
+            Some((at, renewal, engine)) if at <= now => {
+                // What it was to change may be another thing once its holder
+                // has extended it by hand.
+                let extension = extend(engine, &watched, &hold, renewal, until);
+                match watched.unless_changed(extension).await {
+                    None => {}
+                    // It is not shortened: one that came late would win nothing.
+                    Some(Ok(extension)) => watched.move_to(extension.validity.until.max(until)),
+                    Some(Err(failure)) => match failure.until {
+                        Some(left) => watched.give_up(failure, left),
+                        None => break failure,
+                    },
+                }
+            }
+            next => {
+                let at = next.map_or(until, |(at, ..)| at.min(until));
+                // While it sleeps, nothing keeps the engine alive.
+                drop(engine);
+                watched.unless_changed(environment.sleep_until(at)).await;
+            }
+        }
+    };
+    let failure = watched.lose(&failure, environment.now());
+    if let Some(core) = core.upgrade() {
+        core.forget(&hold.lock(), &watched);
+        tell_loss(&core, &hold, failure);
+    }
+}
+
+fn tell_loss(core: &Core, hold: &Hold, failure: Failure) {
+    (core.listener)(Event::Lost {
+        number: hold.number,
+        failure,
+    });
+}
+
+/// When the next extension begins, if there is one.
+fn next(renewal: &Renewal, settings: &Settings, until: Instant, now: Instant) -> Option<Instant> {
+    let at = until.before(lead(renewal, settings)).max(now);
+    let (ttl, least) = match renewal.cap {
+        // At least this much must be won, or it would be extended without end.
+        Some(cap) => (
+            renewal.ttl.at_most(cap.since(at), settings.drift)?,
+            Duration::from_millis(1),
+        ),
+        // At the clock's end an extension gains nothing.
+        None => (renewal.ttl, Duration::ZERO),
+    };
+    let validity = Validity::starting(at, ttl, settings.drift);
+    (validity.until.since(until) > least).then_some(at)
+}
+
+/// How long before its end it is extended: not so early that each extension
+/// would be followed by the next at once, nor so late that none could succeed.
+fn lead(renewal: &Renewal, settings: &Settings) -> Duration {
+    const SHORTEST: Duration = Duration::from_millis(50);
+    let quarter = renewal.ttl.believable(settings.drift) / 4;
+    renewal.lead.max(quarter.min(SHORTEST)).min(quarter * 3)
+}
+
+/// One extension, tried again for as long as there is time.
+async fn extend(
+    core: &Rc<Core>,
+    watched: &WatchedLock,
+    hold: &Hold,
+    renewal: &Renewal,
+    until: Instant,
+) -> Result<Extension, Failure> {
+    let mut settings = hold.settings.clone();
+    settings.retry.count = None;
+    // Several tries must fit before its end.
+    let lead = lead(renewal, &settings).as_secs_f64() * 1000.0;
+    settings.retry.delay = settings.retry.delay.min(lead / 8.0);
+    settings.retry.jitter = settings.retry.jitter.min(settings.retry.delay / 2.0);
+    let request = ExtendRequest {
+        resources: Arc::clone(&hold.resources),
+        value: hold.value.clone(),
+        ttl: renewal.ttl,
+        cap: renewal.cap,
+        until: &|| until,
+        asked: &|hoped| {
+            if !Rule::Loss.is_kept() {
+                watched.show_unproven(hoped);
+            }
+        },
+    };
+    try_until_over(core, request, settings).await
+}

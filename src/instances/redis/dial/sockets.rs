@@ -1,0 +1,113 @@
+//! Streams over the system's sockets: TCP, TLS over it, and unix sockets.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::addresses::{self, Resolve, SystemNames};
+use super::cause::{explain, unreachable};
+use super::stream::{Connecting, Dialler, Stream};
+use crate::engine::Cause;
+use crate::instances::redis::config::{Config, Endpoint};
+use crate::instances::redis::tls::{self, Tls};
+
+/// A peer that vanished without a word is noticed after about this long.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// The system's sockets, with tokio's reactor: they must be used inside a tokio
+/// runtime.
+pub struct Sockets {
+    names: Box<dyn Resolve>,
+}
+
+impl Sockets {
+    /// Sockets to the addresses that `names` gives.
+    #[must_use]
+    pub fn to(names: impl Resolve + 'static) -> Self {
+        Self {
+            names: Box::new(names),
+        }
+    }
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self::to(SystemNames)
+    }
+}
+
+impl Dialler for Sockets {
+    fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a> {
+        Box::pin(connect(&*self.names, config))
+    }
+}
+
+async fn connect(names: &dyn Resolve, config: &Config) -> Result<Box<dyn Stream>, Cause> {
+    let connected = match &config.endpoint {
+        Endpoint::Tcp { host, port } => match (tcp(names, host, *port).await, &config.tls) {
+            (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
+            (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
+            (Err(error), _) => Err(error),
+        },
+        #[cfg(unix)]
+        Endpoint::Unix { path } => match tokio::net::UnixStream::connect(path).await {
+            Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
+            Err(error) => Err(error),
+        },
+        #[cfg(not(unix))]
+        Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+        // Those name several servers.
+        Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => Err(io::ErrorKind::Unsupported.into()),
+    };
+    connected.map_err(|error| unreachable(explain(&error)))
+}
+
+async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Stream>, Cause> {
+    let name = tls.name(host).ok_or_else(|| {
+        unreachable(format!(
+            "TLS: {host} can't be a certificate's name; give one in tls.servername"
+        ))
+    })?;
+    let connector = TlsConnector::from(Arc::clone(&tls.client));
+    match connector.connect(name, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(unreachable(tls::explain(&error))),
+    }
+}
+
+async fn tcp(names: &dyn Resolve, host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = addresses::connect(names, host, port).await?;
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(KEEPALIVE))?;
+    Ok(stream)
+}
+
+impl Stream for TcpStream {
+    fn discard_unsent(&self) {
+        // Best effort: where it fails the socket is closed in the ordinary way.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn discard_unsent(&self) {
+        self.get_ref().0.discard_unsent();
+    }
+}
+
+#[cfg(unix)]
+impl Stream for tokio::net::UnixStream {
+    // What was written to a unix socket has arrived already.
+    fn discard_unsent(&self) {}
+}

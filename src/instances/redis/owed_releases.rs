@@ -1,0 +1,121 @@
+//! The releases a server that is out of reach is owed.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::engine::{Instant, Operation, Question, Rule};
+
+/// Releases to be delivered on the next connection. Their number is bounded, and
+/// how many bytes they are: what is dropped beyond that ends by its ttl.
+///
+/// A question is kept as it was asked, so that one that several servers are owed
+/// is there once.
+#[derive(Default)]
+pub(super) struct OwedReleases {
+    releases: VecDeque<Rc<Question>>,
+    /// What all of them weigh.
+    weight: usize,
+}
+
+impl OwedReleases {
+    /// As many as a burst brings that a server can't take: with names of the usual
+    /// length, some 5 MB if nobody else keeps them.
+    const MOST: usize = 20_000;
+    /// Of names and values.
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+    /// Adds one; beyond a bound the oldest make room, whose keys are the
+    /// nearest to their end.
+    pub(super) fn add(&mut self, release: Rc<Question>) {
+        self.weight += release.weight();
+        self.releases.push_back(release);
+        while Rule::Bounded.is_kept()
+            && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
+        {
+            let Some(oldest) = self.releases.pop_front() else {
+                break;
+            };
+            self.weight -= oldest.weight();
+        }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.releases.is_empty()
+    }
+
+    /// About how many bytes they are.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Takes the oldest whose key may still be there.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
+        while let Some(release) = self.releases.pop_front() {
+            self.weight -= release.weight();
+            let is_due = match release.operation {
+                Operation::Release { expires, .. } => now < expires,
+                _ => !Rule::WriteOnce.is_kept(),
+            };
+            if is_due {
+                return Some(release);
+            }
+        }
+        None
+    }
+
+    /// Takes all of those, oldest first.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Rc<Question>> {
+        std::iter::from_fn(|| self.pop(now)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::test_questions::{release, release_until};
+    use super::*;
+
+    fn values(owed: &mut OwedReleases) -> Vec<String> {
+        let taken = owed.take(Instant::ORIGIN);
+        let values = taken.iter().map(|one| one.value.as_str().to_owned());
+        values.collect()
+    }
+
+    #[test]
+    fn what_is_owed_is_bounded_in_number_and_in_bytes_and_the_oldest_make_room() {
+        let mut owed = OwedReleases::default();
+        for number in 0..OwedReleases::MOST + 5 {
+            owed.add(release(&number.to_string(), &["a"]));
+        }
+        let all = values(&mut owed);
+        assert_eq!((all.len(), &*all[0]), (OwedReleases::MOST, "5"));
+        let long = "x".repeat(1024 * 1024);
+        for number in 0..20 {
+            owed.add(release(&number.to_string(), &[&long]));
+        }
+        assert!(owed.weight() <= OwedReleases::MOST_BYTES);
+        assert_eq!(values(&mut owed), ["17", "18", "19"]);
+        assert_eq!(owed.weight(), 0);
+        owed.add(release("v", &[&long.repeat(5)]));
+        assert!(owed.is_empty(), "one alone can be too long");
+    }
+
+    #[test]
+    fn a_release_of_what_has_ended_by_itself_is_not_owed() {
+        let mut owed = OwedReleases::default();
+        let at = |seconds| Instant::ORIGIN.after(Duration::from_secs(seconds));
+        for (value, expires) in [("a", at(1)), ("b", at(3)), ("c", Instant::LAST)] {
+            owed.add(release_until(expires, value, &["a"]));
+        }
+        let left: Vec<_> = owed
+            .take(at(1))
+            .iter()
+            .map(|one| one.value.clone())
+            .collect();
+        assert_eq!(left, ["b".into(), "c".into()]);
+        assert!(owed.is_empty());
+    }
+}

@@ -1,0 +1,307 @@
+//! A question as a Redis command, and the command's reply as a vote.
+
+use redis::{Cmd, ServerError, Value};
+
+use super::value::unexpected;
+use crate::engine::{Cause, Operation, Question, Rule, Script, Ttl, Vote};
+use crate::instances::redis::redact::Redactor;
+use crate::instances::redis::script;
+
+/// Writes a connection's commands; keeps what it needs for it, so that a command
+/// costs no allocation.
+pub(crate) struct Writer {
+    command: Cmd,
+    key: String,
+    prefix: String,
+    capabilities: Capabilities,
+}
+
+/// What was seen on a connection of what may be done there.
+#[derive(Default)]
+struct Capabilities {
+    /// What is taken can be released: without that nothing is granted.
+    can_release: bool,
+    /// The script that acquires was written in full: who asks by a digest that
+    /// turns out to be unknown is answered later than others.
+    is_acquire_known: bool,
+    /// Scripts can't be asked for by their digests.
+    refuses_digests: bool,
+}
+
+/// How a command was put, and so what its reply means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// SET … NX: OK or nil.
+    Set,
+    /// A script by its digest, which the server may not know.
+    Digest,
+    /// A script in full.
+    Text,
+}
+
+/// What a reply means for the question.
+pub(crate) enum ParsedReply {
+    Vote(Vote),
+    /// The server doesn't know the script: nothing was done, ask again in full.
+    UnknownScript(Cause),
+    /// It is no reply to this command but to another: those that follow can't be
+    /// told apart either.
+    Impossible(Cause),
+}
+
+impl Writer {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self {
+            command: Cmd::new(),
+            key: prefix.to_owned(),
+            prefix: prefix.to_owned(),
+            capabilities: Capabilities::default(),
+        }
+    }
+
+    /// What comes next is written to another connection.
+    pub(crate) fn begin(&mut self) {
+        self.capabilities = Capabilities::default();
+    }
+
+    /// Appends the command for `question` to `out`.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+        let first = self.sees_first(question);
+        match (question.operation, &*question.resources) {
+            (Operation::Acquire { ttl }, [resource]) if !first && question.script().is_none() => {
+                self.write_set(out, resource, question, ttl);
+                Form::Set
+            }
+            _ => {
+                let acquires = matches!(question.operation, Operation::Acquire { .. });
+                let is_known =
+                    self.capabilities.is_acquire_known || !acquires || question.script().is_some();
+                let form = if is_known && !self.capabilities.refuses_digests {
+                    Form::Digest
+                } else {
+                    Form::Text
+                };
+                self.write_script(out, question, form);
+                form
+            }
+        }
+    }
+
+    /// The same, but with no script that the server may not know.
+    pub(crate) fn write_in_full(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
+        let before = out.len();
+        let form = self.write(out, question);
+        if form != Form::Digest {
+            return form;
+        }
+        out.truncate(before);
+        self.write_script(out, question, Form::Text);
+        Form::Text
+    }
+
+    /// Whether it is to be seen, with `question`, that what is taken can be
+    /// released.
+    fn sees_first(&self, question: &Question) -> bool {
+        let acquires = matches!(question.operation, Operation::Acquire { .. });
+        acquires && !self.capabilities.can_release && question.is_plain()
+    }
+
+    fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
+        self.command.clear();
+        self.command.arg("SET");
+        self.key_argument(resource);
+        self.command
+            .arg(question.value.as_str())
+            .arg("NX")
+            .arg("PX")
+            .arg(ttl.millis());
+        self.command.write_packed_command(out);
+    }
+
+    /// Appends the script for `question` to `out`, by its digest or in full.
+    pub(crate) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
+        let first = self.sees_first(question);
+        let (default, ttl): (&Script, _) = match question.operation {
+            Operation::Acquire { ttl } => {
+                self.capabilities.is_acquire_known |=
+                    form == Form::Text && question.script().is_none();
+                let script = if first {
+                    &script::FIRST_ACQUIRE
+                } else {
+                    &script::ACQUIRE
+                };
+                (script, Some(ttl))
+            }
+            Operation::Extend { ttl } => (&script::EXTEND, Some(ttl)),
+            Operation::Inspect => (&script::INSPECT, None),
+            Operation::Release { .. } => (&script::RELEASE, None),
+        };
+        let script = question.script().unwrap_or(default);
+        self.command.clear();
+        if form == Form::Text {
+            self.command.arg("EVAL").arg(&*script.text);
+        } else {
+            self.command.arg("EVALSHA").arg(&*script.digest);
+        }
+        self.command.arg(question.resources.len());
+        for resource in question.resources.iter() {
+            self.key_argument(resource);
+        }
+        self.command.arg(question.value.as_str());
+        if let Some(ttl) = ttl {
+            self.command.arg(ttl.millis());
+        }
+        self.command.write_packed_command(out);
+    }
+
+    /// The same as [`parse_reply`]. What the reply shows of what may be done on the
+    /// connection is remembered.
+    pub(crate) fn parse_reply(
+        &mut self,
+        reply: Value,
+        form: Form,
+        question: &Question,
+        redactor: &Redactor,
+    ) -> ParsedReply {
+        let refuses_digests =
+            form == Form::Digest && matches!(&reply, Value::ServerError(e) if forbids_digests(e));
+        self.capabilities.refuses_digests |= refuses_digests;
+        let answer = parse_reply(reply, form, question, redactor);
+        match answer {
+            // Nothing was carried out.
+            ParsedReply::Vote(Vote::Failed(cause)) if refuses_digests => {
+                ParsedReply::UnknownScript(cause)
+            }
+            ParsedReply::Vote(Vote::Granted) if self.sees_first(question) => {
+                self.capabilities.can_release = true;
+                // Another script acquires from now on.
+                self.capabilities.is_acquire_known = false;
+                answer
+            }
+            _ => answer,
+        }
+    }
+
+    fn key_argument(&mut self, resource: &str) {
+        if self.prefix.is_empty() {
+            self.command.arg(resource);
+        } else {
+            self.key.truncate(self.prefix.len());
+            self.key.push_str(resource);
+            self.command.arg(self.key.as_str());
+        }
+    }
+}
+
+/// What `reply` to a command of this form says about the question.
+pub(crate) fn parse_reply(
+    reply: Value,
+    form: Form,
+    question: &Question,
+    redactor: &Redactor,
+) -> ParsedReply {
+    let vote = match (reply, form) {
+        (Value::ServerError(error), _) => {
+            let is_unknown = error.code() == "NOSCRIPT";
+            let cause = redactor.refused(&error, &[question.value.as_str()]);
+            match form {
+                Form::Digest if is_unknown => return ParsedReply::UnknownScript(cause),
+                // It runs no script.
+                Form::Set if is_unknown => return impossible(&Value::ServerError(error)),
+                _ => Vote::Failed(cause),
+            }
+        }
+        (Value::Okay, Form::Set) => Vote::Granted,
+        (Value::Nil, Form::Set) => Vote::Held { applied: 0 },
+        (reply, Form::Digest | Form::Text) if question.operation == Operation::Inspect => {
+            match inspected(&reply) {
+                Some(seen) => seen,
+                None => return impossible(&reply),
+            }
+        }
+        // As SET … NX says it, whose place the script takes: who wrote a command at
+        // most once isn't told its own value from another's.
+        (Value::Int(-1), Form::Digest | Form::Text)
+            if question.resources.len() == 1 && is_possible_count(-1, question) =>
+        {
+            Vote::Held { applied: 0 }
+        }
+        (Value::Int(applied), Form::Digest | Form::Text)
+            if is_possible_count(applied, question) =>
+        {
+            question.applied(applied)
+        }
+        (reply, Form::Digest | Form::Text) if question.script().is_some() => {
+            // A caller's script may answer what it likes; a number in a string
+            // counts as one, as it always has.
+            let number = match &reply {
+                Value::BulkString(bytes) => str::from_utf8(bytes).ok(),
+                Value::SimpleString(text) => Some(text.as_str()),
+                _ => None,
+            };
+            let applied = number.and_then(|number| number.parse().ok());
+            question.applied(applied.unwrap_or(0))
+        }
+        (other, _) => return impossible(&other),
+    };
+    ParsedReply::Vote(vote)
+}
+
+/// Whether a server doesn't let this user, or anybody, run scripts by their digests.
+fn forbids_digests(error: &ServerError) -> bool {
+    let details = error.details().unwrap_or_default();
+    // What comes after is what the command was sent with.
+    let (what, _) = details.split_once(", with args").unwrap_or((details, ""));
+    let names_it = || what.to_ascii_lowercase().contains("evalsha");
+    match error.code() {
+        "NOPERM" => what.contains("run the ") && names_it(),
+        "ERR" => {
+            ["unknown command", "unsupported command"]
+                .iter()
+                .any(|word| what.starts_with(word))
+                && names_it()
+        }
+        _ => false,
+    }
+}
+
+/// Whether the script that `question` is asked with can answer so many keys.
+fn is_possible_count(applied: i64, question: &Question) -> bool {
+    if question.script().is_some() || !Rule::ReplyKind.is_kept() {
+        return true;
+    }
+    let all = i64::try_from(question.resources.len()).unwrap_or(i64::MAX);
+    match question.operation {
+        Operation::Acquire { .. } => [-1, 0, all].contains(&applied),
+        Operation::Extend { .. } => [0, all].contains(&applied),
+        Operation::Release { .. } => (0..=all).contains(&applied),
+        Operation::Inspect => false,
+    }
+}
+
+fn impossible(reply: &Value) -> ParsedReply {
+    let cause = unexpected(reply);
+    if Rule::ReplyKind.is_kept() {
+        ParsedReply::Impossible(cause)
+    } else {
+        ParsedReply::Vote(Vote::Failed(cause))
+    }
+}
+
+/// What INSPECT has answered: a value, if there is one, and its life.
+fn inspected(reply: &Value) -> Option<Vote> {
+    let Value::Array(seen) = reply else {
+        return None;
+    };
+    match &seen[..] {
+        [Value::Nil, Value::Int(_)] => Some(Vote::Seen {
+            value: None,
+            ttl: None,
+        }),
+        [Value::BulkString(value), Value::Int(ttl)] => Some(Vote::Seen {
+            value: Some(String::from_utf8_lossy(value).into()),
+            ttl: u64::try_from(*ttl).ok(),
+        }),
+        _ => None,
+    }
+}

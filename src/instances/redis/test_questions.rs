@@ -1,0 +1,37 @@
+//! Questions for unit tests.
+
+use std::rc::Rc;
+
+use crate::engine::{Ballot, Drift, Instant, Operation, Question, Ttl, Vote};
+
+pub(super) struct Nobody;
+
+impl Ballot for Nobody {
+    fn cast(self: Rc<Self>, _: usize, _: Vote) {}
+}
+
+pub(super) fn question(operation: Operation, value: &str, resources: &[&str]) -> Rc<Question> {
+    Rc::new(Question {
+        operation,
+        resources: resources.iter().map(|name| Box::from(*name)).collect(),
+        value: value.into(),
+        deadline: Instant::LAST,
+        report: false,
+        scripts: None,
+        context: None,
+    })
+}
+
+pub(super) fn acquire(value: &str, resources: &[&str]) -> Rc<Question> {
+    let ttl = Ttl::new(60_000.0, Drift::default()).expect("long enough");
+    question(Operation::Acquire { ttl }, value, resources)
+}
+
+pub(super) fn release(value: &str, resources: &[&str]) -> Rc<Question> {
+    release_until(Instant::LAST, value, resources)
+}
+
+pub(super) fn release_until(expires: Instant, value: &str, resources: &[&str]) -> Rc<Question> {
+    let since = Instant::ORIGIN;
+    question(Operation::Release { since, expires }, value, resources)
+}

@@ -1,0 +1,17 @@
+//! The engine over real redis-servers.
+
+mod connections;
+mod keys;
+mod outages;
+mod same_server;
+#[path = "../support/mod.rs"]
+mod support;
+
+use redlock_native::engine::Event;
+use support::Events;
+
+/// The commands that failed.
+fn failures(events: &Events) -> Vec<Event> {
+    let failed = |event: &&Event| matches!(event, Event::ClientError { .. });
+    events.borrow().iter().filter(failed).cloned().collect()
+}
