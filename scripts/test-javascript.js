@@ -13,7 +13,12 @@ const AT_ONCE = 2;
 /** The longest first, or one of them would run alone at the end. */
 const FIRST = ['__test__/simulation/'];
 /** What measures time, and would take another file's load for a fault. */
-const ALONE = [];
+const ALONE = [
+  '__test__/instances/far-servers.test.js',
+  '__test__/instances/faults.test.js',
+  // A server that is silent for 2 s is given up, whatever it is busy with.
+  '__test__/main/many-names.test.js',
+];
 const SLOWEST = 10;
 
 /** What Node.js 20 says of a test that `--grep` leaves out; later ones say nothing of it. */
@@ -83,4 +88,4 @@ function tellSlowest(tests) {
   }
 }
 
-module.exports = { runJavaScript };
+module.exports = { runJavaScript, FIRST, ALONE };

@@ -9,6 +9,7 @@ const path = require('node:path');
 const { describe, before, beforeEach, test } = require('node:test');
 const vm = require('node:vm');
 
+const { FACES } = require('../support/faces');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -21,19 +22,6 @@ class ObjectId {
     return this.#hex;
   }
 }
-
-const FACES = {
-  'the main class': { load: () => require('../..'), original: () => require('redlock'), isStrict: true },
-  v4: { load: () => require('../../compat/v4'), original: () => require('redlock') },
-  v3: { load: () => require('../../compat/v3'), original: () => require('redlock-3'), isByText: true },
-  v2: { load: () => require('../../compat/v2'), original: () => require('redlock-2'), isByText: true },
-  'redlock-async': { load: () => require('../../compat/redlock-async'), isByText: true },
-  v5: {
-    load: () => require('../../compat/v5').default,
-    original: () => require('redlock-5').default,
-    isFive: true,
-  },
-};
 
 /** @param {any} Class */
 function makeRedlock(Class, clients, more = {}) {

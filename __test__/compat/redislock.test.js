@@ -16,6 +16,7 @@ const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
+const { untilSets } = require('../support/sets');
 const { endOfSuite } = require('../support/suite');
 const { until } = require('../support/until');
 
@@ -188,18 +189,24 @@ describe('a lock', () => {
 
   test('with -1 retries is tried for until it is free', async () => {
     const key = freshKey();
-    await server.command('SET', key, 'another', 'PX', 150);
+    await server.command('SET', key, 'another');
     const lock = redislock.createLock(client, { retries: -1, delay: 5 });
-    await lock.acquire(key);
+    const acquiring = lock.acquire(key);
+    await untilSets(server, 10);
+    await server.command('DEL', key);
+    await acquiring;
     assert.equal(await server.command('GET', key), lock._id);
     await lock.release();
   });
 
   test('is found free by a retry, and keeps what it then takes', async () => {
     const key = freshKey();
-    await server.command('SET', key, 'another', 'PX', 60);
-    const lock = redislock.createLock(client, { retries: 50, delay: 10 });
-    await lock.acquire(key);
+    await server.command('SET', key, 'another');
+    const lock = redislock.createLock(client, { retries: 500, delay: 10 });
+    const acquiring = lock.acquire(key);
+    await untilSets(server, 2);
+    await server.command('DEL', key);
+    await acquiring;
     assert.match(lock._id, UUID);
     await lock.extend(20_000);
     assert.equal(await server.command('GET', key), lock._id);

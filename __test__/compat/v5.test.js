@@ -256,8 +256,11 @@ describe('on three servers, redlock 5', () => {
     test('does not come with a retryCount of -1', async (t) => {
       const { redlock } = await open(t, { settings: { retryCount: 0 } });
       const resource = freshKey();
-      await ask('SET', resource, 'another', 'PX', 200);
-      const lock = await redlock.acquire([resource], 1000, { retryCount: -1 });
+      await ask('SET', resource, 'another');
+      const acquiring = redlock.acquire([resource], 1000, { retryCount: -1 });
+      await Promise.all(servers.map((server) => untilSets(server, 3)));
+      await ask('DEL', resource);
+      const lock = await acquiring;
       assert.ok(lock.attempts.length > 2);
     });
 

@@ -1,11 +1,14 @@
 'use strict';
 
-// What `npm test` makes of its arguments.
+// What `npm test` makes of its arguments, and which files it runs in a way of their own.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const { test } = require('node:test');
 
 const { readTestArguments } = require('../../scripts/test-arguments');
+const { ALONE, FIRST } = require('../../scripts/test-javascript');
 
 const LOCK = '__test__/main/lock.test.js';
 const LOCKS = '__test__/main/odd-locks.test.js';
@@ -49,4 +52,9 @@ test('npm test says what there is where nothing is what was asked for', () => {
   assert.throws(() => read('rust', '--grep', 'a'), /^Error: --grep is for JavaScript; .* cargo test/);
   assert.throws(() => read('--gerp', 'a'), { code: 'ERR_PARSE_ARGS_UNKNOWN_OPTION' });
   assert.throws(() => read('--grep'), { code: 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' });
+});
+
+test('what npm test runs first or alone is there', () => {
+  const root = path.join(__dirname, '..', '..');
+  for (const name of [...ALONE, ...FIRST]) assert.ok(fs.existsSync(path.join(root, name)), name);
 });

@@ -10,36 +10,29 @@ const { EventEmitter } = require('node:events');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
 
+const { FACES } = require('../support/faces');
+
 const SECRET = 'hunter2';
 const TTL = 5000;
 /** For as long as that is a member waited for that never answers. */
 const SHORT = 1000;
 
-const classic = (name) => ({
-  make: (member, good) => new (require(`../../compat/${name}`))([good, member], { retryCount: 0 }),
-  lock: (redlock, ttl) => redlock.lock('a', ttl),
-});
-
-const FACES = {
-  'the main class': {
-    make: (member, good) => new (require('../..'))([good, member], { retryCount: 0 }),
-    lock: (redlock, ttl) => redlock.lock('a', ttl),
-  },
-  v4: classic('v4'),
-  v3: classic('v3'),
-  v2: classic('v2'),
-  v1: classic('v1'),
+const WAYS = {
+  ...Object.fromEntries(
+    Object.entries(FACES).map(([face, { load, lock }]) => [
+      face,
+      {
+        make: (member, good) => new (load())([good, member], { retryCount: 0 }),
+        lock: (redlock, ttl) => lock(redlock, 'a', ttl),
+      },
+    ]),
+  ),
   v0: {
     make: (member, good) => new (require('../../compat/v0'))({ retryCount: 1 }, good, member),
     lock: (redlock, ttl) =>
       new Promise((resolve, reject) => {
         redlock.lock('a', ttl, (error, lock) => (error ? reject(error) : resolve(lock)));
       }),
-  },
-  'redlock-async': classic('redlock-async'),
-  v5: {
-    make: (member, good) => new (require('../../compat/v5').default)([good, member], { retryCount: 0 }),
-    lock: (redlock, ttl) => redlock.acquire(['a'], ttl),
   },
 };
 
@@ -180,7 +173,7 @@ const withoutSecret = (error) =>
 
 // Some of them are waited for.
 describe('a member of', { concurrency: true }, () => {
-  for (const [face, { make, lock }] of Object.entries(FACES)) {
+  for (const [face, { make, lock }] of Object.entries(WAYS)) {
     describe(face, { concurrency: true }, () => {
       for (const [what, member] of Object.entries(REFUSED)) {
         test(`${what} is refused when it is passed, by its place`, () => {

@@ -11,7 +11,8 @@ const { describe, before, test } = require('node:test');
 const Redlock = require('../..');
 const redislock = require('../../compat/redislock/redislock');
 const { block } = require('../support/block');
-const { namesLike } = require('../support/redlock');
+const { namesLike, urlsOf } = require('../support/redlock');
+const { FACES } = require('../support/faces');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -23,32 +24,7 @@ const BLOCKED = 1200;
 
 const newName = namesLike('late-');
 
-/** Each face: how a lock is taken with it. */
-const FACES = {
-  main: { open: (urls) => new Redlock(urls, { retryCount: 0 }) },
-  ...Object.fromEntries(
-    ['v1', 'v2', 'v3', 'v4', 'redlock-async'].map((name) => [
-      name,
-      {
-        open(urls) {
-          const Class = require(`../../compat/${name}.js`);
-          return new Class(urls, { retryCount: 0 });
-        },
-      },
-    ]),
-  ),
-  v5: {
-    open(urls) {
-      const { default: Class } = require('../../compat/v5');
-      return new Class(urls, { retryCount: 0 });
-    },
-    lock: (redlock, name, ttl) => redlock.acquire([name], ttl),
-  },
-};
-
-for (const [face, { open, lock: take = (redlock, name, ttl) => redlock.lock(name, ttl) }] of Object.entries(
-  FACES,
-)) {
+for (const [face, { load, lock: take }] of Object.entries(FACES)) {
   describe(`with the face ${face}, JavaScript being blocked past the end of`, () => {
     const suite = endOfSuite();
     let redlock;
@@ -56,7 +32,8 @@ for (const [face, { open, lock: take = (redlock, name, ttl) => redlock.lock(name
 
     before(async () => {
       servers = await startServers(suite, 3);
-      redlock = open(servers.map(({ url }) => url));
+      const Class = load();
+      redlock = new Class(urlsOf(servers), { retryCount: 0 });
       await take(redlock, newName(), TTL);
       if (redlock.quit) suite.after(() => redlock.quit());
     });
@@ -145,10 +122,7 @@ describe('one of several that come together, whoever was told first having block
 
   before(async () => {
     servers = await startServers(suite, 3);
-    redlock = new Redlock(
-      servers.map(({ url }) => url),
-      { retryCount: 0 },
-    );
+    redlock = new Redlock(urlsOf(servers), { retryCount: 0 });
     suite.after(() => redlock.quit());
     await (await redlock.lock(newName(), TTL)).unlock();
   });
@@ -242,10 +216,7 @@ describe('one of several that come together, whoever was told first having block
   });
 
   test('is a lock with values of _random', async (t) => {
-    const own = new Redlock(
-      servers.map(({ url }) => url),
-      { retryCount: 3 },
-    );
+    const own = new Redlock(urlsOf(servers), { retryCount: 3 });
     t.after(() => own.quit());
     const value = () => `value-${newName()}`;
     own._random = value;

@@ -72,7 +72,7 @@ for (const [form, text] of Object.entries(FORMS)) {
       t.after(() => redlock.quit());
       const events = [];
       for (const event of ['clientError', 'connection']) redlock.on(event, (...what) => events.push(what));
-      const error = await rejection(redlock.lock('a', 1000));
+      const error = await rejection(redlock.lock('a', 30_000));
       assert.match(error.cause.message, /ERR bad/);
       const inspection = await redlock.inspect('a');
       assertHidden(error, error.cause, error.votes, events, inspection, redlock.connections, redlock);

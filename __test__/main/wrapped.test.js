@@ -10,6 +10,7 @@ const assert = require('node:assert/strict');
 const { describe, before, test } = require('node:test');
 const { inspect } = require('node:util');
 
+const { FACES } = require('../support/faces');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -56,19 +57,6 @@ const WRAPS = {
     Object.create(Object.getPrototypeOf(object), Object.getOwnPropertyDescriptors(object)),
 };
 
-const FACES = {
-  'the main class': { load: () => require('../..'), original: () => require('redlock') },
-  v4: { load: () => require('../../compat/v4'), original: () => require('redlock') },
-  v3: { load: () => require('../../compat/v3'), original: () => require('redlock-3') },
-  v2: { load: () => require('../../compat/v2'), original: () => require('redlock-2') },
-  'redlock-async': { load: () => require('../../compat/redlock-async') },
-  v5: {
-    load: () => require('../../compat/v5').default,
-    original: () => require('redlock-5').default,
-    isFive: true,
-  },
-};
-
 const suite = endOfSuite();
 let client;
 before(async () => {
@@ -80,13 +68,12 @@ before(async () => {
 
 let count = 0;
 
-for (const [face, { load, original, isFive }] of Object.entries(FACES)) {
+for (const [face, { load, original, isFive, release }] of Object.entries(FACES)) {
   describe(face, () => {
     const fresh = () => {
       count += 1;
       return isFive ? [`r${count}`] : `r${count}`;
     };
-    const release = (lock) => (isFive ? lock.release() : lock.unlock());
     const make = (Class) => {
       const redlock = new Class([client], { retryCount: 0 });
       redlock.on('error', () => {});
