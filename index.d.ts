@@ -514,7 +514,8 @@ declare namespace Redlock {
     /** The first word of the server's answer, as `NOPERM`, if it was one. */
     reply: string | undefined;
     /** The error of the client of yours that was asked, if it was one. */
-    cause?: unknown;
+    // biome-ignore lint/suspicious/noExplicitAny: unknown, but that TypeScript 4.7 has an Error there
+    cause?: any;
     operation: Operation;
     /** Its place in the constructor's array. */
     instance: number;

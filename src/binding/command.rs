@@ -7,7 +7,7 @@ use super::config::Config;
 use super::decode::Batch;
 use super::ids::{Handle, Index, KeptId, ScriptsId, Slot, TimerId};
 use super::outbox::Locked;
-use crate::engine::{Hold, Resources, Scripts, Token, Watch};
+use crate::engine::{Hold, Resources, Scripts, Token, SharedValidity};
 use crate::instances::client::port::Ticket;
 use crate::instances::redis;
 
@@ -50,7 +50,7 @@ pub enum Command {
         handle: Handle,
         scripts: ScriptsId,
         hold: Box<Hold>,
-        watch: Watch,
+        watch: SharedValidity,
     },
     /// A lock is kept no longer; it stays as it is.
     LetGo {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ids::{Handle, KeptId};
-use crate::engine::{Hold, Instant, Loss, Resources, Token, Watch};
+use crate::engine::{Hold, Instant, Loss, Resources, Token, SharedValidity};
 
 /// Those of one mailbox.
 #[derive(Default)]
@@ -15,12 +15,12 @@ pub struct KeptLock {
     pub handle: Handle,
     pub resources: Resources,
     pub value: Token,
-    watch: Watch,
+    watch: SharedValidity,
 }
 
 impl KeptLocks {
     /// Adds a lock; returns what the engine is to say of it with.
-    pub fn add(&mut self, number: KeptId, handle: Handle, hold: &Hold) -> Watch {
+    pub fn add(&mut self, number: KeptId, handle: Handle, hold: &Hold) -> SharedValidity {
         let watch = hold.watch();
         let kept = KeptLock {
             handle,

@@ -17,7 +17,7 @@ use super::reasons::Refusal;
 use super::request_task::RequestTasks;
 use super::responses::{Responses, flush};
 use super::shared::Shared;
-use crate::engine::{Engine, Hold, Scripts, Watch, supervised};
+use crate::engine::{Engine, Hold, Scripts, SharedValidity, supervised};
 
 /// The engine's side of one mailbox.
 pub struct Session {
@@ -143,7 +143,7 @@ impl Session {
         }
     }
 
-    fn keep(&self, handle: Handle, scripts: ScriptsId, mut hold: Hold, watch: Watch) {
+    fn keep(&self, handle: Handle, scripts: ScriptsId, mut hold: Hold, watch: SharedValidity) {
         hold.settings.scripts = self.scripts(scripts);
         match self.quorums.engine(handle) {
             Some((engine, patience)) => {

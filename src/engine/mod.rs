@@ -57,7 +57,7 @@ pub use settings::Settings;
 pub use token::Token;
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
 pub use vote::{Ballot, Reply, Vote};
-pub use watchdog::{Hold, Loss, Renewal, Watch};
+pub use watchdog::{Hold, Loss, Renewal, SharedValidity};
 
 use self::core::Core;
 
@@ -179,7 +179,7 @@ impl Engine {
     /// [`Event::Lost`]; `watch` shows until when it may be believed in. That ends with
     /// the lock's release, and with [`Engine::let_go`]. A lock that is watched already
     /// is watched in this way from now on.
-    pub fn keep(&self, hold: Hold, watch: Watch) {
+    pub fn keep(&self, hold: Hold, watch: SharedValidity) {
         watchdog::task::watch(&self.core, hold, watch);
     }
 

@@ -15,7 +15,7 @@ pub enum Vote {
         applied: u32,
     },
     /// Inspect only: what the key has.
-    Seen {
+    Inspected {
         /// Its value; `None` if there is no such key.
         value: Option<Rc<str>>,
         /// How long it lives on, in milliseconds; `None` if for ever, or if it

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use redlock_native::engine::{Environment as _, Instant, Rule, Watch};
+use redlock_native::engine::{Environment as _, Instant, Rule, SharedValidity};
 
 use crate::process::Process;
 use crate::redis::{CommandKind, LockCommand};
@@ -68,7 +68,7 @@ pub enum Scope {
 enum Until {
     At(Moment),
     /// As long as the watch says; how long that was when it was looked at last.
-    Watched(Watch, Cell<Instant>),
+    Watched(SharedValidity, Cell<Instant>),
 }
 
 /// What happened in the runs: a simulation in which nothing does shows nothing.
@@ -143,7 +143,7 @@ impl Checker {
         scope: Scope,
         resources: &[String],
         value: &str,
-        watch: &Watch,
+        watch: &SharedValidity,
         asked: Moment,
     ) {
         let until = Until::Watched(watch.clone(), Cell::new(watch.until()));

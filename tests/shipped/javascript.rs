@@ -27,7 +27,7 @@ use redlock_native::binding::numbers::instant;
 use redlock_native::binding::outbox::{Outbox, Response};
 use redlock_native::binding::serve::serve;
 use redlock_native::binding::shared::Shared;
-use redlock_native::engine::{Environment, Instant, Resources, Token, Watch};
+use redlock_native::engine::{Environment, Instant, Resources, Token, SharedValidity};
 use redlock_native::instances::client::port::Ticket;
 use redlock_native::instances::redis::{Dialler, Network};
 use serde_json::Value;
@@ -404,7 +404,7 @@ impl App {
         renewal: [f64; KEEP_NUMBERS],
         value: &str,
         resources: &[String],
-    ) -> (KeptId, Watch) {
+    ) -> (KeptId, SharedValidity) {
         self.flush();
         let number = KeptId(self.0.last_keep.get() + 1);
         self.0.last_keep.set(number.0);

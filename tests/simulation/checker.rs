@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redlock_native::engine::{
     Environment as _, Failure, Instant, Operation, Question, Reason, Resources, Token, Ttl,
-    Validity, Vote, Watch, majority,
+    Validity, Vote, SharedValidity, majority,
 };
 
 use crate::counts::{Counts, bump};
@@ -67,7 +67,7 @@ pub enum What {
     Acquire(Ttl),
     Extend(Ttl, Instant),
     /// A lock that is kept: until then, and that may change meanwhile.
-    ExtendKept(Ttl, Watch),
+    ExtendKept(Ttl, SharedValidity),
     Release,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redlock_native::engine::{
     Environment as _, Failure, Hold, Instant, Loss, Reason, Renewal, Resources, Settings, Token,
-    Ttl, Validity, Watch,
+    Ttl, Validity, SharedValidity,
 };
 
 use crate::checker::Checker;
@@ -22,7 +22,7 @@ pub struct WatchedLock {
     pub process: Process,
     pub resources: Resources,
     pub value: Token,
-    pub watch: Watch,
+    pub watch: SharedValidity,
     renewal: Option<Renewal>,
     settings: Settings,
     /// What the watch showed when it was last looked at.

@@ -14,4 +14,4 @@ mod tests;
 pub(super) mod watched_lock;
 
 pub use request::{Hold, Renewal};
-pub use shared_validity::{Loss, Watch};
+pub use shared_validity::{Loss, SharedValidity};

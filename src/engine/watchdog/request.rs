@@ -7,7 +7,7 @@ use super::super::question::Resources;
 use super::super::settings::Settings;
 use super::super::token::Token;
 use super::super::validity::{Instant, Ttl};
-use super::shared_validity::{Loss, Watch};
+use super::shared_validity::{Loss, SharedValidity};
 
 /// A lock that is to be watched.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ pub struct Hold {
 impl Hold {
     /// What the lock's holder reads, also before the engine has heard of it.
     #[must_use]
-    pub fn watch(&self) -> Watch {
-        let watch = Watch::default();
+    pub fn watch(&self) -> SharedValidity {
+        let watch = SharedValidity::default();
         watch.set(self.until, Some(Loss::at(self.until, self.cap())));
         watch
     }

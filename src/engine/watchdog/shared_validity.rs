@@ -71,14 +71,14 @@ impl Loss {
 /// Both are in one word, so that no reader sees the one of an earlier state with
 /// the other of a later one.
 #[derive(Clone, Debug, Default)]
-pub struct Watch(Arc<AtomicU64>);
+pub struct SharedValidity(Arc<AtomicU64>);
 
 /// The loss is in the two bits above this many.
 const TIME_BITS: u32 = 62;
 /// The time that stands for [`Instant::LAST`]; 146 years after the origin.
 const LAST_TIME: u64 = (1 << TIME_BITS) - 1;
 
-impl Watch {
+impl SharedValidity {
     /// Until when; the clock's origin once it is released, or lost before its
     /// time.
     #[must_use]
@@ -86,7 +86,7 @@ impl Watch {
         self.state().0
     }
 
-    /// Until when, as [`Watch::until`], and why the lock is lost from then on:
+    /// Until when, as [`SharedValidity::until`], and why the lock is lost from then on:
     /// `None` once its holder has released it.
     #[must_use]
     pub fn state(&self) -> (Instant, Option<Loss>) {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let watch = Watch::default();
+        let watch = SharedValidity::default();
         assert_eq!(watch.state(), (Instant::ORIGIN, None));
         let losses = Loss::ALL.map(Some).into_iter().chain([None]);
         for loss in losses {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_time_that_does_not_fit_is_read_as_an_earlier_one() {
-        let watch = Watch::default();
+        let watch = SharedValidity::default();
         for nanos in [LAST_TIME, LAST_TIME + 1, u64::MAX - 1] {
             let until = Instant::from_nanos(nanos);
             watch.set(until, Some(Loss::MaxHold));

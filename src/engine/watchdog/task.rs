@@ -18,11 +18,11 @@ use super::super::settings::Settings;
 use super::super::token::Token;
 use super::super::validity::{Instant, Validity};
 use super::request::{Hold, Renewal};
-use super::shared_validity::Watch;
+use super::shared_validity::SharedValidity;
 use super::watched_lock::WatchedLock;
 
 /// As [`Engine::keep`](super::super::Engine::keep).
-pub fn watch(core: &Rc<Core>, mut hold: Hold, watch: Watch) {
+pub fn watch(core: &Rc<Core>, mut hold: Hold, watch: SharedValidity) {
     let (lock, now) = (hold.lock(), core.environment.now());
     if core.is_another_locks(&hold.resources, &hold.value, hold.until, now) {
         // It was over when its value was taken again.

@@ -13,7 +13,7 @@ use crate::engine::patience::Limits;
 use crate::engine::{
     Cause, Drift, Engine, Environment, Event, Extension, Failure, Hold, Instance, Instant, Loss,
     Operation, Patience, Question, Reason, Renewal, Reply, Resources, Retry, Settings, Task, Token,
-    Ttl, Vote, Watch,
+    Ttl, Vote, SharedValidity,
 };
 
 const START: Instant = Instant::from_nanos(1_000_000_000);
@@ -140,7 +140,7 @@ struct Bench {
     world: Rc<World>,
     fake: Rc<Fake>,
     engine: Engine,
-    watch: Watch,
+    watch: SharedValidity,
     lost: Rc<RefCell<Vec<(Instant, Reason)>>>,
     until: Instant,
 }
@@ -207,7 +207,7 @@ impl Bench {
             world,
             fake,
             engine,
-            watch: Watch::default(),
+            watch: SharedValidity::default(),
             lost,
             until: at(1000),
         };

@@ -13,11 +13,11 @@ use super::super::failure::Failure;
 use super::super::question::Resources;
 use super::super::validity::Instant;
 use super::request::Hold;
-use super::shared_validity::{Loss, Watch};
+use super::shared_validity::{Loss, SharedValidity};
 
 /// A lock that is being watched.
 pub struct WatchedLock {
-    watch: Watch,
+    watch: SharedValidity,
     number: u64,
     /// What is locked, if it is extended.
     extended_on: Option<Resources>,
@@ -41,7 +41,7 @@ pub struct WatchedLock {
 
 impl WatchedLock {
     /// The lock as `hold` has it, which `watch` shows from now on.
-    pub(super) fn new(hold: &Hold, watch: Watch) -> Rc<Self> {
+    pub(super) fn new(hold: &Hold, watch: SharedValidity) -> Rc<Self> {
         let lock = Self {
             watch,
             number: hold.number,

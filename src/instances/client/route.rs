@@ -10,14 +10,14 @@ pub enum Mode {
     /// The client, then our own connection once it is proven.
     Auto,
     /// Our own connection, on the caller's word.
-    Native,
+    OwnConnection,
 }
 
 /// The way by which an instance is asked.
 #[derive(Clone, Debug)]
 pub enum Route {
     /// Our own connection.
-    Native,
+    OwnConnection,
     /// The caller's client, and why.
     Bridge(BridgeReason),
 }
