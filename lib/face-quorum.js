@@ -31,10 +31,10 @@ class FaceQuorum {
    * @param {unknown} instances
    * @param {ReturnType<typeof import('./options').readOptions>} options
    */
-  constructor(face, profile, instances, { patience, policy, scripts: changes }) {
+  constructor(face, profile, instances, { deadlines, policy, scripts: changes }) {
     this.#face = face;
     this.#profile = profile;
-    this.#options = { patience, policy };
+    this.#options = { deadlines, policy };
     const scripts = readScripts(LOCK_SCRIPTS, profile.scripts === 'none' ? {} : changes);
     this.#quorum = this.#open(instances, textsOf(LOCK_SCRIPTS, scripts));
     if (profile.scripts !== 'none') {

@@ -22,7 +22,7 @@ const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
 const { majorityOf } = require('./majority');
 const { closed, expired, notExtended, notLocked, unreleased } = require('./messages');
-const { AGAIN, CLOSED: RELEASED_BY_QUIT, LOOK } = require('./native');
+const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD } = require('./native');
 const { readOptions } = require('./options');
 const { random, valueFrom } = require('./own-values');
 const { extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
@@ -144,7 +144,7 @@ class Locker {
       return this.#acquireByAttempts(face, names, ttl, settings, options);
     }
     const report = this.#isReported(face);
-    const inspect = this.#inspectsOccupant(settings) ? LOOK : 0;
+    const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
     return lockUnlessAborted(
       engine,
       names,
@@ -181,8 +181,8 @@ class Locker {
       } catch (error) {
         throw this.#profile.refuse(error);
       }
-      const inspect = isLast && this.#inspectsOccupant(settings) ? LOOK : 0;
-      const flags = inspect | (number > 1 ? AGAIN : 0);
+      const inspect = isLast && this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
+      const flags = inspect | (number > 1 ? IS_REPEATED : 0);
       const answer = await lockUnlessAborted(
         engine,
         names,

@@ -88,7 +88,7 @@ const count = { accepts: (value) => !Number.isNaN(value), expected: 'a number' }
 const SETTINGS = { driftFactor: amount, retryCount: count, retryDelay: finite, retryJitter: finite };
 
 /** Within which bounds an instance may take its time to vote, in ms. */
-const PATIENCE = { deadlineFloor: time, deadlineCeiling: time };
+const DEADLINES = { deadlineFloor: time, deadlineCeiling: time };
 
 const DEFAULT_FLOOR = 100;
 
@@ -107,7 +107,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @param {boolean} [mayBeFunction] whether retryDelay may be one
  * @returns {{
  *   settings: Settings,
- *   patience: {floor?: number, ceiling?: number},
+ *   deadlines: {floor?: number, ceiling?: number},
  *   policy: import('./instances/members').RoutePolicy,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
@@ -116,15 +116,15 @@ function readOptions(options, defaults, tell, mayBeFunction = false) {
   /** @type {string[]} */
   const complaints = [];
   const object = readObject(options, complaints);
-  const known = [...Object.keys(SETTINGS), ...Object.keys(PATIENCE), CONNECTIONS, ...SCRIPTS];
+  const known = [...Object.keys(SETTINGS), ...Object.keys(DEADLINES), CONNECTIONS, ...SCRIPTS];
   const given = pick(object, known, unreadable);
   const settings = override(defaults, given, complaints, mayBeFunction);
-  const patience = readPatience(given, complaints);
+  const deadlines = readDeadlines(given, complaints);
   const policy = readPolicy(given, complaints);
   complaints.push(...unknownIn(object, known));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
-  return { settings, patience, policy, scripts: given };
+  return { settings, deadlines, policy, scripts: given };
 }
 
 /** @param {string} name */
@@ -194,9 +194,9 @@ function override(base, given, complaints, mayBeFunction) {
  * @param {any} given
  * @param {string[]} complaints
  */
-function readPatience(given, complaints) {
-  const floor = read(given, 'deadlineFloor', PATIENCE.deadlineFloor, complaints);
-  const ceiling = read(given, 'deadlineCeiling', PATIENCE.deadlineCeiling, complaints);
+function readDeadlines(given, complaints) {
+  const floor = read(given, 'deadlineFloor', DEADLINES.deadlineFloor, complaints);
+  const ceiling = read(given, 'deadlineCeiling', DEADLINES.deadlineCeiling, complaints);
   // A floor wins over a ceiling; the default floor must not win over a ceiling that was asked for.
   const lowered = ceiling === undefined ? undefined : Math.min(ceiling, DEFAULT_FLOOR);
   return { floor: floor ?? lowered, ceiling };

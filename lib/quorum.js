@@ -5,7 +5,7 @@
  *
  * @typedef {import('./native').Scripts} Scripts
  * @typedef {object} QuorumOptions
- * @property {object} [patience] how long instances may take for their votes
+ * @property {object} [deadlines] how long instances may take for their votes
  * @property {import('./instances/members').RoutePolicy} [policy] how callers' clients are asked
  * @property {import('./clients/client').Dialect} dialect how clients are asked that are of no known library
  * @property {FaceScripts} [scripts] where the face has scripts
@@ -19,7 +19,7 @@
 
 const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
-const { stayAwake } = require('./native/keep-alive');
+const { keepAlive } = require('./native/keep-alive');
 const { customScripts, refuseInMemory } = require('./scripts');
 
 class Quorum {
@@ -40,11 +40,11 @@ class Quorum {
    * @param {QuorumOptions} options
    */
   constructor(owner, instances, options) {
-    const { patience = {}, policy = 'auto', dialect, scripts, isHeardLate = false } = options;
+    const { deadlines = {}, policy = 'auto', dialect, scripts, isHeardLate = false } = options;
     const custom = scripts && customOf(scripts);
     const members = readMembers(instances, policy, dialect);
     if (custom) refuseInMemory(members);
-    this.engine = new Engine(owner, members, patience);
+    this.engine = new Engine(owner, members, deadlines);
     this.engine.isHeardLate = isHeardLate;
     if (custom) this.engine.useScripts(custom);
     this.#scripts = scripts;
@@ -111,7 +111,7 @@ class Quorum {
 
   /** @param {(() => Promise<unknown>) | undefined} before */
   async #quit(before) {
-    const letSleep = stayAwake();
+    const letSleep = keepAlive();
     let quits;
     try {
       if (before) await before();

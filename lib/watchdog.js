@@ -23,7 +23,7 @@ const { clock } = require('./addon');
 const { soon } = require('./native/calls');
 const { reasons } = require('./native/constants');
 const { Context } = require('./native/context');
-const { stayAwake } = require('./native/keep-alive');
+const { keepAlive } = require('./native/keep-alive');
 
 // As it was when this was loaded.
 const { setTimeout } = require('node:timers');
@@ -130,7 +130,7 @@ class Watchdog {
    * @returns {Promise<Awaited<T>>}
    */
   async during(routine) {
-    const letSleep = stayAwake();
+    const letSleep = keepAlive();
     inUse.add(this);
     try {
       return await routine();

@@ -72,51 +72,55 @@ class FakeMailbox {
     this.#engine.close(handle);
   }
 
-  learn(...texts) {
-    for (const text of texts) this.#check(isAbsent(text) || typeof text === 'string', 'learn() takes texts');
+  addScripts(...texts) {
+    for (const text of texts)
+      this.#check(isAbsent(text) || typeof text === 'string', 'addScripts() takes texts');
     return this.#engine.learn(texts);
   }
 
-  forget(number) {
-    this.#check(isWhole(number), 'forget() takes a number');
+  removeScripts(number) {
+    this.#check(isWhole(number), 'removeScripts() takes a number');
     this.#engine.forget(number);
   }
 
-  amend(handle, place, server, ...rest) {
+  updateClient(handle, place, server, ...rest) {
     const keep = rest.pop();
-    this.#check(isWhole(handle) && isWhole(place), 'amend() takes a handle and a place');
-    this.#check(isAbsent(server) || typeof server === 'string', 'amend() takes JSON');
-    this.#check(typeof keep === 'boolean', 'amend() takes a flag');
-    this.#engine.amend(handle, place, isAbsent(server) ? undefined : JSON.parse(server), keep);
+    this.#check(isWhole(handle) && isWhole(place), 'updateClient() takes a handle and a place');
+    this.#check(isAbsent(server) || typeof server === 'string', 'updateClient() takes JSON');
+    this.#check(typeof keep === 'boolean', 'updateClient() takes a flag');
+    this.#engine.updateClient(handle, place, isAbsent(server) ? undefined : JSON.parse(server), keep);
   }
 
-  applied(numbers) {
-    this.#check(numbers instanceof Float64Array && numbers.length % 4 === 0, 'applied() takes rows of four');
-    this.#check(numbers.length > 0, 'applied() without a row');
+  clientApplied(numbers) {
+    this.#check(
+      numbers instanceof Float64Array && numbers.length % 4 === 0,
+      'clientApplied() takes rows of four',
+    );
+    this.#check(numbers.length > 0, 'clientApplied() without a row');
     for (let at = 0; at < numbers.length; at += 4) {
       const [handle, place, ticket, keys] = numbers.subarray(at, at + 4);
-      this.#check(Number.isSafeInteger(keys), `applied() for ${keys} keys`);
+      this.#check(Number.isSafeInteger(keys), `clientApplied() for ${keys} keys`);
       this.#engine.answerErrand(handle, place, ticket, { kind: 'applied', keys });
     }
   }
 
-  unexpected(handle, place, ticket, what) {
-    this.#check(typeof what === 'string', 'unexpected() takes a text');
+  clientUnexpected(handle, place, ticket, what) {
+    this.#check(typeof what === 'string', 'clientUnexpected() takes a text');
     this.#engine.answerErrand(handle, place, ticket, { kind: 'unexpected', what });
   }
 
-  failed(handle, place, ticket, number, code, message) {
-    this.#check(isWhole(number), 'failed() takes a number');
-    this.#check(isAbsent(code) || typeof code === 'string', 'failed() takes a code');
-    this.#check(typeof message === 'string', 'failed() takes a message');
+  clientFailed(handle, place, ticket, number, code, message) {
+    this.#check(isWhole(number), 'clientFailed() takes a number');
+    this.#check(isAbsent(code) || typeof code === 'string', 'clientFailed() takes a code');
+    this.#check(typeof message === 'string', 'clientFailed() takes a message');
     this.#engine.answerErrand(handle, place, ticket, { kind: 'failed', number, code, message });
   }
 
-  seen(handle, place, ticket, value, ttl) {
-    this.#check(isAbsent(value) || typeof value === 'string', 'seen() takes a value');
+  clientSaw(handle, place, ticket, value, ttl) {
+    this.#check(isAbsent(value) || typeof value === 'string', 'clientSaw() takes a value');
     this.#check(
       isAbsent(ttl) || (typeof ttl === 'number' && ttl >= 0),
-      `seen() takes a ttl, not ${String(ttl)}`,
+      `clientSaw() takes a ttl, not ${String(ttl)}`,
     );
     this.#engine.answerErrand(handle, place, ticket, { kind: 'seen', value, ttl });
   }
@@ -126,21 +130,24 @@ class FakeMailbox {
     this.#engine.cancel(slot);
   }
 
-  keep(handle, number, scripts, context, terms, value, resources) {
-    this.#check(isWhole(context), 'keep() takes a context');
-    this.#check(isWhole(handle) && isWhole(number), 'keep() takes a handle and a number');
-    this.#check(terms instanceof Float64Array && terms.length === 7, 'keep() takes seven terms');
-    this.#check(terms.every(Number.isFinite), `keep() takes finite terms, not ${terms}`);
-    this.#check(typeof value === 'string' && value !== '', 'keep() takes a value');
-    this.#check(isListOfText(resources), 'keep() takes names');
-    this.#check(this.#engine.knowsScripts(scripts), `keep() with the unknown scripts ${scripts}`);
-    this.#check(this.#world.isHeldBy(value, resources), `keep() of what nobody holds: ${value} ${resources}`);
+  watch(handle, number, scripts, context, terms, value, resources) {
+    this.#check(isWhole(context), 'watch() takes a context');
+    this.#check(isWhole(handle) && isWhole(number), 'watch() takes a handle and a number');
+    this.#check(terms instanceof Float64Array && terms.length === 7, 'watch() takes seven terms');
+    this.#check(terms.every(Number.isFinite), `watch() takes finite terms, not ${terms}`);
+    this.#check(typeof value === 'string' && value !== '', 'watch() takes a value');
+    this.#check(isListOfText(resources), 'watch() takes names');
+    this.#check(this.#engine.knowsScripts(scripts), `watch() with the unknown scripts ${scripts}`);
+    this.#check(
+      this.#world.isHeldBy(value, resources),
+      `watch() of what nobody holds: ${value} ${resources}`,
+    );
     const [until, ttl, lead, cap] = terms;
-    this.#engine.keep(handle, number, { until, ttl, lead, cap, value, names: resources, context });
+    this.#engine.watch(handle, number, { until, ttl, lead, cap, value, names: resources, context });
   }
 
-  until(number) {
-    this.#check(isWhole(number), 'until() takes a number');
+  watchedUntil(number) {
+    this.#check(isWhole(number), 'watchedUntil() takes a number');
     return this.#engine.keptUntil(number);
   }
 
@@ -149,9 +156,9 @@ class FakeMailbox {
     return this.#engine.endedBy(number);
   }
 
-  letGo(number) {
-    this.#check(isWhole(number), 'letGo() takes a number');
-    this.#engine.letGo(number);
+  unwatch(number) {
+    this.#check(isWhole(number), 'unwatch() takes a number');
+    this.#engine.unwatch(number);
   }
 
   wait(number, ms) {
@@ -165,8 +172,8 @@ class FakeMailbox {
     this.#engine.wakeAgain(times);
   }
 
-  stayAwake(isAwake) {
-    this.#check(typeof isAwake === 'boolean', 'stayAwake() takes a flag');
+  keepAlive(isAwake) {
+    this.#check(typeof isAwake === 'boolean', 'keepAlive() takes a flag');
     this.#engine.isAwake = isAwake;
   }
 

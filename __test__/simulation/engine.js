@@ -170,16 +170,18 @@ class FakeEngine {
     return number === 0 || this.#scripts.has(number);
   }
 
-  amend(handle, place, server, keep) {
+  updateClient(handle, place, server, keep) {
     const member = this.#quorums[handle]?.members[place];
-    this.#world.demand(member?.isClient, `amend() of ${handle}.${place}, which is no client`);
+    this.#world.demand(member?.isClient, `updateClient() of ${handle}.${place}, which is no client`);
     if (server !== undefined && this.#chance.is(0.03)) {
       this.#world.count('servers that can not be used');
       throw Object.assign(new Error('tls.ca has no certificate'), { code: 'InvalidArg' });
     }
     member.server = server;
-    this.#world.trace(`amend ${handle}.${place} ${server === undefined ? 'nothing' : 'a server'} ${keep}`);
-    this.#world.amended(this.#quorums[handle], place);
+    this.#world.trace(
+      `updateClient ${handle}.${place} ${server === undefined ? 'nothing' : 'a server'} ${keep}`,
+    );
+    this.#world.clientUpdated(this.#quorums[handle], place);
     if (!keep || server === undefined) this.#reroute(handle, place, 'the client leads elsewhere', false);
     else if (this.#chance.is(0.3)) this.#after(20, () => this.#reroute(handle, place, null, false));
   }
@@ -405,8 +407,8 @@ class FakeEngine {
         const silent = { vote: 'failed', code: 'SILENT', message: 'no answer in time' };
         const all = votes.map((vote) => vote ?? silent);
         const { handle, sheet: number } = request;
-        this.#world.count('ballots');
-        this.#behind(at, () => this.#tell({ event: 'ballots', handle, number, attempt, votes: all }));
+        this.#world.count('votes');
+        this.#behind(at, () => this.#tell({ event: 'votes', handle, number, attempt, votes: all }));
       }
     };
     const look = (at, isLast) => {
@@ -558,7 +560,7 @@ class FakeEngine {
 
   // ---- what is kept
 
-  keep(handle, number, kept) {
+  watch(handle, number, kept) {
     const { until, value, ttl } = kept;
     this.#world.count('locks that are kept');
     this.#world.trace(`keep ${number} ${value} ${ttl}`);
@@ -614,7 +616,7 @@ class FakeEngine {
     return (cap > 0 && until >= cap - CAP_TOLERANCE ? reasons.maxHold : reasons.expired).number;
   }
 
-  letGo(number) {
+  unwatch(number) {
     this.#world.trace(`let go ${number}`);
     this.#keeps.delete(number);
   }

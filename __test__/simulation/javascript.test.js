@@ -27,7 +27,7 @@ const EXPECTED = [
     'locks that are kept',
     'kept locks that are lost',
     'extensions by the engine',
-    'ballots',
+    'votes',
     'events',
   ],
   ...['bursts of more than 1,024 answers', 'drains without room for all', 'batches that native refuses'],

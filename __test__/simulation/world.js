@@ -61,7 +61,7 @@ class World {
   #finalizers = [];
   #pollution = [];
   #behaviours = [];
-  #amended = new Map();
+  #clientUpdated = new Map();
 
   /**
    * @param {number} seed
@@ -420,9 +420,9 @@ class World {
   }
 
   /** @param {{handle: number, members: {place: number, config: any}[]}} quorum whose client's details native has now */
-  amended({ handle, members }, place) {
+  clientUpdated({ handle, members }, place) {
     const behaviour = this.#behaviours.find((one) => one.isAt(members[place].config.address));
-    if (behaviour) this.#amended.set(`${handle}.${place}`, behaviour.epoch);
+    if (behaviour) this.#clientUpdated.set(`${handle}.${place}`, behaviour.epoch);
   }
 
   /** Before anything is asked of a quorum, native knows where its clients lead now. */
@@ -431,7 +431,7 @@ class World {
       if (!isClient || leader !== place) continue;
       const behaviour = this.#behaviours.find((one) => !one.isBare && one.isAt(config.address));
       if (behaviour === undefined || behaviour.changedAt >= this.steps) continue;
-      const known = this.#amended.get(`${handle}.${place}`);
+      const known = this.#clientUpdated.get(`${handle}.${place}`);
       this.demand(known === behaviour.epoch, `${behaviour.name} leads elsewhere, and native was not told`);
     }
   }

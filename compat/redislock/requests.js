@@ -31,7 +31,7 @@ const ONCE = new Settings(0, 0, 0, 0);
  * In ms: there is no other instance whose answer would do, so that it is waited for as long as the lock could last, up to
  * this.
  */
-const PATIENCE = { floor: 5000, ceiling: 5000 };
+const DEADLINES = { floor: 5000, ceiling: 5000 };
 
 /** The shortest ttl that the engine takes, in ms. */
 const SHORTEST = 3;
@@ -45,7 +45,7 @@ class Requests {
   constructor(client) {
     this.client = client;
     this.#quorum = new Quorum(this.#owner, [client], {
-      patience: PATIENCE,
+      deadlines: DEADLINES,
       dialect: 'eval',
       isHeardLate: true,
     });

@@ -4,7 +4,7 @@
 
 const { majorityOf } = require('../../lib/majority');
 const { isError, troubleOf } = require('../../lib/errors');
-const { stayAwake } = require('../../lib/native/keep-alive');
+const { keepAlive } = require('../../lib/native/keep-alive');
 const { lookup } = require('../../lib/clients/error-registry');
 const { ResourceLockedError } = require('./errors');
 
@@ -46,7 +46,7 @@ class Attempts {
     this.#tell = tell;
     // Native keeps the process for answers, not for votes that come after them; whoever waits for those must get
     // them. They come before long: those that miss their deadline count as against.
-    this.#letSleep = stayAwake();
+    this.#letSleep = keepAlive();
     /** To be given with the request. */
     this.voteReport = engine.reportVotes((attempt, votes) => this.#read(attempt, votes));
     /** Resolves once there is nothing more to be told. */

@@ -12,7 +12,7 @@ const { refuseIfOver } = require('../../lib/late-grant');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
-const { AGAIN, clock } = require('../../lib/native');
+const { IS_REPEATED, clock } = require('../../lib/native');
 const { sleep } = require('../../lib/native/timers');
 const { random, valueFrom } = require('../../lib/own-values');
 const { Quorum } = require('../../lib/quorum');
@@ -62,12 +62,12 @@ class Locker {
    */
   constructor(face, clients, settings, scripts) {
     const given = readClients(clients);
-    const { patience, policy } = readNewer(settings);
+    const { deadlines, policy } = readNewer(settings);
     face.scripts = readV5Scripts(scripts);
     registerLocker(face, this);
     const texts = textsOf(V5_SCRIPTS, face.scripts);
     this.#quorum = new Quorum(face, given, {
-      patience,
+      deadlines,
       policy,
       dialect: 'redlock 5',
       scripts: { naming: V5_SCRIPTS, texts },
@@ -123,7 +123,7 @@ class Locker {
    * @param {Settings} own
    * @param {string} value one of the caller's own, or nothing
    * @param {Promise<Stats>[]} stats gets what each attempt tells
-   * @param {number} flags `AGAIN` if there were others for the same lock
+   * @param {number} flags `IS_REPEATED` if there were others for the same lock
    * @returns {Promise<Answer>}
    */
   async #attempt(face, engine, names, duration, own, value, stats, flags) {
@@ -154,7 +154,7 @@ class Locker {
     const attempt = async (/** @type {import('../../lib/retry').Attempt} */ { number, settings: own }) => {
       const engine = this.#openEngine(face, 'lock', names);
       const value = valueFrom(face);
-      const flags = number > 1 ? AGAIN : 0;
+      const flags = number > 1 ? IS_REPEATED : 0;
       const answer = await this.#attempt(face, engine, names, duration, own, value, stats, flags);
       answer.value = value;
       return answer;
@@ -243,9 +243,9 @@ class Locker {
     try {
       return await watchdog.during(() => routine(watchdog.signal));
     } finally {
-      const patience = Math.max(0, watchdog.until - clock());
+      const longest = Math.max(0, watchdog.until - clock());
       watchdog.release();
-      await this.#releaseQuietly(face, lock, settings, patience);
+      await this.#releaseQuietly(face, lock, settings, longest);
     }
   }
 
@@ -274,11 +274,11 @@ class Locker {
    * @param {any} face
    * @param {Lock} lock
    * @param {V5Settings} settings
-   * @param {number} patience for how long the servers keep it, in ms
+   * @param {number} longest for how long the servers keep it, in ms
    */
-  async #releaseQuietly(face, lock, settings, patience) {
+  async #releaseQuietly(face, lock, settings, longest) {
     try {
-      await this.#release(face, lock, settings, patience);
+      await this.#release(face, lock, settings, longest);
     } catch {
       // Listeners of `error` were told of every vote.
     }
@@ -288,9 +288,9 @@ class Locker {
    * @param {any} face
    * @param {Lock} lock
    * @param {V5Settings} settings
-   * @param {number} patience in ms; if finite, a lock that is gone isn't asked for again either
+   * @param {number} longest in ms; if finite, a lock that is gone isn't asked for again either
    */
-  async #release(face, lock, settings, patience) {
+  async #release(face, lock, settings, longest) {
     const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
     const names = [...known];
     const state = stateOf(lock, { names, value });
@@ -298,8 +298,8 @@ class Locker {
     this.#released.add(state);
     const engine = this.#openEngine(face, 'unlock', names);
     const own = toEngine(settings);
-    const isFinal = patience < Number.POSITIVE_INFINITY || own.retries < 0;
-    const giveUpAt = clock() + patience;
+    const isFinal = longest < Number.POSITIVE_INFINITY || own.retries < 0;
+    const giveUpAt = clock() + longest;
 
     /** @type {Promise<Stats>[]} */
     const stats = [];

@@ -154,7 +154,7 @@ class Bridge {
     const details = this.#client.details();
     this.#details = details;
     this.#dependsOnContext = this.#leadsElsewhere(details);
-    this.#amend(true);
+    this.#updateClient(true);
     if (this.#rule === 'native' && this.#obstacle) throw cannot(name, this.#obstacle);
     // What is under way then must not go on over our own connection.
     if (!this.#obstacle) onClientEnd(this.original, this);
@@ -182,7 +182,7 @@ class Bridge {
         this.#details = now;
         // What is under way must not go where it leads whoever asks now.
         this.#dependsOnContext = this.#leadsElsewhere(now);
-        this.#amend(!this.#client.isClosed);
+        this.#updateClient(!this.#client.isClosed);
         return true;
       }
     }
@@ -208,7 +208,7 @@ class Bridge {
   }
 
   /** @param {boolean} keep whether the connection there was is still good for its locks */
-  #amend(keep) {
+  #updateClient(keep) {
     const port = /** @type {ClientPort} */ (this.#port);
     this.#learnSecrets();
     // Another user may be allowed less.
@@ -216,11 +216,11 @@ class Bridge {
     const { server, obstacle } = this.#ownConnection();
     this.#obstacle = obstacle;
     try {
-      port.amend(server && JSON.stringify(server), keep);
+      port.updateClient(server && JSON.stringify(server), keep);
     } catch (error) {
       // Certificates and keys are read there; its texts show none.
       this.#obstacle = this.#textOf(error);
-      port.amend(undefined, keep);
+      port.updateClient(undefined, keep);
     }
   }
 

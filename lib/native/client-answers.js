@@ -32,7 +32,7 @@ function bringAll() {
   if (collected.length === 0) return;
   const rows = Float64Array.from(collected);
   collected = [];
-  mailbox?.applied(rows);
+  mailbox?.clientApplied(rows);
   mailbox = undefined;
 }
 
@@ -44,11 +44,11 @@ function bringAll() {
  */
 function portTo(to, handle, index) {
   return {
-    amend: (server, keep) => to.amend(handle, index, server, keep),
+    updateClient: (server, keep) => to.updateClient(handle, index, server, keep),
     applied: (ticket, keys) => collect(to, handle, index, ticket, keys),
-    seen: (ticket, value, ttl) => to.seen(handle, index, ticket, value, ttl),
-    unexpected: (ticket, what) => to.unexpected(handle, index, ticket, what),
-    failed: (ticket, error, code, message) => to.failed(handle, index, ticket, error, code, message),
+    seen: (ticket, value, ttl) => to.clientSaw(handle, index, ticket, value, ttl),
+    unexpected: (ticket, what) => to.clientUnexpected(handle, index, ticket, what),
+    failed: (ticket, error, code, message) => to.clientFailed(handle, index, ticket, error, code, message),
   };
 }
 

@@ -10,7 +10,7 @@ const { flags, operations, reasons, unlimited: NO_LIMIT } = require('./constants
 const { NO_CONTEXT, contextOf, enter } = require('./context');
 const { engines, restIfIdle } = require('./engines');
 const { Events } = require('./events');
-const { stayAwake } = require('./keep-alive');
+const { keepAlive } = require('./keep-alive');
 const { mailbox } = require('./mailbox');
 const { cleanDetails } = require('./redact-details');
 const { requests } = require('./requests');
@@ -93,13 +93,13 @@ class Engine {
    * @param {import('./types').Owner} owner emits this engine's events; the engine is closed when it is collected
    * @param {import('../types').Member[]} members whose configurations are as docs/hand-over.md has them. They
    *   are not kept: they have passwords.
-   * @param {object} patience
+   * @param {object} deadlines
    */
-  constructor(owner, members, patience) {
+  constructor(owner, members, deadlines) {
     const instances = members.map(({ config }) => config);
     const redactor = new Redactor(secretsIn(instances));
     this.#mailbox = mailbox();
-    const { handle, addresses } = open(this.#mailbox, { instances, patience }, redactor);
+    const { handle, addresses } = open(this.#mailbox, { instances, deadlines }, redactor);
     this.handle = handle;
     this.addresses = addresses;
     this.#bridges = members.map(({ bridge }) => bridge);
@@ -160,7 +160,7 @@ class Engine {
    * @param {string} [value] one of the caller's own, which allows one attempt only
    * @param {number} [voteReport] from `reportVotes`
    * @param {number} [maxWait] how long to wait for it altogether, in ms
-   * @param {number} [flags] `LOOK`: if the last attempt finds it held, it is worth a look what the key has; `AGAIN`:
+   * @param {number} [flags] `INSPECT_IF_HELD`: if the last attempt finds it held, it is worth a look what the key has; `IS_REPEATED`:
    *   this is not the first request for the same lock
    * @param {Cancellation} [cancellation] where the caller may give the request up
    * @returns {Promise<Answer>} which is never rejected
@@ -278,7 +278,7 @@ class Engine {
     requests.flush();
     const context = this.#clients.length === 0 ? NO_CONTEXT : enter();
     const numbers = Float64Array.from(terms);
-    this.#mailbox.keep(this.handle, number, this.scripts, context, numbers, value, [...resources]);
+    this.#mailbox.watch(this.handle, number, this.scripts, context, numbers, value, [...resources]);
     // Native has let go of the engine already, and tells nothing.
     if (engines.get(this.handle) !== this) watched.fallBackToTimers();
   }
@@ -286,7 +286,7 @@ class Engine {
   /** @param {number} number of a kept lock that is watched no more */
   unwatch(number) {
     this.#watched.delete(number);
-    this.#mailbox.letGo(number);
+    this.#mailbox.unwatch(number);
   }
 
   /**
@@ -296,7 +296,7 @@ class Engine {
    * @param {number} number
    */
   watchedUntil(number) {
-    return this.#mailbox.until(number);
+    return this.#mailbox.watchedUntil(number);
   }
 
   /**
@@ -381,7 +381,7 @@ class Engine {
     if (this.#clients.length === 0) this.#left();
     // Clients are still asked to release what was granted late: native says when that is over. Nothing else
     // may keep the process until then.
-    else this.#endWait = stayAwake();
+    else this.#endWait = keepAlive();
   }
 
   #left() {
@@ -464,7 +464,7 @@ class Engine {
         watched?.lose(event);
         break;
       }
-      case 'ballots':
+      case 'votes':
         this.#voteReports.get(event.number)?.(event.attempt, event.votes);
         break;
       case 'call':

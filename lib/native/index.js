@@ -18,7 +18,16 @@ const { Engine, CLOSED } = require('./engine');
 // From now on what native says is heard.
 require('./answers');
 
-const { look: LOOK, again: AGAIN } = flags;
+const { inspectIfHeld: INSPECT_IF_HELD, isRepeated: IS_REPEATED } = flags;
 
 // In shorthand throughout: only so do types come along with classes.
-module.exports = { Engine, Cancellation, Answer, LOOK, AGAIN, CLOSED, clock, defaultScripts };
+module.exports = {
+  Engine,
+  Cancellation,
+  Answer,
+  INSPECT_IF_HELD,
+  IS_REPEATED,
+  CLOSED,
+  clock,
+  defaultScripts,
+};

@@ -4,7 +4,7 @@
 
 const { currentMailbox, mailbox } = require('./mailbox');
 
-/** How many callers of `stayAwake` there are. */
+/** How many callers of `keepAlive` there are. */
 let awake = 0;
 
 /** @type {() => void} */
@@ -20,8 +20,8 @@ function whenIdle(listener) {
  *
  * @returns {() => void} ends that; called again, it does nothing
  */
-function stayAwake() {
-  if (awake === 0) mailbox().stayAwake(true);
+function keepAlive() {
+  if (awake === 0) mailbox().keepAlive(true);
   awake += 1;
   let isAwake = true;
   return () => {
@@ -29,7 +29,7 @@ function stayAwake() {
     isAwake = false;
     awake -= 1;
     if (awake > 0) return;
-    currentMailbox()?.stayAwake(false);
+    currentMailbox()?.keepAlive(false);
     onIdle();
   };
 }
@@ -38,4 +38,4 @@ function isKeptAwake() {
   return awake > 0;
 }
 
-module.exports = { stayAwake, isKeptAwake, whenIdle };
+module.exports = { keepAlive, isKeptAwake, whenIdle };

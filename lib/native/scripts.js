@@ -29,7 +29,7 @@ function learn(given) {
   const { acquire, extend, release } = Object.assign(Object.create(null), given);
   if (acquire === undefined && extend === undefined && release === undefined) return OWN_SCRIPTS;
   const key = JSON.stringify([acquire, extend, release]);
-  const number = learned.get(key) ?? mailbox().learn(acquire, extend, release);
+  const number = learned.get(key) ?? mailbox().addScripts(acquire, extend, release);
   // The last one is the one that was used last.
   learned.delete(key);
   learned.set(key, number);
@@ -46,7 +46,7 @@ function forget() {
     learned.delete(key);
     // What was asked with them comes before.
     requests.flush();
-    mailbox().forget(number);
+    mailbox().removeScripts(number);
   }
 }
 

@@ -2,7 +2,7 @@
 
 /** Real time, by native's clock: a test runner that replaces Node.js's timers can't hold it up. */
 
-const { stayAwake } = require('./keep-alive');
+const { keepAlive } = require('./keep-alive');
 const { mailbox } = require('./mailbox');
 
 /** What is to be done in a while, by number. @type {Map<number, () => void>} */
@@ -38,7 +38,7 @@ function timeHasCome(number) {
  * @returns {Promise<void>} which keeps the process alive
  */
 async function sleep(ms) {
-  const letSleep = stayAwake();
+  const letSleep = keepAlive();
   try {
     await /** @type {Promise<void>} */ (new Promise((resolve) => after(ms, resolve)));
   } finally {

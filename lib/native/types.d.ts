@@ -60,7 +60,7 @@ export interface CallEvent {
 }
 /** The votes of one attempt of a request that has a vote report, by the report's number. */
 export interface VotesEvent {
-  event: 'ballots';
+  event: 'votes';
   handle: number;
   number: number;
   attempt: number;
@@ -102,7 +102,7 @@ export interface ClientRequest {
 /** How the answers of one client get to native. */
 export interface ClientPort {
   /** Says where a connection of our own may lead; `keep`: whether the one there was still releases its locks. */
-  amend(server: string | undefined, keep: boolean): void;
+  updateClient(server: string | undefined, keep: boolean): void;
   /** @param keys how many a script was carried out on */
   applied(ticket: number, keys: number): void;
   seen(ticket: number, value: string | undefined, ttl: number | undefined): void;

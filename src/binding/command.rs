@@ -7,7 +7,7 @@ use super::config::Config;
 use super::decode::Batch;
 use super::ids::{Handle, Index, KeptId, ScriptsId, Slot, TimerId};
 use super::outbox::Locked;
-use crate::engine::{Hold, Resources, Scripts, Token, SharedValidity};
+use crate::engine::{Resources, Scripts, SharedValidity, Token, WatchRequest};
 use crate::instances::client::port::Ticket;
 use crate::instances::redis;
 
@@ -46,10 +46,10 @@ pub enum Command {
     /// A request that nobody waits for any more.
     Cancel(Slot),
     /// A lock is to be kept.
-    Keep {
+    Watch {
         handle: Handle,
         scripts: ScriptsId,
-        hold: Box<Hold>,
+        request: Box<WatchRequest>,
         watch: SharedValidity,
     },
     /// A lock is kept no longer; it stays as it is.

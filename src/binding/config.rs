@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use super::ids::Index;
 use super::shared::Shared;
-use crate::engine::{Instance, Patience};
+use crate::engine::{DeadlineBounds, Instance};
 use crate::instances::client::port::Port;
-use crate::instances::client::{Client, Mode, Watcher};
+use crate::instances::client::{Client, Mode, RouteObserver};
 use crate::instances::memory::Memory;
 use crate::instances::redis::{
     self, Address, Endpoint, Secret, Sentinels, Server, Tls, TlsError, TlsSettings,
@@ -20,7 +20,7 @@ use crate::instances::redis::{
 /// A quorum to be opened.
 pub struct Config {
     instances: Vec<InstanceConfig>,
-    patience: Patience,
+    deadlines: DeadlineBounds,
 }
 
 enum InstanceConfig {
@@ -51,7 +51,7 @@ impl Config {
         let instances: Result<_, _> = json.instances.into_iter().enumerate().map(read).collect();
         Ok(Self {
             instances: instances?,
-            patience: json.patience.read(),
+            deadlines: json.deadlines.read(),
         })
     }
 
@@ -66,13 +66,13 @@ impl Config {
     }
 
     /// How long one instance may take.
-    pub fn patience(&self) -> Patience {
-        self.patience
+    pub fn deadlines(&self) -> DeadlineBounds {
+        self.deadlines
     }
 
     /// Opens the instances, on the engine's thread. What concerns a caller's client
     /// goes through the `port` of its index.
-    pub fn open<P: Port + Watcher + 'static>(
+    pub fn open<P: Port + RouteObserver + 'static>(
         self,
         shared: &Shared,
         port: impl Fn(Index) -> P,
@@ -126,7 +126,7 @@ impl InstanceConfig {
 struct ConfigJson {
     instances: Vec<InstanceJson>,
     #[serde(default)]
-    patience: DeadlinesJson,
+    deadlines: DeadlinesJson,
 }
 
 #[derive(Deserialize)]
@@ -151,10 +151,10 @@ impl ClientJson {
         self,
         shared: &Shared,
         port: impl Port + 'static,
-        watcher: impl Watcher + 'static,
+        watcher: impl RouteObserver + 'static,
     ) -> Rc<Client> {
         let mode = if self.native {
-            Mode::Native
+            Mode::OwnConnection
         } else {
             Mode::Auto
         };
@@ -305,9 +305,9 @@ impl TlsJson {
 }
 
 impl DeadlinesJson {
-    fn read(self) -> Patience {
-        let default = Patience::default();
-        Patience {
+    fn read(self) -> DeadlineBounds {
+        let default = DeadlineBounds::default();
+        DeadlineBounds {
             floor: span(self.floor).unwrap_or(default.floor),
             ceiling: span(self.ceiling).unwrap_or(default.ceiling),
         }

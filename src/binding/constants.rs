@@ -6,8 +6,8 @@ use napi_derive::napi;
 use super::layout::{self, AnswerKind, FOR_EVER, Operation, UNLIMITED, answer, flags, request};
 use super::reasons::Refusal;
 use crate::engine::{
-    DEFAULT_DRIFT_FACTOR, DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, Loss,
-    Patience, Reason,
+    DEFAULT_DRIFT_FACTOR, DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER,
+    DeadlineBounds, Loss, Reason,
 };
 
 /// What both sides of the hand-over must agree on.
@@ -66,8 +66,8 @@ pub struct Operations {
 pub struct Flags {
     pub report: u32,
     pub relative: u32,
-    pub look: u32,
-    pub again: u32,
+    pub inspect_if_held: u32,
+    pub is_repeated: u32,
 }
 
 /// Where the numbers of an answer are.
@@ -170,8 +170,8 @@ pub fn constants() -> Constants {
         flags: Flags {
             report: flags::REPORT,
             relative: flags::RELATIVE,
-            look: flags::LOOK,
-            again: flags::AGAIN,
+            inspect_if_held: flags::INSPECT_IF_HELD,
+            is_repeated: flags::IS_REPEATED,
         },
         answer: AnswerLayout {
             slot_at: small(answer::SLOT),
@@ -227,15 +227,15 @@ fn request_layout() -> RequestLayout {
 }
 
 fn defaults() -> Defaults {
-    let patience = Patience::default();
+    let deadlines = DeadlineBounds::default();
     Defaults {
         drift_factor: DEFAULT_DRIFT_FACTOR,
         retry_count: DEFAULT_RETRY_COUNT,
         retry_delay: DEFAULT_RETRY_DELAY,
         retry_jitter: DEFAULT_RETRY_JITTER,
         deadlines: Deadlines {
-            floor: patience.floor.as_secs_f64() * 1000.0,
-            ceiling: patience.ceiling.as_secs_f64() * 1000.0,
+            floor: deadlines.floor.as_secs_f64() * 1000.0,
+            ceiling: deadlines.ceiling.as_secs_f64() * 1000.0,
         },
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::ids::{ContextId, Handle, Index, KeptId, ScriptsId, Slot};
 use super::layout::{APPLIED_NUMBERS, KEEP_NUMBERS, Operation, flags, request};
 use super::numbers::{instant, saturated, saturated_signed, size, span, whole_number};
-use crate::engine::{Drift, Hold, Instant, Renewal, Resources, Retry, Settings, Token, Ttl};
+use crate::engine::{
+    Drift, Instant, Renewal, Resources, Retry, Settings, Token, Ttl, WatchRequest,
+};
 use crate::instances::client::port::Ticket;
 
 /// The requests of a tick, as JavaScript wrote them.
@@ -139,10 +141,10 @@ fn settings(head: &[f64], own_value: Option<Token>) -> Settings {
         },
         drift: drift(head).unwrap_or_default(),
         report: has_flag(head, flags::REPORT),
-        ballots: (report > 0.0).then(|| saturated(report).into()),
+        reports_votes_as: (report > 0.0).then(|| saturated(report).into()),
         max_wait: (max_wait >= 0.0).then(|| span(max_wait)),
-        look: has_flag(head, flags::LOOK),
-        is_again: has_flag(head, flags::AGAIN),
+        inspects_if_held: has_flag(head, flags::INSPECT_IF_HELD),
+        is_repeated: has_flag(head, flags::IS_REPEATED),
         value: own_value,
         ..Settings::default()
     }
@@ -185,7 +187,12 @@ pub fn applied(rows: &[f64]) -> impl Iterator<Item = Applied> {
 
 /// A lock to be kept. `None` where `numbers` are not as many as they must be, or
 /// have no drift factor.
-pub fn hold(number: KeptId, numbers: &[f64], value: &str, resources: Vec<String>) -> Option<Hold> {
+pub fn watch_request(
+    number: KeptId,
+    numbers: &[f64],
+    value: &str,
+    resources: Vec<String>,
+) -> Option<WatchRequest> {
     let numbers: [f64; KEEP_NUMBERS] = numbers.try_into().ok()?;
     let [until, ttl, lead, cap, drift, delay, jitter] = numbers;
     let drift = Drift::new(drift)?;
@@ -194,7 +201,7 @@ pub fn hold(number: KeptId, numbers: &[f64], value: &str, resources: Vec<String>
         lead: span(lead),
         cap: (cap > 0.0).then(|| instant(cap)),
     });
-    Some(Hold {
+    Some(WatchRequest {
         resources: resources.into_iter().map(String::into_boxed_str).collect(),
         value: Token::from(value),
         until: instant(until),
@@ -276,7 +283,7 @@ mod tests {
         );
         assert_eq!(Some(drift), Drift::new(0.5));
         assert_eq!(request.scripts, ScriptsId(6));
-        assert_eq!(request.settings.ballots, Some(7));
+        assert_eq!(request.settings.reports_votes_as, Some(7));
         assert_eq!(request.settings.max_wait, Some(Duration::from_millis(8)));
         assert_eq!(request.context, ContextId(9));
         assert!(request.settings.value.is_none());
@@ -298,16 +305,16 @@ mod tests {
             let request = read_one("", &["r"], |head| head[request::FLAGS] = flags.into());
             let Settings {
                 report,
-                look,
-                is_again,
+                inspects_if_held,
+                is_repeated,
                 ..
             } = request.settings;
-            [report, look, is_again]
+            [report, inspects_if_held, is_repeated]
         };
         assert_eq!(wishes(0), [false; 3]);
         assert_eq!(wishes(flags::REPORT), [true, false, false]);
-        assert_eq!(wishes(flags::LOOK), [false, true, false]);
-        assert_eq!(wishes(flags::AGAIN), [false, false, true]);
+        assert_eq!(wishes(flags::INSPECT_IF_HELD), [false, true, false]);
+        assert_eq!(wishes(flags::IS_REPEATED), [false, false, true]);
     }
 
     #[test]
@@ -348,8 +355,8 @@ mod tests {
     #[test]
     fn a_kept_lock_is_extended_if_it_has_a_ttl() {
         let numbers = [1000.0, 500.0, 100.0, 2000.0, 0.01, 20.0, 10.0];
-        let hold = |numbers: &[f64]| hold(KeptId(7), numbers, "v", vec!["r".to_owned()]);
-        let extended = hold(&numbers).expect("seven numbers");
+        let read = |numbers: &[f64]| watch_request(KeptId(7), numbers, "v", vec!["r".to_owned()]);
+        let extended = read(&numbers).expect("seven numbers");
         assert_eq!(extended.number, 7);
         assert_eq!(extended.until, instant(1000.0));
         let renewal = extended.renewal.expect("a ttl");
@@ -357,7 +364,7 @@ mod tests {
         assert_eq!(renewal.lead, Duration::from_millis(100));
         assert_eq!(renewal.cap, Some(instant(2000.0)));
         let watched = [1000.0, 0.0, 0.0, 0.0, 0.01, 20.0, 10.0];
-        assert!(hold(&watched).expect("seven numbers").renewal.is_none());
-        assert!(hold(&numbers[1..]).is_none());
+        assert!(read(&watched).expect("seven numbers").renewal.is_none());
+        assert!(read(&numbers[1..]).is_none());
     }
 }

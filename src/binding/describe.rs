@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ids::{Handle, Index};
 use super::reasons::Refusal;
 use crate::engine::{
-    Cause, Connection, Event, Failure, Operation, Question, Reason, Resources, Vote,
+    Cause, ConnectionState, Event, Failure, Operation, Question, Reason, Resources, Vote,
 };
 use crate::instances::client::Route;
 use crate::instances::client::port::Ticket;
@@ -76,21 +76,21 @@ pub fn event(handle: Handle, event: &Event) -> String {
             described["operation"] = operation.name().into();
             described
         }
-        Event::Ballots {
+        Event::Votes {
             number,
             attempt,
             votes,
         } => json!({
-            "event": "ballots",
+            "event": "votes",
             "number": number,
             "attempt": attempt,
             "votes": describe_votes(votes),
         }),
         Event::Connection { instance, state } => {
             let (state, mut described) = match state {
-                Connection::Connecting => ("connecting", json!({})),
-                Connection::Ready { .. } => ("ready", json!({})),
-                Connection::Down(cause) => ("down", describe_cause(cause)),
+                ConnectionState::Connecting => ("connecting", json!({})),
+                ConnectionState::Ready { .. } => ("ready", json!({})),
+                ConnectionState::Down(cause) => ("down", describe_cause(cause)),
             };
             described["event"] = "connection".into();
             described["instance"] = (*instance).into();
@@ -136,7 +136,7 @@ pub fn client_request(handle: Handle, index: Index, ticket: Ticket, question: &Q
 /// By which way the instance of the caller's client at `index` is asked from now on.
 pub fn route(handle: Handle, index: Index, route: &Route) -> String {
     let (why, failed) = match route {
-        Route::Native => (None, false),
+        Route::OwnConnection => (None, false),
         Route::Bridge(why) => (Some(why.to_string()), why.is_failure()),
     };
     json!({
@@ -169,7 +169,7 @@ fn vote(vote: Option<&Vote>) -> Value {
         None => json!({ "vote": "pending" }),
         Some(Vote::Granted) => json!({ "vote": "granted" }),
         Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
-        Some(Vote::Seen { value, ttl }) => {
+        Some(Vote::Inspected { value, ttl }) => {
             json!({ "vote": "seen", "value": value.as_deref(), "ttl": ttl })
         }
         Some(Vote::Failed(cause)) => {

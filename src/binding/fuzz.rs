@@ -6,7 +6,7 @@ use bolero::{TypeGenerator, check};
 use serde_json::Value;
 
 use super::config::{Config, read_server};
-use super::decode::{Batch, Request, Verb, applied, hold};
+use super::decode::{Batch, Request, Verb, applied, watch_request};
 use super::encode::Rows;
 use super::ids::{Handle, KeptId, Slot};
 use super::layout::{
@@ -194,12 +194,12 @@ fn rows() {
 fn a_kept_locks_renewal_and_clients_replies_may_be_any_numbers() {
     check!().with_type::<Vec<f64>>().for_each(|numbers| {
         assert_eq!(applied(numbers).count(), numbers.len() / APPLIED_NUMBERS);
-        let held = hold(KeptId(1), numbers, "v", vec!["r".to_owned()]);
+        let held = watch_request(KeptId(1), numbers, "v", vec!["r".to_owned()]);
         assert!(held.is_none() || numbers.len() == KEEP_NUMBERS);
         let mut terms = numbers.clone();
         terms.resize(KEEP_NUMBERS, f64::NAN);
         if let Some(renewal) =
-            hold(KeptId(1), &terms, "v", Vec::new()).and_then(|hold| hold.renewal)
+            watch_request(KeptId(1), &terms, "v", Vec::new()).and_then(|watch| watch.renewal)
         {
             assert!(Ttl::new(terms[1], Drift::new(terms[4]).expect("a drift")) == Ok(renewal.ttl));
         }
@@ -329,7 +329,7 @@ fn config() {
 
 const TEMPLATES: [&str; 6] = [
     r#"{"instances":[{"kind":"redis","host":"a","port":6379,"username":"u","password":"hunter2!"}]}"#,
-    r#"{"instances":[{"kind":"redis","sentinel":{"sentinels":[{"host":"a","port":1}],"service":"s","password":"hunter2!"}}],"patience":{"floor":0.1}}"#,
+    r#"{"instances":[{"kind":"redis","sentinel":{"sentinels":[{"host":"a","port":1}],"service":"s","password":"hunter2!"}}],"deadlines":{"floor":0.1}}"#,
     r#"{"instances":[{"kind":"memory","name":"m"},{"kind":"client","address":"a","native":false,"hint":null,"same":null}]}"#,
     r#"{"instances":[{"kind":"redis","tls":{"ca":["x"],"cert":"c","key":"-----BEGIN PRIVATE KEY-----\nhunter2!\n-----END PRIVATE KEY-----","rejectUnauthorized":false}}]}"#,
     r#"{"cluster":{"nodes":[{"host":"a","port":7000}]},"natMap":[[{"host":"a","port":1},{"host":"b","port":2}]],"password":"hunter2!","connectTimeout":-1e308}"#,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ids::{Handle, KeptId};
-use crate::engine::{Hold, Instant, Loss, Resources, Token, SharedValidity};
+use crate::engine::{Instant, Loss, Resources, SharedValidity, Token, WatchRequest};
 
 /// Those of one mailbox.
 #[derive(Default)]
@@ -20,12 +20,17 @@ pub struct KeptLock {
 
 impl KeptLocks {
     /// Adds a lock; returns what the engine is to say of it with.
-    pub fn add(&mut self, number: KeptId, handle: Handle, hold: &Hold) -> SharedValidity {
-        let watch = hold.watch();
+    pub fn add(
+        &mut self,
+        number: KeptId,
+        handle: Handle,
+        request: &WatchRequest,
+    ) -> SharedValidity {
+        let watch = request.watch();
         let kept = KeptLock {
             handle,
-            resources: Arc::clone(&hold.resources),
-            value: hold.value.clone(),
+            resources: Arc::clone(&request.resources),
+            value: request.value.clone(),
             watch: watch.clone(),
         };
         self.0.insert(number, kept);
@@ -62,7 +67,7 @@ mod tests {
 
     fn locks(until: Instant) -> KeptLocks {
         let mut locks = KeptLocks::default();
-        let hold = Hold {
+        let request = WatchRequest {
             resources: [Box::from("r")].into(),
             value: Token::from("v"),
             until,
@@ -70,7 +75,7 @@ mod tests {
             settings: Settings::default(),
             number: 1,
         };
-        locks.add(LOCK, Handle(0), &hold);
+        locks.add(LOCK, Handle(0), &request);
         locks
     }
 

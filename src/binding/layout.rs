@@ -81,9 +81,9 @@ pub mod flags {
     /// Extend: the time is a span from when the request is looked at.
     pub const RELATIVE: u32 = 2;
     /// Lock: if the last attempt finds it held, look what the key has.
-    pub const LOOK: u32 = 4;
+    pub const INSPECT_IF_HELD: u32 = 4;
     /// Lock: there were requests for the same lock before.
-    pub const AGAIN: u32 = 8;
+    pub const IS_REPEATED: u32 = 8;
 }
 
 /// Where the numbers of an answer are. How many answers there are comes before

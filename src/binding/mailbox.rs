@@ -103,7 +103,7 @@ impl Mailbox {
     /// Makes a set of the caller's scripts known; one that is absent is our own.
     /// Returns the number by which requests name the set.
     #[napi(catch_unwind)]
-    pub fn learn(
+    pub fn add_scripts(
         &self,
         acquire: Option<String>,
         extend: Option<String>,
@@ -126,7 +126,7 @@ impl Mailbox {
 
     /// Forgets a set of scripts, which no request will name any more.
     #[napi(catch_unwind)]
-    pub fn forget(&self, scripts: u32) {
+    pub fn remove_scripts(&self, scripts: u32) {
         self.send(Command::RemoveScripts(ScriptsId(scripts)));
     }
 
@@ -139,7 +139,7 @@ impl Mailbox {
     ///
     /// When the configuration can't be used; nothing has changed then.
     #[napi(catch_unwind)]
-    pub fn amend(
+    pub fn update_client(
         &self,
         handle: u32,
         instance: u32,
@@ -169,20 +169,20 @@ impl Mailbox {
     /// each, which are the handle, the instance, the ticket, and for how many keys
     /// the script was carried out.
     #[napi(catch_unwind)]
-    pub fn applied(&self, replies: &[f64]) {
+    pub fn client_applied(&self, replies: &[f64]) {
         self.send(Command::ClientsApplied(replies.to_vec()));
     }
 
     /// Brings a client's reply of a kind that no script gives.
     #[napi(catch_unwind)]
-    pub fn unexpected(&self, handle: u32, instance: u32, ticket: u32, what: String) {
+    pub fn client_unexpected(&self, handle: u32, instance: u32, ticket: u32, what: String) {
         self.reply(handle, instance, ticket, ClientReply::Unexpected(what));
     }
 
     /// Brings a client's error: JavaScript's number for it, its first word (`code`) if
     /// it is the server's, and its text.
     #[napi(catch_unwind)]
-    pub fn failed(
+    pub fn client_failed(
         &self,
         handle: u32,
         instance: u32,
@@ -201,7 +201,7 @@ impl Mailbox {
 
     /// Brings what a client has seen: what a key has, and for how many milliseconds.
     #[napi(catch_unwind)]
-    pub fn seen(
+    pub fn client_saw(
         &self,
         handle: u32,
         instance: u32,
@@ -221,7 +221,7 @@ impl Mailbox {
 
     /// Keeps a lock under `number`, which comes with the event of its loss.
     #[napi(catch_unwind)]
-    pub fn keep(
+    pub fn watch(
         &self,
         handle: u32,
         number: u32,
@@ -233,15 +233,15 @@ impl Mailbox {
     ) {
         let (handle, number) = (Handle(handle), KeptId(number));
         let context = context(ContextId(in_context), &self.outbox);
-        let Some(mut hold) = decode::hold(number, renewal, &value, resources) else {
+        let Some(mut request) = decode::watch_request(number, renewal, &value, resources) else {
             return;
         };
-        hold.settings.context = context;
-        let watch = self.kept_locks.borrow_mut().add(number, handle, &hold);
-        self.send(Command::Keep {
+        request.settings.context = context;
+        let watch = self.kept_locks.borrow_mut().add(number, handle, &request);
+        self.send(Command::Watch {
             handle,
             scripts: ScriptsId(scripts),
-            hold: Box::new(hold),
+            request: Box::new(request),
             watch,
         });
     }
@@ -250,7 +250,7 @@ impl Mailbox {
     /// engine's clock in ms; 0 once it is released, or lost before its time.
     #[napi(catch_unwind)]
     #[must_use]
-    pub fn until(&self, number: u32) -> f64 {
+    pub fn watched_until(&self, number: u32) -> f64 {
         let until = self.kept_locks.borrow().until(KeptId(number));
         until.map_or(0.0, clock_millis)
     }
@@ -268,7 +268,7 @@ impl Mailbox {
 
     /// Ends the keeping of the lock under `number`, which itself stays as it is.
     #[napi(catch_unwind)]
-    pub fn let_go(&self, number: u32) {
+    pub fn unwatch(&self, number: u32) {
         let number = KeptId(number);
         let kept = self.kept_locks.borrow_mut().remove(number);
         if let Some(kept) = kept {
@@ -311,7 +311,7 @@ impl Mailbox {
     ///
     /// When the environment is ending.
     #[napi(catch_unwind)]
-    pub fn stay_awake(&self, env: Env, awake: bool) -> Result<()> {
+    pub fn keep_alive(&self, env: Env, awake: bool) -> Result<()> {
         self.wake_up.keep_awake(awake);
         self.wake_up.keep_alive(&env)
     }

@@ -3,7 +3,7 @@
 use super::describe;
 use super::handoff::Handoff;
 use super::ids::{ContextId, Handle, Slot, TimerId};
-use crate::engine::{Instant, Reason, Resources, Rule, Settings, Token, Validity};
+use crate::engine::{Instant, Reason, Resources, SafetyRule, Settings, Token, Validity};
 
 /// The responses on their way to one session's JavaScript.
 pub type Outbox = Handoff<Response>;
@@ -31,10 +31,14 @@ impl Response {
     /// (rule 19).
     pub fn checked_at(self, now: Instant) -> (Self, Option<Locked>) {
         let (reason, over) = match self.outcome {
-            Outcome::Locked(locked) if !locked.validity.holds(now) && Rule::HandOver.is_kept() => {
+            Outcome::Locked(locked)
+                if !locked.validity.holds(now) && SafetyRule::HandOver.is_kept() =>
+            {
                 (Reason::TooSlow, Some(locked))
             }
-            Outcome::Extended(validity) if !validity.holds(now) && Rule::HandOver.is_kept() => {
+            Outcome::Extended(validity)
+                if !validity.holds(now) && SafetyRule::HandOver.is_kept() =>
+            {
                 (Reason::Expired, None)
             }
             outcome => return (Self { outcome, ..self }, None),

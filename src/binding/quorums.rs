@@ -13,9 +13,9 @@ use super::numbers::saturated_long;
 use super::outbox::{Locked, Outcome};
 use super::responses::Responses;
 use super::shared::Shared;
-use crate::engine::{Cause, Engine, Event, Patience, Question, supervised};
+use crate::engine::{Cause, DeadlineBounds, Engine, Event, Question, supervised};
 use crate::instances::client::port::{self, Port, Ticket};
-use crate::instances::client::{Client, Route, Watcher};
+use crate::instances::client::{Client, Route, RouteObserver};
 
 /// The quorums of one session, by their handles.
 pub struct Quorums {
@@ -28,7 +28,7 @@ pub struct Quorums {
 
 struct Quorum {
     engine: Engine,
-    patience: Patience,
+    deadlines: DeadlineBounds,
     /// The instances that are the caller's own clients.
     clients: BTreeMap<Index, Rc<Client>>,
 }
@@ -44,7 +44,7 @@ impl Quorums {
     }
 
     pub fn open(&self, handle: Handle, config: Config) {
-        let patience = config.patience();
+        let deadlines = config.deadlines();
         let responses = Rc::clone(&self.responses);
         let listener = move |event: Event| {
             responses.tell(Outcome::Event(describe::event(handle, &event)));
@@ -62,7 +62,7 @@ impl Quorums {
         );
         let quorum = Quorum {
             engine,
-            patience,
+            deadlines,
             clients: opened.clients,
         };
         self.open.borrow_mut().insert(handle, quorum);
@@ -76,7 +76,7 @@ impl Quorums {
         };
         let engine = quorum.engine.clone();
         // Or the locks that are kept would keep it open.
-        engine.let_all_end();
+        engine.stop_renewals();
         self.closing.borrow_mut().insert(handle, quorum);
         let quorums = Rc::downgrade(self);
         let begin = move || {
@@ -116,7 +116,7 @@ impl Quorums {
                 for client in quorum.clients.values() {
                     client.close();
                 }
-                quorum.engine.let_all_end();
+                quorum.engine.stop_renewals();
                 quorum.engine
             })
             .collect()
@@ -124,10 +124,10 @@ impl Quorums {
 
     /// The engine that may be asked for something new, and how long its instances
     /// may take; `None` once it is closed.
-    pub fn engine(&self, handle: Handle) -> Option<(Engine, Patience)> {
+    pub fn engine(&self, handle: Handle) -> Option<(Engine, DeadlineBounds)> {
         let open = self.open.borrow();
         let quorum = open.get(&handle)?;
-        Some((quorum.engine.clone(), quorum.patience))
+        Some((quorum.engine.clone(), quorum.deadlines))
     }
 
     /// The engine, be it open or closing.
@@ -136,17 +136,17 @@ impl Quorums {
     }
 
     /// Releases a lock that nobody will be told of.
-    pub fn take_back(&self, locked: Locked) {
+    pub fn rollback(&self, locked: Locked) {
         if let Some(engine) = self.engine_to_its_end(locked.handle) {
             let since = locked.validity.since;
-            engine.take_back(locked.resources, locked.value, since, locked.settings);
+            engine.rollback(locked.resources, locked.value, since, locked.settings);
         }
     }
 
     /// Where a caller's client leads to has changed.
     pub fn update_client(&self, handle: Handle, index: Index, update: ClientUpdate) {
         if let Some(client) = self.client(handle, index) {
-            client.amend(update.server.map(|server| *server), update.retain);
+            client.update_details(update.server.map(|server| *server), update.retain);
         }
     }
 
@@ -221,7 +221,7 @@ impl Port for ClientPort {
     }
 }
 
-impl Watcher for ClientPort {
+impl RouteObserver for ClientPort {
     fn rerouted(&self, route: &Route) {
         let details = describe::route(self.handle, self.index, route);
         self.responses.tell(Outcome::Event(details));

@@ -224,7 +224,7 @@ impl ResponseGuard {
         if let Some(Outcome::Locked(locked)) = undelivered.map(|response| response.outcome) {
             let since = locked.validity.since;
             self.engine
-                .take_back(locked.resources, locked.value, since, locked.settings);
+                .rollback(locked.resources, locked.value, since, locked.settings);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::reasons::Refusal;
 use super::request_task::RequestTasks;
 use super::responses::{Responses, flush};
 use super::shared::Shared;
-use crate::engine::{Engine, Hold, Scripts, SharedValidity, supervised};
+use crate::engine::{Engine, Scripts, SharedValidity, WatchRequest, supervised};
 
 /// The engine's side of one mailbox.
 pub struct Session {
@@ -48,7 +48,7 @@ impl Session {
             let quorums = quorums.clone();
             flush(responses.clone(), move |undelivered| {
                 if let Some(quorums) = quorums.upgrade() {
-                    take_back(&quorums, undelivered);
+                    rollback(&quorums, undelivered);
                 }
             })
         };
@@ -87,12 +87,12 @@ impl Session {
             Command::CameRound { handle, index } => self.quorums.came_round(handle, index),
             Command::Submit(batch) => self.submit(&batch),
             Command::Cancel(slot) => self.requests.cancel(slot),
-            Command::Keep {
+            Command::Watch {
                 handle,
                 scripts,
-                hold,
+                request,
                 watch,
-            } => self.keep(handle, scripts, *hold, watch),
+            } => self.watch(handle, scripts, *request, watch),
             Command::LetGo {
                 handle,
                 number,
@@ -100,11 +100,11 @@ impl Session {
                 value,
             } => {
                 if let Some(engine) = self.quorums.engine_to_its_end(handle) {
-                    engine.let_go(&resources, &value, number.0.into());
+                    engine.unwatch(&resources, &value, number.0.into());
                 }
             }
             Command::Wait { timer, span } => self.wait(timer, span),
-            Command::TakeBack(locked) => self.quorums.take_back(*locked),
+            Command::TakeBack(locked) => self.quorums.rollback(*locked),
         }
     }
 
@@ -114,7 +114,7 @@ impl Session {
         let undelivered = self.responses.close();
         self.requests.abort_all();
         for response in undelivered {
-            take_back(&self.quorums, response);
+            rollback(&self.quorums, response);
         }
         self.quorums.end()
     }
@@ -132,29 +132,35 @@ impl Session {
     fn submit(&self, batch: &Batch) {
         for mut request in batch.requests() {
             let context = context(request.context, self.responses.outbox());
-            let Some((engine, patience)) = self.quorums.engine(request.handle) else {
+            let Some((engine, deadlines)) = self.quorums.engine(request.handle) else {
                 self.requests.refuse(request.slot, Refusal::Closed);
                 continue;
             };
             request.settings.context = context;
-            request.settings.patience = patience;
+            request.settings.deadlines = deadlines;
             request.settings.scripts = self.scripts(request.scripts);
             self.requests.start(engine, request);
         }
     }
 
-    fn keep(&self, handle: Handle, scripts: ScriptsId, mut hold: Hold, watch: SharedValidity) {
-        hold.settings.scripts = self.scripts(scripts);
+    fn watch(
+        &self,
+        handle: Handle,
+        scripts: ScriptsId,
+        mut request: WatchRequest,
+        watch: SharedValidity,
+    ) {
+        request.settings.scripts = self.scripts(scripts);
         match self.quorums.engine(handle) {
-            Some((engine, patience)) => {
-                hold.settings.patience = patience;
-                engine.keep(hold, watch);
+            Some((engine, deadlines)) => {
+                request.settings.deadlines = deadlines;
+                engine.watch(request, watch);
             }
             // It is being closed: a lock that is extended would keep it open.
             None => {
                 if let Some(engine) = self.quorums.engine_to_its_end(handle) {
-                    hold.renewal = None;
-                    engine.keep(hold, watch);
+                    request.renewal = None;
+                    engine.watch(request, watch);
                 }
             }
         }
@@ -178,8 +184,8 @@ impl Session {
 }
 
 /// Releases the lock in a response that nobody has taken, if there is one.
-fn take_back(quorums: &Quorums, undelivered: Response) {
+fn rollback(quorums: &Quorums, undelivered: Response) {
     if let Outcome::Locked(locked) = undelivered.outcome {
-        quorums.take_back(locked);
+        quorums.rollback(locked);
     }
 }

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::core::Core;
+use super::deadline_bounds::{LONGEST_CLEANUP, Limits};
 use super::environment::within_limit;
 use super::failure::{Failure, Occupant, Reason};
 use super::grant::Grant;
 use super::inspect;
-use super::patience::{LONGEST_CLEANUP, Limits};
 use super::question::{Question, Resources};
 use super::quorum::{Verdict, is_out_of_reach};
 use super::round::Round;
-use super::rule::Rule;
+use super::rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
 use super::validity::{Instant, Ttl, Validity};
@@ -44,7 +44,7 @@ pub(super) async fn acquire(
     loop {
         attempts += 1;
         // Rule 1: a value per attempt.
-        if value.is_none() || Rule::FreshValue.is_kept() && settings.value.is_none() {
+        if value.is_none() || SafetyRule::FreshValue.is_kept() && settings.value.is_none() {
             value = Some(Token::random(environment.as_ref()));
         }
         let were_one = core.are_one();
@@ -117,13 +117,13 @@ async fn with_occupant(
     const LONGEST: Duration = Duration::from_millis(100);
     // A caller's own scripts may keep locks in whatever they like.
     let is_ours = settings.scripts.is_none() && resources.len() == 1;
-    if reason != Reason::Held || !settings.look || !is_ours {
+    if reason != Reason::Held || !settings.inspects_if_held || !is_ours {
         return reason;
     }
     let longest = core.environment.now().after(LONGEST);
     let end = limit.map_or(longest, |limit| limit.min(longest));
     let settings = Settings {
-        patience: settings.patience,
+        deadlines: settings.deadlines,
         // Where a caller's client leads to may depend on it.
         context: settings.context.clone(),
         ..Settings::default()
@@ -146,14 +146,14 @@ async fn claim(
     settings: &Settings,
     limit: Option<Instant>,
 ) -> Result<(), Reason> {
-    if !Rule::Claims.is_kept() {
+    if !SafetyRule::Claims.is_kept() {
         return Ok(());
     }
     let environment = core.environment.as_ref();
     let now = || environment.now();
     let claim = core.claims.take(core.owner, resources, value, ttl, now);
     // A release that is under way is over by then.
-    let end = now().after(settings.patience.ceiling);
+    let end = now().after(settings.deadlines.ceiling);
     let first = limit.map_or(end, |limit| limit.min(end));
     match within_limit(environment, Some(first), claim).await {
         Some(true) => Ok(()),
@@ -198,8 +198,8 @@ async fn attempt(
     // Step 1: the time before the first request of this attempt is sent.
     let validity = Validity::starting(environment.now(), ttl, settings.drift);
     // Step 2: every instance is asked at once, each with a small deadline.
-    let limits = Limits::within(settings.patience, ttl, validity.until);
-    let limits = limits.first(number == 1 && !settings.is_again);
+    let limits = Limits::within(settings.deadlines, ttl, validity.until);
+    let limits = limits.first(number == 1 && !settings.is_repeated);
     let question = Question::acquire(
         ttl,
         Resources::clone(resources),
@@ -218,7 +218,7 @@ async fn attempt(
         return Err((Reason::TimedOut, round.votes()));
     };
     // Step 3: a majority, and time left after what it took (step 4).
-    let believable = !Rule::Validity.is_kept() || validity.holds(environment.now());
+    let believable = !SafetyRule::Validity.is_kept() || validity.holds(environment.now());
     if verdict == Verdict::Granted && believable {
         round.succeed(validity.until);
         return Ok((value, validity));

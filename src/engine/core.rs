@@ -9,11 +9,11 @@ use super::deadlines::Deadlines;
 use super::environment::Environment;
 use super::event::Event;
 use super::granted_by::GrantedBy;
-use super::instance::{Connection, Instance, Observer};
+use super::instance::{ConnectionState, Instance, Observer};
 use super::lock_id::LockId;
 use super::lookalikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::question::Resources;
-use super::rule::Rule;
+use super::rule::SafetyRule;
 use super::stragglers::Stragglers;
 use super::token::Token;
 use super::validity::Instant;
@@ -105,7 +105,7 @@ impl Core {
         let is_taken = self
             .claims
             .is_taken_since(self.owner, resources, value, since, now);
-        is_taken && Rule::Claims.is_kept()
+        is_taken && SafetyRule::Claims.is_kept()
     }
 
     fn tell_look_alikes(&self) {
@@ -134,7 +134,7 @@ impl Core {
 
     /// Whether all instances are one server, which is asked once.
     pub(super) fn are_one(&self) -> bool {
-        if Rule::NoLikeness.is_kept() {
+        if SafetyRule::NoLikeness.is_kept() {
             are_one(&self.instances)
         } else {
             self.look_alikes.are_alike()
@@ -143,12 +143,12 @@ impl Core {
 }
 
 impl Observer for Core {
-    fn connection_changed(&self, instance: usize, state: &Connection) {
+    fn connection_changed(&self, instance: usize, state: &ConnectionState) {
         (self.listener)(Event::Connection {
             instance,
             state: state.clone(),
         });
-        if let Connection::Ready { keyspace } = state {
+        if let ConnectionState::Ready { keyspace } = state {
             self.look_alikes.named(instance, keyspace.clone());
             self.tell_look_alikes();
         }

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::failure::Failure;
-use super::instance::Connection;
+use super::instance::ConnectionState;
 use super::question::Operation;
 use super::vote::Vote;
 
@@ -21,15 +21,15 @@ pub enum Event {
     },
     /// A watched lock is lost: from now on it must not be believed in.
     Lost {
-        /// [`Hold::number`](super::watchdog::Hold::number).
+        /// [`WatchRequest::number`](super::watchdog::WatchRequest::number).
         number: u64,
         /// Why: a [`Loss`](super::watchdog::Loss), and what the last extension got for
         /// an answer.
         failure: Failure,
     },
     /// All votes of one attempt are in, or have missed their deadline.
-    Ballots {
-        /// [`Settings::ballots`](super::settings::Settings::ballots).
+    Votes {
+        /// [`Settings::reports_votes_as`](super::settings::Settings::reports_votes_as).
         number: u64,
         /// Which attempt of the request, from 1.
         attempt: u32,
@@ -41,7 +41,7 @@ pub enum Event {
         /// Which instance, by its index in the quorum.
         instance: usize,
         /// How it is now.
-        state: Connection,
+        state: ConnectionState,
     },
     /// Two instances look like one server. Told once for each pair.
     LookAlikes {

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::core::Core;
+use super::deadline_bounds::Limits;
 use super::failure::{Failure, Reason};
 use super::grant::Extension;
 use super::lock_id::LockId;
-use super::patience::Limits;
 use super::question::{Question, Resources};
 use super::quorum::{Verdict, is_out_of_reach};
 use super::round::Round;
-use super::rule::Rule;
+use super::rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
 use super::validity::{Drift, Instant, Ttl, Validity};
@@ -133,7 +133,7 @@ pub(super) async fn try_until_over(
         let now = environment.now();
         let until = (request.until)();
         let in_time = now < until && validity.holds(now);
-        if verdict == Verdict::Granted && (in_time || !Rule::Validity.is_kept()) {
+        if verdict == Verdict::Granted && (in_time || !SafetyRule::Validity.is_kept()) {
             let lock = LockId::new(&request.value, &request.resources);
             core.extended(&lock, validity.until);
             return Ok(Extension { validity, attempts });
@@ -181,7 +181,7 @@ fn ask(
     attempt: u32,
 ) -> Rc<Round> {
     let (resources, value) = (&request.resources, &request.value);
-    let limits = Limits::within(settings.patience, ttl, last);
+    let limits = Limits::within(settings.deadlines, ttl, last);
     // A late answer may still have given it that long a life.
     let end = limits.last().after(ttl.span());
     core.claims.extend(core.owner, resources, value, end);

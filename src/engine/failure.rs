@@ -73,11 +73,11 @@ impl Occupant {
     pub fn seen_in(vote: &Vote) -> Option<Self> {
         match vote {
             Vote::Failed(cause) if cause.is_of_another_type() => Some(Self::OtherType),
-            Vote::Seen {
+            Vote::Inspected {
                 value: Some(_),
                 ttl: None,
             } => Some(Self::Endless),
-            Vote::Seen {
+            Vote::Inspected {
                 value: Some(value), ..
             } if !may_be_a_lock(value) => Some(Self::Strange),
             _ => None,
@@ -128,7 +128,7 @@ mod tests {
     use crate::engine::Cause;
 
     fn seen(value: &str, ttl: Option<u64>) -> Option<Occupant> {
-        Occupant::seen_in(&Vote::Seen {
+        Occupant::seen_in(&Vote::Inspected {
             value: Some(value.into()),
             ttl,
         })
@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(seen(value, Some(5000)), None, "{value}");
         }
         assert_eq!(Occupant::seen_in(&Vote::Granted), None);
-        let free = Vote::Seen {
+        let free = Vote::Inspected {
             value: None,
             ttl: None,
         };

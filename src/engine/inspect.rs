@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::core::Core;
-use super::patience::Limits;
+use super::deadline_bounds::Limits;
 use super::question::Question;
 use super::round::Round;
 use super::settings::Settings;
@@ -21,7 +21,7 @@ pub(super) async fn inspect(
 }
 
 pub(super) fn ask(core: &Rc<Core>, resource: Box<str>, settings: &Settings) -> Rc<Round> {
-    let limits = Limits::of_release(settings.patience, core.environment.now());
+    let limits = Limits::of_release(settings.deadlines, core.environment.now());
     let question = Question::inspect(resource, limits.last())
         .reported(settings.report)
         .in_context(settings.context.clone());

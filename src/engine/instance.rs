@@ -6,21 +6,21 @@ use std::rc::{Rc, Weak};
 use super::cause::Cause;
 use super::question::Question;
 use super::round_trip::RoundTrip;
-use super::vote::Reply;
+use super::vote::Responder;
 
 /// A member of the quorum: a server, a cluster, a sentinel group, a table in
 /// memory.
 ///
 /// Everything happens on the engine's thread; nothing here may block.
 pub trait Instance {
-    /// Asks for a vote on `question`, which is cast with `reply` now or later.
+    /// Asks for a vote on `question`, which is cast with `responder` now or later.
     ///
     /// The instance need not keep the deadline, the engine does; but it must
     /// not begin an acquire or extend that nobody waits for any more
     /// ([`Question::is_wanted`]), and it must write each of them at most once (safety
     /// rule 13). A release it still owes when its connection breaks is to be
     /// delivered on the next one.
-    fn ask(&self, question: &Rc<Question>, reply: Reply);
+    fn ask(&self, question: &Rc<Question>, responder: Responder);
 
     /// Tells `observer`, as the instance numbered `index`, how the connection
     /// is: now, and whenever that changes.
@@ -64,12 +64,12 @@ pub trait Instance {
 /// Is told how connections are.
 pub trait Observer {
     /// The connection of the instance numbered `index` is now `state`.
-    fn connection_changed(&self, index: usize, state: &Connection);
+    fn connection_changed(&self, index: usize, state: &ConnectionState);
 }
 
 /// How the connection to an instance is.
 #[derive(Clone, Debug)]
-pub enum Connection {
+pub enum ConnectionState {
     /// The first dial is under way.
     Connecting,
     /// Commands can be sent.

@@ -11,6 +11,7 @@ mod cause;
 mod claims;
 mod context;
 mod core;
+mod deadline_bounds;
 mod deadlines;
 mod environment;
 mod event;
@@ -22,7 +23,6 @@ mod inspect;
 mod instance;
 mod lock_id;
 mod lookalikes;
-mod patience;
 mod question;
 mod quorum;
 mod release;
@@ -42,22 +42,22 @@ use std::rc::Rc;
 pub use cause::Cause;
 pub use claims::Claims;
 pub use context::Context;
+pub use deadline_bounds::DeadlineBounds;
 pub use environment::{Environment, System, Task, guarded, supervised, until, within};
 pub use event::Event;
 pub use failure::{Failure, Occupant, Reason};
 pub use grant::{Extension, Grant};
-pub use instance::{Connection, Instance, Observer};
-pub use patience::Patience;
+pub use instance::{ConnectionState, Instance, Observer};
 pub use question::{Operation, Question, Resources, Script, Scripts};
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, Retry};
 pub use round_trip::{Meter, RoundTrip};
-pub use rule::Rule;
+pub use rule::SafetyRule;
 pub use settings::Settings;
 pub use token::Token;
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
-pub use vote::{Ballot, Reply, Vote};
-pub use watchdog::{Hold, Loss, Renewal, SharedValidity};
+pub use vote::{Responder, Vote, VoteSink};
+pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
 
 use self::core::Core;
 
@@ -148,13 +148,7 @@ impl Engine {
 
     /// As [`Engine::release`], for a lock that could not be handed over: nothing is
     /// awaited.
-    pub fn take_back(
-        &self,
-        resources: Resources,
-        value: Token,
-        since: Instant,
-        settings: Settings,
-    ) {
+    pub fn rollback(&self, resources: Resources, value: Token, since: Instant, settings: Settings) {
         release::ask(&self.core, resources, value, since, settings);
     }
 
@@ -169,7 +163,7 @@ impl Engine {
         release::release_all(&self.core, settings)
     }
 
-    /// What each instance says of `resource`'s key: [`Vote::Seen`] or
+    /// What each instance says of `resource`'s key: [`Vote::Inspected`] or
     /// [`Vote::Failed`], by instance.
     pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
         inspect::inspect(&self.core, resource, &settings).await
@@ -177,20 +171,20 @@ impl Engine {
 
     /// Watches a lock: extends it if its renewal says so, and tells of its loss by
     /// [`Event::Lost`]; `watch` shows until when it may be believed in. That ends with
-    /// the lock's release, and with [`Engine::let_go`]. A lock that is watched already
+    /// the lock's release, and with [`Engine::unwatch`]. A lock that is watched already
     /// is watched in this way from now on.
-    pub fn keep(&self, hold: Hold, watch: SharedValidity) {
-        watchdog::task::watch(&self.core, hold, watch);
+    pub fn watch(&self, request: WatchRequest, shared: SharedValidity) {
+        watchdog::task::watch(&self.core, request, shared);
     }
 
     /// This lock is watched no longer under this number; it stays as it is.
-    pub fn let_go(&self, resources: &Resources, value: &Token, number: u64) {
+    pub fn unwatch(&self, resources: &Resources, value: &Token, number: u64) {
         watchdog::task::unwatch(&self.core, resources, value, number);
     }
 
     /// No lock is extended any longer by itself. Each is believed in, and
     /// watched, until its validity ends.
-    pub fn let_all_end(&self) {
+    pub fn stop_renewals(&self) {
         watchdog::task::stop_renewals(&self.core);
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::cause::Cause;
 use super::context::Context;
-use super::rule::Rule;
+use super::rule::SafetyRule;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
-use super::vote::{Reply, Vote};
+use super::vote::{Responder, Vote};
 
 /// What a round asks every instance.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Question {
     /// The lock's value.
     pub value: Token,
     /// When the engine stops waiting for all votes. For one instance's it may stop
-    /// earlier: [`Reply::is_awaited`].
+    /// earlier: [`Responder::is_awaited`].
     pub deadline: Instant,
     /// Whether failures are to be reported as events.
     pub report: bool,
@@ -146,12 +146,12 @@ impl Question {
     }
 
     /// Whether it may still be put to an instance at `now`, which answers with
-    /// `reply`: that is waited for, or, of a release, the key may be there.
+    /// `responder`: that is waited for, or, of a release, the key may be there.
     #[must_use]
-    pub fn is_wanted(&self, now: Instant, reply: Option<&Reply>) -> bool {
+    pub fn is_wanted(&self, now: Instant, responder: Option<&Responder>) -> bool {
         match self.operation {
             Operation::Release { expires, .. } => now < expires,
-            _ => now < self.deadline && reply.is_some_and(Reply::is_awaited),
+            _ => now < self.deadline && responder.is_some_and(Responder::is_awaited),
         }
     }
 
@@ -189,7 +189,7 @@ impl Question {
         }
         let acquires = matches!(self.operation, Operation::Acquire { .. });
         if keys == -1 && acquires && self.script().is_none() {
-            return if Rule::OwnValue.is_kept() {
+            return if SafetyRule::OwnValue.is_kept() {
                 Vote::Failed(Cause::AskedTwice)
             } else {
                 Vote::Granted

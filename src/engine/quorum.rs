@@ -3,7 +3,7 @@
 //! Source: the Redlock algorithm's step 3 (a majority of the instances), and
 //! safety rule 6: decided when grants ≥ quorum, or grants + pending < quorum.
 
-use super::rule::Rule;
+use super::rule::SafetyRule;
 use super::vote::Vote;
 
 /// What a round came to.
@@ -43,7 +43,7 @@ impl Tally {
     /// No vote yet, of `members` that are asked, with a majority needed.
     #[must_use]
     pub fn new(members: usize) -> Self {
-        let quorum = if Rule::Majority.is_kept() {
+        let quorum = if SafetyRule::Majority.is_kept() {
             majority(members)
         } else {
             1
@@ -62,7 +62,7 @@ impl Tally {
         match vote {
             Vote::Granted => self.granted += 1,
             Vote::Held { .. } => self.held += 1,
-            Vote::Seen { .. } | Vote::Failed(_) => {}
+            Vote::Inspected { .. } | Vote::Failed(_) => {}
         }
     }
 

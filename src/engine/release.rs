@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::core::Core;
+use super::deadline_bounds::Limits;
 use super::environment::within_limit;
 use super::failure::{Failure, Reason};
 use super::granted_by::Held;
 use super::lock_id::LockId;
-use super::patience::Limits;
 use super::question::{Question, Resources};
 use super::quorum::Verdict;
 use super::round::Round;
@@ -32,7 +32,7 @@ pub(super) async fn release(
 /// As [`Engine::release_all`](super::Engine::release_all).
 pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Resources, Failure)> {
     let now = core.environment.now();
-    let limit = now.after(settings.patience.ceiling);
+    let limit = now.after(settings.deadlines.ceiling);
     let rounds = held(core, now).into_iter().filter_map(|held| {
         let (resources, value) = (Resources::clone(&held.resources), held.lock.value().clone());
         let mut settings = settings.clone();
@@ -94,7 +94,7 @@ pub(super) fn ask(
     }
     core.release(&lock);
     let expires = core.claims.end_of(core.owner, &resources, &value);
-    let limits = Limits::of_release(settings.patience, now);
+    let limits = Limits::of_release(settings.deadlines, now);
     let report = settings.vote_report(1);
     let question = Question::release(since, expires, resources, value, limits.last())
         .reported(settings.report)

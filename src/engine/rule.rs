@@ -4,7 +4,7 @@
 /// A rule, or a part of one, that a test can take out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Rule {
+pub enum SafetyRule {
     /// Rule 1: a value per attempt.
     FreshValue,
     /// Rule 3: no success without a majority.
@@ -36,7 +36,7 @@ pub enum Rule {
     /// Rule 16: a value that is given again is refused while it may be held.
     Claims,
     /// Rule 17: a former connection is good for releases only.
-    Former,
+    PreviousConnection,
     /// Rule 17: an instance that had refused a lock doesn't count for its extension.
     Refusers,
     /// A connection of our own votes only once it is proven.
@@ -51,7 +51,7 @@ pub enum Rule {
     Role,
 }
 
-impl Rule {
+impl SafetyRule {
     /// All of them.
     pub const ALL: [Self; 21] = [
         Self::FreshValue,
@@ -68,7 +68,7 @@ impl Rule {
         Self::NoLikeness,
         Self::OwnValue,
         Self::Claims,
-        Self::Former,
+        Self::PreviousConnection,
         Self::Refusers,
         Self::Proof,
         Self::ReplyKind,
@@ -78,7 +78,7 @@ impl Rule {
     ];
 
     /// Whether it is kept: always, but in a test that has called
-    /// [`Rule::take_out`] on this thread.
+    /// [`SafetyRule::take_out`] on this thread.
     #[cfg(not(feature = "sabotage"))]
     #[inline]
     #[must_use]
@@ -112,5 +112,5 @@ impl Rule {
 
 #[cfg(feature = "sabotage")]
 thread_local! {
-    static TAKEN_OUT: std::cell::Cell<Option<Rule>> = const { std::cell::Cell::new(None) };
+    static TAKEN_OUT: std::cell::Cell<Option<SafetyRule>> = const { std::cell::Cell::new(None) };
 }

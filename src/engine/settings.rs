@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
-use super::patience::Patience;
+use super::deadline_bounds::DeadlineBounds;
 use super::question::{Question, Scripts};
 use super::retry::Retry;
 use super::token::Token;
@@ -18,7 +18,7 @@ pub struct Settings {
     /// The allowance for clock drift.
     pub drift: Drift,
     /// How long one instance may take.
-    pub patience: Patience,
+    pub deadlines: DeadlineBounds,
     /// Whether an instance's failures are to be reported as events.
     pub report: bool,
     /// The caller's own texts for the operations, if there are any.
@@ -26,15 +26,15 @@ pub struct Settings {
     /// The caller's context, if its instances run code of the caller's.
     pub context: Option<Arc<dyn Context>>,
     /// Under which number all votes of each attempt are to be told as events.
-    pub ballots: Option<u64>,
+    pub reports_votes_as: Option<u64>,
     /// Acquire only: how long the caller waits for the lock altogether.
     pub max_wait: Option<Duration>,
     /// Acquire only: whether to find out, once the last attempt has found a resource
     /// held, if a lock holds it ([`Reason::Occupied`](super::failure::Reason::Occupied)).
-    pub look: bool,
+    pub inspects_if_held: bool,
     /// Acquire only: the caller has made attempts for the same lock before, so that
     /// this is not the first one, which may take longer.
-    pub is_again: bool,
+    pub is_repeated: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
@@ -51,12 +51,13 @@ impl Settings {
 
     /// Under what the votes of the `attempt`-th attempt are told, if they are.
     pub(super) fn vote_report(&self, attempt: u32) -> Option<VoteReport> {
-        self.ballots.map(|number| VoteReport { number, attempt })
+        self.reports_votes_as
+            .map(|number| VoteReport { number, attempt })
     }
 }
 
 /// Under what an attempt's votes are told, by
-/// [`Event::Ballots`](super::event::Event::Ballots).
+/// [`Event::Votes`](super::event::Event::Votes).
 #[derive(Clone, Copy)]
 pub(super) struct VoteReport {
     pub(super) number: u64,

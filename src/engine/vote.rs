@@ -27,7 +27,7 @@ pub enum Vote {
 }
 
 /// Where votes are cast.
-pub trait Ballot {
+pub trait VoteSink {
     /// Takes the vote of the instance numbered `index`.
     fn cast(self: Rc<Self>, index: usize, vote: Vote);
 
@@ -44,55 +44,55 @@ pub trait Ballot {
     }
 
     /// The question will be put to that instance by the caller's thread, which then
-    /// says so by [`Ballot::begin`].
-    fn hold_up(&self, index: usize) {
+    /// says so by [`VoteSink::begin`].
+    fn postpone(&self, index: usize) {
         let _ = index;
     }
 }
 
 /// The right to cast one vote. Dropped unused, it votes
 /// [`Cause::Dropped`], so that no round waits for nothing.
-pub struct Reply {
-    ballot: Option<Rc<dyn Ballot>>,
+pub struct Responder {
+    sink: Option<Rc<dyn VoteSink>>,
     index: usize,
 }
 
-impl Reply {
+impl Responder {
     /// The right to vote once on `ballot` as the instance numbered `index`.
     #[must_use]
-    pub fn new(ballot: Rc<dyn Ballot>, index: usize) -> Self {
+    pub fn new(sink: Rc<dyn VoteSink>, index: usize) -> Self {
         Self {
-            ballot: Some(ballot),
+            sink: Some(sink),
             index,
         }
     }
 
     /// Casts the vote.
     pub fn vote(mut self, vote: Vote) {
-        if let Some(ballot) = self.ballot.take() {
-            ballot.cast(self.index, vote);
+        if let Some(sink) = self.sink.take() {
+            sink.cast(self.index, vote);
         }
     }
 
     /// Whether the vote would still count.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        let ballot = self.ballot.as_ref();
-        ballot.is_some_and(|ballot| ballot.is_awaited(self.index))
+        let sink = self.sink.as_ref();
+        sink.is_some_and(|sink| sink.is_awaited(self.index))
     }
 
     /// The question waits for the caller's thread from now on; its deadline begins
-    /// with [`Reply::begin`].
-    pub fn hold_up(&self) {
-        if let Some(ballot) = &self.ballot {
-            ballot.hold_up(self.index);
+    /// with [`Responder::begin`].
+    pub fn postpone(&self) {
+        if let Some(sink) = &self.sink {
+            sink.postpone(self.index);
         }
     }
 
     /// The caller's thread has put the question.
     pub fn begin(&self) {
-        if let Some(ballot) = &self.ballot {
-            Rc::clone(ballot).begin(self.index);
+        if let Some(sink) = &self.sink {
+            Rc::clone(sink).begin(self.index);
         }
     }
 
@@ -102,10 +102,10 @@ impl Reply {
     }
 }
 
-impl Drop for Reply {
+impl Drop for Responder {
     fn drop(&mut self) {
-        if let Some(ballot) = self.ballot.take() {
-            ballot.cast(self.index, Vote::Failed(Cause::Dropped));
+        if let Some(sink) = self.sink.take() {
+            sink.cast(self.index, Vote::Failed(Cause::Dropped));
         }
     }
 }

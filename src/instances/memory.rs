@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use crate::engine::{
-    Cause, Connection, Environment, Instance, Instant, Observer, Operation, Question, Reply, Rule,
-    Token, Ttl, Vote,
+    Cause, ConnectionState, Environment, Instance, Instant, Observer, Operation, Question,
+    Responder, SafetyRule, Token, Ttl, Vote,
 };
 
 /// A table of keys that expire, shared by all who open it under one name.
@@ -55,22 +55,22 @@ impl Memory {
 }
 
 impl Instance for Memory {
-    fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    fn ask(&self, question: &Rc<Question>, responder: Responder) {
         if question.script().is_some() {
             let message = "ERR an instance in memory can't run scripts";
-            return reply.fail(Cause::Refused {
+            return responder.fail(Cause::Refused {
                 code: "ERR".into(),
                 message: message.into(),
             });
         }
         let now = self.environment.now();
         let vote = self.table.borrow_mut().answer(question, now);
-        reply.vote(vote);
+        responder.vote(vote);
     }
 
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         if let Some(observer) = observer.upgrade() {
-            observer.connection_changed(index, &Connection::Ready { keyspace: None });
+            observer.connection_changed(index, &ConnectionState::Ready { keyspace: None });
         }
     }
 
@@ -101,7 +101,7 @@ impl Table {
                     for key in resources.iter() {
                         if let Some(entry) = self.keys.get_mut(key) {
                             let asked = now.after(ttl.span());
-                            entry.expires = if Rule::NeverShorter.is_kept() {
+                            entry.expires = if SafetyRule::NeverShorter.is_kept() {
                                 entry.expires.max(asked)
                             } else {
                                 asked
@@ -113,7 +113,7 @@ impl Table {
             }
             Operation::Inspect => {
                 let entry = self.live(&resources[0], now);
-                return Vote::Seen {
+                return Vote::Inspected {
                     value: entry.map(|entry| entry.value.as_str().into()),
                     ttl: entry.map(|entry| entry.left(now)),
                 };

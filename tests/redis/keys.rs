@@ -136,18 +136,18 @@ fn what_a_name_has_that_is_no_lock_is_seen_in_part_or_is_an_error() {
             let votes = engine.inspect(name.into(), once()).await;
             votes.into_iter().next().flatten().expect("a vote")
         };
-        let Vote::Seen { value, ttl } = inspect("long").await else {
+        let Vote::Inspected { value, ttl } = inspect("long").await else {
             panic!("its beginning is seen");
         };
         assert_eq!((value.map(|value| value.len()), ttl), (Some(4096), None));
-        let Vote::Seen { value, ttl } = inspect("short").await else {
+        let Vote::Inspected { value, ttl } = inspect("short").await else {
             panic!("it is seen");
         };
         assert_eq!(value.as_deref(), Some("value"));
         assert!(ttl.is_some_and(|ttl| (1..=60_000).contains(&ttl)));
         let missing = inspect("missing").await;
         assert!(
-            matches!(missing, Vote::Seen { value: None, .. }),
+            matches!(missing, Vote::Inspected { value: None, .. }),
             "{missing:?}"
         );
         for _ in 0..10 {

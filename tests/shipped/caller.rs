@@ -8,7 +8,7 @@ use std::time::Duration;
 use redlock_native::binding::ids::Handle;
 use redlock_native::binding::layout::{AnswerKind, Operation, UNLIMITED};
 use redlock_native::binding::numbers::clock_millis;
-use redlock_native::engine::Rule;
+use redlock_native::engine::SafetyRule;
 
 use crate::chance::Chance;
 use crate::checker::{Scope, bump};
@@ -92,7 +92,7 @@ impl Caller {
             self.app.process(),
             format!("{} locks {resources:?} for {}", self.name(), request.ttl),
         );
-        let answer = self.app.ask(request, self.patience()).await;
+        let answer = self.app.ask(request, self.deadlines()).await;
         let held = answer.kind == AnswerKind::Locked;
         checker.settled(open, if held { "granted" } else { &answer.code });
         if !held {
@@ -107,7 +107,7 @@ impl Caller {
             asked,
         };
         // Rule 19: looked at when it is handed over, at its own turn.
-        if Rule::HandOver.is_kept() && self.app.clock() >= lock.until {
+        if SafetyRule::HandOver.is_kept() && self.app.clock() >= lock.until {
             bump(&checker.counts.dead);
             self.give_back(&lock).await;
             return None;
@@ -160,7 +160,7 @@ impl Caller {
             request.ttl
         );
         let open = checker.begin(self.app.process(), what);
-        let answer = self.app.ask(request, self.patience()).await;
+        let answer = self.app.ask(request, self.deadlines()).await;
         // One that was given up does not say how often it was tried.
         let counted = answer.attempts > 0;
         checker.asked(&lock.value, counted.then_some(answer.attempts));
@@ -172,7 +172,7 @@ impl Caller {
     fn now_until(&self, lock: &mut Lock, answer: &Answer, extended: bool, asked: Moment) -> bool {
         let checker = self.app.checker();
         let over = self.app.clock() >= answer.until;
-        if extended && !(over && Rule::HandOver.is_kept()) {
+        if extended && !(over && SafetyRule::HandOver.is_kept()) {
             bump(&checker.counts.extended);
             lock.until = answer.until;
             lock.asked = asked;
@@ -231,7 +231,7 @@ impl Caller {
             }
         }
         checker.disbelieve(self.app.process(), &lock.value);
-        self.app.let_go(number);
+        self.app.unwatch(number);
         self.give_back(&lock).await;
     }
 
@@ -254,7 +254,7 @@ impl Caller {
             self.app.process(),
             format!("{} unlocks {:.6}", self.name(), lock.value),
         );
-        let answer = self.app.ask(request, self.patience()).await;
+        let answer = self.app.ask(request, self.deadlines()).await;
         if answer.kind == AnswerKind::Unlocked {
             bump(&checker.counts.released);
         }
@@ -268,7 +268,7 @@ impl Caller {
             ..self.request(Operation::Inspect)
         };
         let open = checker.begin(self.app.process(), format!("{} inspects", self.name()));
-        let answer = self.app.ask(request, self.patience()).await;
+        let answer = self.app.ask(request, self.deadlines()).await;
         checker.settled(open, &answer.code);
     }
 
@@ -343,7 +343,7 @@ impl Caller {
     }
 
     /// After which time it gives a request up, if it does.
-    fn patience(&self) -> Option<Duration> {
+    fn deadlines(&self) -> Option<Duration> {
         let chance = self.chance();
         let moody = chance.percent(5);
         moody.then(|| chance.span(Duration::from_millis(50)))

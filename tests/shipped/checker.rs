@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use redlock_native::engine::{Environment as _, Instant, Rule, SharedValidity};
+use redlock_native::engine::{Environment as _, Instant, SafetyRule, SharedValidity};
 
 use crate::process::Process;
 use crate::redis::{CommandKind, LockCommand};
@@ -124,7 +124,10 @@ impl Checker {
         until: Instant,
         asked: Moment,
     ) {
-        if Rule::HandOver.is_kept() && Rule::Validity.is_kept() && process.now() >= until {
+        if SafetyRule::HandOver.is_kept()
+            && SafetyRule::Validity.is_kept()
+            && process.now() >= until
+        {
             // Taking out other rules is to be seen by other harm.
             self.world.blame(format_args!(
                 "p{} is handed a lock that is over",

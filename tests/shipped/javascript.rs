@@ -27,7 +27,7 @@ use redlock_native::binding::numbers::instant;
 use redlock_native::binding::outbox::{Outbox, Response};
 use redlock_native::binding::serve::serve;
 use redlock_native::binding::shared::Shared;
-use redlock_native::engine::{Environment, Instant, Resources, Token, SharedValidity};
+use redlock_native::engine::{Environment, Instant, Resources, SharedValidity, Token};
 use redlock_native::instances::client::port::Ticket;
 use redlock_native::instances::redis::{Dialler, Network};
 use serde_json::Value;
@@ -324,7 +324,7 @@ impl App {
 
     /// Puts a request beside the others of this tick. It is given up after
     /// `patience`, if there is one, and answered all the same.
-    pub async fn ask(&self, request: Request, patience: Option<Duration>) -> Answer {
+    pub async fn ask(&self, request: Request, deadlines: Option<Duration>) -> Answer {
         self.free().await;
         self.look(request.engine);
         let (tell, told) = oneshot::channel();
@@ -339,11 +339,11 @@ impl App {
             slot
         };
         self.write(slot, &request);
-        if let Some(patience) = patience {
+        if let Some(deadlines) = deadlines {
             let number = self.0.process.world().number();
             self.0.asking.borrow_mut().insert(slot, number);
             let app = self.clone();
-            self.0.process.after(patience, move || {
+            self.0.process.after(deadlines, move || {
                 let cancels = app.clone();
                 app.turn(move || cancels.cancel(slot, number));
             });
@@ -408,26 +408,26 @@ impl App {
         self.flush();
         let number = KeptId(self.0.last_keep.get() + 1);
         self.0.last_keep.set(number.0);
-        let hold = decode::hold(number, &renewal, value, resources.to_vec());
-        let hold = hold.expect("seven numbers that make sense");
-        let watch = hold.watch();
+        let request = decode::watch_request(number, &renewal, value, resources.to_vec());
+        let request = request.expect("seven numbers that make sense");
+        let watch = request.watch();
         let kept = Kept {
             engine,
-            resources: hold.resources.clone(),
+            resources: request.resources.clone(),
             value: value.to_owned(),
         };
         self.0.keeps.borrow_mut().insert(number, kept);
-        self.send(Command::Keep {
+        self.send(Command::Watch {
             handle: engine,
             scripts: ScriptsId(0),
-            hold: Box::new(hold),
+            request: Box::new(request),
             watch: watch.clone(),
         });
         (number, watch)
     }
 
     /// It is kept no longer.
-    pub fn let_go(&self, number: KeptId) {
+    pub fn unwatch(&self, number: KeptId) {
         if let Some(kept) = self.0.keeps.borrow_mut().remove(&number) {
             self.send(Command::LetGo {
                 handle: kept.engine,

@@ -35,7 +35,7 @@ mod stream;
 #[allow(dead_code, reason = "each simulation uses some of it")]
 mod world;
 
-use redlock_native::engine::Rule;
+use redlock_native::engine::SafetyRule;
 
 use crate::seeds::{Simulation, count};
 
@@ -68,70 +68,70 @@ fn a_seed_is_the_same_run_every_time() {
 
 #[test]
 fn without_a_majority_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Majority, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Majority, "two holders");
 }
 
 #[test]
 fn without_waiting_for_the_majority_to_extend_a_kept_lock_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Loss, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Loss, "two holders");
 }
 
 #[test]
 fn without_the_release_after_a_failed_attempt_a_seed_leaves_a_key() {
-    SIMULATION.expect_missed(Rule::Cleanup, "still has");
+    SIMULATION.expect_missed(SafetyRule::Cleanup, "still has");
 }
 
 #[test]
 fn without_writing_once_a_seed_has_an_acquire_written_twice() {
-    SIMULATION.expect_missed(Rule::WriteOnce, "written twice");
+    SIMULATION.expect_missed(SafetyRule::WriteOnce, "written twice");
 }
 
 #[test]
 fn without_a_bound_a_seed_lets_too_much_wait() {
-    SIMULATION.expect_missed(Rule::Bounded, "bytes wait");
+    SIMULATION.expect_missed(SafetyRule::Bounded, "bytes wait");
 }
 
 #[test]
 fn with_votes_by_likeness_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::NoLikeness, "two holders");
+    SIMULATION.expect_missed(SafetyRule::NoLikeness, "two holders");
 }
 
 #[test]
 fn with_ones_own_value_as_a_grant_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::OwnValue, "two holders");
+    SIMULATION.expect_missed(SafetyRule::OwnValue, "two holders");
 }
 
 #[test]
 fn with_former_connections_that_vote_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Former, "two holders");
+    SIMULATION.expect_missed(SafetyRule::PreviousConnection, "two holders");
 }
 
 #[test]
 fn with_extensions_by_members_that_had_refused_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Refusers, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Refusers, "two holders");
 }
 
 #[test]
 fn without_a_proof_before_promotion_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Proof, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Proof, "two holders");
 }
 
 #[test]
 fn with_replies_of_impossible_kinds_taken_for_votes_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::ReplyKind, "two holders");
+    SIMULATION.expect_missed(SafetyRule::ReplyKind, "two holders");
 }
 
 #[test]
 fn without_a_look_at_the_hand_over_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::HandOver, "two holders");
+    SIMULATION.expect_missed(SafetyRule::HandOver, "two holders");
 }
 
 #[test]
 fn with_releases_that_overtake_a_seed_has_an_acquire_after_its_release() {
-    SIMULATION.expect_missed(Rule::Order, "comes after its own release");
+    SIMULATION.expect_missed(SafetyRule::Order, "comes after its own release");
 }
 
 #[test]
 fn without_asking_a_masters_role_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Role, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Role, "two holders");
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use redlock_native::engine::Rule;
+use redlock_native::engine::SafetyRule;
 
 use crate::chance::Chance;
 use crate::clients::ClientFaults;
@@ -22,7 +22,7 @@ pub struct Scenario {
     /// The allowance for clock drift, in thousandths; the clocks use it up.
     pub drift: u64,
     pub ttls: &'static [u64],
-    pub patience: Patience,
+    pub deadlines: DeadlineBounds,
     pub network: Network,
     pub faults: Vec<Fault>,
     /// The time between two, and how long one lasts, at most.
@@ -81,7 +81,7 @@ pub enum Reach {
 
 /// In milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct DeadlineBounds {
     pub floor: f64,
     pub ceiling: f64,
 }
@@ -120,17 +120,17 @@ impl Scenario {
             resources: chance.pick(&[1, 2, 3]),
             drift: chance.pick(&[10, 10, 50]),
             ttls: chance.pick(&[&[60, 120, 200][..], &[100, 300, 1000], &[40, 400]]),
-            patience: chance.pick(&[
-                Patience {
+            deadlines: chance.pick(&[
+                DeadlineBounds {
                     floor: 50.0,
                     ceiling: 1000.0,
                 },
-                Patience {
+                DeadlineBounds {
                     floor: 10.0,
                     ceiling: 50.0,
                 },
                 // Releases are waited for much shorter than what they release was.
-                Patience {
+                DeadlineBounds {
                     floor: 400.0,
                     ceiling: 20.0,
                 },
@@ -183,23 +183,23 @@ impl Scenario {
 
     /// Makes the world one in which this rule matters, so that its being missed is
     /// seen soon.
-    pub fn favour(&mut self, rule: Rule) {
+    pub fn favour(&mut self, rule: SafetyRule) {
         let odd = self.odd;
         match rule {
-            Rule::Cleanup => self.calm_down(),
-            Rule::Bounded => {
+            SafetyRule::Cleanup => self.calm_down(),
+            SafetyRule::Bounded => {
                 self.burst = 400;
                 self.long = 128 * 1024;
                 self.processes = 1;
                 self.calm = false;
                 self.faults = vec![Fault::Hang];
             }
-            Rule::Refusers => {
+            SafetyRule::Refusers => {
                 self.troubled(vec![Member::Server; 3], Reach::Links);
                 self.strange_names = true;
                 self.faults = vec![Fault::Forget, Fault::Part, Fault::Hang, Fault::Crash];
             }
-            Rule::Order => {
+            SafetyRule::Order => {
                 self.troubled(vec![Member::Server; 5], Reach::Links);
                 // An acquire whose script is unknown comes back late.
                 self.faults = vec![Fault::Flush];
@@ -207,28 +207,28 @@ impl Scenario {
                 self.resources = 2;
                 self.network.usual = 12 * MS;
             }
-            Rule::NoLikeness => {
+            SafetyRule::NoLikeness => {
                 self.troubled(vec![Member::Server; 2], Reach::Links);
                 self.strange_names = true;
             }
-            Rule::Former => {
+            SafetyRule::PreviousConnection => {
                 self.troubled(vec![Member::Server; 3], Reach::Clients);
                 self.changes = true;
             }
-            Rule::Proof => self.troubled(vec![Member::Server; 3], Reach::Clients),
-            Rule::OwnValue => {
+            SafetyRule::Proof => self.troubled(vec![Member::Server; 3], Reach::Clients),
+            SafetyRule::OwnValue => {
                 self.troubled(vec![Member::Server; 3], Reach::Clients);
                 self.strange_names = true;
             }
-            Rule::ReplyKind => {
+            SafetyRule::ReplyKind => {
                 self.troubled(vec![Member::Server; 3], Reach::Links);
                 self.odd = odd.max(3);
             }
-            Rule::HandOver => {
+            SafetyRule::HandOver => {
                 self.troubled(vec![Member::Server; 3], Reach::Links);
                 self.faults = vec![Fault::Block];
             }
-            Rule::Role => {
+            SafetyRule::Role => {
                 self.troubled(vec![Member::Sentinel; 3], Reach::Links);
                 self.faults = vec![Fault::Failover, Fault::Part, Fault::Hang];
             }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::binding::ids::Handle;
-use redlock_native::engine::{Environment as _, Rule};
+use redlock_native::engine::{Environment as _, SafetyRule};
 use redlock_native::instances::redis::Config;
 use serde_json::{Value, json};
 
@@ -34,8 +34,8 @@ const SETTLING: Duration = Duration::from_secs(20);
 
 /// Runs the world of `seed`, with the crate keeping every rule but one, if that is
 /// taken out. A run told to be `verbose` prints its trace.
-pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
-    Rule::take_out(without);
+pub fn run(seed: u64, without: Option<SafetyRule>, verbose: bool) -> Outcome {
+    SafetyRule::take_out(without);
     let simulation = Run::new(seed, without, verbose);
     simulation.live();
     simulation.end()
@@ -144,7 +144,7 @@ impl Builder {
 }
 
 impl Run {
-    fn new(seed: u64, without: Option<Rule>, verbose: bool) -> Rc<Self> {
+    fn new(seed: u64, without: Option<SafetyRule>, verbose: bool) -> Rc<Self> {
         let world = World::new(seed, verbose);
         let mut scenario = Scenario::draw(&world.chance);
         if let Some(rule) = without {
@@ -245,12 +245,12 @@ impl Run {
             let (instances, clients): (Vec<_>, Vec<_>) = (0..self.backends.len())
                 .map(|index| self.member(index, process))
                 .unzip();
-            let patience = &scenario.patience;
+            let deadlines = &scenario.deadlines;
             let config = json!({
                 "instances": instances,
-                "patience": {
-                    "floor": patience.floor,
-                    "ceiling": patience.ceiling,
+                "deadlines": {
+                    "floor": deadlines.floor,
+                    "ceiling": deadlines.ceiling,
                 },
             });
             self.clients

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Failure, Instant, Operation, Question, Reason, Resources, Token, Ttl,
-    Validity, Vote, SharedValidity, majority,
+    Environment as _, Failure, Instant, Operation, Question, Reason, Resources, SharedValidity,
+    Token, Ttl, Validity, Vote, majority,
 };
 
 use crate::counts::{Counts, bump};

@@ -40,7 +40,7 @@ impl Client<'_> {
         let longest = chance.pick(&[1, 20, 200].map(Duration::from_millis));
         settings.max_wait = chance.percent(25).then(|| chance.span(longest));
         settings.value = self.own_value();
-        settings.ballots = chance
+        settings.reports_votes_as = chance
             .percent(40)
             .then(|| self.0.process().world().number());
         let spec = RequestSpec::acquire(self.ttl(), settings);
@@ -48,11 +48,11 @@ impl Client<'_> {
         let endless = spec.settings.retry.count.is_none() && spec.settings.max_wait.is_none();
         let changes_mind = endless || chance.percent(15);
         let longest = chance.pick(&[5, 50, 500].map(Duration::from_millis));
-        let patience = changes_mind.then(|| chance.span(longest));
+        let deadlines = changes_mind.then(|| chance.span(longest));
         self.stall(spec.ttl);
         match self
             .0
-            .acquire(&resources, &spec.or_give_up_after(patience))
+            .acquire(&resources, &spec.or_give_up_after(deadlines))
             .await
         {
             RequestOutcome::Granted(lock) => Some(lock),
@@ -105,8 +105,8 @@ impl Client<'_> {
                 0..6 => {
                     let spec = RequestSpec::acquire(self.ttl(), self.settings());
                     let changes_mind = spec.settings.retry.count.is_none() || chance.percent(15);
-                    let patience = changes_mind.then(|| chance.span(Duration::from_millis(100)));
-                    let spec = spec.or_give_up_after(patience);
+                    let deadlines = changes_mind.then(|| chance.span(Duration::from_millis(100)));
+                    let spec = spec.or_give_up_after(deadlines);
                     let extended = self.0.extend_kept(&watched, &lock, &spec).await;
                     let shorter = matches!(extended, RequestOutcome::Refused(failure) if failure.until.is_some());
                     if shorter && watched.is_kept() && chance.percent(50) {
@@ -115,18 +115,18 @@ impl Client<'_> {
                     }
                 }
                 6 => {
-                    self.0.let_go(&watched, &mut lock);
+                    self.0.unwatch(&watched, &mut lock);
                     if chance.percent(50) {
                         return self.hold(lock).await;
                     }
                     watched = self.watched(&lock);
                 }
-                7 => self.0.let_all_end(),
+                7 => self.0.stop_renewals(),
                 8 if self.0.scenario().faults.deaths => self.die().await,
                 // Forgotten; it ends with the process's interest in its locks.
                 9 => {
                     if chance.percent(50) {
-                        self.0.let_all_end();
+                        self.0.stop_renewals();
                         return;
                     }
                 }
@@ -140,7 +140,7 @@ impl Client<'_> {
         }
         self.0.checker().kept_no_longer(&watched);
         if chance.percent(50) {
-            self.0.let_go(&watched, &mut lock);
+            self.0.unwatch(&watched, &mut lock);
             self.release(&lock).await;
         } else {
             // It must get as far as to be asked for.
@@ -187,14 +187,16 @@ impl Client<'_> {
 
     async fn extend(&self, lock: &mut Lock) -> RequestOutcome<()> {
         let spec = RequestSpec::extend(self.ttl(), self.settings(), self.left(lock));
-        let patience = self.moment(15);
-        self.0.extend(lock, &spec.or_give_up_after(patience)).await
+        let deadlines = self.moment(15);
+        self.0.extend(lock, &spec.or_give_up_after(deadlines)).await
     }
 
     async fn release(&self, lock: &Lock) {
         let spec = RequestSpec::release(self.ttl(), self.settings());
-        let patience = self.moment(10);
-        self.0.release(lock, &spec.or_give_up_after(patience)).await;
+        let deadlines = self.moment(10);
+        self.0
+            .release(lock, &spec.or_give_up_after(deadlines))
+            .await;
     }
 
     async fn die(&self) {

@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Cause, Connection as State, Environment as _, Instance, Instant, Meter, Observer, Operation,
-    Question, Reply, RoundTrip, Vote,
+    Cause, ConnectionState as State, Environment as _, Instance, Instant, Meter, Observer,
+    Operation, Question, Responder, RoundTrip, Vote,
 };
 
 use crate::checker::{Checker, InFlight};
@@ -71,7 +71,7 @@ struct Connection {
 
 struct Pending {
     question: Rc<Question>,
-    reply: Reply,
+    responder: Responder,
     in_flight: InFlight,
     /// When it was written.
     written: Instant,
@@ -158,7 +158,7 @@ impl Remote {
             if again {
                 self.0.waiting.borrow_mut().push_back(pending);
             } else {
-                pending.reply.fail(Cause::Lost {
+                pending.responder.fail(Cause::Lost {
                     what: "broken".into(),
                 });
             }
@@ -239,7 +239,7 @@ impl Remote {
             if let Operation::Release { .. } = pending.question.operation {
                 self.0.waiting.borrow_mut().push_back(pending);
             } else {
-                pending.reply.fail(unreachable());
+                pending.responder.fail(unreachable());
             }
         }
     }
@@ -258,11 +258,11 @@ impl Remote {
         pending.written = self.0.process.now();
         // A release that was owed until its value may be given again is not sent.
         let question = &pending.question;
-        if !question.is_wanted(pending.written, Some(&pending.reply)) {
+        if !question.is_wanted(pending.written, Some(&pending.responder)) {
             if let Operation::Release { .. } = pending.question.operation {
                 self.0.checker.ends_by_itself(&pending.question);
             }
-            pending.reply.fail(unreachable());
+            pending.responder.fail(unreachable());
             return;
         }
         let open = self.open_lines();
@@ -368,7 +368,7 @@ impl Remote {
         let mut meter = self.0.meter.get();
         meter.measure(pending.written, self.0.process.now());
         self.0.meter.set(meter);
-        pending.reply.vote(vote);
+        pending.responder.vote(vote);
     }
 
     /// Tells the engine how the connection is.
@@ -439,7 +439,7 @@ impl Instance for Remote {
         (self.0.identity == Identity::Sole).then_some(self.0.server.index)
     }
 
-    fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    fn ask(&self, question: &Rc<Question>, responder: Responder) {
         if !self.0.process.is_alive() {
             return;
         }
@@ -452,14 +452,14 @@ impl Instance for Remote {
         ));
         let pending = Pending {
             question: Rc::clone(question),
-            reply,
+            responder,
             in_flight: self
                 .0
                 .checker
                 .asked(&self.0.process, self.0.server.index, question),
             written: Instant::LAST,
         };
-        if let Some(span) = self.0.network.hold_up(self.world()) {
+        if let Some(span) = self.0.network.postpone(self.world()) {
             let until = self.world().now().after(span);
             self.0.busy_until.set(self.0.busy_until.get().max(until));
         }
@@ -468,14 +468,14 @@ impl Instance for Remote {
             self.send(pending);
             return;
         }
-        pending.reply.hold_up();
+        pending.responder.postpone();
         self.0.held_up.borrow_mut().push_back(pending);
         let remote = self.clone();
         // In the order in which they were asked, whatever else the process does.
         self.0.process.at(until, move || {
             let next = remote.0.held_up.borrow_mut().pop_front();
             if let Some(pending) = next {
-                pending.reply.begin();
+                pending.responder.begin();
                 remote.send(pending);
             }
         });
@@ -503,7 +503,7 @@ impl Remote {
         if waits {
             self.0.waiting.borrow_mut().push_back(pending);
         } else {
-            pending.reply.fail(unreachable());
+            pending.responder.fail(unreachable());
         }
     }
 }
@@ -518,7 +518,7 @@ fn name(vote: &Vote) -> &'static str {
     match vote {
         Vote::Granted => "granted",
         Vote::Held { .. } => "held",
-        Vote::Seen { .. } => "seen",
+        Vote::Inspected { .. } => "seen",
         Vote::Failed(_) => "failed",
     }
 }

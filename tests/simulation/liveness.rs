@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Instance as _, Instant, Patience, Reason, Renewal, Resources, Retry,
+    DeadlineBounds, Environment as _, Instance as _, Instant, Reason, Renewal, Resources, Retry,
     Settings, Ttl, majority,
 };
 
@@ -44,7 +44,7 @@ impl<'a> Liveness<'a> {
         let settings = Settings {
             retry: Retry::never(),
             drift: member.scenario().drift(),
-            patience: Patience::default(),
+            deadlines: DeadlineBounds::default(),
             report: true,
             ..Settings::default()
         };
@@ -283,8 +283,8 @@ impl<'a> Liveness<'a> {
 
     /// A share of the ttl, or what the servers were measured to need.
     fn deadline(&self) -> Duration {
-        let patience = self.settings.patience;
-        let Patience { floor, ceiling } = patience;
+        let deadlines = self.settings.deadlines;
+        let DeadlineBounds { floor, ceiling } = deadlines;
         let trips = self.member.remotes().iter().filter_map(Remote::round_trip);
         let needed = trips.map(|trip| {
             let usual = trip.smoothed + (4 * trip.variation).max(floor);
@@ -293,7 +293,7 @@ impl<'a> Liveness<'a> {
         needed
             .max()
             .unwrap_or_default()
-            .max(patience.usual(self.ttl))
+            .max(deadlines.usual(self.ttl))
     }
 
     async fn acquire(&self, resources: &Resources, spec: &RequestSpec) -> Lock {

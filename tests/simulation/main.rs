@@ -36,7 +36,7 @@ mod watched_lock;
 #[path = "../support/world.rs"]
 mod world;
 
-use redlock_native::engine::Rule;
+use redlock_native::engine::SafetyRule;
 
 use crate::seeds::{Simulation, count};
 
@@ -68,62 +68,62 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 fn without_the_validity_check_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Validity, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Validity, "two holders");
 }
 
 #[test]
 fn without_the_release_after_a_failed_attempt_a_seed_leaves_a_key() {
-    SIMULATION.expect_missed(Rule::Cleanup, "left its key");
+    SIMULATION.expect_missed(SafetyRule::Cleanup, "left its key");
 }
 
 #[test]
 fn without_the_release_of_what_is_granted_after_the_unlock_a_seed_leaves_a_key() {
-    SIMULATION.expect_missed(Rule::Stragglers, "left its key");
+    SIMULATION.expect_missed(SafetyRule::Stragglers, "left its key");
 }
 
 #[test]
 fn without_the_majority_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Majority, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Majority, "two holders");
 }
 
 #[test]
 fn without_a_fresh_value_per_attempt_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::FreshValue, "two holders");
+    SIMULATION.expect_missed(SafetyRule::FreshValue, "two holders");
 }
 
 #[test]
 fn without_waiting_for_the_majority_to_extend_a_kept_lock_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Loss, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Loss, "two holders");
 }
 
 #[test]
 fn with_the_callers_word_for_the_end_of_a_kept_lock_a_seed_believes_in_it_too_long() {
-    SIMULATION.expect_missed(Rule::KnownEnd, "#");
+    SIMULATION.expect_missed(SafetyRule::KnownEnd, "#");
 }
 
 #[test]
 fn without_the_cap_a_seed_extends_a_lock_beyond_it() {
-    SIMULATION.expect_missed(Rule::Cap, "beyond its cap");
+    SIMULATION.expect_missed(SafetyRule::Cap, "beyond its cap");
 }
 
 #[test]
 fn with_votes_by_likeness_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::NoLikeness, "two holders");
+    SIMULATION.expect_missed(SafetyRule::NoLikeness, "two holders");
 }
 
 #[test]
 fn with_ones_own_value_as_a_grant_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::OwnValue, "two holders");
+    SIMULATION.expect_missed(SafetyRule::OwnValue, "two holders");
 }
 
 #[test]
 fn without_refusing_a_value_that_is_in_use_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Claims, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Claims, "two holders");
 }
 
 #[test]
 fn with_the_votes_on_an_extension_of_who_had_not_granted_a_seed_has_two_holders() {
-    SIMULATION.expect_missed(Rule::Refusers, "two holders");
+    SIMULATION.expect_missed(SafetyRule::Refusers, "two holders");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_table_in_memory_keeps_the_longest_life_that_was_granted() {
 #[test]
 fn with_extensions_that_shorten_a_seed_has_two_holders() {
     let broken = (0..SABOTAGED_SEEDS).find(|seed| {
-        memory::run(*seed, Some(Rule::NeverShorter))
+        memory::run(*seed, Some(SafetyRule::NeverShorter))
             .violation
             .is_some()
     });

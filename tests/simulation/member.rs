@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Engine, Environment as _, Event, Failure, Hold, Instance, Instant, Reason, Renewal, Resources,
-    Settings, Token, Ttl, Validity,
+    Engine, Environment as _, Event, Failure, Instance, Instant, Reason, Renewal, Resources,
+    Settings, Token, Ttl, Validity, WatchRequest,
 };
 
 use crate::checker::{Checker, What};
@@ -41,7 +41,7 @@ pub struct RequestSpec {
     pub ttl: Ttl,
     pub settings: Settings,
     /// After which time the client gives up.
-    pub patience: Option<Duration>,
+    pub deadlines: Option<Duration>,
     pub bound: Duration,
 }
 
@@ -98,11 +98,11 @@ impl Member {
             .checker
             .begin(&self.process, resources, what, spec.bound());
         let resources = Resources::clone(resources);
-        if let Some(number) = spec.settings.ballots {
+        if let Some(number) = spec.settings.reports_votes_as {
             self.checker.vote_reports.begin(&self.process, number);
         }
         let due = |attempts| {
-            if let Some(number) = spec.settings.ballots {
+            if let Some(number) = spec.settings.reports_votes_as {
                 self.checker.vote_reports.end(number, attempts);
             }
         };
@@ -115,7 +115,7 @@ impl Member {
             spec.ttl,
             spec.settings.clone(),
         );
-        match self.process.within(spec.patience, acquire).await {
+        match self.process.within(spec.deadlines, acquire).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "changes its mind", None);
@@ -169,7 +169,7 @@ impl Member {
             spec.ttl,
             spec.settings.clone(),
         );
-        match self.process.within(spec.patience, extend).await {
+        match self.process.within(spec.deadlines, extend).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "stops extending", None);
@@ -210,7 +210,7 @@ impl Member {
             lock.since,
             spec.settings.clone(),
         );
-        match self.process.within(spec.patience, release).await {
+        match self.process.within(spec.deadlines, release).await {
             None => {
                 bump(&self.checker.counts.cancelled);
                 self.checker
@@ -249,7 +249,7 @@ impl Member {
             renewal,
             settings,
         );
-        let hold = Hold {
+        let hold = WatchRequest {
             resources: Resources::clone(&watched.resources),
             value: value.clone(),
             until: lock.until,
@@ -257,7 +257,7 @@ impl Member {
             settings: settings.clone(),
             number: watched.number,
         };
-        self.engine.keep(hold, watched.watch.clone());
+        self.engine.watch(hold, watched.watch.clone());
         watched
     }
 
@@ -266,7 +266,7 @@ impl Member {
     pub fn keep_again(&self, watched: &WatchedLock, lock: &Lock) {
         let before = watched.watch.until();
         self.engine
-            .keep(watched.hold(lock.until), watched.watch.clone());
+            .watch(watched.hold(lock.until), watched.watch.clone());
         let (index, number) = (self.process.index(), watched.number);
         self.checker.expect(
             watched.watch.until() <= before.max(self.process.now()),
@@ -275,22 +275,22 @@ impl Member {
     }
 
     /// It is kept no longer, and believed in till the end it has.
-    pub fn let_go(&self, watched: &WatchedLock, lock: &mut Lock) {
+    pub fn unwatch(&self, watched: &WatchedLock, lock: &mut Lock) {
         lock.until = watched.watch.until();
         self.checker.kept_no_longer(watched);
         self.engine
-            .let_go(&lock.resources, &lock.value, watched.number);
+            .unwatch(&lock.resources, &lock.value, watched.number);
         self.checker.go_on_believing(&self.process, lock);
     }
 
     /// No lock of this process is extended by itself any longer.
-    pub fn let_all_end(&self) {
+    pub fn stop_renewals(&self) {
         let index = self.process.index();
         self.process
             .world()
             .note(format_args!("p{index} lets all its locks end"));
         self.checker.retired(&self.process);
-        self.engine.let_all_end();
+        self.engine.stop_renewals();
     }
 
     /// Extends a kept lock by hand.
@@ -320,7 +320,7 @@ impl Member {
             spec.ttl,
             spec.settings.clone(),
         );
-        match self.process.within(spec.patience, extend).await {
+        match self.process.within(spec.deadlines, extend).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "stops extending", None);
@@ -388,7 +388,7 @@ fn listener(
         // The end of a dead process drops what it had asked.
         _ if !process.is_alive() => {}
         Event::Lost { number, failure } => checker.lost(&process, number, &failure),
-        Event::Ballots {
+        Event::Votes {
             number,
             attempt,
             votes,
@@ -411,7 +411,7 @@ impl RequestSpec {
         Self {
             ttl,
             settings,
-            patience: None,
+            deadlines: None,
             bound,
         }
     }
@@ -421,23 +421,23 @@ impl RequestSpec {
         Self {
             ttl,
             settings,
-            patience: None,
+            deadlines: None,
             bound: leeway(left),
         }
     }
 
     pub fn release(ttl: Ttl, settings: Settings) -> Self {
-        let bound = leeway(settings.patience.ceiling.max(SLOWEST));
+        let bound = leeway(settings.deadlines.ceiling.max(SLOWEST));
         Self {
             ttl,
             settings,
-            patience: None,
+            deadlines: None,
             bound,
         }
     }
 
-    pub fn or_give_up_after(self, patience: Option<Duration>) -> Self {
-        Self { patience, ..self }
+    pub fn or_give_up_after(self, deadlines: Option<Duration>) -> Self {
+        Self { deadlines, ..self }
     }
 
     /// But in true time, within that.
@@ -449,8 +449,8 @@ impl RequestSpec {
     }
 
     fn bound(&self) -> Duration {
-        let patience = self.patience.map_or(Duration::MAX, leeway);
-        self.bound.min(patience)
+        let deadlines = self.deadlines.map_or(Duration::MAX, leeway);
+        self.bound.min(deadlines)
     }
 }
 
@@ -460,7 +460,7 @@ fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
     let longest = settings.max_wait.map_or(Duration::MAX, leeway);
     if settings.value.is_some() {
         // One attempt, once the release of that value is over.
-        return leeway(settings.patience.ceiling + attempt_bound(settings, ttl)).min(longest);
+        return leeway(settings.deadlines.ceiling + attempt_bound(settings, ttl)).min(longest);
     }
     let Some(retries) = settings.retry.count else {
         return longest;
@@ -473,12 +473,12 @@ fn acquire_bound(settings: &Settings, ttl: Ttl) -> Duration {
 /// Its validity, if everybody is slow, and the longest wait for its clean-up.
 pub fn attempt_bound(settings: &Settings, ttl: Ttl) -> Duration {
     const CLEANUP: Duration = Duration::from_secs(1);
-    ttl.span().min(settings.patience.ceiling * 5 + SLOWEST) + CLEANUP + 2 * SLACK
+    ttl.span().min(settings.deadlines.ceiling * 5 + SLOWEST) + CLEANUP + 2 * SLACK
 }
 
 /// What an instance may take to answer that was not measured to need more.
 pub fn deadline_of(settings: &Settings, ttl: Ttl) -> Duration {
-    settings.patience.usual(ttl).min(ttl.span())
+    settings.deadlines.usual(ttl).min(ttl.span())
 }
 
 /// The same in true time, where the client's clock is slow.

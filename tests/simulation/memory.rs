@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Drift, Engine, Environment, Event, Instance, Instant, Resources, Retry, Rule, Settings, Token,
-    Ttl,
+    Drift, Engine, Environment, Event, Instance, Instant, Resources, Retry, SafetyRule, Settings,
+    Token, Ttl,
 };
 use redlock_native::instances::memory::{Memory, Tables};
 
@@ -39,8 +39,8 @@ const CLIENTS: usize = 3;
 const ROUNDS: usize = 30;
 
 /// Runs the world of `seed`, with every rule kept but one, if that is taken out.
-pub fn run(seed: u64, without: Option<Rule>) -> Outcome {
-    Rule::take_out(without);
+pub fn run(seed: u64, without: Option<SafetyRule>) -> Outcome {
+    SafetyRule::take_out(without);
     let world = World::new(seed, false);
     let process = Process::new(&world, 0, Clock::draw(&world.chance, 10));
     let tables = Tables::default();

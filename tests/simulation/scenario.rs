@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use redlock_native::engine::{Drift, Patience, Retry, Settings, Ttl};
+use redlock_native::engine::{DeadlineBounds, Drift, Retry, Settings, Ttl};
 
 use crate::chance::Chance;
 use crate::faults::Fault;
@@ -34,7 +34,7 @@ pub struct Scenario {
     /// The allowance for clock drift, in thousandths; the clocks use it up.
     pub drift: u64,
     pub ttls: &'static [u64],
-    pub patience: Patience,
+    pub deadlines: DeadlineBounds,
     pub network: Network,
     pub faults: Faults,
     /// How long new things begin.
@@ -128,14 +128,14 @@ impl Scenario {
                     &[40, 400, 3000],
                 ])
             },
-            patience: chance.pick(&[
-                Patience::default(),
-                Patience {
+            deadlines: chance.pick(&[
+                DeadlineBounds::default(),
+                DeadlineBounds {
                     floor: 5 * MS,
                     ceiling: 50 * MS,
                 },
                 // Releases are waited for much shorter than what they release was.
-                Patience {
+                DeadlineBounds {
                     floor: 400 * MS,
                     ceiling: 20 * MS,
                 },
@@ -214,7 +214,7 @@ impl Scenario {
                 jitter: chance.pick(&[0.0, 5.0, 50.0]),
             },
             drift: self.drift(),
-            patience: self.patience,
+            deadlines: self.deadlines,
             report: true,
             ..Settings::default()
         }
@@ -253,7 +253,7 @@ impl Network {
     }
 
     /// How long the caller's thread lets a question wait.
-    pub fn hold_up(&self, world: &World) -> Option<Duration> {
+    pub fn postpone(&self, world: &World) -> Option<Duration> {
         const LONGEST: Duration = Duration::from_millis(300);
         let busy = !world.is_quiet() && world.chance.percent(self.hold_ups);
         busy.then(|| world.chance.span(LONGEST))
@@ -269,8 +269,12 @@ impl Network {
 
 impl Faults {
     fn draw(chance: &Chance, in_order: bool) -> Self {
-        let breaks_order =
-            |fault: &Fault| matches!(fault, Fault::Snap | Fault::Hold | Fault::Hang | Fault::Part);
+        let breaks_order = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Snap | Fault::WatchRequest | Fault::Hang | Fault::Part
+            )
+        };
         Self {
             every: chance.pick(&[20, 100, 400]) * MS,
             longest: chance.pick(&[30, 200, 1200]) * MS,

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use redlock_native::engine::{Environment as _, Rule};
+use redlock_native::engine::{Environment as _, SafetyRule};
 
 use crate::checker::Checker;
 use crate::connection::Remote;
@@ -22,8 +22,8 @@ const ENDLESS: u32 = 2_000_000;
 /// Runs the world of `seed`, with the engine keeping every rule but one, if that is
 /// taken out. A run told to be
 /// `verbose` prints its trace.
-pub fn run(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome {
-    Rule::take_out(without);
+pub fn run(seed: u64, without: Option<SafetyRule>, verbose: bool) -> Outcome {
+    SafetyRule::take_out(without);
     let simulation = Simulation::new(seed, without, verbose);
     simulation.live();
     simulation.end()
@@ -38,7 +38,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64, without: Option<Rule>, verbose: bool) -> Self {
+    fn new(seed: u64, without: Option<SafetyRule>, verbose: bool) -> Self {
         let world = World::new(seed, verbose);
         let scenario = Rc::new(Scenario::draw(&world.chance));
         world.note(format_args!("{scenario:#?}"));
@@ -49,7 +49,10 @@ impl Simulation {
         let checker = Checker::new(
             &world,
             &servers,
-            !matches!(without, Some(Rule::Validity | Rule::Majority | Rule::Loss)),
+            !matches!(
+                without,
+                Some(SafetyRule::Validity | SafetyRule::Majority | SafetyRule::Loss)
+            ),
         );
         // One more than there are contenders: the one that comes when they are
         // gone.

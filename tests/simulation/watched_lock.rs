@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    Environment as _, Failure, Hold, Instant, Loss, Reason, Renewal, Resources, Settings, Token,
-    Ttl, Validity, SharedValidity,
+    Environment as _, Failure, Instant, Loss, Reason, Renewal, Resources, Settings, SharedValidity,
+    Token, Ttl, Validity, WatchRequest,
 };
 
 use crate::checker::Checker;
@@ -74,9 +74,9 @@ impl WatchedLock {
     }
 
     /// What has it kept in the same way once more.
-    pub fn hold(&self, until: Instant) -> Hold {
+    pub fn hold(&self, until: Instant) -> WatchRequest {
         self.retired.set(false);
-        Hold {
+        WatchRequest {
             resources: Resources::clone(&self.resources),
             value: self.value.clone(),
             until,
@@ -115,7 +115,7 @@ impl Checker {
         settings: &Settings,
     ) -> Rc<WatchedLock> {
         self.disbelieve(resources, value);
-        let hold = Hold {
+        let hold = WatchRequest {
             // Not the one of requests, so that its extensions are told apart.
             resources: resources.iter().cloned().collect(),
             value: value.clone(),

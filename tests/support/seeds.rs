@@ -2,7 +2,7 @@
 //!
 //! - `SEEDS=10000` says how many seeds are run, and `FIRST=10000` from which one on.
 //! - `SEED=7` runs one alone, with its trace (`-- --nocapture` shows it).
-//! - `WITHOUT=Validity`, or another `Rule`, takes that out for it.
+//! - `WITHOUT=Validity`, or another `SafetyRule`, takes that out for it.
 
 use std::cell::Cell;
 use std::env;
@@ -12,7 +12,7 @@ use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::Instant;
 
-use redlock_native::engine::Rule;
+use redlock_native::engine::SafetyRule;
 
 /// What a run came to.
 pub struct Outcome {
@@ -39,7 +39,7 @@ pub struct Simulation {
     pub sabotaged_seeds: u64,
     /// Runs one seed without a rule, if that is taken out; told to be verbose it
     /// prints its trace.
-    pub run: fn(seed: u64, without: Option<Rule>, verbose: bool) -> Outcome,
+    pub run: fn(seed: u64, without: Option<SafetyRule>, verbose: bool) -> Outcome,
 }
 
 impl Simulation {
@@ -73,7 +73,7 @@ impl Simulation {
     }
 
     /// Fails unless a seed misses the rule, by a violation in these words.
-    pub fn expect_missed(&self, rule: Rule, consequence: &str) {
+    pub fn expect_missed(&self, rule: SafetyRule, consequence: &str) {
         if number("SEED").is_some() {
             return;
         }
@@ -99,7 +99,7 @@ impl Simulation {
     }
 
     /// Runs seeds on all cores until one breaks a promise, in these words.
-    fn search(&self, without: Option<Rule>, seeds: u64, words: &str) -> Report {
+    fn search(&self, without: Option<SafetyRule>, seeds: u64, words: &str) -> Report {
         let first = number("FIRST").unwrap_or(0);
         let next = AtomicU64::new(first);
         let end = AtomicU64::new(first + seeds);
@@ -131,7 +131,7 @@ impl Simulation {
 
     /// A run in which a panic is one more broken promise, also one that the code under
     /// test has caught.
-    fn run_to_the_end(&self, seed: u64, without: Option<Rule>) -> Outcome {
+    fn run_to_the_end(&self, seed: u64, without: Option<SafetyRule>) -> Outcome {
         static HOOKED: Once = Once::new();
         HOOKED.call_once(|| {
             let usual = panic::take_hook();
@@ -154,9 +154,9 @@ impl Simulation {
     }
 
     fn replay(&self, seed: u64) {
-        let without = env::var("WITHOUT")
-            .ok()
-            .map(|name| Rule::named(&name).unwrap_or_else(|| panic!("no rule is called {name}")));
+        let without = env::var("WITHOUT").ok().map(|name| {
+            SafetyRule::named(&name).unwrap_or_else(|| panic!("no rule is called {name}"))
+        });
         let outcome = (self.run)(seed, without, true);
         if let Some(violation) = outcome.violation {
             panic!("seed {seed}: {violation}");
@@ -164,7 +164,7 @@ impl Simulation {
         println!("seed {seed} broke no promise");
     }
 
-    fn command(&self, seed: u64, without: Option<Rule>) -> String {
+    fn command(&self, seed: u64, without: Option<SafetyRule>) -> String {
         let without = without.map_or(String::new(), |rule| format!("WITHOUT={rule:?} "));
         format!(
             "SEED={seed} {without}cargo test --no-default-features --features {} \

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use redlock_native::engine::{
-    Ballot, Cause, Drift, Instance, Instant, Operation, Question, Reply, Ttl, Vote,
+    Cause, Drift, Instance, Instant, Operation, Question, Responder, Ttl, Vote, VoteSink,
 };
 use redlock_native::instances::redis::{Config, Network, Server};
 
@@ -14,7 +14,7 @@ use crate::support::{network, until};
 #[derive(Default)]
 pub struct Votes(RefCell<Vec<(usize, Vote)>>);
 
-impl Ballot for Votes {
+impl VoteSink for Votes {
     fn cast(self: Rc<Self>, index: usize, vote: Vote) {
         self.0.borrow_mut().push((index, vote));
     }
@@ -99,9 +99,9 @@ impl Asker {
     pub fn ask(&self, number: usize, operation: Operation, value: &str, resources: &[&str]) {
         let resources = resources.iter().map(|name| Box::from(*name)).collect();
         let question = Question::new(operation, resources, value.into(), Instant::LAST);
-        let ballot: Rc<dyn Ballot> = self.votes.clone();
+        let sink: Rc<dyn VoteSink> = self.votes.clone();
         self.server
-            .ask(&Rc::new(question), Reply::new(ballot, number));
+            .ask(&Rc::new(question), Responder::new(sink, number));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use redlock_native::engine::{Patience, Rule, Settings};
+use redlock_native::engine::{DeadlineBounds, SafetyRule, Settings};
 use redlock_native::instances::redis::Config;
 
 use crate::asker::{Asker, acquire, extend, release, ttl};
@@ -14,7 +14,7 @@ use crate::support::{engine_on, network, once, resources, run, until};
 fn an_extension_is_not_behind_the_acquires_that_wait() {
     let before = acquires_before_an_extension();
     assert!(before <= 2000, "{before}");
-    Rule::take_out(Some(Rule::Order));
+    SafetyRule::take_out(Some(SafetyRule::Order));
     assert!(
         acquires_before_an_extension() > 2000,
         "without the rule it is"
@@ -137,7 +137,7 @@ fn a_lock_that_another_engine_releases_is_not_set_later_where_it_was_still_to_be
     let others = [Fake::as_usual(), Fake::as_usual()];
     let configs = || others.iter().chain([&slow]).map(Fake::config);
     let settings = Settings {
-        patience: Patience {
+        deadlines: DeadlineBounds {
             floor: Duration::from_secs(30),
             ceiling: Duration::from_secs(30),
         },
@@ -231,7 +231,7 @@ fn what_waits_is_bounded_in_bytes_and_leaves_room_for_extensions() {
             let weight = asker.server.weight();
             assert!(weight < 50 * MIB, "{weight}");
         }
-        Rule::take_out(Some(Rule::Bounded));
+        SafetyRule::take_out(Some(SafetyRule::Bounded));
         up.ask(300, acquire(), "v", &[&name]);
         assert!(up.votes.of(300).is_none(), "without the rule it waits");
         door.open();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redlock_native::engine::{Operation, Rule, Vote};
+use redlock_native::engine::{Operation, SafetyRule, Vote};
 use redlock_native::instances::redis::{Config, Secret};
 
 use crate::asker::{Asker, acquire, extend, release};
@@ -105,7 +105,7 @@ fn replies_that_a_command_can_give_are_votes() {
 #[test]
 fn one_lost_reply_grants_at_most_one_name_that_is_held() {
     assert!(wrong_grants() <= 1);
-    Rule::take_out(Some(Rule::ReplyKind));
+    SafetyRule::take_out(Some(SafetyRule::ReplyKind));
     assert!(wrong_grants() > 100, "without the rule it goes on");
 }
 

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::super::patience::Wait;
+use super::super::deadline_bounds::Wait;
 use super::super::question::Question;
-use super::super::rule::Rule;
+use super::super::rule::SafetyRule;
 use super::super::validity::Instant;
 use super::Round;
 use super::votes::MemberVote;
@@ -55,7 +55,7 @@ impl Round {
         let is_another = self
             .core
             .is_another_locks(resources, value, self.asked, now);
-        Rule::Cleanup.is_kept() && !is_another
+        SafetyRule::Cleanup.is_kept() && !is_another
     }
 
     /// What takes back whatever this round may have set.
@@ -96,7 +96,7 @@ impl Round {
 
     /// A grant for an attempt that has failed already: its release may have
     /// overtaken it on another connection, so it is released once more.
-    pub(super) fn take_back(&self, index: usize) {
+    pub(super) fn rollback(&self, index: usize) {
         let now = self.core.environment.now();
         if !self.may_clean_up(now) {
             return;

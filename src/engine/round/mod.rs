@@ -14,18 +14,18 @@ use std::task::Poll;
 use super::cause::Cause;
 use super::claims::ClaimNumber;
 use super::core::Core;
+use super::deadline_bounds::{Limits, Wait};
 use super::deadlines::{self, Timed};
 use super::event::Event;
 use super::granted_by::{Held, InstanceSet};
 use super::lock_id::LockId;
-use super::patience::{Limits, Wait};
 use super::question::{Operation, Question};
 use super::quorum::{Tally, Verdict};
-use super::rule::Rule;
+use super::rule::SafetyRule;
 use super::settings::VoteReport;
 use super::stragglers::Straggler;
 use super::validity::Instant;
-use super::vote::{Ballot, Reply, Vote};
+use super::vote::{Responder, Vote, VoteSink};
 use votes::{MemberVote, State};
 
 /// One question put to some or all of the instances.
@@ -109,8 +109,8 @@ impl Round {
         for index in 0..all {
             // It may be answered already: all of them with the first.
             if is_open(&round.state.borrow().votes[index]) {
-                let ballot: Rc<dyn Ballot> = round.clone();
-                core.instances[index].ask(&round.question, Reply::new(ballot, index));
+                let sink: Rc<dyn VoteSink> = round.clone();
+                core.instances[index].ask(&round.question, Responder::new(sink, index));
             }
         }
         round
@@ -274,7 +274,7 @@ impl Round {
     /// Whether an instance's vote on an extension counts.
     fn counts(&self, index: usize) -> bool {
         let granted_by = self.core.granted_by.borrow();
-        granted_by.counts(&self.lock(), index) || !Rule::Refusers.is_kept()
+        granted_by.counts(&self.lock(), index) || !SafetyRule::Refusers.is_kept()
     }
 
     fn all_cast(&self, are: impl Fn(&MemberVote) -> bool) -> bool {
@@ -284,7 +284,7 @@ impl Round {
     fn tell_all(&self) {
         if let Some(VoteReport { number, attempt }) = self.vote_report.take() {
             let votes = self.votes();
-            (self.core.listener)(Event::Ballots {
+            (self.core.listener)(Event::Votes {
                 number,
                 attempt,
                 votes,
@@ -314,7 +314,7 @@ impl Drop for Round {
 
 impl Straggler for Round {
     fn lock_was_released(&self) {
-        self.state.borrow_mut().abandoned = Rule::Stragglers.is_kept();
+        self.state.borrow_mut().abandoned = SafetyRule::Stragglers.is_kept();
     }
 }
 
@@ -324,7 +324,7 @@ impl Timed for Round {
     }
 }
 
-impl Ballot for Round {
+impl VoteSink for Round {
     fn cast(self: Rc<Self>, index: usize, vote: Vote) {
         // A key that has this attempt's value was set for this attempt.
         let may_be_set = matches!(vote, Vote::Granted | Vote::Failed(Cause::AskedTwice));
@@ -373,17 +373,17 @@ impl Ballot for Round {
             waker.wake();
         }
         if unwanted {
-            self.take_back(index);
+            self.rollback(index);
         }
     }
 
     fn is_awaited(&self, index: usize) -> bool {
         let state = self.state.borrow();
-        let is_given_up = state.abandoned && Rule::Order.is_kept();
+        let is_given_up = state.abandoned && SafetyRule::Order.is_kept();
         !is_given_up && matches!(state.votes[index], MemberVote::Open(_))
     }
 
-    fn hold_up(&self, index: usize) {
+    fn postpone(&self, index: usize) {
         if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
             *wait = self.limits.unbegun(*wait);
         }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use super::super::cause::Cause;
-use super::super::patience::Wait;
+use super::super::deadline_bounds::Wait;
 use super::super::quorum::Tally;
 use super::super::validity::Instant;
 use super::super::vote::Vote;

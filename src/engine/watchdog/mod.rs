@@ -13,5 +13,5 @@ pub(super) mod task;
 mod tests;
 pub(super) mod watched_lock;
 
-pub use request::{Hold, Renewal};
+pub use request::{Renewal, WatchRequest};
 pub use shared_validity::{Loss, SharedValidity};

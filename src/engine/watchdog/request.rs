@@ -11,7 +11,7 @@ use super::shared_validity::{Loss, SharedValidity};
 
 /// A lock that is to be watched.
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub struct WatchRequest {
     /// What is locked.
     pub resources: Resources,
     /// The value it is stored under.
@@ -27,7 +27,7 @@ pub struct Hold {
     pub number: u64,
 }
 
-impl Hold {
+impl WatchRequest {
     /// What the lock's holder reads, also before the engine has heard of it.
     #[must_use]
     pub fn watch(&self) -> SharedValidity {

@@ -13,56 +13,56 @@ use super::super::failure::{Failure, Reason};
 use super::super::grant::Extension;
 use super::super::lock_id::LockId;
 use super::super::question::Resources;
-use super::super::rule::Rule;
+use super::super::rule::SafetyRule;
 use super::super::settings::Settings;
 use super::super::token::Token;
 use super::super::validity::{Instant, Validity};
-use super::request::{Hold, Renewal};
+use super::request::{Renewal, WatchRequest};
 use super::shared_validity::SharedValidity;
 use super::watched_lock::WatchedLock;
 
-/// As [`Engine::keep`](super::super::Engine::keep).
-pub fn watch(core: &Rc<Core>, mut hold: Hold, watch: SharedValidity) {
-    let (lock, now) = (hold.lock(), core.environment.now());
-    if core.is_another_locks(&hold.resources, &hold.value, hold.until, now) {
+/// As [`Engine::watch`](super::super::Engine::watch).
+pub fn watch(core: &Rc<Core>, mut request: WatchRequest, watch: SharedValidity) {
+    let (lock, now) = (request.lock(), core.environment.now());
+    if core.is_another_locks(&request.resources, &request.value, request.until, now) {
         // It was over when its value was taken again.
         let known = core.watched(&lock);
-        if let Some(known) = known.filter(|known| known.number() == hold.number) {
+        if let Some(known) = known.filter(|known| known.number() == request.number) {
             core.forget(&lock, &known);
             known.displace();
         }
         let failure = Failure::before_any_attempt(Reason::Expired);
-        WatchedLock::new(&hold, watch).lose(&failure, now);
-        tell_loss(core, &hold, failure);
+        WatchedLock::new(&request, watch).lose(&failure, now);
+        tell_loss(core, &request, failure);
         return;
     }
     let before = core.watched.borrow_mut().remove(&lock);
     if let Some(before) = before {
         // What the engine knows of its end is newer than what the caller does.
-        if Rule::KnownEnd.is_kept() {
-            hold.until = before.until();
+        if SafetyRule::KnownEnd.is_kept() {
+            request.until = before.until();
         }
         before.displace();
     }
-    if let (false, Some(renewal)) = (Rule::Cap.is_kept(), &mut hold.renewal) {
+    if let (false, Some(renewal)) = (SafetyRule::Cap.is_kept(), &mut request.renewal) {
         renewal.cap = None;
     }
-    if let Some(cap) = hold.cap() {
-        hold.until = hold.until.min(cap);
+    if let Some(cap) = request.cap() {
+        request.until = request.until.min(cap);
     }
-    let watched = WatchedLock::new(&hold, watch);
+    let watched = WatchedLock::new(&request, watch);
     core.watched.borrow_mut().insert(lock, Rc::clone(&watched));
     let environment = Rc::clone(&core.environment);
     let (core, world) = (Rc::downgrade(core), Rc::clone(&environment));
     let begin = move || {
         let (core, watched) = (Weak::clone(&core), Rc::clone(&watched));
-        keep(core, Rc::clone(&world), watched, hold.clone())
+        keep(core, Rc::clone(&world), watched, request.clone())
     };
     let life = supervised(Rc::clone(&environment), begin, |_| {});
     environment.spawn(Box::pin(life));
 }
 
-/// As [`Engine::let_go`](super::super::Engine::let_go).
+/// As [`Engine::unwatch`](super::super::Engine::unwatch).
 pub fn unwatch(core: &Core, resources: &Resources, value: &Token, number: u64) {
     let lock = LockId::new(value, resources);
     let watched = core.watched(&lock);
@@ -72,7 +72,7 @@ pub fn unwatch(core: &Core, resources: &Resources, value: &Token, number: u64) {
     }
 }
 
-/// As [`Engine::let_all_end`](super::super::Engine::let_all_end).
+/// As [`Engine::stop_renewals`](super::super::Engine::stop_renewals).
 pub fn stop_renewals(core: &Core) {
     for watched in core.watched.borrow().values() {
         watched.retire();
@@ -84,7 +84,7 @@ async fn keep(
     core: Weak<Core>,
     environment: Rc<dyn Environment>,
     watched: Rc<WatchedLock>,
-    hold: Hold,
+    request: WatchRequest,
 ) {
     let failure = loop {
         if watched.is_released() {
@@ -96,9 +96,9 @@ async fn keep(
         }
         let until = watched.until();
         let engine = core.upgrade();
-        let next = match (&hold.renewal, &engine) {
+        let next = match (&request.renewal, &engine) {
             (Some(renewal), Some(engine)) if watched.may_be_extended() => {
-                next(renewal, &hold.settings, until, now).map(|at| (at, renewal, engine))
+                next(renewal, &request.settings, until, now).map(|at| (at, renewal, engine))
             }
             _ => None,
         };
@@ -106,7 +106,7 @@ async fn keep(
             Some((at, renewal, engine)) if at <= now => {
                 // What it was to change may be another thing once its holder
                 // has extended it by hand.
-                let extension = extend(engine, &watched, &hold, renewal, until);
+                let extension = extend(engine, &watched, &request, renewal, until);
                 match watched.unless_changed(extension).await {
                     None => {}
                     // It is not shortened: one that came late would win nothing.
@@ -127,14 +127,14 @@ async fn keep(
     };
     let failure = watched.lose(&failure, environment.now());
     if let Some(core) = core.upgrade() {
-        core.forget(&hold.lock(), &watched);
-        tell_loss(&core, &hold, failure);
+        core.forget(&request.lock(), &watched);
+        tell_loss(&core, &request, failure);
     }
 }
 
-fn tell_loss(core: &Core, hold: &Hold, failure: Failure) {
+fn tell_loss(core: &Core, request: &WatchRequest, failure: Failure) {
     (core.listener)(Event::Lost {
-        number: hold.number,
+        number: request.number,
         failure,
     });
 }
@@ -167,24 +167,24 @@ fn lead(renewal: &Renewal, settings: &Settings) -> Duration {
 async fn extend(
     core: &Rc<Core>,
     watched: &WatchedLock,
-    hold: &Hold,
+    request: &WatchRequest,
     renewal: &Renewal,
     until: Instant,
 ) -> Result<Extension, Failure> {
-    let mut settings = hold.settings.clone();
+    let mut settings = request.settings.clone();
     settings.retry.count = None;
     // Several tries must fit before its end.
     let lead = lead(renewal, &settings).as_secs_f64() * 1000.0;
     settings.retry.delay = settings.retry.delay.min(lead / 8.0);
     settings.retry.jitter = settings.retry.jitter.min(settings.retry.delay / 2.0);
     let request = ExtendRequest {
-        resources: Arc::clone(&hold.resources),
-        value: hold.value.clone(),
+        resources: Arc::clone(&request.resources),
+        value: request.value.clone(),
         ttl: renewal.ttl,
         cap: renewal.cap,
         until: &|| until,
         asked: &|hoped| {
-            if !Rule::Loss.is_kept() {
+            if !SafetyRule::Loss.is_kept() {
                 watched.show_unproven(hoped);
             }
         },

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::engine::patience::Limits;
+use crate::engine::deadline_bounds::Limits;
 use crate::engine::{
-    Cause, Drift, Engine, Environment, Event, Extension, Failure, Hold, Instance, Instant, Loss,
-    Operation, Patience, Question, Reason, Renewal, Reply, Resources, Retry, Settings, Task, Token,
-    Ttl, Vote, SharedValidity,
+    Cause, DeadlineBounds, Drift, Engine, Environment, Event, Extension, Failure, Instance,
+    Instant, Loss, Operation, Question, Reason, Renewal, Resources, Responder, Retry, Settings,
+    SharedValidity, Task, Token, Ttl, Vote, WatchRequest,
 };
 
 const START: Instant = Instant::from_nanos(1_000_000_000);
@@ -122,16 +122,16 @@ struct Fake {
     world: Rc<World>,
     answers: RefCell<Option<Vote>>,
     asked: RefCell<Vec<(Instant, Operation)>>,
-    unanswered: RefCell<Vec<Reply>>,
+    unanswered: RefCell<Vec<Responder>>,
 }
 
 impl Instance for Fake {
-    fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    fn ask(&self, question: &Rc<Question>, responder: Responder) {
         let now = self.world.now.get();
         self.asked.borrow_mut().push((now, question.operation));
         match &*self.answers.borrow() {
-            Some(vote) => reply.vote(vote.clone()),
-            None => self.unanswered.borrow_mut().push(reply),
+            Some(vote) => responder.vote(vote.clone()),
+            None => self.unanswered.borrow_mut().push(responder),
         }
     }
 }
@@ -216,7 +216,7 @@ impl Bench {
     }
 
     fn keep_on(&self, renewal: Option<Renewal>) {
-        let hold = Hold {
+        let request = WatchRequest {
             resources: resources(),
             value: Token::from(VALUE),
             until: self.until,
@@ -224,7 +224,7 @@ impl Bench {
             settings: Settings::default(),
             number: 7,
         };
-        self.engine.keep(hold, self.watch.clone());
+        self.engine.watch(request, self.watch.clone());
     }
 
     fn answer(&self, vote: Option<Vote>) {
@@ -438,14 +438,14 @@ fn a_holder_need_not_know_how_far_its_lock_was_extended() {
 #[test]
 fn an_extension_by_hand_that_began_before_the_lock_was_kept_counts() {
     let bench = Bench::keep(None);
-    bench.engine.let_go(&resources(), &Token::from(VALUE), 7);
+    bench.engine.unwatch(&resources(), &Token::from(VALUE), 7);
     bench.world.settle();
     bench.answer(None);
     bench.extend(5000);
     bench.keep_on(None);
     bench.world.run_until(at(50));
-    for reply in bench.fake.unanswered.take() {
-        reply.vote(Vote::Granted);
+    for responder in bench.fake.unanswered.take() {
+        responder.vote(Vote::Granted);
     }
     bench.world.run_until(at(3000));
     assert!(bench.is_held());
@@ -459,8 +459,8 @@ fn after_its_release_nothing_is_told_or_asked_though_an_extension_is_under_way()
     assert_eq!(bench.extensions(), 1);
     bench.release();
     assert_eq!(bench.watch.until(), Instant::ORIGIN);
-    for reply in bench.fake.unanswered.take() {
-        reply.vote(Vote::Granted);
+    for responder in bench.fake.unanswered.take() {
+        responder.vote(Vote::Granted);
     }
     bench.world.run_until(at(5000));
     assert_eq!(bench.watch.until(), Instant::ORIGIN);
@@ -472,7 +472,7 @@ fn after_its_release_nothing_is_told_or_asked_though_an_extension_is_under_way()
 fn locks_that_are_to_end_are_watched_and_extended_no_more() {
     let bench = Bench::keep(Some(renewal(1000, ms(200))));
     bench.world.run_until(at(500));
-    bench.engine.let_all_end();
+    bench.engine.stop_renewals();
     bench.world.run_until(at(5000));
     assert_eq!(bench.extensions(), 0);
     assert_eq!(*bench.lost.borrow(), [(at(1000), Reason::Expired)]);
@@ -485,8 +485,8 @@ fn whoever_stood_still_for_ten_times_the_ttl_finds_it_lost() {
     bench.world.run_until(at(850));
     // A late grant is looked at first.
     bench.world.now.set(at(11_000));
-    for reply in bench.fake.unanswered.take() {
-        reply.vote(Vote::Granted);
+    for responder in bench.fake.unanswered.take() {
+        responder.vote(Vote::Granted);
     }
     bench.world.stand_still_until(at(11_000));
     assert!(bench.watch.until() <= at(1000));
@@ -507,7 +507,7 @@ fn a_lock_kept_anew_is_kept_in_the_new_way_only() {
 #[test]
 fn a_silent_instance_costs_a_part_of_the_lead_only() {
     let bench = Bench::keep(Some(renewal(2000, ms(900))));
-    let limits = Limits::within(Patience::default(), ttl(2000), Instant::LAST);
+    let limits = Limits::within(DeadlineBounds::default(), ttl(2000), Instant::LAST);
     assert!(limits.wait(START, None).due.since(START) < ms(300));
     bench.answer(None);
     bench.world.run_until(at(600));
@@ -559,8 +559,8 @@ fn an_extension_that_failed_at_the_very_end_is_told_as_that_end() {
     bench.answer(None);
     bench.world.run_until(at(850));
     bench.world.now.set(at(1001));
-    for reply in bench.fake.unanswered.take() {
-        reply.vote(Vote::Failed(Cause::Dropped));
+    for responder in bench.fake.unanswered.take() {
+        responder.vote(Vote::Failed(Cause::Dropped));
     }
     bench.world.stand_still_until(at(1001));
     assert_eq!(*bench.lost.borrow(), [(at(1001), Reason::Expired)]);

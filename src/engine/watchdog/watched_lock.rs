@@ -12,7 +12,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::question::Resources;
 use super::super::validity::Instant;
-use super::request::Hold;
+use super::request::WatchRequest;
 use super::shared_validity::{Loss, SharedValidity};
 
 /// A lock that is being watched.
@@ -40,15 +40,15 @@ pub struct WatchedLock {
 }
 
 impl WatchedLock {
-    /// The lock as `hold` has it, which `watch` shows from now on.
-    pub(super) fn new(hold: &Hold, watch: SharedValidity) -> Rc<Self> {
+    /// The lock as `request` has it, which `watch` shows from now on.
+    pub(super) fn new(request: &WatchRequest, watch: SharedValidity) -> Rc<Self> {
         let lock = Self {
             watch,
-            number: hold.number,
-            extended_on: hold.renewal.map(|_| Arc::clone(&hold.resources)),
-            context: hold.settings.context.clone(),
-            cap: hold.cap(),
-            until: Cell::new(hold.until),
+            number: request.number,
+            extended_on: request.renewal.map(|_| Arc::clone(&request.resources)),
+            context: request.settings.context.clone(),
+            cap: request.cap(),
+            until: Cell::new(request.until),
             lost: RefCell::default(),
             gave_up: RefCell::default(),
             released: Cell::new(false),

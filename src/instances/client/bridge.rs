@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::event_loop::EventLoop;
 use super::port::{Answer, Port, Ticket};
 use crate::engine::{
-    Cause, Environment, Instant, Meter, Operation, Question, Reply, RoundTrip, Rule, Vote, within,
+    Cause, Environment, Instant, Meter, Operation, Question, Responder, RoundTrip, SafetyRule,
+    Vote, within,
 };
 
 /// Questions on their way through somebody else's connection.
@@ -52,7 +53,7 @@ pub struct Bridge {
 /// A question whose answer somebody may wait for.
 struct Pending {
     question: Rc<Question>,
-    reply: Reply,
+    responder: Responder,
     /// Since when its answer is waited for: while JavaScript is busy it isn't.
     since: Instant,
 }
@@ -60,7 +61,7 @@ struct Pending {
 impl Pending {
     /// Whether somebody still waits for its answer.
     fn is_awaited(&self, now: Instant) -> bool {
-        now < self.question.deadline && self.reply.is_awaited()
+        now < self.question.deadline && self.responder.is_awaited()
     }
 }
 
@@ -118,24 +119,24 @@ impl Bridge {
 
     /// Puts `question` to the client, or has it wait; a release withdraws the
     /// acquires that it would release and that are not put yet.
-    pub fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    pub fn ask(&self, question: &Rc<Question>, responder: Responder) {
         if self.is_closed.get() {
-            return reply.fail(Cause::Closed);
+            return responder.fail(Cause::Closed);
         }
         for withdrawn in self.withdraw(question) {
             withdrawn.fail(Cause::Withdrawn);
         }
         if self.overloaded(question) {
             let waiting = self.unanswered.borrow().len() + self.queue.borrow().len();
-            return reply.fail(Cause::Overloaded { waiting });
+            return responder.fail(Cause::Overloaded { waiting });
         }
         self.weight.set(self.weight.get() + question.weight());
         let waiting = Pending {
             question: Rc::clone(question),
-            reply,
+            responder,
             since: self.environment.now(),
         };
-        if is_acquire(question) && Rule::Order.is_kept() {
+        if is_acquire(question) && SafetyRule::Order.is_kept() {
             self.queue.borrow_mut().push_back(waiting);
             self.put_acquires();
         } else {
@@ -151,7 +152,7 @@ impl Bridge {
             self.acquires.borrow_mut().insert(ticket);
         }
         if self.is_busy.get() {
-            waiting.reply.hold_up();
+            waiting.responder.postpone();
         }
         if self.unanswered.borrow().is_empty() {
             // It had nothing to come back with.
@@ -179,10 +180,10 @@ impl Bridge {
 
     /// The event loop is busy: nobody hears the client, so that its deadlines stand
     /// still.
-    fn hold_up(&self) {
+    fn postpone(&self) {
         self.is_busy.set(true);
         for waiting in self.unanswered.borrow().values() {
-            waiting.reply.hold_up();
+            waiting.responder.postpone();
         }
     }
 
@@ -194,7 +195,7 @@ impl Bridge {
         self.silent_from.set(now);
         for waiting in self.unanswered.borrow_mut().values_mut() {
             waiting.since = now;
-            waiting.reply.begin();
+            waiting.responder.begin();
         }
     }
 
@@ -239,7 +240,7 @@ impl Bridge {
         acquires.len() < most
     }
 
-    fn withdraw(&self, release: &Question) -> Vec<Reply> {
+    fn withdraw(&self, release: &Question) -> Vec<Responder> {
         let mut queue = self.queue.borrow_mut();
         if queue.is_empty() || !matches!(release.operation, Operation::Release { .. }) {
             return Vec::new();
@@ -253,7 +254,7 @@ impl Bridge {
             if question.value == release.value && question.shares_a_resource(release) {
                 self.weight
                     .set(self.weight.get() - acquire.question.weight());
-                withdrawn.push(acquire.reply);
+                withdrawn.push(acquire.responder);
             } else {
                 queue.push_back(acquire);
             }
@@ -265,7 +266,7 @@ impl Bridge {
     fn forget(&self, waiting: Pending) {
         self.weight
             .set(self.weight.get() - waiting.question.weight());
-        waiting.reply.fail(Cause::Withdrawn);
+        waiting.responder.fail(Cause::Withdrawn);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
@@ -276,7 +277,7 @@ impl Bridge {
         let waiting = self.unanswered.borrow_mut().remove(&ticket);
         let Some(Pending {
             question,
-            reply,
+            responder,
             since,
         }) = waiting
         else {
@@ -287,9 +288,9 @@ impl Bridge {
         self.meter.set(meter);
         self.weight.set(self.weight.get() - question.weight());
         self.acquires.borrow_mut().remove(&ticket);
-        reply.vote(match answer {
+        responder.vote(match answer {
             Answer::Applied(keys) => question.applied(keys),
-            Answer::Seen(value, ttl) => Vote::Seen { value, ttl },
+            Answer::Seen(value, ttl) => Vote::Inspected { value, ttl },
             Answer::Failed(cause) => Vote::Failed(cause),
         });
         self.put_acquires();
@@ -303,7 +304,7 @@ impl Bridge {
         self.acquires.take();
         let waiting = self.unanswered.take().into_values();
         for waiting in waiting.chain(self.queue.take()) {
-            waiting.reply.fail(Cause::Closed);
+            waiting.responder.fail(Cause::Closed);
         }
     }
 
@@ -319,7 +320,7 @@ impl Bridge {
         };
         let is_heavy = self.weight.get() + question.weight() > MOST_BYTES;
         let number = self.unanswered.borrow().len() + self.queue.borrow().len();
-        if !Rule::Bounded.is_kept() || (number < most && !is_heavy) {
+        if !SafetyRule::Bounded.is_kept() || (number < most && !is_heavy) {
             return false;
         }
         let now = self.environment.now();
@@ -365,7 +366,7 @@ async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
         let comes_round = bridge.event_loop.turn(turn);
         let in_time = within(environment.as_ref(), BUSY_AFTER, comes_round).await;
         if in_time.is_none() {
-            bridge.hold_up();
+            bridge.postpone();
             bridge.event_loop.turn(turn).await;
             bridge.go_on();
         }

@@ -5,31 +5,35 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
 use super::bridge::Bridge;
-use crate::engine::{Ballot, Cause, Question, Reply, Vote};
+use crate::engine::{Cause, Question, Responder, Vote, VoteSink};
 
 /// Takes our own connection's vote on a release.
 pub(super) struct ReleaseByOwnConnection {
     bridge: Weak<Bridge>,
     question: Rc<Question>,
-    reply: Cell<Option<Reply>>,
+    responder: Cell<Option<Responder>>,
 }
 
 impl ReleaseByOwnConnection {
     /// What our own connection is to answer `release` with, so that the client is
     /// asked where it doesn't.
-    pub(super) fn before(bridge: &Rc<Bridge>, release: &Rc<Question>, reply: Reply) -> Reply {
-        let ballot = Self {
+    pub(super) fn before(
+        bridge: &Rc<Bridge>,
+        release: &Rc<Question>,
+        responder: Responder,
+    ) -> Responder {
+        let sink = Self {
             bridge: Rc::downgrade(bridge),
             question: Rc::clone(release),
-            reply: Cell::new(Some(reply)),
+            responder: Cell::new(Some(responder)),
         };
-        Reply::new(Rc::new(ballot), 0)
+        Responder::new(Rc::new(sink), 0)
     }
 }
 
-impl Ballot for ReleaseByOwnConnection {
+impl VoteSink for ReleaseByOwnConnection {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
-        let Some(reply) = self.reply.take() else {
+        let Some(responder) = self.responder.take() else {
             return;
         };
         let lost = matches!(
@@ -40,11 +44,11 @@ impl Ballot for ReleaseByOwnConnection {
             Some(bridge) if lost => {
                 let again = ReleaseByClient {
                     first: Cell::new(Some(vote)),
-                    reply: Cell::new(Some(reply)),
+                    responder: Cell::new(Some(responder)),
                 };
-                bridge.ask(&self.question, Reply::new(Rc::new(again), 0));
+                bridge.ask(&self.question, Responder::new(Rc::new(again), 0));
             }
-            _ => reply.vote(vote),
+            _ => responder.vote(vote),
         }
     }
 }
@@ -53,10 +57,10 @@ impl Ballot for ReleaseByOwnConnection {
 struct ReleaseByClient {
     /// Our own connection's.
     first: Cell<Option<Vote>>,
-    reply: Cell<Option<Reply>>,
+    responder: Cell<Option<Responder>>,
 }
 
-impl Ballot for ReleaseByClient {
+impl VoteSink for ReleaseByClient {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
         // Nothing may be there because it was carried out the first time.
         let vote = match (vote, self.first.take()) {
@@ -66,8 +70,8 @@ impl Ballot for ReleaseByClient {
             ) => first,
             (vote, _) => vote,
         };
-        if let Some(reply) = self.reply.take() {
-            reply.vote(vote);
+        if let Some(responder) = self.responder.take() {
+            responder.vote(vote);
         }
     }
 }

@@ -14,7 +14,7 @@
 //! | native | any | not asked for | our own connection |
 //!
 //! Any change of our own connection takes the proof back, so that one that is made
-//! anew is proven anew. A change of the client's details ([`Client::amend`]) puts
+//! anew is proven anew. A change of the client's details ([`Client::update_details`]) puts
 //! another connection in its place. Without the proof a wrong database would let two
 //! holders in.
 //!
@@ -43,10 +43,11 @@ use self::own_connection::{OwnConnection, ProofNumber};
 use self::port::{Answer, Port, Ticket};
 use self::previous::{AskPrevious, PreviousServers};
 use self::proof::{ProofKey, Prover};
-pub use self::route::{BridgeReason, Mode, Route, Watcher};
+pub use self::route::{BridgeReason, Mode, Route, RouteObserver};
 use super::redis::{Config, Network, Server};
 use crate::engine::{
-    Connection, Environment, Instance, Observer, Operation, Question, Reply, RoundTrip, Rule,
+    ConnectionState, Environment, Instance, Observer, Operation, Question, Responder, RoundTrip,
+    SafetyRule,
 };
 
 /// The caller's client as a member of the quorum.
@@ -55,7 +56,7 @@ pub struct Client {
     environment: Rc<dyn Environment>,
     network: Rc<Network>,
     bridge: Rc<Bridge>,
-    watcher: Box<dyn Watcher>,
+    watcher: Box<dyn RouteObserver>,
     state: RefCell<State>,
     observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
     /// Itself, for those who bring it answers.
@@ -78,7 +79,7 @@ impl Client {
         mode: Mode,
         network: Rc<Network>,
         port: Rc<dyn Port>,
-        watcher: Box<dyn Watcher>,
+        watcher: Box<dyn RouteObserver>,
     ) -> Rc<Self> {
         let environment = network.environment();
         let now = environment.now();
@@ -102,7 +103,7 @@ impl Client {
     /// The client's details are these now: what a connection of our own takes,
     /// if one can be made. `keep` whether the connection there was is still
     /// good for the locks that were taken with it.
-    pub fn amend(&self, config: Option<Config>, keep: bool) {
+    pub fn update_details(&self, config: Option<Config>, keep: bool) {
         let now = self.environment.now();
         let (generation, gone) = {
             let mut state = self.state.borrow_mut();
@@ -162,13 +163,15 @@ impl Client {
 
     /// While there are two ways it can always be asked. What its keys are called
     /// is known once our own connection is the way.
-    fn connection(&self) -> Connection {
+    fn connection(&self) -> ConnectionState {
         let state = self.state.borrow();
         match &state.own {
             // There is no other way then.
-            Some(own) if self.mode == Mode::Native && !own.is_ready() => own.connection.clone(),
+            Some(own) if self.mode == Mode::OwnConnection && !own.is_ready() => {
+                own.connection.clone()
+            }
             Some(own) if own.is_the_way(self.mode) => own.connection.clone(),
-            _ => Connection::Ready { keyspace: None },
+            _ => ConnectionState::Ready { keyspace: None },
         }
     }
 
@@ -228,9 +231,9 @@ impl Client {
 
     /// Where nothing is found of what `question` is about, it may be where the
     /// client led before.
-    fn or_by_previous(&self, question: &Rc<Question>, reply: Reply) -> Reply {
+    fn or_by_previous(&self, question: &Rc<Question>, responder: Responder) -> Responder {
         let servers = self.state.borrow().previous.at(self.environment.now());
-        AskPrevious::after(servers, question, reply)
+        AskPrevious::after(servers, question, responder)
     }
 }
 
@@ -270,7 +273,7 @@ impl Prover for Client {
 
 impl Observer for Client {
     /// Our own connection's state.
-    fn connection_changed(&self, generation: usize, connection: &Connection) {
+    fn connection_changed(&self, generation: usize, connection: &ConnectionState) {
         {
             let mut state = self.state.borrow_mut();
             let current = state.generation == generation;
@@ -279,7 +282,7 @@ impl Observer for Client {
             };
             own.change(connection);
         }
-        if self.mode == Mode::Native {
+        if self.mode == Mode::OwnConnection {
             self.tell_observers();
         }
         self.tell_route();
@@ -287,40 +290,40 @@ impl Observer for Client {
 }
 
 impl Instance for Client {
-    fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    fn ask(&self, question: &Rc<Question>, responder: Responder) {
         if let Operation::Acquire { ttl } | Operation::Extend { ttl } = question.operation {
             let end = question.deadline.after(ttl.span());
             self.state.borrow_mut().previous.note_key(end);
         }
-        let reply = match question.operation {
+        let responder = match question.operation {
             Operation::Acquire { .. } => {
                 if has_own_acquire(question) {
                     self.note_own_acquire();
                 }
-                reply
+                responder
             }
-            Operation::Extend { .. } if Rule::Former.is_kept() => reply,
+            Operation::Extend { .. } if SafetyRule::PreviousConnection.is_kept() => responder,
             Operation::Extend { .. } | Operation::Release { .. } => {
-                self.or_by_previous(question, reply)
+                self.or_by_previous(question, responder)
             }
-            Operation::Inspect => reply,
+            Operation::Inspect => responder,
         };
         match self.own_server_for(question) {
             Some(server) => {
-                let reply = match question.operation {
+                let responder = match question.operation {
                     Operation::Release { .. } => {
-                        ReleaseByOwnConnection::before(&self.bridge, question, reply)
+                        ReleaseByOwnConnection::before(&self.bridge, question, responder)
                     }
-                    _ => reply,
+                    _ => responder,
                 };
-                server.ask(question, reply);
+                server.ask(question, responder);
             }
             None if self.wants_proof_by(question) => {
-                self.bridge.ask(question, reply);
+                self.bridge.ask(question, responder);
                 // At once: before anybody has the lock, the proof's key is gone.
                 self.prove(question);
             }
-            None => self.bridge.ask(question, reply),
+            None => self.bridge.ask(question, responder),
         }
     }
 
@@ -343,7 +346,7 @@ impl Instance for Client {
     fn trouble(&self) -> Option<Rc<str>> {
         let state = self.state.borrow();
         match &state.own.as_ref()?.connection {
-            Connection::Down(cause) => {
+            ConnectionState::Down(cause) => {
                 Some(format!("a connection of our own to it can't be made either: {cause}").into())
             }
             _ => None,

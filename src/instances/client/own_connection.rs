@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::route::{BridgeReason, Mode, Route};
-use crate::engine::{Connection, Instant, Rule};
+use crate::engine::{ConnectionState, Instant, SafetyRule};
 use crate::instances::redis::Server;
 
 /// Our own connection, as the client's details give it.
 pub(super) struct OwnConnection {
     pub(super) server: Rc<Server>,
-    pub(super) connection: Connection,
+    pub(super) connection: ConnectionState,
     proof: Proof,
     /// The wait before the next proof, once one has failed.
     pause: Duration,
@@ -48,21 +48,21 @@ impl OwnConnection {
     pub(super) const fn new(server: Rc<Server>) -> Self {
         Self {
             server,
-            connection: Connection::Connecting,
+            connection: ConnectionState::Connecting,
             proof: Proof::Missing(BridgeReason::Connecting),
             pause: SHORTEST_PAUSE,
         }
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.connection, Connection::Ready { .. })
+        matches!(self.connection, ConnectionState::Ready { .. })
     }
 
     /// The way that is taken because of it.
     pub(super) fn route(&self, mode: Mode) -> Route {
         match (&self.proof, mode) {
-            (_, Mode::Native) | (Proof::Given, Mode::Auto) => Route::Native,
-            _ if self.is_ready() && !Rule::Proof.is_kept() => Route::Native,
+            (_, Mode::OwnConnection) | (Proof::Given, Mode::Auto) => Route::OwnConnection,
+            _ if self.is_ready() && !SafetyRule::Proof.is_kept() => Route::OwnConnection,
             (Proof::UnderWay(_), Mode::Auto) => Route::Bridge(BridgeReason::NotYetProven),
             (Proof::Missing(reason) | Proof::Failed { reason, .. }, Mode::Auto) => {
                 Route::Bridge(reason.clone())
@@ -71,7 +71,7 @@ impl OwnConnection {
     }
 
     pub(super) fn is_the_way(&self, mode: Mode) -> bool {
-        matches!(self.route(mode), Route::Native)
+        matches!(self.route(mode), Route::OwnConnection)
     }
 
     /// Whether it is the way, or may become it without another try.
@@ -90,12 +90,12 @@ impl OwnConnection {
 
     /// It is in another state. Whatever was proven before is not any more: it may
     /// have been made anew, and lead elsewhere.
-    pub(super) fn change(&mut self, connection: &Connection) {
+    pub(super) fn change(&mut self, connection: &ConnectionState) {
         self.connection = connection.clone();
         self.proof = Proof::Missing(match connection {
-            Connection::Connecting => BridgeReason::Connecting,
-            Connection::Down(cause) => BridgeReason::Unreachable(cause.clone()),
-            Connection::Ready { .. } => match self.server.is_master() {
+            ConnectionState::Connecting => BridgeReason::Connecting,
+            ConnectionState::Down(cause) => BridgeReason::Unreachable(cause.clone()),
+            ConnectionState::Ready { .. } => match self.server.is_master() {
                 Some(true) => BridgeReason::NotYetProven,
                 Some(false) => BridgeReason::Replica,
                 None => BridgeReason::RoleUnknown,

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::engine::{Ballot, Instance as _, Instant, Question, Reply, Vote};
+use crate::engine::{Instance as _, Instant, Question, Responder, Vote, VoteSink};
 use crate::instances::redis::Server;
 
 /// The connections that may still have keys, oldest first.
@@ -76,27 +76,31 @@ pub(super) struct AskPrevious {
     question: Rc<Question>,
     /// What was said where the client leads now: it counts if nobody has it.
     first: RefCell<Option<Vote>>,
-    reply: Cell<Option<Reply>>,
+    responder: Cell<Option<Responder>>,
 }
 
 impl AskPrevious {
     /// What `question` is to be answered with where the client leads now, so that
     /// `servers` are asked too.
-    pub(super) fn after(servers: Vec<Rc<Server>>, question: &Rc<Question>, reply: Reply) -> Reply {
+    pub(super) fn after(
+        servers: Vec<Rc<Server>>,
+        question: &Rc<Question>,
+        responder: Responder,
+    ) -> Responder {
         if servers.is_empty() {
-            return reply;
+            return responder;
         }
-        let ballot = Self {
+        let sink = Self {
             servers: RefCell::new(servers),
             first: RefCell::default(),
             question: Rc::clone(question),
-            reply: Cell::new(Some(reply)),
+            responder: Cell::new(Some(responder)),
         };
-        Reply::new(Rc::new(ballot), 0)
+        Responder::new(Rc::new(sink), 0)
     }
 }
 
-impl Ballot for AskPrevious {
+impl VoteSink for AskPrevious {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
         let is_done = matches!(vote, Vote::Granted);
         let next = if is_done {
@@ -106,11 +110,11 @@ impl Ballot for AskPrevious {
             self.servers.borrow_mut().pop()
         };
         if let Some(server) = next {
-            let again = Reply::new(Rc::<Self>::clone(&self), 0);
+            let again = Responder::new(Rc::<Self>::clone(&self), 0);
             server.ask(&self.question, again);
-        } else if let Some(reply) = self.reply.take() {
+        } else if let Some(responder) = self.responder.take() {
             let first = self.first.take().filter(|_| !is_done);
-            reply.vote(first.unwrap_or(vote));
+            responder.vote(first.unwrap_or(vote));
         }
     }
 }

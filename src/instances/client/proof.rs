@@ -10,7 +10,7 @@ use super::bridge::Bridge;
 use super::own_connection::ProofNumber;
 use super::route::BridgeReason;
 use crate::engine::{
-    Ballot, Drift, Environment, Instance as _, Instant, Question, Reply, Token, Ttl, Vote,
+    Drift, Environment, Instance as _, Instant, Question, Responder, Token, Ttl, Vote, VoteSink,
 };
 use crate::instances::redis::Server;
 
@@ -78,12 +78,12 @@ impl ProofKey {
     /// Has the client set it. All else follows from the votes.
     pub(super) fn prove(self: Rc<Self>, bridge: &Bridge) {
         let question = Rc::clone(&self.question);
-        bridge.ask(&question, Reply::new(self, 0));
+        bridge.ask(&question, Responder::new(self, 0));
     }
 
     /// The client has set it.
     fn find(self: Rc<Self>, prover: &dyn Prover) {
-        let reply = Reply::new(Rc::<Self>::clone(&self), 0);
+        let reply = Responder::new(Rc::<Self>::clone(&self), 0);
         if let Some(server) = prover.own_server() {
             self.step.set(Step::Find);
             server.ask(&self.release(), reply);
@@ -106,7 +106,7 @@ impl ProofKey {
     }
 }
 
-impl Ballot for ProofKey {
+impl VoteSink for ProofKey {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
         let Some(prover) = self.prover.upgrade() else {
             return;
@@ -122,7 +122,7 @@ impl Ballot for ProofKey {
                 prover.judge(self.number, Err(reason));
                 if let Step::Find = self.step.replace(Step::Over) {
                     // Wherever the key is, the client has set it there and finds it.
-                    let nobody = Reply::new(Rc::<Self>::clone(&self), 0);
+                    let nobody = Responder::new(Rc::<Self>::clone(&self), 0);
                     prover.bridge().ask(&self.release(), nobody);
                 }
             }

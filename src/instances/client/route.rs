@@ -23,7 +23,7 @@ pub enum Route {
 }
 
 /// Who is told by which way the instance is asked.
-pub trait Watcher {
+pub trait RouteObserver {
     /// From now on it is asked this way.
     fn rerouted(&self, route: &Route);
 }

@@ -39,7 +39,7 @@ pub use script::{default_texts, script};
 pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
 
-use crate::engine::{Cause, Instance, Observer, Question, Reply, RoundTrip};
+use crate::engine::{Cause, Instance, Observer, Question, Responder, RoundTrip};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
@@ -94,10 +94,10 @@ impl Server {
 }
 
 impl Instance for Server {
-    fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    fn ask(&self, question: &Rc<Question>, responder: Responder) {
         match &self.backend {
-            Backend::Link(link) => link.ask(question, reply, SlotState::Owned),
-            Backend::Cluster(cluster) => cluster.ask(question, reply),
+            Backend::Link(link) => link.ask(question, responder, SlotState::Owned),
+            Backend::Cluster(cluster) => cluster.ask(question, responder),
         }
     }
 

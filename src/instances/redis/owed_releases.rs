@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::engine::{Instant, Operation, Question, Rule};
+use crate::engine::{Instant, Operation, Question, SafetyRule};
 
 /// Releases to be delivered on the next connection. Their number is bounded, and
 /// how many bytes they are: what is dropped beyond that ends by its ttl.
@@ -29,7 +29,7 @@ impl OwedReleases {
     pub(super) fn add(&mut self, release: Rc<Question>) {
         self.weight += release.weight();
         self.releases.push_back(release);
-        while Rule::Bounded.is_kept()
+        while SafetyRule::Bounded.is_kept()
             && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
         {
             let Some(oldest) = self.releases.pop_front() else {
@@ -56,7 +56,7 @@ impl OwedReleases {
             self.weight -= release.weight();
             let is_due = match release.operation {
                 Operation::Release { expires, .. } => now < expires,
-                _ => !Rule::WriteOnce.is_kept(),
+                _ => !SafetyRule::WriteOnce.is_kept(),
             };
             if is_due {
                 return Some(release);

@@ -3,18 +3,18 @@
 use std::cell::{Ref, RefCell};
 use std::rc::Weak;
 
-use crate::engine::{Cause, Connection, Observer};
+use crate::engine::{Cause, ConnectionState, Observer};
 
 /// A connection's state, which observers are told of.
 pub(super) struct StateObservers {
-    state: RefCell<Connection>,
+    state: RefCell<ConnectionState>,
     observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
 }
 
 impl StateObservers {
     pub(super) fn connecting() -> Self {
         Self {
-            state: RefCell::new(Connection::Connecting),
+            state: RefCell::new(ConnectionState::Connecting),
             observers: RefCell::default(),
         }
     }
@@ -32,12 +32,12 @@ impl StateObservers {
     }
 
     /// The state now.
-    pub(super) fn state(&self) -> Ref<'_, Connection> {
+    pub(super) fn state(&self) -> Ref<'_, ConnectionState> {
         self.state.borrow()
     }
 
     /// The state has changed to `connection`.
-    pub(super) fn tell(&self, connection: &Connection) {
+    pub(super) fn tell(&self, connection: &ConnectionState) {
         self.state.replace(connection.clone());
         let observers = self.observers.borrow().clone();
         for (index, observer) in observers {
@@ -50,11 +50,11 @@ impl StateObservers {
     /// The connection is down for this reason; the same reason again is no change.
     pub(super) fn tell_down(&self, cause: &Cause) {
         let known = match &*self.state() {
-            Connection::Down(before) => before.to_string() == cause.to_string(),
+            ConnectionState::Down(before) => before.to_string() == cause.to_string(),
             _ => false,
         };
         if !known {
-            self.tell(&Connection::Down(cause.clone()));
+            self.tell(&ConnectionState::Down(cause.clone()));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::engine::{Ballot, Drift, Instant, Operation, Question, Ttl, Vote};
+use crate::engine::{Drift, Instant, Operation, Question, Ttl, Vote, VoteSink};
 
 pub(super) struct Nobody;
 
-impl Ballot for Nobody {
+impl VoteSink for Nobody {
     fn cast(self: Rc<Self>, _: usize, _: Vote) {}
 }
 

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::engine::{Operation, Question, Rule, Token};
+use crate::engine::{Operation, Question, SafetyRule, Token};
 
 /// By value, so that a release finds its own: one that a node then sends elsewhere is
-/// not sent there, or it would set its key after its release. `Reply::is_awaited` says
+/// not sent there, or it would set its key after its release. `Responder::is_awaited` says
 /// only what the engine that has asked knows, and another one may release its lock.
 #[derive(Default)]
 pub(super) struct Acquires(HashMap<Token, Vec<Rc<Acquire>>>);
@@ -44,7 +44,7 @@ impl Acquires {
 
     /// Marks those that `release` is to release, if it is a release.
     pub(super) fn release(&self, release: &Question) {
-        if !matches!(release.operation, Operation::Release { .. }) || !Rule::Order.is_kept() {
+        if !matches!(release.operation, Operation::Release { .. }) || !SafetyRule::Order.is_kept() {
             return;
         }
         for acquire in self.0.get(&release.value).into_iter().flatten() {

@@ -31,7 +31,8 @@ use super::links::Links;
 use super::owed_releases::OwedReleases;
 use super::state_observers::StateObservers;
 use crate::engine::{
-    Cause, Connection, Environment, Instant, Observer, Operation, Question, Reply, RoundTrip, Rule,
+    Cause, ConnectionState, Environment, Instant, Observer, Operation, Question, Responder,
+    RoundTrip, SafetyRule,
 };
 
 /// How many questions wait for the first map.
@@ -68,7 +69,7 @@ struct State {
 
 enum Phase {
     /// There is no map yet; these wait for it.
-    Learning(VecDeque<(Rc<Question>, Reply)>),
+    Learning(VecDeque<(Rc<Question>, Responder)>),
     Known,
     /// Nobody could give one, since then, for this reason.
     Unknown(Instant, Cause),
@@ -106,22 +107,22 @@ impl Cluster {
     }
 
     /// Puts `question` to the node that has its keys.
-    pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply) {
+    pub(super) fn ask(&self, question: &Rc<Question>, responder: Responder) {
         let slot = match self.slot_of(question) {
             Ok(slot) => slot,
-            Err(cause) => return reply.fail(cause),
+            Err(cause) => return responder.fail(cause),
         };
         let refused = {
             let mut state = self.state.borrow_mut();
             let state = &mut *state;
-            let bounded = Rule::Bounded.is_kept();
+            let bounded = SafetyRule::Bounded.is_kept();
             match &mut state.phase {
                 Phase::Known => None,
                 Phase::Learning(waiting)
                     if !bounded || (waiting.len() < BACKLOG && state.weight <= MOST_BYTES) =>
                 {
                     state.weight += question.weight();
-                    waiting.push_back((Rc::clone(question), reply));
+                    waiting.push_back((Rc::clone(question), responder));
                     return;
                 }
                 Phase::Learning(_) => {
@@ -138,8 +139,8 @@ impl Cluster {
         self.state.borrow().acquires.release(question);
         match refused {
             // Only now: casting a vote may ask the next question.
-            Some(cause) => reply.fail(cause),
-            None => self.route(Rc::clone(question), slot, Some(reply)),
+            Some(cause) => responder.fail(cause),
+            None => self.route(Rc::clone(question), slot, Some(responder)),
         }
     }
 
@@ -170,7 +171,7 @@ impl Cluster {
 
     /// Whether it is known where one can write.
     pub(super) fn is_known(&self) -> bool {
-        matches!(*self.observers.state(), Connection::Ready { .. })
+        matches!(*self.observers.state(), ConnectionState::Ready { .. })
     }
 
     /// Tells `observer` how the cluster is, now and whenever that changes.
@@ -228,11 +229,11 @@ impl Cluster {
 
 impl Observer for Cluster {
     /// A node's connection.
-    fn connection_changed(&self, _: usize, state: &Connection) {
+    fn connection_changed(&self, _: usize, state: &ConnectionState) {
         let owes = || !self.state.borrow().owed.is_empty();
         match state {
-            Connection::Down(_) => self.refresh(),
-            Connection::Ready { .. } if owes() => self.refresh(),
+            ConnectionState::Down(_) => self.refresh(),
+            ConnectionState::Ready { .. } if owes() => self.refresh(),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use super::acquires::Acquire;
 use super::redirect::Redirect;
 use super::slots::Slot;
 use super::{Cluster, State};
-use crate::engine::{Ballot, Cause, Instant, Question, Reply, Vote};
+use crate::engine::{Cause, Instant, Question, Responder, Vote, VoteSink};
 use crate::instances::redis::config::Address;
 use crate::instances::redis::link::SlotState;
 
@@ -18,11 +18,11 @@ const MOST_HOPS: u8 = 5;
 
 impl Cluster {
     /// Puts `question` to the node that has the slot, and follows its redirects.
-    pub(super) fn route(&self, question: Rc<Question>, slot: Slot, reply: Option<Reply>) {
+    pub(super) fn route(&self, question: Rc<Question>, slot: Slot, responder: Option<Responder>) {
         self.send(RoutedQuestion {
             question,
             slot,
-            reply,
+            responder,
             hops: 0,
         });
     }
@@ -35,8 +35,8 @@ impl Cluster {
         let now = self.environment.now();
         self.state.borrow_mut().owe(&routed.question, now);
         self.refresh();
-        if let Some(reply) = routed.reply {
-            reply.fail(nobody(routed.slot));
+        if let Some(responder) = routed.responder {
+            responder.fail(nobody(routed.slot));
         }
     }
 
@@ -50,7 +50,7 @@ impl Cluster {
             acquire,
             routed: Cell::new(Some(routed)),
         });
-        link.ask(&question, Reply::new(request, 0), slot);
+        link.ask(&question, Responder::new(request, 0), slot);
     }
 
     /// A node has answered, or can't.
@@ -73,7 +73,7 @@ impl Cluster {
         let goes_on = routed.hops <= MOST_HOPS
             && routed
                 .question
-                .is_wanted(self.environment.now(), routed.reply.as_ref())
+                .is_wanted(self.environment.now(), routed.responder.as_ref())
             && !request.is_released();
         match redirect {
             Some(Redirect::Moved { slot, to }) if goes_on => {
@@ -158,15 +158,15 @@ struct RoutedQuestion {
     question: Rc<Question>,
     slot: Slot,
     /// Nobody waits for the answer to an owed release.
-    reply: Option<Reply>,
+    responder: Option<Responder>,
     /// How many nodes have sent it elsewhere.
     hops: u8,
 }
 
 impl RoutedQuestion {
     fn end(self, vote: Vote) {
-        if let Some(reply) = self.reply {
-            reply.vote(vote);
+        if let Some(responder) = self.responder {
+            responder.vote(vote);
         }
     }
 }
@@ -188,7 +188,7 @@ impl NodeRequest {
     }
 }
 
-impl Ballot for NodeRequest {
+impl VoteSink for NodeRequest {
     fn cast(self: Rc<Self>, _: usize, vote: Vote) {
         match (self.routed.take(), self.cluster.upgrade()) {
             (Some(routed), Some(cluster)) => cluster.answered(routed, &self, vote),
@@ -199,8 +199,8 @@ impl Ballot for NodeRequest {
 
     fn is_awaited(&self, _: usize) -> bool {
         let routed = self.routed.take();
-        let reply = routed.as_ref().and_then(|routed| routed.reply.as_ref());
-        let is_awaited = reply.is_some_and(Reply::is_awaited);
+        let responder = routed.as_ref().and_then(|routed| routed.responder.as_ref());
+        let is_awaited = responder.is_some_and(Responder::is_awaited);
         self.routed.set(routed);
         is_awaited
     }

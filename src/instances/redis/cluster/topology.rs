@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::slots::SlotMap;
 use super::{Cluster, Node, Nodes, Phase};
-use crate::engine::{Cause, Connection, supervised, within};
+use crate::engine::{Cause, ConnectionState, supervised, within};
 use crate::instances::redis::config::{Address, Config};
 use crate::instances::redis::future_set::FutureSet;
 use crate::instances::redis::link::Link;
@@ -64,11 +64,11 @@ impl Cluster {
         }
         self.drop_other_nodes(&masters);
         let same = match &*self.observers.state() {
-            Connection::Ready { keyspace: before } => *before == keyspace,
+            ConnectionState::Ready { keyspace: before } => *before == keyspace,
             _ => false,
         };
         if !same {
-            self.observers.tell(&Connection::Ready { keyspace });
+            self.observers.tell(&ConnectionState::Ready { keyspace });
         }
         for (question, reply) in waiting {
             if question.is_wanted(self.environment.now(), Some(&reply)) {

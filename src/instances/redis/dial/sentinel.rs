@@ -17,7 +17,7 @@ use super::cause::{unasked, unreachable};
 use super::server::{self, Dialled, MasterChange, request};
 use super::stream::Stream;
 use super::transport::Transport;
-use crate::engine::{Cause, Rule, until, within};
+use crate::engine::{Cause, SafetyRule, until, within};
 use crate::instances::redis::config::{Address, Config, Sentinels};
 use crate::instances::redis::future_set::FutureSet;
 use crate::instances::redis::protocol::frame::Replies;
@@ -58,7 +58,7 @@ pub(super) async fn dial(
                 }
             };
             let (votes, all) = (poll.votes_for(&master), poll.sentinels.len());
-            if dialled.greeting.master.is_none() && votes <= all / 2 && Rule::Role.is_kept() {
+            if dialled.greeting.master.is_none() && votes <= all / 2 && SafetyRule::Role.is_kept() {
                 return Err(unreachable(format!(
                     "only {votes} of {all} sentinels name {master}, which does not say whether it \
                      is a master (may its user read ROLE or INFO?)"
@@ -105,7 +105,7 @@ async fn dial_master(
     if dialled.greeting.master.is_none() {
         dialled.greeting.master = role(&mut dialled.stream, &server).await?;
     }
-    if dialled.greeting.master == Some(false) && Rule::Role.is_kept() {
+    if dialled.greeting.master == Some(false) && SafetyRule::Role.is_kept() {
         return Err(unreachable(format!(
             "the sentinels name {}, which says that it is a replica; is a failover under way?",
             server.address()

@@ -86,7 +86,7 @@ impl Meaning {
         match answer {
             ParsedReply::Vote(Vote::Granted) => Self::Granted,
             ParsedReply::Vote(Vote::Held { .. }) => Self::Held,
-            ParsedReply::Vote(Vote::Seen { .. }) => Self::Seen,
+            ParsedReply::Vote(Vote::Inspected { .. }) => Self::Seen,
             ParsedReply::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
             ParsedReply::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
             ParsedReply::Vote(Vote::Failed(cause)) => panic!("{cause}"),

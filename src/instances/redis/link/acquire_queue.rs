@@ -4,11 +4,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::request::Request;
-use crate::engine::{Question, Reply, Token};
+use crate::engine::{Question, Responder, Token};
 
 /// They wait until fewer are on their way. Each can be found by its value, since its
 /// release withdraws it: sent after that, it would set a key that nobody deletes. Where
-/// the engine that has asked gives up or releases, `Reply::is_awaited` says so too, but
+/// the engine that has asked gives up or releases, `Responder::is_awaited` says so too, but
 /// engines share a link, and a lock may be released by another one.
 #[derive(Default)]
 pub(super) struct AcquireQueue {
@@ -49,7 +49,7 @@ impl AcquireQueue {
     }
 
     /// Takes those of the value of `release` that are for one of its resources.
-    pub(super) fn withdraw(&mut self, release: &Question) -> Vec<Reply> {
+    pub(super) fn withdraw(&mut self, release: &Question) -> Vec<Responder> {
         let mut taken = Vec::new();
         if self.waiting.is_empty() {
             return taken;
@@ -62,7 +62,7 @@ impl AcquireQueue {
             next = earlier;
             if acquire.question.shares_a_resource(release) {
                 self.weight -= acquire.question.weight();
-                taken.push(acquire.reply);
+                taken.push(acquire.responder);
             } else {
                 stay.push((number, acquire));
             }
@@ -102,7 +102,7 @@ mod tests {
         for (value, resources) in acquires {
             queue.push(Request {
                 question: acquire(value, resources),
-                reply: Reply::new(Rc::new(Nobody), 0),
+                responder: Responder::new(Rc::new(Nobody), 0),
                 slot: SlotState::Owned,
             });
         }

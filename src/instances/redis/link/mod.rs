@@ -45,7 +45,7 @@ use super::owed_releases::OwedReleases;
 use super::protocol::command::Writer;
 use super::redact::Redactor;
 use super::state_observers::StateObservers;
-use crate::engine::{Cause, Environment, Instant, Meter, Observer, Question, Reply, RoundTrip};
+use crate::engine::{Cause, Environment, Instant, Meter, Observer, Question, Responder, RoundTrip};
 
 /// How many round trips it takes to connect and log in.
 pub(super) const TRIPS_OF_A_DIAL: u32 = 2;
@@ -86,11 +86,11 @@ impl Link {
     }
 
     /// Puts `question` to the server.
-    pub(super) fn ask(&self, question: &Rc<Question>, reply: Reply, slot: SlotState) {
+    pub(super) fn ask(&self, question: &Rc<Question>, responder: Responder, slot: SlotState) {
         let (withdrawn, refused) = {
             let request = Request {
                 question: Rc::clone(question),
-                reply,
+                responder,
                 slot,
             };
             let mut state = self.state.borrow_mut();
@@ -105,8 +105,8 @@ impl Link {
         for acquire in withdrawn {
             acquire.fail(Cause::Withdrawn);
         }
-        if let Err((reply, cause)) = refused {
-            reply.fail(cause);
+        if let Err((responder, cause)) = refused {
+            responder.fail(cause);
         }
     }
 

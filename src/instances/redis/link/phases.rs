@@ -10,7 +10,7 @@ use super::pump::Pump;
 use super::release_copies::answer_of_both;
 use super::request::{Request, SlotState};
 use super::state::{MOST_BYTES, Outage, Phase, State, Waiting};
-use crate::engine::{Cause, Connection, Instant, Reply, Rule};
+use crate::engine::{Cause, ConnectionState, Instant, Responder, SafetyRule};
 
 /// A server that restarts refuses for a moment to be dialled. So long after a loss
 /// it is tried again and again, and questions wait: no deadline is longer.
@@ -22,7 +22,7 @@ impl Link {
         self.master.set(greeted.master());
         self.measure(greeted);
         let keyspace = greeted.keyspace();
-        self.observers.tell(&Connection::Ready { keyspace });
+        self.observers.tell(&ConnectionState::Ready { keyspace });
         let mut late = Vec::new();
         let mut state = self.state.borrow_mut();
         state.writer.begin();
@@ -32,14 +32,14 @@ impl Link {
                 match waiting {
                     Waiting::Request(Request {
                         question,
-                        reply,
+                        responder,
                         slot,
                     }) => {
                         state.weight -= question.weight();
-                        if question.is_wanted(self.environment.now(), Some(&reply)) {
-                            state.write(question, Some(reply), slot);
+                        if question.is_wanted(self.environment.now(), Some(&responder)) {
+                            state.write(question, Some(responder), slot);
                         } else {
-                            late.push(reply);
+                            late.push(responder);
                         }
                     }
                     Waiting::Command(command, on_reply) => {
@@ -52,8 +52,8 @@ impl Link {
             }
         }
         drop(state);
-        for reply in late {
-            reply.fail(Cause::Withdrawn);
+        for responder in late {
+            responder.fail(Cause::Withdrawn);
         }
         self.write_waiting();
     }
@@ -111,17 +111,17 @@ impl Link {
         let before = std::mem::replace(&mut state.phase, down);
         for release in std::mem::take(&mut state.releases) {
             state.owe(&release.question, now);
-            failed.votes.push((release.reply, cause.clone()));
+            failed.votes.push((release.responder, cause.clone()));
         }
         while let Some(acquire) = state.acquires.pop() {
-            failed.votes.push((acquire.reply, cause.clone()));
+            failed.votes.push((acquire.responder, cause.clone()));
         }
         if let Phase::Dialling(_, waiting) = before {
             for waiting in waiting {
                 match waiting {
                     Waiting::Request(request) => {
                         state.owe(&request.question, now);
-                        failed.votes.push((request.reply, cause.clone()));
+                        failed.votes.push((request.responder, cause.clone()));
                     }
                     Waiting::Command(_, on_reply) => {
                         failed.commands.push((on_reply, cause.clone()));
@@ -159,14 +159,15 @@ impl Link {
                 // First of all: what these delete must not be in the way of what is
                 // asked for next.
                 let weight = silent.weight;
-                for (release, reply) in silent.releases() {
-                    if weight + state.waiting_bytes() > MOST_BYTES && Rule::Bounded.is_kept() {
+                for (release, responder) in silent.releases() {
+                    if weight + state.waiting_bytes() > MOST_BYTES && SafetyRule::Bounded.is_kept()
+                    {
                         // They are owed once the former connection is over.
                         break;
                     }
-                    let copy = reply.take().and_then(|only| {
+                    let copy = responder.take().and_then(|only| {
                         let (first, copy) = answer_of_both(release, only);
-                        *reply = Some(first);
+                        *responder = Some(first);
                         copy
                     });
                     state.write(Rc::clone(release), copy, SlotState::Owned);
@@ -181,7 +182,7 @@ impl Link {
         self.measure(greeted);
         self.observers.tell_down(&cause);
         let keyspace = greeted.keyspace();
-        self.observers.tell(&Connection::Ready { keyspace });
+        self.observers.tell(&ConnectionState::Ready { keyspace });
         failed.tell();
         self.write_waiting();
         is_same
@@ -212,14 +213,14 @@ impl Link {
 /// they asked, and why.
 #[derive(Default)]
 struct Failed {
-    votes: Vec<(Reply, Cause)>,
+    votes: Vec<(Responder, Cause)>,
     commands: Vec<(OnReply, Cause)>,
 }
 
 impl Failed {
     fn tell(self) {
-        for (reply, cause) in self.votes {
-            reply.fail(cause);
+        for (responder, cause) in self.votes {
+            responder.fail(cause);
         }
         for (on_reply, cause) in self.commands {
             on_reply(Err(cause));
@@ -235,10 +236,14 @@ impl State {
         for pending in pipeline.unanswered {
             match pending.expected {
                 ExpectedReply::Vote {
-                    question, reply, ..
+                    question,
+                    responder,
+                    ..
                 } => {
                     self.owe(&question, now);
-                    failed.votes.extend(reply.map(|reply| (reply, lost(cause))));
+                    failed
+                        .votes
+                        .extend(responder.map(|responder| (responder, lost(cause))));
                 }
                 ExpectedReply::Array(on_reply) => failed.commands.push((on_reply, lost(cause))),
                 ExpectedReply::Asking => {}

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use redis::Value;
 
-use crate::engine::{Cause, Instant, Operation, Question, Reply, Rule};
+use crate::engine::{Cause, Instant, Operation, Question, Responder, SafetyRule};
 use crate::instances::redis::protocol::command::Form;
 
 /// So many acquires are on their way at most, and of so many bytes: an extension
@@ -58,7 +58,7 @@ pub(super) enum ExpectedReply {
         question: Rc<Question>,
         form: Form,
         /// Nobody waits for the answer to an owed release.
-        reply: Option<Reply>,
+        responder: Option<Responder>,
     },
     /// Something beside the votes: an array, or an error.
     Array(OnReply),
@@ -98,7 +98,7 @@ impl Pipeline {
     /// The oldest question, which has been answered, and when it was written; `None`
     /// if none was.
     pub(super) fn answered(&mut self) -> Option<(Instant, ExpectedReply)> {
-        if self.owes_nothing() && Rule::ReplyKind.is_kept() {
+        if self.owes_nothing() && SafetyRule::ReplyKind.is_kept() {
             return None;
         }
         let pending = self.unanswered.pop_front()?;
@@ -194,12 +194,16 @@ impl Pipeline {
     }
 
     /// The releases that are not answered, and who waits for them.
-    pub(super) fn releases(&mut self) -> impl Iterator<Item = (&Rc<Question>, &mut Option<Reply>)> {
+    pub(super) fn releases(
+        &mut self,
+    ) -> impl Iterator<Item = (&Rc<Question>, &mut Option<Responder>)> {
         let all = self.unanswered.iter_mut();
         all.filter_map(|pending| match &mut pending.expected {
             ExpectedReply::Vote {
-                question, reply, ..
-            } if is_release(question) => Some((&*question, reply)),
+                question,
+                responder,
+                ..
+            } if is_release(question) => Some((&*question, responder)),
             _ => None,
         })
     }

@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::Link;
 use super::pipeline::{ExpectedReply, Generation};
-use crate::engine::{Cause, Rule, Vote};
+use crate::engine::{Cause, SafetyRule, Vote};
 use crate::instances::redis::protocol::command::ParsedReply;
 use crate::instances::redis::protocol::value::unexpected;
 
@@ -16,8 +16,8 @@ impl Link {
         state.write_owed(self.environment.as_ref());
         state.write_waiting(self.environment.as_ref(), &mut late);
         drop(state);
-        for reply in late {
-            reply.fail(Cause::Withdrawn);
+        for responder in late {
+            responder.fail(Cause::Withdrawn);
         }
     }
 
@@ -30,12 +30,12 @@ impl Link {
         if state.meter.wants(asked) {
             state.meter.measure(asked, self.environment.now());
         }
-        let (question, form, reply) = match expected {
+        let (question, form, responder) = match expected {
             ExpectedReply::Vote {
                 question,
                 form,
-                reply,
-            } => (question, form, reply),
+                responder,
+            } => (question, form, responder),
             ExpectedReply::Array(on_reply) => {
                 drop(state);
                 let end = match &answered {
@@ -62,12 +62,12 @@ impl Link {
             }
             ParsedReply::Vote(vote) => (vote, Ok(())),
             ParsedReply::UnknownScript(_)
-                if question.is_wanted(self.environment.now(), reply.as_ref()) =>
+                if question.is_wanted(self.environment.now(), responder.as_ref()) =>
             {
-                let written = state.write_in_full(question, reply);
+                let written = state.write_in_full(question, responder);
                 drop(state);
-                if let Err(Some(reply)) = written {
-                    reply.fail(Cause::Withdrawn);
+                if let Err(Some(responder)) = written {
+                    responder.fail(Cause::Withdrawn);
                 }
                 return Ok(());
             }
@@ -79,8 +79,8 @@ impl Link {
             }
         };
         drop(state);
-        if let Some(reply) = reply {
-            reply.vote(vote);
+        if let Some(responder) = responder {
+            responder.vote(vote);
         }
         end
     }
@@ -89,7 +89,7 @@ impl Link {
 /// A reply that its command can't give ends the link: whose the next one is,
 /// nobody knows.
 pub(super) fn out_of_step(cause: Cause) -> Result<(), Cause> {
-    if Rule::ReplyKind.is_kept() {
+    if SafetyRule::ReplyKind.is_kept() {
         Err(cause)
     } else {
         Ok(())

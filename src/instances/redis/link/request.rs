@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::engine::{Operation, Question, Reply};
+use crate::engine::{Operation, Question, Responder};
 
 pub(super) struct Request {
     pub(super) question: Rc<Question>,
-    pub(super) reply: Reply,
+    pub(super) responder: Responder,
     pub(super) slot: SlotState,
 }
 

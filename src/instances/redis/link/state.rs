@@ -13,7 +13,9 @@ use super::pipeline::{
 };
 use super::release_copies::answer_of_both;
 use super::request::{Kind, Request, SlotState};
-use crate::engine::{Cause, Environment, Instant, Meter, Operation, Question, Reply, Rule};
+use crate::engine::{
+    Cause, Environment, Instant, Meter, Operation, Question, Responder, SafetyRule,
+};
 use crate::instances::redis::owed_releases::OwedReleases;
 use crate::instances::redis::protocol::command::{Form, Writer};
 
@@ -88,18 +90,18 @@ impl State {
         &mut self,
         request: Request,
         environment: &dyn Environment,
-    ) -> Result<(), (Reply, Cause)> {
+    ) -> Result<(), (Responder, Cause)> {
         if let Phase::Down(outage) = &self.phase {
-            return Err((request.reply, outage.cause.clone()));
+            return Err((request.responder, outage.cause.clone()));
         }
         let kind = Kind::of(&request.question);
         if self.is_overloaded(kind, environment) {
             let waiting =
                 self.pipeline.unanswered.len() + self.releases.len() + self.acquires.len();
-            return Err((request.reply, Cause::Overloaded { waiting }));
+            return Err((request.responder, Cause::Overloaded { waiting }));
         }
         let is_acquire = kind == Kind::Acquire;
-        let acquires_wait = is_acquire && Rule::Order.is_kept() && !self.can_write_acquires();
+        let acquires_wait = is_acquire && SafetyRule::Order.is_kept() && !self.can_write_acquires();
         let releases_wait = kind == Kind::Release && !self.can_write_releases();
         match &mut self.phase {
             _ if acquires_wait => self.acquires.push(request),
@@ -112,7 +114,7 @@ impl State {
                 self.releases.push_back(request);
             }
             Phase::Up | Phase::Down(_) => {
-                self.write(request.question, Some(request.reply), request.slot);
+                self.write(request.question, Some(request.responder), request.slot);
                 self.wake();
             }
         }
@@ -122,13 +124,13 @@ impl State {
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
         let has_room = self.pipeline.unanswered.len() < self.most_before_extensions();
-        !Rule::Order.is_kept() || self.releases.is_empty() && has_room
+        !SafetyRule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
     /// Takes the acquires that `question` is to release and that are not written yet: on
     /// the server they must not come after it.
-    pub(super) fn withdraw(&mut self, question: &Question) -> Vec<Reply> {
-        if is_release(question) && Rule::Order.is_kept() {
+    pub(super) fn withdraw(&mut self, question: &Question) -> Vec<Responder> {
+        if is_release(question) && SafetyRule::Order.is_kept() {
             self.acquires.withdraw(question)
         } else {
             Vec::new()
@@ -159,14 +161,18 @@ impl State {
 
     /// Writes as many of the releases, and then of the acquires, that wait as may
     /// be on their way. Acquires that nobody waits for any more are `late`.
-    pub(super) fn write_waiting(&mut self, environment: &dyn Environment, late: &mut Vec<Reply>) {
+    pub(super) fn write_waiting(
+        &mut self,
+        environment: &dyn Environment,
+        late: &mut Vec<Responder>,
+    ) {
         let most = self.most_before_extensions();
         if !self.releases.is_empty() && self.pipeline.unanswered.len() <= most / 2 {
             while self.pipeline.unanswered.len() < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= release.question.weight();
-                self.write(release.question, Some(release.reply), release.slot);
+                self.write(release.question, Some(release.responder), release.slot);
             }
         }
         if !self.releases.is_empty() {
@@ -182,10 +188,10 @@ impl State {
             let Some(acquire) = self.acquires.pop() else {
                 return;
             };
-            if acquire.question.is_wanted(now, Some(&acquire.reply)) {
-                self.write(acquire.question, Some(acquire.reply), acquire.slot);
+            if acquire.question.is_wanted(now, Some(&acquire.responder)) {
+                self.write(acquire.question, Some(acquire.responder), acquire.slot);
             } else {
-                late.push(acquire.reply);
+                late.push(acquire.responder);
             }
         }
     }
@@ -195,22 +201,28 @@ impl State {
     pub(super) fn write(
         &mut self,
         question: Rc<Question>,
-        mut reply: Option<Reply>,
+        mut responder: Option<Responder>,
         slot: SlotState,
     ) {
         if let Some(former) = &mut self.former
             && is_release(&question)
             && former.has_acquire_of(&question)
         {
-            let (first, copy) = match reply.take().map(|only| answer_of_both(&question, only)) {
+            let (first, copy) = match responder.take().map(|only| answer_of_both(&question, only)) {
                 Some((first, copy)) => (Some(first), copy),
                 None => (None, None),
             };
             write_on(&mut self.writer, former, Rc::clone(&question), first, slot);
-            reply = copy;
+            responder = copy;
             self.wake();
         }
-        write_on(&mut self.writer, &mut self.pipeline, question, reply, slot);
+        write_on(
+            &mut self.writer,
+            &mut self.pipeline,
+            question,
+            responder,
+            slot,
+        );
     }
 
     /// The server did not know the script, and did nothing. Returns who asked if
@@ -218,14 +230,14 @@ impl State {
     pub(super) fn write_in_full(
         &mut self,
         question: Rc<Question>,
-        reply: Option<Reply>,
-    ) -> Result<(), Option<Reply>> {
+        responder: Option<Responder>,
+    ) -> Result<(), Option<Responder>> {
         let is_late = || {
             let mut pipelines = self.former.iter().chain([&self.pipeline]);
             pipelines.any(|pipeline| pipeline.has_release_of(&question))
         };
-        if is_acquire(&question) && Rule::Order.is_kept() && is_late() {
-            return Err(reply);
+        if is_acquire(&question) && SafetyRule::Order.is_kept() && is_late() {
+            return Err(responder);
         }
         let form = Form::Text;
         let pipeline = &mut self.pipeline;
@@ -234,7 +246,7 @@ impl State {
         let vote = ExpectedReply::Vote {
             question,
             form,
-            reply,
+            responder,
         };
         pipeline.expect(before, vote);
         Ok(())
@@ -263,7 +275,9 @@ impl State {
             Operation::Release { since: held, .. } if held < since => {
                 self.owed.add(Rc::clone(question));
             }
-            Operation::Acquire { .. } | Operation::Extend { .. } if !Rule::WriteOnce.is_kept() => {
+            Operation::Acquire { .. } | Operation::Extend { .. }
+                if !SafetyRule::WriteOnce.is_kept() =>
+            {
                 self.owed.add(Rc::clone(question));
             }
             _ => {}
@@ -273,7 +287,7 @@ impl State {
     /// Whether so much waits for the server that one more question of this kind is
     /// refused. Acquires that wait don't count against the others.
     pub(super) fn is_overloaded(&self, kind: Kind, environment: &dyn Environment) -> bool {
-        if !Rule::Bounded.is_kept() {
+        if !SafetyRule::Bounded.is_kept() {
             return false;
         }
         let (queued, reserve) = match kind {
@@ -326,7 +340,7 @@ fn write_on(
     writer: &mut Writer,
     pipeline: &mut Pipeline,
     question: Rc<Question>,
-    reply: Option<Reply>,
+    responder: Option<Responder>,
     slot: SlotState,
 ) {
     let mut before = pipeline.out.len();
@@ -344,7 +358,7 @@ fn write_on(
     let vote = ExpectedReply::Vote {
         question,
         form,
-        reply,
+        responder,
     };
     pipeline.expect(before, vote);
 }

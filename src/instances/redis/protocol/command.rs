@@ -3,7 +3,7 @@
 use redis::{Cmd, ServerError, Value};
 
 use super::value::unexpected;
-use crate::engine::{Cause, Operation, Question, Rule, Script, Ttl, Vote};
+use crate::engine::{Cause, Operation, Question, SafetyRule, Script, Ttl, Vote};
 use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::script;
 
@@ -269,7 +269,7 @@ fn forbids_digests(error: &ServerError) -> bool {
 
 /// Whether the script that `question` is asked with can answer so many keys.
 fn is_possible_count(applied: i64, question: &Question) -> bool {
-    if question.script().is_some() || !Rule::ReplyKind.is_kept() {
+    if question.script().is_some() || !SafetyRule::ReplyKind.is_kept() {
         return true;
     }
     let all = i64::try_from(question.resources.len()).unwrap_or(i64::MAX);
@@ -283,7 +283,7 @@ fn is_possible_count(applied: i64, question: &Question) -> bool {
 
 fn impossible(reply: &Value) -> ParsedReply {
     let cause = unexpected(reply);
-    if Rule::ReplyKind.is_kept() {
+    if SafetyRule::ReplyKind.is_kept() {
         ParsedReply::Impossible(cause)
     } else {
         ParsedReply::Vote(Vote::Failed(cause))
@@ -296,11 +296,11 @@ fn inspected(reply: &Value) -> Option<Vote> {
         return None;
     };
     match &seen[..] {
-        [Value::Nil, Value::Int(_)] => Some(Vote::Seen {
+        [Value::Nil, Value::Int(_)] => Some(Vote::Inspected {
             value: None,
             ttl: None,
         }),
-        [Value::BulkString(value), Value::Int(ttl)] => Some(Vote::Seen {
+        [Value::BulkString(value), Value::Int(ttl)] => Some(Vote::Inspected {
             value: Some(String::from_utf8_lossy(value).into()),
             ttl: u64::try_from(*ttl).ok(),
         }),

@@ -11,7 +11,7 @@ use super::validity::{Instant, Ttl};
 
 /// How long one instance may take for its vote.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Patience {
+pub struct DeadlineBounds {
     /// Never less than this for an acquire or an extension, nor than a measured
     /// round trip and this on top of it.
     pub floor: Duration,
@@ -20,7 +20,7 @@ pub struct Patience {
     pub ceiling: Duration,
 }
 
-impl Default for Patience {
+impl Default for DeadlineBounds {
     fn default() -> Self {
         Self {
             floor: Duration::from_millis(100),
@@ -29,7 +29,7 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
+impl DeadlineBounds {
     /// How long an acquire or an extension may take at an instance that was not
     /// measured to need more.
     #[must_use]
@@ -61,7 +61,7 @@ const LONGEST_HAND_OVER: Duration = Duration::from_secs(60);
 /// Until when the votes of one round are waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    patience: Patience,
+    deadlines: DeadlineBounds,
     /// How long each may take at least, and the option that says so.
     span: Duration,
     option: &'static str,
@@ -87,11 +87,11 @@ pub(super) struct Wait {
 impl Limits {
     /// Those of an acquire or an extension whose answer is worth nothing after
     /// `last`.
-    pub(super) fn within(patience: Patience, ttl: Ttl, last: Instant) -> Self {
-        let span = patience.usual(ttl);
-        let is_cut = span > patience.floor && span < share(ttl);
+    pub(super) fn within(deadlines: DeadlineBounds, ttl: Ttl, last: Instant) -> Self {
+        let span = deadlines.usual(ttl);
+        let is_cut = span > deadlines.floor && span < share(ttl);
         Self {
-            patience,
+            deadlines,
             span,
             // Where it is a share of the ttl, a floor above that allows for more.
             option: if is_cut {
@@ -105,10 +105,10 @@ impl Limits {
     }
 
     /// Those of what is asked without a ttl, at `now`.
-    pub(super) fn of_release(patience: Patience, now: Instant) -> Self {
+    pub(super) fn of_release(deadlines: DeadlineBounds, now: Instant) -> Self {
         Self {
-            patience,
-            span: patience.ceiling,
+            deadlines,
+            span: deadlines.ceiling,
             option: "deadlineCeiling",
             last: now.after(LONGEST_HAND_OVER),
             is_first: false,
@@ -139,7 +139,7 @@ impl Limits {
         let span = self.span.max(self.needed(measured));
         let due = now.after(span).min(self.last);
         let at_most = if self.is_first && measured.is_none() {
-            let long = now.after(self.patience.ceiling * CEILINGS);
+            let long = now.after(self.deadlines.ceiling * CEILINGS);
             long.min(self.last).max(due)
         } else {
             due
@@ -154,7 +154,7 @@ impl Limits {
 
     /// How long who was measured like that must be waited for.
     fn needed(&self, measured: Option<RoundTrip>) -> Duration {
-        let Patience { floor, ceiling, .. } = self.patience;
+        let DeadlineBounds { floor, ceiling, .. } = self.deadlines;
         measured.map_or(Duration::ZERO, |trip| {
             let usual = trip.at_most().max(trip.smoothed + floor);
             usual.min(ceiling.max(trip.smoothed * TRIPS))
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn limits(millis: f64, last: Instant) -> Limits {
-        Limits::within(Patience::default(), ttl(millis), last)
+        Limits::within(DeadlineBounds::default(), ttl(millis), last)
     }
 
     fn trip(smoothed: u64, variation: u64) -> RoundTrip {
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(of(limits(60_000.0, FAR)), "deadlineCeiling");
         assert_eq!(of(limits(60_000.0, NOW.after(ms(5)))), "ttl");
         assert_eq!(
-            of(Limits::of_release(Patience::default(), NOW)),
+            of(Limits::of_release(DeadlineBounds::default(), NOW)),
             "deadlineCeiling"
         );
     }
@@ -299,8 +299,8 @@ mod tests {
     #[test]
     fn the_option_that_is_named_allows_for_more() {
         for millis in [20.0, 500.0, 5000.0, 10_000.0, 60_000.0] {
-            let usual = Limits::within(Patience::default(), ttl(millis), FAR);
-            let mut raised = Patience::default();
+            let usual = Limits::within(DeadlineBounds::default(), ttl(millis), FAR);
+            let mut raised = DeadlineBounds::default();
             match usual.wait(NOW, None).option {
                 "deadlineFloor" => raised.floor = ms(10_000),
                 "deadlineCeiling" => raised.ceiling = ms(10_000),
@@ -322,9 +322,9 @@ mod tests {
         ) {
             let (now, last) = (Instant::from_nanos(now), Instant::from_nanos(last));
             let (floor, ceiling) = (ms(bounds.0.min(bounds.1)), ms(bounds.0.max(bounds.1)));
-            let patience = Patience { floor, ceiling };
+            let deadlines = DeadlineBounds { floor, ceiling };
             let measured = measured.map(|(smoothed, variation)| trip(smoothed, variation));
-            let limits = Limits::within(patience, ttl(millis.into()), last);
+            let limits = Limits::within(deadlines, ttl(millis.into()), last);
             let wait = limits.first(true).wait(now, measured);
             let most = measured.map_or(ceiling, |trip| ceiling.max(trip.smoothed * 4));
             prop_assert!(wait.due <= last && wait.at_most <= last);
