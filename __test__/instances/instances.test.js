@@ -293,6 +293,8 @@ describe('an instance', () => {
     [`redis://:${SECRET}@h?tls=true`, /has the unknown query key "tls"/],
     ['redis://h?db=1', /has the unknown query key "db"/],
     ['redis://h?host=other', /has the unknown query key "host"/],
+    [`unix:///run/redis?//:${SECRET}@h`, /has an unknown query key; known are keyPrefix/],
+    [`/run/redis?${SECRET}`, /has an unknown query key; known are keyPrefix/],
     ['redis://h?keyPrefix=a&keyPrefix=b', /has the query key "keyPrefix" twice/],
     ['redis://h?connectTimeout=soon', /connectTimeout must be a whole number from 1 .* not "soon"/],
     ['redis://h?clientName=a%20b', /clientName must be .* without spaces, not "a b"/],

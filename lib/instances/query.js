@@ -2,10 +2,13 @@
 
 /** The query of a URL, and its percent escapes. */
 
-const { outOfRange, show } = require('../errors');
+const { outOfRange } = require('../errors');
 
 /** What a URL's query may say. */
 const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];
+
+/** A pair whose key may be shown: in any other, what is left of a URL that was cut wrongly may be a part of a password. */
+const PLAIN = /^[A-Za-z]{1,20}=/;
 
 /**
  * @param {Record<string, unknown>} config
@@ -14,30 +17,18 @@ const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];
  * @param {string} name
  */
 function addQuery(config, search, known, name) {
-  for (const [key, value] of readQuery(search, name)) {
+  // Not URLSearchParams: it would make a space of a "+", in a prefix too.
+  for (const pair of search.slice(1).split('&').filter(Boolean)) {
+    const [first, ...rest] = pair.split('=');
+    const key = decode(first, 'query', name);
+    const value = decode(rest.join('='), 'query', name);
     if (!known.includes(key)) {
-      throw outOfRange(
-        'INSTANCE',
-        `${name} has the unknown query key ${show(key)}; known are ${known.join(', ')}`,
-      );
+      const what = PLAIN.test(pair) ? `the unknown query key "${key}"` : 'an unknown query key';
+      throw outOfRange('INSTANCE', `${name} has ${what}; known are ${known.join(', ')}`);
     }
     if (config[key] !== undefined) throw outOfRange('INSTANCE', `${name} has the query key "${key}" twice`);
     config[key] = value;
   }
-}
-
-/**
- * Not URLSearchParams: it would make a space of a "+", in a prefix too.
- *
- * @param {string} search
- * @param {string} name
- */
-function readQuery(search, name) {
-  const pairs = search.slice(1).split('&').filter(Boolean);
-  return pairs.map((pair) => {
-    const [key, ...value] = pair.split('=');
-    return [decode(key, 'query', name), decode(value.join('='), 'query', name)];
-  });
 }
 
 /**

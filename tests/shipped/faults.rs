@@ -16,7 +16,7 @@ pub enum Fault {
     /// A connection breaks; a client's too.
     Snap,
     /// A connection keeps what is under way for a while.
-    WatchRequest,
+    Hold,
     /// A connection is half open from now on.
     Dead,
     /// What a server says on a connection is lost from now on; what it hears is not.
@@ -54,7 +54,7 @@ pub enum Fault {
 impl Fault {
     pub const ALL: [Self; 17] = [
         Self::Snap,
-        Self::WatchRequest,
+        Self::Hold,
         Self::Dead,
         Self::Deaf,
         Self::Nat,
@@ -151,7 +151,7 @@ impl Run {
                     clients[chance.index(clients.len())].reconnect();
                 }
             }
-            Fault::WatchRequest => {
+            Fault::Hold => {
                 if let Some(wire) = wire {
                     wire.hold(span);
                 }

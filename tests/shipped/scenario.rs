@@ -224,6 +224,12 @@ impl Scenario {
                 self.troubled(vec![Member::Server; 3], Reach::Links);
                 self.odd = odd.max(3);
             }
+            SafetyRule::Loss => {
+                // Who keeps a lock reaches no majority, and stands still as it ends.
+                self.troubled(vec![Member::Server; 3], Reach::Links);
+                self.faults = vec![Fault::Part, Fault::Pause];
+                self.resources = 1;
+            }
             SafetyRule::HandOver => {
                 self.troubled(vec![Member::Server; 3], Reach::Links);
                 self.faults = vec![Fault::Block];

@@ -17,7 +17,7 @@ pub enum Fault {
     /// A client's connection breaks.
     Snap,
     /// The network keeps what is under way on a connection for a while.
-    WatchRequest,
+    Hold,
     /// A server accepts and doesn't answer.
     Hang,
     /// Nothing passes between one client and one server.
@@ -34,7 +34,7 @@ pub enum Fault {
 impl Fault {
     pub const ALL: [Self; 7] = [
         Self::Snap,
-        Self::WatchRequest,
+        Self::Hold,
         Self::Hang,
         Self::Part,
         Self::Crash,
@@ -113,7 +113,7 @@ impl Nemesis {
         ));
         match kind {
             Fault::Snap => snap(remote, line, Duration::ZERO),
-            Fault::WatchRequest => remote.hold_until(line, until),
+            Fault::Hold => remote.hold_until(line, until),
             Fault::Hang => {
                 server.hang_until(until);
                 self.let_some_snap(server, span);

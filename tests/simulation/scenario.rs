@@ -272,7 +272,7 @@ impl Faults {
         let breaks_order = |fault: &Fault| {
             matches!(
                 fault,
-                Fault::Snap | Fault::WatchRequest | Fault::Hang | Fault::Part
+                Fault::Snap | Fault::Hold | Fault::Hang | Fault::Part
             )
         };
         Self {
