@@ -71,7 +71,7 @@ fn replies_that_a_command_can_give_are_votes() {
             Operation::Inspect,
             &["a"],
             "*2\r\n$-1\r\n:-2\r\n",
-            "Seen { value: None",
+            "Inspected { value: None",
         ),
         (
             Operation::Inspect,
