@@ -300,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn each_flag_is_one_wish() {
-        let wishes = |flags: u32| {
+    fn each_flag_is_one_setting() {
+        let read = |flags: u32| {
             let request = read_one("", &["r"], |head| head[request::FLAGS] = flags.into());
             let Settings {
                 report,
@@ -311,10 +311,10 @@ mod tests {
             } = request.settings;
             [report, inspects_if_held, is_repeated]
         };
-        assert_eq!(wishes(0), [false; 3]);
-        assert_eq!(wishes(flags::REPORT), [true, false, false]);
-        assert_eq!(wishes(flags::INSPECT_IF_HELD), [false, true, false]);
-        assert_eq!(wishes(flags::IS_REPEATED), [false, false, true]);
+        assert_eq!(read(0), [false; 3]);
+        assert_eq!(read(flags::REPORT), [true, false, false]);
+        assert_eq!(read(flags::INSPECT_IF_HELD), [false, true, false]);
+        assert_eq!(read(flags::IS_REPEATED), [false, false, true]);
     }
 
     #[test]

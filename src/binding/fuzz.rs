@@ -17,7 +17,7 @@ use crate::engine::{Drift, Instant, Settings, Token, Ttl, Validity};
 
 // ---- requests
 
-/// A request as lib/native.js writes it.
+/// A request as lib/native/requests.js writes it.
 #[derive(Clone, Debug, TypeGenerator)]
 struct Written {
     slot: u16,

@@ -1,5 +1,5 @@
 //! One app's process: the engine's thread with the real inbox, sessions and
-//! outbox, and a JavaScript thread that writes and reads rows as lib/native.js
+//! outbox, and a JavaScript thread that writes and reads rows as lib/native
 //! does (docs/hand-over.md).
 //!
 //! The JavaScript thread takes answers at its own turns, and may be busy for a
@@ -440,7 +440,7 @@ impl App {
 
     // ---- answers
 
-    /// As `Mailbox::drain` and lib/native.js do.
+    /// As `Mailbox::drain` and lib/native/answers.js do.
     fn drain(&self) {
         loop {
             let now = self.clock();

@@ -111,7 +111,7 @@ impl Config {
     /// Which keys it leads to, if it leads to one server by nature as it is spelt:
     /// on a unix socket, or on a port of this machine's own. Any other name may
     /// have several addresses, or others in another process.
-    pub(super) fn place(&self) -> Option<Self> {
+    pub(super) fn sole_server(&self) -> Option<Self> {
         let is_local = match &self.endpoint {
             Endpoint::Unix { .. } => true,
             Endpoint::Tcp { host, .. } => {
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_leads_to_this_machine_by_its_spelling_is_one_server() {
         for host in ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1"] {
-            assert!(config(host, 0).place().is_some(), "{host}");
+            assert!(config(host, 0).sole_server().is_some(), "{host}");
         }
         for host in [
             "redis",
@@ -213,7 +213,7 @@ mod tests {
             "localhost.example",
             "::2",
         ] {
-            assert!(config(host, 0).place().is_none(), "{host}");
+            assert!(config(host, 0).sole_server().is_none(), "{host}");
         }
     }
 

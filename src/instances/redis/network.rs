@@ -54,7 +54,7 @@ impl Network {
     /// to the same database and with the same prefix, whoever logs in there.
     pub(super) fn identity(&self, config: &Config) -> Option<Rc<Config>> {
         config
-            .place()
+            .sole_server()
             .map(|place| self.identities.get_or_open(place, Rc::new))
     }
 
