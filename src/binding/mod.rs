@@ -37,7 +37,7 @@
 )]
 
 #[doc(hidden)]
-pub mod abort;
+pub mod abortable_task;
 #[cfg(feature = "napi")]
 mod addon;
 #[doc(hidden)]

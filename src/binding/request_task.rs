@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::abort::{Abort, abortable};
+use super::abortable_task::{Abort, abortable};
 use super::decode::{Request, Until, Verb};
 use super::describe;
 use super::ids::Slot;

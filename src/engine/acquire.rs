@@ -13,7 +13,7 @@ use super::inspect;
 use super::question::{Question, Resources};
 use super::quorum::{Verdict, is_out_of_reach};
 use super::round::Round;
-use super::rule::SafetyRule;
+use super::safety_rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
 use super::validity::{Instant, Ttl, Validity};

@@ -9,12 +9,12 @@ use super::deadlines::Deadlines;
 use super::environment::Environment;
 use super::event::Event;
 use super::granted_by::GrantedBy;
+use super::granted_rounds::GrantedRounds;
 use super::instance::{ConnectionState, Instance, Observer};
 use super::lock_id::LockId;
-use super::lookalikes::{LookAlikes, Pair, are_one, will_be_one};
+use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::question::Resources;
-use super::rule::SafetyRule;
-use super::stragglers::Stragglers;
+use super::safety_rule::SafetyRule;
 use super::token::Token;
 use super::validity::Instant;
 use super::watchdog::watched_lock::WatchedLock;
@@ -28,7 +28,7 @@ pub(super) struct Core {
     /// What its claims are known by.
     pub(super) owner: Owner,
     look_alikes: LookAlikes,
-    pub(super) stragglers: Stragglers,
+    pub(super) granted_rounds: GrantedRounds,
     pub(super) granted_by: RefCell<GrantedBy>,
     /// The locks that the watchdog watches, in an order that is the same in every
     /// run of a simulation.
@@ -51,7 +51,7 @@ impl Core {
             listener,
             owner: claims.owner(),
             claims,
-            stragglers: Stragglers::default(),
+            granted_rounds: GrantedRounds::default(),
             granted_by: RefCell::default(),
             watched: RefCell::default(),
         });
@@ -66,7 +66,7 @@ impl Core {
     /// This lock is being released: what is granted for it from now on is to be
     /// released too, and nobody watches it any more.
     pub(super) fn release(&self, lock: &LockId) {
-        self.stragglers.release(lock);
+        self.granted_rounds.release(lock);
         self.granted_by.borrow_mut().forget(lock);
         let watched = self.watched.borrow_mut().remove(lock);
         if let Some(watched) = watched {

@@ -11,7 +11,7 @@ use super::lock_id::LockId;
 use super::question::{Question, Resources};
 use super::quorum::{Verdict, is_out_of_reach};
 use super::round::Round;
-use super::rule::SafetyRule;
+use super::safety_rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
 use super::validity::{Drift, Instant, Ttl, Validity};

@@ -19,19 +19,19 @@ mod extend;
 mod failure;
 mod grant;
 mod granted_by;
+mod granted_rounds;
 mod inspect;
 mod instance;
 mod lock_id;
-mod lookalikes;
+mod look_alikes;
 mod question;
 mod quorum;
 mod release;
 mod retry;
 mod round;
 mod round_trip;
-mod rule;
+mod safety_rule;
 mod settings;
-mod stragglers;
 mod token;
 mod validity;
 mod vote;
@@ -52,7 +52,7 @@ pub use question::{Operation, Question, Resources, Script, Scripts};
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, Retry};
 pub use round_trip::{Meter, RoundTrip};
-pub use rule::SafetyRule;
+pub use safety_rule::SafetyRule;
 pub use settings::Settings;
 pub use token::Token;
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
@@ -174,18 +174,18 @@ impl Engine {
     /// the lock's release, and with [`Engine::unwatch`]. A lock that is watched already
     /// is watched in this way from now on.
     pub fn watch(&self, request: WatchRequest, shared: SharedValidity) {
-        watchdog::task::watch(&self.core, request, shared);
+        watchdog::keep_or_lose::watch(&self.core, request, shared);
     }
 
     /// This lock is watched no longer under this number; it stays as it is.
     pub fn unwatch(&self, resources: &Resources, value: &Token, number: u64) {
-        watchdog::task::unwatch(&self.core, resources, value, number);
+        watchdog::keep_or_lose::unwatch(&self.core, resources, value, number);
     }
 
     /// No lock is extended any longer by itself. Each is believed in, and
     /// watched, until its validity ends.
     pub fn stop_renewals(&self) {
-        watchdog::task::stop_renewals(&self.core);
+        watchdog::keep_or_lose::stop_renewals(&self.core);
     }
 
     /// Resolves when no round is open: everything asked has been answered or

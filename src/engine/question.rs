@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cause::Cause;
 use super::context::Context;
-use super::rule::SafetyRule;
+use super::safety_rule::SafetyRule;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
 use super::vote::{Responder, Vote};

@@ -3,7 +3,7 @@
 //! Source: the Redlock algorithm's step 3 (a majority of the instances), and
 //! safety rule 6: decided when grants ≥ quorum, or grants + pending < quorum.
 
-use super::rule::SafetyRule;
+use super::safety_rule::SafetyRule;
 use super::vote::Vote;
 
 /// What a round came to.

@@ -1,5 +1,5 @@
-//! What a failed attempt takes back: whatever it may have set, and what it is
-//! granted late (safety rule 5).
+//! What a failed attempt takes back: whatever it may have set (safety rule 5). What it
+//! is granted late is in `late_grants.rs`.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use super::super::deadline_bounds::Wait;
 use super::super::question::Question;
-use super::super::rule::SafetyRule;
+use super::super::safety_rule::SafetyRule;
 use super::super::validity::Instant;
 use super::Round;
 use super::votes::MemberVote;
@@ -17,7 +17,7 @@ impl Round {
     /// Gives the attempt up: everything it may have set is released, at once
     /// and on every instance, and so is what it is granted from now on.
     pub fn abandon(self: &Rc<Self>) -> Option<Rc<Self>> {
-        self.state.borrow_mut().abandoned = true;
+        self.state.borrow_mut().grants_are_unwanted = true;
         let now = self.core.environment.now();
         let cleanup = self.clean_up(now);
         // No instance is waited for beyond its usual deadline any more.
@@ -48,7 +48,7 @@ impl Round {
     }
 
     /// Whether what stands with this value can't be another lock's of this process.
-    fn may_clean_up(&self, now: Instant) -> bool {
+    pub(super) fn may_clean_up(&self, now: Instant) -> bool {
         let Question {
             resources, value, ..
         } = &*self.question;
@@ -59,7 +59,7 @@ impl Round {
     }
 
     /// What takes back whatever this round may have set.
-    fn release_by(&self, deadline: Instant) -> Question {
+    pub(super) fn release_by(&self, deadline: Instant) -> Question {
         let Question {
             resources, value, ..
         } = &*self.question;
@@ -92,20 +92,5 @@ impl Round {
             state.wait(context, true)
         })
         .await;
-    }
-
-    /// A grant for an attempt that has failed already: its release may have
-    /// overtaken it on another connection, so it is released once more.
-    pub(super) fn rollback(&self, index: usize) {
-        let now = self.core.environment.now();
-        if !self.may_clean_up(now) {
-            return;
-        }
-        let limits = self.limits.of_cleanup(now);
-        let measured = self.core.instances[index].round_trip();
-        let wait = limits.wait(now, measured);
-        let question = self.release_by(wait.due);
-        let whom = |other: usize| (other == index).then_some(wait);
-        Self::ask(&self.core, question, limits, now, whom, None);
     }
 }

@@ -3,6 +3,7 @@
 //! that come later.
 
 mod cleanup;
+mod late_grants;
 mod votes;
 
 use std::cell::{Cell, RefCell};
@@ -18,12 +19,12 @@ use super::deadline_bounds::{Limits, Wait};
 use super::deadlines::{self, Timed};
 use super::event::Event;
 use super::granted_by::{Held, InstanceSet};
+use super::granted_rounds::GrantedRound;
 use super::lock_id::LockId;
 use super::question::{Operation, Question};
 use super::quorum::{Tally, Verdict};
-use super::rule::SafetyRule;
+use super::safety_rule::SafetyRule;
 use super::settings::VoteReport;
-use super::stragglers::Straggler;
 use super::validity::Instant;
 use super::vote::{Responder, Vote, VoteSink};
 use votes::{MemberVote, State};
@@ -148,7 +149,7 @@ impl Round {
             }
         }
         // One that has missed its deadline may still grant it.
-        let has_stragglers = state.votes.iter().any(|vote| !vote.is_cast());
+        let has_votes_to_come = state.votes.iter().any(|vote| !vote.is_cast());
         drop(state);
         let held = Held {
             lock: self.lock(),
@@ -160,9 +161,9 @@ impl Round {
         let mut granted_by = self.core.granted_by.borrow_mut();
         granted_by.note(held, until, granted, now);
         drop(granted_by);
-        if has_stragglers {
-            let round: Weak<dyn Straggler> = Rc::<Self>::downgrade(self);
-            self.core.stragglers.add(self.lock(), round);
+        if has_votes_to_come {
+            let round: Weak<dyn GrantedRound> = Rc::<Self>::downgrade(self);
+            self.core.granted_rounds.add(self.lock(), round);
         }
     }
 
@@ -307,14 +308,8 @@ impl Round {
 impl Drop for Round {
     fn drop(&mut self) {
         if matches!(self.question.operation, Operation::Acquire { .. }) {
-            self.core.stragglers.remove(&self.lock(), self);
+            self.core.granted_rounds.remove(&self.lock(), self);
         }
-    }
-}
-
-impl Straggler for Round {
-    fn lock_was_released(&self) {
-        self.state.borrow_mut().abandoned = SafetyRule::Stragglers.is_kept();
     }
 }
 
@@ -339,7 +334,7 @@ impl VoteSink for Round {
             granted_by.add(&self.lock(), index);
         }
         let mut state = self.state.borrow_mut();
-        let unwanted = state.abandoned && may_be_set;
+        let unwanted = state.grants_are_unwanted && may_be_set;
         let could_be_long = state.may_be_long();
         let voters = state.cast(index, &vote);
         let is_counted = !voters.is_empty();
@@ -373,13 +368,13 @@ impl VoteSink for Round {
             waker.wake();
         }
         if unwanted {
-            self.rollback(index);
+            self.release_late_grant(index);
         }
     }
 
     fn is_awaited(&self, index: usize) -> bool {
         let state = self.state.borrow();
-        let is_given_up = state.abandoned && SafetyRule::Order.is_kept();
+        let is_given_up = state.grants_are_unwanted && SafetyRule::Order.is_kept();
         !is_given_up && matches!(state.votes[index], MemberVote::Open(_))
     }
 

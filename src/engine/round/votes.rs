@@ -14,7 +14,7 @@ pub(super) struct State {
     /// By instance.
     pub(super) votes: Box<[MemberVote]>,
     /// The attempt has failed: grants that come now are to be released.
-    pub(super) abandoned: bool,
+    pub(super) grants_are_unwanted: bool,
     /// Whether the waiter wants to hear of every vote or of the verdict only.
     pub(super) every_vote: bool,
     pub(super) waker: Option<Waker>,
@@ -38,7 +38,7 @@ impl State {
         Self {
             tally: Tally::new(members),
             votes,
-            abandoned: false,
+            grants_are_unwanted: false,
             every_vote: false,
             waker: None,
         }
@@ -46,7 +46,7 @@ impl State {
 
     /// Whether instances that were never measured may take longer than the others.
     pub(super) fn may_be_long(&self) -> bool {
-        !self.abandoned && !self.tally.has_majority_answered()
+        !self.grants_are_unwanted && !self.tally.has_majority_answered()
     }
 
     /// When the next deadline is over.

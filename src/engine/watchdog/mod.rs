@@ -6,9 +6,9 @@
 //! <https://redis.io/docs/latest/develop/use/patterns/distributed-locks/>, and
 //! safety rules 9, 10 and 11.
 
+pub(super) mod keep_or_lose;
 mod request;
 mod shared_validity;
-pub(super) mod task;
 #[cfg(test)]
 mod tests;
 pub(super) mod watched_lock;

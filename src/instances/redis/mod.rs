@@ -15,7 +15,7 @@ mod future_set;
 #[cfg(test)]
 mod fuzz;
 mod link;
-mod links;
+mod link_registry;
 mod network;
 mod owed_releases;
 mod protocol;

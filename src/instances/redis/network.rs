@@ -6,7 +6,7 @@ use super::cluster::{Cluster, topology};
 use super::config::{Address, Config};
 use super::dial::{Dialler, Transport};
 use super::link::Link;
-use super::links::Links;
+use super::link_registry::Links;
 use super::shared::Shared;
 use crate::engine::Environment;
 

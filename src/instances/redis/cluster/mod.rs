@@ -10,7 +10,7 @@
 //!   owed by whoever has the slot next.
 
 mod acquires;
-mod redirect;
+mod redirect_error;
 mod routing;
 mod slots;
 pub(super) mod topology;
@@ -21,13 +21,13 @@ use std::rc::{Rc, Weak};
 
 use acquires::Acquires;
 #[cfg(test)]
-pub(super) use redirect::Redirect;
+pub(super) use redirect_error::Redirect;
 pub(super) use slots::{Slot, SlotMap};
 use tokio::sync::Notify;
 
 use super::config::{Address, Config};
 use super::link::{Link, MOST_BYTES, TRIPS_OF_A_DIAL};
-use super::links::Links;
+use super::link_registry::Links;
 use super::owed_releases::OwedReleases;
 use super::state_observers::StateObservers;
 use crate::engine::{

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::rc::{Rc, Weak};
 
 use super::acquires::Acquire;
-use super::redirect::Redirect;
+use super::redirect_error::Redirect;
 use super::slots::Slot;
 use super::{Cluster, State};
 use crate::engine::{Cause, Instant, Question, Responder, Vote, VoteSink};

@@ -13,7 +13,7 @@ use crate::engine::{Cause, ConnectionState, supervised, within};
 use crate::instances::redis::config::{Address, Config};
 use crate::instances::redis::future_set::FutureSet;
 use crate::instances::redis::link::Link;
-use crate::instances::redis::links::Links;
+use crate::instances::redis::link_registry::Links;
 use crate::instances::redis::redact::Redactor;
 
 /// How long one node may take to give a map before another one is asked too.

@@ -13,7 +13,7 @@ use super::super::failure::{Failure, Reason};
 use super::super::grant::Extension;
 use super::super::lock_id::LockId;
 use super::super::question::Resources;
-use super::super::rule::SafetyRule;
+use super::super::safety_rule::SafetyRule;
 use super::super::settings::Settings;
 use super::super::token::Token;
 use super::super::validity::{Instant, Validity};

@@ -8,17 +8,17 @@ use std::rc::Weak;
 use super::lock_id::LockId;
 
 /// A round whose last votes are still to come.
-pub(super) trait Straggler {
+pub(super) trait GrantedRound {
     /// Its lock was released: grants that come now are to be released.
     fn lock_was_released(&self);
 }
 
 /// By the lock that they are about.
 #[derive(Default)]
-pub(super) struct Stragglers(RefCell<HashMap<LockId, Weak<dyn Straggler>>>);
+pub(super) struct GrantedRounds(RefCell<HashMap<LockId, Weak<dyn GrantedRound>>>);
 
-impl Stragglers {
-    pub(super) fn add(&self, lock: LockId, round: Weak<dyn Straggler>) {
+impl GrantedRounds {
+    pub(super) fn add(&self, lock: LockId, round: Weak<dyn GrantedRound>) {
         self.0.borrow_mut().insert(lock, round);
     }
 
