@@ -1,6 +1,6 @@
 'use strict';
 
-/** Runs tests in JavaScript: two files at a time, those that measure time one by one, and tells which took longest. */
+/** Runs tests in JavaScript: several files at a time, those that measure time one by one, and tells which took longest. */
 
 const path = require('node:path');
 const { run } = require('node:test');
