@@ -269,12 +269,8 @@ impl Network {
 
 impl Faults {
     fn draw(chance: &Chance, in_order: bool) -> Self {
-        let breaks_order = |fault: &Fault| {
-            matches!(
-                fault,
-                Fault::Snap | Fault::Hold | Fault::Hang | Fault::Part
-            )
-        };
+        let breaks_order =
+            |fault: &Fault| matches!(fault, Fault::Snap | Fault::Hold | Fault::Hang | Fault::Part);
         Self {
             every: chance.pick(&[20, 100, 400]) * MS,
             longest: chance.pick(&[30, 200, 1200]) * MS,
