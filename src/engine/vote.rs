@@ -58,7 +58,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// The right to vote once on `ballot` as the instance numbered `index`.
+    /// The right to vote once on `sink` as the instance numbered `index`.
     #[must_use]
     pub fn new(sink: Rc<dyn VoteSink>, index: usize) -> Self {
         Self {
