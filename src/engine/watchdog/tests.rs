@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -564,4 +565,22 @@ fn an_extension_that_failed_at_the_very_end_is_told_as_that_end() {
     }
     bench.world.stand_still_until(at(1001));
     assert_eq!(*bench.lost.borrow(), [(at(1001), Reason::Expired)]);
+}
+
+#[test]
+fn an_extension_that_is_asked_for_at_the_very_end_does_not_change_why_it_is_lost() {
+    let bench = Bench::keep(Some(capped(1000, ms(200), at(1800))));
+    bench.world.run_until(at(1700));
+    let end = bench.watch.until();
+    assert_eq!(bench.watch.state(), (end, Some(Loss::MaxHold)));
+    bench.world.now.set(end);
+    let (value, settings) = (Token::from(VALUE), Settings::default());
+    let extension = bench
+        .engine
+        .extend(resources(), value, end, ttl(1000), settings);
+    let polled = pin!(extension).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Err(_))));
+    assert_eq!(bench.watch.state(), (end, Some(Loss::MaxHold)));
+    bench.world.run_until(end);
+    assert_eq!(*bench.lost.borrow(), [(end, Reason::MaxHold)]);
 }

@@ -128,7 +128,8 @@ impl WatchedLock {
             Ok(until) => self.move_to(until),
             Err(failure) => match failure.until {
                 Some(until) => self.move_to(until),
-                None if self.is_over() => {}
+                // Where nothing was asked its time is over: the watchdog says why.
+                None if self.is_over() || failure.attempts == 0 => {}
                 None => {
                     self.lose(failure, now);
                     self.changed();

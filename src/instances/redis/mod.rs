@@ -27,6 +27,7 @@ mod state_observers;
 #[cfg(test)]
 mod test_questions;
 mod tls;
+mod weight;
 
 use std::rc::{Rc, Weak};
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::weight::weight_of;
 use crate::engine::{Instant, Operation, Question, SafetyRule};
 
 /// Releases to be delivered on the next connection. Their number is bounded, and
@@ -27,7 +28,7 @@ impl OwedReleases {
     /// Adds one; beyond a bound the oldest make room, whose keys are the
     /// nearest to their end.
     pub(super) fn add(&mut self, release: Rc<Question>) {
-        self.weight += release.weight();
+        self.weight += weight_of(&release);
         self.releases.push_back(release);
         while SafetyRule::Bounded.is_kept()
             && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
@@ -35,7 +36,7 @@ impl OwedReleases {
             let Some(oldest) = self.releases.pop_front() else {
                 break;
             };
-            self.weight -= oldest.weight();
+            self.weight -= weight_of(&oldest);
         }
     }
 
@@ -53,7 +54,7 @@ impl OwedReleases {
     /// Takes the oldest whose key may still be there.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
         while let Some(release) = self.releases.pop_front() {
-            self.weight -= release.weight();
+            self.weight -= weight_of(&release);
             let is_due = match release.operation {
                 Operation::Release { expires, .. } => now < expires,
                 _ => !SafetyRule::WriteOnce.is_kept(),
@@ -101,6 +102,16 @@ mod tests {
         assert_eq!(owed.weight(), 0);
         owed.add(release("v", &[&long.repeat(5)]));
         assert!(owed.is_empty(), "one alone can be too long");
+    }
+
+    #[test]
+    fn as_many_releases_as_a_burst_brings_are_owed_with_names_of_a_usual_length() {
+        let mut owed = OwedReleases::default();
+        let name = "n".repeat(100);
+        for number in 0..OwedReleases::MOST {
+            owed.add(release(&format!("{number:032}"), &[&name]));
+        }
+        assert_eq!(values(&mut owed).len(), OwedReleases::MOST);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use super::link::{Link, MOST_BYTES, TRIPS_OF_A_DIAL};
 use super::link_registry::Links;
 use super::owed_releases::OwedReleases;
 use super::state_observers::StateObservers;
+use super::weight::weight_of;
 use crate::engine::{
     Cause, ConnectionState, Environment, Instant, Observer, Operation, Question, Responder,
     RoundTrip, SafetyRule,
@@ -121,7 +122,7 @@ impl Cluster {
                 Phase::Learning(waiting)
                     if !bounded || (waiting.len() < BACKLOG && state.weight <= MOST_BYTES) =>
                 {
-                    state.weight += question.weight();
+                    state.weight += weight_of(question);
                     waiting.push_back((Rc::clone(question), responder));
                     return;
                 }

@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_master_is_whom_most_of_the_sentinelsname() {
+    fn the_master_is_whom_most_of_the_sentinels_name() {
         let named = |said: &[Option<u16>]| {
             poll(said)
                 .named()

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::request::Request;
 use crate::engine::{Question, Responder, Token};
+use crate::instances::redis::weight::weight_of;
 
 /// They wait until fewer are on their way. Each can be found by its value, since its
 /// release withdraws it: sent after that, it would set a key that nobody deletes. Where
@@ -29,7 +30,7 @@ impl AcquireQueue {
     pub(super) fn push(&mut self, acquire: Request) {
         let number = self.next;
         self.next += 1;
-        self.weight += acquire.question.weight();
+        self.weight += weight_of(&acquire.question);
         let value = acquire.question.value.clone();
         let earlier = self.by_value.insert(value, number);
         self.waiting.insert(number, (acquire, earlier));
@@ -44,7 +45,7 @@ impl AcquireQueue {
         {
             last.remove();
         }
-        self.weight -= acquire.question.weight();
+        self.weight -= weight_of(&acquire.question);
         Some(acquire)
     }
 
@@ -61,7 +62,7 @@ impl AcquireQueue {
         {
             next = earlier;
             if acquire.question.shares_a_resource(release) {
-                self.weight -= acquire.question.weight();
+                self.weight -= weight_of(&acquire.question);
                 taken.push(acquire.responder);
             } else {
                 stay.push((number, acquire));

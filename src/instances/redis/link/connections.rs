@@ -49,7 +49,7 @@ pub(super) async fn serve(
         present: pump,
         former: None,
         replacement: None,
-        deadlines: REPLACE_AFTER,
+        replace_after: REPLACE_AFTER,
         in_vain: Instant::ORIGIN,
     };
     let cause = poll_fn(|context| match link.upgrade() {
@@ -75,7 +75,7 @@ struct Connections {
     former: Option<Pump>,
     replacement: Option<Replacement>,
     /// How long the server may say nothing before a replacement is dialled.
-    deadlines: Duration,
+    replace_after: Duration,
     /// When one was last dialled for nothing: the server answered first.
     in_vain: Instant,
 }
@@ -114,7 +114,7 @@ impl Connections {
             } else {
                 former.discard_unsent();
             }
-            self.deadlines = REPLACE_AFTER;
+            self.replace_after = REPLACE_AFTER;
         }
     }
 
@@ -163,7 +163,7 @@ impl Connections {
         {
             // It is slow, and not gone.
             self.in_vain = link.environment().now();
-            self.deadlines = (self.deadlines * 2).min(UNRESPONSIVE_AFTER);
+            self.replace_after = (self.replace_after * 2).min(UNRESPONSIVE_AFTER);
         }
         let (Some(owing), Some(silent)) = (owing, silent) else {
             return Poll::Pending;
@@ -171,10 +171,10 @@ impl Connections {
         let mut limit = owing.after(UNRESPONSIVE_AFTER);
         if self.replacement.is_none() && self.former.is_none() {
             if silent.since(self.in_vain) > FORGET_AFTER {
-                self.deadlines = REPLACE_AFTER;
+                self.replace_after = REPLACE_AFTER;
             }
             let usual = link.round_trip().map_or(Duration::ZERO, RoundTrip::at_most);
-            let replace_at = silent.after(self.deadlines.max(usual));
+            let replace_at = silent.after(self.replace_after.max(usual));
             if replace_at <= link.environment().now() && replace_at < limit {
                 self.replacement = Some(Replacement {
                     silent_since: silent,

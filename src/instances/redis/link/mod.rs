@@ -239,3 +239,42 @@ impl Drop for Link {
         self.state.get_mut().wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{System, Vote, VoteSink};
+    use crate::instances::redis::config::Endpoint;
+    use crate::instances::redis::dial::Sockets;
+    use crate::instances::redis::test_questions::acquire;
+
+    /// How many were refused for want of room.
+    #[derive(Default)]
+    struct Refused(Cell<usize>);
+
+    impl VoteSink for Refused {
+        fn cast(self: Rc<Self>, _: usize, vote: Vote) {
+            if let Vote::Failed(Cause::Overloaded { .. }) = vote {
+                self.0.set(self.0.get() + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_waiters_are_not_too_many() {
+        let config = Config::new(Endpoint::Tcp {
+            host: "h".into(),
+            port: 1,
+        });
+        let transport = Transport::new(Rc::new(System), Rc::new(Sockets::default()));
+        let link = Link::new(&config, &transport);
+        link.state.borrow_mut().phase = Phase::Up;
+        let refused = Rc::new(Refused::default());
+        for number in 0..100_000 {
+            let question = acquire(&format!("{number:032}"), &["the name of a resource"]);
+            let responder = Responder::new(Rc::<Refused>::clone(&refused), 0);
+            link.ask(&question, responder, SlotState::Owned);
+        }
+        assert_eq!(refused.0.get(), 0);
+    }
+}

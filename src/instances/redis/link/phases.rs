@@ -11,6 +11,7 @@ use super::release_copies::answer_of_both;
 use super::request::{Request, SlotState};
 use super::state::{MOST_BYTES, Outage, Phase, State, Waiting};
 use crate::engine::{Cause, ConnectionState, Instant, Responder, SafetyRule};
+use crate::instances::redis::weight::weight_of;
 
 /// A server that restarts refuses for a moment to be dialled. So long after a loss
 /// it is tried again and again, and questions wait: no deadline is longer.
@@ -35,7 +36,7 @@ impl Link {
                         responder,
                         slot,
                     }) => {
-                        state.weight -= question.weight();
+                        state.weight -= weight_of(&question);
                         if question.is_wanted(self.environment.now(), Some(&responder)) {
                             state.write(question, Some(responder), slot);
                         } else {

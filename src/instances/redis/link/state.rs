@@ -18,6 +18,7 @@ use crate::engine::{
 };
 use crate::instances::redis::owed_releases::OwedReleases;
 use crate::instances::redis::protocol::command::{Form, Writer};
+use crate::instances::redis::weight::weight_of;
 
 /// Beyond so many unanswered questions, a server that owes the oldest of them
 /// for [`OVERLOAD_AFTER`] gets no more: what waits for it is bounded. The releases
@@ -106,11 +107,11 @@ impl State {
         match &mut self.phase {
             _ if acquires_wait => self.acquires.push(request),
             Phase::Dialling(_, waiting) => {
-                self.weight += request.question.weight();
+                self.weight += weight_of(&request.question);
                 waiting.push_back(Waiting::Request(request));
             }
             Phase::Up if releases_wait => {
-                self.weight += request.question.weight();
+                self.weight += weight_of(&request.question);
                 self.releases.push_back(request);
             }
             Phase::Up | Phase::Down(_) => {
@@ -171,7 +172,7 @@ impl State {
             while self.pipeline.unanswered.len() < most
                 && let Some(release) = self.releases.pop_front()
             {
-                self.weight -= release.question.weight();
+                self.weight -= weight_of(&release.question);
                 self.write(release.question, Some(release.responder), release.slot);
             }
         }
