@@ -12,7 +12,6 @@
  * @property {number} number the first is 1
  * @property {boolean} isLast
  * @property {Settings} settings for this attempt alone
- * @property {number | undefined} left how long it may take, in ms, if that is limited
  */
 
 const { isError, outOfRange, showSetting, wrongType } = require('./errors');
@@ -42,8 +41,7 @@ async function lockByAttempts(ask, pause, settings, limit = Number.POSITIVE_INFI
   let before = [];
   for (let number = 1; ; number++) {
     const isLast = isLastAttempt(settings, number);
-    const left = Number.isFinite(limit) ? Math.max(0, limit - clock()) : undefined;
-    const answer = await ask({ number, isLast, settings: once, left });
+    const answer = await ask({ number, isLast, settings: once });
     answer.attempts = number;
     const { failure } = answer;
     // An attempt that was cut short says less than the one before it.

@@ -8,7 +8,7 @@ const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
 const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
-const { refuseIfOver } = require('../../lib/late-grant');
+const { refuseLate } = require('../../lib/late-grant');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
@@ -110,7 +110,7 @@ class Locker {
     const answer = await (face._random === random
       ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
       : this.#attemptWithOwnValues(face, names, duration, own, stats));
-    refuseIfOver(engine, names, answer, own, false);
+    if (answer.isLate) refuseLate(engine, names, answer, own, false);
     if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
     return grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
   }

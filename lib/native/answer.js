@@ -31,6 +31,11 @@ class Answer {
     return this.until <= clock();
   }
 
+  /** Whether it was granted, but is over by now. */
+  get isLate() {
+    return this.failure === undefined && this.isOver;
+  }
+
   /** It came too late to be believed in. */
   letEnd() {
     this.until = 0;
