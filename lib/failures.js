@@ -2,7 +2,7 @@
 
 /** Failures that are found out in JavaScript, in the form in which native tells of its own. */
 
-const { reasons } = require('./native/constants');
+const { reasons } = require('./constants');
 
 /** @typedef {import('./native').NativeFailure} NativeFailure */
 

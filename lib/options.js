@@ -8,7 +8,7 @@
 const { outOfRange, showSetting, wrongType } = require('./errors');
 const { isArray, keysOf, pick } = require('./foreign');
 const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
-const { defaults, unlimited: UNLIMITED } = require('./native/constants');
+const { defaults, unlimited: UNLIMITED } = require('./constants');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 

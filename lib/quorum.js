@@ -19,7 +19,7 @@
 
 const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
-const { keepAlive } = require('./native/keep-alive');
+const { keepAlive } = require('./native/mailbox');
 const { customScripts, refuseInMemory } = require('./scripts');
 
 class Quorum {

@@ -5,7 +5,7 @@
 const { EventEmitter } = require('node:events');
 
 const { readQuitOptions } = require('./acquire-options');
-const { settle } = require('./callback');
+const { settle } = require('./native/calls');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
 const { disposable } = require('./disposal');

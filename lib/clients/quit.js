@@ -2,7 +2,7 @@
 
 /** Ends callers' clients: each once at a time, however many Redlocks have it. */
 
-const { after } = require('../native/timers');
+const { after } = require('../native/mailbox');
 
 /** How long a client may take to quit, in ms. */
 const LONGEST_QUIT = 2000;

@@ -1,7 +1,7 @@
 'use strict';
 
 const { clock } = require('../addon');
-const { answers, reasons } = require('./constants');
+const { answers, reasons } = require('../constants');
 
 /** @typedef {import('./types').NativeFailure} NativeFailure */
 
