@@ -13,19 +13,25 @@ const { explain } = require('./cause');
 const { LONGEST_VALIDITY } = require('./constants');
 const { wrongType } = require('./errors');
 const { FaceQuorum } = require('./face-quorum');
-const { FaceSettings } = require('./face-settings');
-const { CLOSED, EXPIRED, UNLOCKED } = require('./failures');
+const { FaceSettings, readOptions } = require('./options');
+const {
+  CLOSED,
+  EXPIRED,
+  UNLOCKED,
+  closed,
+  expired,
+  notExtended,
+  notLocked,
+  unreleased,
+} = require('./failures');
 const { Inspection } = require('./inspection');
 const { refuseLate } = require('./late-grant');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
 const { majorityOf } = require('./majority');
-const { closed, expired, notExtended, notLocked, unreleased } = require('./messages');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD } = require('./native');
-const { readOptions } = require('./options');
-const { random, valueFrom } = require('./own-values');
-const { extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
+const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
  * @typedef {import('./native').Answer} Answer
@@ -75,7 +81,7 @@ class Locker {
 
   /** How each instance is reached. */
   get connections() {
-    return this.#quorum.connections;
+    return this.#quorum.engine.connections;
   }
 
   // Errors are made in async methods, so that their stacks name the caller that awaits them.

@@ -14,7 +14,9 @@
  * @property {Settings} settings for this attempt alone
  */
 
-const { isError, outOfRange, showSetting, wrongType } = require('./errors');
+const { randomBytes } = require('node:crypto');
+
+const { isError, outOfRange, show, showSetting, wrongType } = require('./errors');
 const { clock } = require('./addon');
 const { isRetried } = require('./failures');
 const { disregard } = require('./promises');
@@ -138,4 +140,28 @@ function delayAfter(retryDelay, attempt) {
   throw typeof delay === 'number' ? outOfRange('OPTIONS', message) : wrongType('OPTIONS', message);
 }
 
-module.exports = { isPacedByCaller, lockByAttempts, extendByAttempts, isLastAttempt, waitAfter };
+/**
+ * What a face has as its `_random`, which is redlock's own, and in whose place people have put theirs. The engine makes values like
+ * these by itself.
+ */
+function random() {
+  return randomBytes(16).toString('hex');
+}
+
+/**
+ * A value of the caller's for one attempt.
+ *
+ * @param {any} face whose `_random` is overridden
+ * @returns {string}
+ */
+function valueFrom(face) {
+  const value = face._random();
+  if (typeof value === 'string' && value !== '') return value;
+  disregard(value);
+  throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
+}
+
+module.exports = {
+  ...{ isPacedByCaller, lockByAttempts, extendByAttempts, isLastAttempt, waitAfter },
+  ...{ random, valueFrom },
+};

@@ -116,7 +116,7 @@ class Requests {
     return {
       isHeld: vote?.vote === 'held' || failure === OVER,
       message: own || (vote?.message ?? failure.reason),
-      failure: explain(failure, { operation, names: [key], ttl }, this.#quorum.addresses),
+      failure: explain(failure, { operation, names: [key], ttl }, this.#quorum.engine.addresses),
     };
   }
 }

@@ -14,9 +14,8 @@ const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
 const { IS_REPEATED, clock } = require('../../lib/native');
 const { sleep } = require('../../lib/native/mailbox');
-const { random, valueFrom } = require('../../lib/own-values');
+const { random, valueFrom, isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { Quorum } = require('../../lib/quorum');
-const { isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { textsOf } = require('../../lib/scripts');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
@@ -79,7 +78,7 @@ class Locker {
 
   /** How each member is reached. */
   get connections() {
-    return this.#quorum.connections;
+    return this.#quorum.engine.connections;
   }
 
   quit() {
@@ -360,7 +359,7 @@ class Locker {
     const known = /** @type {import('../../lib/native').NativeFailure} */ (failure);
     const isOver = attempts === 0 && known.code === 'ERR_REDLOCK_EXPIRED';
     const text = given ?? (isOver ? TEXTS.expired : TEXTS.noQuorum);
-    const explained = explain(known, { operation, names, ttl }, this.#quorum.addresses);
+    const explained = explain(known, { operation, names, ttl }, this.#quorum.engine.addresses);
     return new ExecutionError(text, stats, explained);
   }
 }
