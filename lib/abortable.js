@@ -29,8 +29,7 @@ function lockUnlessAborted(engine, names, ttl, settings, report, value, maxWait,
   if (!signal) return engine.lock(names, ttl, settings, report, value, undefined, maxWait, flags);
   if (signal.aborted) throw signal.reason;
   const cancellation = new Cancellation();
-  const rest = /** @type {const} */ ([value, undefined, maxWait, flags, cancellation]);
-  const asked = engine.lock(names, ttl, settings, report, ...rest);
+  const asked = engine.lock(names, ttl, settings, report, value, undefined, maxWait, flags, cancellation);
   return unlessAborted(signal, asked, {
     cancel: () => cancellation.cancel(),
     discard(answer) {

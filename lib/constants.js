@@ -1,8 +1,11 @@
 'use strict';
 
-/** The ends of time, in ms. */
+/**
+ * What both sides of the hand-over agree on (docs/hand-over.md): native decides it, JavaScript has none of its own. And the
+ * ends of time, in ms.
+ */
 
-const { forEver } = require('./native/constants');
+const { constants } = require('./addon');
 
 /** The last moment that a Date can tell. */
 const LAST_DATE = 8.64e15;
@@ -13,7 +16,9 @@ const LAST_DATE = 8.64e15;
  */
 const LONGEST_VALIDITY = 2 * LAST_DATE;
 
-/** The longest time that is added to the engine's clock: a hundred years. */
-const LONGEST_FROM_NOW = forEver;
+const native = constants();
 
-module.exports = { LAST_DATE, LONGEST_VALIDITY, LONGEST_FROM_NOW };
+/** The longest time that is added to the engine's clock: a hundred years. */
+const LONGEST_FROM_NOW = native.forEver;
+
+module.exports = { ...native, LAST_DATE, LONGEST_VALIDITY, LONGEST_FROM_NOW };

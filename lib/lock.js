@@ -8,7 +8,7 @@
  * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
  */
 
-const { settle } = require('./callback');
+const { settle } = require('./native/calls');
 const { disposable } = require('./disposal');
 const { wrongType } = require('./errors');
 const { ownableLocks } = require('./lock-owner');

@@ -13,19 +13,25 @@ const { explain } = require('./cause');
 const { LONGEST_VALIDITY } = require('./constants');
 const { wrongType } = require('./errors');
 const { FaceQuorum } = require('./face-quorum');
-const { FaceSettings } = require('./face-settings');
-const { CLOSED, EXPIRED, UNLOCKED } = require('./failures');
+const { FaceSettings, readOptions } = require('./options');
+const {
+  CLOSED,
+  EXPIRED,
+  UNLOCKED,
+  closed,
+  expired,
+  notExtended,
+  notLocked,
+  unreleased,
+} = require('./failures');
 const { Inspection } = require('./inspection');
-const { refuseIfOver } = require('./late-grant');
+const { refuseLate } = require('./late-grant');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
 const { majorityOf } = require('./majority');
-const { closed, expired, notExtended, notLocked, unreleased } = require('./messages');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD } = require('./native');
-const { readOptions } = require('./options');
-const { random, valueFrom } = require('./own-values');
-const { extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
+const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
  * @typedef {import('./native').Answer} Answer
@@ -75,7 +81,7 @@ class Locker {
 
   /** How each instance is reached. */
   get connections() {
-    return this.#quorum.connections;
+    return this.#quorum.engine.connections;
   }
 
   // Errors are made in async methods, so that their stacks name the caller that awaits them.
@@ -113,7 +119,7 @@ class Locker {
     const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
     // quit() releases it, with all the others.
     if (!answer.failure && this.#unlockingAll) answer.failure = RELEASED_BY_QUIT;
-    refuseIfOver(engine, names, answer, settings, this.#isReported(face));
+    if (answer.isLate) refuseLate(engine, names, answer, settings, this.#isReported(face));
     if (answer.failure) {
       const { code } = answer.failure;
       if (acquire?.isTry && code === 'ERR_REDLOCK_HELD') return null;
@@ -169,10 +175,9 @@ class Locker {
   #acquireByAttempts(face, names, ttl, settings, options) {
     const signal = options?.signal;
     const maxWait = options?.maxWait;
+    const limit = maxWait === undefined ? undefined : clock() + maxWait;
     let engine = this.#quorum.engine;
-    const attempt = async (
-      /** @type {import('./retry').Attempt} */ { number, isLast, settings: once, left },
-    ) => {
+    const attempt = async (/** @type {import('./retry').Attempt} */ { number, isLast, settings: once }) => {
       if (signal?.aborted) throw signal.reason;
       let value;
       try {
@@ -183,6 +188,8 @@ class Locker {
       }
       const inspect = isLast && this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
       const flags = inspect | (number > 1 ? IS_REPEATED : 0);
+      // After `_random`, which may have taken its time.
+      const left = limit === undefined ? undefined : Math.max(0, limit - clock());
       const answer = await lockUnlessAborted(
         engine,
         names,
@@ -199,7 +206,7 @@ class Locker {
       return answer;
     };
     const pause = (/** @type {number} */ ms) => waitUnlessAborted(engine, ms, settings, signal);
-    return lockByAttempts(attempt, pause, settings, maxWait === undefined ? undefined : clock() + maxWait);
+    return lockByAttempts(attempt, pause, settings, limit);
   }
 
   /**

@@ -19,7 +19,7 @@
 
 const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
-const { keepAlive } = require('./native/keep-alive');
+const { keepAlive } = require('./native/mailbox');
 const { customScripts, refuseInMemory } = require('./scripts');
 
 class Quorum {
@@ -49,27 +49,13 @@ class Quorum {
     if (custom) this.engine.useScripts(custom);
     this.#scripts = scripts;
     const bridges = members.map(({ bridge }) => bridge);
-    this.voters = bridges.map((bridge, index) => bridge?.original ?? this.addresses[index]);
+    this.voters = bridges.map((bridge, index) => bridge?.original ?? this.engine.addresses[index]);
     this.clients = [...new Set(bridges)].filter((bridge) => bridge !== undefined);
   }
 
   /** The scripts' texts, as they were when they were last looked at. */
   get texts() {
     return this.#scripts?.texts ?? [];
-  }
-
-  get addresses() {
-    return this.engine.addresses;
-  }
-
-  /** How each member is reached. */
-  get connections() {
-    return this.engine.connections;
-  }
-
-  /** Its answers are told through promises of another library. */
-  hearLate() {
-    this.engine.isHeardLate = true;
   }
 
   get isQuitting() {

@@ -3,6 +3,10 @@
 /**
  * Keeps secrets out of texts that come from outside: a server or a client may repeat what it was sent, and a value in the
  * wrong place of a configuration may be a password. Errors, events and warnings show only what has passed here.
+ *
+ * @typedef {import('./errors').Trouble} Trouble
+ * @typedef {{reason?: string, votes?: (Partial<Trouble> & {value?: unknown})[], locks?: any[]} & Partial<Trouble>} Details
+ *   what instances, and native for them, have said in words
  */
 
 const { isArray } = require('./foreign');
@@ -285,4 +289,43 @@ function namesIn(keys) {
 const NAME = /^[a-z_]{1,40}$/i;
 const MOST_NAMES = 20;
 
-module.exports = { Redactor, secretsIn, namesIn };
+/**
+ * Takes the secrets out of each text, in place.
+ *
+ * @param {Details} told
+ * @param {Redactor} redactor
+ */
+function cleanDetails(told, redactor) {
+  cleanTexts(told, redactor);
+  if (hasText(told, 'reason')) told.reason = redactor.clean(told.reason);
+  if (Object.hasOwn(told, 'votes')) {
+    for (const vote of told.votes ?? []) {
+      cleanTexts(vote, redactor);
+      if (hasText(vote, 'value')) vote.value = redactor.mask(vote.value);
+    }
+  }
+  if (Object.hasOwn(told, 'locks')) for (const lock of told.locks ?? []) cleanDetails(lock, redactor);
+}
+
+/**
+ * @param {Partial<Trouble>} told
+ * @param {Redactor} redactor
+ */
+function cleanTexts(told, redactor) {
+  if (hasText(told, 'message')) told.message = redactor.clean(told.message);
+  if (hasText(told, 'reply')) told.reply = redactor.clean(told.reply);
+}
+
+/**
+ * Whether it has that text itself: what is in `Object.prototype` by now must not become its own.
+ *
+ * @template {string} K
+ * @param {object} told
+ * @param {K} key
+ * @returns {told is Record<K, string>}
+ */
+function hasText(told, key) {
+  return Object.hasOwn(told, key) && typeof (/** @type {any} */ (told)[key]) === 'string';
+}
+
+module.exports = { cleanDetails, Redactor, secretsIn, namesIn };

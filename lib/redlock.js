@@ -5,20 +5,19 @@
 const { EventEmitter } = require('node:events');
 
 const { readQuitOptions } = require('./acquire-options');
-const { settle } = require('./callback');
+const { settle } = require('./native/calls');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
 const { disposable } = require('./disposal');
-const { LockError, InstanceError, ConnectionError, wrongType, show } = require('./errors');
+const { LockError, InstanceError, ConnectionError, wrongType, show, warnOfIgnored } = require('./errors');
 const { isArray, isUrl, pick } = require('./foreign');
 const { Lock, lockClassOf } = require('./lock');
 const { stateOf } = require('./lock-state');
 const { Locker } = require('./locker');
 const { lockerOf, requireLocker } = require('./locker-registry');
 const { DEFAULTS } = require('./options');
-const { random } = require('./own-values');
+const { random } = require('./retry');
 const { withDisposers } = require('./promises');
-const { warnOfIgnored } = require('./warning');
 
 /**
  * @typedef {import('./arguments').LockLike} LockLike

@@ -12,10 +12,11 @@
  * @property {number} number the first is 1
  * @property {boolean} isLast
  * @property {Settings} settings for this attempt alone
- * @property {number | undefined} left how long it may take, in ms, if that is limited
  */
 
-const { isError, outOfRange, showSetting, wrongType } = require('./errors');
+const { randomBytes } = require('node:crypto');
+
+const { isError, outOfRange, show, showSetting, wrongType } = require('./errors');
 const { clock } = require('./addon');
 const { isRetried } = require('./failures');
 const { disregard } = require('./promises');
@@ -42,8 +43,7 @@ async function lockByAttempts(ask, pause, settings, limit = Number.POSITIVE_INFI
   let before = [];
   for (let number = 1; ; number++) {
     const isLast = isLastAttempt(settings, number);
-    const left = Number.isFinite(limit) ? Math.max(0, limit - clock()) : undefined;
-    const answer = await ask({ number, isLast, settings: once, left });
+    const answer = await ask({ number, isLast, settings: once });
     answer.attempts = number;
     const { failure } = answer;
     // An attempt that was cut short says less than the one before it.
@@ -140,4 +140,28 @@ function delayAfter(retryDelay, attempt) {
   throw typeof delay === 'number' ? outOfRange('OPTIONS', message) : wrongType('OPTIONS', message);
 }
 
-module.exports = { isPacedByCaller, lockByAttempts, extendByAttempts, isLastAttempt, waitAfter };
+/**
+ * What a face has as its `_random`, which is redlock's own, and in whose place people have put theirs. The engine makes values like
+ * these by itself.
+ */
+function random() {
+  return randomBytes(16).toString('hex');
+}
+
+/**
+ * A value of the caller's for one attempt.
+ *
+ * @param {any} face whose `_random` is overridden
+ * @returns {string}
+ */
+function valueFrom(face) {
+  const value = face._random();
+  if (typeof value === 'string' && value !== '') return value;
+  disregard(value);
+  throw wrongType('OPTIONS', `_random() must return a non-empty string, not ${show(value)}`);
+}
+
+module.exports = {
+  ...{ isPacedByCaller, lockByAttempts, extendByAttempts, isLastAttempt, waitAfter },
+  ...{ random, valueFrom },
+};

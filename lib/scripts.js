@@ -13,10 +13,11 @@
  * @property {(name: string) => string} textOf
  */
 
+const { createHash } = require('node:crypto');
+
 const { defaultScripts } = require('./addon');
 const { outOfRange, wrongType, show } = require('./errors');
 const { disregard } = require('./promises');
-const { sha1 } = require('./sha1');
 
 const OWN = defaultScripts();
 
@@ -68,10 +69,10 @@ function textsOf({ names }, scripts) {
  *
  * @param {Naming} naming
  * @param {string[]} texts in its order
- * @returns {import('./native').Scripts | undefined}
+ * @returns {import('./native/types').Scripts | undefined}
  */
 function customScripts({ names, roles, textOf }, texts) {
-  /** @type {import('./native').Scripts} */
+  /** @type {import('./native/types').Scripts} */
   const custom = Object.create(null);
   for (const [at, role] of roles.entries()) {
     const text = texts[at];
@@ -90,4 +91,13 @@ function refuseInMemory(members) {
   throw outOfRange('OPTIONS', `instances[${index}] is in this process, where Lua scripts can't be run`);
 }
 
-module.exports = { LOCK_SCRIPTS, readScripts, textsOf, customScripts, refuseInMemory, describe };
+/**
+ * What a server knows a script by.
+ *
+ * @param {string} text
+ */
+function sha1(text) {
+  return createHash('sha1').update(text).digest('hex');
+}
+
+module.exports = { sha1, LOCK_SCRIPTS, readScripts, textsOf, customScripts, refuseInMemory, describe };

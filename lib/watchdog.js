@@ -21,9 +21,9 @@ const { LockError } = require('./errors');
 const { bare } = require('./foreign');
 const { clock } = require('./addon');
 const { soon } = require('./native/calls');
-const { reasons } = require('./native/constants');
+const { reasons } = require('./constants');
 const { Context } = require('./native/context');
-const { keepAlive } = require('./native/keep-alive');
+const { keepAlive } = require('./native/mailbox');
 
 // As it was when this was loaded.
 const { setTimeout } = require('node:timers');

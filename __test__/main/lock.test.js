@@ -30,6 +30,22 @@ function servers(size) {
   return async (t) => (await startServers(t, size)).map(({ url }) => url);
 }
 
+test('a lock looks once whether anybody listens to clientError, and so does its unlocking', async (t) => {
+  let looks = 0;
+  class Watched extends Redlock {
+    listenerCount(event) {
+      if (event === 'clientError') looks += 1;
+      return super.listenerCount(event);
+    }
+  }
+  const redlock = new Watched([`memory://${unique('lock')}`]);
+  t.after(() => redlock.quit());
+  const lock = await redlock.lock(unique('invoice'), 1000);
+  assert.equal(looks, 1);
+  await lock.unlock();
+  assert.equal(looks, 2);
+});
+
 for (const [name, open] of HOMES) {
   describe(`on ${name}`, () => {
     const suite = endOfSuite();

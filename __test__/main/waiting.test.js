@@ -63,6 +63,22 @@ before(async () => {
   servers = await startServers(suite, 3);
 });
 
+test('the time that _random takes counts as time waited', async (t) => {
+  class Slow extends Redlock {
+    _random() {
+      const end = performance.now() + 60;
+      while (performance.now() < end);
+      return `slow ${Math.random()}`;
+    }
+  }
+  const redlock = new Slow(urlsOf(servers), { retryCount: 0 });
+  t.after(() => redlock.quit());
+  const name = newName();
+  const error = await rejection(redlock.lock(name, HOUR, { maxWait: 50 }));
+  assert.equal(error.code, 'ERR_REDLOCK_TIMEOUT');
+  await until(() => isFree(servers, name));
+});
+
 for (const [values, Class] of Object.entries(ENGINES)) {
   const make = (t, instances, options) => {
     const redlock = new Class(urlsOf(instances), options);

@@ -111,7 +111,7 @@ const sabotages = [
       { file: 'lib/native/answers.js', from: 'for (const _ in {}) return', to: 'if (json === null) return' },
       { file: 'lib/inspection.js', from: 'viewOf(bare(vote),', to: 'viewOf(vote,' },
       {
-        file: 'lib/native/redact-details.js',
+        file: 'lib/redact.js',
         from: 'return Object.hasOwn(told, key) && typeof',
         to: 'return typeof',
       },
@@ -183,7 +183,7 @@ const sabotages = [
     rule: 'a slot is used again only once it is answered',
     edits: [
       {
-        file: 'lib/native/cancellation.js',
+        file: 'lib/native/requests.js',
         from: 'currentMailbox()?.cancel(this.#slot);',
         to: 'currentMailbox()?.cancel(this.#slot);\n    slots.free(this.#slot);',
       },

@@ -4,12 +4,11 @@
 
 const { EventEmitter } = require('node:events');
 
-const { settle } = require('../../lib/callback');
+const { settle, call } = require('../../lib/native/calls');
 const { show, wrongType } = require('../../lib/errors');
 const { Locker } = require('../../lib/locker');
 const { requireLocker } = require('../../lib/locker-registry');
-const { call } = require('../../lib/native/calls');
-const { random } = require('../../lib/own-values');
+const { random } = require('../../lib/retry');
 const { findBluebird, hasDisposers } = require('../../lib/promises');
 const { makeLockError, refusal } = require('./errors');
 const { makeLockClass } = require('./lock');

@@ -8,7 +8,7 @@ const { randomUUID } = require('node:crypto');
 const bluebird = require('./bluebird');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
 const { get, has, set } = require('../../lib/foreign');
-const { sleep } = require('../../lib/native/timers');
+const { sleep } = require('../../lib/native/mailbox');
 const { requestsOf } = require('./requests');
 
 /**

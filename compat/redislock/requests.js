@@ -10,7 +10,7 @@ const { explain } = require('../../lib/cause');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
 const { OVER } = require('../../lib/failures');
-const { refuseIfOver } = require('../../lib/late-grant');
+const { refuseLate } = require('../../lib/late-grant');
 const { Settings } = require('../../lib/options');
 const { Quorum } = require('../../lib/quorum');
 const { Redactor } = require('../../lib/redact');
@@ -65,7 +65,7 @@ class Requests {
     const engine = this.#quorum.refresh();
     const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
     answer.value = value;
-    refuseIfOver(engine, [key], answer, ONCE, false);
+    if (answer.isLate) refuseLate(engine, [key], answer, ONCE, false);
     return this.#refusalOf(answer, 'lock', key, ttl);
   }
 
@@ -79,7 +79,7 @@ class Requests {
     const answer = await this.#quorum
       .refresh()
       .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE, false);
-    if (!answer.failure && answer.isOver) answer.failure = OVER;
+    if (answer.isLate) answer.failure = OVER;
     return this.#refusalOf(answer, 'extend', key, ttl);
   }
 
@@ -116,7 +116,7 @@ class Requests {
     return {
       isHeld: vote?.vote === 'held' || failure === OVER,
       message: own || (vote?.message ?? failure.reason),
-      failure: explain(failure, { operation, names: [key], ttl }, this.#quorum.addresses),
+      failure: explain(failure, { operation, names: [key], ttl }, this.#quorum.engine.addresses),
     };
   }
 }

@@ -4,7 +4,7 @@
 
 const { majorityOf } = require('../../lib/majority');
 const { isError, troubleOf } = require('../../lib/errors');
-const { keepAlive } = require('../../lib/native/keep-alive');
+const { keepAlive } = require('../../lib/native/mailbox');
 const { lookup } = require('../../lib/clients/error-registry');
 const { ResourceLockedError } = require('./errors');
 

@@ -8,15 +8,14 @@ const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
 const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
-const { refuseIfOver } = require('../../lib/late-grant');
+const { refuseLate } = require('../../lib/late-grant');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
 const { IS_REPEATED, clock } = require('../../lib/native');
-const { sleep } = require('../../lib/native/timers');
-const { random, valueFrom } = require('../../lib/own-values');
+const { sleep } = require('../../lib/native/mailbox');
+const { random, valueFrom, isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { Quorum } = require('../../lib/quorum');
-const { isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { textsOf } = require('../../lib/scripts');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
@@ -79,7 +78,7 @@ class Locker {
 
   /** How each member is reached. */
   get connections() {
-    return this.#quorum.connections;
+    return this.#quorum.engine.connections;
   }
 
   quit() {
@@ -110,7 +109,7 @@ class Locker {
     const answer = await (face._random === random
       ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
       : this.#attemptWithOwnValues(face, names, duration, own, stats));
-    refuseIfOver(engine, names, answer, own, false);
+    if (answer.isLate) refuseLate(engine, names, answer, own, false);
     if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
     return grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
   }
@@ -360,7 +359,7 @@ class Locker {
     const known = /** @type {import('../../lib/native').NativeFailure} */ (failure);
     const isOver = attempts === 0 && known.code === 'ERR_REDLOCK_EXPIRED';
     const text = given ?? (isOver ? TEXTS.expired : TEXTS.noQuorum);
-    const explained = explain(known, { operation, names, ttl }, this.#quorum.addresses);
+    const explained = explain(known, { operation, names, ttl }, this.#quorum.engine.addresses);
     return new ExecutionError(text, stats, explained);
   }
 }

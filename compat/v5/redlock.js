@@ -5,7 +5,7 @@
 const { EventEmitter } = require('node:events');
 
 const { requireLocker } = require('../../lib/locker-registry');
-const { random } = require('../../lib/own-values');
+const { random } = require('../../lib/retry');
 const { Locker } = require('./locker');
 
 /**

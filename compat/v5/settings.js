@@ -2,10 +2,9 @@
 
 /** redlock 5's settings: what isn't a number is ignored. */
 
-const { wrongType } = require('../../lib/errors');
+const { wrongType, warnOfIgnored } = require('../../lib/errors');
 const { pick } = require('../../lib/foreign');
 const { DEFAULTS: ENGINE_DEFAULTS, Settings, readOptions } = require('../../lib/options');
-const { warnOfIgnored } = require('../../lib/warning');
 
 /**
  * @typedef {object} V5Settings

@@ -19,11 +19,9 @@ const { isSameEverywhere } = require('../native/context');
 const { Redactor } = require('../redact');
 const { wordOf } = require('../replies');
 const { lacking } = require('.');
-const { onClientEnd } = require('./end-listener');
+const { onClientEnd, quitOnce } = require('./end');
 const { register } = require('./error-registry');
-const { messageOf } = require('./error-text');
-const { quitOnce } = require('./quit');
-const { kindOf, readInspection } = require('./reply');
+const { messageOf, kindOf, readInspection } = require('./reply');
 const { OWN_SCRIPTS, withDigest } = require('./scripts');
 
 class Bridge {

@@ -16,11 +16,9 @@
 const { secretsIn } = require('../redact');
 const { forbidsDigests, isNoScript } = require('../replies');
 const { addressOf } = require('./address');
-const { textsOf } = require('./error-text');
+const { textsOf, toReply, promiseOrCallback } = require('./reply');
 const { can, read } = require('./inspect-object');
 const { isSteady, firstReplaced } = require('./pristine');
-const { promiseOrCallback } = require('./promise-or-callback');
-const { toReply } = require('./reply');
 
 /** @abstract */
 class Client {

@@ -10,9 +10,8 @@ const { types } = require('node:util');
 const { endpointOf, endpointOfUrl } = require('./address');
 const { Client, replaced } = require('./client');
 const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./inspect-object');
-const { STEPS } = require('./node-redis-steps');
 const { commonOf, firstReplaced } = require('./pristine');
-const { promiseOrCallback } = require('./promise-or-callback');
+const { promiseOrCallback } = require('./reply');
 
 /**
  * @param {any} client
@@ -368,5 +367,52 @@ function endpointOfNode(node) {
   const url = read(node, 'url');
   return url === undefined ? endpointOf(read(node, 'socket')) : endpointOfUrl(url, 6379);
 }
+
+/** Commands that one function has made, of a parser's; and the way on. */
+const PARSED = /\.parseCommand\([\s\S]*_execute/;
+/** @type {import('./pristine').Step[]} */
+const SINGLE = [
+  { name: 'eval', beside: 'incrByFloat', text: PARSED },
+  { name: 'evalSha', beside: 'incrByFloat', text: PARSED },
+  { name: '_executeCommand', beside: 'withTypeMapping', text: /\.redisArgs/ },
+  { name: 'sendCommand', beside: 'withTypeMapping', text: /\.addCommand\(/ },
+  { name: 'options', beside: 'withTypeMapping', isAccessor: true },
+];
+/** @type {import('./pristine').Step[]} */
+const CLUSTER = [
+  { name: 'eval', beside: 'incrByFloat', text: PARSED },
+  { name: 'evalSha', beside: 'incrByFloat', text: PARSED },
+  { name: '_execute', beside: 'withTypeMapping', text: /maxCommandRedirections/ },
+  { name: 'sendCommand', beside: 'withTypeMapping', text: /\._execute/ },
+];
+/** Whole, as all commands of version 4 are. */
+const CALLED =
+  /^(async )?function ?\w* ?\(\.\.\.(\w+)\) ?\{\s*return \w+\.call\(this, ?\w+, ?\2, ?\w+\);?\s*\}$/;
+
+/**
+ * The way from `eval` to the socket, of a client and of a cluster; behind these, all is out of sight.
+ *
+ * @type {Record<string, [import('./pristine').Step[], import('./pristine').Step[]]>}
+ */
+const STEPS = {
+  'node-redis 4': [
+    [
+      { name: 'eval', beside: 'executeIsolated', text: CALLED },
+      { name: 'evalSha', beside: 'executeIsolated', text: CALLED },
+      { name: 'sendCommand', beside: 'executeIsolated', text: /["'`]m["'`]|#/ },
+      { name: 'options', beside: 'executeIsolated', isAccessor: true },
+    ],
+    [],
+  ],
+  'node-redis 5': [SINGLE, CLUSTER],
+  'node-redis 6': [
+    [...SINGLE, { name: '_keyPrefix', beside: 'withTypeMapping', isAccessor: true }],
+    [
+      ...CLUSTER,
+      { name: '_executeWithPolicies', beside: 'withTypeMapping', text: /resolvePolicy/ },
+      { name: '_keyPrefix', beside: 'withTypeMapping', isAccessor: true },
+    ],
+  ],
+};
 
 module.exports = { recognise };

@@ -6,7 +6,7 @@ const { endpointOf } = require('./address');
 const { Client } = require('./client');
 const { can, has, isReplaced, read, readAt, withoutHost } = require('./inspect-object');
 const { rememberOwn } = require('./pristine');
-const { promiseOrCallback } = require('./promise-or-callback');
+const { promiseOrCallback } = require('./reply');
 
 /**
  * @param {any} client

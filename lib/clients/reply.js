@@ -1,8 +1,9 @@
 'use strict';
 
-/** What clients answer to a script: libraries, and their type mappings, have many forms for one thing. */
+/** What clients answer, or fail with: libraries, and their type mappings, have many forms for one thing. */
 
 const { isArray } = require('../foreign');
+const { read } = require('./inspect-object');
 
 /**
  * @param {unknown} reply
@@ -60,4 +61,53 @@ function kindOf(reply) {
   return isArray(reply) ? 'an array' : `of the type ${typeof reply}`;
 }
 
-module.exports = { toReply, readInspection, kindOf };
+/**
+ * Never throws, whatever was thrown: nobody would catch it, and what was asked would wait for its deadline.
+ *
+ * @param {unknown} error
+ * @returns {string} its message, or whatever text it has
+ */
+function messageOf(error) {
+  const message = read(error, 'message');
+  if (typeof message === 'string' && message) return message;
+  try {
+    return String(error);
+  } catch {
+    return 'it failed with something that has no text';
+  }
+}
+
+/**
+ * Wherever libraries put the server's words.
+ *
+ * @param {unknown} error
+ * @returns {string[]}
+ */
+function textsOf(error) {
+  const texts =
+    typeof error === 'string' ? [error] : ['message', 'code', 'name'].map((key) => read(error, key));
+  return texts.filter((text) => typeof text === 'string');
+}
+
+/** What an answer may be. true and false are redis 2 and 3 telling how full their buffers are. */
+const ANSWERS = ['number', 'string', 'bigint'];
+
+/**
+ * Calls once, with a callback, and takes the answer from wherever it comes: the callback, a promise, or, of a fake,
+ * what is returned.
+ *
+ * @param {(callback: (error: unknown, reply?: unknown) => void) => any} call
+ * @returns {Promise<unknown>}
+ */
+function promiseOrCallback(call) {
+  return new Promise((resolve, reject) => {
+    // What is thrown here rejects.
+    const returned = call((error, reply) => (error ? reject(error) : resolve(reply)));
+    if (ANSWERS.includes(typeof returned)) resolve(returned);
+    const then = read(returned, 'then');
+    // Listened to even if the callback was faster: nobody else would handle its rejection.
+    if (typeof then === 'function') then.call(returned, resolve, reject);
+  });
+}
+
+module.exports = { promiseOrCallback, toReply, readInspection, kindOf, messageOf, textsOf };

@@ -3,7 +3,7 @@
 /** Scripts as clients are asked to run them: each text with its digest. */
 
 const { defaultScripts } = require('../addon');
-const { sha1 } = require('../sha1');
+const { sha1 } = require('../scripts');
 
 /** @typedef {import('./client').Script} Script */
 

@@ -4,7 +4,7 @@
 
 const { Client } = require('./client');
 const { can } = require('./inspect-object');
-const { promiseOrCallback } = require('./promise-or-callback');
+const { promiseOrCallback } = require('./reply');
 
 /**
  * Whatever it is: what it lacks is said when it is first used, as mocks get their methods late.

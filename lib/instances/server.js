@@ -2,10 +2,9 @@
 
 /** Reads one server's configuration, key by key, into the form that native takes. */
 
-const { wrongType, outOfRange, showSetting } = require('../errors');
+const { wrongType, outOfRange, showSetting, warnOfIgnored } = require('../errors');
 const { namesIn } = require('../redact');
 const { readTls } = require('./tls');
-const { warnOfIgnored } = require('../warning');
 
 /**
  * @typedef {{kind: 'memory', name: string}} Memory

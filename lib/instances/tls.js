@@ -5,10 +5,9 @@
  */
 
 const { defaultAuthorities } = require('./authorities');
-const { wrongType, outOfRange, showSetting, unreadable } = require('../errors');
+const { wrongType, outOfRange, showSetting, unreadable, warnOfIgnored } = require('../errors');
 const { copyOf, elementsOf, isArray, isThere } = require('../foreign');
 const { namesIn } = require('../redact');
-const { warnOfIgnored } = require('../warning');
 
 /**
  * @typedef {object} NativeTls

@@ -1,7 +1,7 @@
 'use strict';
 
 const { clock } = require('../addon');
-const { answers, reasons } = require('./constants');
+const { answers, reasons } = require('../constants');
 
 /** @typedef {import('./types').NativeFailure} NativeFailure */
 
@@ -29,6 +29,11 @@ class Answer {
   /** Whether what was granted is over: to be asked where it is handed over, whenever that is. */
   get isOver() {
     return this.until <= clock();
+  }
+
+  /** Whether it was granted, but is over by now. */
+  get isLate() {
+    return this.failure === undefined && this.isOver;
   }
 
   /** It came too late to be believed in. */

@@ -4,12 +4,10 @@
 
 const { Answer, UNEXPLAINED } = require('./answer');
 const { call } = require('./calls');
-const { answer: layout, answers: kinds } = require('./constants');
+const { answer: layout, answers: kinds } = require('../constants');
 const { leave } = require('./context');
-const { engines, restIfIdle } = require('./engines');
-const { currentMailbox, onWake } = require('./mailbox');
+const { engines, currentMailbox, onWake, timeHasCome } = require('./mailbox');
 const { slots } = require('./slots');
-const { timeHasCome } = require('./timers');
 const { Turns } = require('./turns');
 
 /**
@@ -113,7 +111,6 @@ function deliver(count, details, now) {
       continue;
     } else if (kind === TIME) {
       timeHasCome(numbers[at + slotAt]);
-      restIfIdle();
       continue;
     } else if (kind === CONTEXT_ENDED) {
       leave(numbers[at + slotAt]);

@@ -3,27 +3,23 @@
 /** A quorum that native has opened, and what can be asked of it. */
 
 const { outOfRange } = require('../errors');
-const { Redactor, secretsIn } = require('../redact');
+const { Redactor, secretsIn, cleanDetails } = require('../redact');
 const { soon } = require('./calls');
 const { portTo } = require('./client-answers');
-const { flags, operations, reasons, unlimited: NO_LIMIT } = require('./constants');
+const { flags, operations, reasons, unlimited: NO_LIMIT } = require('../constants');
 const { NO_CONTEXT, contextOf, enter } = require('./context');
-const { engines, restIfIdle } = require('./engines');
+const { engines, restIfIdle, mailbox, IMMEDIATES_LOST_AFTER, after, keepAlive } = require('./mailbox');
 const { Events } = require('./events');
-const { keepAlive } = require('./keep-alive');
-const { mailbox } = require('./mailbox');
-const { cleanDetails } = require('./redact-details');
 const { requests } = require('./requests');
 const { OWN_SCRIPTS, forget, learn } = require('./scripts');
 const { slots } = require('./slots');
-const { IMMEDIATES_LOST_AFTER, after } = require('./timers');
 
 // As they were when this was loaded: see `#comeRound`.
 const { setImmediate, clearImmediate } = require('node:timers');
 
 /**
  * @typedef {import('./answer').Answer} Answer
- * @typedef {import('./cancellation').Cancellation} Cancellation
+ * @typedef {import('./requests').Cancellation} Cancellation
  * @typedef {import('./types').Asker} Asker
  * @typedef {import('./types').ClientRequest} ClientRequest
  * @typedef {import('./types').NativeEvent} NativeEvent
@@ -416,7 +412,7 @@ class Engine {
   /**
    * What instances, and native for them, have said in words is without secrets from then on.
    *
-   * @param {import('./redact-details').Details} told
+   * @param {import('../redact').Details} told
    */
   clean(told) {
     this.#learnSecrets();

@@ -11,8 +11,8 @@
 
 const { clock, defaultScripts } = require('../addon');
 const { Answer } = require('./answer');
-const { Cancellation } = require('./cancellation');
-const { flags } = require('./constants');
+const { Cancellation } = require('./requests');
+const { flags } = require('../constants');
 const { Engine, CLOSED } = require('./engine');
 
 // From now on what native says is heard.

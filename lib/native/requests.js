@@ -4,14 +4,13 @@
 
 const { failed } = require('./answer');
 const { soon } = require('./calls');
-const { request: layout, reasons } = require('./constants');
+const { request: layout, reasons } = require('../constants');
 const { leave } = require('./context');
-const { mailbox } = require('./mailbox');
+const { currentMailbox, mailbox } = require('./mailbox');
 const { slots } = require('./slots');
 
 /**
  * @typedef {import('./answer').Answer} Answer
- * @typedef {import('./slots').SlotListener} SlotListener
  * @typedef {import('./types').Asker} Asker
  */
 
@@ -45,7 +44,7 @@ class Requests {
    * @param {readonly string[]} resources
    * @param {number} voteReport
    * @param {number} maxWait
-   * @param {SlotListener} [cancellation] is told under which slot it waits
+   * @param {Cancellation} [cancellation] is told under which slot it waits
    * @returns {Promise<Answer>} which is never rejected
    */
   add(
@@ -187,4 +186,35 @@ function capture(resolve) {
   captured = resolve;
 }
 
-module.exports = { requests: new Requests() };
+const requests = new Requests();
+
+/**
+ * A way to give up one request, for a caller who passes it along. The request is answered all the same, perhaps with
+ * what it wanted.
+ */
+class Cancellation {
+  #slot = 0;
+  /** Undefined where native was not asked. @type {((answer: Answer) => void) | undefined} */
+  #resolve;
+
+  /**
+   * The request was made.
+   *
+   * @param {number} slot
+   * @param {(answer: Answer) => void} resolve what is called with its answer
+   */
+  watch(slot, resolve) {
+    this.#slot = slot;
+    this.#resolve = resolve;
+  }
+
+  /** Does nothing once the request has been answered: its slot may be another's then. */
+  cancel() {
+    if (this.#resolve === undefined || !slots.has(this.#slot, this.#resolve)) return;
+    // It may not have been handed over yet.
+    requests.flush();
+    currentMailbox()?.cancel(this.#slot);
+  }
+}
+
+module.exports = { requests, Cancellation };

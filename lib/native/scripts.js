@@ -2,8 +2,7 @@
 
 /** The callers' scripts that native knows by numbers: it is told of each set once, until it is forgotten. */
 
-const { engines } = require('./engines');
-const { mailbox, onRest } = require('./mailbox');
+const { engines, mailbox, onRest } = require('./mailbox');
 const { requests } = require('./requests');
 
 /** @typedef {import('./types').Scripts} Scripts */

@@ -8,7 +8,6 @@ const { CANCELLED, CLOSED, UNEXPLAINED } = require('./answer');
  * @typedef {import('./answer').Answer} Answer
  * @typedef {import('./types').Asker} Asker
  * @typedef {(answer: Answer) => void} Resolve
- * @typedef {{watch: (slot: number, resolve: Resolve) => void}} SlotListener
  */
 
 class Slots {

@@ -6,10 +6,9 @@
  * of those that come after must be looked at after that.
  */
 
-const { currentMailbox, onRest } = require('./mailbox');
+const { currentMailbox, onRest, IMMEDIATES_LOST_AFTER, after } = require('./mailbox');
 const { requests } = require('./requests');
 const { slots } = require('./slots');
-const { IMMEDIATES_LOST_AFTER, after } = require('./timers');
 
 // As they were when this was loaded: see `#awaitImmediates`.
 const { setImmediate } = require('node:timers');

@@ -1,8 +1,13 @@
 'use strict';
 
-/** Ends callers' clients: each once at a time, however many Redlocks have it. */
+/**
+ * The end of callers' clients: each is ended once at a time, and has one listener for its end, however many Redlocks have
+ * it. The listener keeps none of them alive.
+ *
+ * @typedef {{refresh: () => void}} Listener
+ */
 
-const { after } = require('../native/timers');
+const { after } = require('../native/mailbox');
 
 /** How long a client may take to quit, in ms. */
 const LONGEST_QUIT = 2000;
@@ -45,4 +50,33 @@ async function quitInTime(client) {
   }
 }
 
-module.exports = { quitOnce };
+/** By client. @type {WeakMap<object, Set<WeakRef<Listener>>>} */
+const listeners = new WeakMap();
+
+/**
+ * @param {any} client of a known library: an event emitter, or it says nothing of its end
+ * @param {Listener} listener
+ */
+function onClientEnd(client, listener) {
+  if (typeof client.on !== 'function') return;
+  let all = listeners.get(client);
+  if (!all) {
+    all = new Set();
+    listeners.set(client, all);
+    client.on('end', () => tell(listeners.get(client)));
+  }
+  forgetCollected(all);
+  all.add(new WeakRef(listener));
+}
+
+/** @param {Set<WeakRef<Listener>> | undefined} all */
+function tell(all = new Set()) {
+  for (const listener of all) listener.deref()?.refresh();
+}
+
+/** @param {Set<WeakRef<Listener>>} all */
+function forgetCollected(all) {
+  for (const listener of all) if (!listener.deref()) all.delete(listener);
+}
+
+module.exports = { quitOnce, onClientEnd };
