@@ -92,7 +92,7 @@ impl Caller {
             self.app.process(),
             format!("{} locks {resources:?} for {}", self.name(), request.ttl),
         );
-        let answer = self.app.ask(request, self.deadlines()).await;
+        let answer = self.app.ask(request, self.gives_up_after()).await;
         let held = answer.kind == AnswerKind::Locked;
         checker.settled(open, if held { "granted" } else { &answer.code });
         if !held {
@@ -160,7 +160,7 @@ impl Caller {
             request.ttl
         );
         let open = checker.begin(self.app.process(), what);
-        let answer = self.app.ask(request, self.deadlines()).await;
+        let answer = self.app.ask(request, self.gives_up_after()).await;
         // One that was given up does not say how often it was tried.
         let counted = answer.attempts > 0;
         checker.asked(&lock.value, counted.then_some(answer.attempts));
@@ -254,7 +254,7 @@ impl Caller {
             self.app.process(),
             format!("{} unlocks {:.6}", self.name(), lock.value),
         );
-        let answer = self.app.ask(request, self.deadlines()).await;
+        let answer = self.app.ask(request, self.gives_up_after()).await;
         if answer.kind == AnswerKind::Unlocked {
             bump(&checker.counts.released);
         }
@@ -268,7 +268,7 @@ impl Caller {
             ..self.request(Operation::Inspect)
         };
         let open = checker.begin(self.app.process(), format!("{} inspects", self.name()));
-        let answer = self.app.ask(request, self.deadlines()).await;
+        let answer = self.app.ask(request, self.gives_up_after()).await;
         checker.settled(open, &answer.code);
     }
 
@@ -343,7 +343,7 @@ impl Caller {
     }
 
     /// After which time it gives a request up, if it does.
-    fn deadlines(&self) -> Option<Duration> {
+    fn gives_up_after(&self) -> Option<Duration> {
         let chance = self.chance();
         let moody = chance.percent(5);
         moody.then(|| chance.span(Duration::from_millis(50)))

@@ -48,11 +48,11 @@ impl Client<'_> {
         let endless = spec.settings.retry.count.is_none() && spec.settings.max_wait.is_none();
         let changes_mind = endless || chance.percent(15);
         let longest = chance.pick(&[5, 50, 500].map(Duration::from_millis));
-        let deadlines = changes_mind.then(|| chance.span(longest));
+        let gives_up_after = changes_mind.then(|| chance.span(longest));
         self.stall(spec.ttl);
         match self
             .0
-            .acquire(&resources, &spec.or_give_up_after(deadlines))
+            .acquire(&resources, &spec.or_give_up_after(gives_up_after))
             .await
         {
             RequestOutcome::Granted(lock) => Some(lock),
@@ -105,8 +105,9 @@ impl Client<'_> {
                 0..6 => {
                     let spec = RequestSpec::acquire(self.ttl(), self.settings());
                     let changes_mind = spec.settings.retry.count.is_none() || chance.percent(15);
-                    let deadlines = changes_mind.then(|| chance.span(Duration::from_millis(100)));
-                    let spec = spec.or_give_up_after(deadlines);
+                    let gives_up_after =
+                        changes_mind.then(|| chance.span(Duration::from_millis(100)));
+                    let spec = spec.or_give_up_after(gives_up_after);
                     let extended = self.0.extend_kept(&watched, &lock, &spec).await;
                     let shorter = matches!(extended, RequestOutcome::Refused(failure) if failure.until.is_some());
                     if shorter && watched.is_kept() && chance.percent(50) {
@@ -187,15 +188,17 @@ impl Client<'_> {
 
     async fn extend(&self, lock: &mut Lock) -> RequestOutcome<()> {
         let spec = RequestSpec::extend(self.ttl(), self.settings(), self.left(lock));
-        let deadlines = self.moment(15);
-        self.0.extend(lock, &spec.or_give_up_after(deadlines)).await
+        let gives_up_after = self.moment(15);
+        self.0
+            .extend(lock, &spec.or_give_up_after(gives_up_after))
+            .await
     }
 
     async fn release(&self, lock: &Lock) {
         let spec = RequestSpec::release(self.ttl(), self.settings());
-        let deadlines = self.moment(10);
+        let gives_up_after = self.moment(10);
         self.0
-            .release(lock, &spec.or_give_up_after(deadlines))
+            .release(lock, &spec.or_give_up_after(gives_up_after))
             .await;
     }
 

@@ -41,7 +41,7 @@ pub struct RequestSpec {
     pub ttl: Ttl,
     pub settings: Settings,
     /// After which time the client gives up.
-    pub deadlines: Option<Duration>,
+    pub gives_up_after: Option<Duration>,
     pub bound: Duration,
 }
 
@@ -115,7 +115,7 @@ impl Member {
             spec.ttl,
             spec.settings.clone(),
         );
-        match self.process.within(spec.deadlines, acquire).await {
+        match self.process.within(spec.gives_up_after, acquire).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "changes its mind", None);
@@ -169,7 +169,7 @@ impl Member {
             spec.ttl,
             spec.settings.clone(),
         );
-        match self.process.within(spec.deadlines, extend).await {
+        match self.process.within(spec.gives_up_after, extend).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "stops extending", None);
@@ -210,7 +210,7 @@ impl Member {
             lock.since,
             spec.settings.clone(),
         );
-        match self.process.within(spec.deadlines, release).await {
+        match self.process.within(spec.gives_up_after, release).await {
             None => {
                 bump(&self.checker.counts.cancelled);
                 self.checker
@@ -320,7 +320,7 @@ impl Member {
             spec.ttl,
             spec.settings.clone(),
         );
-        match self.process.within(spec.deadlines, extend).await {
+        match self.process.within(spec.gives_up_after, extend).await {
             None => {
                 bump(&counts.cancelled);
                 self.checker.settled(&request, "stops extending", None);
@@ -411,7 +411,7 @@ impl RequestSpec {
         Self {
             ttl,
             settings,
-            deadlines: None,
+            gives_up_after: None,
             bound,
         }
     }
@@ -421,7 +421,7 @@ impl RequestSpec {
         Self {
             ttl,
             settings,
-            deadlines: None,
+            gives_up_after: None,
             bound: leeway(left),
         }
     }
@@ -431,13 +431,16 @@ impl RequestSpec {
         Self {
             ttl,
             settings,
-            deadlines: None,
+            gives_up_after: None,
             bound,
         }
     }
 
-    pub fn or_give_up_after(self, deadlines: Option<Duration>) -> Self {
-        Self { deadlines, ..self }
+    pub fn or_give_up_after(self, gives_up_after: Option<Duration>) -> Self {
+        Self {
+            gives_up_after,
+            ..self
+        }
     }
 
     /// But in true time, within that.
@@ -449,8 +452,8 @@ impl RequestSpec {
     }
 
     fn bound(&self) -> Duration {
-        let deadlines = self.deadlines.map_or(Duration::MAX, leeway);
-        self.bound.min(deadlines)
+        let longest = self.gives_up_after.map_or(Duration::MAX, leeway);
+        self.bound.min(longest)
     }
 }
 
