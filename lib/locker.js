@@ -81,7 +81,7 @@ class Locker {
 
   /** How each instance is reached. */
   get connections() {
-    return this.#quorum.engine.connections;
+    return this.#quorum.engine.events.connections;
   }
 
   // Errors are made in async methods, so that their stacks name the caller that awaits them.
@@ -306,7 +306,7 @@ class Locker {
       await this.unlock(face, lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
-      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#quorum.engine.tell('unlockError', error, lock);
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#quorum.engine.events.tell('unlockError', error, lock);
     }
   }
 
@@ -533,7 +533,7 @@ class Locker {
       const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
       return new this.#profile.LockError(unreleased(names), 1, explained);
     });
-    for (const error of errors) engine.tell('unlockError', error, undefined);
+    for (const error of errors) engine.events.tell('unlockError', error, undefined);
     return errors;
   }
 

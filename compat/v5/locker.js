@@ -78,7 +78,7 @@ class Locker {
 
   /** How each member is reached. */
   get connections() {
-    return this.#quorum.engine.connections;
+    return this.#quorum.engine.events.connections;
   }
 
   quit() {
@@ -340,7 +340,7 @@ class Locker {
     const { engine, voters } = this.#quorum;
     const attempts = new Attempts(engine, operation, names, voters, (error) => {
       // Nothing has to listen.
-      if (face.listenerCount('error') > 0) engine.tell('error', error);
+      if (face.listenerCount('error') > 0) engine.events.tell('error', error);
     });
     this.#open.add(attempts);
     attempts.ended.then(() => this.#open.delete(attempts));
