@@ -149,19 +149,11 @@ class Locker {
     if (face._random !== random || isPacedByCaller(settings)) {
       return this.#acquireByAttempts(face, names, ttl, settings, options);
     }
+    const signal = options?.signal;
+    const maxWait = options?.maxWait;
     const report = this.#isReported(face);
     const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
-    return lockUnlessAborted(
-      engine,
-      names,
-      ttl,
-      settings,
-      report,
-      undefined,
-      options?.maxWait,
-      inspect,
-      options?.signal,
-    );
+    return lockUnlessAborted(engine, names, ttl, settings, report, undefined, maxWait, inspect, signal);
   }
 
   /**
@@ -190,17 +182,8 @@ class Locker {
       const flags = inspect | (number > 1 ? IS_REPEATED : 0);
       // After `_random`, which may have taken its time.
       const left = limit === undefined ? undefined : Math.max(0, limit - clock());
-      const answer = await lockUnlessAborted(
-        engine,
-        names,
-        ttl,
-        once,
-        this.#isReported(face),
-        value,
-        left,
-        flags,
-        signal,
-      );
+      const report = this.#isReported(face);
+      const answer = await lockUnlessAborted(engine, names, ttl, once, report, value, left, flags, signal);
       // Native's answers have room for values of our own length only.
       if (value !== undefined) answer.value = value;
       return answer;

@@ -127,16 +127,8 @@ class Locker {
    */
   async #attempt(face, engine, names, duration, own, value, stats, flags) {
     const attempts = this.#collectVotes(face, 'lock', names);
-    const answer = await engine.lock(
-      names,
-      duration,
-      own,
-      false,
-      value,
-      attempts.voteReport,
-      undefined,
-      flags,
-    );
+    const { voteReport } = attempts;
+    const answer = await engine.lock(names, duration, own, false, value, voteReport, undefined, flags);
     stats.push(...attempts.answered(answer));
     return answer;
   }
@@ -192,16 +184,8 @@ class Locker {
 
     const { endCount } = state;
     const attempts = this.#collectVotes(face, 'extend', names);
-    const answer = await engine.extend(
-      names,
-      value,
-      until,
-      isRelative,
-      duration,
-      own,
-      false,
-      attempts.voteReport,
-    );
+    const { voteReport } = attempts;
+    const answer = await engine.extend(names, value, until, isRelative, duration, own, false, voteReport);
     const stats = attempts.answered(answer);
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {

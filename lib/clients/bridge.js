@@ -13,7 +13,7 @@
 
 const { types } = require('node:util');
 
-const { wrongType } = require('../errors');
+const { mistypedInstance } = require('../errors');
 const { readConfig } = require('../instances');
 const { isSameEverywhere } = require('../native/context');
 const { Redactor } = require('../redact');
@@ -379,8 +379,7 @@ function tell(port, { ticket, operation, script }, reply) {
  * @param {string} obstacle
  */
 function cannot(name, obstacle) {
-  return wrongType(
-    'INSTANCE',
+  return mistypedInstance(
     `${name} can't be reached over a connection of our own, as connections: 'native' asks for: ${obstacle}. ` +
       "What works: connections: 'auto' or 'bridge', or a URL in its place",
   );

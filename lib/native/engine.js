@@ -2,7 +2,7 @@
 
 /** A quorum that native has opened, and what can be asked of it. */
 
-const { outOfRange } = require('../errors');
+const { unusableInstance } = require('../errors');
 const { Redactor, secretsIn, cleanDetails } = require('../redact');
 const { soon } = require('./calls');
 const { portTo } = require('./client-answers');
@@ -441,7 +441,7 @@ function open(mailbox, config, redactor) {
   } catch (error) {
     // Certificates and keys are read there; its texts show none.
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
-    throw code === 'InvalidArg' ? outOfRange('INSTANCE', redactor.clean(message)) : error;
+    throw code === 'InvalidArg' ? unusableInstance(redactor.clean(message)) : error;
   }
 }
 

@@ -16,8 +16,8 @@ const { slots } = require('./slots');
 
 // Locals of the module: the row below is written for every request.
 const { slotAt, handleAt, operationAt, flagsAt, ttlAt, retryCountAt, retryDelayAt, retryJitterAt } = layout;
-const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt, maxWaitAt, contextAt, countAt } =
-  layout;
+const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt } = layout;
+const { maxWaitAt, contextAt, countAt } = layout;
 const HEAD_LENGTH = layout.numbers;
 
 /** Far below the length at which a string can't be made. */
