@@ -224,10 +224,18 @@ function warnOfIgnored(message) {
 }
 
 module.exports = {
-  // In shorthand: only so do types come along with classes.
   LockError,
   InstanceError,
   ConnectionError,
-  ...{ isError, troubleOf, because, show, showSetting, warnOfIgnored },
-  ...{ wrongType, outOfRange, mistypedInstance, unusableInstance, unreadable },
+  isError,
+  troubleOf,
+  because,
+  wrongType,
+  outOfRange,
+  mistypedInstance,
+  unusableInstance,
+  unreadable,
+  show,
+  showSetting,
+  warnOfIgnored,
 };

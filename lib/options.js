@@ -59,12 +59,8 @@ function retriesOf(retryCount) {
   return Math.max(0, Math.floor(retryCount));
 }
 
-const DEFAULTS = new Settings(
-  defaults.driftFactor,
-  defaults.retryCount,
-  defaults.retryDelay,
-  defaults.retryJitter,
-);
+const { driftFactor, retryCount, retryDelay, retryJitter } = defaults;
+const DEFAULTS = new Settings(driftFactor, retryCount, retryDelay, retryJitter);
 
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 

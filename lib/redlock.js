@@ -279,16 +279,15 @@ function readStored(stored) {
   if (!Number.isFinite(expiration)) {
     throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${expiration}`);
   }
-  const { attempts, attemptsRemaining, ttl } = pick(
-    parsed,
-    ['attempts', 'attemptsRemaining', 'ttl'],
-    unreadable,
-  );
+  const { attempts, attemptsRemaining, ttl } = pick(parsed, STORED, unreadable);
   if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) {
     throw wrongType('LOCK', `lock must be a Lock: its ttl must be a whole number of ms, not ${show(ttl)}`);
   }
   return { names: [...names], value, expiration, attempts, attemptsRemaining, ttl };
 }
+
+/** What a stored lock may have beside a lock's properties. */
+const STORED = ['attempts', 'attemptsRemaining', 'ttl'];
 
 /** @param {string} key */
 function unreadable(key) {

@@ -12,7 +12,8 @@ const { refuseLate } = require('../../lib/late-grant');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
-const { IS_REPEATED, clock } = require('../../lib/native');
+const { clock } = require('../../lib/addon');
+const { IS_REPEATED } = require('../../lib/native');
 const { sleep } = require('../../lib/native/mailbox');
 const { random, valueFrom, isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { Quorum } = require('../../lib/quorum');
@@ -367,10 +368,8 @@ function readClients(clients) {
     throw wrongType('INSTANCES', 'clients must be an array or another iterable of clients, not a single URL');
   }
   if (typeof (clients ?? [])[Symbol.iterator] !== 'function') {
-    throw wrongType(
-      'INSTANCES',
-      `clients must be an array or another iterable of clients, not ${show(clients)}`,
-    );
+    const message = `clients must be an array or another iterable of clients, not ${show(clients)}`;
+    throw wrongType('INSTANCES', message);
   }
   const given = [...new Set(clients ?? [])];
   if (given.length > 0) return given;

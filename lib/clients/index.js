@@ -94,7 +94,7 @@ function methodsOf(object) {
  * @param {import('./client').Dialect} dialect in which it is asked where that makes a difference
  * @returns {import('./client').Client}
  */
-function adopt(client, name, dialect = 'redlock 4') {
+function adopt(client, name, dialect) {
   const almost = isMockOfAll(client) ? undefined : ALMOST.find(({ looks }) => looks(client));
   if (almost) throw refuse(name, almost.what);
   const libraries = isMockOfAll(client) ? [UNKNOWN] : LIBRARIES;
