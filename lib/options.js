@@ -152,22 +152,6 @@ function readCallOptions(base, options, tell, others, isStrict) {
 }
 
 /**
- * What a Redlock's properties say.
- *
- * @param {object} redlock
- * @param {Settings} defaults
- * @param {(message: string) => void} tell
- * @param {boolean} mayBeFunction whether retryDelay may be one
- */
-function readProperties(redlock, defaults, tell, mayBeFunction) {
-  /** @type {string[]} */
-  const complaints = [];
-  const settings = override(defaults, redlock, complaints, mayBeFunction);
-  tellOnce(complaints, tell);
-  return settings;
-}
-
-/**
  * @param {Settings} base
  * @param {any} given
  * @param {string[]} complaints
@@ -319,7 +303,10 @@ class FaceSettings {
       driftFactor !== settings.driftFactor
     ) {
       const properties = { retryCount, retryDelay, retryJitter, driftFactor };
-      settings = readProperties(properties, defaults, this.#warn, hasAcquireOptions);
+      /** @type {string[]} */
+      const complaints = [];
+      settings = override(defaults, properties, complaints, hasAcquireOptions);
+      tellOnce(complaints, this.#warn);
       this.current = settings;
     }
     if (typeof options !== 'object' || options === null) return { settings: own ?? settings };

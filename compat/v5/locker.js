@@ -229,7 +229,9 @@ class Locker {
     } finally {
       const longest = Math.max(0, watchdog.until - clock());
       watchdog.release();
-      await this.#releaseQuietly(face, lock, settings, longest);
+      // The routine's own outcome counts. It isn't retried for longer than the servers keep the lock, and listeners of
+      // `error` are told of every vote.
+      await this.#release(face, lock, settings, longest).catch(() => {});
     }
   }
 
@@ -249,23 +251,6 @@ class Locker {
     Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.check() }));
     watchdog.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return watchdog;
-  }
-
-  /**
-   * The release after a routine. The routine's own outcome counts, so that a failed release is no error; it isn't retried for
-   * longer than the servers keep the lock.
-   *
-   * @param {any} face
-   * @param {Lock} lock
-   * @param {V5Settings} settings
-   * @param {number} longest for how long the servers keep it, in ms
-   */
-  async #releaseQuietly(face, lock, settings, longest) {
-    try {
-      await this.#release(face, lock, settings, longest);
-    } catch {
-      // Listeners of `error` were told of every vote.
-    }
   }
 
   /**
