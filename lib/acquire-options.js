@@ -77,16 +77,12 @@ function readExtension(options, ttl, driftFactor) {
     maxHold: maxHold === undefined ? undefined : readTime(maxHold, 'maxHold', 0),
   };
   if (extension.threshold >= own) {
-    throw outOfRange(
-      'OPTIONS',
-      `threshold must be less than the ttl of ${own} ms, not ${showSetting(threshold)}`,
-    );
+    const message = `threshold must be less than the ttl of ${own} ms, not ${showSetting(threshold)}`;
+    throw outOfRange('OPTIONS', message);
   }
   if (extension.maxHold !== undefined && extension.maxHold < own) {
-    throw outOfRange(
-      'OPTIONS',
-      `maxHold must not be less than the ttl of ${own} ms, not ${showSetting(maxHold)}`,
-    );
+    const message = `maxHold must not be less than the ttl of ${own} ms, not ${showSetting(maxHold)}`;
+    throw outOfRange('OPTIONS', message);
   }
   return extension;
 }
@@ -116,11 +112,8 @@ function refuseUnknown(options, what, known) {
   const keys = keysOf(options, () => wrongType('OPTIONS', `${what} can't be read: its keys can't be listed`));
   const [unknown] = namesIn(keys.filter((key) => !known.includes(key)));
   if (unknown === undefined) return;
-  const meant = suggestion(unknown, known);
-  throw outOfRange(
-    'OPTIONS',
-    `${what} has the unknown key ${unknown}${meant || `; known are ${known.join(', ')}`}`,
-  );
+  const meant = suggestion(unknown, known) || `; known are ${known.join(', ')}`;
+  throw outOfRange('OPTIONS', `${what} has the unknown key ${unknown}${meant}`);
 }
 
 /**

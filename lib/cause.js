@@ -3,7 +3,7 @@
 /** Why a request failed, in one sentence for whoever is on call at night. */
 
 const { troubleOf, because, show } = require('./errors');
-const { majorityOf } = require('./majority');
+const { majorityOf } = require('./quorum');
 
 /**
  * @typedef {import('./native/types').NativeFailure} NativeFailure
@@ -56,7 +56,7 @@ function toVote({ address, vote, code, reply, message, error }, operation, insta
 /** @type {Record<string, (failed: FailedRequest) => string>} */
 const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
-    // AddressedVote of an extension where a majority is out of reach without one having refused.
+    // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
     const { names, answers, occupant } = failed;
     if (occupant !== undefined) {

@@ -76,7 +76,8 @@ class Connections {
   at(index) {
     const bridge = this.#bridges[index];
     if (!bridge) return /** @type {Connection} */ (this.#connections[index]);
-    const { mode, library, topology, db, keyPrefix, reasons, state, since } = bridge;
+    const { mode, reasons, state, since } = bridge;
+    const { library, topology, db, keyPrefix } = bridge.client;
     const address = this.#addresses[index];
     const info = { index, address, mode, library, topology, db, keyPrefix, reasons };
     const lastError =

@@ -148,6 +148,16 @@ function outOfRange(argument, message) {
   return Object.assign(new RangeError(message), { code: `ERR_REDLOCK_INVALID_${argument}` });
 }
 
+/** An instance's configuration of the wrong type. @param {string} message */
+function mistypedInstance(message) {
+  return wrongType('INSTANCE', message);
+}
+
+/** An instance's configuration of the right type that can't be used. @param {string} message */
+function unusableInstance(message) {
+  return outOfRange('INSTANCE', message);
+}
+
 /**
  * Makes the errors for what can't be read of a caller's object. What was thrown isn't in them: it may have a secret in
  * it.
@@ -214,16 +224,18 @@ function warnOfIgnored(message) {
 }
 
 module.exports = {
-  warnOfIgnored,
   LockError,
-  isError,
   InstanceError,
-  troubleOf,
   ConnectionError,
+  isError,
+  troubleOf,
   because,
   wrongType,
   outOfRange,
+  mistypedInstance,
+  unusableInstance,
   unreadable,
   show,
   showSetting,
+  warnOfIgnored,
 };

@@ -4,7 +4,7 @@
 
 const { troubleOf } = require('./errors');
 const { bare } = require('./foreign');
-const { majorityOf } = require('./majority');
+const { majorityOf } = require('./quorum');
 
 /**
  * @typedef {Omit<import('./native/types').NativeVote, 'vote'> & {vote: string, value?: string | null, ttl?: number | null}} InspectionVote

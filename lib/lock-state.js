@@ -21,7 +21,7 @@
 
 const { LONGEST_FROM_NOW } = require('./constants');
 const { bare, set } = require('./foreign');
-const { clock } = require('./native');
+const { clock } = require('./addon');
 
 /** The key of a function that gives the state: Proxies that wrap all objects that are read leave functions alone, or bind them. */
 const STATE = Symbol('lock state');

@@ -9,7 +9,6 @@
  */
 
 const { settle } = require('./native/calls');
-const { disposable } = require('./disposal');
 const { wrongType } = require('./errors');
 const { ownableLocks } = require('./lock-owner');
 const { attachState, stateOf } = require('./lock-state');
@@ -133,9 +132,37 @@ const disposableLock = disposable(Lock, (lock) => {
   return locker ? locker.unlockQuietly(redlockOf(lock), lock) : orphaned();
 });
 
+/**
+ * Gives a class what `await using` calls. Not every Node.js has the symbol, and a polyfill may bring it at any time.
+ *
+ * @template T
+ * @param {{prototype: T}} type
+ * @param {(object: T) => Promise<void>} dispose
+ * @returns {() => void} to be called whenever an object is made
+ */
+function disposable(type, dispose) {
+  /** @type {symbol | undefined} */
+  let known;
+  const provide = () => {
+    if (known === Symbol.asyncDispose) return;
+    known = Symbol.asyncDispose;
+    if (known === undefined) return;
+    Object.defineProperty(type.prototype, known, {
+      configurable: true,
+      writable: true,
+      /** @this {T} */
+      value() {
+        return dispose(this);
+      },
+    });
+  };
+  provide();
+  return provide;
+}
+
 /** Where there is nothing to ask. */
 async function orphaned() {
   throw wrongType('LOCK', 'this lock has no redlock: use redlock.unlock(lock) or redlock.extend(lock, ttl)');
 }
 
-module.exports = { Lock, lockClassOf: classOf };
+module.exports = { Lock, lockClassOf: classOf, disposable };

@@ -45,10 +45,8 @@ function lockerOf(face) {
 function requireLocker(face) {
   const locker = lockerOf(face);
   if (locker) return locker;
-  throw wrongType(
-    'REDLOCK',
-    'this is no Redlock: its methods are called on it, as redlock.lock(…), or are bound to it',
-  );
+  const message = 'this is no Redlock: its methods are called on it, as redlock.lock(…), or are bound to it';
+  throw wrongType('REDLOCK', message);
 }
 
 module.exports = { registerLocker, lockerOf, requireLocker };

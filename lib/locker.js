@@ -29,7 +29,7 @@ const { refuseLate } = require('./late-grant');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
-const { majorityOf } = require('./majority');
+const { majorityOf } = require('./quorum');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD } = require('./native');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
@@ -81,7 +81,7 @@ class Locker {
 
   /** How each instance is reached. */
   get connections() {
-    return this.#quorum.engine.connections;
+    return this.#quorum.engine.events.connections;
   }
 
   // Errors are made in async methods, so that their stacks name the caller that awaits them.
@@ -149,19 +149,11 @@ class Locker {
     if (face._random !== random || isPacedByCaller(settings)) {
       return this.#acquireByAttempts(face, names, ttl, settings, options);
     }
+    const signal = options?.signal;
+    const maxWait = options?.maxWait;
     const report = this.#isReported(face);
     const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
-    return lockUnlessAborted(
-      engine,
-      names,
-      ttl,
-      settings,
-      report,
-      undefined,
-      options?.maxWait,
-      inspect,
-      options?.signal,
-    );
+    return lockUnlessAborted(engine, names, ttl, settings, report, undefined, maxWait, inspect, signal);
   }
 
   /**
@@ -190,17 +182,8 @@ class Locker {
       const flags = inspect | (number > 1 ? IS_REPEATED : 0);
       // After `_random`, which may have taken its time.
       const left = limit === undefined ? undefined : Math.max(0, limit - clock());
-      const answer = await lockUnlessAborted(
-        engine,
-        names,
-        ttl,
-        once,
-        this.#isReported(face),
-        value,
-        left,
-        flags,
-        signal,
-      );
+      const report = this.#isReported(face);
+      const answer = await lockUnlessAborted(engine, names, ttl, once, report, value, left, flags, signal);
       // Native's answers have room for values of our own length only.
       if (value !== undefined) answer.value = value;
       return answer;
@@ -306,7 +289,7 @@ class Locker {
       await this.unlock(face, lock);
     } catch (error) {
       const { code } = /** @type {any} */ (error);
-      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#quorum.engine.tell('unlockError', error, lock);
+      if (code !== 'ERR_REDLOCK_NOT_HELD') this.#quorum.engine.events.tell('unlockError', error, lock);
     }
   }
 
@@ -533,7 +516,7 @@ class Locker {
       const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
       return new this.#profile.LockError(unreleased(names), 1, explained);
     });
-    for (const error of errors) engine.tell('unlockError', error, undefined);
+    for (const error of errors) engine.events.tell('unlockError', error, undefined);
     return errors;
   }
 

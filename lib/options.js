@@ -59,12 +59,8 @@ function retriesOf(retryCount) {
   return Math.max(0, Math.floor(retryCount));
 }
 
-const DEFAULTS = new Settings(
-  defaults.driftFactor,
-  defaults.retryCount,
-  defaults.retryDelay,
-  defaults.retryJitter,
-);
+const { driftFactor, retryCount, retryDelay, retryJitter } = defaults;
+const DEFAULTS = new Settings(driftFactor, retryCount, retryDelay, retryJitter);
 
 /** @typedef {'driftFactor' | 'retryCount' | 'retryDelay' | 'retryJitter'} SettingName */
 
@@ -153,22 +149,6 @@ function readCallOptions(base, options, tell, others, isStrict) {
   const settings = override(base, given, complaints, others !== undefined);
   tellOnce([...complaints, ...unknown], tell);
   return { settings, others: given };
-}
-
-/**
- * What a Redlock's properties say.
- *
- * @param {object} redlock
- * @param {Settings} defaults
- * @param {(message: string) => void} tell
- * @param {boolean} mayBeFunction whether retryDelay may be one
- */
-function readProperties(redlock, defaults, tell, mayBeFunction) {
-  /** @type {string[]} */
-  const complaints = [];
-  const settings = override(defaults, redlock, complaints, mayBeFunction);
-  tellOnce(complaints, tell);
-  return settings;
 }
 
 /**
@@ -323,7 +303,10 @@ class FaceSettings {
       driftFactor !== settings.driftFactor
     ) {
       const properties = { retryCount, retryDelay, retryJitter, driftFactor };
-      settings = readProperties(properties, defaults, this.#warn, hasAcquireOptions);
+      /** @type {string[]} */
+      const complaints = [];
+      settings = override(defaults, properties, complaints, hasAcquireOptions);
+      tellOnce(complaints, this.#warn);
       this.current = settings;
     }
     if (typeof options !== 'object' || options === null) return { settings: own ?? settings };

@@ -5,7 +5,7 @@
  * wrong place of a configuration may be a password. Errors, events and warnings show only what has passed here.
  *
  * @typedef {import('./errors').Trouble} Trouble
- * @typedef {{reason?: string, votes?: (Partial<Trouble> & {value?: unknown})[], locks?: any[]} & Partial<Trouble>} Details
+ * @typedef {{reason?: string, why?: string | null, votes?: (Partial<Trouble> & {value?: unknown})[], locks?: any[]} & Partial<Trouble>} Details
  *   what instances, and native for them, have said in words
  */
 
@@ -297,6 +297,7 @@ const MOST_NAMES = 20;
  */
 function cleanDetails(told, redactor) {
   cleanTexts(told, redactor);
+  if (hasText(told, 'why')) told.why = redactor.clean(told.why);
   if (hasText(told, 'reason')) told.reason = redactor.clean(told.reason);
   if (Object.hasOwn(told, 'votes')) {
     for (const vote of told.votes ?? []) {

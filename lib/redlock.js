@@ -8,10 +8,9 @@ const { readQuitOptions } = require('./acquire-options');
 const { settle } = require('./native/calls');
 const { isClient } = require('./clients');
 const { readLock } = require('./arguments');
-const { disposable } = require('./disposal');
+const { disposable, Lock, lockClassOf } = require('./lock');
 const { LockError, InstanceError, ConnectionError, wrongType, show, warnOfIgnored } = require('./errors');
 const { isArray, isUrl, pick } = require('./foreign');
-const { Lock, lockClassOf } = require('./lock');
 const { stateOf } = require('./lock-state');
 const { Locker } = require('./locker');
 const { lockerOf, requireLocker } = require('./locker-registry');
@@ -279,16 +278,15 @@ function readStored(stored) {
   if (!Number.isFinite(expiration)) {
     throw wrongType('LOCK', `what is restored must be a lock: its expiration can't be ${expiration}`);
   }
-  const { attempts, attemptsRemaining, ttl } = pick(
-    parsed,
-    ['attempts', 'attemptsRemaining', 'ttl'],
-    unreadable,
-  );
+  const { attempts, attemptsRemaining, ttl } = pick(parsed, STORED, unreadable);
   if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) {
     throw wrongType('LOCK', `lock must be a Lock: its ttl must be a whole number of ms, not ${show(ttl)}`);
   }
   return { names: [...names], value, expiration, attempts, attemptsRemaining, ttl };
 }
+
+/** What a stored lock may have beside a lock's properties. */
+const STORED = ['attempts', 'attemptsRemaining', 'ttl'];
 
 /** @param {string} key */
 function unreadable(key) {

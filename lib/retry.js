@@ -126,10 +126,8 @@ function delayAfter(retryDelay, attempt) {
   try {
     delay = retryDelay(attempt);
   } catch (error) {
-    const refusal = wrongType(
-      'OPTIONS',
-      `the option "retryDelay" threw when it was asked for attempt ${attempt}`,
-    );
+    const what = `the option "retryDelay" threw when it was asked for attempt ${attempt}`;
+    const refusal = wrongType('OPTIONS', what);
     throw isError(error) ? Object.assign(refusal, { cause: error }) : refusal;
   }
   if (typeof delay === 'number' && delay >= 0 && delay <= LONGEST_DELAY) return delay;

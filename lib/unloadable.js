@@ -17,13 +17,8 @@ const { name: OURS, version, napi } = /** @type {any} */ (require('../package.js
 
 /** What there are packages for: the `napi.targets` of package.json, as npm names them. */
 const TARGETS = [
-  'linux-x64-gnu',
-  'linux-x64-musl',
-  'linux-arm64-gnu',
-  'linux-arm64-musl',
-  'darwin-x64',
-  'darwin-arm64',
-  'win32-x64-msvc',
+  ...['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'],
+  ...['darwin-x64', 'darwin-arm64', 'win32-x64-msvc'],
 ];
 
 const ROOT = path.join(__dirname, '..');
@@ -128,17 +123,13 @@ function targetsIn(text) {
  * @returns {Trouble | undefined}
  */
 function wanted(failure) {
-  const {
-    NAPI_RS_NATIVE_LIBRARY_PATH: given,
-    NAPI_RS_FORCE_WASI: forced,
-    NAPI_RS_WASI_FLAVOR: flavor,
-  } = process.env;
+  const { NAPI_RS_NATIVE_LIBRARY_PATH: given, NAPI_RS_WASI_FLAVOR: flavor } = process.env;
   if (given) {
     const because = failure ? `: ${failure}` : ', where there is none';
     const what = `NAPI_RS_NATIVE_LIBRARY_PATH leads to ${JSON.stringify(given)}${because}`;
     return trouble('ENVIRONMENT', what, 'Unset it, or let it lead to the addon of this version.');
   }
-  if (forced !== 'error' && !flavor) return undefined;
+  if (process.env.NAPI_RS_FORCE_WASI !== 'error' && !flavor) return undefined;
   const name = flavor ? 'NAPI_RS_WASI_FLAVOR' : 'NAPI_RS_FORCE_WASI';
   return trouble('ENVIRONMENT', `${name} asks for what this package doesn't have`, 'Unset it.');
 }
@@ -161,11 +152,8 @@ function refused(failure = '', target = '') {
   }
   if (/API has been restricted/.test(failure)) {
     const what = "Node.js' permission model doesn't allow its file to be read";
-    return trouble(
-      'PERMISSION',
-      what,
-      `Start it with --allow-fs-read for node_modules/${OURS}-${target} too.`,
-    );
+    const todo = `Start it with --allow-fs-read for node_modules/${OURS}-${target} too.`;
+    return trouble('PERMISSION', what, todo);
   }
   if (/--allow-ffi/.test(failure)) {
     return trouble('PERMISSION', 'Deno may not load addons', 'Start it with --allow-ffi.');
@@ -182,11 +170,10 @@ function refused(failure = '', target = '') {
 function unsound(failure) {
   const needed = [...failure.matchAll(/version [`'](GLIBC_[\d.]+)' not found/g)].map(([, one]) => one);
   if (needed.length > 0) {
-    return trouble(
-      'GLIBC',
-      `it needs ${needed.join(' and ').replace(/_/g, ' ')} or newer, and this system's is older`,
-      'Use a newer system or image (an Alpine image has a package of its own), or build it there from source.',
-    );
+    const what = `it needs ${needed.join(' and ').replace(/_/g, ' ')} or newer, and this system's is older`;
+    const todo =
+      'Use a newer system or image (an Alpine image has a package of its own), or build it there from source.';
+    return trouble('GLIBC', what, todo);
   }
   if (/musl-|ld-linux|ld-musl/.test(failure)) {
     const todo =
@@ -199,13 +186,10 @@ function unsound(failure) {
   }
   if (/failed to map segment|not permitted|permission denied/i.test(failure)) {
     const what = `its file may not be read and executed (${failure})`;
-    return trouble(
-      'NOT_EXECUTABLE',
-      what,
-      'Look at its permissions, and whether its disk is mounted noexec.',
-    );
+    const todo = 'Look at its permissions, and whether its disk is mounted noexec.';
+    return trouble('NOT_EXECUTABLE', what, todo);
   }
-  return { reason: 'NOT_LOADED', what: failure, todo: 'Install it again here, or report this as a defect.' };
+  return trouble('NOT_LOADED', failure, 'Install it again here, or report this as a defect.');
 }
 
 const BROKEN =
@@ -263,47 +247,33 @@ function notInstalled(wanted, said) {
   }
   if (said.some((text) => text.includes(path.join(wanted, 'redlock-native.')))) {
     const what = 'its package is installed, but the addon in it is missing';
-    return trouble(
-      'BROKEN',
-      what,
-      'Install it again, and let nothing delete *.node files from node_modules.',
-    );
+    const todo = 'Install it again, and let nothing delete *.node files from node_modules.';
+    return trouble('BROKEN', what, todo);
   }
   const modules = path.dirname(ROOT);
   const other = namesIn(modules).find((name) => TARGETS.some((target) => name === `${OURS}-${target}`));
   if (other) {
     const what = `it is not installed, but ${other} is: node_modules was made on another platform`;
-    return trouble(
-      'OTHER_PLATFORM',
-      what,
-      'Delete node_modules and install again here (in the image, not beside it).',
-    );
+    const todo = 'Delete node_modules and install again here (in the image, not beside it).';
+    return trouble('OTHER_PLATFORM', what, todo);
   }
   const lockfile = lockfileOver(modules);
-  if (
-    lockfile &&
-    !lockfile.text.includes(`node_modules/${wanted}"`) &&
-    !lockfile.text.includes(`${wanted}@`)
-  ) {
-    return {
-      reason: 'LOCKFILE',
-      what:
-        'it is an optional dependency that is not installed, ' +
-        `since ${lockfile.file} doesn't have it: it was written on another platform or without optional dependencies`,
-      todo:
-        `Delete ${lockfile.name} and node_modules and install again; ` +
-        `or install the package by its name: npm install --save-optional ${wanted}@${version}.`,
-    };
+  const entries = [`node_modules/${wanted}"`, `${wanted}@`];
+  if (lockfile && !entries.some((entry) => lockfile.text.includes(entry))) {
+    const what =
+      'it is an optional dependency that is not installed, ' +
+      `since ${lockfile.file} doesn't have it: it was written on another platform or without optional dependencies`;
+    const todo =
+      `Delete ${lockfile.name} and node_modules and install again; ` +
+      `or install the package by its name: npm install --save-optional ${wanted}@${version}.`;
+    return trouble('LOCKFILE', what, todo);
   }
-  return {
-    reason: 'OMITTED',
-    what:
-      'it is an optional dependency that was left out when installing ' +
-      '(--omit=optional, --no-optional, or omit in .npmrc)',
-    todo:
-      'Install with optional dependencies: npm ci --include=optional; ' +
-      `or install it by its name: npm install ${wanted}@${version}.`,
-  };
+  const what =
+    'it is an optional dependency that was left out when installing (--omit=optional, --no-optional, or omit in .npmrc)';
+  const todo =
+    'Install with optional dependencies: npm ci --include=optional; ' +
+    `or install it by its name: npm install ${wanted}@${version}.`;
+  return trouble('OMITTED', what, todo);
 }
 
 /** @param {string} folder */

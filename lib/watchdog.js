@@ -200,7 +200,7 @@ class Watchdog {
   }
 
   #tell() {
-    if (!this.#isMeantToEnd) this.#engine.tell('lost', this.#error, this.#lock.deref());
+    if (!this.#isMeantToEnd) this.#engine.events.tell('lost', this.#error, this.#lock.deref());
   }
 
   /** @param {import('./native').NativeFailure} failure */

@@ -5,14 +5,14 @@
 const { EventEmitter } = require('node:events');
 
 const { settle, call } = require('../../lib/native/calls');
-const { show, wrongType } = require('../../lib/errors');
+const { LockError: BaseError, show, wrongType } = require('../../lib/errors');
+const { bare } = require('../../lib/foreign');
 const { Locker } = require('../../lib/locker');
 const { requireLocker } = require('../../lib/locker-registry');
 const { random } = require('../../lib/retry');
 const { findBluebird, hasDisposers } = require('../../lib/promises');
-const { makeLockError, refusal } = require('./errors');
+const { LOCK_SCRIPTS, describe } = require('../../lib/scripts');
 const { makeLockClass } = require('./lock');
-const { countTruth, tieScripts } = require('./scripts');
 
 /**
  * @typedef {import('./profiles').Classic} Classic
@@ -205,6 +205,72 @@ function profileOf(classic, Lock, LockError) {
     dialect,
     hasAcquireOptions: false,
   };
+}
+
+/** A class of its own, so that an error is known for this entry's; it is our LockError all the same. */
+function makeLockError() {
+  class LockError extends BaseError {
+    /**
+     * @param {string} [message]
+     * @param {number} [attempts]
+     * @param {import('../../lib/errors').Failure} [failure]
+     */
+    constructor(message, attempts, failure) {
+      super(message, attempts, failure);
+      // Own and enumerable, as redlock's are: whoever logs errors as JSON has them there.
+      this.name = 'LockError';
+      Object.defineProperty(this, 'message', bare({ enumerable: true }));
+    }
+  }
+  return LockError;
+}
+
+/**
+ * @param {any} LockError
+ * @param {any} error why nothing was asked for
+ */
+function refusal(LockError, error) {
+  return new LockError(error.message, 0, { code: error.code, resource: [], votes: [], cause: error });
+}
+
+/**
+ * In some majors a script of the caller's is carried out if it answers something, as JavaScript sees it, and not only the
+ * number of keys.
+ *
+ * @param {import('../../lib/native').Scripts} custom
+ */
+function countTruth(custom) {
+  const { acquire, extend } = custom;
+  return { ...custom, acquire: acquire && truthOf(acquire), extend: extend && truthOf(extend) };
+}
+
+/** @param {string} text */
+function truthOf(text) {
+  return `local reply = (function(...)
+${text}
+end)()
+if type(reply) == 'table' and reply.err then return reply end
+if not reply or reply == 0 or reply == '' then return 0 end
+return #KEYS`;
+}
+
+/**
+ * The properties `lockScript` and so on are the texts in `scripts`, whichever is set.
+ *
+ * @param {any} redlock
+ */
+function tieScripts(redlock) {
+  for (const name of LOCK_SCRIPTS.names) {
+    const tied = bare({
+      get: () => redlock.scripts[name].value,
+      set: (/** @type {string} */ text) => {
+        redlock.scripts[name] = describe(text);
+      },
+      enumerable: true,
+      configurable: true,
+    });
+    Object.defineProperty(redlock, name, tied);
+  }
 }
 
 /** @param {string} entry */

@@ -5,10 +5,10 @@
 const { isUtf8 } = require('node:buffer');
 const { randomUUID } = require('node:crypto');
 
-const bluebird = require('./bluebird');
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
 const { get, has, set } = require('../../lib/foreign');
 const { sleep } = require('../../lib/native/mailbox');
+const { findBluebird } = require('../../lib/promises');
 const { requestsOf } = require('./requests');
 
 /**
@@ -17,6 +17,16 @@ const { requestsOf } = require('./requests');
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
  */
+
+/** What redislock returns promises of: `.catch(LockReleaseError, …)` is in its documentation. */
+const bluebird = findBluebird();
+if (!bluebird) {
+  const error = new Error(
+    "redlock-native/redislock returns bluebird's promises, as redislock does, and bluebird isn't installed: " +
+      'npm install bluebird',
+  );
+  throw Object.assign(error, { code: 'ERR_REDLOCK_NO_BLUEBIRD' });
+}
 
 class Lock {
   /** What new Locks begin with; `setDefaults` changes it. @type {Defaults} */

@@ -53,7 +53,7 @@ class Requests {
 
   /** As `ioredis 5`. */
   get library() {
-    return this.#quorum.clients[0]?.library;
+    return this.#quorum.clients[0]?.client.library;
   }
 
   /**

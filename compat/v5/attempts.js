@@ -2,7 +2,7 @@
 
 /** redlock 5's `attempts`: for each attempt of an operation a promise of all of its votes. */
 
-const { majorityOf } = require('../../lib/majority');
+const { majorityOf } = require('../../lib/quorum');
 const { isError, troubleOf } = require('../../lib/errors');
 const { keepAlive } = require('../../lib/native/mailbox');
 const { lookup } = require('../../lib/clients/error-registry');
@@ -12,7 +12,11 @@ const { ResourceLockedError } = require('./errors');
  * @typedef {import('../../lib/native').NativeVote} NativeVote
  * @typedef {import('../../lib/cause').Operation} Operation
  * @typedef {import('./errors').Stats} Stats
- * @typedef {{promise: Promise<Stats>, resolve: (stats: Stats) => void}} Deferred
+ */
+
+/**
+ * @template T
+ * @typedef {{promise: Promise<T>, resolve: (value: T) => void}} Promised
  */
 
 /** The attempts of one request. */
@@ -22,13 +26,13 @@ class Attempts {
   #names;
   #voters;
   #tell;
-  /** By attempt, from 1 on. @type {Map<number, Deferred>} */
+  /** By attempt, from 1 on. @type {Map<number, Promised<Stats>>} */
   #deferred = new Map();
   #toldCount = 0;
   /** How many there were, once that is known. @type {number | undefined} */
   #count;
-  /** @type {() => void} */
-  #end = () => {};
+  /** Of when there is nothing more to be told. @type {Promised<void>} */
+  #end = promised();
   #letSleep;
 
   /**
@@ -49,12 +53,11 @@ class Attempts {
     this.#letSleep = keepAlive();
     /** To be given with the request. */
     this.voteReport = engine.reportVotes((attempt, votes) => this.#read(attempt, votes));
-    /** Resolves once there is nothing more to be told. */
-    this.ended = /** @type {Promise<void>} */ (
-      new Promise((resolve) => {
-        this.#end = resolve;
-      })
-    );
+  }
+
+  /** Resolves once there is nothing more to be told. */
+  get ended() {
+    return this.#end.promise;
   }
 
   /**
@@ -86,7 +89,7 @@ class Attempts {
     if (this.#count === undefined || this.#toldCount < this.#count) return;
     this.#engine.endReport(this.voteReport);
     this.#letSleep();
-    this.#end();
+    this.#end.resolve();
   }
 
   /** @param {number} attempt */
@@ -135,15 +138,16 @@ class Attempts {
   }
 }
 
-/** @returns {Deferred} */
+/**
+ * @template T
+ * @returns {Promised<T>}
+ */
 function promised() {
-  /** @type {(stats: Stats) => void} */
+  /** @type {(value: T) => void} */
   let resolve = () => {};
-  const promise = /** @type {Promise<Stats>} */ (
-    new Promise((settle) => {
-      resolve = settle;
-    })
-  );
+  const promise = new Promise((settle) => {
+    resolve = settle;
+  });
   return { promise, resolve };
 }
 

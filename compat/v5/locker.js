@@ -12,7 +12,8 @@ const { refuseLate } = require('../../lib/late-grant');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
 const { registerLocker } = require('../../lib/locker-registry');
-const { IS_REPEATED, clock } = require('../../lib/native');
+const { clock } = require('../../lib/addon');
+const { IS_REPEATED } = require('../../lib/native');
 const { sleep } = require('../../lib/native/mailbox');
 const { random, valueFrom, isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { Quorum } = require('../../lib/quorum');
@@ -78,7 +79,7 @@ class Locker {
 
   /** How each member is reached. */
   get connections() {
-    return this.#quorum.engine.connections;
+    return this.#quorum.engine.events.connections;
   }
 
   quit() {
@@ -127,16 +128,8 @@ class Locker {
    */
   async #attempt(face, engine, names, duration, own, value, stats, flags) {
     const attempts = this.#collectVotes(face, 'lock', names);
-    const answer = await engine.lock(
-      names,
-      duration,
-      own,
-      false,
-      value,
-      attempts.voteReport,
-      undefined,
-      flags,
-    );
+    const { voteReport } = attempts;
+    const answer = await engine.lock(names, duration, own, false, value, voteReport, undefined, flags);
     stats.push(...attempts.answered(answer));
     return answer;
   }
@@ -192,16 +185,8 @@ class Locker {
 
     const { endCount } = state;
     const attempts = this.#collectVotes(face, 'extend', names);
-    const answer = await engine.extend(
-      names,
-      value,
-      until,
-      isRelative,
-      duration,
-      own,
-      false,
-      attempts.voteReport,
-    );
+    const { voteReport } = attempts;
+    const answer = await engine.extend(names, value, until, isRelative, duration, own, false, voteReport);
     const stats = attempts.answered(answer);
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {
@@ -244,7 +229,9 @@ class Locker {
     } finally {
       const longest = Math.max(0, watchdog.until - clock());
       watchdog.release();
-      await this.#releaseQuietly(face, lock, settings, longest);
+      // The routine's own outcome counts. It isn't retried for longer than the servers keep the lock, and listeners of
+      // `error` are told of every vote.
+      await this.#release(face, lock, settings, longest).catch(() => {});
     }
   }
 
@@ -264,23 +251,6 @@ class Locker {
     Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.check() }));
     watchdog.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return watchdog;
-  }
-
-  /**
-   * The release after a routine. The routine's own outcome counts, so that a failed release is no error; it isn't retried for
-   * longer than the servers keep the lock.
-   *
-   * @param {any} face
-   * @param {Lock} lock
-   * @param {V5Settings} settings
-   * @param {number} longest for how long the servers keep it, in ms
-   */
-  async #releaseQuietly(face, lock, settings, longest) {
-    try {
-      await this.#release(face, lock, settings, longest);
-    } catch {
-      // Listeners of `error` were told of every vote.
-    }
   }
 
   /**
@@ -340,7 +310,7 @@ class Locker {
     const { engine, voters } = this.#quorum;
     const attempts = new Attempts(engine, operation, names, voters, (error) => {
       // Nothing has to listen.
-      if (face.listenerCount('error') > 0) engine.tell('error', error);
+      if (face.listenerCount('error') > 0) engine.events.tell('error', error);
     });
     this.#open.add(attempts);
     attempts.ended.then(() => this.#open.delete(attempts));
@@ -383,10 +353,8 @@ function readClients(clients) {
     throw wrongType('INSTANCES', 'clients must be an array or another iterable of clients, not a single URL');
   }
   if (typeof (clients ?? [])[Symbol.iterator] !== 'function') {
-    throw wrongType(
-      'INSTANCES',
-      `clients must be an array or another iterable of clients, not ${show(clients)}`,
-    );
+    const message = `clients must be an array or another iterable of clients, not ${show(clients)}`;
+    throw wrongType('INSTANCES', message);
   }
   const given = [...new Set(clients ?? [])];
   if (given.length > 0) return given;

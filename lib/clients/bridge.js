@@ -13,7 +13,7 @@
 
 const { types } = require('node:util');
 
-const { wrongType } = require('../errors');
+const { mistypedInstance } = require('../errors');
 const { readConfig } = require('../instances');
 const { isSameEverywhere } = require('../native/context');
 const { Redactor } = require('../redact');
@@ -25,7 +25,7 @@ const { messageOf, kindOf, readInspection } = require('./reply');
 const { OWN_SCRIPTS, withDigest } = require('./scripts');
 
 class Bridge {
-  #client;
+  client;
   #rule;
   #name;
   /** @type {ClientPort | undefined} */
@@ -45,11 +45,15 @@ class Bridge {
   #canRelease = false;
   /** @type {ConnectionState} */
   #state = 'ready';
-  /** @type {import('../errors').ConnectionError | undefined} */
-  #lastError;
-  #since = new Date();
+  /**
+   * Why our own connection was down the last time, where there is no other way.
+   *
+   * @type {import('../errors').ConnectionError | undefined}
+   */
+  lastError;
+  since = new Date();
   /** What must not be shown of the client, now or before. @type {Set<string>} */
-  #secrets = new Set();
+  secrets = new Set();
 
   /**
    * @param {Client} client
@@ -57,7 +61,7 @@ class Bridge {
    * @param {string} name what to call it in an error
    */
   constructor(client, rule, name) {
-    this.#client = client;
+    this.client = client;
     this.#rule = rule;
     this.#name = name;
     this.#learnSecrets();
@@ -74,7 +78,7 @@ class Bridge {
 
   /** The caller's own object. */
   get original() {
-    return this.#client.client;
+    return this.client.client;
   }
 
   get mode() {
@@ -89,47 +93,17 @@ class Bridge {
   /** Our own connection's where that is the way; where neither can be used, it is down. */
   get state() {
     if (this.#isNative) return this.#state;
-    const { state } = this.#client;
+    const { state } = this.client;
     return state === 'connecting' && this.#isBroken ? 'down' : state;
   }
 
-  /** Why our own connection was down the last time, where there is no other way. */
-  get lastError() {
-    return this.#lastError;
-  }
-
-  get since() {
-    return this.#since;
-  }
-
-  get library() {
-    return this.#client.library;
-  }
-
-  get topology() {
-    return this.#client.topology;
-  }
-
-  get db() {
-    return this.#client.db;
-  }
-
-  get keyPrefix() {
-    return this.#client.keyPrefix;
-  }
-
-  /** What must not be shown of the client. */
-  get secrets() {
-    return this.#secrets;
-  }
-
   #learnSecrets() {
-    for (const secret of this.#client.secrets) this.#secrets.add(secret);
+    for (const secret of this.client.secrets) this.secrets.add(secret);
   }
 
   /** @param {unknown} error */
   #textOf(error) {
-    return new Redactor(this.#secrets).clean(messageOf(error));
+    return new Redactor(this.secrets).clean(messageOf(error));
   }
 
   /** For native, when the quorum is opened. */
@@ -149,7 +123,7 @@ class Bridge {
     const others = users.get(this.original) ?? new Set();
     others.add(this);
     users.set(this.original, others);
-    const details = this.#client.details();
+    const details = this.client.details();
     this.#details = details;
     this.#dependsOnContext = this.#leadsElsewhere(details);
     this.#updateClient(true);
@@ -163,7 +137,7 @@ class Bridge {
    * can't be asked at all.
    */
   refresh() {
-    if (this.#client.lack) throw lacking(this.#client, this.#name);
+    if (this.client.lack) throw lacking(this.client, this.#name);
     if (!this.#refreshAlone()) return;
     for (const other of users.get(this.original) ?? []) {
       if (other !== this) other.#refreshAlone();
@@ -173,14 +147,14 @@ class Bridge {
   /** @returns {boolean} whether it leads elsewhere */
   #refreshAlone() {
     if (this.#dependsOnContext) return false;
-    const now = this.#client.details();
+    const now = this.client.details();
     const before = this.#details;
     for (let at = 0; at < now.length; at++) {
       if (now[at] !== before[at]) {
         this.#details = now;
         // What is under way must not go where it leads whoever asks now.
         this.#dependsOnContext = this.#leadsElsewhere(now);
-        this.#updateClient(!this.#client.isClosed);
+        this.#updateClient(!this.client.isClosed);
         return true;
       }
     }
@@ -195,7 +169,7 @@ class Bridge {
   #leadsElsewhere(details) {
     // It shows what it likes.
     if (types.isProxy(this.original)) return true;
-    const client = this.#client;
+    const client = this.client;
     return !isSameEverywhere(() => client.details().every((detail, at) => detail === details[at]));
   }
 
@@ -224,7 +198,7 @@ class Bridge {
 
   /** Where a connection of our own may lead, or why there can't be one. @returns {{server?: object, obstacle?: string}} */
   #ownConnection() {
-    const client = this.#client;
+    const client = this.client;
     if (this.#rule === 'bridge') return { obstacle: 'the option "connections" says so' };
     if (client.isClosed) return { obstacle: 'the client is closed' };
     try {
@@ -252,7 +226,7 @@ class Bridge {
     this.#isNative = isNative;
     this.#isBroken = isBroken;
     this.#why = why ?? undefined;
-    if (isChanged) this.#since = new Date();
+    if (isChanged) this.since = new Date();
     return isChanged;
   }
 
@@ -265,9 +239,9 @@ class Bridge {
    */
   connectionIs(state, error) {
     if (this.#rule !== 'native' || (state === this.#state && !error)) return false;
-    if (state !== this.#state) this.#since = new Date();
+    if (state !== this.#state) this.since = new Date();
     this.#state = state;
-    this.#lastError = error ?? this.#lastError;
+    this.lastError = error ?? this.lastError;
     return true;
   }
 
@@ -309,7 +283,7 @@ class Bridge {
     const args = operation === 'inspect' ? [] : ttl === null ? [value] : [value, String(ttl)];
     if (script !== null) return this.#put(operation, withDigest(script), keys, args);
     // Where a mock or whoever has replaced "eval" sees the calls, they are as they always are.
-    const isFirst = operation === 'lock' && plain && !this.#canRelease && this.#client.supportsEvalsha();
+    const isFirst = operation === 'lock' && plain && !this.#canRelease && this.client.supportsEvalsha();
     const reply = await this.#put(operation, OWN_SCRIPTS[isFirst ? 'first' : operation], keys, args);
     this.#canRelease ||= isFirst && reply === keys.length;
     return reply;
@@ -322,7 +296,7 @@ class Bridge {
    * @param {string[]} args
    */
   #put(operation, script, keys, args) {
-    return operation === 'unlock' ? this.#release(script, keys, args) : this.#client.run(script, keys, args);
+    return operation === 'unlock' ? this.#release(script, keys, args) : this.client.run(script, keys, args);
   }
 
   /**
@@ -336,17 +310,17 @@ class Bridge {
   async #release(script, keys, args) {
     for (let left = MOST_LOST; left > 0; left--) {
       try {
-        return await this.#client.run(script, keys, args);
+        return await this.client.run(script, keys, args);
       } catch (error) {
-        if (this.#client.state !== 'connecting') throw error;
+        if (this.client.state !== 'connecting') throw error;
       }
     }
-    return this.#client.run(script, keys, args);
+    return this.client.run(script, keys, args);
   }
 
   /** @returns {Promise<unknown>} what the client answers to it */
   quit() {
-    return quitOnce(this.#client);
+    return quitOnce(this.client);
   }
 }
 
@@ -379,8 +353,7 @@ function tell(port, { ticket, operation, script }, reply) {
  * @param {string} obstacle
  */
 function cannot(name, obstacle) {
-  return wrongType(
-    'INSTANCE',
+  return mistypedInstance(
     `${name} can't be reached over a connection of our own, as connections: 'native' asks for: ${obstacle}. ` +
       "What works: connections: 'auto' or 'bridge', or a URL in its place",
   );

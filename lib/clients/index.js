@@ -8,7 +8,7 @@
 
 const { types } = require('node:util');
 
-const { wrongType } = require('../errors');
+const { mistypedInstance } = require('../errors');
 const { isArray, isUrl } = require('../foreign');
 const { can, classOf, read } = require('./inspect-object');
 
@@ -94,7 +94,7 @@ function methodsOf(object) {
  * @param {import('./client').Dialect} dialect in which it is asked where that makes a difference
  * @returns {import('./client').Client}
  */
-function adopt(client, name, dialect = 'redlock 4') {
+function adopt(client, name, dialect) {
   const almost = isMockOfAll(client) ? undefined : ALMOST.find(({ looks }) => looks(client));
   if (almost) throw refuse(name, almost.what);
   const libraries = isMockOfAll(client) ? [UNKNOWN] : LIBRARIES;
@@ -154,8 +154,7 @@ const ALMOST = [
  * @param {string} what
  */
 function refuse(name, what) {
-  return wrongType(
-    'INSTANCE',
+  return mistypedInstance(
     `${name} ${what}, so that no script can be run on it. What works: a client of ioredis, iovalkey, ` +
       'node-redis (redis), @valkey/valkey-glide or ioredis-mock, any object with an ' +
       '"eval(script, numberOfKeys, ...keys, ...args)" that returns a promise or calls back, a URL ' +

@@ -10,7 +10,7 @@
  *   says of a server, under our names
  */
 
-const { wrongType, outOfRange, show, showSetting, unreadable } = require('../errors');
+const { show, showSetting, unreadable, mistypedInstance, unusableInstance } = require('../errors');
 const { copyOf, elementsOf, isArray, isThere, isUrl } = require('../foreign');
 const { readHost, readNumber, judgeUnknown } = require('./server');
 
@@ -34,15 +34,12 @@ function readNode(given, name, usual, gather) {
   }
   const isText = typeof given === 'string' || isUrl(given);
   if (!isText && (typeof given !== 'object' || given === null || isArray(given))) {
-    throw wrongType(
-      'INSTANCE',
-      `${name} must be "host:port", a URL or {host, port}, not ${showSetting(given)}`,
-    );
+    throw mistypedInstance(`${name} must be "host:port", a URL or {host, port}, not ${showSetting(given)}`);
   }
   const { config, unknown } = gather(isText ? { url: String(given) } : given, name);
   const { host, port, path, ...rest } = config;
   if (isThere(path) || (!isThere(host) && !isThere(port))) {
-    throw outOfRange('INSTANCE', `${name} must have a host and a port`);
+    throw unusableInstance(`${name} must have a host and a port`);
   }
   judgeUnknown(unknown, name);
   return { address: makeAddress(host, port, name, usual), config: rest };
@@ -58,7 +55,7 @@ const HOST_AND_PORT = /^(?:\[([^[\]]+)\]|([^:[\]]+))(?::(\d+))?$/;
 function readHostAndPort(text, name, usual) {
   const parts = HOST_AND_PORT.exec(text);
   // It may be a whole URL without its scheme, so it isn't shown.
-  if (!parts) throw outOfRange('INSTANCE', `${name} must look like "host:port" or "[::1]:port"`);
+  if (!parts) throw unusableInstance(`${name} must look like "host:port" or "[::1]:port"`);
   return makeAddress(parts[1] ?? parts[2], parts[3], name, usual);
 }
 
@@ -88,12 +85,12 @@ function readNatMap(given, name) {
   if (!isThere(given)) return undefined;
   if (typeof given === 'function') throw functionFor(name);
   if (typeof given !== 'object' || given === null || isArray(given)) {
-    throw wrongType('INSTANCE', `${name} must be an object, not ${kindOf(given)}`);
+    throw mistypedInstance(`${name} must be an object, not ${kindOf(given)}`);
   }
   return Object.entries(copyOf(given, unreadable('INSTANCE', name))).map(([from, to]) => {
     const key = `${name}[${HOST_AND_PORT.test(from) && !from.includes('@') ? show(from) : 'a key that is not shown here'}]`;
     if (typeof to !== 'object' || to === null) {
-      throw wrongType('INSTANCE', `${key} must be {host, port}, not ${kindOf(to)}`);
+      throw mistypedInstance(`${key} must be {host, port}, not ${kindOf(to)}`);
     }
     const { host, port } = copyOf(to, unreadable('INSTANCE', key));
     return [readHostAndPort(from, key, SERVER_PORT), makeAddress(host, port, key, SERVER_PORT)];
@@ -102,8 +99,7 @@ function readNatMap(given, name) {
 
 /** @param {string} name */
 function functionFor(name) {
-  return outOfRange(
-    'INSTANCE',
+  return unusableInstance(
     `${name} is a function, which can't be called from a connection of our own; ` +
       'give an object, as {"10.0.0.1:6379": {host, port}}',
   );
@@ -116,9 +112,9 @@ function functionFor(name) {
  * @param {(one: unknown, name: string) => T} read
  */
 function readList(given, name, read) {
-  if (!isArray(given)) throw wrongType('INSTANCE', `${name} must be an array, not ${kindOf(given)}`);
+  if (!isArray(given)) throw mistypedInstance(`${name} must be an array, not ${kindOf(given)}`);
   const list = elementsOf(given, unreadable('INSTANCE', name));
-  if (!list.length) throw outOfRange('INSTANCE', `${name} must name at least one server`);
+  if (!list.length) throw unusableInstance(`${name} must name at least one server`);
   return list.map((one, index) => read(one, `${name}[${index}]`));
 }
 

@@ -9,7 +9,7 @@
  * @typedef {import('./addresses').Gather} Gather
  */
 
-const { wrongType, outOfRange, showSetting } = require('../errors');
+const { showSetting, mistypedInstance, unusableInstance } = require('../errors');
 const { isArray, isThere } = require('../foreign');
 const { SERVER_PORT, functionFor, kindOf, readList, readNatMap, readNode } = require('./addresses');
 const { readServer, judgeUnknown } = require('./server');
@@ -27,10 +27,7 @@ function readCluster(object, name, gather) {
   const defaults = `${name}.redisOptions`;
   const shared = gatherOptions(redisOptions, defaults, gather);
   if (shared.keyPrefix !== undefined) {
-    throw outOfRange(
-      'INSTANCE',
-      `${defaults}.keyPrefix does nothing in ioredis; give keyPrefix beside "cluster"`,
-    );
+    throw unusableInstance(`${defaults}.keyPrefix does nothing in ioredis; give keyPrefix beside "cluster"`);
   }
   const nodes = readNodes(cluster, `${name}.cluster`, gather);
   return makeCluster(nodes, readNatMap(natMap, `${name}.natMap`), shared, rest, name, gather);
@@ -74,8 +71,7 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
   }
   const server = readServer(config, name);
   if (server.db) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name} is a cluster, which has no database but 0, not ${showSetting(config.db)}`,
     );
   }
@@ -94,7 +90,7 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
 function gatherOptions(given, name, gather) {
   if (!isThere(given)) return Object.create(null);
   if (typeof given !== 'object' || given === null || isArray(given)) {
-    throw wrongType('INSTANCE', `${name} must be an object, not ${kindOf(given)}`);
+    throw mistypedInstance(`${name} must be an object, not ${kindOf(given)}`);
   }
   const { config, unknown } = gather(given, name);
   judgeUnknown(unknown, name);

@@ -8,7 +8,7 @@
  * @typedef {import('./addresses').Gather} Gather
  */
 
-const { wrongType, outOfRange, showSetting, unreadable } = require('../errors');
+const { showSetting, unreadable, mistypedInstance, unusableInstance } = require('../errors');
 const { copyOf, get, isArray, isThere, isUrl } = require('../foreign');
 const { readCluster, readRootNodes } = require('./clusters');
 const { readSentinels } = require('./sentinels');
@@ -76,10 +76,7 @@ function readConfig(object, name) {
   judgeUnknown(unknown, name);
   if (!LOCATIONS.some((key) => isThere(own[key]))) {
     const known = LOCATIONS.map((key) => `"${key}"`).join(', ');
-    throw wrongType(
-      'INSTANCE',
-      `${name} must be a URL or an object with a host, not one without any of ${known}`,
-    );
+    throw mistypedInstance(`${name} must be a URL or an object with a host, not one without any of ${known}`);
   }
   return readServer(config, name);
 }
@@ -104,8 +101,7 @@ function gather(object, name) {
     (key) => Object.hasOwn(rest, key) && /** @type {Record<string, unknown>} */ (rest)[key],
   );
   if (unfollowed) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name}.${unfollowed} can't be followed by a connection of our own: pass a client that has it`,
     );
   }
@@ -121,10 +117,7 @@ function gather(object, name) {
     }
     const before = said.get(known);
     if (before && before.value !== value) {
-      throw outOfRange(
-        'INSTANCE',
-        `${name} has both "${before.key}" and "${key}", which say different things`,
-      );
+      throw unusableInstance(`${name} has both "${before.key}" and "${key}", which say different things`);
     }
     said.set(known, { key, value });
     config[known] = value;
@@ -143,8 +136,7 @@ function readOwnUrl(url, name) {
   if (kind === 'redis' && !Object.hasOwn(server, 'sentinel')) {
     return { ...server, ...(Object.hasOwn(server, 'tls') && { tls: true }) };
   }
-  throw outOfRange(
-    'INSTANCE',
+  throw unusableInstance(
     `${name} must lead to a server; pass "memory:" and "redis+sentinel:" URLs by themselves`,
   );
 }
@@ -158,13 +150,12 @@ function readOwnUrl(url, name) {
  */
 function flattenSocket(socket, secure, name) {
   if (typeof socket !== 'object' || socket === null || isArray(socket)) {
-    throw wrongType('INSTANCE', `${name} must be an object, not ${showSetting(socket)}`);
+    throw mistypedInstance(`${name} must be an object, not ${showSetting(socket)}`);
   }
   const own = copyOf(socket, unreadable('INSTANCE', name));
   const astray = ELSEWHERE_KEYS.find((key) => isThere(own[key]));
   if (astray) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name}.${astray} is unknown there: a socket has host, port or path, and "lookup" can't be followed`,
     );
   }
@@ -190,10 +181,7 @@ const TOPOLOGIES = {
 function readTopology(given, name, gather) {
   const kinds = Object.keys(TOPOLOGIES).filter((key) => isThere(given[key]));
   if (kinds.length > 1) {
-    throw outOfRange(
-      'INSTANCE',
-      `${name} has both "${kinds[0]}" and "${kinds[1]}"; it can only be one of them`,
-    );
+    throw unusableInstance(`${name} has both "${kinds[0]}" and "${kinds[1]}"; it can only be one of them`);
   }
   return kinds.length ? TOPOLOGIES[kinds[0]](given, name, gather) : undefined;
 }

@@ -5,7 +5,7 @@
  * password in it.
  */
 
-const { wrongType, showSetting } = require('../errors');
+const { showSetting, mistypedInstance } = require('../errors');
 const { get, isArray, isUrl } = require('../foreign');
 const { isConfig, readConfig } = require('./config');
 const { readUrl } = require('./url');
@@ -18,10 +18,10 @@ function readInstance(instance, name) {
   if (typeof instance === 'string') return readUrl(instance, name);
   if (isUrl(instance)) return readUrl(instance.href, name);
   if (typeof instance === 'object' && instance !== null && !isArray(instance)) {
-    if (isThenable(instance)) throw wrongType('INSTANCE', `${name} is a promise: await it first`);
+    if (isThenable(instance)) throw mistypedInstance(`${name} is a promise: await it first`);
     return readConfig(instance, name);
   }
-  throw wrongType('INSTANCE', `${name} must be a URL or an object with a host, not ${showSetting(instance)}`);
+  throw mistypedInstance(`${name} must be a URL or an object with a host, not ${showSetting(instance)}`);
 }
 
 /** @param {object} instance */

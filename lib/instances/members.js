@@ -4,7 +4,7 @@
 
 const { Bridge } = require('../clients/bridge');
 const { adopt, hasCommands, isBlank, isClient } = require('../clients');
-const { outOfRange, wrongType, show, showSetting, unreadable } = require('../errors');
+const { outOfRange, wrongType, show, showSetting, unreadable, mistypedInstance } = require('../errors');
 const { elementsOf, get, isArray } = require('../foreign');
 const { isConfig, readInstance } = require('.');
 const { Redactor, secretsIn } = require('../redact');
@@ -91,10 +91,10 @@ function unwrap(instance, policy, name) {
     const client = get(instance, 'client');
     const connections = get(instance, 'connections') ?? policy;
     if (!isClient(client)) {
-      throw wrongType('INSTANCE', `${name}.client must be a client of a Redis library, not ${show(client)}`);
+      throw mistypedInstance(`${name}.client must be a client of a Redis library, not ${show(client)}`);
     }
     if (!ROUTE_POLICIES.includes(connections)) {
-      throw wrongType('INSTANCE', notAPolicy(`${name}.connections`, connections));
+      throw mistypedInstance(notAPolicy(`${name}.connections`, connections));
     }
     return { client, policy: connections };
   }

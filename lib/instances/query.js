@@ -2,7 +2,7 @@
 
 /** The query of a URL, and its percent escapes. */
 
-const { outOfRange } = require('../errors');
+const { unusableInstance } = require('../errors');
 
 /** What a URL's query may say. */
 const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];
@@ -24,9 +24,9 @@ function addQuery(config, search, known, name) {
     const value = decode(rest.join('='), 'query', name);
     if (!known.includes(key)) {
       const what = PLAIN.test(pair) ? `the unknown query key "${key}"` : 'an unknown query key';
-      throw outOfRange('INSTANCE', `${name} has ${what}; known are ${known.join(', ')}`);
+      throw unusableInstance(`${name} has ${what}; known are ${known.join(', ')}`);
     }
-    if (config[key] !== undefined) throw outOfRange('INSTANCE', `${name} has the query key "${key}" twice`);
+    if (config[key] !== undefined) throw unusableInstance(`${name} has the query key "${key}" twice`);
     config[key] = value;
   }
 }
@@ -40,7 +40,7 @@ function decode(text, part, name) {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw outOfRange('INSTANCE', `${name} has a "%" in its ${part} that begins no escape; write it as %25`);
+    throw unusableInstance(`${name} has a "%" in its ${part} that begins no escape; write it as %25`);
   }
 }
 

@@ -8,7 +8,7 @@
  * @typedef {import('./addresses').Gather} Gather
  */
 
-const { wrongType, outOfRange, showSetting } = require('../errors');
+const { showSetting, mistypedInstance, unusableInstance } = require('../errors');
 const { bare, isThere } = require('../foreign');
 const { SENTINEL_PORT, readList, readNatMap, readNode } = require('./addresses');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
@@ -33,8 +33,7 @@ function readSentinels(object, name, gather) {
   } = object;
   const { sentinelPassword, sentinelTLS, sentinelTls, ...rest } = bare(others);
   if (isThere(role) && role !== 'master') {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name}.role must be "master", since locks are written, not ${showSetting(role)}`,
     );
   }
@@ -67,15 +66,12 @@ function readSentinels(object, name, gather) {
  */
 function readService(value, key) {
   if (!isThere(value)) {
-    throw wrongType(
-      'INSTANCE',
-      `${key} must say which master the sentinels are to be asked for, as "mymaster"`,
-    );
+    throw mistypedInstance(`${key} must say which master the sentinels are to be asked for, as "mymaster"`);
   }
   const text = readText(value, key);
   // What sentinels accept as a name.
   if (/^[\w.-]+$/.test(text)) return text;
-  throw outOfRange('INSTANCE', `${key} must be letters, digits and any of . - _, not ${showSetting(text)}`);
+  throw unusableInstance(`${key} must be letters, digits and any of . - _, not ${showSetting(text)}`);
 }
 
 const SENTINEL_QUERY = { sentinel_username: 'sentinelUsername', sentinel_password: 'sentinelPassword' };
@@ -91,18 +87,17 @@ function readSentinelUrl(text, scheme, name) {
   const [beforeQuery, ...query] = text.slice(scheme.length + 3).split('?');
   const [authority, ...path] = beforeQuery.split('/');
   if (/@/.test(path.join('/') + query.join('?'))) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name} has an "@" after its hosts: in a username, a password or a query, ` +
         'write "@" as %40, "/" as %2F, "?" as %3F, "#" as %23 and ":" as %3A',
     );
   }
-  if (text.includes('#')) throw outOfRange('INSTANCE', `${name} has a "#"; write it as %23`);
+  if (text.includes('#')) throw unusableInstance(`${name} has a "#"; write it as %23`);
   const [service, db, ...beyond] = path;
   const at = authority.lastIndexOf('@');
   const hosts = authority.slice(at + 1);
   if (!service || beyond.length || !hosts || /\s/.test(text)) {
-    throw outOfRange('INSTANCE', `${name} is a "${scheme}:" URL that can't be read; ${wanted}`);
+    throw unusableInstance(`${name} is a "${scheme}:" URL that can't be read; ${wanted}`);
   }
   const [username, ...password] = at < 0 ? [''] : authority.slice(0, at).split(':');
   const isSecure = scheme.startsWith('rediss');

@@ -2,7 +2,7 @@
 
 /** Reads one server's configuration, key by key, into the form that native takes. */
 
-const { wrongType, outOfRange, showSetting, warnOfIgnored } = require('../errors');
+const { showSetting, warnOfIgnored, mistypedInstance, unusableInstance } = require('../errors');
 const { namesIn } = require('../redact');
 const { readTls } = require('./tls');
 
@@ -77,10 +77,7 @@ function readServer(given, name) {
 function readPath(value, key) {
   const text = readText(value, key);
   if (text.startsWith('/')) return text;
-  throw outOfRange(
-    'INSTANCE',
-    `${key} must be the absolute path of a unix socket, not ${showSetting(value)}`,
-  );
+  throw unusableInstance(`${key} must be the absolute path of a unix socket, not ${showSetting(value)}`);
 }
 
 /**
@@ -101,7 +98,7 @@ function readHost(value, key) {
   const text = readText(value, key);
   // A whole URL may have come here, so it isn't shown.
   if (/^[^\s/@?#[\]]+$/.test(text)) return text;
-  throw outOfRange('INSTANCE', `${key} must be the name or the address of a host`);
+  throw unusableInstance(`${key} must be the name or the address of a host`);
 }
 
 /**
@@ -111,7 +108,7 @@ function readHost(value, key) {
 function readText(value, key) {
   if (typeof value === 'string') return value;
   // It may be a secret of the wrong type, so it isn't shown.
-  throw wrongType('INSTANCE', `${key} must be a string, not of the type ${typeof value}`);
+  throw mistypedInstance(`${key} must be a string, not of the type ${typeof value}`);
 }
 
 /**
@@ -121,8 +118,7 @@ function readText(value, key) {
 function readClientName(value, key) {
   const text = readText(value, key);
   if (!/^[!-~]+$/.test(text)) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${key} must be letters, digits and signs without spaces, not ${showSetting(text)}`,
     );
   }
@@ -138,8 +134,8 @@ function readClientName(value, key) {
 function readNumber(value, key, least, most) {
   const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
   const message = `${key} must be a whole number from ${least} to ${most}, not ${showSetting(value)}`;
-  if (typeof number !== 'number') throw wrongType('INSTANCE', message);
-  if (!Number.isInteger(number) || number < least || number > most) throw outOfRange('INSTANCE', message);
+  if (typeof number !== 'number') throw mistypedInstance(message);
+  if (!Number.isInteger(number) || number < least || number > most) throw unusableInstance(message);
   return number;
 }
 
@@ -193,8 +189,7 @@ function judgeUnknown(unknown, name) {
   const odd = unknown.filter((key) => !UNUSED.has(key));
   const astray = odd.filter((key) => ELSEWHERE.test(key) && !Object.hasOwn(KEYS, key));
   if (astray.length) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name} has the unknown key ${namesIn(astray).join(', ')}, which may be meant to lead elsewhere; known are ` +
         'host, port, path, url, socket, username, password, db, tls, keyPrefix, sentinels, cluster and rootNodes',
     );

@@ -5,7 +5,7 @@
  */
 
 const { defaultAuthorities } = require('./authorities');
-const { wrongType, outOfRange, showSetting, unreadable, warnOfIgnored } = require('../errors');
+const { showSetting, unreadable, warnOfIgnored, mistypedInstance, unusableInstance } = require('../errors');
 const { copyOf, elementsOf, isArray, isThere } = require('../foreign');
 const { namesIn } = require('../redact');
 
@@ -20,15 +20,8 @@ const { namesIn } = require('../redact');
 
 /** Options of Node's that change who is trusted, and that we can't follow: ignoring them would be wrong. */
 const UNSUPPORTED = [
-  'pfx',
-  'passphrase',
-  'secureContext',
-  'checkServerIdentity',
-  'ciphers',
-  'crl',
-  'minVersion',
-  'maxVersion',
-  'pskCallback',
+  ...['pfx', 'passphrase', 'secureContext', 'checkServerIdentity', 'ciphers', 'crl', 'pskCallback'],
+  ...['minVersion', 'maxVersion'],
 ];
 
 /**
@@ -40,13 +33,12 @@ function readTls(given, name) {
   if (given === undefined || given === null || given === false) return undefined;
   if (given === true) return { ca: defaultAuthorities(), rejectUnauthorized: rejectByDefault() };
   if (typeof given !== 'object' || isArray(given)) {
-    throw wrongType('INSTANCE', `${name} must be true or an object, not ${showSetting(given)}`);
+    throw mistypedInstance(`${name} must be true or an object, not ${showSetting(given)}`);
   }
   const options = copyOf(given, unreadable('INSTANCE', name));
   const unsupported = UNSUPPORTED.find((key) => isThere(options[key]));
   if (unsupported) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name}.${unsupported} can't be used on a connection of our own: ` +
         'give ca, cert and key as PEM, the key unencrypted, and servername or rejectUnauthorized',
     );
@@ -105,7 +97,7 @@ function readPems(given, name) {
       return Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength).toString('utf8');
     }
     // It may be a key, so it isn't shown.
-    throw wrongType('INSTANCE', `${name} must be PEM text or a Buffer of it, not of the type ${typeof pem}`);
+    throw mistypedInstance(`${name} must be PEM text or a Buffer of it, not of the type ${typeof pem}`);
   });
 }
 
@@ -115,7 +107,7 @@ function readPems(given, name) {
  */
 function readName(given, name) {
   if (typeof given === 'string' && given) return given;
-  throw wrongType('INSTANCE', `${name} must be a host's name, not ${showSetting(given)}`);
+  throw mistypedInstance(`${name} must be a host's name, not ${showSetting(given)}`);
 }
 
 /**
@@ -124,7 +116,7 @@ function readName(given, name) {
  */
 function readFlag(given, name) {
   if (typeof given === 'boolean') return given;
-  throw wrongType('INSTANCE', `${name} must be true or false, not ${showSetting(given)}`);
+  throw mistypedInstance(`${name} must be true or false, not ${showSetting(given)}`);
 }
 
 module.exports = { readTls };

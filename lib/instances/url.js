@@ -8,7 +8,7 @@
  * @typedef {import('./server').Server} Server
  */
 
-const { outOfRange, showSetting } = require('../errors');
+const { showSetting, unusableInstance } = require('../errors');
 const { QUERY_KEYS, addQuery, decode } = require('./query');
 const { readSentinelUrl } = require('./sentinels');
 const { readServer } = require('./server');
@@ -38,14 +38,11 @@ function readUrl(text, name) {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
   // What else it says isn't shown: where a URL can't be read, its password can't be found.
   if (scheme === undefined) {
-    throw outOfRange('INSTANCE', `${name} is a string but not a URL, as "redis://host:port" is`);
+    throw unusableInstance(`${name} is a string but not a URL, as "redis://host:port" is`);
   }
   if (!Object.hasOwn(SCHEMES, scheme)) {
     const known = Object.keys(SCHEMES).map((one) => `"${one}:"`);
-    throw outOfRange(
-      'INSTANCE',
-      `${name} has the unknown scheme "${scheme}:"; known are ${known.join(', ')}`,
-    );
+    throw unusableInstance(`${name} has the unknown scheme "${scheme}:"; known are ${known.join(', ')}`);
   }
   return SCHEMES[scheme](text, scheme, name);
 }
@@ -59,8 +56,7 @@ function parseUrl(text, scheme, name) {
   // An unescaped /, ? or # in a password ends what a parser takes for the host; the @ comes after it.
   const [authority] = text.slice(scheme.length + 3).split(/[/?#]/, 1);
   if (text.lastIndexOf('@') >= scheme.length + 3 + authority.length) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name} has an "@" after its host: in a username, a password or a query, ` +
         'write "@" as %40, "/" as %2F, "?" as %3F, "#" as %23 and ":" as %3A',
     );
@@ -72,13 +68,12 @@ function parseUrl(text, scheme, name) {
     url = null;
   }
   if (!url?.hostname || /\s/.test(text)) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name} is a "${scheme}:" URL that can't be read; it must look like ${scheme}://user:password@host:port/db, ` +
         'with special characters in the username and the password written as %40 and a port from 1 to 65535',
     );
   }
-  if (url.hash) throw outOfRange('INSTANCE', `${name} has a "#" after its host; write it as %23`);
+  if (url.hash) throw unusableInstance(`${name} has a "#" after its host; write it as %23`);
   return url;
 }
 
@@ -92,8 +87,7 @@ function readServerUrl(text, scheme, name) {
   const url = parseUrl(text, scheme, name);
   const path = decode(url.pathname.replace(/^\/$/, ''), 'path', name);
   if (path && !/^\/\d+$/.test(path)) {
-    throw outOfRange(
-      'INSTANCE',
+    throw unusableInstance(
       `${name} has the path ${showSetting(path)}; it must be a database's number, as "/0"`,
     );
   }
@@ -131,10 +125,7 @@ function readSocket(text, name) {
  */
 function readMemory(memory, name) {
   if (!/^[\w.:~+-]+$/.test(memory)) {
-    throw outOfRange(
-      'INSTANCE',
-      `${name} must be memory:// and a name of letters, digits and any of . : ~ + - _`,
-    );
+    throw unusableInstance(`${name} must be memory:// and a name of letters, digits and any of . : ~ + - _`);
   }
   return { kind: 'memory', name: memory };
 }

@@ -17,16 +17,8 @@ const { Turns } = require('./turns');
  * @typedef {NativeFailure | NativeEvent | ClientRequest} Detail
  */
 
-const {
-  slotAt,
-  kindAt,
-  attemptsAt,
-  leftAt,
-  untilAt,
-  lastAt,
-  numbers: LENGTH,
-  valueLength: VALUE_LENGTH,
-} = layout;
+const { slotAt, kindAt, attemptsAt, leftAt, untilAt, lastAt } = layout;
+const { numbers: LENGTH, valueLength: VALUE_LENGTH } = layout;
 const { locked: LOCKED, failed: FAILED, event: EVENT, clientRequest: CLIENT_REQUEST } = kinds;
 const { inspected: INSPECTED, time: TIME, contextEnded: CONTEXT_ENDED } = kinds;
 

@@ -2,11 +2,11 @@
 
 /** A quorum that native has opened, and what can be asked of it. */
 
-const { outOfRange } = require('../errors');
+const { unusableInstance } = require('../errors');
 const { Redactor, secretsIn, cleanDetails } = require('../redact');
 const { soon } = require('./calls');
 const { portTo } = require('./client-answers');
-const { flags, operations, reasons, unlimited: NO_LIMIT } = require('../constants');
+const { flags, operations, reasons } = require('../constants');
 const { NO_CONTEXT, contextOf, enter } = require('./context');
 const { engines, restIfIdle, mailbox, IMMEDIATES_LOST_AFTER, after, keepAlive } = require('./mailbox');
 const { Events } = require('./events');
@@ -24,7 +24,6 @@ const { setImmediate, clearImmediate } = require('node:timers');
  * @typedef {import('./types').ClientRequest} ClientRequest
  * @typedef {import('./types').NativeEvent} NativeEvent
  * @typedef {import('./types').NativeFailure} NativeFailure
- * @typedef {import('./types').NativeVote} NativeVote
  * @typedef {import('./types').Scripts} Scripts
  * @typedef {import('./types').Unreleased} Unreleased
  * @typedef {import('./types').VotesListener} VotesListener
@@ -33,24 +32,11 @@ const { setImmediate, clearImmediate } = require('node:timers');
  * @typedef {import('../options').Settings} Settings
  */
 
-const {
-  lock: LOCK,
-  extend: EXTEND,
-  unlock: UNLOCK,
-  inspect: INSPECT,
-  wait: WAIT,
-  unlockAll: UNLOCK_ALL,
-} = operations;
-const { report: REPORT, relative: RELATIVE } = flags;
-
 /** The resource of a request that is about none. */
 const NO_NAMES = ['*'];
 
 /** How long requests have to come to an end once the engine is closing, in ms. */
 const LONGEST_END = 2000;
-
-/** The votes aren't wanted one by one. */
-const NO_REPORT = 0;
 
 /** Why a lock is lost that quit() has released. @type {NativeFailure} */
 const CLOSED = { code: reasons.closed.code, reason: 'quit() has released it', votes: [] };
@@ -64,7 +50,8 @@ class Engine {
   isHeardLate = false;
   isGone = false;
   #mailbox;
-  #events;
+  /** Tells the owner of the members. */
+  events;
   #redactor;
   /** The caller's clients, by their index. @type {(Bridge | undefined)[]} */
   #bridges;
@@ -73,7 +60,7 @@ class Engine {
   #inFlight = 0;
   /** Who is told of the votes of a request, by the report's number. @type {Map<number, VotesListener>} */
   #voteReports = new Map();
-  #lastReport = NO_REPORT;
+  #lastReport = 0;
   /** Locks that are kept, by number. @type {Map<number, WeakRef<WatchedLock>>} */
   #watched = new Map();
   /** @type {Promise<void> | undefined} */
@@ -101,7 +88,7 @@ class Engine {
     this.#bridges = members.map(({ bridge }) => bridge);
     this.#clients = [...new Set(this.#bridges)].filter((bridge) => bridge !== undefined);
     this.#redactor = redactor;
-    this.#events = new Events(owner, addresses, members);
+    this.events = new Events(owner, addresses, members);
     engines.set(handle, this);
     abandoned.register(owner, this, this);
     for (const bridge of this.#clients) this.#beginClient(bridge);
@@ -116,20 +103,6 @@ class Engine {
       this.close();
       throw error;
     }
-  }
-
-  /** How the connections are now. */
-  get connections() {
-    return this.#events.connections;
-  }
-
-  /**
-   * What is to be said of members that look like one server, where that may be why a lock was not had.
-   *
-   * @param {NativeVote[]} votes
-   */
-  suspicion(votes) {
-    return this.#events.suspicion(votes);
   }
 
   /** Notices it where the callers' clients lead elsewhere by now. To be called before each request. */
@@ -156,26 +129,17 @@ class Engine {
    * @param {string} [value] one of the caller's own, which allows one attempt only
    * @param {number} [voteReport] from `reportVotes`
    * @param {number} [maxWait] how long to wait for it altogether, in ms
-   * @param {number} [flags] `INSPECT_IF_HELD`: if the last attempt finds it held, it is worth a look what the key has; `IS_REPEATED`:
+   * @param {number} [ownFlags] `INSPECT_IF_HELD`: if the last attempt finds it held, it is worth a look what the key has; `IS_REPEATED`:
    *   this is not the first request for the same lock
    * @param {Cancellation} [cancellation] where the caller may give the request up
    * @returns {Promise<Answer>} which is never rejected
    */
-  lock(
-    resources,
-    ttl,
-    settings,
-    report,
-    value = '',
-    voteReport = NO_REPORT,
-    maxWait = NO_LIMIT,
-    flags = 0,
-    cancellation = undefined,
-  ) {
-    const all = (report ? REPORT : 0) | flags;
+  lock(resources, ttl, settings, report, value = '', voteReport, maxWait, ownFlags = 0, cancellation) {
+    const all = reportFlag(report) | ownFlags;
+    const { lock } = operations;
     return requests.add(
       this,
-      LOCK,
+      lock,
       all,
       ttl,
       settings,
@@ -196,7 +160,7 @@ class Engine {
    * @returns {Promise<Answer>} with the votes; never rejected
    */
   inspect(resource, settings) {
-    return requests.add(this, INSPECT, 0, 0, settings, 0, '', [resource], NO_REPORT, NO_LIMIT);
+    return requests.add(this, operations.inspect, 0, 0, settings, 0, '', [resource]);
   }
 
   /**
@@ -208,7 +172,8 @@ class Engine {
    * @returns {Promise<Answer>} which is never rejected
    */
   wait(ms, settings, cancellation) {
-    return requests.add(this, WAIT, 0, 0, settings, ms, '', NO_NAMES, NO_REPORT, NO_LIMIT, cancellation);
+    const { wait } = operations;
+    return requests.add(this, wait, 0, 0, settings, ms, '', NO_NAMES, undefined, undefined, cancellation);
   }
 
   /**
@@ -222,9 +187,9 @@ class Engine {
    * @param {number} [voteReport] from `reportVotes`
    * @returns {Promise<Answer>} which is never rejected
    */
-  extend(resources, value, until, relative, ttl, settings, report, voteReport = NO_REPORT) {
-    const flags = (report ? REPORT : 0) | (relative ? RELATIVE : 0);
-    return requests.add(this, EXTEND, flags, ttl, settings, until, value, resources, voteReport, NO_LIMIT);
+  extend(resources, value, until, relative, ttl, settings, report, voteReport) {
+    const all = reportFlag(report) | (relative ? flags.relative : 0);
+    return requests.add(this, operations.extend, all, ttl, settings, until, value, resources, voteReport);
   }
 
   /**
@@ -236,9 +201,9 @@ class Engine {
    * @param {number} [voteReport] from `reportVotes`
    * @returns {Promise<Answer>} which is never rejected
    */
-  unlock(resources, value, since, settings, report, voteReport = NO_REPORT) {
-    const flags = report ? REPORT : 0;
-    return requests.add(this, UNLOCK, flags, 0, settings, since, value, resources, voteReport, NO_LIMIT);
+  unlock(resources, value, since, settings, report, voteReport) {
+    const { unlock } = operations;
+    return requests.add(this, unlock, reportFlag(report), 0, settings, since, value, resources, voteReport);
   }
 
   /**
@@ -315,20 +280,9 @@ class Engine {
    */
   releaseAll(settings, report) {
     return new Promise((resolve) => {
-      const flags = report ? REPORT : 0;
       this.#askLast = async () => {
-        const answer = await requests.add(
-          this,
-          UNLOCK_ALL,
-          flags,
-          0,
-          settings,
-          0,
-          '',
-          NO_NAMES,
-          NO_REPORT,
-          NO_LIMIT,
-        );
+        const { unlockAll } = operations;
+        const answer = await requests.add(this, unlockAll, reportFlag(report), 0, settings, 0, '', NO_NAMES);
         for (const number of [...this.#watched.keys()]) this.unwatch(number);
         resolve(answer.failure?.locks ?? []);
       };
@@ -415,45 +369,15 @@ class Engine {
    * @param {import('../redact').Details} told
    */
   clean(told) {
-    this.#learnSecrets();
-    cleanDetails(told, this.#redactor);
-  }
-
-  /** The clients' secrets may have been changed since. */
-  #learnSecrets() {
+    // The clients' secrets may have been changed since.
     for (const bridge of this.#clients) this.#redactor.add(bridge.secrets);
-  }
-
-  /**
-   * Tells the owner's listeners, in the context in which it was made.
-   *
-   * @param {string} event
-   * @param {...unknown} args
-   */
-  tell(event, ...args) {
-    this.#events.tell(event, ...args);
+    cleanDetails(told, this.#redactor);
   }
 
   /** @param {NativeEvent} event */
   emit(event) {
     this.clean(/** @type {any} */ (event));
     switch (event.event) {
-      case 'clientError':
-        this.#events.clientError(event);
-        break;
-      case 'connection':
-        this.#events.connection(event);
-        break;
-      case 'lookAlikes':
-        this.#events.lookAlikes(event);
-        break;
-      case 'route':
-        this.#events.route(
-          event.instance,
-          event.why === null ? null : this.#redactor.clean(event.why),
-          event.failed,
-        );
-        break;
       case 'lost': {
         const watched = this.#watched.get(event.number)?.deref();
         this.unwatch(event.number);
@@ -468,6 +392,9 @@ class Engine {
         break;
       case 'closed':
         this.#left();
+        break;
+      default:
+        this.events.emit(event);
     }
   }
 
@@ -498,6 +425,11 @@ class Engine {
   }
 }
 
+/** @param {boolean} report whether instances' failures are wanted as events */
+function reportFlag(report) {
+  return report ? flags.report : 0;
+}
+
 /**
  * @param {import('../../binding').Mailbox} mailbox
  * @param {object} config
@@ -509,7 +441,7 @@ function open(mailbox, config, redactor) {
   } catch (error) {
     // Certificates and keys are read there; its texts show none.
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
-    throw code === 'InvalidArg' ? outOfRange('INSTANCE', redactor.clean(message)) : error;
+    throw code === 'InvalidArg' ? unusableInstance(redactor.clean(message)) : error;
   }
 }
 

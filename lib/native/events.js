@@ -10,8 +10,7 @@ const { Context } = require('./context');
 
 /**
  * @typedef {import('./types').Owner} Owner
- * @typedef {import('./types').ConnectionEvent} ConnectionEvent
- * @typedef {import('./types').ClientErrorEvent} ClientErrorEvent
+ * @typedef {import('./types').MemberEvent} MemberEvent
  * @typedef {import('../clients/bridge').Bridge} Bridge
  */
 
@@ -68,40 +67,37 @@ class Events {
     contexts.get(owner)?.runInAsyncScope(call, undefined, emit);
   }
 
-  /** @param {ClientErrorEvent} event */
-  clientError(event) {
-    const { operation, instance } = event;
-    const address = this.#addresses[instance];
-    this.tell('clientError', troubleOf(event, operation, instance, address), { index: instance, address });
-  }
-
-  /** @param {ConnectionEvent} event */
-  connection({ instance, state, code, reply, message }) {
-    const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
+  /** @param {MemberEvent} event of native's */
+  emit(event) {
+    const { instance } = event;
     const bridge = this.#bridges[instance];
-    if (bridge) {
-      const error = trouble && new ConnectionError(trouble, instance, this.#addresses[instance]);
-      if (bridge.connectionIs(state, error)) this.tell('connection', this.#connections.at(instance));
-      return;
+    switch (event.event) {
+      case 'clientError': {
+        const address = this.#addresses[instance];
+        const error = troubleOf(event, event.operation, instance, address);
+        this.tell('clientError', error, { index: instance, address });
+        break;
+      }
+      case 'connection': {
+        const { state, code, reply, message } = event;
+        const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
+        if (bridge) {
+          const error = trouble && new ConnectionError(trouble, instance, this.#addresses[instance]);
+          if (bridge.connectionIs(state, error)) this.tell('connection', this.#connections.at(instance));
+          break;
+        }
+        const connection = this.#connections.change(instance, state, trouble);
+        if (connection) this.tell('connection', connection);
+        break;
+      }
+      case 'lookAlikes':
+        this.#lookAlikes.note(event);
+        break;
+      case 'route': {
+        const isChanged = bridge?.reroute(event.why, event.failed);
+        if (isChanged || event.failed) this.#tellOfRoute(bridge);
+      }
     }
-    const connection = this.#connections.change(instance, state, trouble);
-    if (connection) this.tell('connection', connection);
-  }
-
-  /** @param {import('./types').LookAlikesEvent} event */
-  lookAlikes(event) {
-    this.#lookAlikes.note(event);
-  }
-
-  /**
-   * @param {number} instance
-   * @param {string | null} why a caller's client is asked; null if our own connection is
-   * @param {boolean} isBroken whether something is wrong with our own
-   */
-  route(instance, why, isBroken) {
-    const bridge = this.#bridges[instance];
-    const isChanged = bridge?.reroute(why, isBroken);
-    if (isChanged || isBroken) this.#tellOfRoute(bridge);
   }
 
   /** @param {Bridge | undefined} bridge at one or several indexes */

@@ -9,7 +9,6 @@
  * @typedef {import('./types').Scripts} Scripts
  */
 
-const { clock, defaultScripts } = require('../addon');
 const { Answer } = require('./answer');
 const { Cancellation } = require('./requests');
 const { flags } = require('../constants');
@@ -21,13 +20,4 @@ require('./answers');
 const { inspectIfHeld: INSPECT_IF_HELD, isRepeated: IS_REPEATED } = flags;
 
 // In shorthand throughout: only so do types come along with classes.
-module.exports = {
-  Engine,
-  Cancellation,
-  Answer,
-  INSPECT_IF_HELD,
-  IS_REPEATED,
-  CLOSED,
-  clock,
-  defaultScripts,
-};
+module.exports = { Engine, Cancellation, Answer, INSPECT_IF_HELD, IS_REPEATED, CLOSED };

@@ -4,7 +4,7 @@
 
 const { failed } = require('./answer');
 const { soon } = require('./calls');
-const { request: layout, reasons } = require('../constants');
+const { request: layout, reasons, unlimited } = require('../constants');
 const { leave } = require('./context');
 const { currentMailbox, mailbox } = require('./mailbox');
 const { slots } = require('./slots');
@@ -16,8 +16,8 @@ const { slots } = require('./slots');
 
 // Locals of the module: the row below is written for every request.
 const { slotAt, handleAt, operationAt, flagsAt, ttlAt, retryCountAt, retryDelayAt, retryJitterAt } = layout;
-const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt, maxWaitAt, contextAt, countAt } =
-  layout;
+const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt } = layout;
+const { maxWaitAt, contextAt, countAt } = layout;
 const HEAD_LENGTH = layout.numbers;
 
 /** Far below the length at which a string can't be made. */
@@ -42,8 +42,8 @@ class Requests {
    * @param {number} time
    * @param {string} value
    * @param {readonly string[]} resources
-   * @param {number} voteReport
-   * @param {number} maxWait
+   * @param {number} [voteReport] of whom to tell of the votes one by one; 0 = nobody
+   * @param {number} [maxWait] in ms
    * @param {Cancellation} [cancellation] is told under which slot it waits
    * @returns {Promise<Answer>} which is never rejected
    */
@@ -56,9 +56,9 @@ class Requests {
     time,
     value,
     resources,
-    voteReport,
-    maxWait,
-    cancellation = undefined,
+    voteReport = 0,
+    maxWait = unlimited,
+    cancellation,
   ) {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.

@@ -65,7 +65,7 @@ class Slots {
     if (failure) {
       if (asker.isClosed && failure.code === CANCELLED) failure.code = CLOSED;
       try {
-        failure.suspicion = asker.suspicion(failure.votes);
+        failure.suspicion = asker.events.suspicion(failure.votes);
         asker.clean(failure);
       } catch {
         // The caller must be answered, and with nothing that may still have a secret in it.

@@ -71,15 +71,9 @@ export interface ClosedEvent {
   event: 'closed';
   handle: number;
 }
-export type NativeEvent =
-  | LostEvent
-  | VotesEvent
-  | ClientErrorEvent
-  | ConnectionEvent
-  | LookAlikesEvent
-  | RouteEvent
-  | CallEvent
-  | ClosedEvent;
+/** What an engine's owner is told of. */
+export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent;
+export type NativeEvent = MemberEvent | LostEvent | VotesEvent | CallEvent | ClosedEvent;
 
 /** Something that the engine asks of a caller's client. */
 export interface ClientRequest {
@@ -145,7 +139,8 @@ export interface Asker {
   readonly isClosed: boolean;
   /** A request of its was made; returns the number of the caller's context. */
   begin(): number;
-  suspicion(votes: NativeVote[]): string;
+  /** What is to be said of members that look like one server, where that may be why a lock was not had. */
+  readonly events: { suspicion(votes: NativeVote[]): string };
   clean(told: NativeFailure): void;
   answered(): void;
   emit(event: NativeEvent): void;
