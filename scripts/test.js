@@ -65,4 +65,4 @@ function fail(why) {
   process.exitCode = 1;
 }
 
-main();
+main().catch((error) => fail(error.stack));

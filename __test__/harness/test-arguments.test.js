@@ -3,6 +3,7 @@
 // What `npm test` makes of its arguments, and which files it runs in a way of their own.
 
 const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
@@ -57,4 +58,26 @@ test('npm test says what there is where nothing is what was asked for', () => {
 test('what npm test runs first or alone is there', () => {
   const root = path.join(__dirname, '..', '..');
   for (const name of [...ALONE, ...FIRST]) assert.ok(fs.existsSync(path.join(root, name)), name);
+});
+
+test('a pattern runs the tests that it names, and fails where there are none', () => {
+  const root = path.join(__dirname, '..', '..');
+  const code = `
+    const { runJavaScript } = require('./scripts/test-javascript');
+    runJavaScript(['__test__/harness/circles.test.js'], process.env.PATTERN).then((isFine) => console.log({ isFine }));
+  `;
+  const grep = (pattern) => {
+    // The runner must not take itself for a test of this one's.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const options = { cwd: root, env: { ...env, PATTERN: pattern }, encoding: 'utf8' };
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', code], options);
+    return stdout + stderr;
+  };
+  const one = grep('two scripts');
+  assert.match(one, /one of two scripts is found/);
+  assert.doesNotMatch(one, /three scripts/);
+  assert.match(one, /isFine: true/);
+  const none = grep('zzzz');
+  assert.match(none, /no test ran whose name matches zzzz/);
+  assert.match(none, /isFine: false/);
 });
