@@ -69,8 +69,8 @@ test('a pattern runs the tests that it names, and fails where there are none', (
   const grep = (pattern) => {
     // The runner must not take itself for a test of this one's.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const options = { cwd: root, env: { ...env, PATTERN: pattern }, encoding: 'utf8' };
-    const { stdout, stderr } = spawnSync(process.execPath, ['-e', code], options);
+    const options = { cwd: root, env: { ...env, PATTERN: pattern }, encoding: 'utf8', input: code };
+    const { stdout, stderr } = spawnSync(process.execPath, ['-'], options);
     return stdout + stderr;
   };
   const one = grep('two scripts');
