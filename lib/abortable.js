@@ -3,7 +3,6 @@
 /**
  * Requests that a caller's AbortSignal may give up.
  *
- * @typedef {import('./native').Answer} Answer
  * @typedef {import('./native').Engine} Engine
  * @typedef {import('./options').Settings} Settings
  */
@@ -23,7 +22,7 @@ const { Cancellation } = require('./native');
  * @param {number | undefined} maxWait
  * @param {number} flags `INSPECT_IF_HELD`, `IS_REPEATED`
  * @param {import('./abort-signal').Signal | undefined} signal
- * @returns {Promise<Answer>}
+ * @returns {Promise<import('./native').Answer>}
  */
 function lockUnlessAborted(engine, names, ttl, settings, report, value, maxWait, flags, signal) {
   if (!signal) return engine.lock(names, ttl, settings, report, value, undefined, maxWait, flags);

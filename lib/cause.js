@@ -6,7 +6,6 @@ const { troubleOf, because, show } = require('./errors');
 const { majorityOf } = require('./quorum');
 
 /**
- * @typedef {import('./native/types').NativeFailure} NativeFailure
  * @typedef {import('./native/types').NativeVote & {address: string}} AddressedVote what the instance at that address said
  * @typedef {'lock' | 'extend' | 'unlock' | 'inspect'} Operation
  * @typedef {object} FailedRequest
@@ -21,7 +20,7 @@ const { majorityOf } = require('./quorum');
 /**
  * What stands beside a failure's message.
  *
- * @param {NativeFailure} failure
+ * @param {import('./native/types').NativeFailure} failure
  * @param {{operation: Operation, names: readonly string[], ttl: number}} request
  * @param {string[]} addresses
  * @returns {import('./errors').Failure}

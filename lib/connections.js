@@ -3,8 +3,6 @@
 /**
  * How the members of a quorum are reached: what `redlock.connections` shows and the `connection` event tells.
  *
- * @typedef {import('./errors').Trouble} Trouble
- * @typedef {import('./errors').InstanceError} InstanceError
  * @typedef {import('./native/types').ConnectionState} State
  */
 
@@ -90,7 +88,7 @@ class Connections {
    *
    * @param {number} index
    * @param {State} state
-   * @param {Trouble | undefined} trouble
+   * @param {import('./errors').Trouble | undefined} trouble
    */
   change(index, state, trouble) {
     const before = this.#connections[index];

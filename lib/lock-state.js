@@ -16,7 +16,6 @@
  * @typedef {{names: readonly unknown[], value: unknown}} Keys what a lock is on, as it says
  * @typedef {import('./native').Answer} Answer
  * @typedef {import('./options').Settings} Settings
- * @typedef {import('./watchdog').Watchdog} Watchdog
  */
 
 const { LONGEST_FROM_NOW } = require('./constants');
@@ -43,7 +42,7 @@ class LockState {
   #requestedTtl;
   /** Those of the call that took it, if it had some of its own. @type {Settings | undefined} */
   settings;
-  /** How it is kept, if it is. @type {Watchdog | undefined} */
+  /** How it is kept, if it is. @type {import('./watchdog').Watchdog | undefined} */
   watchdog;
   #isReleased = false;
   /** How often it has ended, be it released or lost: another number than before says that it has meanwhile. */

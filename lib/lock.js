@@ -4,7 +4,6 @@
  * A lock that was acquired, or one that is rebuilt from stored values in another process. Its plain properties are all that
  * is needed to release it; it holds nothing native.
  *
- * @typedef {import('./options').CallOptions} CallOptions
  * @typedef {(error: Error | null, lock?: Lock) => void} LockCallback
  */
 
@@ -48,7 +47,7 @@ class Lock {
 
   /**
    * @param {number} ttl
-   * @param {CallOptions | LockCallback} [options]
+   * @param {import('./options').CallOptions | LockCallback} [options]
    * @param {LockCallback} [callback]
    */
   extend(ttl, options, callback) {

@@ -35,15 +35,12 @@ const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } =
 
 /**
  * @typedef {import('./native').Answer} Answer
- * @typedef {import('./native').Engine} Engine
  * @typedef {ReturnType<typeof stateOf>} LockState
  * @typedef {import('./arguments').LockLike} LockLike
  * @typedef {import('./arguments').LockRecord} LockRecord
  * @typedef {import('./acquire-options').AcquireOptions} AcquireOptions
- * @typedef {import('./cause').Operation} Operation
  * @typedef {import('./options').CallOptions} CallOptions
  * @typedef {import('./options').Settings} Settings
- * @typedef {import('./profile').Profile} Profile
  */
 
 class Locker {
@@ -58,7 +55,7 @@ class Locker {
    * Gives the face the properties that are read at each call.
    *
    * @param {any} face emits the events, if it can
-   * @param {Profile} profile
+   * @param {import('./profile').Profile} profile
    * @param {unknown} instances
    * @param {unknown} options
    */
@@ -137,7 +134,7 @@ class Locker {
 
   /**
    * @param {any} face
-   * @param {Engine} engine
+   * @param {import('./native').Engine} engine
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} given
@@ -542,7 +539,7 @@ class Locker {
 
   /**
    * @param {any} face
-   * @param {Operation} operation
+   * @param {import('./cause').Operation} operation
    * @param {readonly string[]} names
    */
   #openEngine(face, operation, names) {

@@ -19,7 +19,6 @@ const { random } = require('./retry');
 const { withDisposers } = require('./promises');
 
 /**
- * @typedef {import('./arguments').LockLike} LockLike
  * @typedef {import('./options').CallOptions} CallOptions
  * @typedef {import('./lock').LockCallback} LockCallback
  * @typedef {(error: Error | null) => void} UnlockCallback
@@ -91,7 +90,7 @@ class Redlock extends EventEmitter {
   }
 
   /**
-   * @template {LockLike} L
+   * @template {import('./arguments').LockLike} L
    * @param {L} lock
    * @param {unknown} ttl
    * @param {CallOptions | LockCallback} [options]

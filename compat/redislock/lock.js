@@ -12,7 +12,6 @@ const { findBluebird } = require('../../lib/promises');
 const { requestsOf } = require('./requests');
 
 /**
- * @typedef {import('./errors').ErrorConstructor} ErrorConstructor
  * @typedef {import('./requests').Refusal} Refusal
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
@@ -242,7 +241,7 @@ function messageOf(refusal, key) {
 /**
  * `code` and `cause` are not enumerable, so that printing or comparing an error is as in redislock.
  *
- * @param {ErrorConstructor} Type
+ * @param {import('./errors').ErrorConstructor} Type
  * @param {string} message
  * @param {Refusal} refusal
  */

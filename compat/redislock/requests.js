@@ -17,7 +17,6 @@ const { Redactor } = require('../../lib/redact');
 const { lookup } = require('../../lib/clients/error-registry');
 
 /**
- * @typedef {import('../../lib/cause').Operation} Operation
  * @typedef {object} Refusal why nothing came of a request
  * @property {boolean} isHeld the server has said no: somebody else has the key, or it is gone
  * @property {string} message the server's, or the client's own
@@ -104,7 +103,7 @@ class Requests {
 
   /**
    * @param {import('../../lib/native').Answer} answer
-   * @param {Operation} operation
+   * @param {import('../../lib/cause').Operation} operation
    * @param {string} key
    * @param {number} ttl
    * @returns {Refusal | undefined}

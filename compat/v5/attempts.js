@@ -10,7 +10,6 @@ const { ResourceLockedError } = require('./errors');
 
 /**
  * @typedef {import('../../lib/native').NativeVote} NativeVote
- * @typedef {import('../../lib/cause').Operation} Operation
  * @typedef {import('./errors').Stats} Stats
  */
 
@@ -37,7 +36,7 @@ class Attempts {
 
   /**
    * @param {import('../../lib/native').Engine} engine
-   * @param {Operation} operation
+   * @param {import('../../lib/cause').Operation} operation
    * @param {string[]} names
    * @param {unknown[]} voters what stands for each member
    * @param {(error: Error) => void} tell is called with each vote against

@@ -4,7 +4,6 @@
  * redlock 5's Lock: one that was acquired or extended, or one that is rebuilt from stored values.
  *
  * @typedef {import('./errors').Stats} Stats
- * @typedef {import('../../lib/native').Answer} Answer
  */
 
 const { hideOwner, ownableLocks } = require('../../lib/lock-owner');
@@ -52,7 +51,7 @@ const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock));
  * @param {number} since it can't have been held before, on the engine's clock
  * @param {number} duration
  * @param {Promise<Stats>[]} attempts
- * @param {Answer} answer
+ * @param {import('../../lib/native').Answer} answer
  */
 function grantedLock(redlock, resources, value, since, duration, attempts, answer) {
   const Own = classOf(redlock);

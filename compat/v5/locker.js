@@ -30,7 +30,6 @@ const { readNewer, readSettings, toEngine } = require('./settings');
  * @typedef {import('./settings').V5Settings} V5Settings
  * @typedef {import('../../lib/cause').Operation} Operation
  * @typedef {import('../../lib/native').Answer} Answer
- * @typedef {import('../../lib/native').Engine} Engine
  * @typedef {import('../../lib/options').Settings} Settings
  * @typedef {AbortSignal & {error?: Error}} Signal
  * @typedef {(signal: Signal) => unknown} Routine
@@ -117,7 +116,7 @@ class Locker {
 
   /**
    * @param {any} face
-   * @param {Engine} engine
+   * @param {import('../../lib/native').Engine} engine
    * @param {string[]} names
    * @param {number} duration
    * @param {Settings} own

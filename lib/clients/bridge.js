@@ -4,7 +4,6 @@
  * The caller's own client as a member of a quorum: what the engine asks of it is asked here, and native is told where a
  * connection of our own may lead instead.
  *
- * @typedef {import('./client').Client} Client
  * @typedef {import('../native/types').ClientRequest} ClientRequest
  * @typedef {import('../native/types').ClientPort} ClientPort
  * @typedef {import('../native/types').ConnectionState} ConnectionState
@@ -56,7 +55,7 @@ class Bridge {
   secrets = new Set();
 
   /**
-   * @param {Client} client
+   * @param {import('./client').Client} client
    * @param {Rule} rule
    * @param {string} name what to call it in an error
    */

@@ -6,11 +6,11 @@
  *
  * @typedef {{text: string, digest: string}} Script
  * @typedef {'single' | 'cluster' | 'sentinel' | 'pool' | 'unknown'} Topology
- * @typedef {import('../native/types').ConnectionState} State
  * @typedef {'redlock 4' | 'redlock 5' | 'eval'} Dialect whose way of asking it knows, where it is of no known library or
  *   somebody has replaced its methods: they expect to be called as the package that ours stands for calls them. In
  *   `eval`, as of the older ones, scripts are always asked for by their texts
  * @typedef {{config: Record<string, unknown>} | {reason: string}} ConnectionOptions
+ * @typedef {(script: string, keys: string[], args: string[]) => any} RunScript by its text or its digest; returns perhaps a promise
  */
 
 const { secretsIn } = require('../redact');
@@ -64,7 +64,7 @@ class Client {
     return undefined;
   }
 
-  /** How its connection is, as far as it says. @returns {State} */
+  /** How its connection is, as far as it says. @returns {import('../native/types').ConnectionState} */
   get state() {
     return 'ready';
   }
@@ -200,26 +200,12 @@ class Client {
     return false;
   }
 
-  /**
-   * @protected
-   * @abstract
-   * @param {string} _text
-   * @param {string[]} _keys
-   * @param {string[]} _args
-   * @returns {unknown} perhaps a promise
-   */
+  /** @abstract @type {RunScript} */
   eval(_text, _keys, _args) {
     throw new Error('not implemented');
   }
 
-  /**
-   * @protected
-   * @abstract
-   * @param {string} _digest
-   * @param {string[]} _keys
-   * @param {string[]} _args
-   * @returns {unknown} perhaps a promise
-   */
+  /** @abstract @type {RunScript} */
   evalsha(_digest, _keys, _args) {
     throw new Error('not implemented');
   }

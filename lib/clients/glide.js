@@ -78,20 +78,12 @@ class GlideClient extends Client {
     return true;
   }
 
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     return this.client.customCommand(['EVAL', text, String(keys.length), ...keys, ...args]);
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     return this.client.customCommand(['EVALSHA', digest, String(keys.length), ...keys, ...args]);
   }

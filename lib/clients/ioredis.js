@@ -245,11 +245,7 @@ class IoredisClient extends Client {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
 
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
     // Flattened there: JavaScript can't pass any number of arguments.
@@ -257,11 +253,7 @@ class IoredisClient extends Client {
     return this.client.eval(text, keys.length, ...keys, ...args);
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
     if (keys.length > MOST_ARGUMENTS) return this.client.evalsha(digest, keys.length, [...keys, ...args]);

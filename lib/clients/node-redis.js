@@ -198,20 +198,12 @@ class NodeRedisClient extends Client {
     return can(this.client, 'evalSha') && !isReplaced(this.client, 'eval', 'evalSha');
   }
 
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     return this.client.eval(text, { keys, arguments: args });
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     return this.client.evalSha(digest, { keys, arguments: args });
   }
@@ -228,11 +220,7 @@ class NodeRedisClient extends Client {
  * gives up after some MOVED. `sendCommand` is told the key.
  */
 class UnroutedClient extends NodeRedisClient {
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     // Whoever replaced it wants to see the call; a Proxy sees either.
     const isReplacedHere = !types.isProxy(this.client) && isReplaced(this.client, 'eval', 'evalSha');
@@ -240,11 +228,7 @@ class UnroutedClient extends NodeRedisClient {
     return this.client.sendCommand(keys[0], false, ['EVAL', text, String(keys.length), ...keys, ...args]);
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     if (!keys.length) return super.evalsha(digest, keys, args);
     return this.client.sendCommand(keys[0], false, [
@@ -268,20 +252,12 @@ class LegacyModeClient extends NodeRedisClient {
     return can(this.client.v4, 'evalSha');
   }
 
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     return this.client.v4.eval(text, { keys, arguments: args });
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     return this.client.v4.evalSha(digest, { keys, arguments: args });
   }
@@ -293,11 +269,7 @@ class LegacyModeClient extends NodeRedisClient {
 
 /** What `.legacy()` of versions 5 and 6 makes: callbacks, and no way to see what is behind. */
 class CallbackClient extends Client {
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     const flat = [text, String(keys.length), ...keys, ...args];
     return promiseOrCallback((callback) => this.client.eval(flat, callback));

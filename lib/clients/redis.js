@@ -87,21 +87,13 @@ class RedisClient extends Client {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
 
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
     return promiseOrCallback((callback) => this.client.eval([text, keys.length, ...keys, ...args], callback));
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
     return promiseOrCallback((callback) =>

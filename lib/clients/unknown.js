@@ -26,22 +26,14 @@ class UnknownClient extends Client {
     return this.dialect !== 'eval' && can(this.client, 'evalsha');
   }
 
-  /**
-   * @param {string} text
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
     if (this.supportsEvalsha()) return this.inDialect('eval', text, keys, args);
     // It was made for ours.
     return promiseOrCallback((callback) => this.client.eval(text, keys.length, ...keys, ...args, callback));
   }
 
-  /**
-   * @param {string} digest
-   * @param {string[]} keys
-   * @param {string[]} args
-   */
+  /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
     return this.inDialect('evalsha', digest, keys, args);
   }

@@ -4,7 +4,6 @@
  * A cluster, which is one member of the quorum, in the words of ioredis and node-redis.
  *
  * @typedef {import('./server').Server} Server
- * @typedef {import('./server').Address} Address
  * @typedef {import('./addresses').Given} Given
  * @typedef {import('./addresses').Gather} Gather
  */
@@ -49,7 +48,7 @@ function readRootNodes(object, name, gather) {
 }
 
 /**
- * @param {{address: Address, config: Given}[]} nodes
+ * @param {{address: import('./server').Address, config: Given}[]} nodes
  * @param {Server['natMap']} natMap
  * @param {Given} shared what holds for every node
  * @param {object} rest what else the cluster's object says

@@ -44,4 +44,15 @@ function decode(text, part, name) {
   }
 }
 
-module.exports = { QUERY_KEYS, addQuery, decode };
+/**
+ * @param {string} name
+ * @param {string} what of the URL the "@" comes after
+ */
+function misplacedAt(name, what) {
+  return unusableInstance(
+    `${name} has an "@" after its ${what}: in a username, a password or a query, ` +
+      'write "@" as %40, "/" as %2F, "?" as %3F, "#" as %23 and ":" as %3A',
+  );
+}
+
+module.exports = { QUERY_KEYS, addQuery, decode, misplacedAt };

@@ -5,20 +5,19 @@
  *
  * @typedef {import('./server').Server} Server
  * @typedef {import('./addresses').Given} Given
- * @typedef {import('./addresses').Gather} Gather
  */
 
 const { showSetting, mistypedInstance, unusableInstance } = require('../errors');
 const { bare, isThere } = require('../foreign');
 const { SENTINEL_PORT, readList, readNatMap, readNode } = require('./addresses');
-const { QUERY_KEYS, addQuery, decode } = require('./query');
+const { QUERY_KEYS, addQuery, decode, misplacedAt } = require('./query');
 const { readServer, readText, judgeUnknown } = require('./server');
 const { readTls } = require('./tls');
 
 /**
  * @param {Given} object
  * @param {string} name
- * @param {Gather} gather
+ * @param {import('./addresses').Gather} gather
  * @returns {Server}
  */
 function readSentinels(object, name, gather) {
@@ -87,10 +86,7 @@ function readSentinelUrl(text, scheme, name) {
   const [beforeQuery, ...query] = text.slice(scheme.length + 3).split('?');
   const [authority, ...path] = beforeQuery.split('/');
   if (/@/.test(path.join('/') + query.join('?'))) {
-    throw unusableInstance(
-      `${name} has an "@" after its hosts: in a username, a password or a query, ` +
-        'write "@" as %40, "/" as %2F, "?" as %3F, "#" as %23 and ":" as %3A',
-    );
+    throw misplacedAt(name, 'hosts');
   }
   if (text.includes('#')) throw unusableInstance(`${name} has a "#"; write it as %23`);
   const [service, db, ...beyond] = path;

@@ -7,6 +7,11 @@ const { namesIn } = require('../redact');
 const { readTls } = require('./tls');
 
 /**
+ * @template T
+ * @typedef {(value: unknown, key: string) => T} Reader of a value, which is called by its key in an error
+ */
+
+/**
  * @typedef {{kind: 'memory', name: string}} Memory
  * @typedef {{host: string, port: number}} Address
  * @typedef {object} NativeSentinel
@@ -36,7 +41,7 @@ const { readTls } = require('./tls');
 /**
  * How each key of a server is read; numbers may come as text, as they do from URLs and environments.
  *
- * @type {Record<string, (value: unknown, key: string) => unknown>}
+ * @type {Record<string, Reader<unknown>>}
  */
 const KEYS = {
   host: readHost,
@@ -70,30 +75,19 @@ function readServer(given, name) {
   return /** @type {any} */ ({ ...server });
 }
 
-/**
- * @param {unknown} value
- * @param {string} key
- */
+/** @type {Reader<string>} */
 function readPath(value, key) {
   const text = readText(value, key);
   if (text.startsWith('/')) return text;
   throw unusableInstance(`${key} must be the absolute path of a unix socket, not ${showSetting(value)}`);
 }
 
-/**
- * RESP2 and RESP3 make no difference to a lock: it is checked, and not used.
- *
- * @param {unknown} value
- * @param {string} key
- */
+/** RESP2 and RESP3 make no difference to a lock: it is checked, and not used. @type {Reader<void>} */
 function readProtocol(value, key) {
   readNumber(value, key, 2, 3);
 }
 
-/**
- * @param {unknown} value
- * @param {string} key
- */
+/** @type {Reader<string>} */
 function readHost(value, key) {
   const text = readText(value, key);
   // A whole URL may have come here, so it isn't shown.
@@ -101,20 +95,14 @@ function readHost(value, key) {
   throw unusableInstance(`${key} must be the name or the address of a host`);
 }
 
-/**
- * @param {unknown} value
- * @param {string} key
- */
+/** @type {Reader<string>} */
 function readText(value, key) {
   if (typeof value === 'string') return value;
   // It may be a secret of the wrong type, so it isn't shown.
   throw mistypedInstance(`${key} must be a string, not of the type ${typeof value}`);
 }
 
-/**
- * @param {unknown} value
- * @param {string} key
- */
+/** @type {Reader<string>} */
 function readClientName(value, key) {
   const text = readText(value, key);
   if (!/^[!-~]+$/.test(text)) {

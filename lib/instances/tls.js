@@ -101,19 +101,13 @@ function readPems(given, name) {
   });
 }
 
-/**
- * @param {unknown} given
- * @param {string} name
- */
+/** @type {(given: unknown, name: string) => string} */
 function readName(given, name) {
   if (typeof given === 'string' && given) return given;
   throw mistypedInstance(`${name} must be a host's name, not ${showSetting(given)}`);
 }
 
-/**
- * @param {unknown} given
- * @param {string} name
- */
+/** @type {(given: unknown, name: string) => boolean} */
 function readFlag(given, name) {
   if (typeof given === 'boolean') return given;
   throw mistypedInstance(`${name} must be true or false, not ${showSetting(given)}`);

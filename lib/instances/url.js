@@ -9,7 +9,7 @@
  */
 
 const { showSetting, unusableInstance } = require('../errors');
-const { QUERY_KEYS, addQuery, decode } = require('./query');
+const { QUERY_KEYS, addQuery, decode, misplacedAt } = require('./query');
 const { readSentinelUrl } = require('./sentinels');
 const { readServer } = require('./server');
 
@@ -56,10 +56,7 @@ function parseUrl(text, scheme, name) {
   // An unescaped /, ? or # in a password ends what a parser takes for the host; the @ comes after it.
   const [authority] = text.slice(scheme.length + 3).split(/[/?#]/, 1);
   if (text.lastIndexOf('@') >= scheme.length + 3 + authority.length) {
-    throw unusableInstance(
-      `${name} has an "@" after its host: in a username, a password or a query, ` +
-        'write "@" as %40, "/" as %2F, "?" as %3F, "#" as %23 and ":" as %3A',
-    );
+    throw misplacedAt(name, 'host');
   }
   let url;
   try {

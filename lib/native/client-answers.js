@@ -6,7 +6,6 @@ const { soon } = require('./calls');
 
 /**
  * @typedef {import('../../binding').Mailbox} Mailbox
- * @typedef {import('./types').ClientPort} ClientPort
  */
 
 /** Rows for `Mailbox.applied`. @type {number[]} */
@@ -40,7 +39,7 @@ function bringAll() {
  * @param {Mailbox} to
  * @param {number} handle
  * @param {number} index of the instance
- * @returns {ClientPort}
+ * @returns {import('./types').ClientPort}
  */
 function portTo(to, handle, index) {
   return {

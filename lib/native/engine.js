@@ -21,11 +21,6 @@ const { setImmediate, clearImmediate } = require('node:timers');
  * @typedef {import('./answer').Answer} Answer
  * @typedef {import('./requests').Cancellation} Cancellation
  * @typedef {import('./types').Asker} Asker
- * @typedef {import('./types').ClientRequest} ClientRequest
- * @typedef {import('./types').NativeEvent} NativeEvent
- * @typedef {import('./types').NativeFailure} NativeFailure
- * @typedef {import('./types').Scripts} Scripts
- * @typedef {import('./types').Unreleased} Unreleased
  * @typedef {import('./types').VotesListener} VotesListener
  * @typedef {import('./types').WatchedLock} WatchedLock
  * @typedef {import('../clients/bridge').Bridge} Bridge
@@ -38,7 +33,7 @@ const NO_NAMES = ['*'];
 /** How long requests have to come to an end once the engine is closing, in ms. */
 const LONGEST_END = 2000;
 
-/** Why a lock is lost that quit() has released. @type {NativeFailure} */
+/** Why a lock is lost that quit() has released. @type {import('./types').NativeFailure} */
 const CLOSED = { code: reasons.closed.code, reason: 'quit() has released it', votes: [] };
 
 const abandoned = new FinalizationRegistry((/** @type {Engine} */ engine) => engine.close());
@@ -111,7 +106,7 @@ class Engine {
     for (let at = 0; at < clients.length; at++) clients[at].refresh();
   }
 
-  /** @param {Scripts} given in place of our own, from now on */
+  /** @param {import('./types').Scripts} given in place of our own, from now on */
   useScripts(given) {
     this.scripts = learn(given);
     forget();
@@ -276,7 +271,7 @@ class Engine {
    *
    * @param {Settings} settings
    * @param {boolean} report
-   * @returns {Promise<Unreleased[]>} what could not be released
+   * @returns {Promise<import('./types').Unreleased[]>} what could not be released
    */
   releaseAll(settings, report) {
     return new Promise((resolve) => {
@@ -374,7 +369,7 @@ class Engine {
     cleanDetails(told, this.#redactor);
   }
 
-  /** @param {NativeEvent} event */
+  /** @param {import('./types').NativeEvent} event */
   emit(event) {
     this.clean(/** @type {any} */ (event));
     switch (event.event) {
@@ -416,7 +411,7 @@ class Engine {
     });
   }
 
-  /** @param {ClientRequest} request */
+  /** @param {import('./types').ClientRequest} request */
   run(request) {
     const bridge = this.#bridges[request.instance];
     const context = contextOf(request.context);

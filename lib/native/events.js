@@ -10,8 +10,6 @@ const { Context } = require('./context');
 
 /**
  * @typedef {import('./types').Owner} Owner
- * @typedef {import('./types').MemberEvent} MemberEvent
- * @typedef {import('../clients/bridge').Bridge} Bridge
  */
 
 /** In which context each owner was made: its events are told there. @type {WeakMap<Owner, Context>} */
@@ -67,7 +65,7 @@ class Events {
     contexts.get(owner)?.runInAsyncScope(call, undefined, emit);
   }
 
-  /** @param {MemberEvent} event of native's */
+  /** @param {import('./types').MemberEvent} event of native's */
   emit(event) {
     const { instance } = event;
     const bridge = this.#bridges[instance];
@@ -100,7 +98,7 @@ class Events {
     }
   }
 
-  /** @param {Bridge | undefined} bridge at one or several indexes */
+  /** @param {import('../clients/bridge').Bridge | undefined} bridge at one or several indexes */
   #tellOfRoute(bridge) {
     this.#bridges.forEach((other, index) => {
       if (other === bridge) this.tell('connection', this.#connections.at(index));

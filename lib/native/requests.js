@@ -11,7 +11,6 @@ const { slots } = require('./slots');
 
 /**
  * @typedef {import('./answer').Answer} Answer
- * @typedef {import('./types').Asker} Asker
  */
 
 // Locals of the module: the row below is written for every request.
@@ -34,7 +33,7 @@ class Requests {
   isHeldBack = false;
 
   /**
-   * @param {Asker} asker
+   * @param {import('./types').Asker} asker
    * @param {number} operation
    * @param {number} flags
    * @param {number} ttl
