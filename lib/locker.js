@@ -25,7 +25,7 @@ const {
   unreleased,
 } = require('./failures');
 const { Inspection } = require('./inspection');
-const { refuseLate } = require('./late-grant');
+const { refuseLate } = require('./expired-on-arrival');
 const { ownStateOf, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');

@@ -65,7 +65,7 @@ const sabotages = [
     rule: '3: a lock that is dead on arrival is released',
     edits: [
       {
-        file: 'lib/late-grant.js',
+        file: 'lib/expired-on-arrival.js',
         from: 'engine.unlock(names, answer.value, answer.since, settings, report);',
         to: '',
       },

@@ -1,4 +1,5 @@
 //! After a failed attempt: how long to wait for the next, or that there is none.
+//! Where JavaScript makes the attempts, `lib/retry.js` says the same.
 
 use std::time::Duration;
 

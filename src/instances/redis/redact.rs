@@ -1,5 +1,6 @@
 //! Texts that come from outside, made fit to be shown. A server or a proxy may
 //! repeat what it was sent, a password or a lock's value, and in its own spelling.
+//! `lib/redact.js` does the same for what only JavaScript sees.
 
 use std::collections::BTreeSet;
 use std::fmt;

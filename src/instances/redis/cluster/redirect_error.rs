@@ -1,4 +1,5 @@
-//! What a node answers for a key that it doesn't have: MOVED and ASK.
+//! What a node answers for a key that it doesn't have: MOVED and ASK. They
+//! are followed in `routing.rs`.
 
 use super::slots::Slot;
 use crate::engine::Cause;

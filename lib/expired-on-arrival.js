@@ -4,6 +4,7 @@ const { TOO_LATE } = require('./failures');
 
 /**
  * A lock whose validity has passed by the time its grant arrives here is released, and counts as refused.
+ * What an instance grants after its round's verdict is released in the engine (round/late_grants.rs).
  *
  * @param {import('./native').Engine} engine
  * @param {readonly string[]} names
