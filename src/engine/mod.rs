@@ -54,7 +54,7 @@ pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, 
 pub use round_trip::{Meter, RoundTrip};
 pub use safety_rule::SafetyRule;
 pub use settings::Settings;
-pub use token::Token;
+pub use token::{Token, TokenText};
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
 pub use vote::{Responder, Vote, VoteSink};
 pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
