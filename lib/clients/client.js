@@ -100,6 +100,15 @@ class Client {
   }
 
   /**
+   * What it is asked from now on until `sendAll` may go out in one write. Nothing is done where whoever stands between it
+   * and the wire could see that.
+   */
+  gather() {}
+
+  /** What was gathered goes out. */
+  sendAll() {}
+
+  /**
    * @param {Script} script
    * @param {string[]} keys without the client's own prefix
    * @param {string[]} args
