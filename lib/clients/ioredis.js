@@ -250,14 +250,14 @@ class IoredisClient extends Client {
     if (this.topology === 'cluster' || !this.#isOwn(this.client, 'sendCommand')) return;
     const stream = read(this.client, 'stream');
     if (!(stream instanceof Socket)) return;
-    stream.cork();
+    cork.call(stream);
     this.#corked = stream;
   }
 
   sendAll() {
     const stream = this.#corked;
     this.#corked = undefined;
-    stream?.uncork();
+    if (stream) uncork.call(stream);
   }
 
   supportsEvalsha() {
@@ -279,6 +279,8 @@ class IoredisClient extends Client {
     return this.client.evalsha(digest, keys.length, ...keys, ...args);
   }
 }
+
+const { cork, uncork } = Socket.prototype;
 
 const MOST_ARGUMENTS = 1000;
 /** The way from `eval` to the socket. @type {import('./pristine').Step[]} */
