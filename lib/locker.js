@@ -12,6 +12,7 @@ const { makeWatchdog, startExtending, stopExtending } = require('./auto-extensio
 const { explain } = require('./cause');
 const { LONGEST_VALIDITY } = require('./constants');
 const { wrongType } = require('./errors');
+const { isThere } = require('./foreign');
 const { FaceQuorum } = require('./face-quorum');
 const { FaceSettings, readOptions } = require('./options');
 const {
@@ -26,7 +27,7 @@ const {
 } = require('./failures');
 const { Inspection } = require('./inspection');
 const { refuseLate } = require('./expired-on-arrival');
-const { ownStateOf, stateOf } = require('./lock-state');
+const { ownStateOf, readState, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
 const { majorityOf } = require('./quorum');
@@ -101,7 +102,9 @@ class Locker {
     let acquire;
     try {
       const names = this.#namesOf(resource);
-      const { settings, others } = this.#settings.of(face, options, undefined, isStrict);
+      let settings = this.#settings.currentOn(face);
+      let others;
+      if (isThere(options)) ({ settings, others } = this.#settings.of(face, options, undefined, isStrict));
       checkTtl(ttl, settings.driftFactor);
       const isPlain = !profile.hasAcquireOptions || !(others || isExtended || isTry);
       acquire = isPlain
@@ -375,8 +378,7 @@ class Locker {
     let state;
     let engine;
     try {
-      record = readLock(lock, profile.isLenient);
-      state = stateOf(lock, record);
+      ({ record, state } = readState(lock, profile.isLenient));
       if (
         this.#unlockingAll &&
         state.heldSince > this.#quorum.openedAt &&
@@ -576,7 +578,7 @@ class Locker {
   /** Unlocks everything that this has handed over. What can't be unlocked is an event, and stays until its ttl. */
   async #unlockAll() {
     const face = this.#face;
-    const { settings } = this.#settings.of(face, undefined);
+    const settings = this.#settings.currentOn(face);
     const { engine } = this.#quorum;
     const locks = await engine.releaseAll(settings, this.#isReported(face));
     const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
