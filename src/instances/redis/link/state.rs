@@ -5,8 +5,6 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use redis::cmd;
-
 use super::acquire_queue::AcquireQueue;
 use super::pipeline::{
     ExpectedReply, Generation, MOST_ACQUIRES, OnReply, Pipeline, is_acquire, is_release,
@@ -348,7 +346,7 @@ fn write_on(
     let form = match slot {
         SlotState::Owned => writer.write(&mut pipeline.out, &question),
         SlotState::Importing => {
-            cmd("ASKING").write_packed_command(&mut pipeline.out);
+            pipeline.out.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
             pipeline.expect(before, ExpectedReply::Asking);
             before = pipeline.out.len();
             // That holds for one command: a script that turns out to be

@@ -1,18 +1,16 @@
 //! A question as a Redis command, and the command's reply as a vote.
 
-use redis::{Cmd, ServerError, Value};
+use redis::{ServerError, Value};
 
 use super::value::unexpected;
+use super::words::{begin, joined_word, number_word, word};
 use crate::engine::{Cause, Operation, Question, SafetyRule, Script, Ttl, Vote};
 use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::script;
 
-/// Writes a connection's commands; keeps what it needs for it, so that a command
-/// costs no allocation.
+/// Writes a connection's commands, straight into the buffer that they are sent from.
 pub(crate) struct Writer {
-    command: Cmd,
-    key: String,
-    prefix: String,
+    prefix: Box<str>,
     capabilities: Capabilities,
 }
 
@@ -54,9 +52,7 @@ pub(crate) enum ParsedReply {
 impl Writer {
     pub(crate) fn new(prefix: &str) -> Self {
         Self {
-            command: Cmd::new(),
-            key: prefix.to_owned(),
-            prefix: prefix.to_owned(),
+            prefix: prefix.into(),
             capabilities: Capabilities::default(),
         }
     }
@@ -108,16 +104,14 @@ impl Writer {
         acquires && !self.capabilities.can_release && question.is_plain()
     }
 
-    fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
-        self.command.clear();
-        self.command.arg("SET");
-        self.key_argument(resource);
-        self.command
-            .arg(question.value.text().as_bytes())
-            .arg("NX")
-            .arg("PX")
-            .arg(ttl.millis());
-        self.command.write_packed_command(out);
+    fn write_set(&self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
+        begin(out, 6);
+        word(out, b"SET");
+        self.key_word(out, resource);
+        word(out, question.value.text().as_bytes());
+        word(out, b"NX");
+        word(out, b"PX");
+        number_word(out, ttl.millis());
     }
 
     /// Appends the script for `question` to `out`, by its digest or in full.
@@ -139,21 +133,23 @@ impl Writer {
             Operation::Release { .. } => (&script::RELEASE, None),
         };
         let script = question.script().unwrap_or(default);
-        self.command.clear();
+        let keys = question.resources.len();
+        begin(out, 4 + keys + usize::from(ttl.is_some()));
         if form == Form::Text {
-            self.command.arg("EVAL").arg(&*script.text);
+            word(out, b"EVAL");
+            word(out, script.text.as_bytes());
         } else {
-            self.command.arg("EVALSHA").arg(&*script.digest);
+            word(out, b"EVALSHA");
+            word(out, script.digest.as_bytes());
         }
-        self.command.arg(question.resources.len());
+        number_word(out, keys as u64);
         for resource in question.resources.iter() {
-            self.key_argument(resource);
+            self.key_word(out, resource);
         }
-        self.command.arg(question.value.text().as_bytes());
+        word(out, question.value.text().as_bytes());
         if let Some(ttl) = ttl {
-            self.command.arg(ttl.millis());
+            number_word(out, ttl.millis());
         }
-        self.command.write_packed_command(out);
     }
 
     /// The same as [`parse_reply`]. What the reply shows of what may be done on the
@@ -184,14 +180,8 @@ impl Writer {
         }
     }
 
-    fn key_argument(&mut self, resource: &str) {
-        if self.prefix.is_empty() {
-            self.command.arg(resource);
-        } else {
-            self.key.truncate(self.prefix.len());
-            self.key.push_str(resource);
-            self.command.arg(self.key.as_str());
-        }
+    fn key_word(&self, out: &mut Vec<u8>, resource: &str) {
+        joined_word(out, self.prefix.as_bytes(), resource.as_bytes());
     }
 }
 

@@ -4,3 +4,4 @@ pub(super) mod command;
 pub(super) mod error_code;
 pub(super) mod frame;
 pub(super) mod value;
+mod words;
