@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::acquire_queue::AcquireQueue;
+use super::gathered::Release;
 use super::pipeline::{
     ExpectedReply, Generation, MOST_ACQUIRES, OnReply, Pipeline, is_acquire, is_release,
 };
@@ -42,6 +43,8 @@ const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) writer: Writer,
+    /// It is a node of a cluster.
+    pub(super) has_slots: bool,
     /// The connection that there is.
     pub(super) pipeline: Pipeline,
     /// The one before, for as long as it may still answer.
@@ -95,8 +98,7 @@ impl State {
         }
         let kind = Kind::of(&request.question);
         if self.is_overloaded(kind, environment) {
-            let waiting =
-                self.pipeline.unanswered.len() + self.releases.len() + self.acquires.len();
+            let waiting = self.pipeline.questions + self.releases.len() + self.acquires.len();
             return Err((request.responder, Cause::Overloaded { waiting }));
         }
         let is_acquire = kind == Kind::Acquire;
@@ -122,7 +124,7 @@ impl State {
 
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
-        let has_room = self.pipeline.unanswered.len() < self.most_before_extensions();
+        let has_room = self.pipeline.questions < self.most_before_extensions();
         !SafetyRule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
@@ -166,8 +168,8 @@ impl State {
         late: &mut Vec<Responder>,
     ) {
         let most = self.most_before_extensions();
-        if !self.releases.is_empty() && self.pipeline.unanswered.len() <= most / 2 {
-            while self.pipeline.unanswered.len() < most
+        if !self.releases.is_empty() && self.pipeline.questions <= most / 2 {
+            while self.pipeline.questions < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= weight_of(&release.question);
@@ -215,6 +217,13 @@ impl State {
             responder = copy;
             self.wake();
         }
+        if slot == SlotState::Owned && self.may_merge(&question) {
+            self.pipeline.gather(Release {
+                question,
+                responder,
+            });
+            return;
+        }
         write_on(
             &mut self.writer,
             &mut self.pipeline,
@@ -222,6 +231,42 @@ impl State {
             responder,
             slot,
         );
+    }
+
+    /// Whether `question` may go in one call with others.
+    fn may_merge(&self, question: &Question) -> bool {
+        let is_one_key = question.resources.len() == 1 && !self.has_slots;
+        is_one_key
+            && is_release(question)
+            && question.script().is_none()
+            && self.writer.merges_releases()
+            && self.pipeline.can_gather(question)
+    }
+
+    /// Writes a release by itself of which nothing is certain yet, although it was
+    /// written in one call with others.
+    pub(super) fn write_again(&mut self, release: Release) {
+        let pipeline = &mut self.pipeline;
+        let before = pipeline.out.len();
+        let form = self.writer.write(&mut pipeline.out, &release.question);
+        let vote = ExpectedReply::Vote {
+            question: release.question,
+            form,
+            responder: release.responder,
+            is_again: true,
+        };
+        pipeline.expect(before, vote);
+    }
+
+    /// Makes commands of the releases that were gathered for that connection.
+    pub(super) fn encode_gathered(&mut self, generation: Generation) {
+        let pipeline = match generation {
+            Generation::Present => Some(&mut self.pipeline),
+            Generation::Former => self.former.as_mut(),
+        };
+        if let Some(pipeline) = pipeline {
+            pipeline.encode_gathered(&mut self.writer);
+        }
     }
 
     /// The server did not know the script, and did nothing. Returns who asked if
@@ -246,6 +291,7 @@ impl State {
             question,
             form,
             responder,
+            is_again: false,
         };
         pipeline.expect(before, vote);
         Ok(())
@@ -300,7 +346,7 @@ impl State {
         if let Phase::Dialling(_, waiting) = &self.phase {
             return waiting.len() + queued >= BACKLOG;
         }
-        if self.pipeline.unanswered.len() + queued < BACKLOG {
+        if self.pipeline.questions + queued < BACKLOG {
             return false;
         }
         self.pipeline
@@ -320,7 +366,7 @@ impl State {
             return;
         }
         let now = environment.now();
-        while self.pipeline.unanswered.len() < BACKLOG / 2 {
+        while self.pipeline.questions < BACKLOG / 2 {
             let Some(release) = self.owed.pop(now) else {
                 return;
             };
@@ -358,6 +404,7 @@ fn write_on(
         question,
         form,
         responder,
+        is_again: false,
     };
     pipeline.expect(before, vote);
 }

@@ -11,13 +11,14 @@ use crate::instances::redis::script;
 /// Writes a connection's commands, straight into the buffer that they are sent from.
 pub(crate) struct Writer {
     prefix: Box<str>,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
 }
 
 /// What a connection's user may do there, and what the server knows, as far as replies
 /// have shown it.
 #[derive(Default)]
-struct Capabilities {
+#[expect(clippy::struct_excessive_bools, reason = "none says anything of another")]
+pub(super) struct Capabilities {
     /// What is taken can be released. Until that is seen, acquires are written as the
     /// script that sees to it first.
     can_release: bool,
@@ -25,7 +26,13 @@ struct Capabilities {
     /// that turns out to be unknown costs an acquire its turn.
     is_acquire_known: bool,
     /// EVALSHA is not there, or not for this user.
-    refuses_digests: bool,
+    pub(super) refuses_digests: bool,
+    /// The script that releases several locks was written in full, so that its digest is
+    /// known.
+    pub(super) is_merged_known: bool,
+    /// Several releases can't go in one call: the server does not let them, or what
+    /// stands for it spreads keys over servers.
+    pub(super) refuses_merged: bool,
 }
 
 /// How a command was put, and so what its reply means.
@@ -180,7 +187,7 @@ impl Writer {
         }
     }
 
-    fn key_word(&self, out: &mut Vec<u8>, resource: &str) {
+    pub(super) fn key_word(&self, out: &mut Vec<u8>, resource: &str) {
         joined_word(out, self.prefix.as_bytes(), resource.as_bytes());
     }
 }
@@ -240,7 +247,7 @@ pub(crate) fn parse_reply(
 }
 
 /// Whether a server doesn't let this user, or anybody, run scripts by their digests.
-fn forbids_digests(error: &ServerError) -> bool {
+pub(super) fn forbids_digests(error: &ServerError) -> bool {
     let details = error.details().unwrap_or_default();
     // What comes after is what the command was sent with.
     let (what, _) = details.split_once(", with args").unwrap_or((details, ""));
