@@ -139,7 +139,7 @@ fn encode(out: &mut Vec<u8>, mut releases: Vec<Release>, writer: &mut Writer) ->
             question,
             form,
             responder,
-            is_again: false,
+            is_doubted: false,
         };
     }
     let questions = releases.iter().map(|release| &*release.question);
@@ -173,9 +173,10 @@ impl Default for Values {
 fn place(value: &Token) -> (usize, u64) {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     value.hash(&mut hash);
-    let hash = hash.finish();
-    let word = (hash >> 32) as usize % Values::WORDS;
-    (word, 1 << (hash >> 58))
+    // Of the product, the upper bits depend on all.
+    let mixed = hash.finish().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = (mixed >> 32) as usize % Values::WORDS;
+    (word, 1 << (mixed >> 58))
 }
 
 /// FNV-1a: short, the same every time, and no more is needed where a value that is

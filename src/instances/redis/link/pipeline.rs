@@ -75,8 +75,8 @@ pub(super) enum ExpectedReply {
         form: Form,
         /// Nobody waits for the answer to an owed release.
         responder: Option<Responder>,
-        /// It was asked before, in one call with others.
-        is_again: bool,
+        /// It was asked before in one call with others, which has not found its key.
+        is_doubted: bool,
     },
     /// Releases that go in one call: what became of each.
     Releases {

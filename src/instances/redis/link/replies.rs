@@ -36,13 +36,13 @@ impl Link {
         if state.meter.wants(asked) {
             state.meter.measure(asked, self.environment.now());
         }
-        let (question, form, responder, is_again) = match expected {
+        let (question, form, responder, is_doubted) = match expected {
             ExpectedReply::Vote {
                 question,
                 form,
                 responder,
-                is_again,
-            } => (question, form, responder, is_again),
+                is_doubted,
+            } => (question, form, responder, is_doubted),
             ExpectedReply::Releases { releases, form } => {
                 let form = form.unwrap_or(Form::Text);
                 return self.receive_merged(state, releases, form, answered);
@@ -72,7 +72,7 @@ impl Link {
                 (Vote::Failed(cause.clone()), Err(cause))
             }
             ParsedReply::Vote(vote) => {
-                if is_again && matches!(vote, Vote::Granted) {
+                if is_doubted && matches!(vote, Vote::Granted) {
                     // Another server than the one that the call went to.
                     state.writer.stop_merging();
                 }
@@ -123,7 +123,7 @@ impl Link {
                     if !counts {
                         let release = release.take();
                         if release.question.is_wanted(now, None) {
-                            state.write_again(release);
+                            state.write_again(release, *letter == NOT_OURS);
                         } else {
                             late.extend(release.responder);
                         }
@@ -136,7 +136,7 @@ impl Link {
                     if !release.question.is_wanted(now, None) {
                         late.extend(release.responder);
                     } else if is_known {
-                        state.write_again(release);
+                        state.write_again(release, false);
                     } else {
                         state.write(release.question, release.responder, SlotState::Owned);
                     }

@@ -244,8 +244,8 @@ impl State {
     }
 
     /// Writes a release by itself of which nothing is certain yet, although it was
-    /// written in one call with others.
-    pub(super) fn write_again(&mut self, release: Release) {
+    /// written in one call with others; `is_doubted` if that call has not found its key.
+    pub(super) fn write_again(&mut self, release: Release, is_doubted: bool) {
         let pipeline = &mut self.pipeline;
         let before = pipeline.out.len();
         let form = self.writer.write(&mut pipeline.out, &release.question);
@@ -253,7 +253,7 @@ impl State {
             question: release.question,
             form,
             responder: release.responder,
-            is_again: true,
+            is_doubted,
         };
         pipeline.expect(before, vote);
     }
@@ -291,7 +291,7 @@ impl State {
             question,
             form,
             responder,
-            is_again: false,
+            is_doubted: false,
         };
         pipeline.expect(before, vote);
         Ok(())
@@ -404,7 +404,7 @@ fn write_on(
         question,
         form,
         responder,
-        is_again: false,
+        is_doubted: false,
     };
     pipeline.expect(before, vote);
 }

@@ -17,7 +17,10 @@ pub(crate) struct Writer {
 /// What a connection's user may do there, and what the server knows, as far as replies
 /// have shown it.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "none says anything of another")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "none says anything of another"
+)]
 pub(super) struct Capabilities {
     /// What is taken can be released. Until that is seen, acquires are written as the
     /// script that sees to it first.
