@@ -4,23 +4,20 @@ const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 
-/** A contender, running in a child process. */
+/** A contender in JavaScript, running in a child process. */
 class Contender {
   #child;
-  #servers;
 
   /**
-   * @param {{name: string, file: string}} description one of contenders/index.js
+   * @param {import('./contenders').Description} description
    * @param {import('../scripts/servers').RedisServer[]} servers
+   * @param {import('./contenders').Retries} [options]
    */
-  constructor({ name, file }, servers) {
-    this.name = name;
-    this.#servers = servers;
-    const folder = path.join(__dirname, 'contenders');
-    this.#child = fork(path.join(__dirname, 'child.js'), [
-      path.join(folder, file),
-      ...servers.map(({ url }) => url),
-    ]);
+  constructor(description, servers, options = {}) {
+    this.description = description;
+    this.name = description.name;
+    const args = [description.id, JSON.stringify(options), ...servers.map(({ url }) => url)];
+    this.#child = fork(path.join(__dirname, 'child.js'), args, { execArgv: ['--expose-gc'] });
   }
 
   /** Resolves when it is connected. */
@@ -29,27 +26,21 @@ class Contender {
   }
 
   /**
-   * What measure.js measures, and the servers' CPU time per cycle.
+   * Does one of child.js' tasks and resolves with its figures.
    *
-   * @param {{c: number, seconds: number}} options
+   * @param {string} task
+   * @param {object} told
    */
-  async run(options) {
-    const before = await this.#serverCpu();
-    this.#child.send(options);
-    const result = await this.#answer();
-    return { ...result, serverCpu: ((await this.#serverCpu()) - before) / result.cycles };
+  async run(task, told) {
+    this.#child.send({ task, ...told });
+    return this.#answer();
   }
 
   async close() {
-    if (this.#child.exitCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
-    this.#child.kill();
+    this.#child.kill('SIGKILL');
     await gone;
-  }
-
-  async #serverCpu() {
-    const all = await Promise.all(this.#servers.map((server) => server.cpu()));
-    return all.reduce((sum, one) => sum + one, 0);
   }
 
   #answer() {
