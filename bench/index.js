@@ -42,7 +42,7 @@ async function measure(options) {
   const ceiling = options.contenders.some((one) => one.native) ? buildCeiling() : null;
   if (ceiling) note(ceiling);
   const chosen = ceiling ? options.contenders.filter((one) => !one.native) : options.contenders;
-  await installPeers();
+  if (chosen.some((one) => one.isInstalled)) await installPeers();
 
   const { n, c, rounds, seconds, hungRounds, hungSeconds } = options;
   const run = {

@@ -26,11 +26,10 @@ function table({ kind, case: one, results, ratios }) {
 /** What it was measured on, with and how. */
 function machineLines({ machine, options, notes }) {
   const { rounds, seconds } = options;
-  const peers = Object.entries(machine.peers).map(([name, version]) => `${name} ${version}`);
   return [
     `${machine.date} UTC, tree ${machine.tree}`,
     `${machine.cpu} × ${machine.cores}, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, ${machine.system}`,
-    `Node ${machine.node}, ${machine.server}; ${peers.join(', ')}`,
+    `Node ${machine.node}, ${machine.server}; ${machine.peers.join(', ')}`,
     `rounds: ${rounds}, of ${seconds} s each, interleaved; medians; µs of CPU time are per cycle (lock + unlock)`,
     ...(machine.unknown ? [machine.unknown] : []),
     ...notes,

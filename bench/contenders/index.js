@@ -15,6 +15,7 @@
  * @property {() => (urls: string[], options: Retries) => Promise<Opened>} [load]
  * @property {string[]} [commands]
  * @property {'single' | 'merged'} [native]
+ * @property {boolean} [isInstalled] is none of the package's devDependencies, but of bench/package.json
  * @property {boolean} [isAlone] locks on one server only
  * @property {boolean} [isTuned] is not how it comes: an option is set that pools commands
  *
@@ -25,6 +26,7 @@
 const OURS = { kind: 'ours', commands: ['set', 'eval', 'evalsha'] };
 const SCRIPTS_ONLY = { commands: ['eval', 'evalsha'] };
 const REDLOCK = { kind: 'peer', ...SCRIPTS_ONLY };
+const INSTALLED = { isInstalled: true };
 const WITH_SET = { kind: 'peer', commands: ['set', 'eval', 'evalsha'] };
 
 /** @type {Description[]} */
@@ -33,6 +35,8 @@ const contenders = [
   { ...OURS, id: 'promoted', name: 'redlock-native + ioredis 5', load: () => require('./ours').promoted },
   {
     ...OURS,
+    // The one script takes SET's place there.
+    ...SCRIPTS_ONLY,
     id: 'bridged',
     name: 'redlock-native, bridged ioredis 5',
     load: () => require('./ours').bridged,
@@ -61,24 +65,28 @@ const contenders = [
   },
   {
     ...REDLOCK,
+    ...INSTALLED,
     id: 'sesamecare',
     name: '@sesamecare-oss/redlock + ioredis 5',
     load: () => require('./redlock-5').sesamecare,
   },
   {
     ...WITH_SET,
+    ...INSTALLED,
     id: 'redlock-universal',
     name: 'redlock-universal + ioredis 5',
     load: () => require('./redlock-universal').open,
   },
   {
     ...WITH_SET,
+    ...INSTALLED,
     id: 'redis-semaphore',
     name: 'redis-semaphore + ioredis 5',
     load: () => require('./redis-semaphore').open,
   },
   {
     ...WITH_SET,
+    ...INSTALLED,
     id: 'redislock',
     name: 'redislock + node-redis 3',
     load: () => require('./redislock').open,

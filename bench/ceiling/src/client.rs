@@ -66,16 +66,23 @@ struct Votes {
 }
 
 impl Client {
-    pub fn connect(servers: &[SocketAddr], under_way: usize, releases: Releases) -> io::Result<Self> {
+    pub fn connect(
+        servers: &[SocketAddr],
+        under_way: usize,
+        releases: Releases,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let (mut links, mut digests) = (Vec::new(), Vec::new());
         for (at, &server) in servers.iter().enumerate() {
-            let (mut link, its) = Link::connect(server, &[commands::RELEASE, commands::RELEASE_MANY])?;
+            let (mut link, its) =
+                Link::connect(server, &[commands::RELEASE, commands::RELEASE_MANY])?;
             link.register(poll.registry(), Token(at))?;
             links.push(link);
             digests = its;
         }
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         let seed = since.as_secs() << 30 ^ u64::from(since.subsec_nanos());
         let mut client = Self {
             poll,
@@ -99,7 +106,11 @@ impl Client {
         };
         for at in 0..under_way {
             let (name, value) = client.next_lock();
-            client.cycles.push(Cycle { name, value, start: client.now });
+            client.cycles.push(Cycle {
+                name,
+                value,
+                start: client.now,
+            });
             client.acquire(u32::try_from(at).map_err(io::Error::other)?);
         }
         client.flush()?;
@@ -130,7 +141,7 @@ impl Client {
         }
         Ok(Figures {
             elapsed: start.elapsed(),
-            cpu: figures::cpu() - cpu,
+            cpu: figures::cpu().saturating_sub(cpu),
             latencies: std::mem::take(&mut self.latencies),
             cycles_in_all: self.cycles_in_all,
         })
@@ -139,7 +150,9 @@ impl Client {
     /// Counts the votes that a server has given.
     fn count(&mut self, at: usize) -> io::Result<()> {
         while let Some(body) = self.links[at].reply() {
-            let index = self.unanswered[at].pop_front().ok_or_else(|| io::Error::other("a reply too many"))?;
+            let index = self.unanswered[at]
+                .pop_front()
+                .ok_or_else(|| io::Error::other("a reply too many"))?;
             let round = &mut self.rounds[index as usize];
             round.left -= 1;
             // Those that this vote decides are left in `releasing` or begin anew below.
@@ -199,7 +212,11 @@ impl Client {
         let now = self.now;
         let cycle = &mut self.cycles[cycle as usize];
         let took = u32::try_from((now - cycle.start).as_nanos()).unwrap_or(u32::MAX);
-        *cycle = Cycle { name, value, start: now };
+        *cycle = Cycle {
+            name,
+            value,
+            start: now,
+        };
         self.latencies.push(took);
         self.cycles_in_all += 1;
     }
@@ -213,14 +230,20 @@ impl Client {
     /// A round about `cycles`, whose command is in `out`.
     fn ask(&mut self, is_release: bool, cycles: &[u32]) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.rounds.push(Round { is_release, left: 0, votes: Vec::new() });
+            self.rounds.push(Round {
+                is_release,
+                left: 0,
+                votes: Vec::new(),
+            });
             u32::try_from(self.rounds.len() - 1).expect("fewer rounds than that")
         });
         let round = &mut self.rounds[index as usize];
         round.is_release = is_release;
         round.left = u8::try_from(self.links.len()).expect("a handful of servers");
         round.votes.clear();
-        round.votes.extend(cycles.iter().map(|&cycle| Votes { cycle, yes: 0 }));
+        round
+            .votes
+            .extend(cycles.iter().map(|&cycle| Votes { cycle, yes: 0 }));
         for queue in &mut self.unanswered {
             queue.push_back(index);
         }
@@ -259,7 +282,10 @@ impl Client {
 
     fn next_lock(&mut self) -> (Name, Value) {
         self.names += 1;
-        (commands::name(self.names), commands::value(u128::from(self.random()) << 64 | u128::from(self.random())))
+        (
+            commands::name(self.names),
+            commands::value(u128::from(self.random()) << 64 | u128::from(self.random())),
+        )
     }
 
     /// Splitmix: values need only differ here.

@@ -67,7 +67,9 @@ pub fn release_many<'a>(
     locks: impl ExactSizeIterator<Item = (&'a Name, &'a Value)> + Clone,
 ) {
     let count = locks.len().to_string();
-    out.extend_from_slice(format!("*{}\r\n$7\r\nEVALSHA\r\n$40\r\n", 3 + 2 * locks.len()).as_bytes());
+    out.extend_from_slice(
+        format!("*{}\r\n$7\r\nEVALSHA\r\n$40\r\n", 3 + 2 * locks.len()).as_bytes(),
+    );
     out.extend_from_slice(digest);
     out.extend_from_slice(format!("\r\n${}\r\n{count}\r\n", count.len()).as_bytes());
     for (name, _) in locks.clone() {
@@ -83,5 +85,9 @@ pub fn release_many<'a>(
 }
 
 pub fn load_script(script: &str) -> Vec<u8> {
-    format!("*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${}\r\n{script}\r\n", script.len()).into_bytes()
+    format!(
+        "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${}\r\n{script}\r\n",
+        script.len()
+    )
+    .into_bytes()
 }

@@ -26,7 +26,10 @@ impl Link {
     pub fn connect(server: SocketAddr, scripts: &[&str]) -> io::Result<(Self, Vec<Vec<u8>>)> {
         let mut stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
-        let digests = scripts.iter().map(|script| load(&mut stream, script)).collect::<Result<_, _>>()?;
+        let digests = scripts
+            .iter()
+            .map(|script| load(&mut stream, script))
+            .collect::<Result<_, _>>()?;
         stream.set_nonblocking(true)?;
         let link = Self {
             stream: mio::net::TcpStream::from_std(stream),
@@ -40,7 +43,11 @@ impl Link {
     }
 
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+        registry.register(
+            &mut self.stream,
+            token,
+            Interest::READABLE | Interest::WRITABLE,
+        )
     }
 
     /// Writes `bytes`, behind what is still to be written.
@@ -117,7 +124,12 @@ fn load(stream: &mut TcpStream, script: &str) -> io::Result<Vec<u8>> {
         match replies::first(&said).map(|reply| reply.body) {
             Some(Body::Text(digest)) => return Ok(digest.to_vec()),
             None if count > 0 => {}
-            _ => return Err(io::Error::other(format!("SCRIPT LOAD: {}", String::from_utf8_lossy(&said)))),
+            _ => {
+                return Err(io::Error::other(format!(
+                    "SCRIPT LOAD: {}",
+                    String::from_utf8_lossy(&said)
+                )));
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use client::{Client, Releases};
 
-const USAGE: &str = "usage: redlock-ceiling HOST:PORT,… CYCLES_UNDER_WAY WARM_UP_SECONDS SECONDS single|merged";
+const USAGE: &str =
+    "usage: redlock-ceiling HOST:PORT,… CYCLES_UNDER_WAY WARM_UP_SECONDS SECONDS single|merged";
 
 fn main() -> ExitCode {
     match run() {
@@ -37,7 +38,10 @@ fn run() -> Result<String, Box<dyn Error>> {
     let [servers, under_way, warm_up, seconds, releases] = &arguments[..] else {
         return Err(USAGE.into());
     };
-    let servers = servers.split(',').map(str::parse).collect::<Result<Vec<SocketAddr>, _>>()?;
+    let servers = servers
+        .split(',')
+        .map(str::parse)
+        .collect::<Result<Vec<SocketAddr>, _>>()?;
     let releases = match &releases[..] {
         "single" => Releases::Single,
         "merged" => Releases::Merged,
@@ -46,5 +50,5 @@ fn run() -> Result<String, Box<dyn Error>> {
     let mut client = Client::connect(&servers, under_way.parse()?, releases)?;
     client.run(Duration::from_secs_f64(warm_up.parse()?))?;
     let figures = client.run(Duration::from_secs_f64(seconds.parse()?))?;
-    Ok(figures.to_json())
+    Ok(figures.into_json())
 }
