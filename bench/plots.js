@@ -14,10 +14,10 @@ const { bars, curves } = require('./svg');
  */
 function writePlots(folder, run) {
   fs.mkdirSync(folder, { recursive: true });
-  const [date, machine, versions] = machineLines(run);
+  const notes = machineLines(run).slice(0, 4);
   const plots = { throughput: throughput(run), cpu: cpu(run), hung: hung(run) };
   for (const [name, plot] of Object.entries(plots)) {
-    if (plot) fs.writeFileSync(path.join(folder, `${name}.svg`), plot([date, machine, versions]));
+    if (plot) fs.writeFileSync(path.join(folder, `${name}.svg`), plot(notes));
   }
 }
 

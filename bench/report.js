@@ -29,7 +29,8 @@ function machineLines({ machine, options, notes }) {
   return [
     `${machine.date} UTC, tree ${machine.tree}`,
     `${machine.cpu} × ${machine.cores}, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, ${machine.system}`,
-    `Node ${machine.node}, ${machine.server}; ${machine.peers.join(', ')}`,
+    `Node ${machine.node}, ${machine.server}`,
+    machine.peers.join(', '),
     `rounds: ${rounds}, of ${seconds} s each, interleaved; medians; µs of CPU time are per cycle (lock + unlock)`,
     ...(machine.unknown ? [machine.unknown] : []),
     ...notes,
