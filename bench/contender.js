@@ -3,10 +3,15 @@
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+/** Whoever says nothing for so long, in ms, has hung; the longest task takes a minute. */
+const PATIENCE = 300_000;
 
 /** A contender in JavaScript, running in a child process. */
 class Contender {
   #child;
+  #opened;
 
   /**
    * @param {import('./contenders').Description} description
@@ -18,11 +23,14 @@ class Contender {
     this.name = description.name;
     const args = [description.id, JSON.stringify(options), ...servers.map(({ url }) => url)];
     this.#child = fork(path.join(__dirname, 'child.js'), args, { execArgv: ['--expose-gc'] });
+    this.#opened = this.#answer();
+    // Told to whoever opens it, later.
+    this.#opened.catch(() => {});
   }
 
   /** Resolves when it is connected. */
   async open() {
-    await this.#answer();
+    await this.#opened;
   }
 
   /**
@@ -43,16 +51,19 @@ class Contender {
     await gone;
   }
 
-  #answer() {
-    return new Promise((resolve, reject) => {
-      const ended = (code, signal) => reject(new Error(`${this.name} ended (${signal ?? code})`));
-      this.#child.once('exit', ended);
-      this.#child.once('message', ({ result, error }) => {
-        this.#child.off('exit', ended);
-        if (error) reject(new Error(`${this.name} failed: ${error}`));
-        else resolve(result);
-      });
-    });
+  async #answer() {
+    const over = new AbortController();
+    const [message] = await Promise.race([
+      once(this.#child, 'message', { signal: over.signal }),
+      once(this.#child, 'exit', { signal: over.signal }).then(([code, signal]) => {
+        throw new Error(`it ended (${signal ?? code})`);
+      }),
+      sleep(PATIENCE, null, { signal: over.signal }).then(() => {
+        throw new Error(`it said nothing for ${PATIENCE / 1000} s`);
+      }),
+    ]).finally(() => over.abort());
+    if (message.error) throw new Error(message.error);
+    return message.result;
   }
 }
 

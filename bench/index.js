@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * `npm run bench -- [--quick] [--n 1,3,5] [--c 1,100] [--rounds 3] [--seconds 1] [--cases cycles,…] [--only url,…]
+ * `npm run bench -- [--quick] [--n 1,3,5] [--c 1,100] [--rounds 5] [--seconds 0.6] [--cases cycles,…] [--only url,…]
  * [--hung-c 1,100] [--hung-rounds 3] [--hung-seconds 10] [--json FILE] [--markdown FILE] [--plots FOLDER] [--from FILE]`
  *
  * All contenders against the same real servers, in turn, round by round. Prints each one's medians and the ratios
@@ -55,10 +55,16 @@ async function measure(options) {
   for (const kind of options.cases) {
     for (const one of cases[kind].plan(options)) {
       const taking = chosen.filter((description) => cases[kind].admits(description, one));
-      const measured = await cases[kind].compete(one, taking, { ...options, program });
-      const outcome = outcomeOf(kind, one, taking, measured);
-      run.outcomes.push(outcome);
-      console.log(`\n${table(outcome)}`);
+      try {
+        const measured = await cases[kind].compete(one, taking, { ...options, program });
+        const outcome = outcomeOf(kind, one, taking, measured);
+        run.outcomes.push(outcome);
+        console.log(`\n${table(outcome)}`);
+      } catch (error) {
+        // One case less is no reason to lose the others.
+        run.notes.push(`${cases[kind].title(one)} could not be measured: ${error.message}`);
+        note(run.notes.at(-1));
+      }
     }
   }
   return run;

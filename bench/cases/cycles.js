@@ -34,11 +34,13 @@ async function compete({ n, c }, chosen, { rounds, seconds, program }) {
   const running = chosen.map((one) => new (one.native ? Ceiling : Contender)(one, servers));
   const measured = new Map(chosen.map(({ id }) => [id, []]));
   try {
-    await Promise.all(running.map((contender) => contender.open()));
-    const warmUp = Math.min(WARM_UP, seconds);
     const first = { c, warmUp: 0, seconds: Math.min(FIRST_WARM_UP, seconds) };
-    for (const contender of running) if (!contender.description.native) await contender.run('cycles', first);
-    await inRounds(running, rounds, async (contender) => {
+    const ready = await inRounds(running, 1, async (contender) => {
+      await contender.open();
+      if (!contender.description.native) await contender.run('cycles', first);
+    });
+    const warmUp = Math.min(WARM_UP, seconds);
+    await inRounds(ready, rounds, async (contender) => {
       const before = await serverCpu(servers);
       const result = await contender.run('cycles', { c, warmUp, seconds });
       const used = (await serverCpu(servers)) - before;

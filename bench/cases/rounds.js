@@ -2,12 +2,13 @@
 
 /**
  * So many rounds of all, not always the same one first: whatever else the machine does meets them all alike. One that
- * fails is left out from then on, and said on stderr.
+ * fails is left out from then on, and said on stderr. Resolves with the others.
  *
  * @template {{name: string}} T
  * @param {T[]} all
  * @param {number} rounds
  * @param {(one: T) => Promise<void>} run
+ * @returns {Promise<T[]>}
  */
 async function inRounds(all, rounds, run) {
   const failed = new Set();
@@ -23,6 +24,7 @@ async function inRounds(all, rounds, run) {
       }
     }
   }
+  return all.filter((one) => !failed.has(one));
 }
 
 module.exports = { inRounds };
