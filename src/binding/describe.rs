@@ -126,7 +126,7 @@ pub fn client_request(handle: Handle, index: Index, ticket: Ticket, question: &Q
         "script": question.script().map(|script| &*script.text),
         "plain": question.is_plain(),
         "keys": &*question.resources,
-        "value": question.value.as_str(),
+        "value": &*question.value.text(),
         "ttl": ttl,
         "context": question.context.as_ref().map(|context| context.number()),
     })

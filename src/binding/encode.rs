@@ -47,7 +47,7 @@ impl<'room> Rows<'room> {
         let kind = match response.outcome {
             Outcome::Unlocked => AnswerKind::Unlocked,
             Outcome::Locked(locked) => {
-                self.write_value(locked.value.as_str().as_bytes());
+                self.write_value(locked.value.text().as_bytes());
                 self.write_validity(&mut row, locked.validity.until);
                 row[answer::LAST] = clock_millis(locked.validity.since);
                 AnswerKind::Locked

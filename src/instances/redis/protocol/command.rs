@@ -113,7 +113,7 @@ impl Writer {
         self.command.arg("SET");
         self.key_argument(resource);
         self.command
-            .arg(question.value.as_str())
+            .arg(question.value.text().as_bytes())
             .arg("NX")
             .arg("PX")
             .arg(ttl.millis());
@@ -149,7 +149,7 @@ impl Writer {
         for resource in question.resources.iter() {
             self.key_argument(resource);
         }
-        self.command.arg(question.value.as_str());
+        self.command.arg(question.value.text().as_bytes());
         if let Some(ttl) = ttl {
             self.command.arg(ttl.millis());
         }
@@ -205,7 +205,7 @@ pub(crate) fn parse_reply(
     let vote = match (reply, form) {
         (Value::ServerError(error), _) => {
             let is_unknown = error.code() == "NOSCRIPT";
-            let cause = redactor.refused(&error, &[question.value.as_str()]);
+            let cause = redactor.refused(&error, &[&question.value.text()]);
             match form {
                 Form::Digest if is_unknown => return ParsedReply::UnknownScript(cause),
                 // It runs no script.
