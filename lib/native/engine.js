@@ -7,7 +7,7 @@ const { Redactor, secretsIn, cleanDetails } = require('../redact');
 const { soon } = require('./calls');
 const { portTo } = require('./client-answers');
 const { flags, operations, reasons } = require('../constants');
-const { NO_CONTEXT, contextOf, enter } = require('./context');
+const { NO_CONTEXT, enter } = require('./context');
 const { engines, restIfIdle, mailbox, IMMEDIATES_LOST_AFTER, after, keepAlive } = require('./mailbox');
 const { Events } = require('./events');
 const { requests } = require('./requests');
@@ -441,12 +441,9 @@ class Engine {
     });
   }
 
-  /** @param {import('./types').ClientRequest} request */
-  run(request) {
-    const bridge = this.#bridges[request.instance];
-    const context = contextOf(request.context);
-    if (context) context.runInAsyncScope(/** @type {Bridge} */ (bridge).run, bridge, request);
-    else bridge?.refuse(request);
+  /** @param {number} instance */
+  clientAt(instance) {
+    return this.#bridges[instance];
   }
 }
 

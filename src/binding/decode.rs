@@ -326,7 +326,7 @@ mod tests {
                 head[request::TIME] = 50.0;
             });
             match request.verb {
-                Verb::Extend { until, value, .. } if value.as_str() == "v" => until,
+                Verb::Extend { until, value, .. } if &*value.text() == "v" => until,
                 _ => panic!("no extension of the value"),
             }
         };

@@ -74,7 +74,7 @@ impl Written {
                 return assert_eq!(operation(&request.verb), Some(self.operation()));
             }
         };
-        assert_eq!(value.as_str(), self.value);
+        assert_eq!(&*value.text(), self.value);
         assert_eq!(operation(&request.verb), Some(self.operation()));
     }
 }

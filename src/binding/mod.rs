@@ -16,15 +16,16 @@
 //! - [`inbox`] brings [`command`]s, [`outbox`] brings responses; each is a
 //!   [`handoff`], a queue whose reader is woken once per batch.
 //! - [`layout`] says where each number of a row is; [`decode`] reads requests,
-//!   [`encode`] writes responses, [`describe`] has what is told in words.
+//!   [`encode`] writes responses, [`client_rows`] what callers' clients are asked,
+//!   [`describe`] has what is told in words.
 //! - [`ids`], [`numbers`], [`reasons`] and [`config`] are what they are made of.
 //!
 //! On the engine's thread:
 //!
 //! - [`serve`] takes the messages; a [`session`] is one mailbox's other end.
-//! - [`quorums`] are its engines, [`request_task`] has one task for each request,
-//!   [`responses`] collects what they come to.
-//! - [`abort`], [`low_priority`], [`context`] and [`shared`] are what they use.
+//! - [`quorums`] are its engines, [`requests`] what these are asked, [`responses`]
+//!   collects what that comes to.
+//! - [`context`] and [`shared`] are what they use.
 
 // What needs no Node.js is public for the simulation, and for nobody else.
 #![allow(
@@ -37,9 +38,10 @@
 )]
 
 #[doc(hidden)]
-pub mod abortable_task;
 #[cfg(feature = "napi")]
 mod addon;
+#[doc(hidden)]
+pub mod client_rows;
 #[doc(hidden)]
 pub mod command;
 #[doc(hidden)]
@@ -69,7 +71,6 @@ pub mod kept_locks;
 #[doc(hidden)]
 pub mod layout;
 #[doc(hidden)]
-pub mod low_priority;
 #[cfg(feature = "napi")]
 mod mailbox;
 #[doc(hidden)]
@@ -81,7 +82,7 @@ pub mod quorums;
 #[doc(hidden)]
 pub mod reasons;
 #[doc(hidden)]
-pub mod request_task;
+pub mod requests;
 #[doc(hidden)]
 pub mod responses;
 #[doc(hidden)]
@@ -99,7 +100,7 @@ pub use addon::{DefaultScripts, clock, default_scripts, raise, version};
 #[cfg(feature = "napi")]
 pub use constants::{
     AnswerKinds, AnswerLayout, AppliedLayout, Constants, Deadlines, Defaults, Explanation, Flags,
-    Operations, Reasons, RequestLayout, constants,
+    Operations, QuestionLayout, Reasons, RequestLayout, constants,
 };
 #[cfg(feature = "napi")]
 pub use mailbox::{Mailbox, Opened};

@@ -177,7 +177,7 @@ impl Question {
         const ITSELF: usize = 128;
         const NAME: usize = size_of::<Box<str>>();
         let names = self.resources.iter().map(|name| name.len() + NAME);
-        ITSELF + self.value.as_str().len() + names.sum::<usize>()
+        ITSELF + self.value.len() + names.sum::<usize>()
     }
 
     /// The vote if a script was carried out for so many keys. −1 is our own acquire's:

@@ -1,47 +1,170 @@
 //! The value a lock is stored under: what tells this holder's key from another's.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::environment::Environment;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// How many bytes a value of ours has; its text has two digits for each.
+const BYTES: usize = 16;
+
 /// A lock's value. It proves ownership, so `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Arc<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(Value);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    /// What reads as 32 hexadecimal digits in lower case, as all values of ours do:
+    /// always in this form, so that equal texts are equal values.
+    Digits([u8; BYTES]),
+    /// Any other, which is a caller's own.
+    Text(Arc<str>),
+}
 
 impl Token {
-    /// A fresh value: 16 random bytes as 32 hexadecimal digits.
+    /// A fresh value: 16 random bytes, which read as 32 hexadecimal digits.
     ///
     /// One is made for every attempt, never reused by a retry: a release of the
     /// first attempt that arrives late must not delete the key of the second.
     #[must_use]
     pub fn random(environment: &dyn Environment) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut bytes = [0; 16];
+        let mut bytes = [0; BYTES];
         environment.fill_random(&mut bytes);
-        let mut text = String::with_capacity(32);
-        for byte in bytes {
-            text.push(DIGITS[usize::from(byte >> 4)].into());
-            text.push(DIGITS[usize::from(byte & 15)].into());
-        }
-        Self(text.into())
+        Self(Value::Digits(bytes))
     }
 
     /// As it is stored.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn text(&self) -> TokenText<'_> {
+        TokenText(match &self.0 {
+            Value::Digits(bytes) => {
+                let mut digits = [0; 2 * BYTES];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+                    pair[0] = DIGITS[usize::from(byte >> 4)];
+                    pair[1] = DIGITS[usize::from(byte & 15)];
+                }
+                Text::Digits(digits)
+            }
+            Value::Text(text) => Text::Borrowed(text),
+        })
+    }
+
+    /// How many bytes its text has.
+    #[must_use]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an empty one is no special case"
+    )]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Value::Digits(_) => 2 * BYTES,
+            Value::Text(text) => text.len(),
+        }
     }
 }
 
 impl From<&str> for Token {
-    fn from(value: &str) -> Self {
-        Self(value.into())
+    fn from(text: &str) -> Self {
+        Self(match digits(text.as_bytes()) {
+            Some(bytes) => Value::Digits(bytes),
+            None => Value::Text(text.into()),
+        })
+    }
+}
+
+/// What these stand for, if they are as many hexadecimal digits in lower case as a
+/// value of ours has.
+fn digits(text: &[u8]) -> Option<[u8; BYTES]> {
+    if text.len() != 2 * BYTES {
+        return None;
+    }
+    let mut bytes = [0; BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+const fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            // Random already.
+            Value::Digits([a, b, c, d, e, f, g, h, ..]) => {
+                state.write_u64(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
+            }
+            Value::Text(text) => state.write(text.as_bytes()),
+        }
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Token(…)")
+    }
+}
+
+/// A value's text.
+pub struct TokenText<'token>(Text<'token>);
+
+enum Text<'token> {
+    Digits([u8; 2 * BYTES]),
+    Borrowed(&'token str),
+}
+
+impl TokenText<'_> {
+    /// In UTF-8.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Digits(digits) => digits,
+            Text::Borrowed(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Deref for TokenText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match &self.0 {
+            Text::Digits(digits) => str::from_utf8(digits).unwrap_or_default(),
+            Text::Borrowed(text) => text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::System;
+
+    #[test]
+    fn a_value_is_stored_as_it_was_given() {
+        let ours = "00ff".repeat(8);
+        for text in ["", "v", "00FF", &ours, &ours.to_uppercase(), &ours[1..]] {
+            let token = Token::from(text);
+            assert_eq!((&*token.text(), token.len()), (text, text.len()));
+            assert_eq!(token.text().as_bytes(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_value_of_ours_that_comes_back_is_the_same() {
+        let ours = Token::random(&System);
+        let back = Token::from(&*ours.text());
+        assert_eq!(ours.len(), 32);
+        assert!(ours == back && ours != Token::random(&System));
     }
 }

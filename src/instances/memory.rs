@@ -114,7 +114,7 @@ impl Table {
             Operation::Inspect => {
                 let entry = self.live(&resources[0], now);
                 return Vote::Inspected {
-                    value: entry.map(|entry| entry.value.as_str().into()),
+                    value: entry.map(|entry| (*entry.value.text()).into()),
                     ttl: entry.map(|entry| entry.left(now)),
                 };
             }

@@ -90,7 +90,7 @@ fn a_unix_socket_and_a_key_prefix_lead_to_the_same_key() {
             let held = engine.acquire(resources(&name), ttl(5000), once()).await;
             let held = held.expect("free");
             let value: String = server.command(&["GET", key]);
-            assert_eq!(value, held.value.as_str());
+            assert_eq!(value, &*held.value.text());
         }
     });
 }

@@ -17,7 +17,7 @@ fn a_lock_is_a_plain_string_with_a_ttl_under_the_resources_own_name() {
         let granted = engine.acquire(resources(&["a"]), ttl(5000), once()).await;
         let granted = granted.expect("nobody else is there");
         let value: String = server.command(&["GET", "a"]);
-        assert_eq!(value, granted.value.as_str());
+        assert_eq!(value, &*granted.value.text());
         assert_eq!(value.len(), 32);
         let left: i64 = server.command(&["PTTL", "a"]);
         assert!((1..=5000).contains(&left), "{left}");
@@ -211,7 +211,7 @@ fn a_callers_own_scripts_replace_ours() {
         let held = engine.acquire(name.clone(), ttl(5000), settings.clone());
         let held = held.await.expect("a number in a string counts");
         let value: String = server.command(&["GET", "a"]);
-        assert_eq!(value, format!("{}!", held.value.as_str()));
+        assert_eq!(value, format!("{}!", &*held.value.text()));
         let since = held.validity.since;
         let release = engine.release(name, held.value, since, settings).await;
         let refused = release.expect_err("42 is not the number of keys");

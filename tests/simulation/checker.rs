@@ -221,7 +221,7 @@ impl Checker {
             (question.operation, request.filter(is_new))
         {
             let mut attempts = self.attempts.borrow_mut();
-            let comes_again = question.value.as_str().contains('\'');
+            let comes_again = question.value.text().contains('\'');
             for ((value, resources), other) in attempts.iter_mut().filter(|_| comes_again) {
                 let shares = || {
                     question
@@ -386,7 +386,7 @@ impl Checker {
             self.world.blame(format_args!(
                 "two holders with one value: p{} with {:.6}",
                 process.index(),
-                lock.value.as_str()
+                &*lock.value.text()
             ));
         }
     }
@@ -414,9 +414,9 @@ impl Checker {
                 self.world.blame(format_args!(
                     "two holders of {shared}: p{} with {:.6} and, for {span:?} more, p{} with {:.6}",
                     process.index(),
-                    value.as_str(),
+                    &*value.text(),
                     holder.index(),
-                    theirs.as_str(),
+                    &*theirs.text(),
                 ));
             }
         }
@@ -478,7 +478,7 @@ impl Checker {
                 self.world.blame(format_args!(
                     "a failed attempt or a released lock of p{} left its key on s{index}: {:.6}",
                     attempt.process.index(),
-                    id.0.as_str(),
+                    &*id.0.text(),
                 ));
             } else if server.keeps(&id.0, &id.1, attempt.since, true) {
                 bump(&self.counts.overtaken);

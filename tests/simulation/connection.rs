@@ -319,7 +319,7 @@ impl Remote {
             self.client(),
             self.0.address,
             question.operation.name(),
-            question.value.as_str(),
+            &*question.value.text(),
             question.resources,
             name(&vote),
         ));
@@ -362,7 +362,7 @@ impl Remote {
             self.0.address,
             name(&vote),
             question.operation.name(),
-            question.value.as_str(),
+            &*question.value.text(),
         ));
         self.0.server.heard(number);
         let mut meter = self.0.meter.get();
@@ -448,7 +448,7 @@ impl Instance for Remote {
             self.client(),
             self.0.address,
             question.operation.name(),
-            question.value.as_str()
+            &*question.value.text()
         ));
         let pending = Pending {
             question: Rc::clone(question),

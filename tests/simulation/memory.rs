@@ -123,7 +123,7 @@ impl Case {
         for other in self.holders.borrow().iter() {
             if now < other.until.get() {
                 let left = other.until.get().since(now);
-                let (one, two) = (value.as_str(), other.value.as_str());
+                let (one, two) = (&*value.text(), &*other.value.text());
                 self.process.world().blame(format_args!(
                     "two holders: {one:.6} and, for {left:?} more, {two:.6}"
                 ));

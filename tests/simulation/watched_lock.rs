@@ -145,7 +145,7 @@ impl Checker {
             "p{}: keeps {value:.6} as #{}: {renewal:?}",
             process.index(),
             watched.number,
-            value = value.as_str(),
+            value = &*value.text(),
         ));
         bump(&self.counts.kept);
         self.be_there_at(&watched, until);

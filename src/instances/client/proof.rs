@@ -61,7 +61,7 @@ impl ProofKey {
         let ttl = Ttl::new(KEY_TTL, Drift::default()).ok()?;
         // Beside the resource, so that whoever may lock that may do this too.
         let secret = Token::random(environment);
-        let name = format!("{}:{}", acquire.resources[0], secret.as_str());
+        let name = format!("{}:{}", acquire.resources[0], &*secret.text());
         let value = Token::random(environment);
         let deadline = environment.now().after(ttl.span());
         let question = Question::acquire(ttl, Arc::new([name.into()]), value, deadline)

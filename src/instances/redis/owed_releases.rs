@@ -81,7 +81,7 @@ mod tests {
 
     fn values(owed: &mut OwedReleases) -> Vec<String> {
         let taken = owed.take(Instant::ORIGIN);
-        let values = taken.iter().map(|one| one.value.as_str().to_owned());
+        let values = taken.iter().map(|one| one.value.text().to_owned());
         values.collect()
     }
 

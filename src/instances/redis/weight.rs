@@ -10,5 +10,5 @@ pub(super) fn weight_of(question: &Question) -> usize {
     const EACH: usize = 16;
     let names = question.resources.iter();
     let names: usize = names.map(|resource| resource.len() + EACH).sum();
-    names + question.value.as_str().len() + EACH
+    names + question.value.len() + EACH
 }
