@@ -2,19 +2,28 @@
 
 /**
  * One contender in a process of its own, so that its threads' CPU time is nobody else's. Started by
- * contender.js with the contender's file and the servers' URLs; measures whenever it is told to.
+ * contender.js with the contender's id, its options and the servers' URLs; does a task whenever it is told to.
  */
 
-const { measure } = require('./measure');
+const { contenders } = require('./contenders');
 
-const [file, ...urls] = process.argv.slice(2);
+/** Each is given the contender and what it was told, and resolves with figures. */
+const TASKS = {
+  cycles: () => require('./tasks/cycles').measure,
+  load: () => require('./tasks/load').measure,
+  contention: () => require('./tasks/contention').measure,
+  held: () => require('./tasks/held').measure,
+};
+
+const [id, options, ...urls] = process.argv.slice(2);
 
 async function main() {
-  const contender = await require(file).open(urls);
-  process.on('message', (options) => {
-    measure(contender.cycle, options).then(
+  const open = contenders.find((one) => one.id === id).load();
+  const contender = await open(urls, JSON.parse(options));
+  process.on('message', ({ task, ...told }) => {
+    TASKS[task]()(contender, told).then(
       (result) => process.send({ result }),
-      (error) => process.send({ error: error.stack }),
+      (error) => process.send({ error: error.stack ?? String(error) }),
     );
   });
   process.on('disconnect', () => process.exit());

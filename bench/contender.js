@@ -3,65 +3,67 @@
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 
-/** A contender, running in a child process. */
+/** Whoever says nothing for so long, in ms, has hung; the longest task takes a minute. */
+const PATIENCE = 300_000;
+
+/** A contender in JavaScript, running in a child process. */
 class Contender {
   #child;
-  #servers;
+  #opened;
 
   /**
-   * @param {{name: string, file: string}} description one of contenders/index.js
+   * @param {import('./contenders').Description} description
    * @param {import('../scripts/servers').RedisServer[]} servers
+   * @param {import('./contenders').Retries} [options]
    */
-  constructor({ name, file }, servers) {
-    this.name = name;
-    this.#servers = servers;
-    const folder = path.join(__dirname, 'contenders');
-    this.#child = fork(path.join(__dirname, 'child.js'), [
-      path.join(folder, file),
-      ...servers.map(({ url }) => url),
-    ]);
+  constructor(description, servers, options = {}) {
+    this.description = description;
+    this.name = description.name;
+    const args = [description.id, JSON.stringify(options), ...servers.map(({ url }) => url)];
+    this.#child = fork(path.join(__dirname, 'child.js'), args, { execArgv: ['--expose-gc'] });
+    this.#opened = this.#answer();
+    // Told to whoever opens it, later.
+    this.#opened.catch(() => {});
   }
 
   /** Resolves when it is connected. */
   async open() {
-    await this.#answer();
+    await this.#opened;
   }
 
   /**
-   * What measure.js measures, and the servers' CPU time per cycle.
+   * Does one of child.js' tasks and resolves with its figures.
    *
-   * @param {{c: number, seconds: number}} options
+   * @param {string} task
+   * @param {object} told
    */
-  async run(options) {
-    const before = await this.#serverCpu();
-    this.#child.send(options);
-    const result = await this.#answer();
-    return { ...result, serverCpu: ((await this.#serverCpu()) - before) / result.cycles };
+  async run(task, told) {
+    this.#child.send({ task, ...told });
+    return this.#answer();
   }
 
   async close() {
-    if (this.#child.exitCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
-    this.#child.kill();
+    this.#child.kill('SIGKILL');
     await gone;
   }
 
-  async #serverCpu() {
-    const all = await Promise.all(this.#servers.map((server) => server.cpu()));
-    return all.reduce((sum, one) => sum + one, 0);
-  }
-
-  #answer() {
-    return new Promise((resolve, reject) => {
-      const ended = (code, signal) => reject(new Error(`${this.name} ended (${signal ?? code})`));
-      this.#child.once('exit', ended);
-      this.#child.once('message', ({ result, error }) => {
-        this.#child.off('exit', ended);
-        if (error) reject(new Error(`${this.name} failed: ${error}`));
-        else resolve(result);
-      });
-    });
+  async #answer() {
+    const over = new AbortController();
+    const [message] = await Promise.race([
+      once(this.#child, 'message', { signal: over.signal }),
+      once(this.#child, 'exit', { signal: over.signal }).then(([code, signal]) => {
+        throw new Error(`it ended (${signal ?? code})`);
+      }),
+      sleep(PATIENCE, null, { signal: over.signal }).then(() => {
+        throw new Error(`it said nothing for ${PATIENCE / 1000} s`);
+      }),
+    ]).finally(() => over.abort());
+    if (message.error) throw new Error(message.error);
+    return message.result;
   }
 }
 

@@ -18,4 +18,4 @@ function mainThread() {
   return Number(fs.readFileSync(MAIN_THREAD, 'utf8').split(' ')[0]) / 1000;
 }
 
-module.exports = { cpu };
+module.exports = { cpu, perThread };

@@ -1,118 +1,76 @@
 'use strict';
 
 /**
- * `npm run bench -- [--n 1,3,5] [--c 1,100] [--rounds 3] [--seconds 2] [--only name,…] [--json]`
+ * `npm run bench -- [--quick] [--n 1,3,5] [--c 1,100] [--rounds 5] [--seconds 0.6] [--cases cycles,…] [--only url,…]
+ * [--hung-c 1,100] [--hung-rounds 3] [--hung-seconds 10] [--json FILE] [--markdown FILE] [--plots FOLDER] [--from FILE]`
  *
- * All contenders against the same real servers, in turn, round by round, so that whatever else the
- * machine does meets them all alike. Reports each one's medians and the ratios between them.
+ * All contenders against the same real servers, in turn, round by round. Prints each one's medians and the ratios
+ * between them, where a peer is ahead, and how far the goals are met. `--from` shows a run that was kept with `--json`.
  */
 
-const os = require('node:os');
-const { parseArgs } = require('node:util');
+const fs = require('node:fs');
 
 const { findRedisServer, HOW_TO_GET_ONE } = require('../scripts/redis-server');
-const { startServers } = require('../scripts/servers');
-const { combine, DEFAULTS } = require('./cases');
-const { Contender } = require('./contender');
-const { contenders } = require('./contenders');
-const { compare, summarise, table } = require('./report');
-
-const WARM_UP = 1;
+const { cases } = require('./cases');
+const { buildCeiling } = require('./ceiling');
+const { judgeGoals } = require('./goals');
+const { describeMachine } = require('./machine');
+const { writeMarkdown } = require('./markdown');
+const { outcomeOf } = require('./outcome');
+const { parseOptions } = require('./options');
+const { installPeers } = require('./peers');
+const { writePlots } = require('./plots');
+const { goalLines, machineLines, table } = require('./report');
+const { findWins } = require('./wins');
 
 async function main() {
-  const options = parse();
+  const options = parseOptions(process.argv.slice(2));
+  const run = options.from ? JSON.parse(fs.readFileSync(options.from, 'utf8')) : await measure(options);
+  if (options.from) for (const outcome of run.outcomes) console.log(`\n${table(outcome)}`);
+  // Said anew of a run that was kept too: what is ahead and what is a goal may have been told otherwise then.
+  run.wins = findWins(run.outcomes);
+  run.goals = judgeGoals(run.outcomes);
+  console.log(`\n${run.wins.join('\n')}\n\n${goalLines(run.goals)}`);
+  if (options.json) fs.writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
+  if (options.markdown) writeMarkdown(options.markdown, run);
+  if (options.plots) writePlots(options.plots, run);
+}
+
+async function measure(options) {
   const program = findRedisServer({ install: true });
   if (!program) throw new Error(HOW_TO_GET_ONE);
+  const ceiling = options.contenders.some((one) => one.native) ? buildCeiling() : null;
+  if (ceiling) note(ceiling);
+  const chosen = ceiling ? options.contenders.filter((one) => !one.native) : options.contenders;
+  if (chosen.some((one) => one.isInstalled)) await installPeers();
 
-  const outcomes = [];
-  note(
-    `${os.cpus()[0].model} × ${os.availableParallelism()}, Node ${process.version}, ${process.platform} ${process.arch}`,
-  );
-  note(
-    `${options.rounds} rounds of ${options.seconds} s each, medians; µs of CPU time are per cycle (lock + unlock)`,
-  );
-  if (process.platform !== 'linux')
-    note("the JavaScript thread's CPU time can't be told from the process's on this system");
-  for (const one of combine(options.n, options.c)) {
-    const outcome = await compete(one, { ...options, program });
-    outcomes.push(outcome);
-    if (!options.json) console.log(`\n${table(outcome)}`);
-  }
-  if (options.json) console.log(JSON.stringify(outcomes, null, 2));
-}
-
-/** One case, all contenders, on servers of its own. */
-async function compete(one, { contenders: chosen, rounds, seconds, program }) {
-  const servers = await startServers(one.n, { program });
-  const running = chosen.map((description) => new Contender(description, servers));
-  try {
-    await Promise.all(running.map((contender) => contender.open()));
-    for (const contender of running) await contender.run({ c: one.c, seconds: WARM_UP });
-    const measured = new Map(running.map(({ name }) => [name, []]));
-    for (let round = 0; round < rounds; round += 1) {
-      // Not always the same one first.
-      for (const contender of rotate(running, round)) {
-        measured.get(contender.name).push(await contender.run({ c: one.c, seconds }));
+  const { n, c, rounds, seconds, hungRounds, hungSeconds } = options;
+  const run = {
+    machine: describeMachine(program),
+    options: { n, c, rounds, seconds, hungRounds, hungSeconds },
+    notes: ceiling ? [ceiling] : [],
+    outcomes: [],
+  };
+  for (const line of machineLines(run)) note(line);
+  for (const kind of options.cases) {
+    for (const one of cases[kind].plan(options)) {
+      const taking = chosen.filter((description) => cases[kind].admits(description, one));
+      try {
+        const measured = await cases[kind].compete(one, taking, { ...options, program });
+        const outcome = outcomeOf(kind, one, taking, measured);
+        run.outcomes.push(outcome);
+        console.log(`\n${table(outcome)}`);
+      } catch (error) {
+        // One case less is no reason to lose the others.
+        run.notes.push(`${cases[kind].title(one)} could not be measured: ${error.message}`);
+        note(run.notes.at(-1));
       }
     }
-    const results = [...measured].map(([name, all]) => ({ name, median: summarise(all), rounds: all }));
-    return { case: one, results, ratios: ratiosOf(results) };
-  } finally {
-    await Promise.all(running.map((contender) => contender.close()));
-    await Promise.all(servers.map((server) => server.stop()));
   }
+  return run;
 }
 
-/** Ours against each of the others; nothing if ours didn't run. */
-function ratiosOf(results) {
-  const ours = results.find(({ name }) => name === contenders[0].name);
-  if (!ours) return [];
-  return results
-    .filter((other) => other !== ours)
-    .map((other) => ({ name: other.name, times: compare(ours.median, other.median) }));
-}
-
-function rotate(list, by) {
-  const at = by % list.length;
-  return [...list.slice(at), ...list.slice(0, at)];
-}
-
-function parse() {
-  const { values } = parseArgs({
-    options: {
-      n: { type: 'string', default: DEFAULTS.n.join() },
-      c: { type: 'string', default: DEFAULTS.c.join() },
-      rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '2' },
-      only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const only = values.only?.split(',') ?? contenders.map(({ name }) => name);
-  for (const name of only) {
-    if (!contenders.some((one) => one.name === name)) {
-      throw new Error(
-        `--only: no contender "${name}"; there are ${contenders.map((one) => `"${one.name}"`).join(', ')}`,
-      );
-    }
-  }
-  return {
-    n: values.n.split(',').map((text) => positive('--n', text)),
-    c: values.c.split(',').map((text) => positive('--c', text)),
-    rounds: positive('--rounds', values.rounds),
-    seconds: positive('--seconds', values.seconds),
-    contenders: contenders.filter(({ name }) => only.includes(name)),
-    json: values.json,
-  };
-}
-
-function positive(flag, text) {
-  const number = Number(text);
-  if (!(number > 0)) throw new Error(`${flag}: "${text}" is not a positive number`);
-  return number;
-}
-
-/** To stderr: with --json, stdout is for the figures alone. */
+/** To stderr, so that stdout has the figures alone. */
 function note(line) {
   process.stderr.write(`${line}\n`);
 }

@@ -1,78 +1,83 @@
 'use strict';
 
-/** The figures, in the order of the table's columns. `better` says which way a ratio is good. */
-const FIGURES = [
-  { key: 'cyclesPerSecond', title: 'cycles/s', better: 'higher' },
-  { key: 'p50', title: 'p50 µs', better: 'lower' },
-  { key: 'p99', title: 'p99 µs', better: 'lower' },
-  { key: 'jsCpu', title: 'JS thread µs', better: 'lower' },
-  { key: 'processCpu', title: 'process µs', better: 'lower' },
-  { key: 'serverCpu', title: 'servers µs', better: 'lower' },
-];
+const { cases } = require('./cases');
 
-/**
- * The median of each figure over the rounds.
- *
- * @param {Record<string, number | null>[]} rounds
- * @returns {Record<string, number | null>}
- */
-function summarise(rounds) {
-  return Object.fromEntries(FIGURES.map(({ key }) => [key, median(rounds.map((round) => round[key]))]));
-}
+/** What stands for a figure that is not known. */
+const NONE = '–';
 
-/**
- * Ours against another, figure by figure: how many times better we are (below 1: worse).
- *
- * @param {Record<string, number | null>} ours
- * @param {Record<string, number | null>} other
- */
-function compare(ours, other) {
-  return Object.fromEntries(
-    FIGURES.map(({ key, better }) => {
-      if (ours[key] === null || other[key] === null) return [key, null];
-      return [key, better === 'higher' ? ours[key] / other[key] : other[key] / ours[key]];
-    }),
-  );
-}
-
-function median(values) {
-  if (values.includes(null)) return null;
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
+/** @typedef {import('./outcome').Outcome} Outcome */
 
 /**
  * A table of one case in lines of text.
  *
- * @param {{case: {n: number, c: number}, results: {name: string, median: object}[], ratios: {name: string, times: object}[]}} outcome
+ * @param {Outcome} outcome
  */
-function table({ case: { n, c }, results, ratios }) {
-  const header = [`N = ${n}, C = ${c}`, ...FIGURES.map(({ title }) => title)];
-  const rows = results.map(({ name, median }) => [name, ...FIGURES.map(({ key }) => figure(median[key]))]);
+function table({ kind, case: one, results, ratios }) {
+  const { title, figures } = cases[kind];
+  const header = [title(one), ...figures.map((figure) => figure.title)];
+  const rows = results.map(({ name, median }) => [name, ...figures.map((figure) => show(figure, median))]);
   const comparisons = ratios.map(({ name, times }) => [
     `ours, times better than ${name}`,
-    ...FIGURES.map(({ key }) => (times[key] === null ? '–' : `${significant(times[key])}×`)),
+    ...figures.map(({ key }) => showTimes(times[key])),
   ]);
   return align([header, ...rows, ...comparisons]);
 }
 
-function align(rows) {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows
-    .map(([first, ...rest]) =>
-      [first.padEnd(widths[0]), ...rest.map((cell, i) => cell.padStart(widths[i + 1]))].join('   '),
-    )
-    .join('\n');
+/** What it was measured on, with and how. */
+function machineLines({ machine, options, notes }) {
+  const { rounds, seconds } = options;
+  return [
+    `${machine.date} UTC, tree ${machine.tree}`,
+    `${machine.cpu} × ${machine.cores}, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, ${machine.system}`,
+    `Node ${machine.node}, ${machine.server}`,
+    machine.peers.join(', '),
+    `rounds: ${rounds}, of ${seconds} s each, interleaved; medians; µs of CPU time are per cycle (lock + unlock)`,
+    ...(machine.unknown ? [machine.unknown] : []),
+    ...notes,
+  ];
 }
 
-function figure(value) {
-  if (value === null) return '–';
-  return value >= 100 ? Math.round(value).toLocaleString('en') : significant(value);
+/** @param {import('./goals').Judged[]} goals */
+function goalLines(goals) {
+  const lines = goals.map(({ title, must, aim, measured, verdict }) => [
+    title,
+    `must ${must}, aim ${aim}`,
+    `${verdict}${measured === NONE ? '' : `: ${measured}`}`,
+  ]);
+  return align([['Goals', '', ''], ...lines], 1);
+}
+
+/** @param {import('./goals').Judged} goal */
+function goalCells({ title, must, aim, measured, verdict }) {
+  return [title, must, aim, measured, verdict];
+}
+
+function align(rows, leftFrom = Number.POSITIVE_INFINITY) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const pad = (cell, at) =>
+    at === 0 || at >= leftFrom ? cell.padEnd(widths[at]) : cell.padStart(widths[at]);
+  return rows.map((row) => row.map(pad).join('   ').trimEnd()).join('\n');
+}
+
+/** A figure as the table has it. */
+function show({ key, unit = 1 }, median) {
+  const value = median[key];
+  if (value === null || value === undefined) return NONE;
+  return number(value / unit);
+}
+
+function number(value) {
+  return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : significant(value);
+}
+
+function showTimes(times) {
+  return times === null || times === undefined ? NONE : `${significant(times)}×`;
 }
 
 function significant(value) {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(2 + (value >= 10));
+  if (value === 0) return '0';
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toFixed(digits);
 }
 
-module.exports = { summarise, compare, table };
+module.exports = { NONE, table, machineLines, goalLines, goalCells, number, show, showTimes };

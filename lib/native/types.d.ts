@@ -1,6 +1,7 @@
 /** What native says, as docs/hand-over.md has it, and what the parts of lib/native know of each other. */
 
 import type { Trouble } from '../errors';
+import type { Answer } from './answer';
 
 /**
  * What one instance said of one request. `held`: by another; `applied`: to how many of the keys it was applied.
@@ -121,6 +122,12 @@ export interface WatchedLock {
 /** Who emits an engine's events. redlock 0.x's class has none. */
 export interface Owner {
   emit?: (event: string, ...args: unknown[]) => boolean;
+}
+
+/** Who waits for a request's answer. */
+export interface Waiter {
+  /** Is called once, perhaps before the request is under way; must not throw, nor call what is a caller's. */
+  settle(answer: Answer): void;
 }
 
 /** What the parts of lib/native know of an engine. */

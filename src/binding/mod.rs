@@ -23,9 +23,9 @@
 //! On the engine's thread:
 //!
 //! - [`serve`] takes the messages; a [`session`] is one mailbox's other end.
-//! - [`quorums`] are its engines, [`request_task`] has one task for each request,
-//!   [`responses`] collects what they come to.
-//! - [`abort`], [`low_priority`], [`context`] and [`shared`] are what they use.
+//! - [`quorums`] are its engines, [`requests`] what these are asked, [`responses`]
+//!   collects what that comes to.
+//! - [`context`] and [`shared`] are what they use.
 
 // What needs no Node.js is public for the simulation, and for nobody else.
 #![allow(
@@ -38,7 +38,6 @@
 )]
 
 #[doc(hidden)]
-pub mod abortable_task;
 #[cfg(feature = "napi")]
 mod addon;
 #[doc(hidden)]
@@ -72,7 +71,6 @@ pub mod kept_locks;
 #[doc(hidden)]
 pub mod layout;
 #[doc(hidden)]
-pub mod low_priority;
 #[cfg(feature = "napi")]
 mod mailbox;
 #[doc(hidden)]
@@ -84,7 +82,7 @@ pub mod quorums;
 #[doc(hidden)]
 pub mod reasons;
 #[doc(hidden)]
-pub mod request_task;
+pub mod requests;
 #[doc(hidden)]
 pub mod responses;
 #[doc(hidden)]

@@ -14,7 +14,7 @@ use super::ids::{Handle, ScriptsId, TimerId};
 use super::outbox::{Outbox, Outcome, Response};
 use super::quorums::Quorums;
 use super::reasons::Refusal;
-use super::request_task::RequestTasks;
+use super::requests::Requests;
 use super::responses::{Responses, flush};
 use super::shared::Shared;
 use crate::engine::{Engine, Scripts, SharedValidity, WatchRequest, supervised};
@@ -24,7 +24,7 @@ pub struct Session {
     shared: Shared,
     responses: Rc<Responses>,
     quorums: Rc<Quorums>,
-    requests: Rc<RequestTasks>,
+    requests: Rc<Requests>,
     /// The caller's own.
     scripts: RefCell<BTreeMap<ScriptsId, Arc<Scripts>>>,
 }
@@ -35,7 +35,7 @@ impl Session {
         let environment = Rc::clone(&shared.environment);
         let session = Rc::new(Self {
             quorums: Quorums::new(shared.clone(), Rc::clone(&responses)),
-            requests: RequestTasks::new(environment, Rc::clone(&responses)),
+            requests: Requests::new(environment, Rc::clone(&responses)),
             responses,
             scripts: RefCell::default(),
             shared,

@@ -1,9 +1,11 @@
 //! Taking a lock: attempts until one succeeds, the retries are used up or the
 //! asker's time is.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::abortable_task::{Underway, abortable};
 use super::core::Core;
 use super::deadline_bounds::{LONGEST_CLEANUP, Limits};
 use super::environment::within_limit;
@@ -12,7 +14,7 @@ use super::grant::Grant;
 use super::inspect;
 use super::question::{Question, Resources};
 use super::quorum::{Verdict, is_out_of_reach};
-use super::round::Round;
+use super::round::{Asker, Round};
 use super::safety_rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
@@ -22,17 +24,137 @@ use super::vote::Vote;
 /// So many attempts don't count at most, since their members were not known yet.
 const MOST_UNCOUNTED: u32 = 3;
 
-/// As [`Engine::acquire`](super::Engine::acquire).
-pub(super) async fn acquire(
+/// What is asked for.
+pub(super) struct AcquireRequest {
+    pub(super) resources: Resources,
+    pub(super) ttl: Ttl,
+    pub(super) settings: Settings,
+}
+
+/// As [`Engine::acquire_then`](super::Engine::acquire_then).
+///
+/// Most locks are granted by their first attempt, which needs no task.
+pub(super) fn begin<D>(core: &Rc<Core>, request: AcquireRequest, done: D) -> Rc<Acquiring<D>>
+where
+    D: FnOnce(Result<Grant, Failure>) + 'static,
+{
+    let acquiring = Rc::new(Acquiring {
+        core: Rc::clone(core),
+        state: Cell::default(),
+    });
+    // These wait for something else than votes too.
+    if request.settings.value.is_some() || request.settings.max_wait.is_some() {
+        acquiring.go_on(request, None, done);
+        return acquiring;
+    }
+    let value = Token::random(core.environment.as_ref());
+    let attempt = Attempt::begin(core, &request, value, 1);
+    let round = Rc::clone(&attempt.round);
+    acquiring.state.set(State::First {
+        request,
+        attempt,
+        done,
+    });
+    round.tell(Rc::<Acquiring<D>>::clone(&acquiring));
+    acquiring
+}
+
+/// A request for a lock that is under way.
+pub(super) struct Acquiring<D> {
+    core: Rc<Core>,
+    state: Cell<State<D>>,
+}
+
+#[derive(Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for each lock"
+)]
+enum State<D> {
+    First {
+        request: AcquireRequest,
+        attempt: Attempt,
+        done: D,
+    },
+    /// The first attempt has failed, or may have to wait: a task does the rest.
+    Task(Rc<dyn Underway>),
+    #[default]
+    Over,
+}
+
+impl<D> Acquiring<D>
+where
+    D: FnOnce(Result<Grant, Failure>) + 'static,
+{
+    /// Has a task make what attempts are left; `first` has been made already.
+    fn go_on(self: &Rc<Self>, request: AcquireRequest, first: Option<Attempt>, done: D) {
+        let acquiring = Rc::clone(self);
+        let (task, abort) = abortable(async move {
+            let outcome = acquire(&acquiring.core, &request, first).await;
+            acquiring.state.set(State::Over);
+            done(outcome);
+        });
+        self.state.set(State::Task(abort));
+        self.core.retries.spawn(task);
+    }
+}
+
+impl<D> Asker for Acquiring<D>
+where
+    D: FnOnce(Result<Grant, Failure>) + 'static,
+{
+    fn decided(self: Rc<Self>, verdict: Verdict) {
+        let State::First {
+            request,
+            attempt,
+            done,
+        } = self.state.take()
+        else {
+            return;
+        };
+        if verdict == Verdict::Granted && attempt.is_believable(&self.core) {
+            let (value, validity) = attempt.succeed();
+            done(Ok(Grant {
+                value,
+                validity,
+                attempts: 1,
+            }));
+        } else {
+            self.go_on(request, Some(attempt), done);
+        }
+    }
+}
+
+impl<D> Underway for Acquiring<D> {
+    fn give_up(&self) {
+        if let State::Task(task) = self.state.take() {
+            task.give_up();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let state = self.state.take();
+        let is_over = matches!(state, State::Over);
+        self.state.set(state);
+        is_over
+    }
+}
+
+/// Makes attempts until one succeeds; `first` was begun before.
+async fn acquire(
     core: &Rc<Core>,
-    resources: Resources,
-    ttl: Ttl,
-    settings: Settings,
+    request: &AcquireRequest,
+    mut first: Option<Attempt>,
 ) -> Result<Grant, Failure> {
+    let AcquireRequest {
+        resources,
+        ttl,
+        settings,
+    } = request;
     let environment = &core.environment;
     let limit = settings.max_wait.map(|span| environment.now().after(span));
     if let Some(value) = &settings.value
-        && let Err(reason) = claim(core, &resources, value, ttl, &settings, limit).await
+        && let Err(reason) = claim(core, resources, value, *ttl, settings, limit).await
     {
         return Err(Failure::before_any_attempt(reason));
     }
@@ -43,21 +165,20 @@ pub(super) async fn acquire(
     let mut uncounted = 0;
     loop {
         attempts += 1;
-        // Rule 1: a value per attempt.
-        if value.is_none() || SafetyRule::FreshValue.is_kept() && settings.value.is_none() {
-            value = Some(Token::random(environment.as_ref()));
-        }
         let were_one = core.are_one();
-        let attempt = attempt(
-            core,
-            &resources,
-            value.clone(),
-            ttl,
-            &settings,
-            attempts,
-            limit,
-        );
-        let (reason, votes) = match attempt.await {
+        let attempt = first.take().unwrap_or_else(|| {
+            // Rule 1: a value per attempt.
+            let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
+            let given = value.take().filter(|_| !is_fresh);
+            let given = given.unwrap_or_else(|| Token::random(environment.as_ref()));
+            Attempt::begin(core, request, given, attempts)
+        });
+        value = Some(attempt.value.clone());
+        let Refusal {
+            reason,
+            votes,
+            is_looked_at,
+        } = match attempt.outcome(core, settings, limit).await {
             Ok((value, validity)) => {
                 return Ok(Grant {
                     value,
@@ -78,8 +199,14 @@ pub(super) async fn acquire(
             .retry
             .after(attempts - uncounted, environment.chance());
         let Some(wait) = wait.filter(|_| again) else {
+            let looks = settings.inspects_if_held || !is_looked_at;
+            let reason = if looks {
+                with_occupant(core, reason, resources, settings, limit).await
+            } else {
+                reason
+            };
             return Err(Failure {
-                reason: with_occupant(core, reason, &resources, &settings, limit).await,
+                reason,
                 attempts,
                 votes,
                 until: None,
@@ -117,11 +244,12 @@ async fn with_occupant(
     const LONGEST: Duration = Duration::from_millis(100);
     // A caller's own scripts may keep locks in whatever they like.
     let is_ours = settings.scripts.is_none() && resources.len() == 1;
-    if reason != Reason::Held || !settings.inspects_if_held || !is_ours {
+    if reason != Reason::Held || !is_ours {
         return reason;
     }
     let longest = core.environment.now().after(LONGEST);
     let end = limit.map_or(longest, |limit| limit.min(longest));
+    let inspects_if_held = settings.inspects_if_held;
     let settings = Settings {
         deadlines: settings.deadlines,
         // Where a caller's client leads to may depend on it.
@@ -133,7 +261,9 @@ async fn with_occupant(
     within_limit(core.environment.as_ref(), Some(end), round.verdict()).await;
     let votes = round.votes();
     let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
-    occupant.map_or(reason, Reason::Occupied)
+    // Where nobody has asked for it, this tells what a release would have told.
+    let is_told = |seen: &Occupant| inspects_if_held || *seen == Occupant::OtherType;
+    occupant.filter(is_told).map_or(reason, Reason::Occupied)
 }
 
 /// Sees that a value of the caller's own is not in use (rule 16): the clean-up
@@ -184,112 +314,128 @@ async fn until_they_are_one(core: &Core, limit: Option<Instant>) -> bool {
     true
 }
 
-async fn attempt(
-    core: &Rc<Core>,
-    resources: &Resources,
-    value: Option<Token>,
-    ttl: Ttl,
-    settings: &Settings,
-    number: u32,
-    limit: Option<Instant>,
-) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
-    let environment = core.environment.as_ref();
-    let value = value.unwrap_or_else(|| Token::random(environment));
-    // Step 1: the time before the first request of this attempt is sent.
-    let validity = Validity::starting(environment.now(), ttl, settings.drift);
-    // Step 2: every instance is asked at once, each with a small deadline.
-    let limits = Limits::within(settings.deadlines, ttl, validity.until);
-    let limits = limits.first(number == 1 && !settings.is_repeated);
-    let question = Question::acquire(
-        ttl,
-        Resources::clone(resources),
-        value.clone(),
-        limits.last(),
-    );
-    let round = Attempt::new(Round::ask_all(
-        core,
-        settings.apply(question),
-        limits,
-        settings.vote_report(number),
-    ));
-    let verdict = within_limit(environment, limit, round.verdict()).await;
-    let Some(verdict) = verdict else {
-        let (round, _) = round.give_up();
-        return Err((Reason::TimedOut, round.votes()));
-    };
-    // Step 3: a majority, and time left after what it took (step 4).
-    let believable = !SafetyRule::Validity.is_kept() || validity.holds(environment.now());
-    if verdict == Verdict::Granted && believable {
-        round.succeed(validity.until);
-        return Ok((value, validity));
-    }
-    // Step 5: whatever may have been set is released, everywhere.
-    let votes = round.votes();
-    let (round, cleanup) = round.give_up();
-    if let Some(cleanup) = &cleanup {
-        let longest = environment.now().after(LONGEST_CLEANUP);
-        let first = limit.map_or(longest, |limit| limit.min(longest));
-        let settled = within_limit(environment, Some(first), round.settled_with(cleanup)).await;
-        if settled.is_none() && limit == Some(first) {
-            return Err((Reason::TimedOut, votes));
-        }
-    }
-    let tally = round.tally();
-    let reason = if verdict == Verdict::Granted {
-        Reason::TooSlow
-    } else if tally.refused_by_holders(core.instances.len()) {
-        // Our own release fails where there is no string: no look is needed then.
-        let cleanup = cleanup.filter(|_| settings.scripts.is_none());
-        let votes = cleanup.map(|round| round.votes()).unwrap_or_default();
-        let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
-        occupant.map_or(Reason::Held, Reason::Occupied)
-    } else {
-        Reason::Unavailable
-    };
-    Err((reason, round.votes()))
-}
-
 /// An attempt to acquire, which is given up unless it is said to have
 /// succeeded: also when the caller no longer waits for it.
-struct Attempt(Option<Rc<Round>>);
+struct Attempt {
+    round: Rc<Round>,
+    value: Token,
+    validity: Validity,
+    is_over: bool,
+}
 
 impl Attempt {
-    fn new(round: Rc<Round>) -> Self {
-        Self(Some(round))
-    }
-
-    async fn verdict(&self) -> Verdict {
-        match &self.0 {
-            Some(round) => round.verdict().await,
-            None => Verdict::Refused,
+    /// The `number`-th one, with this value.
+    fn begin(core: &Rc<Core>, request: &AcquireRequest, value: Token, number: u32) -> Self {
+        let AcquireRequest {
+            resources,
+            ttl,
+            settings,
+        } = request;
+        // Step 1: the time before the first request of this attempt is sent.
+        let now = core.environment.now();
+        let validity = Validity::starting(now, *ttl, settings.drift);
+        // Step 2: every instance is asked at once, each with a small deadline.
+        let limits = Limits::within(settings.deadlines, *ttl, validity.until);
+        let limits = limits.first(number == 1 && !settings.is_repeated);
+        let resources = Resources::clone(resources);
+        let question = Question::acquire(*ttl, resources, value.clone(), limits.last());
+        let report = settings.vote_report(number);
+        Self {
+            round: Round::ask_all(core, settings.apply(question), limits, report),
+            value,
+            validity,
+            is_over: false,
         }
     }
 
-    fn votes(&self) -> Vec<Option<Vote>> {
-        self.0
-            .as_ref()
-            .map(|round| round.votes())
-            .unwrap_or_default()
+    /// Whether there is time left after what it took (step 4).
+    fn is_believable(&self, core: &Core) -> bool {
+        !SafetyRule::Validity.is_kept() || self.validity.holds(core.environment.now())
     }
 
-    fn succeed(mut self, until: Instant) {
-        if let Some(round) = self.0.take() {
-            round.succeed(until);
+    /// What came of it, once that is certain: the lock, or why there is none, with the
+    /// votes.
+    async fn outcome(
+        self,
+        core: &Core,
+        settings: &Settings,
+        limit: Option<Instant>,
+    ) -> Result<(Token, Validity), Refusal> {
+        let environment = core.environment.as_ref();
+        let verdict = within_limit(environment, limit, self.round.verdict()).await;
+        let Some(verdict) = verdict else {
+            let (round, _) = self.give_up();
+            return Err(Refusal::timed_out(round.votes()));
+        };
+        // Step 3: a majority.
+        if verdict == Verdict::Granted && self.is_believable(core) {
+            return Ok(self.succeed());
         }
+        // Step 5: whatever may have been set is released, everywhere.
+        let votes = self.round.votes();
+        let (round, cleanup) = self.give_up();
+        if let Some(cleanup) = &cleanup {
+            let longest = environment.now().after(LONGEST_CLEANUP);
+            let first = limit.map_or(longest, |limit| limit.min(longest));
+            let settled = within_limit(environment, Some(first), round.settled_with(cleanup)).await;
+            if settled.is_none() && limit == Some(first) {
+                return Err(Refusal::timed_out(votes));
+            }
+        }
+        let tally = round.tally();
+        let reason = if verdict == Verdict::Granted {
+            Reason::TooSlow
+        } else if tally.refused_by_holders(core.instances.len()) {
+            // Our own release fails where there is no string.
+            let cleanup = cleanup.as_ref().filter(|_| settings.scripts.is_none());
+            let votes = cleanup.map(|round| round.votes()).unwrap_or_default();
+            let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
+            occupant.map_or(Reason::Held, Reason::Occupied)
+        } else {
+            Reason::Unavailable
+        };
+        Err(Refusal {
+            reason,
+            votes: round.votes(),
+            is_looked_at: cleanup.is_some(),
+        })
+    }
+
+    fn succeed(mut self) -> (Token, Validity) {
+        self.is_over = true;
+        self.round.succeed(self.validity.until);
+        (self.value.clone(), self.validity)
     }
 
     /// Releases everywhere, by the second round, if there is anything to release.
     fn give_up(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
-        let round = self.0.take().expect("an attempt ends once");
-        let cleanup = round.abandon();
-        (round, cleanup)
+        self.is_over = true;
+        (Rc::clone(&self.round), self.round.abandon())
+    }
+}
+
+/// Why an attempt has failed.
+struct Refusal {
+    reason: Reason,
+    votes: Vec<Option<Vote>>,
+    /// Whether releases have shown already what holds the resource.
+    is_looked_at: bool,
+}
+
+impl Refusal {
+    fn timed_out(votes: Vec<Option<Vote>>) -> Self {
+        Self {
+            reason: Reason::TimedOut,
+            votes,
+            is_looked_at: true,
+        }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if let Some(round) = self.0.take() {
-            round.abandon();
+        if !self.is_over {
+            self.round.abandon();
         }
     }
 }

@@ -8,11 +8,11 @@ use super::claims::{Claims, Owner};
 use super::deadlines::Deadlines;
 use super::environment::Environment;
 use super::event::Event;
-use super::granted_by::GrantedBy;
-use super::granted_rounds::GrantedRounds;
+use super::held_locks::HeldLocks;
 use super::instance::{ConnectionState, Instance, Observer};
 use super::lock_id::LockId;
 use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
+use super::low_priority::LowPriority;
 use super::question::Resources;
 use super::safety_rule::SafetyRule;
 use super::token::Token;
@@ -28,12 +28,13 @@ pub(super) struct Core {
     /// What its claims are known by.
     pub(super) owner: Owner,
     look_alikes: LookAlikes,
-    pub(super) granted_rounds: GrantedRounds,
-    pub(super) granted_by: RefCell<GrantedBy>,
+    pub(super) held_locks: HeldLocks,
     /// The locks that the watchdog watches, in an order that is the same in every
     /// run of a simulation.
     pub(super) watched: RefCell<BTreeMap<LockId, Rc<WatchedLock>>>,
     pub(super) deadlines: Rc<Deadlines>,
+    /// The attempts after the first of each lock.
+    pub(super) retries: LowPriority,
 }
 
 impl Core {
@@ -47,12 +48,12 @@ impl Core {
             look_alikes: LookAlikes::of(instances.len()),
             instances: instances.into(),
             deadlines: Deadlines::new(&environment),
+            retries: LowPriority::new(Rc::clone(&environment)),
             environment,
             listener,
             owner: claims.owner(),
             claims,
-            granted_rounds: GrantedRounds::default(),
-            granted_by: RefCell::default(),
+            held_locks: HeldLocks::default(),
             watched: RefCell::default(),
         });
         for (index, instance) in core.instances.iter().enumerate() {
@@ -66,8 +67,7 @@ impl Core {
     /// This lock is being released: what is granted for it from now on is to be
     /// released too, and nobody watches it any more.
     pub(super) fn release(&self, lock: &LockId) {
-        self.granted_rounds.release(lock);
-        self.granted_by.borrow_mut().forget(lock);
+        self.held_locks.release(lock);
         let watched = self.watched.borrow_mut().remove(lock);
         if let Some(watched) = watched {
             watched.release();
@@ -76,7 +76,7 @@ impl Core {
 
     /// This lock was extended and may be believed in until then.
     pub(super) fn extended(&self, lock: &LockId, until: Instant) {
-        self.granted_by.borrow_mut().extend(lock, until);
+        self.held_locks.extend(lock, until);
     }
 
     /// The watchdog's state of this lock, if it watches it.

@@ -1,8 +1,9 @@
 //! The deadlines of all open rounds, behind one timer: a timer of its own would be
 //! most of a round's cost.
 
+mod wheel;
+
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
@@ -10,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::environment::{Environment, Task, supervised};
 use super::validity::Instant;
+use wheel::Wheel;
+pub(super) use wheel::{Deadline, Place};
 
 /// A round that has deadlines.
 pub(super) trait Timed {
@@ -17,14 +20,10 @@ pub(super) trait Timed {
     fn deadline_passed(self: Rc<Self>, now: Instant);
 }
 
-/// When a round's next deadline is, and the round's number, which is another for
-/// each and orders those of the same deadline.
-pub(super) type Key = (Instant, u64);
-
 /// The open rounds of one engine, by their next deadlines.
 pub(super) struct Deadlines {
     environment: Rc<dyn Environment>,
-    rounds: RefCell<BTreeMap<Key, Rc<dyn Timed>>>,
+    rounds: RefCell<Wheel<Rc<dyn Timed>>>,
     number: Cell<u64>,
     /// What the task sleeps towards, if it sleeps.
     armed: Cell<Option<Instant>>,
@@ -53,27 +52,32 @@ impl Deadlines {
         deadlines
     }
 
+    /// Another for each round: it orders those of the same deadline.
     pub(super) fn next_number(&self) -> u64 {
         let number = self.number.get();
         self.number.set(number + 1);
         number
     }
 
-    pub(super) fn add(&self, key: Key, round: Rc<dyn Timed>) {
-        self.rounds.borrow_mut().insert(key, round);
-        if self.armed.get().is_none_or(|armed| key.0 < armed) {
+    /// Keeps a deadline of `round` until it has passed, or the place is given up.
+    pub(super) fn add(&self, deadline: Deadline, round: Rc<dyn Timed>) -> Place {
+        let place = self.rounds.borrow_mut().add(deadline, round);
+        if self.armed.get().is_none_or(|armed| deadline.at < armed) {
             self.wake();
         }
+        place
     }
 
-    /// The round under `key` has another deadline, and is about to be added again.
-    pub(super) fn take(&self, key: Key) {
-        self.rounds.borrow_mut().remove(&key);
+    /// The round in this place has another deadline, and is about to be added again.
+    pub(super) fn take(&self, place: Place) {
+        let round = self.rounds.borrow_mut().remove(place);
+        // Without the borrow: it may be the last reference to the round.
+        drop(round);
     }
 
-    /// The round under `key` has ended.
-    pub(super) fn remove(&self, key: Key) {
-        self.take(key);
+    /// The round in this place has ended.
+    pub(super) fn remove(&self, place: Place) {
+        self.take(place);
         self.tell_if_quiet();
     }
 
@@ -109,14 +113,24 @@ impl Deadlines {
         }
     }
 
-    fn pop_due(&self, now: Instant) -> Option<Rc<dyn Timed>> {
-        let mut rounds = self.rounds.borrow_mut();
-        let first = rounds.first_entry()?;
-        (first.key().0 <= now).then(|| first.remove())
-    }
-
-    fn first(&self) -> Option<Instant> {
-        self.rounds.borrow().first_key_value().map(|(key, _)| key.0)
+    /// Lets what is due at `now` know, in order.
+    fn tell_due(&self, now: Instant) {
+        loop {
+            let due = self.rounds.borrow_mut().due(now);
+            if due.is_empty() {
+                return;
+            }
+            for place in due {
+                // Those before it may have ended it.
+                let Some(round) = self.rounds.borrow_mut().remove(place) else {
+                    continue;
+                };
+                // A defect that one round's votes bring out must not cost the
+                // others their deadlines; the panic's own report says where.
+                let _ = catch_unwind(AssertUnwindSafe(|| round.deadline_passed(now)));
+                self.tell_if_quiet();
+            }
+        }
     }
 }
 
@@ -140,27 +154,21 @@ fn keep(deadlines: Weak<Deadlines>) -> Task {
         };
         let environment = &deadlines.environment;
         loop {
-            let now = environment.now();
-            while let Some(round) = deadlines.pop_due(now) {
-                // A defect that one round's votes bring out must not cost the
-                // others their deadlines; the panic's own report says where.
-                let _ = catch_unwind(AssertUnwindSafe(|| round.deadline_passed(now)));
-                deadlines.tell_if_quiet();
-            }
+            deadlines.tell_due(environment.now());
             *deadlines.waker.borrow_mut() = Some(context.waker().clone());
+            let first = deadlines.rounds.borrow().first();
             // An earlier timer is as good as the right one, and cheaper than
             // setting it anew for every round.
-            let target = match (&sleep, deadlines.first()) {
+            let target = match (&sleep, first) {
                 (Some((armed, _)), Some(first)) => first.min(*armed),
                 (Some((armed, _)), None) => *armed,
                 (None, Some(first)) => first,
                 (None, None) => return Poll::Pending,
             };
-            let (armed, timer) = sleep
+            let (armed, mut timer) = sleep
                 .take_if(|(armed, _)| *armed <= target)
                 .unwrap_or_else(|| (target, environment.sleep_until(target)));
             deadlines.armed.set(Some(armed));
-            let mut timer = timer;
             match timer.as_mut().poll(context) {
                 Poll::Pending => {
                     sleep = Some((armed, timer));

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abortable_task;
 mod acquire;
 mod cause;
 mod claims;
@@ -18,12 +19,13 @@ mod event;
 mod extend;
 mod failure;
 mod grant;
-mod granted_by;
-mod granted_rounds;
+mod held_locks;
 mod inspect;
 mod instance;
 mod lock_id;
 mod look_alikes;
+mod low_priority;
+mod promised;
 mod question;
 mod quorum;
 mod release;
@@ -39,6 +41,7 @@ mod watchdog;
 
 use std::rc::Rc;
 
+pub use abortable_task::{Underway, abortable};
 pub use cause::Cause;
 pub use claims::Claims;
 pub use context::Context;
@@ -59,7 +62,9 @@ pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity
 pub use vote::{Responder, Vote, VoteSink};
 pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
 
+use self::acquire::AcquireRequest;
 use self::core::Core;
+use self::promised::promised;
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
 /// the same engine. It lives on one thread.
@@ -85,10 +90,9 @@ impl Engine {
         }
     }
 
-    /// Takes a lock on all of `resources`, or on none.
-    ///
-    /// Dropping the future gives the attempt under way up; its clean-up still
-    /// runs.
+    /// Takes a lock on all of `resources`, or on none, and tells `done` what came of it:
+    /// once, perhaps before this returns, and never if it is given up. Then the attempt
+    /// under way is given up too; its clean-up still runs.
     ///
     /// # Errors
     ///
@@ -96,13 +100,60 @@ impl Engine {
     /// [`Reason::Held`], [`Reason::Unavailable`] or [`Reason::TooSlow`];
     /// [`Reason::TimedOut`] if it was not granted within
     /// [`Settings::max_wait`]: an attempt under way is given up then.
-    pub fn acquire(
+    pub fn acquire_then(
         &self,
         resources: Resources,
         ttl: Ttl,
         settings: Settings,
-    ) -> impl Future<Output = Result<Grant, Failure>> {
-        acquire::acquire(&self.core, resources, ttl, settings)
+        done: impl FnOnce(Result<Grant, Failure>) + 'static,
+    ) -> Rc<dyn Underway> {
+        let request = AcquireRequest {
+            resources,
+            ttl,
+            settings,
+        };
+        acquire::begin(&self.core, request, done)
+    }
+
+    /// As [`Engine::acquire_then`]; dropping the future gives the request up, or releases
+    /// what was granted meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn acquire(
+        &self,
+        resources: Resources,
+        ttl: Ttl,
+        settings: Settings,
+    ) -> Result<Grant, Failure> {
+        let (done, outcome) = promised();
+        let (names, how) = (Resources::clone(&resources), settings.clone());
+        let request = self.acquire_then(resources, ttl, settings, done);
+        let take_back = |outcome| {
+            if let Ok(Grant {
+                value, validity, ..
+            }) = outcome
+            {
+                self.rollback(names, value, validity.since, how);
+            }
+        };
+        let take_back_too_late = take_back.clone();
+        let outcome = outcome.or_give_up(request, take_back).await;
+        match outcome {
+            // It has come to whoever waits for it a moment later.
+            Ok(grant) if !grant.is_believable(self.core.environment.now()) => {
+                let attempts = grant.attempts;
+                take_back_too_late(Ok(grant));
+                Err(Failure {
+                    reason: Reason::TooSlow,
+                    attempts,
+                    votes: Vec::new(),
+                    until: None,
+                })
+            }
+            outcome => outcome,
+        }
     }
 
     /// Lets a lock that was acquired with `value` and is valid until `until`
@@ -129,26 +180,50 @@ impl Engine {
         extend::extend(&self.core, resources, value, until, ttl, settings)
     }
 
-    /// Deletes the keys of a lock on every instance, where they have `value`.
+    /// Deletes the keys of a lock on every instance, where they have `value`, and tells
+    /// `done` what came of it: once, perhaps before this returns.
     /// `since` is when the lock was asked for, [`Instant::ORIGIN`] if unknown.
     ///
     /// # Errors
     ///
     /// [`Reason::NotHeld`] if so many instances no longer had all the keys that
     /// a majority is out of reach, [`Reason::Unavailable`] if too few answered.
-    pub fn release(
+    pub fn release_then(
         &self,
         resources: Resources,
         value: Token,
         since: Instant,
         settings: Settings,
-    ) -> impl Future<Output = Result<(), Failure>> {
-        release::release(&self.core, resources, value, since, settings)
+        done: impl FnOnce(Result<(), Failure>) + 'static,
+    ) {
+        release::begin(&self.core, resources, value, since, settings, done);
     }
 
-    /// As [`Engine::release`], for a lock that could not be handed over: nothing is
+    /// As [`Engine::release_then`]. Once it is begun it is carried out, whoever waits.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn release(
+        &self,
+        resources: Resources,
+        value: Token,
+        since: Instant,
+        settings: Settings,
+    ) -> Result<(), Failure> {
+        let (done, outcome) = promised();
+        self.release_then(resources, value, since, settings, done);
+        outcome.await
+    }
+
+    /// As [`Engine::release_then`], for a lock that could not be handed over: nothing is
     /// awaited.
     pub fn rollback(&self, resources: Resources, value: Token, since: Instant, settings: Settings) {
+        let settings = Settings {
+            // What is told under this number are the attempts' votes.
+            reports_votes_as: None,
+            ..settings
+        };
         release::ask(&self.core, resources, value, since, settings);
     }
 

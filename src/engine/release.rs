@@ -1,32 +1,57 @@
 //! Releasing: one lock, or all that are held.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::core::Core;
 use super::deadline_bounds::Limits;
 use super::environment::within_limit;
 use super::failure::{Failure, Reason};
-use super::granted_by::Held;
+use super::held_locks::Held;
 use super::lock_id::LockId;
 use super::question::{Question, Resources};
 use super::quorum::Verdict;
-use super::round::Round;
+use super::round::{Asker, Round};
 use super::settings::Settings;
 use super::token::Token;
 use super::validity::Instant;
 
-/// As [`Engine::release`](super::Engine::release).
-pub(super) async fn release(
+/// As [`Engine::release_then`](super::Engine::release_then).
+pub(super) fn begin(
     core: &Rc<Core>,
     resources: Resources,
     value: Token,
     since: Instant,
     settings: Settings,
-) -> Result<(), Failure> {
+    done: impl FnOnce(Result<(), Failure>) + 'static,
+) {
     let Some(round) = ask(core, resources, value, since, settings) else {
-        return Err(Failure::before_any_attempt(Reason::NotHeld));
+        done(Err(Failure::before_any_attempt(Reason::NotHeld)));
+        return;
     };
-    outcome(core, &round).await
+    round.tell(Rc::new(Releasing {
+        core: Rc::clone(core),
+        round: Rc::clone(&round),
+        done: Cell::new(Some(done)),
+    }));
+}
+
+/// A release that somebody waits for.
+struct Releasing<D> {
+    core: Rc<Core>,
+    round: Rc<Round>,
+    done: Cell<Option<D>>,
+}
+
+impl<D> Asker for Releasing<D>
+where
+    D: FnOnce(Result<(), Failure>),
+{
+    fn decided(self: Rc<Self>, verdict: Verdict) {
+        if let Some(done) = self.done.take() {
+            done(outcome(&self.core, &self.round, verdict));
+        }
+    }
 }
 
 /// As [`Engine::release_all`](super::Engine::release_all).
@@ -43,7 +68,8 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
     let rounds: Vec<_> = rounds.collect();
     let mut unreleased = Vec::new();
     for (resources, round) in rounds {
-        if let Err(failure) = outcome(core, &round).await {
+        let verdict = round.verdict().await;
+        if let Err(failure) = outcome(core, &round, verdict) {
             unreleased.push((resources, failure));
         }
     }
@@ -55,7 +81,7 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
 
 /// The locks that were handed over, and those that the watchdog extends.
 fn held(core: &Core, now: Instant) -> Vec<Held> {
-    let mut held = core.granted_by.borrow().held(now);
+    let mut held = core.held_locks.held(now);
     for (lock, watched) in core.watched.borrow().iter() {
         let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
         if let (false, Some(resources)) = (is_known, watched.extended_on()) {
@@ -104,8 +130,8 @@ pub(super) fn ask(
 }
 
 /// What came of a round of releases.
-async fn outcome(core: &Core, round: &Round) -> Result<(), Failure> {
-    if round.verdict().await == Verdict::Granted {
+fn outcome(core: &Core, round: &Round, verdict: Verdict) -> Result<(), Failure> {
+    if verdict == Verdict::Granted {
         return Ok(());
     }
     let gone = round.tally().refused_by_holders(core.instances.len());

@@ -13,6 +13,8 @@ pub enum SafetyRule {
     Validity,
     /// Rule 5: a failed attempt releases everywhere.
     Cleanup,
+    /// Rule 5: none but who has certainly set nothing is left out of that.
+    Refusals,
     /// Rule 5: what is granted after its unlock is released.
     Stragglers,
     /// Rule 9: an extension never shortens a key's life.
@@ -47,17 +49,21 @@ pub enum SafetyRule {
     HandOver,
     /// Rule 22: a release doesn't overtake its own acquire.
     Order,
+    /// Rule 18: that a key is not there, said of one of several releases in one call,
+    /// is asked again of that one alone.
+    AskedAlone,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
 }
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
         Self::Cleanup,
+        Self::Refusals,
         Self::Stragglers,
         Self::NeverShorter,
         Self::Loss,
@@ -74,6 +80,7 @@ impl SafetyRule {
         Self::ReplyKind,
         Self::HandOver,
         Self::Order,
+        Self::AskedAlone,
         Self::Role,
     ];
 

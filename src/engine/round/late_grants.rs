@@ -1,7 +1,7 @@
 //! Grants that come when nobody wants them any more: after their attempt has failed,
 //! or after their lock was unlocked. Each is released (safety rule 5).
 
-use super::super::granted_rounds::GrantedRound;
+use super::super::held_locks::GrantedRound;
 use super::super::safety_rule::SafetyRule;
 use super::Round;
 

@@ -16,10 +16,9 @@ use super::cause::Cause;
 use super::claims::ClaimNumber;
 use super::core::Core;
 use super::deadline_bounds::{Limits, Wait};
-use super::deadlines::{self, Timed};
+use super::deadlines::{Deadline, Place, Timed};
 use super::event::Event;
-use super::granted_by::{Held, InstanceSet};
-use super::granted_rounds::GrantedRound;
+use super::held_locks::{GrantedRound, Held, InstanceSet};
 use super::lock_id::LockId;
 use super::question::{Operation, Question};
 use super::quorum::{Tally, Verdict};
@@ -27,23 +26,28 @@ use super::safety_rule::SafetyRule;
 use super::settings::VoteReport;
 use super::validity::Instant;
 use super::vote::{Responder, Vote, VoteSink};
-use votes::{MemberVote, State};
+pub use votes::Asker;
+use votes::{MemberVote, State, Told, Votes};
 
 /// One question put to some or all of the instances.
 pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
+    /// What it is about.
+    lock: LockId,
     asked: Instant,
     limits: Limits,
-    /// When its deadlines are looked at next, in [`Core::deadlines`].
-    armed: Cell<Instant>,
+    /// When its deadlines are looked at next, and where [`Core::deadlines`] keeps that.
+    armed: Cell<Option<(Instant, Place)>>,
+    /// Acquire only: the lock was handed over before the last votes.
+    has_votes_to_come: Cell<bool>,
     /// Which claim it belongs to, if the value is one of the caller's own.
     claim: Option<ClaimNumber>,
     /// Acquire only: from when on the value may be given again.
     expires: Instant,
     /// Under what all votes are told, if they are and until then.
     vote_report: Cell<Option<VoteReport>>,
-    /// Orders rounds of the same deadline; also the key for their removal.
+    /// Orders rounds of the same deadline.
     number: u64,
     state: RefCell<State>,
 }
@@ -72,7 +76,7 @@ impl Round {
         vote_report: Option<VoteReport>,
     ) -> Rc<Self> {
         let all = core.instances.len();
-        let mut votes: Box<[_]> = (0..all)
+        let mut votes: Votes = (0..all)
             .map(|index| whom(index).map_or(MemberVote::NotAsked, MemberVote::Open))
             .collect();
         let is_open = |vote: &MemberVote| matches!(vote, MemberVote::Open(_));
@@ -97,10 +101,12 @@ impl Round {
         let round = Rc::new(Self {
             claim,
             expires,
+            lock: LockId::new(&question.value, &question.resources),
             question: Rc::new(question),
             asked: now,
             limits,
-            armed: Cell::new(now),
+            armed: Cell::default(),
+            has_votes_to_come: Cell::default(),
             vote_report: Cell::new(vote_report),
             number: core.deadlines.next_number(),
             state: RefCell::new(State::new(votes, members)),
@@ -129,6 +135,22 @@ impl Round {
         .await
     }
 
+    /// Has `asker` told the verdict, as [`Round::verdict`] would: at once, if it is
+    /// certain already.
+    pub(super) fn tell(&self, asker: Rc<dyn Asker>) {
+        let verdict = {
+            let mut state = self.state.borrow_mut();
+            let verdict = self.decided(&state.tally);
+            if verdict.is_none() {
+                state.wait_by(Rc::clone(&asker));
+            }
+            verdict
+        };
+        if let Some(verdict) = verdict {
+            asker.decided(verdict);
+        }
+    }
+
     fn decided(&self, tally: &Tally) -> Option<Verdict> {
         match self.question.operation {
             // Every answer is wanted; there is nothing to grant.
@@ -151,20 +173,20 @@ impl Round {
         // One that has missed its deadline may still grant it.
         let has_votes_to_come = state.votes.iter().any(|vote| !vote.is_cast());
         drop(state);
+        self.has_votes_to_come.set(has_votes_to_come);
+        let round = has_votes_to_come.then(|| {
+            let round: Weak<dyn GrantedRound> = Rc::<Self>::downgrade(self);
+            round
+        });
         let held = Held {
-            lock: self.lock(),
+            lock: self.lock.clone(),
             resources: Arc::clone(&self.question.resources),
             since: self.asked,
             context: self.question.context.clone(),
         };
         let now = self.core.environment.now();
-        let mut granted_by = self.core.granted_by.borrow_mut();
-        granted_by.note(held, until, granted, now);
-        drop(granted_by);
-        if has_votes_to_come {
-            let round: Weak<dyn GrantedRound> = Rc::<Self>::downgrade(self);
-            self.core.granted_rounds.add(self.lock(), round);
-        }
+        let held_locks = &self.core.held_locks;
+        held_locks.note(held, until, granted, round, now);
     }
 
     /// The votes so far, by instance.
@@ -178,28 +200,30 @@ impl Round {
         self.state.borrow().tally.clone()
     }
 
-    /// The lock that it is about.
-    fn lock(&self) -> LockId {
-        LockId::new(&self.question.value, &self.question.resources)
-    }
-
-    fn key(&self) -> deadlines::Key {
-        (self.armed.get(), self.number)
-    }
-
     /// Has its deadlines kept, from the next one on.
     fn arm(self: &Rc<Self>) {
         let next = self.state.borrow().next_end();
-        if let Some(next) = next {
-            self.armed.set(next);
-            self.core.deadlines.add(self.key(), self.clone());
+        if let Some(at) = next {
+            let number = self.number;
+            let deadline = Deadline { at, number };
+            let place = self.core.deadlines.add(deadline, self.clone());
+            self.armed.set(Some((at, place)));
         }
     }
 
     /// A deadline has changed.
     fn arm_anew(self: &Rc<Self>) {
-        self.core.deadlines.take(self.key());
+        if let Some((_, place)) = self.armed.take() {
+            self.core.deadlines.take(place);
+        }
         self.arm();
+    }
+
+    /// All votes are in, or have missed their deadlines.
+    fn disarm(&self) {
+        if let Some((_, place)) = self.armed.take() {
+            self.core.deadlines.remove(place);
+        }
     }
 
     /// Counts every instance as failed that is silent beyond its deadline.
@@ -229,10 +253,11 @@ impl Round {
             silent.push((index, cause));
         }
         let is_over = state.tally.pending() == 0;
-        let waker = if silent.is_empty() {
-            None
+        let told = if silent.is_empty() {
+            Told::Nobody
         } else {
-            state.waker.take()
+            let verdict = self.decided(&state.tally);
+            state.told(verdict)
         };
         drop(state);
         if !is_over {
@@ -243,12 +268,10 @@ impl Round {
             self.report(index, &cause);
         }
         if has_ended {
-            self.core.deadlines.remove(self.key());
+            self.disarm();
             self.complete();
         }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        told.tell();
     }
 
     /// All votes are in, or have missed the deadline.
@@ -274,8 +297,7 @@ impl Round {
 
     /// Whether an instance's vote on an extension counts.
     fn counts(&self, index: usize) -> bool {
-        let granted_by = self.core.granted_by.borrow();
-        granted_by.counts(&self.lock(), index) || !SafetyRule::Refusers.is_kept()
+        self.core.held_locks.counts(&self.lock, index) || !SafetyRule::Refusers.is_kept()
     }
 
     fn all_cast(&self, are: impl Fn(&MemberVote) -> bool) -> bool {
@@ -307,8 +329,8 @@ impl Round {
 
 impl Drop for Round {
     fn drop(&mut self) {
-        if matches!(self.question.operation, Operation::Acquire { .. }) {
-            self.core.granted_rounds.remove(&self.lock(), self);
+        if self.has_votes_to_come.get() {
+            self.core.held_locks.round_is_over(&self.lock, self);
         }
     }
 }
@@ -329,20 +351,19 @@ impl VoteSink for Round {
             }
             (_, vote) => vote,
         };
-        if let (Operation::Acquire { .. }, Vote::Granted) = (self.question.operation, &vote) {
-            let mut granted_by = self.core.granted_by.borrow_mut();
-            granted_by.add(&self.lock(), index);
+        if self.has_votes_to_come.get() && matches!(vote, Vote::Granted) {
+            self.core.held_locks.add(&self.lock, index);
         }
         let mut state = self.state.borrow_mut();
         let unwanted = state.grants_are_unwanted && may_be_set;
         let could_be_long = state.may_be_long();
         let voters = state.cast(index, &vote);
         let is_counted = !voters.is_empty();
-        let is_decided = state.every_vote || self.decided(&state.tally).is_some();
-        let waker = if is_counted && is_decided {
-            state.waker.take()
+        let told = if is_counted {
+            let verdict = self.decided(&state.tally);
+            state.told(verdict)
         } else {
-            None
+            Told::Nobody
         };
         let completed = is_counted && state.tally.pending() == 0;
         // Whoever could be waited for beyond its deadline can't any more.
@@ -353,7 +374,7 @@ impl VoteSink for Round {
             && state.votes.iter().any(MemberVote::is_longer);
         drop(state);
         if completed {
-            self.core.deadlines.remove(self.key());
+            self.disarm();
             self.complete();
         }
         if others_have_answered {
@@ -364,9 +385,7 @@ impl VoteSink for Round {
                 self.report(instance, cause);
             }
         }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        told.tell();
         if unwanted {
             self.release_late_grant(index);
         }
@@ -394,7 +413,7 @@ impl VoteSink for Round {
             return;
         }
         // An earlier look is as good, and costs nothing now.
-        if begun.due < self.armed.get() {
+        if self.armed.get().is_none_or(|(armed, _)| begun.due < armed) {
             self.arm_anew();
         }
     }

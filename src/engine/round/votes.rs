@@ -1,23 +1,51 @@
-//! The votes of one round: cast, missed or still open.
+//! The votes of one round: cast, missed or still open; and who waits for them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+
+use smallvec::SmallVec;
 
 use super::super::cause::Cause;
 use super::super::deadline_bounds::Wait;
-use super::super::quorum::Tally;
+use super::super::quorum::{Tally, Verdict};
 use super::super::validity::Instant;
 use super::super::vote::Vote;
 
-/// What a round knows of its votes, and the waker of whoever waits for them.
+/// What a round knows of its votes, and who waits for them.
 pub(super) struct State {
     pub(super) tally: Tally,
-    /// By instance.
-    pub(super) votes: Box<[MemberVote]>,
+    pub(super) votes: Votes,
     /// The attempt has failed: grants that come now are to be released.
     pub(super) grants_are_unwanted: bool,
-    /// Whether the waiter wants to hear of every vote or of the verdict only.
-    pub(super) every_vote: bool,
-    pub(super) waker: Option<Waker>,
+    waiter: Waiter,
+}
+
+/// By instance. As many as a quorum usually has take no allocation of their own.
+pub(super) type Votes = SmallVec<[MemberVote; 7]>;
+
+/// Who waits for a round's votes.
+enum Waiter {
+    Nobody,
+    /// A task, which wants to hear of every vote or of the verdict only.
+    Task {
+        waker: Waker,
+        every_vote: bool,
+    },
+    Asker(Rc<dyn Asker>),
+}
+
+/// Is told a round's verdict.
+pub trait Asker {
+    /// The votes are decided.
+    fn decided(self: Rc<Self>, verdict: Verdict);
+}
+
+/// Whoever is to be told now that something has changed.
+pub(super) enum Told {
+    Nobody,
+    Task(Waker),
+    Asker(Rc<dyn Asker>, Verdict),
 }
 
 /// One instance's vote, also while there is none.
@@ -34,13 +62,12 @@ pub(super) enum MemberVote {
 
 impl State {
     /// No vote is cast yet; `members` of these are to come.
-    pub(super) fn new(votes: Box<[MemberVote]>, members: usize) -> Self {
+    pub(super) fn new(votes: Votes, members: usize) -> Self {
         Self {
             tally: Tally::new(members),
             votes,
             grants_are_unwanted: false,
-            every_vote: false,
-            waker: None,
+            waiter: Waiter::Nobody,
         }
     }
 
@@ -61,8 +88,8 @@ impl State {
 
     /// Counts the vote of the instance numbered `index`, also for those that vote as
     /// it does. Returns whose votes were counted: none if it comes too late.
-    pub(super) fn cast(&mut self, index: usize, vote: &Vote) -> Vec<usize> {
-        let mut voters = Vec::new();
+    pub(super) fn cast(&mut self, index: usize, vote: &Vote) -> SmallVec<[usize; 7]> {
+        let mut voters = SmallVec::new();
         if matches!(self.votes[index], MemberVote::Open(_)) {
             for voter in 0..self.votes.len() {
                 if voter == index || matches!(self.votes[voter], MemberVote::WithFirst) {
@@ -75,11 +102,52 @@ impl State {
         voters
     }
 
-    /// Has the waiter woken, by every vote or by the verdict.
+    /// Has the waiting task woken, by every vote or by the verdict.
     pub(super) fn wait<T>(&mut self, context: &Context<'_>, every_vote: bool) -> Poll<T> {
-        self.every_vote = every_vote;
-        self.waker = Some(context.waker().clone());
+        self.waiter = Waiter::Task {
+            waker: context.waker().clone(),
+            every_vote,
+        };
         Poll::Pending
+    }
+
+    /// Has the verdict told to `asker`.
+    pub(super) fn wait_by(&mut self, asker: Rc<dyn Asker>) {
+        self.waiter = Waiter::Asker(asker);
+    }
+
+    /// Who is to be told that votes have come, or that deadlines have passed.
+    pub(super) fn told(&mut self, verdict: Option<Verdict>) -> Told {
+        let wants = match &self.waiter {
+            Waiter::Task {
+                every_vote: true, ..
+            } => true,
+            _ => verdict.is_some(),
+        };
+        let Some(waiter) = wants.then(|| std::mem::replace(&mut self.waiter, Waiter::Nobody))
+        else {
+            return Told::Nobody;
+        };
+        match (waiter, verdict) {
+            (Waiter::Task { waker, .. }, _) => Told::Task(waker),
+            (Waiter::Asker(asker), Some(verdict)) => Told::Asker(asker, verdict),
+            _ => Told::Nobody,
+        }
+    }
+}
+
+impl Told {
+    /// Without any borrow: the asker may ask for something else.
+    pub(super) fn tell(self) {
+        match self {
+            Self::Nobody => {}
+            Self::Task(waker) => waker.wake(),
+            // A defect of one request must not cost another its vote; the panic's own
+            // report says where it is.
+            Self::Asker(asker, verdict) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| asker.decided(verdict)));
+            }
+        }
     }
 }
 
@@ -99,6 +167,14 @@ impl MemberVote {
     /// Whether it is waited for beyond its deadline, until a majority has answered.
     pub(super) fn is_longer(&self) -> bool {
         matches!(self, Self::Open(wait) if wait.due < wait.at_most)
+    }
+
+    pub(super) const fn is_grant(&self) -> bool {
+        matches!(self, Self::Cast(Vote::Granted))
+    }
+
+    pub(super) const fn is_held(&self) -> bool {
+        matches!(self, Self::Cast(Vote::Held { .. }))
     }
 
     /// Whether the key was there, with whatever value.

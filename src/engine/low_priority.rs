@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::engine::{Environment, Task, supervised};
+use super::environment::{Environment, Task, supervised};
 
 /// Runs a few of its tasks at each of its turns; whatever else is ready on the thread
 /// runs between two turns.
