@@ -28,16 +28,19 @@ async function measure({ lock, unlock }, { c, warmUp, seconds }) {
   let isOver = false;
 
   async function worker() {
+    let from = performance.now();
     while (!isOver) {
-      const from = performance.now();
       try {
         await unlock(await lock(nextName(), TTL));
-        LATENCIES[cycles % LATENCIES.length] = performance.now() - from;
+        const to = performance.now();
+        LATENCIES[cycles % LATENCIES.length] = to - from;
         cycles += 1;
+        from = to;
       } catch (error) {
         failed += 1;
         firstError ??= String(error.message);
         await sleep(1);
+        from = performance.now();
       }
     }
   }
