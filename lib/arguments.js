@@ -116,7 +116,8 @@ function checkTtl(ttl, driftFactor) {
       `a ttl of ${ttl} ms leaves no time to hold the lock: ${drift} ms of it are the allowance for clock drift`,
     );
   }
-  if (Date.now() + ttl > LAST_DATE) {
+  // Whatever the time is, it isn't half as far.
+  if (ttl > LAST_DATE / 2 && Date.now() + ttl > LAST_DATE) {
     throw outOfRange('TTL', `a ttl of ${ttl} ms ends beyond the last valid Date`);
   }
 }

@@ -9,7 +9,7 @@ const { unreadable } = require('./errors');
 const { elementsOf, isArray } = require('./foreign');
 const { clock } = require('./addon');
 const { Quorum } = require('./quorum');
-const { LOCK_SCRIPTS, readScripts, textsOf } = require('./scripts');
+const { LOCK_SCRIPTS, readScripts, textsOf, changedTexts, valueIn } = require('./scripts');
 
 /**
  * A face's `servers`: it shows who is in the quorum, and others may be put in their place.
@@ -117,7 +117,7 @@ class FaceQuorum {
    */
   refresh(face) {
     this.#followServers(face);
-    return this.#quorum.refresh(this.#textsOn(face));
+    return this.#quorum.refresh(this.#changedTextsOn(face));
   }
 
   /** @param {() => Promise<unknown>} [before] what is to be done first */
@@ -127,7 +127,7 @@ class FaceQuorum {
 
   /**
    * @param {unknown} instances
-   * @param {string[]} texts of the scripts
+   * @param {readonly string[]} texts of the scripts
    */
   #open(instances, texts) {
     const { dialect, adaptScripts } = this.#profile;
@@ -160,16 +160,25 @@ class FaceQuorum {
   }
 
   /**
-   * The scripts' texts that a face shows, if it shows any.
+   * The scripts' texts that a face shows, if it shows any and one isn't as it was.
    *
    * @param {any} face
    */
-  #textsOn(face) {
+  #changedTextsOn(face) {
     const { scripts } = this.#profile;
     if (scripts === 'none') return undefined;
-    if (scripts === 'scripts') return textsOf(LOCK_SCRIPTS, face.scripts);
-    return LOCK_SCRIPTS.names.map((name) => face[name]);
+    const { texts } = this.#quorum;
+    if (scripts === 'scripts') return changedTexts(LOCK_SCRIPTS, texts, face.scripts, valueIn);
+    return changedTexts(LOCK_SCRIPTS, texts, face, textIn);
   }
+}
+
+/**
+ * @param {any} face
+ * @param {string} name
+ */
+function textIn(face, name) {
+  return face[name];
 }
 
 module.exports = { FaceQuorum };

@@ -7,7 +7,7 @@
  * @typedef {{new (redlock: any, ...args: any[]): any, prototype: any}} LockClass
  */
 
-const { bare } = require('./foreign');
+const { bare, hide } = require('./foreign');
 
 /**
  * @template {LockClass} C
@@ -77,7 +77,7 @@ function defineOwner(prototype, redlock) {
  * @param {unknown} value
  */
 function hideOwner(lock, value) {
-  Object.defineProperty(lock, 'redlock', bare({ value, writable: true, configurable: true }));
+  hide(lock, 'redlock', value, true);
 }
 
 module.exports = { ownableLocks, hideOwner };

@@ -18,8 +18,9 @@
  * @typedef {import('./options').Settings} Settings
  */
 
+const { readLock } = require('./arguments');
 const { LONGEST_FROM_NOW } = require('./constants');
-const { bare, set } = require('./foreign');
+const { hide, set } = require('./foreign');
 const { clock } = require('./addon');
 
 /** The key of a function that gives the state: Proxies that wrap all objects that are read leave functions alone, or bind them. */
@@ -45,6 +46,8 @@ class LockState {
   /** How it is kept, if it is. @type {import('./watchdog').Watchdog | undefined} */
   watchdog;
   #isReleased = false;
+  /** Whether the engine gave it: then its names and its value are what native was asked for, and said. */
+  #isGranted = false;
   /** How often it has ended, be it released or lost: another number than before says that it has meanwhile. */
   endCount = 0;
 
@@ -73,6 +76,7 @@ class LockState {
     this.#shown = answer.expiration;
     this.#until = answer.until;
     this.heldSince = answer.since;
+    this.#isGranted = true;
   }
 
   /**
@@ -177,10 +181,31 @@ class LockState {
 
   /** @param {Keys} keys */
   matches({ names, value }) {
+    return value === this.#value && this.#hasNames(names);
+  }
+
+  /** @param {readonly unknown[]} names */
+  #hasNames(names) {
     const own = this.#names;
-    if (value !== this.#value || names.length !== own.length) return false;
+    if (names.length !== own.length) return false;
     for (let at = 0; at < own.length; at++) if (names[at] !== own[at]) return false;
     return true;
+  }
+
+  /**
+   * What the lock itself says, where that is what was granted: nothing of it has to be checked.
+   *
+   * @returns {import('./arguments').LockRecord | undefined}
+   */
+  get record() {
+    if (!this.#isGranted) return undefined;
+    const { resource, value, expiration } = /** @type {any} */ (this.lock);
+    const names = this.#names;
+    if (value !== this.#value || typeof expiration !== 'number' || Number.isNaN(expiration)) return undefined;
+    const isSame = Array.isArray(resource)
+      ? this.#hasNames(resource)
+      : names.length === 1 && resource === names[0];
+    return isSame ? { names: /** @type {readonly string[]} */ (names), value, expiration } : undefined;
   }
 
   /**
@@ -212,15 +237,18 @@ class LockState {
  * @param {unknown} value
  */
 function attachState(lock, resource, value) {
-  const state = new LockState(lock, Array.isArray(resource) ? resource.slice() : [resource], value);
-  HIDDEN.value = () => state;
-  Object.defineProperty(lock, STATE, HIDDEN);
-  // It would keep the lock, and its Redlock with it.
-  HIDDEN.value = undefined;
+  const state = new LockState(lock, namesIn(resource), value);
+  hide(lock, STATE, () => state, false);
 }
 
-/** One for all: it is copied at once, and a lock's making shouldn't take longer for it. @type {PropertyDescriptor} */
-const HIDDEN = bare({ value: undefined, configurable: true });
+/**
+ * @param {unknown} resource
+ * @returns {unknown[]} in an array of our own
+ */
+function namesIn(resource) {
+  if (!Array.isArray(resource)) return [resource];
+  return resource.length === 1 ? [resource[0]] : resource.slice();
+}
 
 /**
  * What is known of objects that aren't ours, or of ours that were changed.
@@ -253,6 +281,30 @@ function foreignStateOf(lock, keys) {
 }
 
 /**
+ * What is to be known of a lock for its release: what it says, and its state.
+ *
+ * @param {any} lock
+ * @param {boolean} isLenient as for `readLock`
+ */
+function readState(lock, isLenient) {
+  const own = ownStateOf(lock);
+  const known = own !== undefined && own.lock === lock ? recordOf(own) : undefined;
+  if (own !== undefined && known !== undefined) return { record: known, state: own };
+  const record = readLock(lock, isLenient);
+  return { record, state: stateOf(lock, record) };
+}
+
+/** @param {LockState} state */
+function recordOf(state) {
+  try {
+    return state.record;
+  } catch {
+    // A getter's, which somebody has put into it.
+    return undefined;
+  }
+}
+
+/**
  * Of a lock of ours, or what stands for one.
  *
  * @param {any} lock
@@ -280,4 +332,4 @@ function untilOf(expiration, ttl = LONGEST_FROM_NOW) {
   return left > 0 ? clock() + left : 0;
 }
 
-module.exports = { attachState, stateOf, ownStateOf };
+module.exports = { attachState, readState, stateOf, ownStateOf };

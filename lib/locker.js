@@ -12,6 +12,7 @@ const { makeWatchdog, startExtending, stopExtending } = require('./auto-extensio
 const { explain } = require('./cause');
 const { LONGEST_VALIDITY } = require('./constants');
 const { wrongType } = require('./errors');
+const { isThere } = require('./foreign');
 const { FaceQuorum } = require('./face-quorum');
 const { FaceSettings, readOptions } = require('./options');
 const {
@@ -26,10 +27,12 @@ const {
 } = require('./failures');
 const { Inspection } = require('./inspection');
 const { refuseLate } = require('./expired-on-arrival');
-const { ownStateOf, stateOf } = require('./lock-state');
+const { ownStateOf, readState, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
 const { majorityOf } = require('./quorum');
+const { OwnPromise } = require('./native/calls');
+const { PendingLock, PendingUnlock } = require('./pending');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD } = require('./native');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
@@ -81,7 +84,7 @@ class Locker {
     return this.#quorum.engine.events.connections;
   }
 
-  // Errors are made in async methods, so that their stacks name the caller that awaits them.
+  // Errors of what was asked for are made in async methods, so that their stacks name the caller that awaits them.
 
   /**
    * @param {any} face
@@ -93,39 +96,98 @@ class Locker {
    * @param {boolean} [isTry] whether there is one attempt, and null if it is held, whatever the options say
    * @returns {Promise<any>}
    */
-  async lock(face, resource, ttl, options, isExtended = false, isStrict = false, isTry = false) {
+  lock(face, resource, ttl, options, isExtended = false, isStrict = false, isTry = false) {
     const profile = this.#profile;
-    let names;
-    let settings;
+    let pending;
     let acquire;
-    let engine;
     try {
-      names = this.#namesOf(resource);
-      const { settings: own, others } = this.#settings.of(face, options, undefined, isStrict);
-      settings = own;
+      const names = this.#namesOf(resource);
+      let settings = this.#settings.currentOn(face);
+      let others;
+      if (isThere(options)) ({ settings, others } = this.#settings.of(face, options, undefined, isStrict));
       checkTtl(ttl, settings.driftFactor);
       const isPlain = !profile.hasAcquireOptions || !(others || isExtended || isTry);
       acquire = isPlain
         ? undefined
         : readAcquireOptions(others ?? {}, ttl, settings.driftFactor, isExtended, isTry);
-      engine = this.#openEngine(face, 'lock', names);
+      const engine = this.#openEngine(face, 'lock', names);
+      pending = new PendingLock(this, face, engine, names, ttl, settings);
     } catch (error) {
-      throw profile.refuse(error);
+      return OwnPromise.reject(profile.refuse(error));
     }
+    const { engine, names, settings } = pending;
+    if (acquire || face._random !== random || isPacedByCaller(settings)) {
+      return this.#lockInSteps(pending, acquire);
+    }
+    const promise = pending.promise();
+    const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
+    engine.lockFor(pending, names, ttl, settings, this.#isReported(face), inspect);
+    return promise;
+  }
 
+  /**
+   * @param {PendingLock} asked
+   * @param {AcquireOptions | undefined} acquire
+   * @returns {Promise<any>}
+   */
+  async #lockInSteps(asked, acquire) {
+    const { face, engine, names, ttl, settings } = asked;
     const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
+    return this.#conclude(asked, answer, acquire);
+  }
+
+  /**
+   * The lock that was asked for, if it was granted and may be handed over.
+   *
+   * @param {PendingLock} asked
+   * @param {Answer} answer
+   */
+  granted(asked, answer) {
+    if (answer.failure || this.#unlockingAll || answer.isLate) return undefined;
+    return this.#grant(asked, answer, undefined);
+  }
+
+  /**
+   * Rejects with the reason why there is no such lock, in whatever awaits the caller's promise by then.
+   *
+   * @param {PendingLock} asked
+   * @param {Answer} answer
+   * @returns {Promise<any>}
+   */
+  async refused(asked, answer) {
+    // The caller's promise is resolved with this one, and waits for it then.
+    await undefined;
+    await undefined;
+    return this.#conclude(asked, answer, undefined);
+  }
+
+  /**
+   * @param {PendingLock} asked
+   * @param {Answer} answer
+   * @param {AcquireOptions | undefined} acquire
+   * @returns {any} the lock; null where it is held and one attempt was asked for
+   */
+  #conclude(asked, answer, acquire) {
+    const { face, engine, names, ttl, settings } = asked;
     // quit() releases it, with all the others.
     if (!answer.failure && this.#unlockingAll) answer.failure = RELEASED_BY_QUIT;
     if (answer.isLate) refuseLate(engine, names, answer, settings, this.#isReported(face));
-    if (answer.failure) {
-      const { code } = answer.failure;
-      if (acquire?.isTry && code === 'ERR_REDLOCK_HELD') return null;
-      const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
-      throw new profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
-    }
+    if (!answer.failure) return this.#grant(asked, answer, acquire);
+    const { code } = answer.failure;
+    if (acquire?.isTry && code === 'ERR_REDLOCK_HELD') return null;
+    const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
+    throw new this.#profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
+  }
+
+  /**
+   * @param {PendingLock} asked
+   * @param {Answer} answer
+   * @param {AcquireOptions | undefined} acquire
+   */
+  #grant({ face, names, ttl, settings }, answer, acquire) {
     const { value, expiration, attempts } = answer;
     const remaining = settings.retryCount - attempts;
-    const lock = profile.makeLock(face, names, value, expiration, attempts, remaining);
+    const lock = this.#profile.makeLock(face, names, value, expiration, attempts, remaining);
     const state = ownStateOf(lock) ?? stateOf(lock, { names, value });
     state.setGranted(answer, ttl, settings === this.#settings.current ? undefined : settings);
     if (acquire?.extension) this.#extendByItself(state, { names, value, expiration }, acquire.extension);
@@ -310,36 +372,48 @@ class Locker {
    * @param {any} lock
    * @returns {Promise<void>}
    */
-  async unlock(face, lock) {
+  unlock(face, lock) {
     const profile = this.#profile;
     let record;
     let state;
     let engine;
     try {
-      record = readLock(lock, profile.isLenient);
-      state = stateOf(lock, record);
+      ({ record, state } = readState(lock, profile.isLenient));
       if (
         this.#unlockingAll &&
         state.heldSince > this.#quorum.openedAt &&
         lockerOf(/** @type {any} */ (lock).redlock) === this
       ) {
-        return await this.#unlockedByQuit(lock, state, record);
+        return this.#unlockedByQuit(lock, state, record);
       }
-      if (profile.release === 'silent' && isPast(state, record)) return;
+      if (profile.release === 'silent' && isPast(state, record)) return OwnPromise.resolve();
       engine = this.#openEngine(face, 'unlock', record.names);
     } catch (error) {
-      throw profile.refuse(error);
+      return OwnPromise.reject(profile.refuse(error));
     }
     const { names, value, expiration } = record;
     state.setReleased(lock, expiration);
     state.watchdog?.release();
 
     const settings = this.#settingsWith(state);
-    const answer = await engine.unlock(names, value, state.heldSince, settings, this.#isReported(face));
-    if (answer.failure && !this.#isReleased(answer.failure)) {
-      const failure = explain(answer.failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
-      throw new profile.LockError(unreleased(names), answer.attempts, failure);
-    }
+    const pending = new PendingUnlock(this, engine, names);
+    const promise = pending.promise();
+    engine.unlockFor(pending, names, value, state.heldSince, settings, this.#isReported(face));
+    return promise;
+  }
+
+  /**
+   * Rejects with the reason why a lock was not released, as `refused` does, unless it counts as released.
+   *
+   * @param {PendingUnlock} asked
+   * @param {Answer} answer
+   */
+  async unreleased({ engine, names }, { attempts, failure }) {
+    if (failure === undefined || this.#isReleased(failure)) return;
+    await undefined;
+    await undefined;
+    const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
+    throw new this.#profile.LockError(unreleased(names), attempts, explained);
   }
 
   /**
@@ -504,7 +578,7 @@ class Locker {
   /** Unlocks everything that this has handed over. What can't be unlocked is an event, and stays until its ttl. */
   async #unlockAll() {
     const face = this.#face;
-    const { settings } = this.#settings.of(face, undefined);
+    const settings = this.#settings.currentOn(face);
     const { engine } = this.#quorum;
     const locks = await engine.releaseAll(settings, this.#isReported(face));
     const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');

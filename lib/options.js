@@ -293,9 +293,21 @@ class FaceSettings {
    * @returns {{settings: Settings, others?: Record<string, any>}} `others`: what else the options say
    */
   of(face, options, own, isStrict = false) {
+    const settings = own ?? this.currentOn(face);
+    if (typeof options !== 'object' || options === null) return { settings };
+    const others = this.#profile.hasAcquireOptions ? ACQUIRE_OPTIONS : undefined;
+    return readCallOptions(settings, options, this.#warn, others, isStrict);
+  }
+
+  /**
+   * What the properties say now.
+   *
+   * @param {any} face
+   * @returns {Settings} the same as before, if they do
+   */
+  currentOn(face) {
     const { retryCount, retryDelay, retryJitter, driftFactor } = face;
-    const { defaults, hasAcquireOptions } = this.#profile;
-    let settings = this.current;
+    const settings = this.current;
     if (
       retryCount !== settings.retryCount ||
       retryDelay !== settings.retryDelay ||
@@ -303,15 +315,13 @@ class FaceSettings {
       driftFactor !== settings.driftFactor
     ) {
       const properties = { retryCount, retryDelay, retryJitter, driftFactor };
+      const { defaults, hasAcquireOptions } = this.#profile;
       /** @type {string[]} */
       const complaints = [];
-      settings = override(defaults, properties, complaints, hasAcquireOptions);
+      this.current = override(defaults, properties, complaints, hasAcquireOptions);
       tellOnce(complaints, this.#warn);
-      this.current = settings;
     }
-    if (typeof options !== 'object' || options === null) return { settings: own ?? settings };
-    const others = hasAcquireOptions ? ACQUIRE_OPTIONS : undefined;
-    return readCallOptions(own ?? settings, options, this.#warn, others, isStrict);
+    return this.current;
   }
 
   #warn = (/** @type {string} */ message) => {

@@ -13,7 +13,7 @@
  *
  * @typedef {object} FaceScripts
  * @property {import('./scripts').Naming} naming
- * @property {string[]} texts in its order
+ * @property {readonly string[]} texts in its order
  * @property {(custom: Scripts) => Scripts} [adapt] what is run in place of a caller's own
  */
 
@@ -53,9 +53,9 @@ class Quorum {
     this.clients = [...new Set(bridges)].filter((bridge) => bridge !== undefined);
   }
 
-  /** The scripts' texts, as they were when they were last looked at. */
+  /** The scripts' texts, as they were when they were last looked at. @returns {readonly string[]} */
   get texts() {
-    return this.#scripts?.texts ?? [];
+    return this.#scripts?.texts ?? NO_TEXTS;
   }
 
   get isQuitting() {
@@ -66,7 +66,7 @@ class Quorum {
    * Follows what may have been changed since the last request, before the next one: where the callers' clients lead,
    * and the scripts that a face shows.
    *
-   * @param {string[]} [texts] of those
+   * @param {string[]} [texts] of those, if one isn't as it was
    * @returns {Engine}
    */
   refresh(texts) {
@@ -78,7 +78,6 @@ class Quorum {
   /** @param {string[]} texts */
   #followScripts(texts) {
     const before = /** @type {FaceScripts} */ (this.#scripts);
-    if (texts.every((text, at) => text === before.texts[at])) return;
     const scripts = { ...before, texts };
     this.engine.useScripts(customOf(scripts) ?? {});
     this.#scripts = scripts;
@@ -115,6 +114,9 @@ class Quorum {
     });
   }
 }
+
+/** @type {readonly string[]} */
+const NO_TEXTS = [];
 
 /** @param {FaceScripts} scripts */
 function customOf({ naming, texts, adapt }) {

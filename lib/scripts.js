@@ -65,10 +65,39 @@ function textsOf({ names }, scripts) {
 }
 
 /**
+ * The same, if one of them isn't as it was: asked before each request, so that it copies nothing.
+ *
+ * @template T
+ * @param {Naming} naming
+ * @param {readonly string[]} known in its order
+ * @param {T} shown where they are
+ * @param {(shown: T, name: string) => string} read
+ * @returns {string[] | undefined}
+ */
+function changedTexts({ names }, known, shown, read) {
+  /** @type {string[] | undefined} */
+  let changed;
+  for (let at = 0; at < names.length; at++) {
+    const text = read(shown, names[at]);
+    if (text !== known[at]) changed ??= known.slice(0, at);
+    changed?.push(text);
+  }
+  return changed;
+}
+
+/**
+ * @param {Record<string, Script>} scripts
+ * @param {string} name
+ */
+function valueIn(scripts, name) {
+  return scripts[name].value;
+}
+
+/**
  * What of them isn't ours, for native; undefined if all is.
  *
  * @param {Naming} naming
- * @param {string[]} texts in its order
+ * @param {readonly string[]} texts in its order
  * @returns {import('./native/types').Scripts | undefined}
  */
 function customScripts({ names, roles, textOf }, texts) {
@@ -100,4 +129,7 @@ function sha1(text) {
   return createHash('sha1').update(text).digest('hex');
 }
 
-module.exports = { sha1, LOCK_SCRIPTS, readScripts, textsOf, customScripts, refuseInMemory, describe };
+module.exports = {
+  ...{ sha1, LOCK_SCRIPTS, readScripts, describe },
+  ...{ textsOf, changedTexts, valueIn, customScripts, refuseInMemory },
+};

@@ -11,6 +11,9 @@ const { version } = require('../../package.json');
 const REQUEST_NUMBERS = 16;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
+const CLIENT_REQUEST = 5;
+
+const { operations } = real.constants();
 
 const SCRIPTS = {
   acquire: '-- the acquire script',
@@ -45,6 +48,7 @@ function makeBinding(world) {
 class FakeMailbox {
   #world;
   #engine;
+  #questions = new Questions();
 
   /**
    * @param {import('./world').World} world
@@ -270,10 +274,18 @@ class FakeMailbox {
     const { now } = this.#world.time;
     const details = [];
     let locked = 0;
+    this.#check(this.#questions.isEmpty, 'drain() before what clients are asked was taken');
+    this.#questions = new Questions();
     numbers[0] = answers.length;
     answers.forEach((answer, row) => {
       const { slot, kind, attempts, until, value, since, detail } = answer;
       const left = Math.max(0, until - now);
+      if (kind === CLIENT_REQUEST) {
+        const { ticket, handle, instance } = detail;
+        const which = this.#questions.add(detail);
+        numbers.set([ticket, kind, handle, instance, 0, which], 1 + row * ANSWER_NUMBERS);
+        return;
+      }
       const last = detail === undefined ? since : details.push(detail) - 1;
       numbers.set([slot, kind, attempts, left, until, last], 1 + row * ANSWER_NUMBERS);
       if (kind !== 1) return;
@@ -283,6 +295,48 @@ class FakeMailbox {
       locked += 1;
     });
     return details.length === 0 ? null : `[${details.map((one) => JSON.stringify(one)).join(',')}]`;
+  }
+
+  /**
+   * @param {Float64Array} numbers
+   * @returns {string | null}
+   */
+  questions(numbers) {
+    this.#check(numbers instanceof Float64Array, 'questions() takes room');
+    this.#check(!this.#questions.isEmpty, 'questions() where there are none');
+    const { rows, text } = this.#questions;
+    if (rows.length > numbers.length) return null;
+    numbers.set(rows);
+    this.#questions = new Questions();
+    return text;
+  }
+}
+
+/** What clients are asked by one drain; what several are asked is there once. */
+class Questions {
+  rows = [];
+  text = '';
+  #count = 0;
+  #last;
+
+  get isEmpty() {
+    return this.#count === 0;
+  }
+
+  add({ operation, plain, ttl, context, script, value, keys }) {
+    const texts = [value, ...keys];
+    const lengths = texts.map((one) => one.length);
+    const head = [operations[operation], plain ? 1 : 0, ttl ?? -1, context, script?.length ?? -1];
+    const row = [...head, lengths[0], keys.length, ...lengths.slice(1)];
+    const text = (script ?? '') + texts.join('');
+    const all = JSON.stringify([row, text]);
+    if (all !== this.#last) {
+      this.#last = all;
+      this.#count += 1;
+      this.rows.push(...row);
+      this.text += text;
+    }
+    return this.#count - 1;
   }
 }
 

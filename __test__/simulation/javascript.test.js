@@ -46,7 +46,7 @@ const EXPECTED = [
     (way) => `clients: ${way}`,
   ),
   ...['async', 'main', 'v0', 'v4', 'v5'].map((kind) => `faces: ${kind}`),
-  'faces that were dropped',
+  ...['faces that were dropped', 'worlds that run ticks', 'worlds that wait for ticks'],
 ];
 
 describe("JavaScript's half in the simulation", () => {

@@ -60,7 +60,7 @@ module.exports = { seenBySimulation: () => ({
       'class Slots {',
       `class Slots {
   get seenBySimulation() {
-    return { resolves: this.#resolves.filter(Boolean).length, askers: this.askers.filter(Boolean).length };
+    return { waiters: this.#waiters.filter(Boolean).length, askers: this.askers.filter(Boolean).length };
   }`,
     ],
     [
@@ -141,15 +141,20 @@ function replaceOnce(text, from, to, name) {
 
 /**
  * @param {object} binding in place of native
+ * @param {boolean} runsTicks whether Node.js does at once what was set off, or each turn waits for a call of native's
  * @returns {{load: (name: string) => any}}
  */
-function freshPackage(binding) {
+function freshPackage(binding, runsTicks) {
   for (const name of Object.keys(require.cache)) if (isOwn(name)) delete require.cache[name];
   const module = new Module(BINDING);
   module.filename = BINDING;
   module.loaded = true;
   module.exports = binding;
   require.cache[BINDING] = module;
+  const runTicks = process._tickCallback;
+  if (!runsTicks) process._tickCallback = undefined;
+  require(path.join(ROOT, 'lib/native/ticks.js'));
+  process._tickCallback = runTicks;
   return { load: (name) => require(path.join(ROOT, name)) };
 }
 

@@ -83,7 +83,9 @@ class World {
   async run() {
     const restore = this.#install();
     try {
-      const { load } = freshPackage(makeBinding(this));
+      const runsTicks = this.chance.is(0.6);
+      this.count(runsTicks ? 'worlds that run ticks' : 'worlds that wait for ticks');
+      const { load } = freshPackage(makeBinding(this), runsTicks);
       // Whatever else goes on in the process stays outside while answers are handed over.
       const { seenBySimulation } = load('lib/native/answers.js');
       const isBusy = () => seenBySimulation().late > 0 || this.engine.callsLeft > 0;

@@ -4,7 +4,7 @@
  * The caller's own client as a member of a quorum: what the engine asks of it is asked here, and native is told where a
  * connection of our own may lead instead.
  *
- * @typedef {import('../native/types').ClientRequest} ClientRequest
+ * @typedef {import('../native/types').Question} Question
  * @typedef {import('../native/types').ClientPort} ClientPort
  * @typedef {import('../native/types').ConnectionState} ConnectionState
  * @typedef {'auto' | 'native' | 'bridge'} Rule which ways may be taken
@@ -20,7 +20,7 @@ const { wordOf } = require('../replies');
 const { lacking } = require('.');
 const { onClientEnd, quitOnce } = require('./end');
 const { register } = require('./error-registry');
-const { messageOf, kindOf, readInspection } = require('./reply');
+const { messageOf, kindOf, readInspection, toReply } = require('./reply');
 const { OWN_SCRIPTS, withDigest } = require('./scripts');
 
 class Bridge {
@@ -244,18 +244,39 @@ class Bridge {
     return true;
   }
 
+  /** What is asked from now on, until `sendAll`, may go out together. */
+  gather() {
+    this.client.gather();
+  }
+
+  sendAll() {
+    this.client.sendAll();
+  }
+
   /**
-   * Brings one answer, whatever the client does.
+   * Brings one answer, whatever the client does. It is asked at once.
    *
-   * @param {ClientRequest} request
+   * @param {Question} question
+   * @param {number} ticket
    */
-  async run(request) {
+  async run(question, ticket) {
     const port = /** @type {ClientPort} */ (this.#port);
-    const { ticket } = request;
     try {
-      const reply = await this.#ask(request);
+      const { client } = this;
+      const { keys, args } = question;
+      const isFirst = this.#isFirst(question);
+      const script = isFirst ? OWN_SCRIPTS.first : scriptOf(question);
+      const byDigest = client.isAskedByDigest;
+      let reply;
       try {
-        tell(port, request, reply);
+        reply = await client.ask(byDigest, script, keys, args);
+      } catch (error) {
+        reply = await this.#recover(error, byDigest, script, question);
+      }
+      reply = toReply(reply);
+      if (isFirst && reply === keys.length) this.#canRelease = true;
+      try {
+        tell(port, ticket, question, reply);
       } catch {
         // It can't even be looked at.
         port.unexpected(ticket, 'something that cannot be read');
@@ -270,51 +291,45 @@ class Bridge {
    * The context in which it should be asked has ended, and in another one it might lead elsewhere. Native must not
    * wait for an answer all the same.
    *
-   * @param {ClientRequest} request
+   * @param {number} ticket
    */
-  refuse({ ticket }) {
+  refuse(ticket) {
     const error = new Error('whoever it was to be asked for is gone');
     /** @type {ClientPort} */ (this.#port).failed(ticket, register(error), undefined, error.message);
   }
 
-  /** @param {ClientRequest} request */
-  async #ask({ operation, script, plain, keys, value, ttl }) {
-    const args = operation === 'inspect' ? [] : ttl === null ? [value] : [value, String(ttl)];
-    if (script !== null) return this.#put(operation, withDigest(script), keys, args);
-    // Where a mock or whoever has replaced "eval" sees the calls, they are as they always are.
-    const isFirst = operation === 'lock' && plain && !this.#canRelease && this.client.supportsEvalsha();
-    const reply = await this.#put(operation, OWN_SCRIPTS[isFirst ? 'first' : operation], keys, args);
-    this.#canRelease ||= isFirst && reply === keys.length;
-    return reply;
-  }
-
   /**
-   * @param {ClientRequest['operation']} operation
-   * @param {import('./client').Script} script
-   * @param {string[]} keys
-   * @param {string[]} args
+   * Whether it is to be seen whether the client may release what it takes.
+   *
+   * @param {Question} question
    */
-  #put(operation, script, keys, args) {
-    return operation === 'unlock' ? this.#release(script, keys, args) : this.client.run(script, keys, args);
+  #isFirst({ operation, script, isPlain }) {
+    if (operation !== 'lock' || !isPlain || script !== undefined || this.#canRelease) return false;
+    // Where a mock or whoever has replaced "eval" sees the calls, they are as they always are.
+    return this.client.supportsEvalsha();
   }
 
   /**
-   * It names one attempt's value, so that a second one does no harm: lost with the client's connection, it
+   * A release names one attempt's value, so that a second one does no harm: lost with the client's connection, it
    * waits in the client's queue for the next one. Otherwise the key would stay until its ttl.
    *
+   * @param {any} error of the first time
+   * @param {boolean} byDigest how it was asked then
    * @param {import('./client').Script} script
-   * @param {string[]} keys
-   * @param {string[]} args
+   * @param {Question} question
    */
-  async #release(script, keys, args) {
-    for (let left = MOST_LOST; left > 0; left--) {
+  async #recover(error, byDigest, script, { operation, keys, args }) {
+    const { client } = this;
+    let run = () => client.recover(error, byDigest, script, keys, args);
+    for (let left = operation === 'unlock' ? MOST_LOST : 0; left > 0; left--) {
       try {
-        return await this.client.run(script, keys, args);
-      } catch (error) {
-        if (this.client.state !== 'connecting') throw error;
+        return await run();
+      } catch (failure) {
+        if (client.state !== 'connecting') throw failure;
       }
+      run = () => client.run(script, keys, args);
     }
-    return this.client.run(script, keys, args);
+    return run();
   }
 
   /** @returns {Promise<unknown>} what the client answers to it */
@@ -331,19 +346,25 @@ const users = new WeakMap();
 /** A connection that is made may be lost at once. */
 const MOST_LOST = 5;
 
+/** @param {Question} question */
+function scriptOf({ operation, script }) {
+  return script === undefined ? OWN_SCRIPTS[operation] : withDigest(script);
+}
+
 /**
  * @param {ClientPort} port
- * @param {ClientRequest} request
+ * @param {number} ticket
+ * @param {Question} question
  * @param {any} reply
  */
-function tell(port, { ticket, operation, script }, reply) {
+function tell(port, ticket, { operation, script }, reply) {
   if (operation === 'inspect') {
     const seen = readInspection(reply);
     if (seen) port.seen(ticket, seen.value, seen.life);
     else port.unexpected(ticket, kindOf(reply));
   } else if (typeof reply === 'number' && Number.isSafeInteger(reply)) port.applied(ticket, reply);
   // A script of the caller's may answer what it likes: that is a vote against.
-  else if (script !== null) port.applied(ticket, 0);
+  else if (script !== undefined) port.applied(ticket, 0);
   else port.unexpected(ticket, kindOf(reply));
 }
 

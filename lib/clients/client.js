@@ -10,7 +10,7 @@
  *   somebody has replaced its methods: they expect to be called as the package that ours stands for calls them. In
  *   `eval`, as of the older ones, scripts are always asked for by their texts
  * @typedef {{config: Record<string, unknown>} | {reason: string}} ConnectionOptions
- * @typedef {(script: string, keys: string[], args: string[]) => any} RunScript by its text or its digest; returns perhaps a promise
+ * @typedef {(script: string, keys: readonly string[], args: readonly string[]) => any} RunScript by its text or its digest; returns perhaps a promise
  */
 
 const { secretsIn } = require('../redact');
@@ -100,23 +100,63 @@ class Client {
   }
 
   /**
+   * What it is asked from now on until `sendAll` may go out in one write. Nothing is done where whoever stands between it
+   * and the wire could see that.
+   */
+  gather() {}
+
+  /** What was gathered goes out. */
+  sendAll() {}
+
+  /** Whether it is asked by a script's digest, as long as nothing comes of that which `recover` knows better. */
+  get isAskedByDigest() {
+    return this.dialect !== 'eval' && !this.#refusesDigests && this.supportsEvalsha();
+  }
+
+  /**
+   * @param {boolean} byDigest
    * @param {Script} script
-   * @param {string[]} keys without the client's own prefix
-   * @param {string[]} args
+   * @param {readonly string[]} keys without the client's own prefix
+   * @param {readonly string[]} args
+   * @returns {any} perhaps a promise, as the client has it
+   */
+  ask(byDigest, script, keys, args) {
+    return byDigest ? this.evalsha(script.digest, keys, args) : this.eval(script.text, keys, args);
+  }
+
+  /**
+   * Asks whatever way it takes.
+   *
+   * @param {Script} script
+   * @param {readonly string[]} keys
+   * @param {readonly string[]} args
    * @returns {Promise<unknown>} a number where the reply can be read as one; rejects with the client's own error
    */
-  async run({ text, digest }, keys, args) {
-    if (this.dialect === 'eval' || this.#refusesDigests || !this.supportsEvalsha()) {
-      return toReply(await this.eval(text, keys, args));
-    }
+  async run(script, keys, args) {
+    const byDigest = this.isAskedByDigest;
     try {
-      return toReply(await this.evalsha(digest, keys, args));
+      return toReply(await this.ask(byDigest, script, keys, args));
     } catch (error) {
-      const texts = textsOf(error);
-      if (texts.some(forbidsDigests)) this.#refusesDigests = true;
-      else if (!texts.some(isNoScript)) throw error;
+      return toReply(await this.recover(error, byDigest, script, keys, args));
     }
-    return toReply(await this.eval(text, keys, args));
+  }
+
+  /**
+   * What was asked has failed: it is asked by its text where its digest isn't known, or not allowed.
+   *
+   * @param {any} error
+   * @param {boolean} byDigest how it was asked
+   * @param {Script} script
+   * @param {readonly string[]} keys
+   * @param {readonly string[]} args
+   * @returns {any} perhaps a promise, as the client has it. Throws the client's own error
+   */
+  recover(error, byDigest, script, keys, args) {
+    if (!byDigest) throw error;
+    const texts = textsOf(error);
+    if (texts.some(forbidsDigests)) this.#refusesDigests = true;
+    else if (!texts.some(isNoScript)) throw error;
+    return this.eval(script.text, keys, args);
   }
 
   /**
@@ -176,8 +216,8 @@ class Client {
    * @protected
    * @param {'eval' | 'evalsha'} method
    * @param {string} script its text or its digest
-   * @param {string[]} keys
-   * @param {string[]} args
+   * @param {readonly string[]} keys
+   * @param {readonly string[]} args
    * @returns {unknown} perhaps a promise
    */
   inDialect(method, script, keys, args) {

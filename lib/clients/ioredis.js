@@ -3,6 +3,7 @@
 /** ioredis 4, 5 and 6, iovalkey, which came from it, and ioredis-mock. */
 
 const dns = require('node:dns');
+const { Socket } = require('node:net');
 
 const { endpointOf, endpointOfUrl } = require('./address');
 const { Client, replaced } = require('./client');
@@ -51,7 +52,9 @@ function isFilled(value) {
 class IoredisClient extends Client {
   /** A command of its library's own. @type {any} */
   #command;
-  #isOwn = rememberOwn(COMMANDS);
+  #isOwn = rememberOwn([...COMMANDS, ...SINGLE]);
+  /** Whose writes wait. @type {Socket | undefined} */
+  #corked;
 
   get db() {
     if (this.topology === 'cluster') return 0;
@@ -241,6 +244,22 @@ class IoredisClient extends Client {
     }
   }
 
+  /** The library writes each command by itself, which costs a call of the system for each. */
+  gather() {
+    // A cluster has several sockets; who has replaced the way to the one there is may look at it.
+    if (this.topology === 'cluster' || !this.#isOwn(this.client, 'sendCommand')) return;
+    const stream = read(this.client, 'stream');
+    if (!(stream instanceof Socket)) return;
+    cork.call(stream);
+    this.#corked = stream;
+  }
+
+  sendAll() {
+    const stream = this.#corked;
+    this.#corked = undefined;
+    if (stream) uncork.call(stream);
+  }
+
   supportsEvalsha() {
     return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
   }
@@ -260,6 +279,8 @@ class IoredisClient extends Client {
     return this.client.evalsha(digest, keys.length, ...keys, ...args);
   }
 }
+
+const { cork, uncork } = Socket.prototype;
 
 const MOST_ARGUMENTS = 1000;
 /** The way from `eval` to the socket. @type {import('./pristine').Step[]} */

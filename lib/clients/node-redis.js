@@ -200,12 +200,12 @@ class NodeRedisClient extends Client {
 
   /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
-    return this.client.eval(text, { keys, arguments: args });
+    return this.client.eval(text, { keys: [...keys], arguments: [...args] });
   }
 
   /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
-    return this.client.evalSha(digest, { keys, arguments: args });
+    return this.client.evalSha(digest, { keys: [...keys], arguments: [...args] });
   }
 
   /** Pools and sentinels, and version 5's and 6's own recommendation, know `close` only, which answers nothing. */
@@ -254,12 +254,12 @@ class LegacyModeClient extends NodeRedisClient {
 
   /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
-    return this.client.v4.eval(text, { keys, arguments: args });
+    return this.client.v4.eval(text, { keys: [...keys], arguments: [...args] });
   }
 
   /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
-    return this.client.v4.evalSha(digest, { keys, arguments: args });
+    return this.client.v4.evalSha(digest, { keys: [...keys], arguments: [...args] });
   }
 
   async quit() {

@@ -10,6 +10,7 @@ const { read } = require('./inspect-object');
  * @returns {unknown} a number, where it can be read as a whole one; else the reply as it is
  */
 function toReply(reply) {
+  if (typeof reply === 'number') return reply;
   const text = Buffer.isBuffer(reply) ? reply.toString('latin1') : reply;
   const isNumeric = typeof text === 'bigint' || (typeof text === 'string' && /^-?\d+$/.test(text));
   if (!isNumeric) return reply;

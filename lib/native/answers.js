@@ -4,6 +4,7 @@
 
 const { Answer, UNEXPLAINED } = require('./answer');
 const { call } = require('./calls');
+const { clientRequests } = require('./client-requests');
 const { answer: layout, answers: kinds } = require('../constants');
 const { leave } = require('./context');
 const { engines, currentMailbox, onWake, timeHasCome } = require('./mailbox');
@@ -13,8 +14,7 @@ const { Turns } = require('./turns');
 /**
  * @typedef {import('./types').NativeFailure} NativeFailure
  * @typedef {import('./types').NativeEvent} NativeEvent
- * @typedef {import('./types').ClientRequest} ClientRequest
- * @typedef {NativeFailure | NativeEvent | ClientRequest} Detail
+ * @typedef {NativeFailure | NativeEvent} Detail
  */
 
 const { slotAt, kindAt, attemptsAt, leftAt, untilAt, lastAt } = layout;
@@ -49,7 +49,11 @@ function drain() {
     const json = mailbox.drain(numbers, values);
     const details = json === null ? NO_DETAILS : parse(json);
     count = numbers[0];
-    deliver(count, details, now);
+    try {
+      deliver(mailbox, count, details, now);
+    } finally {
+      clientRequests.end();
+    }
   }
 }
 
@@ -72,16 +76,19 @@ function withoutPrototype(value) {
 }
 
 /**
+ * @param {import('../../binding').Mailbox} mailbox
  * @param {number} count
  * @param {Detail[]} details
  * @param {number} now as `Date.now()` counts
  */
-function deliver(count, details, now) {
+function deliver(mailbox, count, details, now) {
   let valueAt = 0;
   for (let row = 0, at = 1; row < count; row++, at += LENGTH) {
     const kind = numbers[at + kindAt];
     const left = numbers[at + leftAt];
     const last = numbers[at + lastAt];
+    // In the order in which native has said it.
+    if (kind !== CLIENT_REQUEST) clientRequests.flush();
     let value = '';
     let since = 0;
     /** @type {NativeFailure | undefined} */
@@ -98,8 +105,8 @@ function deliver(count, details, now) {
       if (engine) call(() => engine.emit(event));
       continue;
     } else if (kind === CLIENT_REQUEST) {
-      const request = /** @type {ClientRequest} */ (details[last]);
-      engines.get(request.handle)?.run(request);
+      const client = engines.get(numbers[at + attemptsAt])?.clientAt(left);
+      clientRequests.add(mailbox, client, numbers[at + slotAt], last);
       continue;
     } else if (kind === TIME) {
       timeHasCome(numbers[at + slotAt]);

@@ -15,6 +15,9 @@ async function soon(work) {
   work();
 }
 
+/** What async functions return, whatever has been put in the place of `Promise`. @type {PromiseConstructor} */
+const OwnPromise = /** @type {any} */ (soon(() => {}).constructor);
+
 /**
  * Calls a callback or a listener of the caller's. What it throws becomes an uncaught exception: it must neither stop
  * our own code nor turn into a rejection of somebody else's promise.
@@ -49,4 +52,4 @@ function settle(promise, callback) {
   return promise;
 }
 
-module.exports = { soon, call, settle };
+module.exports = { OwnPromise, soon, call, settle };

@@ -7,7 +7,7 @@ const { Redactor, secretsIn, cleanDetails } = require('../redact');
 const { soon } = require('./calls');
 const { portTo } = require('./client-answers');
 const { flags, operations, reasons } = require('../constants');
-const { NO_CONTEXT, contextOf, enter } = require('./context');
+const { NO_CONTEXT, enter } = require('./context');
 const { engines, restIfIdle, mailbox, IMMEDIATES_LOST_AFTER, after, keepAlive } = require('./mailbox');
 const { Events } = require('./events');
 const { requests } = require('./requests');
@@ -132,7 +132,7 @@ class Engine {
   lock(resources, ttl, settings, report, value = '', voteReport, maxWait, ownFlags = 0, cancellation) {
     const all = reportFlag(report) | ownFlags;
     const { lock } = operations;
-    return requests.add(
+    return requests.ask(
       this,
       lock,
       all,
@@ -148,6 +148,21 @@ class Engine {
   }
 
   /**
+   * The same without more ado, for somebody who is told without a promise of ours.
+   *
+   * @param {import('./types').Waiter} waiter
+   * @param {readonly string[]} resources
+   * @param {number} ttl
+   * @param {Settings} settings
+   * @param {boolean} report
+   * @param {number} ownFlags
+   */
+  lockFor(waiter, resources, ttl, settings, report, ownFlags) {
+    const all = reportFlag(report) | ownFlags;
+    requests.add(waiter, this, operations.lock, all, ttl, settings, 0, '', resources);
+  }
+
+  /**
    * What each instance says of a resource's key.
    *
    * @param {string} resource
@@ -155,7 +170,7 @@ class Engine {
    * @returns {Promise<Answer>} with the votes; never rejected
    */
   inspect(resource, settings) {
-    return requests.add(this, operations.inspect, 0, 0, settings, 0, '', [resource]);
+    return requests.ask(this, operations.inspect, 0, 0, settings, 0, '', [resource]);
   }
 
   /**
@@ -168,7 +183,7 @@ class Engine {
    */
   wait(ms, settings, cancellation) {
     const { wait } = operations;
-    return requests.add(this, wait, 0, 0, settings, ms, '', NO_NAMES, undefined, undefined, cancellation);
+    return requests.ask(this, wait, 0, 0, settings, ms, '', NO_NAMES, undefined, undefined, cancellation);
   }
 
   /**
@@ -184,7 +199,7 @@ class Engine {
    */
   extend(resources, value, until, relative, ttl, settings, report, voteReport) {
     const all = reportFlag(report) | (relative ? flags.relative : 0);
-    return requests.add(this, operations.extend, all, ttl, settings, until, value, resources, voteReport);
+    return requests.ask(this, operations.extend, all, ttl, settings, until, value, resources, voteReport);
   }
 
   /**
@@ -198,7 +213,22 @@ class Engine {
    */
   unlock(resources, value, since, settings, report, voteReport) {
     const { unlock } = operations;
-    return requests.add(this, unlock, reportFlag(report), 0, settings, since, value, resources, voteReport);
+    return requests.ask(this, unlock, reportFlag(report), 0, settings, since, value, resources, voteReport);
+  }
+
+  /**
+   * The same for somebody who is told without a promise of ours.
+   *
+   * @param {import('./types').Waiter} waiter
+   * @param {readonly string[]} resources
+   * @param {string} value
+   * @param {number} since
+   * @param {Settings} settings
+   * @param {boolean} report
+   */
+  unlockFor(waiter, resources, value, since, settings, report) {
+    const all = reportFlag(report);
+    requests.add(waiter, this, operations.unlock, all, 0, settings, since, value, resources);
   }
 
   /**
@@ -277,7 +307,7 @@ class Engine {
     return new Promise((resolve) => {
       this.#askLast = async () => {
         const { unlockAll } = operations;
-        const answer = await requests.add(this, unlockAll, reportFlag(report), 0, settings, 0, '', NO_NAMES);
+        const answer = await requests.ask(this, unlockAll, reportFlag(report), 0, settings, 0, '', NO_NAMES);
         for (const number of [...this.#watched.keys()]) this.unwatch(number);
         resolve(answer.failure?.locks ?? []);
       };
@@ -411,12 +441,9 @@ class Engine {
     });
   }
 
-  /** @param {import('./types').ClientRequest} request */
-  run(request) {
-    const bridge = this.#bridges[request.instance];
-    const context = contextOf(request.context);
-    if (context) context.runInAsyncScope(/** @type {Bridge} */ (bridge).run, bridge, request);
-    else bridge?.refuse(request);
+  /** @param {number} instance */
+  clientAt(instance) {
+    return this.#bridges[instance];
   }
 }
 

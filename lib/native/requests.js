@@ -11,6 +11,7 @@ const { slots } = require('./slots');
 
 /**
  * @typedef {import('./answer').Answer} Answer
+ * @typedef {import('./types').Waiter} Waiter
  */
 
 // Locals of the module: the row below is written for every request.
@@ -46,7 +47,44 @@ class Requests {
    * @param {Cancellation} [cancellation] is told under which slot it waits
    * @returns {Promise<Answer>} which is never rejected
    */
+  ask(asker, operation, flags, ttl, settings, time, value, resources, voteReport, maxWait, cancellation) {
+    const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
+    const waiter = new Promised(captured);
+    this.add(
+      waiter,
+      asker,
+      operation,
+      flags,
+      ttl,
+      settings,
+      time,
+      value,
+      resources,
+      voteReport,
+      maxWait,
+      cancellation,
+    );
+    return promise;
+  }
+
+  /**
+   * The same for somebody who is told without a promise of ours.
+   *
+   * @param {Waiter} waiter
+   * @param {import('./types').Asker} asker
+   * @param {number} operation
+   * @param {number} flags
+   * @param {number} ttl
+   * @param {import('../options').Settings} settings
+   * @param {number} time
+   * @param {string} value
+   * @param {readonly string[]} resources
+   * @param {number} [voteReport]
+   * @param {number} [maxWait]
+   * @param {Cancellation} [cancellation]
+   */
   add(
+    waiter,
     asker,
     operation,
     flags,
@@ -62,13 +100,17 @@ class Requests {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const text = textOf(value, resources);
-    if (text === undefined)
-      return refuse(reasons.invalid.code, 'its names or its value are no text that can be sent');
+    if (text === undefined) {
+      waiter.settle(failed(reasons.invalid.code, 'its names or its value are no text that can be sent'));
+      return;
+    }
     // The caller waited between two attempts, and the engine was closed meanwhile: native doesn't know it any more.
-    if (asker.isGone) return refuse(reasons.closed.code, reasons.closed.reason);
+    if (asker.isGone) {
+      waiter.settle(failed(reasons.closed.code, reasons.closed.reason));
+      return;
+    }
     let at = this.#reserve(HEAD_LENGTH + count, text.length);
-    const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
-    const slot = slots.take(asker, captured);
+    const slot = slots.take(asker, waiter);
     const row = this.#numbers;
     row[at + slotAt] = slot;
     row[at + handleAt] = asker.handle;
@@ -89,8 +131,7 @@ class Requests {
     at += HEAD_LENGTH;
     for (let i = 0; i < count; i++) row[at + i] = resources[i].length;
     this.#text += text;
-    cancellation?.watch(slot, captured);
-    return promise;
+    cancellation?.watch(slot, waiter);
   }
 
   /**
@@ -153,16 +194,6 @@ function textOf(value, resources) {
 }
 
 /**
- * The answer to a request that native is not asked.
- *
- * @param {string} code
- * @param {string} reason
- */
-function refuse(code, reason) {
-  return Promise.resolve(failed(code, reason));
-}
-
-/**
  * Answers requests that could not be handed over.
  *
  * @param {Float64Array} batch
@@ -185,6 +216,14 @@ function capture(resolve) {
   captured = resolve;
 }
 
+/** Waits with such a promise. @implements {Waiter} */
+class Promised {
+  /** @param {(answer: Answer) => void} settle */
+  constructor(settle) {
+    this.settle = settle;
+  }
+}
+
 const requests = new Requests();
 
 /**
@@ -193,23 +232,23 @@ const requests = new Requests();
  */
 class Cancellation {
   #slot = 0;
-  /** Undefined where native was not asked. @type {((answer: Answer) => void) | undefined} */
-  #resolve;
+  /** Undefined where native was not asked. @type {Waiter | undefined} */
+  #waiter;
 
   /**
    * The request was made.
    *
    * @param {number} slot
-   * @param {(answer: Answer) => void} resolve what is called with its answer
+   * @param {Waiter} waiter who is told of its answer
    */
-  watch(slot, resolve) {
+  watch(slot, waiter) {
     this.#slot = slot;
-    this.#resolve = resolve;
+    this.#waiter = waiter;
   }
 
   /** Does nothing once the request has been answered: its slot may be another's then. */
   cancel() {
-    if (this.#resolve === undefined || !slots.has(this.#slot, this.#resolve)) return;
+    if (this.#waiter === undefined || !slots.has(this.#slot, this.#waiter)) return;
     // It may not have been handed over yet.
     requests.flush();
     currentMailbox()?.cancel(this.#slot);

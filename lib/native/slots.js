@@ -7,12 +7,12 @@ const { CANCELLED, CLOSED, UNEXPLAINED } = require('./answer');
 /**
  * @typedef {import('./answer').Answer} Answer
  * @typedef {import('./types').Asker} Asker
- * @typedef {(answer: Answer) => void} Resolve
+ * @typedef {import('./types').Waiter} Waiter
  */
 
 class Slots {
-  /** What to call with the answer, by slot. @type {(Resolve | undefined)[]} */
-  #resolves = [];
+  /** Who is told of the answer, by slot. @type {(Waiter | undefined)[]} */
+  #waiters = [];
   /** Whose request it is, by slot. Others only read it. @type {(Asker | undefined)[]} */
   askers = [];
   /** @type {number[]} */
@@ -20,12 +20,12 @@ class Slots {
 
   /**
    * @param {Asker} asker
-   * @param {Resolve} resolve
+   * @param {Waiter} waiter
    * @returns {number} the request's slot, until it is answered
    */
-  take(asker, resolve) {
-    const slot = this.#free.pop() ?? this.#resolves.length;
-    this.#resolves[slot] = resolve;
+  take(asker, waiter) {
+    const slot = this.#free.pop() ?? this.#waiters.length;
+    this.#waiters[slot] = waiter;
     this.askers[slot] = asker;
     return slot;
   }
@@ -34,10 +34,10 @@ class Slots {
    * Whether the slot is still that request's.
    *
    * @param {number} slot
-   * @param {Resolve} resolve
+   * @param {Waiter} waiter
    */
-  has(slot, resolve) {
-    return this.#resolves[slot] === resolve;
+  has(slot, waiter) {
+    return this.#waiters[slot] === waiter;
   }
 
   /**
@@ -55,10 +55,10 @@ class Slots {
    * @param {Answer} answer
    */
   settle(slot, answer) {
-    const resolve = this.#resolves[slot];
+    const waiter = this.#waiters[slot];
     const asker = this.askers[slot];
-    if (resolve === undefined || asker === undefined) return;
-    this.#resolves[slot] = undefined;
+    if (waiter === undefined || asker === undefined) return;
+    this.#waiters[slot] = undefined;
     this.askers[slot] = undefined;
     this.#free.push(slot);
     const { failure } = answer;
@@ -72,7 +72,7 @@ class Slots {
         answer.failure = UNEXPLAINED;
       }
     }
-    resolve(answer);
+    waiter.settle(answer);
     asker.answered();
   }
 }

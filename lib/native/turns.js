@@ -9,6 +9,7 @@
 const { currentMailbox, onRest, IMMEDIATES_LOST_AFTER, after } = require('./mailbox');
 const { requests } = require('./requests');
 const { slots } = require('./slots');
+const { canRunTicks, runTicks } = require('./ticks');
 
 // As they were when this was loaded: see `#awaitImmediates`.
 const { setImmediate } = require('node:timers');
@@ -20,6 +21,9 @@ const LONGEST_TAIL = 4096;
 
 /** As many requests as are worth a hand-over. */
 const MANY = 64;
+
+/** After so many turns in one call of native's, the event loop goes round before the next. */
+const MOST_AT_ONCE = 1000;
 
 /** Deno runs microtasks and ticks only after several of native's calls: each turn has an event of its own there. */
 const CALLS_ARE_TOGETHER = process.versions.deno !== undefined;
@@ -61,8 +65,8 @@ class Turns {
   }
 
   /**
-   * Native calls it when there is something to drain, and for each answer that has a turn of its own: whatever one
-   * call has set off is done before the next.
+   * Native calls it when there is something to drain; and once for each answer that has a turn of its own, where what a
+   * turn has set off can't be done before that.
    */
   wake = () => {
     if (this.#callsToCome > 0) this.#callsToCome -= 1;
@@ -72,16 +76,31 @@ class Turns {
       if (this.#waiting.length > 0 && !this.#isTurning) {
         this.#isTurning = true;
         requests.isHeldBack = true;
-        this.#take();
+        if (this.#left > 1 && canRunTicks()) this.#takeAtOnce();
+        else this.#take();
       }
     }
     this.#askForCalls();
   };
 
+  /** How many have not had their turns. */
+  get #left() {
+    return (this.#waiting.length - this.#next) / 2;
+  }
+
+  /** One after the other, for as long as what each has set off can be done. The last one's is done after this. */
+  #takeAtOnce() {
+    let more = MOST_AT_ONCE;
+    do {
+      this.#take();
+      more -= 1;
+    } while (this.#isTurning && !this.#isLate && more > 0 && runTicks());
+  }
+
   #askForCalls() {
     if (!this.#isTurning || this.#isLate || this.#callsToCome > 0) return;
     // One more for a drain, before which nothing but this keeps the process alive.
-    this.#callsToCome = (this.#waiting.length - this.#next) / 2 + 1;
+    this.#callsToCome = this.#left + 1;
     currentMailbox()?.wakeAgain(this.#callsToCome);
   }
 

@@ -1,6 +1,7 @@
 /** What native says, as docs/hand-over.md has it, and what the parts of lib/native know of each other. */
 
 import type { Trouble } from '../errors';
+import type { Answer } from './answer';
 
 /**
  * What one instance said of one request. `held`: by another; `applied`: to how many of the keys it was applied.
@@ -75,21 +76,17 @@ export interface ClosedEvent {
 export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent;
 export type NativeEvent = MemberEvent | LostEvent | VotesEvent | CallEvent | ClosedEvent;
 
-/** Something that the engine asks of a caller's client. */
-export interface ClientRequest {
-  handle: number;
-  instance: number;
-  ticket: number;
+/** Something that the engine asks of callers' clients. */
+export interface Question {
   operation: 'lock' | 'extend' | 'unlock' | 'inspect';
   /** The caller's own text for it, if there is one. */
-  script: string | null;
+  script: string | undefined;
   /** Whether neither taking nor releasing it has a text of the caller's. */
-  plain: boolean;
-  keys: string[];
-  value: string;
-  /** In ms. */
-  ttl: number | null;
-  /** Of the caller for whom the client is asked. */
+  isPlain: boolean;
+  keys: readonly string[];
+  /** The lock's value and, where a script takes one, the ttl in ms. */
+  args: readonly string[];
+  /** Of the caller for whom they are asked. */
   context: number;
 }
 
@@ -127,6 +124,12 @@ export interface Owner {
   emit?: (event: string, ...args: unknown[]) => boolean;
 }
 
+/** Who waits for a request's answer. */
+export interface Waiter {
+  /** Is called once, perhaps before the request is under way; must not throw, nor call what is a caller's. */
+  settle(answer: Answer): void;
+}
+
 /** What the parts of lib/native know of an engine. */
 export interface Asker {
   readonly handle: number;
@@ -144,5 +147,6 @@ export interface Asker {
   clean(told: NativeFailure): void;
   answered(): void;
   emit(event: NativeEvent): void;
-  run(request: ClientRequest): void;
+  /** The caller's client at this index. */
+  clientAt(instance: number): import('../clients/bridge').Bridge | undefined;
 }

@@ -3,7 +3,9 @@
 
 use napi_derive::napi;
 
-use super::layout::{self, AnswerKind, FOR_EVER, Operation, UNLIMITED, answer, flags, request};
+use super::layout::{
+    self, AnswerKind, FOR_EVER, Operation, UNLIMITED, answer, flags, question, request,
+};
 use super::reasons::Refusal;
 use crate::engine::{
     DEFAULT_DRIFT_FACTOR, DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER,
@@ -19,6 +21,7 @@ pub struct Constants {
     pub answer: AnswerLayout,
     pub answers: AnswerKinds,
     pub applied: AppliedLayout,
+    pub question: QuestionLayout,
     pub defaults: Defaults,
     pub reasons: Reasons,
     /// Stands for a retryCount or a maxWait that has no end.
@@ -103,6 +106,20 @@ pub struct AnswerKinds {
 #[napi(object)]
 pub struct AppliedLayout {
     /// How many numbers each has.
+    pub numbers: u32,
+}
+
+/// Where the numbers of a question for callers' clients are.
+#[napi(object)]
+pub struct QuestionLayout {
+    pub operation_at: u32,
+    pub plain_at: u32,
+    pub ttl_at: u32,
+    pub context_at: u32,
+    pub script_length_at: u32,
+    pub value_length_at: u32,
+    pub count_at: u32,
+    /// How many numbers there are before the lengths of the resources.
     pub numbers: u32,
 }
 
@@ -197,6 +214,7 @@ pub fn constants() -> Constants {
         applied: AppliedLayout {
             numbers: small(layout::APPLIED_NUMBERS),
         },
+        question: question_layout(),
         defaults: defaults(),
         reasons: reasons(),
         unlimited: UNLIMITED,
@@ -223,6 +241,19 @@ fn request_layout() -> RequestLayout {
         context_at: small(request::CONTEXT),
         count_at: small(request::COUNT),
         numbers: small(request::NUMBERS),
+    }
+}
+
+fn question_layout() -> QuestionLayout {
+    QuestionLayout {
+        operation_at: small(question::OPERATION),
+        plain_at: small(question::PLAIN),
+        ttl_at: small(question::TTL),
+        context_at: small(question::CONTEXT),
+        script_length_at: small(question::SCRIPT_LENGTH),
+        value_length_at: small(question::VALUE_LENGTH),
+        count_at: small(question::COUNT),
+        numbers: small(question::NUMBERS),
     }
 }
 

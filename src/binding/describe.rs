@@ -4,11 +4,8 @@ use serde_json::{Value, json};
 
 use super::ids::{Handle, Index};
 use super::reasons::Refusal;
-use crate::engine::{
-    Cause, ConnectionState, Event, Failure, Operation, Question, Reason, Resources, Vote,
-};
+use crate::engine::{Cause, ConnectionState, Event, Failure, Reason, Resources, Vote};
 use crate::instances::client::Route;
-use crate::instances::client::port::Ticket;
 
 /// Why a request failed.
 pub fn failure(failure: &Failure) -> String {
@@ -112,27 +109,6 @@ pub fn event(handle: Handle, event: &Event) -> String {
     described.to_string()
 }
 
-/// What the caller's client at `index` is to be asked.
-pub fn client_request(handle: Handle, index: Index, ticket: Ticket, question: &Question) -> String {
-    let ttl = match question.operation {
-        Operation::Acquire { ttl } | Operation::Extend { ttl } => Some(ttl.millis()),
-        Operation::Inspect | Operation::Release { .. } => None,
-    };
-    json!({
-        "handle": handle.0,
-        "instance": index.0,
-        "ticket": ticket.0,
-        "operation": question.operation.name(),
-        "script": question.script().map(|script| &*script.text),
-        "plain": question.is_plain(),
-        "keys": &*question.resources,
-        "value": &*question.value.text(),
-        "ttl": ttl,
-        "context": question.context.as_ref().map(|context| context.number()),
-    })
-    .to_string()
-}
-
 /// By which way the instance of the caller's client at `index` is asked from now on.
 pub fn route(handle: Handle, index: Index, route: &Route) -> String {
     let (why, failed) = match route {
@@ -193,10 +169,8 @@ fn describe_cause(cause: &Cause) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
-    use crate::engine::{Instant, Occupant, Token};
+    use crate::engine::{Occupant, Operation};
 
     fn parsed(json: &str) -> Value {
         serde_json::from_str(json).expect("JSON")
@@ -272,26 +246,6 @@ mod tests {
         assert_eq!(described["code"], "CLIENT");
         assert_eq!(described["error"], 5);
         assert_eq!(described.get("reply"), None);
-    }
-
-    #[test]
-    fn a_client_is_asked_all_that_it_needs_to_know() {
-        let question = Question::new(
-            Operation::Inspect,
-            [Box::from("r")].into(),
-            Token::from("v"),
-            Instant::LAST,
-        );
-        let described = client_request(Handle(1), Index(2), Ticket(3), &Rc::new(question));
-        let described = parsed(&described);
-        let named = ["handle", "instance", "ticket"].map(|name| described[name].as_u64());
-        assert_eq!(named, [Some(1), Some(2), Some(3)]);
-        assert_eq!(described["operation"], "inspect");
-        assert_eq!(described["keys"], json!(["r"]));
-        assert_eq!(described["value"], "v");
-        for name in ["ttl", "context", "script"] {
-            assert_eq!(described.get(name), Some(&Value::Null), "{name}");
-        }
     }
 
     #[test]

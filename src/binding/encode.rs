@@ -1,5 +1,6 @@
 //! Responses as rows of numbers: docs/hand-over.md describes them.
 
+use super::client_rows::Questions;
 use super::layout::{AnswerKind, NO_SLOT, VALUE_LENGTH, answer};
 use super::numbers::{clock_millis, millis};
 use super::outbox::{Outcome, Response};
@@ -10,6 +11,7 @@ pub struct Rows<'room> {
     numbers: &'room mut [f64],
     values: &'room mut [u8],
     details: String,
+    questions: Questions,
     written: usize,
     locked: usize,
     described: usize,
@@ -22,6 +24,7 @@ impl<'room> Rows<'room> {
             numbers,
             values,
             details: String::new(),
+            questions: Questions::default(),
             written: 0,
             locked: 0,
             described: 0,
@@ -71,8 +74,11 @@ impl<'room> Rows<'room> {
                 row[answer::LAST] = self.describe(&details);
                 AnswerKind::Inspected
             }
-            Outcome::ClientRequest(details) => {
-                row[answer::LAST] = self.describe(&details);
+            Outcome::ClientRequest(request) => {
+                row[answer::SLOT] = request.ticket.0.into();
+                row[answer::ATTEMPTS] = request.handle.0.into();
+                row[answer::LEFT] = request.index.0.into();
+                row[answer::LAST] = self.questions.add(request.question).into();
                 AnswerKind::ClientRequest
             }
             Outcome::Time(timer) => {
@@ -100,6 +106,11 @@ impl<'room> Rows<'room> {
     fn write_validity(&self, row: &mut [f64; answer::NUMBERS], until: Instant) {
         row[answer::LEFT] = millis(until.since(self.now));
         row[answer::UNTIL] = clock_millis(until);
+    }
+
+    /// What callers' clients are asked by what was written.
+    pub fn take_questions(&mut self) -> Questions {
+        std::mem::take(&mut self.questions)
     }
 
     /// Writes the count; the details, if there are any, as a JSON array.

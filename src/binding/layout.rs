@@ -89,16 +89,19 @@ pub mod flags {
 /// Where the numbers of an answer are. How many answers there are comes before
 /// the first of them.
 pub mod answer {
-    /// [`NO_SLOT`](super::NO_SLOT) where it answers no request.
+    /// [`NO_SLOT`](super::NO_SLOT) where it answers no request. Client request: the
+    /// ticket.
     pub const SLOT: usize = 0;
     /// An [`AnswerKind`](super::AnswerKind).
     pub const KIND: usize = 1;
+    /// Client request: the handle.
     pub const ATTEMPTS: usize = 2;
-    /// The validity that is left.
+    /// The validity that is left. Client request: the instance.
     pub const LEFT: usize = 3;
     /// The same as a point on the engine's clock.
     pub const UNTIL: usize = 4;
-    /// Locked: since when. Where there are details: their index.
+    /// Locked: since when. Where there are details: their index. Client request:
+    /// which of the drain's questions.
     pub const LAST: usize = 5;
     pub const NUMBERS: usize = 6;
 }
@@ -149,6 +152,29 @@ impl AnswerKind {
         Self::ALL.into_iter().find(|one| one.number() == number)
     }
 }
+
+/// Where the numbers of a question for callers' clients are. The length of each of
+/// its resources follows them.
+pub mod question {
+    /// An [`Operation`](super::Operation).
+    pub const OPERATION: usize = 0;
+    /// 1 where neither taking nor releasing has a text of the caller's, else 0.
+    pub const PLAIN: usize = 1;
+    /// [`ABSENT`](super::ABSENT) where there is none.
+    pub const TTL: usize = 2;
+    /// Of the caller; 0 = none.
+    pub const CONTEXT: usize = 3;
+    /// Of the caller's own text; [`ABSENT`](super::ABSENT) where there is none.
+    pub const SCRIPT_LENGTH: usize = 4;
+    pub const VALUE_LENGTH: usize = 5;
+    /// How many resources follow.
+    pub const COUNT: usize = 6;
+    /// How many numbers there are before the resources' lengths.
+    pub const NUMBERS: usize = 7;
+}
+
+/// Stands for a number that there is not.
+pub const ABSENT: f64 = -1.0;
 
 /// The length of a lock's value of ours: 16 bytes in hexadecimal.
 pub const VALUE_LENGTH: usize = 32;

@@ -9,6 +9,7 @@ use napi::threadsafe_function::UnknownReturnValue;
 use napi::{Error, Result, Status};
 use napi_derive::napi;
 
+use super::client_rows::Questions;
 use super::command::{ClientReply, ClientUpdate, Command};
 use super::config::{self, Config};
 use super::context::context;
@@ -34,6 +35,8 @@ pub struct Mailbox {
     next_handle: Cell<Handle>,
     last_scripts: Cell<ScriptsId>,
     kept_locks: RefCell<KeptLocks>,
+    /// What callers' clients are asked, by the last drain.
+    questions: RefCell<Questions>,
 }
 
 /// A quorum that was opened.
@@ -72,6 +75,7 @@ impl Mailbox {
             next_handle: Cell::new(Handle(0)),
             last_scripts: Cell::new(ScriptsId(0)),
             kept_locks: RefCell::default(),
+            questions: RefCell::default(),
         })
     }
 
@@ -374,7 +378,21 @@ impl Mailbox {
             self.outbox.expect(false);
         }
         self.wake_up.keep_alive(&env)?;
+        self.questions.replace(rows.take_questions());
         Ok(rows.finish())
+    }
+
+    /// Writes what callers' clients are asked, by the last drain, into `numbers`;
+    /// returns the text that goes with it. `None` if there is too little room.
+    #[napi(catch_unwind)]
+    pub fn questions(&self, mut numbers: Float64ArraySlice) -> Option<String> {
+        let mut questions = self.questions.borrow_mut();
+        // SAFETY: the array belongs to lib/native, which passes it to nobody else,
+        // and no JavaScript runs before this call returns.
+        let room = unsafe { numbers.as_mut() };
+        let written = room.get_mut(..questions.numbers.len())?;
+        written.copy_from_slice(&questions.numbers);
+        Some(std::mem::take(&mut *questions).text)
     }
 
     fn write(&self, responses: impl IntoIterator<Item = Response>, rows: &mut Rows, now: Instant) {

@@ -16,7 +16,8 @@
 //! - [`inbox`] brings [`command`]s, [`outbox`] brings responses; each is a
 //!   [`handoff`], a queue whose reader is woken once per batch.
 //! - [`layout`] says where each number of a row is; [`decode`] reads requests,
-//!   [`encode`] writes responses, [`describe`] has what is told in words.
+//!   [`encode`] writes responses, [`client_rows`] what callers' clients are asked,
+//!   [`describe`] has what is told in words.
 //! - [`ids`], [`numbers`], [`reasons`] and [`config`] are what they are made of.
 //!
 //! On the engine's thread:
@@ -39,6 +40,8 @@
 #[doc(hidden)]
 #[cfg(feature = "napi")]
 mod addon;
+#[doc(hidden)]
+pub mod client_rows;
 #[doc(hidden)]
 pub mod command;
 #[doc(hidden)]
@@ -97,7 +100,7 @@ pub use addon::{DefaultScripts, clock, default_scripts, raise, version};
 #[cfg(feature = "napi")]
 pub use constants::{
     AnswerKinds, AnswerLayout, AppliedLayout, Constants, Deadlines, Defaults, Explanation, Flags,
-    Operations, Reasons, RequestLayout, constants,
+    Operations, QuestionLayout, Reasons, RequestLayout, constants,
 };
 #[cfg(feature = "napi")]
 pub use mailbox::{Mailbox, Opened};

@@ -1,5 +1,6 @@
 //! What the engine's thread hands to one JavaScript thread.
 
+use super::client_rows::ClientRequest;
 use super::describe;
 use super::handoff::Handoff;
 use super::ids::{ContextId, Handle, Slot, TimerId};
@@ -59,8 +60,8 @@ pub enum Outcome {
     Inspected(String),
     /// What happened, as JSON.
     Event(String),
-    /// What a caller's client is to be asked, as JSON.
-    ClientRequest(String),
+    /// What a caller's client is to be asked.
+    ClientRequest(ClientRequest),
     /// A time has come that JavaScript has waited for.
     Time(TimerId),
     /// Nothing will be asked for in this context any more.

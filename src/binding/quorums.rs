@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
+use super::client_rows::{ClientQuestion, ClientRequest};
 use super::command::{ClientReply, ClientUpdate};
 use super::config::Config;
 use super::decode::Applied;
@@ -211,8 +212,12 @@ struct ClientPort {
 
 impl Port for ClientPort {
     fn carry(&self, ticket: Ticket, question: &Rc<Question>) {
-        let details = describe::client_request(self.handle, self.index, ticket, question);
-        self.responses.tell(Outcome::ClientRequest(details));
+        self.responses.tell(Outcome::ClientRequest(ClientRequest {
+            handle: self.handle,
+            index: self.index,
+            ticket,
+            question: ClientQuestion::new(question),
+        }));
     }
 
     fn call(&self) {

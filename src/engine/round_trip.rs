@@ -97,6 +97,9 @@ impl Meter {
     #[must_use]
     pub fn windows(&self, span: Duration) -> usize {
         let least = self.least.unwrap_or_default();
+        if least < span {
+            return 1;
+        }
         let times = least.as_nanos() / span.as_nanos().max(1);
         usize::try_from(1 + times).unwrap_or(usize::MAX)
     }

@@ -47,13 +47,16 @@ pub enum SafetyRule {
     HandOver,
     /// Rule 22: a release doesn't overtake its own acquire.
     Order,
+    /// Rule 18: that a key is not there, said of one of several releases in one call,
+    /// is asked again of that one alone.
+    AskedAlone,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
 }
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
@@ -74,6 +77,7 @@ impl SafetyRule {
         Self::ReplyKind,
         Self::HandOver,
         Self::Order,
+        Self::AskedAlone,
         Self::Role,
     ];
 

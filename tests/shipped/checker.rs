@@ -91,6 +91,7 @@ pub struct Counts {
     pub bridged: Cell<u64>,
     pub resent: Cell<u64>,
     pub beside: Cell<u64>,
+    pub together: Cell<u64>,
 }
 
 impl Checker {
@@ -391,6 +392,7 @@ impl Counts {
             ("carried by a caller's client", &self.bridged),
             ("sent again by a caller's client", &self.resent),
             ("dialled beside a silent connection", &self.beside),
+            ("released in one call with others", &self.together),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()

@@ -7,8 +7,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use redlock_native::binding::client_rows::Questions;
+use redlock_native::binding::layout::{Operation, question};
+use redlock_native::binding::numbers::saturated;
 use redlock_native::instances::redis::{Config, Endpoint};
-use serde_json::Value;
 
 use crate::checker::{Checker, bump};
 use crate::process::Process;
@@ -55,6 +57,44 @@ pub enum ClientAnswer {
     Seen(Option<String>, Option<u64>),
     Odd,
     Failed(String),
+}
+
+/// What clients are asked, as lib/native/client-requests.js reads it.
+pub struct Asked {
+    operation: Operation,
+    keys: Vec<String>,
+    value: String,
+    /// In ms; 0 where there is none.
+    ttl: u64,
+}
+
+impl Asked {
+    /// All that one drain has brought.
+    pub fn all(questions: &Questions) -> Vec<Self> {
+        let mut numbers = questions.numbers.iter().copied();
+        let mut text = questions.text.encode_utf16();
+        let mut asked = Vec::new();
+        while let Some(operation) = numbers.next() {
+            let mut row = [operation; question::NUMBERS];
+            row[1..].fill_with(|| numbers.next().expect("a whole row"));
+            let mut take = |length: f64| {
+                let units: Vec<u16> = text.by_ref().take(saturated(length) as usize).collect();
+                String::from_utf16(&units).expect("a text")
+            };
+            // No script: the length is below zero.
+            take(row[question::SCRIPT_LENGTH]);
+            asked.push(Self {
+                operation: Operation::numbered(saturated(operation)).expect("an operation"),
+                value: take(row[question::VALUE_LENGTH]),
+                ttl: saturated(row[question::TTL]).into(),
+                keys: (0..saturated(row[question::COUNT]))
+                    .map(|_| take(numbers.next().expect("a length")))
+                    .collect(),
+            });
+        }
+        assert_eq!(text.next(), None, "all of the text is somebody's");
+        asked
+    }
 }
 
 #[derive(Default)]
@@ -128,22 +168,23 @@ impl Client {
     }
 
     /// Puts a request's question to the server.
-    pub fn run(self: &Rc<Self>, request: &Value, done: impl Fn(ClientAnswer) + 'static) {
-        let kind = match request["operation"].as_str().expect("an operation") {
-            "lock" => CommandKind::Acquire,
-            "extend" => CommandKind::Extend,
-            "unlock" => CommandKind::Release,
-            _ => CommandKind::Inspect,
+    pub fn run(self: &Rc<Self>, asked: &Asked, done: impl Fn(ClientAnswer) + 'static) {
+        let kind = match asked.operation {
+            Operation::Lock => CommandKind::Acquire,
+            Operation::Extend => CommandKind::Extend,
+            Operation::Unlock => CommandKind::Release,
+            Operation::Inspect => CommandKind::Inspect,
+            other => panic!("no client can {other:?}"),
         };
         let target = self.target.borrow().clone();
-        let keys = request["keys"].as_array().expect("keys").iter();
-        let keys = keys.map(|key| format!("{}{}", target.prefix, key.as_str().expect("a key")));
+        let keys = asked.keys.iter();
+        let keys = keys.map(|key| format!("{}{key}", target.prefix));
         let sent = Rc::new(Sent {
             lock_command: LockCommand {
                 kind,
                 keys: keys.collect(),
-                value: request["value"].as_str().expect("a value").to_owned(),
-                ttl: request["ttl"].as_u64().unwrap_or(0),
+                value: asked.value.clone(),
+                ttl: asked.ttl,
             },
             target,
             done: RefCell::new(Some(Box::new(done))),

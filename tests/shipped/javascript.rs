@@ -34,7 +34,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::checker::{Checker, bump};
-use crate::clients::{Client, ClientAnswer};
+use crate::clients::{Asked, Client, ClientAnswer};
 use crate::process::Process;
 use crate::world::Moment;
 
@@ -450,12 +450,18 @@ impl App {
             for response in self.0.outbox.take(rows.room()) {
                 rows.write(self.checked(response, now));
             }
+            let questions = Asked::all(&rows.take_questions());
             let details = rows.finish();
             let details: Vec<Value> = details.map_or_else(Vec::new, |details| {
                 serde_json::from_str(&details).expect("JSON")
             });
             let count = whole(numbers[0]) as usize;
-            self.deliver(&numbers[1..=count * answer::NUMBERS], &values, &details);
+            self.deliver(
+                &numbers[1..=count * answer::NUMBERS],
+                &values,
+                &details,
+                &questions,
+            );
             if count < self.0.room {
                 return;
             }
@@ -471,7 +477,7 @@ impl App {
         response
     }
 
-    fn deliver(&self, rows: &[f64], values: &[u8], details: &[Value]) {
+    fn deliver(&self, rows: &[f64], values: &[u8], details: &[Value], questions: &[Asked]) {
         let mut values = values.chunks(VALUE_LENGTH);
         let mut after = Duration::ZERO;
         for row in rows.chunks(answer::NUMBERS) {
@@ -483,7 +489,7 @@ impl App {
                     continue;
                 }
                 AnswerKind::ClientRequest => {
-                    self.run(last());
+                    self.run(row, &questions[whole(row[answer::LAST]) as usize]);
                     continue;
                 }
                 _ => {}
@@ -558,10 +564,10 @@ impl App {
     }
 
     /// A request for a caller's client.
-    fn run(&self, request: &Value) {
-        let handle = Handle(number(request, "handle"));
-        let index = Index(number(request, "instance"));
-        let ticket = Ticket(number(request, "ticket"));
+    fn run(&self, row: &[f64], asked: &Asked) {
+        let handle = Handle(whole(row[answer::ATTEMPTS]));
+        let index = Index(whole(row[answer::LEFT]));
+        let ticket = Ticket(whole(row[answer::SLOT]));
         let client = {
             let engines = self.0.engines.borrow();
             let clients = &engines[handle.0 as usize].clients;
@@ -571,7 +577,7 @@ impl App {
         let client = client.expect("a client has this index");
         bump(&self.0.checker.counts.bridged);
         let app = self.clone();
-        client.run(request, move |came| app.bring(handle, index, ticket, came));
+        client.run(asked, move |came| app.bring(handle, index, ticket, came));
     }
 
     /// A client has come back, perhaps not for the first time.

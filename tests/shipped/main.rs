@@ -135,3 +135,8 @@ fn with_releases_that_overtake_a_seed_has_an_acquire_after_its_release() {
 fn without_asking_a_masters_role_a_seed_has_two_holders() {
     SIMULATION.expect_missed(SafetyRule::Role, "two holders");
 }
+
+#[test]
+fn without_asking_again_for_what_a_call_for_many_has_not_found_a_seed_leaves_a_key() {
+    SIMULATION.expect_missed(SafetyRule::AskedAlone, "still has");
+}

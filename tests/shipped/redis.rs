@@ -1,8 +1,7 @@
 //! A model of a Redis server: it reads commands as bytes, keeps keys that expire
 //! by its own clock, and answers in bytes.
 //!
-//! Our four scripts are known by their digests and carried out as their texts
-//! say.
+//! Our scripts are known by their digests and carried out as their texts say.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redlock_native::instances::redis::{default_texts, script};
+use redlock_native::instances::redis::{default_texts, release_each_text, script};
 
 use crate::checker::Checker;
 use crate::cluster::Slots;
@@ -40,6 +39,19 @@ pub struct Server {
     pub names: RefCell<Option<Rc<Server>>>,
     /// Whether it tells anybody what it is.
     pub hides_role: Cell<bool>,
+    pub together: Cell<Together>,
+}
+
+/// What becomes of releases that come in one call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Together {
+    /// It is a proxy's: the call goes to one of several servers, which has only some of
+    /// the keys. Each alone goes to its own.
+    pub spreads: bool,
+    /// In percent of the calls, a key may not be touched, and nothing is done.
+    pub refused: u64,
+    /// In percent of the keys, one gives an error.
+    pub failed: u64,
 }
 
 struct State {
@@ -121,6 +133,12 @@ pub enum CommandResult {
     Seen(Option<(String, u64)>),
 }
 
+/// The script that releases several locks: its text and its digest.
+static RELEASE_EACH: LazyLock<(&'static str, &'static str)> = LazyLock::new(|| {
+    let text = release_each_text();
+    (text, Box::leak(script(text).digest))
+});
+
 static DIGESTS: LazyLock<[(&'static str, &'static str, CommandKind); 5]> = LazyLock::new(|| {
     let kinds = [
         CommandKind::Acquire,
@@ -164,6 +182,7 @@ impl Server {
             slots: RefCell::default(),
             names: RefCell::default(),
             hides_role: Cell::default(),
+            together: Cell::default(),
         })
     }
 
@@ -554,6 +573,9 @@ impl Server {
             let server_side = wire.server_side.borrow();
             (server_side.db, server_side.asking)
         };
+        if let Some((releases, digest)) = read_releases(word, command) {
+            return self.release_each(wire, word, &releases, digest, out);
+        }
         let Some((lock_command, digest)) = read_lock_command(word, command) else {
             self.world.blame(format_args!(
                 "s{} is sent nonsense: {command:?}",
@@ -561,16 +583,7 @@ impl Server {
             ));
             return say_error(out, "ERR nonsense");
         };
-        let odd = self.state.borrow().odd;
-        if self.world.chance.percent(odd) && !self.world.is_quiet() {
-            self.checker
-                .counts
-                .odd
-                .set(self.checker.counts.odd.get() + 1);
-            self.world
-                .note(format_args!("s{} says something odd", self.index));
-            say_odd(out, lock_command.kind, &self.world);
-        }
+        self.perhaps_say_odd(lock_command.kind, out);
         let refusal = self.refusal();
         let redirect = || {
             let slots = self.slots.borrow().clone();
@@ -580,25 +593,8 @@ impl Server {
             self.checker.redirected(&error);
             return say_error(out, &error);
         }
-        if let Some(error) = refusal {
-            self.checker
-                .counts
-                .erred
-                .set(self.checker.counts.erred.get() + 1);
-            return say_error(out, error);
-        }
-        if let Some(digest) = digest {
-            let mut state = self.state.borrow_mut();
-            if word == "EVAL" {
-                state.scripts.insert(digest);
-            } else if !state.scripts.contains(digest) {
-                drop(state);
-                self.checker
-                    .counts
-                    .unknown
-                    .set(self.checker.counts.unknown.get() + 1);
-                return say_error(out, "NOSCRIPT No matching script. Please use EVAL.");
-            }
+        if self.turn_down(refusal, word, digest, out) {
+            return;
         }
         self.checker.written(wire, &lock_command);
         match self.carry_out(db, &lock_command) {
@@ -622,6 +618,97 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Releases that come in one call, each by itself.
+    fn release_each(
+        self: &Rc<Self>,
+        wire: &Rc<Wire>,
+        word: &str,
+        releases: &[LockCommand],
+        digest: &'static str,
+        out: &mut Vec<u8>,
+    ) {
+        let db = wire.server_side.borrow().db;
+        let together = self.together.get();
+        let chance = &self.world.chance;
+        if self.slots.borrow().is_some() {
+            self.world.blame(format_args!(
+                "several locks are released in one call to a node"
+            ));
+        }
+        self.perhaps_say_odd(CommandKind::Release, out);
+        if self.turn_down(self.refusal(), word, Some(digest), out) {
+            return;
+        }
+        let count = &self.checker.counts.together;
+        count.set(count.get() + 1);
+        if chance.percent(together.refused) {
+            return say_error(out, "NOPERM No permissions to access a key");
+        }
+        let shard = |release: &LockCommand| release.keys[0].bytes().map(u64::from).sum::<u64>() % 2;
+        let mut answer = String::new();
+        for release in releases {
+            let is_elsewhere = together.spreads && shard(release) != shard(&releases[0]);
+            if chance.percent(together.failed) {
+                answer.push('e');
+            } else if is_elsewhere {
+                answer.push('0');
+            } else {
+                self.checker.written(wire, release);
+                match self.carry_out(db, release) {
+                    CommandResult::Applied(1) => answer.push('1'),
+                    _ => answer.push('0'),
+                }
+            }
+        }
+        say_bulk(out, &answer);
+    }
+
+    fn perhaps_say_odd(&self, kind: CommandKind, out: &mut Vec<u8>) {
+        let odd = self.state.borrow().odd;
+        if self.world.chance.percent(odd) && !self.world.is_quiet() {
+            self.checker
+                .counts
+                .odd
+                .set(self.checker.counts.odd.get() + 1);
+            self.world
+                .note(format_args!("s{} says something odd", self.index));
+            say_odd(out, kind, &self.world);
+        }
+    }
+
+    /// Whether it carries nothing out, which it says, or doesn't know the script.
+    fn turn_down(
+        &self,
+        refusal: Option<&str>,
+        word: &str,
+        digest: Option<&'static str>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if let Some(error) = refusal {
+            self.checker
+                .counts
+                .erred
+                .set(self.checker.counts.erred.get() + 1);
+            say_error(out, error);
+            return true;
+        }
+        if let Some(digest) = digest {
+            let mut state = self.state.borrow_mut();
+            if word == "EVAL" {
+                state.scripts.insert(digest);
+            } else if !state.scripts.contains(digest) {
+                drop(state);
+                self.checker
+                    .counts
+                    .unknown
+                    .set(self.checker.counts.unknown.get() + 1);
+                say_error(out, "NOSCRIPT No matching script. Please use EVAL.");
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -652,6 +739,29 @@ pub fn say_error(out: &mut Vec<u8>, error: &str) {
 
 pub fn say_bulk(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(format!("${}\r\n{text}\r\n", text.len()).as_bytes());
+}
+
+/// Releases that come in one call, and the script's digest.
+fn read_releases(word: &str, command: &[String]) -> Option<(Vec<LockCommand>, &'static str)> {
+    let (text, digest) = *RELEASE_EACH;
+    let is_it = match word {
+        "EVAL" => command[1] == text,
+        "EVALSHA" => command[1] == digest,
+        _ => false,
+    };
+    if !is_it {
+        return None;
+    }
+    let count: usize = command.get(2)?.parse().ok()?;
+    let keys = command.get(3..3 + count)?;
+    let values = command.get(3 + count..)?;
+    let releases = keys.iter().zip(values).map(|(key, value)| LockCommand {
+        kind: CommandKind::Release,
+        keys: vec![key.clone()],
+        value: value.clone(),
+        ttl: 0,
+    });
+    (values.len() == count && (2..=64).contains(&count)).then(|| (releases.collect(), digest))
 }
 
 /// What a SET or a script is to do, and the script's digest.

@@ -8,6 +8,7 @@ use redlock_native::engine::SafetyRule;
 use crate::chance::Chance;
 use crate::clients::ClientFaults;
 use crate::faults::Fault;
+use crate::redis::Together;
 use crate::world::World;
 
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ pub struct Scenario {
     /// In milliseconds.
     pub connect_timeout: u32,
     pub odd: u64,
+    pub together: Together,
     /// Whether names lead elsewhere than they say, differently in each process.
     pub strange_names: bool,
     /// How the members are reached.
@@ -154,6 +156,11 @@ impl Scenario {
             },
             connect_timeout: chance.pick(&[100, 500, 5000]),
             odd: chance.pick(&[0, 0, 0, 1, 3]),
+            together: Together {
+                spreads: chance.percent(25),
+                refused: chance.pick(&[0, 0, 30]),
+                failed: chance.pick(&[0, 0, 20]),
+            },
             strange_names,
             reach,
             client_faults: ClientFaults {
@@ -193,6 +200,14 @@ impl Scenario {
                 self.processes = 1;
                 self.calm = false;
                 self.faults = vec![Fault::Hang];
+            }
+            SafetyRule::AskedAlone => {
+                self.calm_down();
+                self.troubled(vec![Member::Server; 3], Reach::Links);
+                self.calm = true;
+                self.together.spreads = true;
+                self.resources = 3;
+                self.callers = 2;
             }
             SafetyRule::Refusers => {
                 self.troubled(vec![Member::Server; 3], Reach::Links);

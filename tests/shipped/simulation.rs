@@ -197,6 +197,7 @@ impl Run {
         let servers = builder.servers.into_inner();
         for server in &servers {
             server.be_odd(scenario.odd);
+            server.together.set(scenario.together);
         }
         let processes: Vec<_> = (0..scenario.processes)
             .map(|index| {

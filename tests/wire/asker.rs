@@ -25,6 +25,11 @@ impl Votes {
         self.0.borrow().len()
     }
 
+    /// Forgets all of them, so that their numbers may be given again.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     /// The place of the vote of this number, and the vote.
     pub fn of(&self, number: usize) -> Option<(usize, Vote)> {
         let votes = self.0.borrow();
@@ -77,7 +82,7 @@ impl Asker {
         asker.votes.wait_for(first - 1).await;
         asker.ask(first, release(), "first", &["first"]);
         asker.votes.wait_for(first).await;
-        asker.votes.0.borrow_mut().clear();
+        asker.votes.clear();
         asker
     }
 

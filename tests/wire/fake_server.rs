@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use redlock_native::instances::redis::{Config, Endpoint};
+use redlock_native::instances::redis::{Config, Endpoint, release_each_text, script};
 
 /// The answer of a server that answers nothing any more.
 pub const HANG_UP: &str = "hang up";
@@ -151,7 +151,21 @@ fn read_number(input: &mut BufReader<TcpStream>) -> Option<usize> {
     line.trim_end().get(1..)?.parse().ok()
 }
 
+/// How many locks a command releases in one call; `None` if it is another command.
+pub fn released_together(words: &[String]) -> Option<usize> {
+    let known = script(release_each_text());
+    let is_it = match words[0].as_str() {
+        "EVAL" => words[1] == *known.text,
+        "EVALSHA" => words[1] == *known.digest,
+        _ => false,
+    };
+    is_it.then(|| words[2].parse().expect("a number of keys"))
+}
+
 fn usual(words: &[String]) -> String {
+    if let Some(locks) = released_together(words) {
+        return format!("${locks}\r\n{}\r\n", "1".repeat(locks));
+    }
     match words[0].as_str() {
         "PING" => "+PONG\r\n",
         "INFO" => "$0\r\n\r\n",

@@ -7,6 +7,7 @@ mod fake_server;
 mod greeting;
 mod lost_connections;
 mod masters;
+mod merged_releases;
 mod order;
 mod replies;
 mod scripts;

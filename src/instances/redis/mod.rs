@@ -36,7 +36,7 @@ pub use config::{Address, Config, Endpoint, Sentinels};
 pub use dial::{Connecting, Dialler, Resolve, Resolving, Sockets, Stream};
 use link::{Link, SlotState};
 pub use network::Network;
-pub use script::{default_texts, script};
+pub use script::{default_texts, release_each_text, script};
 pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
 

@@ -26,6 +26,10 @@ pub(super) static EXTEND: LazyLock<Script> =
 pub(super) static RELEASE: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/release.lua")));
 
+/// Deletes what several holders have, each one key.
+pub(super) static RELEASE_EACH: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("scripts/release_each.lua")));
+
 /// Says what a key has.
 pub(super) static INSPECT: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/inspect.lua")));
@@ -42,6 +46,12 @@ pub fn default_texts() -> [&'static str; 5] {
         &INSPECT.text,
         FIRST_TEXT,
     ]
+}
+
+/// The text of the script that releases several locks at once, each by itself.
+#[must_use]
+pub fn release_each_text() -> &'static str {
+    &RELEASE_EACH.text
 }
 
 /// A text with the digest servers know it by.

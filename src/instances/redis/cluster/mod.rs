@@ -249,7 +249,9 @@ impl Drop for Cluster {
 
 impl Nodes {
     fn link(&self, address: &Address) -> Rc<Link> {
-        self.links.open(self.config.at(address))
+        let link = self.links.open(self.config.at(address));
+        link.is_cluster_node();
+        link
     }
 }
 

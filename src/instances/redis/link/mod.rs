@@ -17,6 +17,7 @@
 
 mod acquire_queue;
 mod connections;
+mod gathered;
 mod phases;
 mod pipeline;
 mod pump;
@@ -69,6 +70,7 @@ impl Link {
             state: RefCell::new(State {
                 phase: Phase::Dialling(None, VecDeque::new()),
                 writer: Writer::new(&config.key_prefix),
+                has_slots: false,
                 pipeline: Pipeline::default(),
                 former: None,
                 releases: VecDeque::new(),
@@ -165,7 +167,7 @@ impl Link {
                 }
                 Phase::Down(outage) => outage.cause.clone(),
                 Phase::Up => Cause::Overloaded {
-                    waiting: state.pipeline.unanswered.len(),
+                    waiting: state.pipeline.questions,
                 },
             }
         };
@@ -220,6 +222,16 @@ impl Link {
     /// connections, and what was.
     fn with_pipeline<T>(&self, generation: Generation, with: impl FnOnce(&mut Pipeline) -> T) -> T {
         with(self.state.borrow_mut().pipeline_of(generation))
+    }
+
+    /// Makes commands of the releases that were gathered for one of the connections.
+    fn encode_gathered(&self, generation: Generation) {
+        self.state.borrow_mut().encode_gathered(generation);
+    }
+
+    /// The server is a node of a cluster: one call can't have keys of several slots.
+    pub(super) fn is_cluster_node(&self) {
+        self.state.borrow_mut().has_slots = true;
     }
 
     /// The pump is to be woken by this when there is something to be written.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Link;
-use super::pipeline::{ExpectedReply, OnReply, Pipeline};
+use super::pipeline::{ExpectedReply, Generation, OnReply, Pipeline};
 use super::pump::Pump;
 use super::release_copies::answer_of_both;
 use super::request::{Request, SlotState};
@@ -154,6 +154,7 @@ impl Link {
         };
         let failed = {
             let mut state = self.state.borrow_mut();
+            state.encode_gathered(Generation::Present);
             state.writer.begin();
             let mut silent = std::mem::take(&mut state.pipeline);
             if is_same {
@@ -245,6 +246,15 @@ impl State {
                     failed
                         .votes
                         .extend(responder.map(|responder| (responder, lost(cause))));
+                }
+                ExpectedReply::Releases { releases, .. } => {
+                    for release in releases {
+                        self.owe(&release.question, now);
+                        let responder = release.responder;
+                        failed
+                            .votes
+                            .extend(responder.map(|responder| (responder, lost(cause))));
+                    }
                 }
                 ExpectedReply::Array(on_reply) => failed.commands.push((on_reply, lost(cause))),
                 ExpectedReply::Asking => {}

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use redis::Value;
 
+use super::gathered::{Gathered, Release};
 use crate::engine::{Cause, Instant, Operation, Question, Responder, SafetyRule};
 use crate::instances::redis::protocol::command::Form;
 
@@ -31,6 +32,11 @@ pub(super) struct Pipeline {
     /// How many of them, the newest, have come since the buffer was written: the server
     /// can't have answered those.
     pub(super) fresh: usize,
+    /// Where the releases are, in `out` and `unanswered`, that go in one call when `out`
+    /// is written; their commands are not in it yet.
+    pub(super) gathered: Option<Gathered>,
+    /// How many questions all of them are: a call can be several.
+    pub(super) questions: usize,
     /// About how many bytes all of them keep.
     pub(super) weight: usize,
     /// How many of them are acquires, and about how many bytes those keep.
@@ -48,8 +54,18 @@ pub(super) struct PendingCommand {
     /// [`Instant::ORIGIN`] before that.
     at: Instant,
     /// About how many bytes it keeps.
-    weight: usize,
+    pub(super) weight: usize,
     pub(super) expected: ExpectedReply,
+}
+
+impl PendingCommand {
+    pub(super) const fn unwritten(weight: usize, expected: ExpectedReply) -> Self {
+        Self {
+            at: Instant::ORIGIN,
+            weight,
+            expected,
+        }
+    }
 }
 
 /// What the reply to a command is for.
@@ -59,6 +75,14 @@ pub(super) enum ExpectedReply {
         form: Form,
         /// Nobody waits for the answer to an owed release.
         responder: Option<Responder>,
+        /// It was asked before in one call with others, which has not found its key.
+        is_doubted: bool,
+    },
+    /// Releases that go in one call: what became of each.
+    Releases {
+        releases: Vec<Release>,
+        /// `None` while they are gathered.
+        form: Option<Form>,
     },
     /// Something beside the votes: an array, or an error.
     Array(OnReply),
@@ -82,11 +106,11 @@ impl Pipeline {
     /// A command was appended to `out` from `before` on, whose answer is expected.
     pub(super) fn expect(&mut self, before: usize, expected: ExpectedReply) {
         self.fresh += 1;
-        let pending = PendingCommand {
-            at: Instant::ORIGIN,
-            weight: self.out.len() - before,
-            expected,
-        };
+        self.questions += expected.questions();
+        if let Some(gathered) = &mut self.gathered {
+            gathered.put_behind(&expected);
+        }
+        let pending = PendingCommand::unwritten(self.out.len() - before, expected);
         self.weight += pending.weight;
         if pending.expected.is_acquire() {
             self.acquires += 1;
@@ -104,6 +128,7 @@ impl Pipeline {
         let pending = self.unanswered.pop_front()?;
         self.fresh = self.fresh.min(self.unanswered.len());
         self.weight -= pending.weight;
+        self.questions -= pending.expected.questions();
         if pending.expected.is_acquire() {
             self.acquires -= 1;
             self.acquires_weight -= pending.weight;
@@ -162,49 +187,53 @@ impl Pipeline {
                 LONGEST_REPLY_TO_OTHERS
             }
             Some(ExpectedReply::Array(_)) => LONGEST_MAP,
-            Some(ExpectedReply::Vote { .. } | ExpectedReply::Asking) | None => LONGEST_REPLY,
+            _ => LONGEST_REPLY,
         }
     }
 
     /// Whether a release of what `acquire` asks for was written. Whoever waits for the
     /// acquire need not know of it: it may be another engine's.
     pub(super) fn has_release_of(&self, acquire: &Question) -> bool {
-        self.unanswered
-            .iter()
-            .any(|pending| match &pending.expected {
-                ExpectedReply::Vote { question, .. } => {
-                    is_release(question) && is_about(question, acquire)
-                }
-                ExpectedReply::Array(_) | ExpectedReply::Asking => false,
-            })
+        let mut all = self.unanswered.iter();
+        all.any(|pending| match &pending.expected {
+            ExpectedReply::Vote { question, .. } => {
+                is_release(question) && is_about(question, acquire)
+            }
+            ExpectedReply::Releases { releases, .. } => releases
+                .iter()
+                .any(|release| is_about(&release.question, acquire)),
+            ExpectedReply::Array(_) | ExpectedReply::Asking => false,
+        })
     }
 
     /// Whether an acquire of what `release` is to delete was written.
     pub(super) fn has_acquire_of(&self, release: &Question) -> bool {
+        let mut all = self.unanswered.iter();
         self.acquires > 0
-            && self
-                .unanswered
-                .iter()
-                .any(|pending| match &pending.expected {
-                    ExpectedReply::Vote { question, .. } => {
-                        is_acquire(question) && is_about(question, release)
-                    }
-                    ExpectedReply::Array(_) | ExpectedReply::Asking => false,
-                })
+            && all.any(|pending| match &pending.expected {
+                ExpectedReply::Vote { question, .. } => {
+                    is_acquire(question) && is_about(question, release)
+                }
+                _ => false,
+            })
     }
 
     /// The releases that are not answered, and who waits for them.
     pub(super) fn releases(
         &mut self,
     ) -> impl Iterator<Item = (&Rc<Question>, &mut Option<Responder>)> {
-        let all = self.unanswered.iter_mut();
-        all.filter_map(|pending| match &mut pending.expected {
-            ExpectedReply::Vote {
-                question,
-                responder,
-                ..
-            } if is_release(question) => Some((&*question, responder)),
-            _ => None,
+        self.unanswered.iter_mut().flat_map(|pending| {
+            let (one, several) = match &mut pending.expected {
+                ExpectedReply::Vote {
+                    question,
+                    responder,
+                    ..
+                } if is_release(question) => (Some((&*question, responder)), [].iter_mut()),
+                ExpectedReply::Releases { releases, .. } => (None, releases.iter_mut()),
+                _ => (None, [].iter_mut()),
+            };
+            let several = several.map(|release| (&release.question, &mut release.responder));
+            one.into_iter().chain(several)
         })
     }
 
@@ -216,6 +245,14 @@ impl Pipeline {
 }
 
 impl ExpectedReply {
+    /// How many questions it is for.
+    fn questions(&self) -> usize {
+        match self {
+            Self::Releases { releases, .. } => releases.len(),
+            Self::Vote { .. } | Self::Array(_) | Self::Asking => 1,
+        }
+    }
+
     fn is_acquire(&self) -> bool {
         matches!(self, Self::Vote { question, .. } if is_acquire(question))
     }

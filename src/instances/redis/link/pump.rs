@@ -130,6 +130,7 @@ impl Pump {
         generation: Generation,
         context: &mut Context<'_>,
     ) -> Result<(), Cause> {
+        link.encode_gathered(generation);
         link.with_pipeline(generation, |pipeline| {
             while pipeline.written < pipeline.out.len() {
                 let rest = &pipeline.out[pipeline.written..];

@@ -1,11 +1,17 @@
 //! What a link makes of its server's replies.
 
+use std::cell::RefMut;
+
 use redis::Value;
 
 use super::Link;
+use super::gathered::Release;
 use super::pipeline::{ExpectedReply, Generation};
+use super::request::SlotState;
+use super::state::State;
 use crate::engine::{Cause, SafetyRule, Vote};
-use crate::instances::redis::protocol::command::ParsedReply;
+use crate::instances::redis::protocol::command::{Form, ParsedReply};
+use crate::instances::redis::protocol::merged_releases::{DELETED, MergedReply, NOT_OURS};
 use crate::instances::redis::protocol::value::unexpected;
 
 impl Link {
@@ -30,12 +36,17 @@ impl Link {
         if state.meter.wants(asked) {
             state.meter.measure(asked, self.environment.now());
         }
-        let (question, form, responder) = match expected {
+        let (question, form, responder, is_doubted) = match expected {
             ExpectedReply::Vote {
                 question,
                 form,
                 responder,
-            } => (question, form, responder),
+                is_doubted,
+            } => (question, form, responder, is_doubted),
+            ExpectedReply::Releases { releases, form } => {
+                let form = form.unwrap_or(Form::Text);
+                return self.receive_merged(state, releases, form, answered);
+            }
             ExpectedReply::Array(on_reply) => {
                 drop(state);
                 let end = match &answered {
@@ -60,7 +71,13 @@ impl Link {
                 // The master has become a replica: its name may lead elsewhere now.
                 (Vote::Failed(cause.clone()), Err(cause))
             }
-            ParsedReply::Vote(vote) => (vote, Ok(())),
+            ParsedReply::Vote(vote) => {
+                if is_doubted && matches!(vote, Vote::Granted) {
+                    // Another server than the one that the call went to.
+                    state.writer.stop_merging();
+                }
+                (vote, Ok(()))
+            }
             ParsedReply::UnknownScript(_)
                 if question.is_wanted(self.environment.now(), responder.as_ref()) =>
             {
@@ -83,6 +100,81 @@ impl Link {
             responder.vote(vote);
         }
         end
+    }
+
+    /// What a reply says of several releases. Only that a key was deleted is a vote: a
+    /// proxy may have put the call to one of several servers, of which another has the
+    /// key, and of an error the server's own words are wanted.
+    fn receive_merged(
+        &self,
+        mut state: RefMut<'_, State>,
+        mut releases: Vec<Release>,
+        form: Form,
+        answered: Value,
+    ) -> Result<(), Cause> {
+        let reply = state.writer.parse_merged(answered, form, releases.len());
+        let now = self.environment.now();
+        let mut late = Vec::new();
+        match &reply {
+            MergedReply::Each(letters) => {
+                for (release, letter) in releases.iter_mut().zip(letters) {
+                    let counts = *letter == DELETED
+                        || *letter == NOT_OURS && !SafetyRule::AskedAlone.is_kept();
+                    if !counts {
+                        let release = release.take();
+                        if release.question.is_wanted(now, None) {
+                            state.write_again(release, *letter == NOT_OURS);
+                        } else {
+                            late.extend(release.responder);
+                        }
+                    }
+                }
+            }
+            MergedReply::UnknownScript | MergedReply::Refused => {
+                let is_known = matches!(reply, MergedReply::Refused);
+                for release in releases.drain(..) {
+                    if !release.question.is_wanted(now, None) {
+                        late.extend(release.responder);
+                    } else if is_known {
+                        state.write_again(release, false);
+                    } else {
+                        state.write(release.question, release.responder, SlotState::Owned);
+                    }
+                }
+            }
+            MergedReply::Impossible(_) => {
+                for release in &releases {
+                    // Nobody knows whether it was carried out.
+                    state.owe(&release.question, now);
+                }
+            }
+        }
+        drop(state);
+        for responder in late {
+            responder.fail(Cause::Withdrawn);
+        }
+        match reply {
+            MergedReply::Each(letters) => {
+                for (release, letter) in releases.into_iter().zip(letters) {
+                    let Some(responder) = release.responder else {
+                        continue;
+                    };
+                    responder.vote(if letter == DELETED {
+                        Vote::Granted
+                    } else {
+                        Vote::Held { applied: 0 }
+                    });
+                }
+                Ok(())
+            }
+            MergedReply::Impossible(cause) => {
+                for responder in releases.into_iter().filter_map(|one| one.responder) {
+                    responder.fail(cause.clone());
+                }
+                out_of_step(cause)
+            }
+            MergedReply::UnknownScript | MergedReply::Refused => Ok(()),
+        }
     }
 }
 

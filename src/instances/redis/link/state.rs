@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use redis::cmd;
-
 use super::acquire_queue::AcquireQueue;
+use super::gathered::Release;
 use super::pipeline::{
     ExpectedReply, Generation, MOST_ACQUIRES, OnReply, Pipeline, is_acquire, is_release,
 };
@@ -44,6 +43,8 @@ const MOST_BEFORE_EXTENSIONS: usize = 2 * MOST_ACQUIRES;
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) writer: Writer,
+    /// It is a node of a cluster.
+    pub(super) has_slots: bool,
     /// The connection that there is.
     pub(super) pipeline: Pipeline,
     /// The one before, for as long as it may still answer.
@@ -97,8 +98,7 @@ impl State {
         }
         let kind = Kind::of(&request.question);
         if self.is_overloaded(kind, environment) {
-            let waiting =
-                self.pipeline.unanswered.len() + self.releases.len() + self.acquires.len();
+            let waiting = self.pipeline.questions + self.releases.len() + self.acquires.len();
             return Err((request.responder, Cause::Overloaded { waiting }));
         }
         let is_acquire = kind == Kind::Acquire;
@@ -124,7 +124,7 @@ impl State {
 
     /// Whether a new release need not wait.
     fn can_write_releases(&self) -> bool {
-        let has_room = self.pipeline.unanswered.len() < self.most_before_extensions();
+        let has_room = self.pipeline.questions < self.most_before_extensions();
         !SafetyRule::Order.is_kept() || self.releases.is_empty() && has_room
     }
 
@@ -168,8 +168,8 @@ impl State {
         late: &mut Vec<Responder>,
     ) {
         let most = self.most_before_extensions();
-        if !self.releases.is_empty() && self.pipeline.unanswered.len() <= most / 2 {
-            while self.pipeline.unanswered.len() < most
+        if !self.releases.is_empty() && self.pipeline.questions <= most / 2 {
+            while self.pipeline.questions < most
                 && let Some(release) = self.releases.pop_front()
             {
                 self.weight -= weight_of(&release.question);
@@ -217,6 +217,13 @@ impl State {
             responder = copy;
             self.wake();
         }
+        if slot == SlotState::Owned && self.may_merge(&question) {
+            self.pipeline.gather(Release {
+                question,
+                responder,
+            });
+            return;
+        }
         write_on(
             &mut self.writer,
             &mut self.pipeline,
@@ -224,6 +231,42 @@ impl State {
             responder,
             slot,
         );
+    }
+
+    /// Whether `question` may go in one call with others.
+    fn may_merge(&self, question: &Question) -> bool {
+        let is_one_key = question.resources.len() == 1 && !self.has_slots;
+        is_one_key
+            && is_release(question)
+            && question.script().is_none()
+            && self.writer.merges_releases()
+            && self.pipeline.can_gather(question)
+    }
+
+    /// Writes a release by itself of which nothing is certain yet, although it was
+    /// written in one call with others; `is_doubted` if that call has not found its key.
+    pub(super) fn write_again(&mut self, release: Release, is_doubted: bool) {
+        let pipeline = &mut self.pipeline;
+        let before = pipeline.out.len();
+        let form = self.writer.write(&mut pipeline.out, &release.question);
+        let vote = ExpectedReply::Vote {
+            question: release.question,
+            form,
+            responder: release.responder,
+            is_doubted,
+        };
+        pipeline.expect(before, vote);
+    }
+
+    /// Makes commands of the releases that were gathered for that connection.
+    pub(super) fn encode_gathered(&mut self, generation: Generation) {
+        let pipeline = match generation {
+            Generation::Present => Some(&mut self.pipeline),
+            Generation::Former => self.former.as_mut(),
+        };
+        if let Some(pipeline) = pipeline {
+            pipeline.encode_gathered(&mut self.writer);
+        }
     }
 
     /// The server did not know the script, and did nothing. Returns who asked if
@@ -248,6 +291,7 @@ impl State {
             question,
             form,
             responder,
+            is_doubted: false,
         };
         pipeline.expect(before, vote);
         Ok(())
@@ -302,7 +346,7 @@ impl State {
         if let Phase::Dialling(_, waiting) = &self.phase {
             return waiting.len() + queued >= BACKLOG;
         }
-        if self.pipeline.unanswered.len() + queued < BACKLOG {
+        if self.pipeline.questions + queued < BACKLOG {
             return false;
         }
         self.pipeline
@@ -322,7 +366,7 @@ impl State {
             return;
         }
         let now = environment.now();
-        while self.pipeline.unanswered.len() < BACKLOG / 2 {
+        while self.pipeline.questions < BACKLOG / 2 {
             let Some(release) = self.owed.pop(now) else {
                 return;
             };
@@ -348,7 +392,7 @@ fn write_on(
     let form = match slot {
         SlotState::Owned => writer.write(&mut pipeline.out, &question),
         SlotState::Importing => {
-            cmd("ASKING").write_packed_command(&mut pipeline.out);
+            pipeline.out.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
             pipeline.expect(before, ExpectedReply::Asking);
             before = pipeline.out.len();
             // That holds for one command: a script that turns out to be
@@ -360,6 +404,7 @@ fn write_on(
         question,
         form,
         responder,
+        is_doubted: false,
     };
     pipeline.expect(before, vote);
 }

@@ -1,25 +1,27 @@
 //! A question as a Redis command, and the command's reply as a vote.
 
-use redis::{Cmd, ServerError, Value};
+use redis::{ServerError, Value};
 
 use super::value::unexpected;
+use super::words::{begin, joined_word, number_word, word};
 use crate::engine::{Cause, Operation, Question, SafetyRule, Script, Ttl, Vote};
 use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::script;
 
-/// Writes a connection's commands; keeps what it needs for it, so that a command
-/// costs no allocation.
+/// Writes a connection's commands, straight into the buffer that they are sent from.
 pub(crate) struct Writer {
-    command: Cmd,
-    key: String,
-    prefix: String,
-    capabilities: Capabilities,
+    prefix: Box<str>,
+    pub(super) capabilities: Capabilities,
 }
 
 /// What a connection's user may do there, and what the server knows, as far as replies
 /// have shown it.
 #[derive(Default)]
-struct Capabilities {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "none says anything of another"
+)]
+pub(super) struct Capabilities {
     /// What is taken can be released. Until that is seen, acquires are written as the
     /// script that sees to it first.
     can_release: bool,
@@ -27,7 +29,13 @@ struct Capabilities {
     /// that turns out to be unknown costs an acquire its turn.
     is_acquire_known: bool,
     /// EVALSHA is not there, or not for this user.
-    refuses_digests: bool,
+    pub(super) refuses_digests: bool,
+    /// The script that releases several locks was written in full, so that its digest is
+    /// known.
+    pub(super) is_merged_known: bool,
+    /// Several releases can't go in one call: the server does not let them, or what
+    /// stands for it spreads keys over servers.
+    pub(super) refuses_merged: bool,
 }
 
 /// How a command was put, and so what its reply means.
@@ -54,9 +62,7 @@ pub(crate) enum ParsedReply {
 impl Writer {
     pub(crate) fn new(prefix: &str) -> Self {
         Self {
-            command: Cmd::new(),
-            key: prefix.to_owned(),
-            prefix: prefix.to_owned(),
+            prefix: prefix.into(),
             capabilities: Capabilities::default(),
         }
     }
@@ -108,16 +114,14 @@ impl Writer {
         acquires && !self.capabilities.can_release && question.is_plain()
     }
 
-    fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
-        self.command.clear();
-        self.command.arg("SET");
-        self.key_argument(resource);
-        self.command
-            .arg(question.value.text().as_bytes())
-            .arg("NX")
-            .arg("PX")
-            .arg(ttl.millis());
-        self.command.write_packed_command(out);
+    fn write_set(&self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
+        begin(out, 6);
+        word(out, b"SET");
+        self.key_word(out, resource);
+        word(out, question.value.text().as_bytes());
+        word(out, b"NX");
+        word(out, b"PX");
+        number_word(out, ttl.millis());
     }
 
     /// Appends the script for `question` to `out`, by its digest or in full.
@@ -139,21 +143,23 @@ impl Writer {
             Operation::Release { .. } => (&script::RELEASE, None),
         };
         let script = question.script().unwrap_or(default);
-        self.command.clear();
+        let keys = question.resources.len();
+        begin(out, 4 + keys + usize::from(ttl.is_some()));
         if form == Form::Text {
-            self.command.arg("EVAL").arg(&*script.text);
+            word(out, b"EVAL");
+            word(out, script.text.as_bytes());
         } else {
-            self.command.arg("EVALSHA").arg(&*script.digest);
+            word(out, b"EVALSHA");
+            word(out, script.digest.as_bytes());
         }
-        self.command.arg(question.resources.len());
+        number_word(out, keys as u64);
         for resource in question.resources.iter() {
-            self.key_argument(resource);
+            self.key_word(out, resource);
         }
-        self.command.arg(question.value.text().as_bytes());
+        word(out, question.value.text().as_bytes());
         if let Some(ttl) = ttl {
-            self.command.arg(ttl.millis());
+            number_word(out, ttl.millis());
         }
-        self.command.write_packed_command(out);
     }
 
     /// The same as [`parse_reply`]. What the reply shows of what may be done on the
@@ -184,14 +190,8 @@ impl Writer {
         }
     }
 
-    fn key_argument(&mut self, resource: &str) {
-        if self.prefix.is_empty() {
-            self.command.arg(resource);
-        } else {
-            self.key.truncate(self.prefix.len());
-            self.key.push_str(resource);
-            self.command.arg(self.key.as_str());
-        }
+    pub(super) fn key_word(&self, out: &mut Vec<u8>, resource: &str) {
+        joined_word(out, self.prefix.as_bytes(), resource.as_bytes());
     }
 }
 
@@ -250,7 +250,7 @@ pub(crate) fn parse_reply(
 }
 
 /// Whether a server doesn't let this user, or anybody, run scripts by their digests.
-fn forbids_digests(error: &ServerError) -> bool {
+pub(super) fn forbids_digests(error: &ServerError) -> bool {
     let details = error.details().unwrap_or_default();
     // What comes after is what the command was sent with.
     let (what, _) = details.split_once(", with args").unwrap_or((details, ""));

@@ -3,4 +3,6 @@
 pub(super) mod command;
 pub(super) mod error_code;
 pub(super) mod frame;
+pub(super) mod merged_releases;
 pub(super) mod value;
+mod words;

@@ -1,0 +1,104 @@
+'use strict';
+
+/**
+ * What was asked for in one request: its answer becomes what the caller's promise resolves with, with no other promise
+ * and no async function between the two, which would cost more than all the rest.
+ *
+ * @typedef {import('./native').Answer} Answer
+ * @typedef {import('./native').Engine} Engine
+ * @typedef {import('./options').Settings} Settings
+ * @typedef {import('./native/types').Waiter} Waiter
+ */
+
+const { OwnPromise } = require('./native/calls');
+
+/**
+ * @typedef {object} Concluding
+ * @property {(asked: PendingLock, answer: Answer) => unknown} granted the lock; undefined if there is none
+ * @property {(asked: PendingLock, answer: Answer) => Promise<unknown>} refused rejects with the reason
+ * @property {(asked: PendingUnlock, answer: Answer) => Promise<void>} unreleased rejects with the reason, if there is one
+ */
+
+/** A lock that was asked for. @implements {Waiter} */
+class PendingLock {
+  #locker;
+  /** @type {(value: any) => void} */
+  #resolve = ignore;
+
+  /**
+   * @param {Concluding} locker
+   * @param {any} face
+   * @param {Engine} engine
+   * @param {string[]} names
+   * @param {number} ttl
+   * @param {Settings} settings
+   */
+  constructor(locker, face, engine, names, ttl, settings) {
+    this.#locker = locker;
+    this.face = face;
+    this.engine = engine;
+    this.names = names;
+    this.ttl = ttl;
+    this.settings = settings;
+  }
+
+  /** @returns {Promise<any>} for the caller */
+  promise() {
+    const promise = new OwnPromise(capture);
+    this.#resolve = captured;
+    return promise;
+  }
+
+  /** @param {Answer} answer */
+  settle(answer) {
+    try {
+      this.#resolve(this.#locker.granted(this, answer) ?? this.#locker.refused(this, answer));
+    } catch (error) {
+      this.#resolve(OwnPromise.reject(error));
+    }
+  }
+}
+
+/** A release that was asked for. @implements {Waiter} */
+class PendingUnlock {
+  #locker;
+  /** @type {(value: any) => void} */
+  #resolve = ignore;
+
+  /**
+   * @param {Concluding} locker
+   * @param {Engine} engine
+   * @param {readonly string[]} names
+   */
+  constructor(locker, engine, names) {
+    this.#locker = locker;
+    this.engine = engine;
+    this.names = names;
+  }
+
+  /** @returns {Promise<void>} for the caller */
+  promise() {
+    const promise = new OwnPromise(capture);
+    this.#resolve = captured;
+    return promise;
+  }
+
+  /** @param {Answer} answer */
+  settle(answer) {
+    this.#resolve(answer.failure === undefined ? undefined : this.#locker.unreleased(this, answer));
+  }
+}
+
+/** Nobody waits yet. */
+function ignore() {}
+
+// One executor for all promises, instead of a closure for each.
+/** @type {(value: any) => void} */
+let captured;
+
+/** @param {(value: any) => void} resolve */
+function capture(resolve) {
+  captured = resolve;
+}
+
+module.exports = { PendingLock, PendingUnlock };
