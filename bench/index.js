@@ -13,6 +13,7 @@ const fs = require('node:fs');
 const { findRedisServer, HOW_TO_GET_ONE } = require('../scripts/redis-server');
 const { cases } = require('./cases');
 const { buildCeiling } = require('./ceiling');
+const { describeForeign } = require('./foreign');
 const { judgeGoals } = require('./goals');
 const { describeMachine } = require('./machine');
 const { writeMarkdown } = require('./markdown');
@@ -66,6 +67,11 @@ async function measure(options) {
         note(run.notes.at(-1));
       }
     }
+  }
+  const foreign = describeForeign(run.outcomes);
+  if (foreign) {
+    run.notes.push(foreign);
+    note(`\n${foreign}`);
   }
   return run;
 }
