@@ -11,7 +11,7 @@ use redlock_native::instances::memory::{Memory, Tables};
 
 use crate::TOGETHER;
 use crate::member::Member;
-use crate::names::resources;
+use crate::names::{is_held, resources};
 use crate::world::World;
 
 /// An engine and who answers it.
@@ -131,7 +131,7 @@ impl Quorum {
 
     /// Has what is refused refused by somebody who holds it.
     fn hold(&self, names: &[Resources]) {
-        for name in names.iter().filter(|name| crate::names::is_held(&name[0])) {
+        for name in names.iter().filter(|name| is_held(&name[0])) {
             let name = Resources::clone(name);
             let settings = self.settings.clone();
             self.engine.acquire_then(name, ttl(1e9), settings, |_| {});

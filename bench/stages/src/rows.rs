@@ -86,18 +86,13 @@ impl JavaScript {
         self.inbox.push(Message::Command(SESSION, command));
     }
 
-    /// Takes all of these, and releases what was granted.
-    fn cycle(&mut self, names: &[String], ttl: f64) -> Vec<Lock> {
-        let mut batch = new_batch();
-        for (slot, name) in names.iter().enumerate() {
-            let mut row = row(slot, Operation::Lock);
-            row[request::TTL] = ttl;
-            write(&mut batch, &row, &[], name);
-        }
-        self.send(Command::Submit(batch));
+    /// Takes all of these but those that are held.
+    fn lock(&mut self, names: &[String], ttl: f64) -> Vec<Lock> {
+        self.send(Command::Submit(locks(names, ttl)));
         self.take()
     }
 
+    /// Releases these.
     fn release(&mut self, names: &[String], locks: &[Lock]) {
         let mut batch = new_batch();
         for lock in locks {
@@ -151,6 +146,18 @@ impl JavaScript {
             }
         }
     }
+}
+
+/// Requests for locks on these.
+#[must_use]
+pub fn locks(names: &[String], ttl: f64) -> Batch {
+    let mut batch = new_batch();
+    for (slot, name) in names.iter().enumerate() {
+        let mut row = row(slot, Operation::Lock);
+        row[request::TTL] = ttl;
+        write(&mut batch, &row, &[], name);
+    }
+    batch
 }
 
 fn new_batch() -> Batch {
@@ -209,10 +216,10 @@ pub fn over_memory(cycles: u32) {
     let mut javascript = JavaScript::start();
     let names = names(TOGETHER);
     let held: Vec<_> = names.iter().filter(|name| is_held(name)).cloned().collect();
-    javascript.cycle(&held, 1e9);
+    javascript.lock(&held, 1e9);
     javascript.counts.reset();
     for _ in 0..cycles / TOGETHER {
-        let locks = javascript.cycle(&names, 10_000.0);
+        let locks = javascript.lock(&names, 10_000.0);
         javascript.release(&names, &locks);
     }
     javascript.take();
