@@ -13,7 +13,7 @@ fn main() {
 #[divan::bench(args = [1, 100])]
 fn commands_and_replies(bencher: Bencher, together: u32) {
     let line = Line::default();
-    let names = resources(together);
+    let names = resources(0, together);
     // The first on a connection is a script.
     line.cycle(&names);
     bencher

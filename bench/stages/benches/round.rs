@@ -24,7 +24,7 @@ fn a_hundred_together(bencher: Bencher, members: usize) {
 
 fn cycle(bencher: Bencher, members: usize, together: u32) {
     let quorum = Quorum::over_members(members);
-    let names = resources(together);
+    let names = resources(0, together);
     bencher
         .counter(ItemsCount::new(together))
         .bench_local(|| quorum.cycle(&names));

@@ -19,7 +19,7 @@ const TOGETHER: [u32; 2] = [1, 100];
 
 #[divan::bench(args = TOGETHER)]
 fn read_requests(bencher: Bencher, together: u32) {
-    let batch = locks(&names(together), 10_000.0);
+    let batch = locks(&names(0, together), 10_000.0);
     bencher
         .counter(ItemsCount::new(together))
         .bench_local(|| black_box(&batch).requests());
@@ -30,7 +30,7 @@ fn write_answers(bencher: Bencher, together: u32) {
     let room = together as usize;
     let mut numbers = vec![0.0; 1 + room * answer::NUMBERS];
     let mut values = vec![0; room * VALUE_LENGTH];
-    let names = resources(together);
+    let names = resources(0, together);
     bencher
         .counter(ItemsCount::new(together))
         .with_inputs(|| names.iter().map(locked).collect::<Vec<_>>())

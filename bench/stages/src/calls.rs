@@ -11,7 +11,7 @@ use redlock_native::instances::memory::{Memory, Tables};
 
 use crate::TOGETHER;
 use crate::member::Member;
-use crate::names::{is_held, resources};
+use crate::names::{SETS, batches, is_held, resources};
 use crate::world::World;
 
 /// An engine and who answers it.
@@ -140,8 +140,7 @@ impl Quorum {
     }
 
     fn repeat(&self, cycles: u32) {
-        let names = resources(TOGETHER);
-        for _ in 0..cycles / TOGETHER {
+        for names in batches(cycles, resources) {
             self.cycle(&names);
         }
         // Clean-up of what was refused may still be under way.
@@ -175,6 +174,8 @@ pub fn over_memory(cycles: u32) {
         |name: &&str| Rc::new(Memory::open(name, world.environment(), &tables)) as Rc<dyn Instance>;
     let instances = ["a", "b", "c"].iter().map(open).collect();
     let quorum = Quorum::new(world.clone(), instances, Vec::new());
-    quorum.hold(&resources(TOGETHER));
+    for set in 0..SETS {
+        quorum.hold(&resources(set, TOGETHER));
+    }
     quorum.repeat(cycles);
 }

@@ -23,7 +23,7 @@ use redlock_native::instances::redis;
 
 use crate::TOGETHER;
 use crate::calls::{Counts, add};
-use crate::names::{is_held, names};
+use crate::names::{SETS, batches, is_held, names};
 use crate::world::World;
 
 const SESSION: SessionId = SessionId(1);
@@ -214,11 +214,13 @@ impl redis::Dialler for Nowhere {
 /// Locks and unlocks in rows, over three tables in memory.
 pub fn over_memory(cycles: u32) {
     let mut javascript = JavaScript::start();
-    let names = names(TOGETHER);
-    let held: Vec<_> = names.iter().filter(|name| is_held(name)).cloned().collect();
-    javascript.lock(&held, 1e9);
+    for set in 0..SETS {
+        let names = names(set, TOGETHER).into_iter();
+        let held: Vec<_> = names.filter(|name| is_held(name)).collect();
+        javascript.lock(&held, 1e9);
+    }
     javascript.counts.reset();
-    for _ in 0..cycles / TOGETHER {
+    for names in batches(cycles, names) {
         let locks = javascript.lock(&names, 10_000.0);
         javascript.release(&names, &locks);
     }
