@@ -11,7 +11,7 @@ use redlock_native::instances::memory::{Memory, Tables};
 
 use crate::TOGETHER;
 use crate::member::Member;
-use crate::names::resources;
+use crate::names::{SETS, batches, is_held, resources};
 use crate::world::World;
 
 /// An engine and who answers it.
@@ -131,7 +131,7 @@ impl Quorum {
 
     /// Has what is refused refused by somebody who holds it.
     fn hold(&self, names: &[Resources]) {
-        for name in names.iter().filter(|name| crate::names::is_held(&name[0])) {
+        for name in names.iter().filter(|name| is_held(&name[0])) {
             let name = Resources::clone(name);
             let settings = self.settings.clone();
             self.engine.acquire_then(name, ttl(1e9), settings, |_| {});
@@ -140,8 +140,7 @@ impl Quorum {
     }
 
     fn repeat(&self, cycles: u32) {
-        let names = resources(TOGETHER);
-        for _ in 0..cycles / TOGETHER {
+        for names in batches(cycles, resources) {
             self.cycle(&names);
         }
         // Clean-up of what was refused may still be under way.
@@ -175,6 +174,8 @@ pub fn over_memory(cycles: u32) {
         |name: &&str| Rc::new(Memory::open(name, world.environment(), &tables)) as Rc<dyn Instance>;
     let instances = ["a", "b", "c"].iter().map(open).collect();
     let quorum = Quorum::new(world.clone(), instances, Vec::new());
-    quorum.hold(&resources(TOGETHER));
+    for set in 0..SETS {
+        quorum.hold(&resources(set, TOGETHER));
+    }
     quorum.repeat(cycles);
 }

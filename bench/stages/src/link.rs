@@ -15,9 +15,8 @@ use redlock_native::instances::redis::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::TOGETHER;
 use crate::calls::{Counts, add, ttl};
-use crate::names::{HELD, resources};
+use crate::names::{HELD, batches, resources};
 use crate::world::World;
 
 /// A link to a server of the run's own.
@@ -249,11 +248,10 @@ impl Stream for Wire {
 /// Questions over one link: what a lock and its unlock cost for each server.
 pub fn to_a_server(cycles: u32) {
     let line = Line::default();
-    let names = resources(TOGETHER);
     // The first on a connection is a script.
-    line.cycle(&names[..1]);
+    line.cycle(&resources(0, 1));
     line.votes.counts.reset();
-    for _ in 0..cycles / TOGETHER {
+    for names in batches(cycles, resources) {
         line.cycle(&names);
     }
     line.votes.counts.expect(cycles);

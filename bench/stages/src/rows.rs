@@ -23,7 +23,7 @@ use redlock_native::instances::redis;
 
 use crate::TOGETHER;
 use crate::calls::{Counts, add};
-use crate::names::{is_held, names};
+use crate::names::{SETS, batches, is_held, names};
 use crate::world::World;
 
 const SESSION: SessionId = SessionId(1);
@@ -86,18 +86,13 @@ impl JavaScript {
         self.inbox.push(Message::Command(SESSION, command));
     }
 
-    /// Takes all of these, and releases what was granted.
-    fn cycle(&mut self, names: &[String], ttl: f64) -> Vec<Lock> {
-        let mut batch = new_batch();
-        for (slot, name) in names.iter().enumerate() {
-            let mut row = row(slot, Operation::Lock);
-            row[request::TTL] = ttl;
-            write(&mut batch, &row, &[], name);
-        }
-        self.send(Command::Submit(batch));
+    /// Takes all of these but those that are held.
+    fn lock(&mut self, names: &[String], ttl: f64) -> Vec<Lock> {
+        self.send(Command::Submit(locks(names, ttl)));
         self.take()
     }
 
+    /// Releases these.
     fn release(&mut self, names: &[String], locks: &[Lock]) {
         let mut batch = new_batch();
         for lock in locks {
@@ -153,6 +148,18 @@ impl JavaScript {
     }
 }
 
+/// Requests for locks on these.
+#[must_use]
+pub fn locks(names: &[String], ttl: f64) -> Batch {
+    let mut batch = new_batch();
+    for (slot, name) in names.iter().enumerate() {
+        let mut row = row(slot, Operation::Lock);
+        row[request::TTL] = ttl;
+        write(&mut batch, &row, &[], name);
+    }
+    batch
+}
+
 fn new_batch() -> Batch {
     Batch {
         numbers: Vec::with_capacity(TOGETHER as usize * (request::NUMBERS + 1)),
@@ -173,8 +180,8 @@ fn row(slot: usize, operation: Operation) -> [f64; request::NUMBERS] {
 fn write(batch: &mut Batch, row: &[f64], value: &[u8], name: &str) {
     batch.numbers.extend(row);
     batch.numbers.push(length(name.as_bytes()));
-    batch.text.extend(value.iter().copied().map(u16::from));
-    batch.text.extend(name.bytes().map(u16::from));
+    batch.text.extend(value);
+    batch.text.extend(name.as_bytes());
 }
 
 fn length(bytes: &[u8]) -> f64 {
@@ -207,12 +214,14 @@ impl redis::Dialler for Nowhere {
 /// Locks and unlocks in rows, over three tables in memory.
 pub fn over_memory(cycles: u32) {
     let mut javascript = JavaScript::start();
-    let names = names(TOGETHER);
-    let held: Vec<_> = names.iter().filter(|name| is_held(name)).cloned().collect();
-    javascript.cycle(&held, 1e9);
+    for set in 0..SETS {
+        let names = names(set, TOGETHER).into_iter();
+        let held: Vec<_> = names.filter(|name| is_held(name)).collect();
+        javascript.lock(&held, 1e9);
+    }
     javascript.counts.reset();
-    for _ in 0..cycles / TOGETHER {
-        let locks = javascript.cycle(&names, 10_000.0);
+    for names in batches(cycles, names) {
+        let locks = javascript.lock(&names, 10_000.0);
         javascript.release(&names, &locks);
     }
     javascript.take();
