@@ -9,13 +9,15 @@
  */
 
 const fs = require('node:fs');
+const path = require('node:path');
 
 const { findRedisServer, HOW_TO_GET_ONE } = require('../scripts/redis-server');
 const { cases } = require('./cases');
 const { buildCeiling } = require('./ceiling');
+const { describeForeign } = require('./foreign');
 const { judgeGoals } = require('./goals');
 const { describeMachine } = require('./machine');
-const { writeMarkdown } = require('./markdown');
+const { requireMarks, writeMarkdown } = require('./markdown');
 const { outcomeOf } = require('./outcome');
 const { parseOptions } = require('./options');
 const { installPeers } = require('./peers');
@@ -25,13 +27,15 @@ const { findWins } = require('./wins');
 
 async function main() {
   const options = parseOptions(process.argv.slice(2));
+  // Before half an hour has gone by.
+  if (options.markdown) requireMarks(options.markdown);
   const run = options.from ? JSON.parse(fs.readFileSync(options.from, 'utf8')) : await measure(options);
   if (options.from) for (const outcome of run.outcomes) console.log(`\n${table(outcome)}`);
   // Said anew of a run that was kept too: what is ahead and what is a goal may have been told otherwise then.
   run.wins = findWins(run.outcomes);
   run.goals = judgeGoals(run.outcomes);
+  if (options.json) writeJson(options.json, run);
   console.log(`\n${run.wins.join('\n')}\n\n${goalLines(run.goals)}`);
-  if (options.json) fs.writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
   if (options.markdown) writeMarkdown(options.markdown, run);
   if (options.plots) writePlots(options.plots, run);
 }
@@ -67,7 +71,17 @@ async function measure(options) {
       }
     }
   }
+  const foreign = describeForeign(run.outcomes);
+  if (foreign) {
+    run.notes.push(foreign);
+    note(`\n${foreign}`);
+  }
   return run;
+}
+
+function writeJson(file, run) {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, `${JSON.stringify(run, null, 2)}\n`);
 }
 
 /** To stderr, so that stdout has the figures alone. */

@@ -17,11 +17,23 @@ const END = '<!-- The end of what is written by it. -->';
  */
 function writeMarkdown(file, run) {
   const figures = [BEGIN, '', ...sections(run), END].join('\n');
-  if (!fs.existsSync(file)) return fs.writeFileSync(file, `${figures}\n`);
+  const marks = requireMarks(file);
+  if (!marks) return fs.writeFileSync(file, `${figures}\n`);
+  const { text, begin, end } = marks;
+  fs.writeFileSync(file, text.slice(0, begin) + figures + text.slice(end + END.length));
+}
+
+/**
+ * Where the marks are in a document; `null` if there is no such file. Throws an error if it lacks them.
+ *
+ * @param {string} file
+ */
+function requireMarks(file) {
+  if (!fs.existsSync(file)) return null;
   const text = fs.readFileSync(file, 'utf8');
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`${file} lacks the marks ${BEGIN} and ${END}`);
-  fs.writeFileSync(file, text.slice(0, begin) + figures + text.slice(end + END.length));
+  return { text, begin, end };
 }
 
 function sections(run) {
@@ -67,4 +79,4 @@ function lines([header, ...body]) {
   return [row(header), row(header.map((_, at) => (at ? '---:' : '---'))), ...body.map(row)];
 }
 
-module.exports = { writeMarkdown };
+module.exports = { requireMarks, writeMarkdown };

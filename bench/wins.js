@@ -43,8 +43,11 @@ function lossOfOurs({ kind, case: one, results }, ours) {
   return [`${title(one)}, ${figure.title}: ahead of ${own}: ${ahead.join(', ')}.`];
 }
 
-function isAhead({ key, better }, { median: theirs }, { median: ours }) {
+/** By as much as the table shows. */
+function isAhead(figure, { median: theirs }, { median: ours }) {
+  const { key, better } = figure;
   if (!better || theirs[key] === null || ours[key] === null) return false;
+  if (show(figure, theirs) === show(figure, ours)) return false;
   return better === 'higher' ? theirs[key] > ours[key] : theirs[key] < ours[key];
 }
 

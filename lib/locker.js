@@ -379,13 +379,7 @@ class Locker {
     let engine;
     try {
       ({ record, state } = readState(lock, profile.isLenient));
-      if (
-        this.#unlockingAll &&
-        state.heldSince > this.#quorum.openedAt &&
-        lockerOf(/** @type {any} */ (lock).redlock) === this
-      ) {
-        return this.#unlockedByQuit(lock, state, record);
-      }
+      if (this.#isQuitting(lock, state)) return this.#unlockedByQuit(lock, state, record);
       if (profile.release === 'silent' && isPast(state, record)) return OwnPromise.resolve();
       engine = this.#openEngine(face, 'unlock', record.names);
     } catch (error) {
@@ -414,6 +408,17 @@ class Locker {
     await undefined;
     const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
     throw new this.#profile.LockError(unreleased(names), attempts, explained);
+  }
+
+  /**
+   * Whether quit() unlocks this lock, with all others.
+   *
+   * @param {any} lock
+   * @param {LockState} state
+   */
+  #isQuitting(lock, state) {
+    if (this.#unlockingAll === undefined || state.heldSince <= this.#quorum.openedAt) return false;
+    return lockerOf(lock.redlock) === this;
   }
 
   /**
@@ -544,6 +549,7 @@ class Locker {
       throw new profile.LockError(message, answer.attempts, failure);
     }
     if (isEnded) throw this.#ended(UNLOCKED, names, ttl, answer.attempts);
+    if (this.#isQuitting(lock, state)) throw this.#ended(RELEASED_BY_QUIT, names, ttl, answer.attempts);
     if (answer.until === 0) throw this.#ended(EXPIRED, names, ttl, answer.attempts);
     if (isNew) showAttempts(extended, answer.attempts, settings);
     return extended;

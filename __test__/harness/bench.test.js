@@ -9,6 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, describe, test } = require('node:test');
 
+const { describeForeign } = require('../../bench/foreign');
 const { judgeGoals } = require('../../bench/goals');
 const { outcomeOf } = require('../../bench/outcome');
 const { findWins } = require('../../bench/wins');
@@ -161,6 +162,13 @@ describe('the judges', () => {
     assert.deepEqual(findWins([outcome(1, 10, behind)]), [
       'No peer is ahead of redlock-native in any figure that was measured.',
     ]);
+  });
+
+  test('a machine that others have used meanwhile is told from a quiet one', () => {
+    const ran = (foreign) => [outcome(1, 10, new Map([[ours, figures(500, { foreign })]]))];
+    assert.match(describeForeign(ran(os.availableParallelism() / 2)), /NOT a quiet machine/);
+    assert.match(describeForeign(ran(0)), /^others used 0\.00 of \d+ cores meanwhile \(median\)$/);
+    assert.equal(describeForeign([]), null);
   });
 
   test('cycles that failed are told', () => {

@@ -5,6 +5,8 @@
  * is shifted, half written or not what anybody has asked for is found at once.
  */
 
+const { isUtf8 } = require('node:buffer');
+
 const real = require('../../binding.js');
 const { version } = require('../../package.json');
 
@@ -187,14 +189,19 @@ class FakeMailbox {
 
   /**
    * @param {Float64Array} numbers
+   * @param {number} used
    * @param {number} count
-   * @param {string} text
+   * @param {Uint8Array} text
+   * @param {number} written
    */
-  submit(numbers, count, text) {
+  submit(numbers, used, count, text, written) {
     this.#check(numbers instanceof Float64Array, 'submit() takes numbers');
+    this.#check(isWhole(used) && used <= numbers.length, `submit() with ${used} of the numbers`);
     this.#check(isWhole(count) && count > 0, 'submit() takes a count');
-    this.#check(typeof text === 'string', 'submit() takes a text');
-    const rows = this.#read(numbers, count, text);
+    this.#check(text instanceof Uint8Array, 'submit() takes a text');
+    this.#check(isWhole(written) && written <= text.length, `submit() with ${written} bytes of the text`);
+    // What is written afterwards must make no difference.
+    const rows = this.#read(numbers.slice(0, used), count, Buffer.from(text.subarray(0, written)));
     const refusal = this.#engine.refusal(rows);
     if (refusal) throw refusal;
     for (const row of rows) this.#engine.accept(row);
@@ -214,10 +221,11 @@ class FakeMailbox {
       at += REQUEST_NUMBERS + size;
       const pieces = [head[10], ...lengths].map((length, index) => {
         this.#check(isWhole(length) && (length > 0 || index === 0), `row ${row} has a text of ${length}`);
-        const piece = text.slice(textAt, textAt + length);
+        const piece = text.subarray(textAt, textAt + length);
         this.#check(piece.length === length, `row ${row} goes beyond the text`);
+        this.#check(isUtf8(piece), `row ${row} cuts a character`);
         textAt += length;
-        return piece;
+        return piece.toString();
       });
       rows.push(this.#look(head, pieces[0], pieces.slice(1)));
     }

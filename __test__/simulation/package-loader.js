@@ -69,7 +69,7 @@ module.exports = { seenBySimulation: () => ({
     ],
   ],
   'lib/native/client-answers.js': [
-    ['module.exports = {', 'module.exports = { seenBySimulation: () => ({ collected: collected.length }),'],
+    ['module.exports = {', 'module.exports = { seenBySimulation: () => ({ collected }),'],
   ],
   'lib/watchdog.js': [
     [

@@ -3,6 +3,7 @@
 const { startServers } = require('../../scripts/servers');
 const { Ceiling } = require('../ceiling');
 const { Contender } = require('../contender');
+const { busy, foreignCores } = require('../foreign');
 const { serverCpu } = require('../server-cpu');
 const { inRounds } = require('./rounds');
 
@@ -41,10 +42,15 @@ async function compete({ n, c }, chosen, { rounds, seconds, program }) {
     });
     const warmUp = Math.min(WARM_UP, seconds);
     await inRounds(ready, rounds, async (contender) => {
-      const before = await serverCpu(servers);
+      const [cpu, before, start] = [await serverCpu(servers), busy(), performance.now()];
       const result = await contender.run('cycles', { c, warmUp, seconds });
-      const used = (await serverCpu(servers)) - before;
-      measured.get(contender.description.id).push({ ...result, serverCpu: used / result.cyclesInAll });
+      const elapsed = performance.now() - start;
+      const used = (await serverCpu(servers)) - cpu;
+      const own = used + result.processCpu * result.cyclesInAll;
+      const foreign = foreignCores({ before, own, elapsed });
+      measured
+        .get(contender.description.id)
+        .push({ ...result, foreign, serverCpu: used / result.cyclesInAll });
     });
     return measured;
   } finally {

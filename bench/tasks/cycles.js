@@ -8,7 +8,8 @@ const { nextName } = require('./names');
 
 const TTL = 10_000;
 
-/** For how many times as long as asked for the first cycle is waited for. */
+/** How many cycles of each that are under way are waited for, and for how many times as long as was asked. */
+const FEW = 4;
 const MOST_WINDOWS = 100;
 
 // Enough for ten seconds of the fastest; beyond it, the oldest are overwritten.
@@ -28,16 +29,19 @@ async function measure({ lock, unlock }, { c, warmUp, seconds }) {
   let isOver = false;
 
   async function worker() {
+    let from = performance.now();
     while (!isOver) {
-      const from = performance.now();
       try {
         await unlock(await lock(nextName(), TTL));
-        LATENCIES[cycles % LATENCIES.length] = performance.now() - from;
+        const to = performance.now();
+        LATENCIES[cycles % LATENCIES.length] = to - from;
         cycles += 1;
+        from = to;
       } catch (error) {
         failed += 1;
         firstError ??= String(error.message);
         await sleep(1);
+        from = performance.now();
       }
     }
   }
@@ -47,8 +51,8 @@ async function measure({ lock, unlock }, { c, warmUp, seconds }) {
   cycles = 0;
   const before = cpu();
   const start = performance.now();
-  // Longer where nothing comes to its end in that time, since there would be nothing to tell.
-  for (let waited = 0; waited < MOST_WINDOWS && (waited === 0 || cycles === 0); waited += 1) {
+  // Longer where not even a few of each come to their end in that time, since they may all end together.
+  for (let waited = 0; waited === 0 || (waited < MOST_WINDOWS && cycles < FEW * c); waited += 1) {
     await sleep(seconds * 1000);
   }
   const elapsed = performance.now() - start;

@@ -31,6 +31,8 @@ class Bridge {
   #port;
   /** What the client's details were when native was told of them. @type {unknown[]} */
   #details = [];
+  /** What they are compared in. @type {unknown[]} */
+  #spare = [];
   /** Why there is no connection of our own; undefined if there may be one. @type {string | undefined} */
   #obstacle;
   /** What native says of its own connection; undefined if that is the way. @type {string | undefined} */
@@ -146,11 +148,12 @@ class Bridge {
   /** @returns {boolean} whether it leads elsewhere */
   #refreshAlone() {
     if (this.#dependsOnContext) return false;
-    const now = this.client.details();
+    const now = this.client.details(this.#spare);
     const before = this.#details;
     for (let at = 0; at < now.length; at++) {
       if (now[at] !== before[at]) {
         this.#details = now;
+        this.#spare = before;
         // What is under way must not go where it leads whoever asks now.
         this.#dependsOnContext = this.#leadsElsewhere(now);
         this.#updateClient(!this.client.isClosed);

@@ -7,8 +7,8 @@ const { Socket } = require('node:net');
 
 const { endpointOf, endpointOfUrl } = require('./address');
 const { Client, replaced } = require('./client');
-const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./inspect-object');
-const { commonOf, firstReplaced, rememberOwn } = require('./pristine');
+const { can, has, read, readAll, readAt, withoutHost } = require('./inspect-object');
+const { commonOf, firstReplaced, rememberOwn, rememberRunByDigest } = require('./pristine');
 
 /**
  * @param {any} client
@@ -53,6 +53,7 @@ class IoredisClient extends Client {
   /** A command of its library's own. @type {any} */
   #command;
   #isOwn = rememberOwn([...COMMANDS, ...SINGLE]);
+  #isRunByDigest = rememberRunByDigest('evalsha');
   /** Whose writes wait. @type {Socket | undefined} */
   #corked;
 
@@ -96,21 +97,21 @@ class IoredisClient extends Client {
     return read(client, 'status') === 'end' || read(client, 'manuallyClosing') === true;
   }
 
-  details() {
+  /** @param {unknown[]} found */
+  details(found = []) {
     const { client } = this;
     const options = read(client, 'options');
     const inner = read(options, 'redisOptions');
-    return [
-      ...this.#methods,
-      this.isClosed,
-      read(options, 'keyPrefix'),
-      read(read(client, 'condition'), 'select') ?? read(options, 'db'),
-      read(options, 'username') ?? (inner && read(inner, 'username')),
-      read(options, 'password') ?? (inner && read(inner, 'password')),
-      read(options, 'host'),
-      read(options, 'port'),
-      read(options, 'path'),
-    ];
+    let at = this.#findMethods(found);
+    found[at++] = this.isClosed;
+    found[at++] = read(options, 'keyPrefix');
+    found[at++] = read(read(client, 'condition'), 'select') ?? read(options, 'db');
+    found[at++] = read(options, 'username') ?? (inner && read(inner, 'username'));
+    found[at++] = read(options, 'password') ?? (inner && read(inner, 'password'));
+    found[at++] = read(options, 'host');
+    found[at++] = read(options, 'port');
+    found[at++] = read(options, 'path');
+    return found;
   }
 
   connectionOptions() {
@@ -218,30 +219,31 @@ class IoredisClient extends Client {
    * What is on the way now, each to be compared with what was there before. As it is looked at before each request, each
    * is read at once: where one throws, all are another.
    *
-   * @returns {unknown[]}
+   * @param {unknown[]} found where they are put, from its beginning on
+   * @returns {number} how many they are
    */
-  get #methods() {
+  #findMethods(found) {
+    let at = 0;
     try {
       const { client } = this;
       const { connector } = client;
       const command = this.#command;
-      return [
-        client.eval,
-        client.evalsha,
-        client.call,
-        client.sendCommand,
-        connector,
-        connector?.connect,
-        command?.initPromise,
-        command?._iterateKeys,
-        command?.stringifyArguments,
-        command?.toWritable,
-        this.#transformer,
-        this.topology === 'cluster' ? commonOf(this.#nodes, 'sendCommand') : undefined,
-      ];
+      found[at++] = client.eval;
+      found[at++] = client.evalsha;
+      found[at++] = client.call;
+      found[at++] = client.sendCommand;
+      found[at++] = connector;
+      found[at++] = connector?.connect;
+      found[at++] = command?.initPromise;
+      found[at++] = command?._iterateKeys;
+      found[at++] = command?.stringifyArguments;
+      found[at++] = command?.toWritable;
+      found[at++] = this.#transformer;
+      found[at++] = this.topology === 'cluster' ? commonOf(this.#nodes, 'sendCommand') : undefined;
     } catch {
-      return UNREADABLE;
+      found.fill(undefined, 0, METHODS);
     }
+    return METHODS;
   }
 
   /** The library writes each command by itself, which costs a call of the system for each. */
@@ -261,22 +263,35 @@ class IoredisClient extends Client {
   }
 
   supportsEvalsha() {
-    return can(this.client, 'evalsha') && !isReplaced(this.client, 'eval', 'evalsha');
+    return this.#isRunByDigest(this.client);
   }
 
   /** @type {import('./client').RunScript} */
   eval(text, keys, args) {
-    if (!this.#isOwn(this.client, 'eval')) return this.inDialect('eval', text, keys, args);
-    // Flattened there: JavaScript can't pass any number of arguments.
-    if (keys.length > MOST_ARGUMENTS) return this.client.eval(text, keys.length, [...keys, ...args]);
-    return this.client.eval(text, keys.length, ...keys, ...args);
+    return this.#runScript('eval', text, keys, args);
   }
 
   /** @type {import('./client').RunScript} */
   evalsha(digest, keys, args) {
-    if (!this.#isOwn(this.client, 'evalsha')) return this.inDialect('evalsha', digest, keys, args);
-    if (keys.length > MOST_ARGUMENTS) return this.client.evalsha(digest, keys.length, [...keys, ...args]);
-    return this.client.evalsha(digest, keys.length, ...keys, ...args);
+    return this.#runScript('evalsha', digest, keys, args);
+  }
+
+  /**
+   * @param {'eval' | 'evalsha'} method
+   * @param {string} script its text or its digest
+   * @param {readonly string[]} keys
+   * @param {readonly string[]} args
+   */
+  #runScript(method, script, keys, args) {
+    const { client } = this;
+    const count = keys.length;
+    if (!this.#isOwn(client, method)) return this.inDialect(method, script, keys, args);
+    // Nearly all are such, and need no array of their words.
+    if (count === 1 && args.length === 1) return client[method](script, 1, keys[0], args[0]);
+    if (count === 1 && args.length === 2) return client[method](script, 1, keys[0], args[0], args[1]);
+    // Flattened there: JavaScript can't pass any number of arguments.
+    if (count > MOST_ARGUMENTS) return client[method](script, count, [...keys, ...args]);
+    return client[method](script, count, ...keys, ...args);
   }
 }
 
@@ -312,8 +327,8 @@ const FIELDS = {
 /** @type {unknown[]} */
 const NONE = [];
 
-/** As many as there are where they can be read. @type {unknown[]} */
-const UNREADABLE = Array(12).fill(undefined);
+/** How many methods are looked at, whether they can be read or not. */
+const METHODS = 12;
 
 const STARTING = ['wait', 'connecting', 'connect', 'reconnecting'];
 

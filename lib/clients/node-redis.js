@@ -10,7 +10,7 @@ const { types } = require('node:util');
 const { endpointOf, endpointOfUrl } = require('./address');
 const { Client, replaced } = require('./client');
 const { can, has, isReplaced, read, readAll, readAt, withoutHost } = require('./inspect-object');
-const { commonOf, firstReplaced } = require('./pristine');
+const { commonOf, firstReplaced, rememberRunByDigest } = require('./pristine');
 const { promiseOrCallback } = require('./reply');
 
 /**
@@ -57,6 +57,8 @@ function topologyOf(client) {
 }
 
 class NodeRedisClient extends Client {
+  #isRunByDigest = rememberRunByDigest('evalSha');
+
   /** As given: what `select()` changed later can't be seen. */
   get db() {
     if (this.topology === 'cluster') return 0;
@@ -195,7 +197,7 @@ class NodeRedisClient extends Client {
   }
 
   supportsEvalsha() {
-    return can(this.client, 'evalSha') && !isReplaced(this.client, 'eval', 'evalSha');
+    return this.#isRunByDigest(this.client);
   }
 
   /** @type {import('./client').RunScript} */

@@ -19,7 +19,7 @@
 
 const { types } = require('node:util');
 
-const { read } = require('./inspect-object');
+const { can, isReplaced, read } = require('./inspect-object');
 
 /** No library's classes are that deep, and a Proxy may have no end. */
 const DEEPEST = 20;
@@ -110,4 +110,28 @@ function rememberOwn(steps) {
   };
 }
 
-module.exports = { firstReplaced, rememberOwn, isSteady, commonOf };
+/**
+ * Whether scripts may be run by their digests, so that no call is hidden from whoever has replaced `eval`: looked at
+ * when other methods are found there than before.
+ *
+ * @param {string} name of the method beside `eval`
+ */
+function rememberRunByDigest(name) {
+  /** @type {unknown} */
+  let byText;
+  /** @type {unknown} */
+  let byDigest;
+  let isPossible = false;
+  return (/** @type {any} */ client) => {
+    const now = read(client, 'eval');
+    const nowByDigest = read(client, name);
+    if (now !== byText || nowByDigest !== byDigest) {
+      byText = now;
+      byDigest = nowByDigest;
+      isPossible = can(client, name) && !isReplaced(client, 'eval', name);
+    }
+    return isPossible;
+  };
+}
+
+module.exports = { firstReplaced, rememberOwn, rememberRunByDigest, isSteady, commonOf };

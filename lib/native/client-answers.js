@@ -3,13 +3,18 @@
 /** The way back of what callers' clients have answered. What comes in one tick goes to native together. */
 
 const { soon } = require('./calls');
+const { applied } = require('../constants');
 
 /**
  * @typedef {import('../../binding').Mailbox} Mailbox
  */
 
-/** Rows for `Mailbox.applied`. @type {number[]} */
-let collected = [];
+/** How many numbers each has. */
+const ROW = applied.numbers;
+
+/** Rows for `Mailbox.clientApplied`. One more than there is room for has those before it go out. */
+const rows = new Float64Array(1024 * ROW);
+let collected = 0;
 /** Where they go. @type {Mailbox | undefined} */
 let mailbox;
 
@@ -21,17 +26,21 @@ let mailbox;
  * @param {number} keys
  */
 function collect(to, handle, index, ticket, keys) {
-  if (to !== mailbox) bringAll();
+  if (to !== mailbox || collected === rows.length) bringAll();
   mailbox = to;
-  if (collected.length === 0) soon(bringAll);
-  collected.push(handle, index, ticket, keys);
+  if (collected === 0) soon(bringAll);
+  rows[collected] = handle;
+  rows[collected + 1] = index;
+  rows[collected + 2] = ticket;
+  rows[collected + 3] = keys;
+  collected += ROW;
 }
 
 function bringAll() {
-  if (collected.length === 0) return;
-  const rows = Float64Array.from(collected);
-  collected = [];
-  mailbox?.clientApplied(rows);
+  if (collected === 0) return;
+  const brought = rows.subarray(0, collected);
+  collected = 0;
+  mailbox?.clientApplied(brought);
   mailbox = undefined;
 }
 

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The requests of one tick, which go to native together: rows of numbers, and one text. */
+/** The requests of one tick, which go to native together: rows of numbers, and their texts as bytes. */
 
 const { failed } = require('./answer');
 const { soon } = require('./calls');
@@ -20,14 +20,22 @@ const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt } = layout
 const { maxWaitAt, contextAt, countAt } = layout;
 const HEAD_LENGTH = layout.numbers;
 
-/** Far below the length at which a string can't be made. */
-const LONG_TEXT = 2 ** 24;
+/** How many bytes of text a batch has room for. One request may have more. */
+const ROOM = 2 ** 18;
+
+/** The most that a character takes in UTF-8: what `length` counts as two is four bytes. */
+const MOST_BYTES = 3;
+
+/** Up to here a text is written faster one by one than by a call. */
+const SHORT = 64;
 
 class Requests {
   /** A batch that outgrows it goes out early. */
   #numbers = new Float64Array(16_384);
   #used = 0;
-  #text = '';
+  /** In UTF-8, request by request. @type {Buffer} */
+  #text = Buffer.allocUnsafeSlow(ROOM);
+  #written = 0;
   /** How many there are. */
   count = 0;
   /** Whether they wait for the requests of the turns to come (turns.js), to go out together with those. */
@@ -99,8 +107,8 @@ class Requests {
   ) {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
-    const text = textOf(value, resources);
-    if (text === undefined) {
+    const length = lengthOf(value, resources);
+    if (length < 0 || !this.#hasRoomFor(length)) {
       waiter.settle(failed(reasons.invalid.code, 'its names or its value are no text that can be sent'));
       return;
     }
@@ -109,7 +117,7 @@ class Requests {
       waiter.settle(failed(reasons.closed.code, reasons.closed.reason));
       return;
     }
-    let at = this.#reserve(HEAD_LENGTH + count, text.length);
+    let at = this.#reserve(HEAD_LENGTH + count, length);
     const slot = slots.take(asker, waiter);
     const row = this.#numbers;
     row[at + slotAt] = slot;
@@ -122,15 +130,14 @@ class Requests {
     row[at + retryJitterAt] = settings.retryJitter;
     row[at + driftFactorAt] = settings.driftFactor;
     row[at + timeAt] = time;
-    row[at + valueLengthAt] = value.length;
+    row[at + valueLengthAt] = this.#write(value);
     row[at + scriptsAt] = asker.scripts;
     row[at + voteReportAt] = voteReport;
     row[at + maxWaitAt] = maxWait;
     row[at + contextAt] = asker.begin();
     row[at + countAt] = count;
     at += HEAD_LENGTH;
-    for (let i = 0; i < count; i++) row[at + i] = resources[i].length;
-    this.#text += text;
+    for (let i = 0; i < count; i++) row[at + i] = this.#write(resources[i]);
     cancellation?.watch(slot, waiter);
   }
 
@@ -142,7 +149,8 @@ class Requests {
    * @returns {number} where it begins
    */
   #reserve(size, length) {
-    if (this.#used + size > this.#numbers.length || this.#text.length + length > LONG_TEXT) {
+    const isFull = this.#written + length * MOST_BYTES > this.#text.length;
+    if (isFull || this.#used + size > this.#numbers.length) {
       this.flush();
       if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
     }
@@ -153,6 +161,42 @@ class Requests {
     return at;
   }
 
+  /**
+   * @param {number} length of one request's text
+   * @returns {boolean} false if no memory is as large
+   */
+  #hasRoomFor(length) {
+    if (length * MOST_BYTES <= this.#text.length) return true;
+    this.flush();
+    try {
+      this.#text = Buffer.allocUnsafeSlow(length * MOST_BYTES);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * @param {string} text for which there is room
+   * @returns {number} its length in bytes
+   */
+  #write(text) {
+    const bytes = this.#text;
+    const from = this.#written;
+    const { length } = text;
+    let at = from;
+    if (length <= SHORT) {
+      for (let i = 0; i < length; i++) {
+        const code = text.charCodeAt(i);
+        if (code > 0x7f) break;
+        bytes[at++] = code;
+      }
+    }
+    if (at - from < length) at = from + bytes.write(text, from);
+    this.#written = at;
+    return at - from;
+  }
+
   #flushUnlessHeldBack = () => {
     if (!this.isHeldBack) this.flush();
   };
@@ -161,36 +205,38 @@ class Requests {
   flush() {
     const { count } = this;
     if (count === 0) return;
-    const batch = this.#numbers.subarray(0, this.#used);
+    const used = this.#used;
+    const written = this.#written;
     const text = this.#text;
     this.#used = 0;
+    this.#written = 0;
     this.count = 0;
-    this.#text = '';
+    if (text.length > ROOM) this.#text = Buffer.allocUnsafeSlow(ROOM);
     try {
-      mailbox().submit(batch, count, text);
+      mailbox().submit(this.#numbers, used, count, text, written);
     } catch (error) {
-      refuseAll(batch, error);
+      refuseAll(this.#numbers.slice(0, used), error);
     }
   }
 }
 
 /**
- * The text of a row. Callers have checked what it is made of; a mistake of theirs ends here.
+ * The length of a row's text. Callers have checked what it is made of; a mistake of theirs ends here.
  *
  * @param {unknown} value
  * @param {readonly unknown[]} resources
- * @returns {string | undefined} undefined where there is something that can't be written
+ * @returns {number} -1 where there is something that can't be written
  */
-function textOf(value, resources) {
+function lengthOf(value, resources) {
   const count = resources.length;
-  if (typeof value !== 'string' || count === 0) return undefined;
-  for (let i = 0; i < count; i++) if (typeof resources[i] !== 'string') return undefined;
-  try {
-    return count === 1 ? value + resources[0] : value + resources.join('');
-  } catch {
-    // No string can be that long.
-    return undefined;
+  if (typeof value !== 'string' || count === 0) return -1;
+  let { length } = value;
+  for (let i = 0; i < count; i++) {
+    const resource = resources[i];
+    if (typeof resource !== 'string') return -1;
+    length += resource.length;
   }
+  return length;
 }
 
 /**

@@ -1,6 +1,8 @@
 //! Requests, as JavaScript has written them in rows of numbers: docs/hand-over.md
 //! describes them.
 
+use std::borrow::Cow;
+use std::iter;
 use std::time::Duration;
 
 use super::ids::{ContextId, Handle, Index, KeptId, ScriptsId, Slot};
@@ -14,7 +16,8 @@ use crate::instances::client::port::Ticket;
 /// The requests of a tick, as JavaScript wrote them.
 pub struct Batch {
     pub numbers: Vec<f64>,
-    pub text: Vec<u16>,
+    /// In UTF-8, request by request.
+    pub text: Vec<u8>,
 }
 
 /// One request.
@@ -62,18 +65,14 @@ pub enum Until {
 impl Batch {
     /// The requests, in order. They end at the first whose lengths make no sense:
     /// whatever came after it would be asked for other names than were written.
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> impl Iterator<Item = Request> {
         let mut numbers = &self.numbers[..];
         let mut text = &self.text[..];
-        let mut requests = Vec::new();
-        while let Some(request) = read(&mut numbers, &mut text) {
-            requests.push(request);
-        }
-        requests
+        iter::from_fn(move || read(&mut numbers, &mut text)).fuse()
     }
 }
 
-fn read(numbers: &mut &[f64], text: &mut &[u16]) -> Option<Request> {
+fn read(numbers: &mut &[f64], text: &mut &[u8]) -> Option<Request> {
     let head = numbers.split_off(..request::NUMBERS)?;
     let lengths = numbers.split_off(..size(head[request::COUNT])?)?;
     let value = read_text(text, head[request::VALUE_LENGTH])?;
@@ -81,7 +80,7 @@ fn read(numbers: &mut &[f64], text: &mut &[u16]) -> Option<Request> {
     let handle = Handle(whole_number(head[request::HANDLE])?);
     let resources: Option<Resources> = lengths
         .iter()
-        .map(|length| read_text(text, *length).map(String::into_boxed_str))
+        .map(|length| read_text(text, *length).map(Box::from))
         .collect();
     let resources = resources?;
     let operation = operation(head).filter(|_| !resources.is_empty());
@@ -162,9 +161,9 @@ fn has_flag(head: &[f64], flag: u32) -> bool {
     saturated(head[request::FLAGS]) & flag != 0
 }
 
-fn read_text(text: &mut &[u16], length: f64) -> Option<String> {
-    // A lone surrogate becomes U+FFFD, as Node's own encoding does.
-    Some(String::from_utf16_lossy(text.split_off(..size(length)?)?))
+fn read_text<'text>(text: &mut &'text [u8], length: f64) -> Option<Cow<'text, str>> {
+    // JavaScript has made U+FFFD of lone surrogates.
+    Some(String::from_utf8_lossy(text.split_off(..size(length)?)?))
 }
 
 /// For how many keys a caller's client has carried a script out.
@@ -231,7 +230,7 @@ mod tests {
         resources: &[&str],
         write: impl FnOnce(&mut [f64; request::NUMBERS]),
     ) -> Request {
-        let length = |text: &str| u32::try_from(text.encode_utf16().count()).expect("short");
+        let length = |text: &str| u32::try_from(text.len()).expect("short");
         let mut head = [0.0; request::NUMBERS];
         head[request::TTL] = 1000.0;
         head[request::VALUE_LENGTH] = length(value).into();
@@ -242,9 +241,9 @@ mod tests {
         let text = [&[value], resources].concat().concat();
         let batch = Batch {
             numbers,
-            text: text.encode_utf16().collect(),
+            text: text.into_bytes(),
         };
-        let mut requests = batch.requests();
+        let mut requests: Vec<_> = batch.requests().collect();
         assert_eq!(requests.len(), 1);
         requests.remove(0)
     }

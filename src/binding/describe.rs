@@ -66,8 +66,14 @@ pub fn event(handle: Handle, event: &Event) -> String {
             instance,
             operation,
             cause,
+            omitted,
         } => {
             let mut described = describe_cause(cause);
+            if *omitted > 0 {
+                let others =
+                    format!("{cause} (and {omitted} failures before it that were not told)");
+                described["message"] = others.into();
+            }
             described["event"] = "clientError".into();
             described["instance"] = (*instance).into();
             described["operation"] = operation.name().into();
@@ -231,6 +237,7 @@ mod tests {
             &Event::ClientError {
                 instance: 1,
                 operation: Operation::Inspect,
+                omitted: 0,
                 cause: Cause::Client {
                     message: "gone".into(),
                     reply: None,

@@ -35,10 +35,10 @@ impl Written {
         Operation::numbered(u32::from(self.operation % 6)).expect("there are six")
     }
 
-    fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
+    fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u8>) {
         let mut word = |word: &str| {
             let before = text.len();
-            text.extend(word.encode_utf16());
+            text.extend(word.as_bytes());
             count(text.len() - before)
         };
         let value = word(&self.value);
@@ -95,8 +95,8 @@ fn count(length: usize) -> f64 {
     u32::try_from(length).expect("short").into()
 }
 
-fn requests(numbers: Vec<f64>, text: Vec<u16>) -> Vec<Request> {
-    Batch { numbers, text }.requests()
+fn requests(numbers: Vec<f64>, text: Vec<u8>) -> Vec<Request> {
+    Batch { numbers, text }.requests().collect()
 }
 
 #[test]
@@ -169,19 +169,21 @@ fn a_nonsensical_number_leads_to_no_other_names() {
 
 /// Numbers, a bar, and the text that they are about.
 fn a_batch_has_no_more_than_its_text(input: &[u8]) {
-    let input = String::from_utf8_lossy(input);
-    let (numbers, text) = input.split_once('|').unwrap_or((&input, ""));
-    let numbers: Vec<f64> = numbers
+    let bar = input.iter().position(|byte| *byte == b'|');
+    let (numbers, text) = input.split_at(bar.unwrap_or(input.len()));
+    let text = text.get(1..).unwrap_or_default().to_vec();
+    let numbers: Vec<f64> = String::from_utf8_lossy(numbers)
         .split_ascii_whitespace()
         .map(|number| number.parse().unwrap_or(f64::NAN))
         .collect();
-    let text: Vec<u16> = text.encode_utf16().collect();
     let (amount, length) = (numbers.len(), text.len());
     let read = requests(numbers, text);
     let names: usize = read.iter().map(|request| request.resources.len()).sum();
     assert!(read.len() * request::NUMBERS + names <= amount);
     let words = read.iter().flat_map(|request| request.resources.iter());
-    let used: usize = words.map(|word| word.encode_utf16().count()).sum();
+    // What is no UTF-8 is three bytes instead of one or more.
+    let replaced = |word: &str| word.matches(char::REPLACEMENT_CHARACTER).count();
+    let used: usize = words.map(|word| word.len() - 2 * replaced(word)).sum();
     assert!(used <= length);
 }
 

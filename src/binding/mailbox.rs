@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
+use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice};
 use napi::threadsafe_function::UnknownReturnValue;
 use napi::{Error, Result, Status};
 use napi_derive::napi;
@@ -329,13 +329,24 @@ impl Mailbox {
         self.wake_up.stop();
     }
 
-    /// Hands over the first `count` requests in `numbers` and `text`.
+    /// Hands over `count` requests, which are the first `used` of `numbers` and the
+    /// first `written` bytes of `text`.
     ///
     /// # Errors
     ///
     /// When the environment is ending.
     #[napi(catch_unwind)]
-    pub fn submit(&self, env: Env, numbers: &[f64], count: u32, text: Utf16String) -> Result<()> {
+    pub fn submit(
+        &self,
+        env: Env,
+        numbers: &[f64],
+        used: u32,
+        count: u32,
+        text: &[u8],
+        written: u32,
+    ) -> Result<()> {
+        let numbers = numbers.get(..used as usize).unwrap_or(numbers);
+        let text = text.get(..written as usize).unwrap_or(text);
         if self.wake_up.pending() == 0 {
             self.outbox.expect(true);
         }

@@ -174,7 +174,11 @@ async fn acquire(
             Attempt::begin(core, request, given, attempts)
         });
         value = Some(attempt.value.clone());
-        let (reason, votes) = match attempt.outcome(core, settings, limit).await {
+        let Refusal {
+            reason,
+            votes,
+            is_looked_at,
+        } = match attempt.outcome(core, settings, limit).await {
             Ok((value, validity)) => {
                 return Ok(Grant {
                     value,
@@ -195,8 +199,14 @@ async fn acquire(
             .retry
             .after(attempts - uncounted, environment.chance());
         let Some(wait) = wait.filter(|_| again) else {
+            let looks = settings.inspects_if_held || !is_looked_at;
+            let reason = if looks {
+                with_occupant(core, reason, resources, settings, limit).await
+            } else {
+                reason
+            };
             return Err(Failure {
-                reason: with_occupant(core, reason, resources, settings, limit).await,
+                reason,
                 attempts,
                 votes,
                 until: None,
@@ -234,11 +244,12 @@ async fn with_occupant(
     const LONGEST: Duration = Duration::from_millis(100);
     // A caller's own scripts may keep locks in whatever they like.
     let is_ours = settings.scripts.is_none() && resources.len() == 1;
-    if reason != Reason::Held || !settings.inspects_if_held || !is_ours {
+    if reason != Reason::Held || !is_ours {
         return reason;
     }
     let longest = core.environment.now().after(LONGEST);
     let end = limit.map_or(longest, |limit| limit.min(longest));
+    let inspects_if_held = settings.inspects_if_held;
     let settings = Settings {
         deadlines: settings.deadlines,
         // Where a caller's client leads to may depend on it.
@@ -250,7 +261,9 @@ async fn with_occupant(
     within_limit(core.environment.as_ref(), Some(end), round.verdict()).await;
     let votes = round.votes();
     let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
-    occupant.map_or(reason, Reason::Occupied)
+    // Where nobody has asked for it, this tells what a release would have told.
+    let is_told = |seen: &Occupant| inspects_if_held || *seen == Occupant::OtherType;
+    occupant.filter(is_told).map_or(reason, Reason::Occupied)
 }
 
 /// Sees that a value of the caller's own is not in use (rule 16): the clean-up
@@ -347,12 +360,12 @@ impl Attempt {
         core: &Core,
         settings: &Settings,
         limit: Option<Instant>,
-    ) -> Result<(Token, Validity), (Reason, Vec<Option<Vote>>)> {
+    ) -> Result<(Token, Validity), Refusal> {
         let environment = core.environment.as_ref();
         let verdict = within_limit(environment, limit, self.round.verdict()).await;
         let Some(verdict) = verdict else {
             let (round, _) = self.give_up();
-            return Err((Reason::TimedOut, round.votes()));
+            return Err(Refusal::timed_out(round.votes()));
         };
         // Step 3: a majority.
         if verdict == Verdict::Granted && self.is_believable(core) {
@@ -366,22 +379,26 @@ impl Attempt {
             let first = limit.map_or(longest, |limit| limit.min(longest));
             let settled = within_limit(environment, Some(first), round.settled_with(cleanup)).await;
             if settled.is_none() && limit == Some(first) {
-                return Err((Reason::TimedOut, votes));
+                return Err(Refusal::timed_out(votes));
             }
         }
         let tally = round.tally();
         let reason = if verdict == Verdict::Granted {
             Reason::TooSlow
         } else if tally.refused_by_holders(core.instances.len()) {
-            // Our own release fails where there is no string: no look is needed then.
-            let cleanup = cleanup.filter(|_| settings.scripts.is_none());
+            // Our own release fails where there is no string.
+            let cleanup = cleanup.as_ref().filter(|_| settings.scripts.is_none());
             let votes = cleanup.map(|round| round.votes()).unwrap_or_default();
             let occupant = votes.iter().flatten().find_map(Occupant::seen_in);
             occupant.map_or(Reason::Held, Reason::Occupied)
         } else {
             Reason::Unavailable
         };
-        Err((reason, round.votes()))
+        Err(Refusal {
+            reason,
+            votes: round.votes(),
+            is_looked_at: cleanup.is_some(),
+        })
     }
 
     fn succeed(mut self) -> (Token, Validity) {
@@ -394,6 +411,24 @@ impl Attempt {
     fn give_up(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
         self.is_over = true;
         (Rc::clone(&self.round), self.round.abandon())
+    }
+}
+
+/// Why an attempt has failed.
+struct Refusal {
+    reason: Reason,
+    votes: Vec<Option<Vote>>,
+    /// Whether releases have shown already what holds the resource.
+    is_looked_at: bool,
+}
+
+impl Refusal {
+    fn timed_out(votes: Vec<Option<Vote>>) -> Self {
+        Self {
+            reason: Reason::TimedOut,
+            votes,
+            is_looked_at: true,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use super::claims::{Claims, Owner};
 use super::deadlines::Deadlines;
 use super::environment::Environment;
+use super::error_reports::ErrorReports;
 use super::event::Event;
 use super::held_locks::HeldLocks;
 use super::instance::{ConnectionState, Instance, Observer};
@@ -24,6 +25,8 @@ pub(super) struct Core {
     pub(super) instances: Box<[Rc<dyn Instance>]>,
     pub(super) environment: Rc<dyn Environment>,
     pub(super) listener: Box<dyn Fn(Event)>,
+    /// Of each instance.
+    pub(super) error_reports: Box<[ErrorReports]>,
     pub(super) claims: Rc<Claims>,
     /// What its claims are known by.
     pub(super) owner: Owner,
@@ -46,6 +49,7 @@ impl Core {
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
+            error_reports: instances.iter().map(|_| ErrorReports::default()).collect(),
             instances: instances.into(),
             deadlines: Deadlines::new(&environment),
             retries: LowPriority::new(Rc::clone(&environment)),

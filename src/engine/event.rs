@@ -10,7 +10,8 @@ use super::vote::Vote;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// An instance failed to carry out one command. Contention is not an event.
+    /// An instance failed to carry out one command. Contention is not an event. Of one
+    /// instance, a hundred are told in a second at most.
     ClientError {
         /// Which instance, by its index in the quorum.
         instance: usize,
@@ -18,6 +19,8 @@ pub enum Event {
         operation: Operation,
         /// What went wrong.
         cause: Cause,
+        /// How many such events of this instance were left out since the one before.
+        omitted: u64,
     },
     /// A watched lock is lost: from now on it must not be believed in.
     Lost {

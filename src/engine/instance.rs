@@ -53,6 +53,13 @@ pub trait Instance {
         None
     }
 
+    /// Whether it has certainly set nothing for an acquire that it answers with "held": one
+    /// of ours, for one key, which it was asked once. What runs code of the caller's may ask
+    /// again where nobody sees it.
+    fn is_refusal_final(&self) -> bool {
+        false
+    }
+
     /// The identity that it has, or will have once what its configuration says is
     /// proven; `None` if it won't. Nothing is decided by it: a first attempt that is
     /// refused by instances that are about to be one is made again.

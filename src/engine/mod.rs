@@ -15,6 +15,7 @@ mod core;
 mod deadline_bounds;
 mod deadlines;
 mod environment;
+mod error_reports;
 mod event;
 mod extend;
 mod failure;

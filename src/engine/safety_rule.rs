@@ -13,6 +13,8 @@ pub enum SafetyRule {
     Validity,
     /// Rule 5: a failed attempt releases everywhere.
     Cleanup,
+    /// Rule 5: none but who has certainly set nothing is left out of that.
+    Refusals,
     /// Rule 5: what is granted after its unlock is released.
     Stragglers,
     /// Rule 9: an extension never shortens a key's life.
@@ -56,11 +58,12 @@ pub enum SafetyRule {
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
         Self::Cleanup,
+        Self::Refusals,
         Self::Stragglers,
         Self::NeverShorter,
         Self::Loss,

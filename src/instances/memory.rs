@@ -74,6 +74,10 @@ impl Instance for Memory {
         }
     }
 
+    fn is_refusal_final(&self) -> bool {
+        true
+    }
+
     fn identity(&self) -> Option<usize> {
         Some(Rc::as_ptr(&self.table).addr())
     }

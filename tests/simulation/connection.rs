@@ -435,6 +435,10 @@ impl Instance for Remote {
         self.tell();
     }
 
+    fn is_refusal_final(&self) -> bool {
+        !self.0.resends
+    }
+
     fn identity(&self) -> Option<usize> {
         (self.0.identity == Identity::Sole).then_some(self.0.server.index)
     }

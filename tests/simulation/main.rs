@@ -77,6 +77,11 @@ fn without_the_release_after_a_failed_attempt_a_seed_leaves_a_key() {
 }
 
 #[test]
+fn where_more_are_left_out_of_it_than_have_certainly_set_nothing_a_seed_leaves_a_key() {
+    SIMULATION.expect_missed(SafetyRule::Refusals, "left its key");
+}
+
+#[test]
 fn without_the_release_of_what_is_granted_after_the_unlock_a_seed_leaves_a_key() {
     SIMULATION.expect_missed(SafetyRule::Stragglers, "left its key");
 }

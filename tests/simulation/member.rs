@@ -379,6 +379,7 @@ fn listener(
             instance,
             operation,
             cause,
+            ..
         } => process.world().note(format_args!(
             "p{}: s{instance} fails to {}: {}",
             process.index(),

@@ -95,7 +95,13 @@ impl Server {
                 }
                 count
             }
-            Operation::Inspect => unreachable!("nobody inspects here"),
+            Operation::Inspect => {
+                let key = keys.get(&resources[0]);
+                return Vote::Inspected {
+                    value: key.map(|key| (*key.value.text()).into()),
+                    ttl: key.map(|key| key.expires - now),
+                };
+            }
             Operation::Release { .. } => {
                 self.released.borrow_mut().insert(question.value.clone());
                 let before = keys.len();

@@ -31,7 +31,7 @@ pub struct Client {
     majority: u8,
     releases: Releases,
     release: Vec<u8>,
-    release_many: Vec<u8>,
+    release_each: Vec<u8>,
     cycles: Vec<Cycle>,
     rounds: Vec<Round>,
     free: Vec<u32>,
@@ -75,7 +75,7 @@ impl Client {
         let (mut links, mut digests) = (Vec::new(), Vec::new());
         for (at, &server) in servers.iter().enumerate() {
             let (mut link, its) =
-                Link::connect(server, &[commands::RELEASE, commands::RELEASE_MANY])?;
+                Link::connect(server, &[commands::RELEASE, commands::RELEASE_EACH])?;
             link.register(poll.registry(), Token(at))?;
             links.push(link);
             digests = its;
@@ -90,7 +90,7 @@ impl Client {
             majority: u8::try_from(links.len() / 2 + 1).map_err(io::Error::other)?,
             links,
             releases,
-            release_many: digests.pop().unwrap_or_default(),
+            release_each: digests.pop().unwrap_or_default(),
             release: digests.pop().unwrap_or_default(),
             cycles: Vec::new(),
             rounds: Vec::new(),
@@ -164,9 +164,9 @@ impl Client {
                         decided += usize::from(vote.yes == self.majority);
                     }
                 }
-                Body::Text(digits) if digits.len() == round.votes.len() => {
-                    for (vote, &digit) in round.votes.iter_mut().zip(digits) {
-                        if digit != b'1' {
+                Body::Text(letters) if letters.len() == round.votes.len() => {
+                    for (vote, &letter) in round.votes.iter_mut().zip(letters) {
+                        if letter != b'1' {
                             return Err(io::Error::other("a release found another's value"));
                         }
                         vote.yes += 1;
@@ -272,7 +272,7 @@ impl Client {
                 let Cycle { name, value, .. } = &self.cycles[one as usize];
                 commands::release(&mut self.out, &self.release, name, value);
             } else {
-                commands::release_many(&mut self.out, &self.release_many, locks);
+                commands::release_each(&mut self.out, &self.release_each, locks);
             }
             self.ask(true, together);
         }

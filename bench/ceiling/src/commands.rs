@@ -3,17 +3,9 @@
 /// Compare and delete, one key: the package's own script.
 pub const RELEASE: &str = include_str!("../../../src/instances/redis/scripts/release.lua");
 
-/// The same for many keys, each with a value of its own; answers with a digit for each.
-pub const RELEASE_MANY: &str = "
-local done = {}
-for at, key in ipairs(KEYS) do
-  if redis.pcall('GET', key) == ARGV[at] then
-    done[at] = redis.pcall('DEL', key) == 1 and '1' or '0'
-  else
-    done[at] = '0'
-  end
-end
-return table.concat(done)";
+/// The same for many keys, each with a value of its own; answers with a letter for each.
+pub const RELEASE_EACH: &str =
+    include_str!("../../../src/instances/redis/scripts/release_each.lua");
 
 pub const VALUE_LENGTH: usize = 32;
 const NAME_PREFIX: &[u8] = b"bench:";
@@ -61,7 +53,7 @@ pub fn release(out: &mut Vec<u8>, digest: &[u8], name: &Name, value: &Value) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub fn release_many<'a>(
+pub fn release_each<'a>(
     out: &mut Vec<u8>,
     digest: &[u8],
     locks: impl ExactSizeIterator<Item = (&'a Name, &'a Value)> + Clone,

@@ -11,7 +11,7 @@ pub enum Body<'a> {
     Yes,
     /// Nothing, or 0.
     No,
-    /// A digest, or the digits of a merged release.
+    /// A digest, or the letters of a merged release.
     Text(&'a [u8]),
     /// What must not happen here: an error, or a reply of another kind.
     Unexpected(&'a [u8]),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::super::deadline_bounds::Wait;
+use super::super::instance::Instance;
 use super::super::question::Question;
 use super::super::safety_rule::SafetyRule;
 use super::super::validity::Instant;
@@ -14,8 +15,9 @@ use super::Round;
 use super::votes::MemberVote;
 
 impl Round {
-    /// Gives the attempt up: everything it may have set is released, at once
-    /// and on every instance, and so is what it is granted from now on.
+    /// Gives the attempt up: everything it may have set is released, at once and on every
+    /// instance but those that have certainly set nothing, and so is what it is granted from
+    /// now on.
     pub fn abandon(self: &Rc<Self>) -> Option<Rc<Self>> {
         self.state.borrow_mut().grants_are_unwanted = true;
         let now = self.core.environment.now();
@@ -36,7 +38,8 @@ impl Round {
             let whom = whom.map(|(vote, instance)| {
                 // A value of the caller's may stand where it was refused as another's:
                 // of another process, or another quorum.
-                let may_be_set = self.claim.is_none() || !vote.is_refusal();
+                let is_another_s = self.claim.is_some() && vote.is_refusal();
+                let may_be_set = !is_another_s && !self.has_set_nothing(vote, instance.as_ref());
                 may_be_set.then(|| limits.cleanup(now, self.asked, instance.round_trip()))
             });
             whom.collect()
@@ -45,6 +48,16 @@ impl Round {
         let whom = |index: usize| whom[index];
         let question = self.release_by(latest);
         Some(Self::ask(&self.core, question, limits, now, whom, None))
+    }
+
+    /// Whether it is certain that the attempt has set nothing there, so that there is
+    /// nothing to release.
+    fn has_set_nothing(&self, vote: &MemberVote, instance: &dyn Instance) -> bool {
+        if !SafetyRule::Refusals.is_kept() {
+            return !vote.is_grant();
+        }
+        let is_one_of_ours = self.question.is_plain() && self.question.resources.len() == 1;
+        vote.is_held() && is_one_of_ours && instance.is_refusal_final()
     }
 
     /// Whether what stands with this value can't be another lock's of this process.

@@ -317,11 +317,16 @@ impl Round {
 
     fn report(&self, instance: usize, cause: &Cause) {
         // Whoever released the lock knows that.
-        if self.question.report && !matches!(cause, Cause::Withdrawn) {
+        if !self.question.report || matches!(cause, Cause::Withdrawn) {
+            return;
+        }
+        let now = self.core.environment.now();
+        if let Some(omitted) = self.core.error_reports[instance].tell(cause, now) {
             (self.core.listener)(Event::ClientError {
                 instance,
                 operation: self.question.operation,
                 cause: cause.clone(),
+                omitted,
             });
         }
     }

@@ -169,6 +169,14 @@ impl MemberVote {
         matches!(self, Self::Open(wait) if wait.due < wait.at_most)
     }
 
+    pub(super) const fn is_grant(&self) -> bool {
+        matches!(self, Self::Cast(Vote::Granted))
+    }
+
+    pub(super) const fn is_held(&self) -> bool {
+        matches!(self, Self::Cast(Vote::Held { .. }))
+    }
+
     /// Whether the key was there, with whatever value.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(

@@ -130,6 +130,11 @@ impl Instance for Server {
         }
     }
 
+    fn is_refusal_final(&self) -> bool {
+        // Each acquire is written at most once (rule 13).
+        true
+    }
+
     fn identity(&self) -> Option<usize> {
         self.identity.as_ref().map(|same| Rc::as_ptr(same).addr())
     }

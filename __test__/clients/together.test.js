@@ -1,0 +1,88 @@
+'use strict';
+
+/** What a caller's client is asked in one turn goes out together, and nobody who stands in the way sees that. */
+
+const assert = require('node:assert/strict');
+const { before, describe, test } = require('node:test');
+
+const Redlock = require('../..');
+const { startServers } = require('../support/servers');
+const { endOfSuite } = require('../support/suite');
+const { until } = require('../support/until');
+
+const TTL = 20_000;
+const MANY = 50;
+
+describe('what a client of ioredis is asked in one turn', () => {
+  const suite = endOfSuite();
+  let server;
+  before(async () => {
+    [server] = await startServers(suite, 1);
+  });
+
+  async function connect(t, Class) {
+    const client = new Class({ host: server.host, port: server.port });
+    t.after(() => client.disconnect());
+    await until(() => client.status === 'ready');
+    const redlock = new Redlock([client], { connections: 'bridge' });
+    t.after(() => redlock.quit());
+    // The first lock is taken by a script of its own; after the second the server knows all there are.
+    for (let round = 0; round < 2; round++) await (await redlock.lock('first', TTL)).unlock();
+    return { client, redlock };
+  }
+
+  /** Locks and unlocks many resources at once. */
+  async function useMany(redlock) {
+    const names = Array.from({ length: MANY }, (_, number) => `many ${number}`);
+    const locks = await Promise.all(names.map((name) => redlock.lock(name, TTL)));
+    assert.equal((await server.keys()).length, MANY);
+    await Promise.all(locks.map((lock) => lock.unlock()));
+    assert.deepEqual(await server.keys(), []);
+  }
+
+  for (const name of ['ioredis-4', 'ioredis', 'ioredis-6', 'iovalkey']) {
+    test(`goes out in few writes (${name})`, async (t) => {
+      const { client, redlock } = await connect(t, require(name));
+      const { stream } = client;
+      let writes = 0;
+      for (const method of ['_write', '_writev']) {
+        const original = stream[method];
+        stream[method] = function counted(...args) {
+          writes += 1;
+          return original.apply(this, args);
+        };
+      }
+      await useMany(redlock);
+      assert.ok(writes > 0 && writes < MANY, `${writes} writes`);
+      assert.equal(stream.writableCorked, 0);
+    });
+
+    test(`is seen as ever by a sendCommand that somebody has put there (${name})`, async (t) => {
+      const corked = [];
+      class Traced extends require(name) {
+        sendCommand(...args) {
+          corked.push(this.stream?.writableCorked ?? 0);
+          return super.sendCommand(...args);
+        }
+      }
+      const { redlock } = await connect(t, Traced);
+      await useMany(redlock);
+      assert.ok(corked.length >= 2 * MANY);
+      assert.deepEqual(new Set(corked), new Set([0]));
+    });
+  }
+
+  test('goes out though one client throws', async (t) => {
+    const { client, redlock } = await connect(t, require('ioredis'));
+    const failing = {
+      eval() {
+        throw new Error('no');
+      },
+    };
+    const both = new Redlock([client, failing, client], { connections: 'bridge', retryCount: 0 });
+    t.after(() => both.quit());
+    await both.lock('with one that throws', TTL).catch(() => {});
+    assert.equal(client.stream.writableCorked, 0);
+    await useMany(redlock);
+  });
+});
