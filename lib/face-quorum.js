@@ -9,7 +9,7 @@ const { unreadable } = require('./errors');
 const { elementsOf, isArray } = require('./foreign');
 const { clock } = require('./addon');
 const { Quorum } = require('./quorum');
-const { LOCK_SCRIPTS, readScripts, textsOf, changedTexts, valueIn } = require('./scripts');
+const { LOCK_SCRIPTS, readScripts, textsOf, changedTexts } = require('./scripts');
 
 /**
  * A face's `servers`: it shows who is in the quorum, and others may be put in their place.
@@ -168,17 +168,11 @@ class FaceQuorum {
     const { scripts } = this.#profile;
     if (scripts === 'none') return undefined;
     const { texts } = this.#quorum;
-    if (scripts === 'scripts') return changedTexts(LOCK_SCRIPTS, texts, face.scripts, valueIn);
-    return changedTexts(LOCK_SCRIPTS, texts, face, textIn);
+    const { lockScript, unlockScript, extendScript } = scripts === 'scripts' ? face.scripts : face;
+    return scripts === 'scripts'
+      ? changedTexts(texts, lockScript.value, unlockScript.value, extendScript.value)
+      : changedTexts(texts, lockScript, unlockScript, extendScript);
   }
-}
-
-/**
- * @param {any} face
- * @param {string} name
- */
-function textIn(face, name) {
-  return face[name];
 }
 
 module.exports = { FaceQuorum };

@@ -46,6 +46,8 @@ class PendingLock {
   promise() {
     const promise = new OwnPromise(capture);
     this.#resolve = captured;
+    // A promise leads to its caller's context.
+    captured = ignore;
     return promise;
   }
 
@@ -80,6 +82,8 @@ class PendingUnlock {
   promise() {
     const promise = new OwnPromise(capture);
     this.#resolve = captured;
+    // A promise leads to its caller's context.
+    captured = ignore;
     return promise;
   }
 
@@ -94,7 +98,7 @@ function ignore() {}
 
 // One executor for all promises, instead of a closure for each.
 /** @type {(value: any) => void} */
-let captured;
+let captured = ignore;
 
 /** @param {(value: any) => void} resolve */
 function capture(resolve) {

@@ -65,32 +65,17 @@ function textsOf({ names }, scripts) {
 }
 
 /**
- * The same, if one of them isn't as it was: asked before each request, so that it copies nothing.
+ * What a face shows, if one of them isn't as it was: asked before each request, so that it copies nothing.
  *
- * @template T
- * @param {Naming} naming
- * @param {readonly string[]} known in its order
- * @param {T} shown where they are
- * @param {(shown: T, name: string) => string} read
+ * @param {readonly string[]} known in the naming's order, as are the others
+ * @param {string} first
+ * @param {string} second
+ * @param {string} third
  * @returns {string[] | undefined}
  */
-function changedTexts({ names }, known, shown, read) {
-  /** @type {string[] | undefined} */
-  let changed;
-  for (let at = 0; at < names.length; at++) {
-    const text = read(shown, names[at]);
-    if (text !== known[at]) changed ??= known.slice(0, at);
-    changed?.push(text);
-  }
-  return changed;
-}
-
-/**
- * @param {Record<string, Script>} scripts
- * @param {string} name
- */
-function valueIn(scripts, name) {
-  return scripts[name].value;
+function changedTexts(known, first, second, third) {
+  const isSame = first === known[0] && second === known[1] && third === known[2];
+  return isSame ? undefined : [first, second, third];
 }
 
 /**
@@ -131,5 +116,5 @@ function sha1(text) {
 
 module.exports = {
   ...{ sha1, LOCK_SCRIPTS, readScripts, describe },
-  ...{ textsOf, changedTexts, valueIn, customScripts, refuseInMemory },
+  ...{ textsOf, changedTexts, customScripts, refuseInMemory },
 };

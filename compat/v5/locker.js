@@ -17,7 +17,7 @@ const { IS_REPEATED } = require('../../lib/native');
 const { sleep } = require('../../lib/native/mailbox');
 const { random, valueFrom, isLastAttempt, lockByAttempts, waitAfter } = require('../../lib/retry');
 const { Quorum } = require('../../lib/quorum');
-const { textsOf, changedTexts, valueIn } = require('../../lib/scripts');
+const { textsOf, changedTexts } = require('../../lib/scripts');
 const { Attempts } = require('./attempts');
 const { ExecutionError, TEXTS } = require('./errors');
 const { grantedLock } = require('./lock');
@@ -297,7 +297,11 @@ class Locker {
     if (this.#quorum.isQuitting) {
       throw new ExecutionError(TEXTS.noQuorum, [], explain(CLOSED, { operation, names, ttl: 0 }, []));
     }
-    return this.#quorum.refresh(changedTexts(V5_SCRIPTS, this.#quorum.texts, face.scripts, valueIn));
+    const { acquireScript, extendScript, releaseScript } = face.scripts;
+    const { texts } = this.#quorum;
+    return this.#quorum.refresh(
+      changedTexts(texts, acquireScript.value, extendScript.value, releaseScript.value),
+    );
   }
 
   /**

@@ -58,6 +58,8 @@ class Requests {
   ask(asker, operation, flags, ttl, settings, time, value, resources, voteReport, maxWait, cancellation) {
     const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
     const waiter = new Promised(captured);
+    // A promise leads to its caller's context.
+    captured = ignore;
     this.add(
       waiter,
       asker,
@@ -255,7 +257,9 @@ function refuseAll(batch, error) {
 
 // One executor for all promises, instead of a closure for each.
 /** @type {(answer: Answer) => void} */
-let captured;
+let captured = ignore;
+
+function ignore() {}
 
 /** @param {(answer: Answer) => void} resolve */
 function capture(resolve) {

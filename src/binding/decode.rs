@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::iter;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::{ContextId, Handle, Index, KeptId, ScriptsId, Slot};
@@ -78,11 +79,7 @@ fn read(numbers: &mut &[f64], text: &mut &[u8]) -> Option<Request> {
     let value = read_text(text, head[request::VALUE_LENGTH])?;
     let slot = Slot(whole_number(head[request::SLOT])?);
     let handle = Handle(whole_number(head[request::HANDLE])?);
-    let resources: Option<Resources> = lengths
-        .iter()
-        .map(|length| read_text(text, *length).map(Box::from))
-        .collect();
-    let resources = resources?;
+    let resources = read_names(text, lengths)?;
     let operation = operation(head).filter(|_| !resources.is_empty());
     let has_own_value = operation == Some(Operation::Lock) && !value.is_empty();
     Some(Request {
@@ -161,9 +158,19 @@ fn has_flag(head: &[f64], flag: u32) -> bool {
     saturated(head[request::FLAGS]) & flag != 0
 }
 
+fn read_names(text: &mut &[u8], lengths: &[f64]) -> Option<Resources> {
+    let mut name = |length: &f64| read_text(text, *length).map(Box::<str>::from);
+    match lengths {
+        // Nearly always, and without a list that is copied.
+        [length] => Some(Arc::new([name(length)?])),
+        _ => lengths.iter().map(name).collect(),
+    }
+}
+
 fn read_text<'text>(text: &mut &'text [u8], length: f64) -> Option<Cow<'text, str>> {
+    let text = text.split_off(..size(length)?)?;
     // JavaScript has made U+FFFD of lone surrogates.
-    Some(String::from_utf8_lossy(text.split_off(..size(length)?)?))
+    Some(str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed))
 }
 
 /// For how many keys a caller's client has carried a script out.

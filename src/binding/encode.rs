@@ -139,8 +139,8 @@ mod tests {
     use super::*;
     use crate::binding::ids::{ContextId, Handle, Slot, TimerId};
     use crate::binding::numbers::saturated_signed;
-    use crate::binding::outbox::Locked;
-    use crate::engine::{Settings, Token, Validity};
+    use crate::binding::outbox::{How, Locked};
+    use crate::engine::{Token, Validity};
 
     fn at(millis: u64) -> Instant {
         Instant::from_nanos(millis * 1_000_000)
@@ -156,7 +156,7 @@ mod tests {
             resources: [Box::from("r")].into(),
             value: Token::from(value),
             validity,
-            settings: Settings::default(),
+            how: How::default(),
         };
         answered(Slot(3), Outcome::Locked(locked))
     }

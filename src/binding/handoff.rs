@@ -16,6 +16,8 @@ pub struct Handoff<T> {
 
 struct State<T> {
     items: VecDeque<T>,
+    /// The room of what was taken before, for what comes next.
+    spare: VecDeque<T>,
     /// The reader was woken and has not yet come.
     woken: bool,
     /// The reader is sure to be woken before long, by what others add.
@@ -24,12 +26,28 @@ struct State<T> {
     closed: bool,
 }
 
+/// Room that a burst has blown up beyond so many items is not kept.
+const MOST_SPARE: usize = 2048;
+
+impl<T> State<T> {
+    fn take(&mut self, most: usize) -> VecDeque<T> {
+        let mut taken = std::mem::take(&mut self.spare);
+        if self.items.len() <= most {
+            std::mem::swap(&mut taken, &mut self.items);
+        } else {
+            taken.extend(self.items.drain(..most));
+        }
+        taken
+    }
+}
+
 impl<T> Handoff<T> {
     /// An empty queue whose reader is told by `wake` to come.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
+                spare: VecDeque::new(),
                 woken: false,
                 expected: false,
                 closed: false,
@@ -91,20 +109,22 @@ impl<T> Handoff<T> {
     pub fn take(&self, most: usize) -> VecDeque<T> {
         let mut state = self.lock();
         state.woken = false;
-        if state.items.len() <= most {
-            return std::mem::take(&mut state.items);
-        }
-        state.items.drain(..most).collect()
+        state.take(most)
     }
 
     /// The same for a reader that is about to come again by itself: until it has,
     /// nobody wakes it.
     pub fn take_first(&self, most: usize) -> VecDeque<T> {
-        let mut state = self.lock();
-        if state.items.len() <= most {
-            return std::mem::take(&mut state.items);
+        self.lock().take(most)
+    }
+
+    /// Gives the room of what was taken back, once it is empty: what comes next need not
+    /// grow into room of its own.
+    pub fn give_back(&self, mut taken: VecDeque<T>) {
+        taken.clear();
+        if taken.capacity() <= MOST_SPARE {
+            self.lock().spare = taken;
         }
-        state.items.drain(..most).collect()
     }
 
     /// No reader comes any more; what it did not take is given back.

@@ -53,6 +53,11 @@ impl Inbox {
         self.messages.push([message]);
     }
 
+    /// The room of messages that were taken is used again.
+    pub fn give_back(&self, taken: VecDeque<Message>) {
+        self.messages.give_back(taken);
+    }
+
     /// All messages there are; ready when there is one.
     pub fn poll_take(&self, context: &Context<'_>) -> Poll<VecDeque<Message>> {
         let messages = self.messages.take(usize::MAX);

@@ -1,6 +1,7 @@
 //! One JavaScript module's end of the hand-over.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -380,11 +381,12 @@ impl Mailbox {
         let before = self.wake_up.pending();
         // Contexts that end with what is written here come along, without waking
         // anybody for them.
-        let first = self.outbox.take_first(rows.room());
-        self.write(first, &mut rows, now);
-        let left = self.outbox.take(rows.room_left());
+        let mut first = self.outbox.take_first(rows.room());
+        self.write(&mut first, &mut rows, now);
+        let mut left = self.outbox.take(rows.room_left());
         self.wake_up.hand_on(false);
-        self.write(left, &mut rows, now);
+        self.write(&mut left, &mut rows, now);
+        self.outbox.give_back(first);
         if before > 0 && self.wake_up.pending() == 0 {
             self.outbox.expect(false);
         }
@@ -406,8 +408,8 @@ impl Mailbox {
         Some(std::mem::take(&mut *questions).text)
     }
 
-    fn write(&self, responses: impl IntoIterator<Item = Response>, rows: &mut Rows, now: Instant) {
-        for response in responses {
+    fn write(&self, responses: &mut VecDeque<Response>, rows: &mut Rows, now: Instant) {
+        for response in responses.drain(..) {
             if response.slot.is_some() {
                 self.wake_up.answered();
             }

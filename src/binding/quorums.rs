@@ -139,8 +139,7 @@ impl Quorums {
     /// Releases a lock that nobody will be told of.
     pub fn rollback(&self, locked: Locked) {
         if let Some(engine) = self.engine_to_its_end(locked.handle) {
-            let since = locked.validity.since;
-            engine.rollback(locked.resources, locked.value, since, locked.settings);
+            locked.take_back(&engine);
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::decode::{Request, Until, Verb};
 use super::describe;
 use super::ids::Slot;
-use super::outbox::{Locked, Outcome, Response};
+use super::outbox::{How, Locked, Outcome, Response};
 use super::reasons::Refusal;
 use super::responses::Responses;
 use crate::engine::{Engine, Environment, Failure, Ttl, Underway, abortable, supervised};
@@ -232,15 +232,15 @@ fn lock(engine: &Engine, ttl: Ttl, request: Request, guard: ResponseGuard) -> Rc
         settings,
         ..
     } = request;
-    let (names, how) = (resources.clone(), settings.clone());
-    engine.acquire_then(names, ttl, how, move |outcome| match outcome {
+    let (names, how) = (resources.clone(), How::of(&settings));
+    engine.acquire_then(names, ttl, settings, move |outcome| match outcome {
         Ok(grant) => {
             let locked = Locked {
                 handle,
                 resources,
                 value: grant.value,
                 validity: grant.validity,
-                settings,
+                how,
             };
             guard.answer(grant.attempts, Outcome::Locked(locked));
         }
@@ -331,9 +331,7 @@ impl ResponseGuard {
         });
         // Nobody will ever unlock it.
         if let Some(Outcome::Locked(locked)) = undelivered.map(|response| response.outcome) {
-            let since = locked.validity.since;
-            self.engine
-                .rollback(locked.resources, locked.value, since, locked.settings);
+            locked.take_back(&self.engine);
         }
     }
 }

@@ -77,8 +77,11 @@ pub async fn flush(responses: Weak<Responses>, undelivered: impl Fn(Response)) {
         let Some(responses) = responses.upgrade() else {
             return Poll::Ready(());
         };
-        let collected = responses.collected.take();
-        for response in responses.outbox.push(collected).into_iter().flatten() {
+        let left = {
+            let mut collected = responses.collected.borrow_mut();
+            responses.outbox.push(collected.drain(..))
+        };
+        for response in left.into_iter().flatten() {
             undelivered(response);
         }
         if responses.is_closed.get() {

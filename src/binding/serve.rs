@@ -37,7 +37,8 @@ async fn receive(
     ending: &mpsc::Sender<Infallible>,
 ) {
     loop {
-        for message in poll_fn(|context| inbox.poll_take(context)).await {
+        let mut messages = poll_fn(|context| inbox.poll_take(context)).await;
+        while let Some(message) = messages.pop_front() {
             if let Message::Stop = message {
                 return;
             }
@@ -46,6 +47,7 @@ async fn receive(
             let handling = || handle(message, shared, sessions, ending);
             let _ = catch_unwind(AssertUnwindSafe(handling));
         }
+        inbox.give_back(messages);
     }
 }
 

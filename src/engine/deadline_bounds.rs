@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::round_trip::RoundTrip;
-use super::validity::{Instant, Ttl};
+use super::validity::{Instant, Ttl, saturating_nanos};
 
 /// How long one instance may take for its vote.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +45,7 @@ fn share(ttl: Ttl) -> Duration {
 
 /// So many round trips as they were measured may an answer take beyond the
 /// ceiling.
-const TRIPS: u32 = 4;
+const TRIPS: u64 = 4;
 
 /// So many times the ceiling may an instance take of which nothing is measured, if
 /// nobody else can make the majority: it is being dialled, or its client is.
@@ -136,8 +136,8 @@ impl Limits {
 
     /// Of one that is asked at `now` and was measured like that.
     pub(super) fn wait(&self, now: Instant, measured: Option<RoundTrip>) -> Wait {
-        let span = self.span.max(self.needed(measured));
-        let due = now.after(span).min(self.last);
+        let span = saturating_nanos(self.span).max(self.needed(measured));
+        let due = now.after_nanos(span).min(self.last);
         let at_most = if self.is_first && measured.is_none() {
             let long = now.after(self.deadlines.ceiling * CEILINGS);
             long.min(self.last).max(due)
@@ -152,12 +152,18 @@ impl Limits {
         }
     }
 
-    /// How long who was measured like that must be waited for.
-    fn needed(&self, measured: Option<RoundTrip>) -> Duration {
-        let DeadlineBounds { floor, ceiling, .. } = self.deadlines;
-        measured.map_or(Duration::ZERO, |trip| {
-            let usual = trip.at_most().max(trip.smoothed + floor);
-            usual.min(ceiling.max(trip.smoothed * TRIPS))
+    /// How long who was measured like that must be waited for. In nanoseconds, which are
+    /// quicker to reckon with: each instance is looked at for each round.
+    fn needed(&self, measured: Option<RoundTrip>) -> u64 {
+        let floor = saturating_nanos(self.deadlines.floor);
+        let ceiling = saturating_nanos(self.deadlines.ceiling);
+        measured.map_or(0, |trip| {
+            let smoothed = saturating_nanos(trip.smoothed);
+            let varying = saturating_nanos(trip.variation)
+                .saturating_mul(4)
+                .max(floor);
+            let most = smoothed.saturating_mul(TRIPS).max(ceiling);
+            smoothed.saturating_add(varying).min(most)
         })
     }
 
@@ -181,7 +187,8 @@ impl Limits {
     ) -> Wait {
         let fresh = self.span.min(Duration::from_millis(100));
         let rest = asked.after(self.span).since(now);
-        let due = now.after(rest.max(fresh).max(self.needed(measured)));
+        let rest = saturating_nanos(rest.max(fresh));
+        let due = now.after_nanos(rest.max(self.needed(measured)));
         Wait {
             since: now,
             due,

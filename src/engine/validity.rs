@@ -38,6 +38,10 @@ impl Instant {
         Self(self.0.saturating_add(saturating_nanos(span)))
     }
 
+    pub(super) const fn after_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// The point `span` earlier; the origin where that would be before it.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
@@ -51,8 +55,11 @@ impl Instant {
     }
 }
 
-fn saturating_nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+/// As many as there are; the most there can be where they are more.
+pub(super) const fn saturating_nanos(span: Duration) -> u64 {
+    span.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(span.subsec_nanos() as u64)
 }
 
 /// How long a lock is asked for: whole milliseconds, at least one.

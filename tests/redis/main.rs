@@ -2,6 +2,7 @@
 
 mod connections;
 mod keys;
+mod merged_releases;
 mod outages;
 mod same_server;
 #[path = "../support/mod.rs"]

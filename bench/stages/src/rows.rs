@@ -180,8 +180,8 @@ fn row(slot: usize, operation: Operation) -> [f64; request::NUMBERS] {
 fn write(batch: &mut Batch, row: &[f64], value: &[u8], name: &str) {
     batch.numbers.extend(row);
     batch.numbers.push(length(name.as_bytes()));
-    batch.text.extend(value.iter().copied().map(u16::from));
-    batch.text.extend(name.bytes().map(u16::from));
+    batch.text.extend(value);
+    batch.text.extend(name.as_bytes());
 }
 
 fn length(bytes: &[u8]) -> f64 {

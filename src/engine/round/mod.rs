@@ -359,10 +359,14 @@ impl VoteSink for Round {
         if self.has_votes_to_come.get() && matches!(vote, Vote::Granted) {
             self.core.held_locks.add(&self.lock, index);
         }
+        let failure = match &vote {
+            Vote::Failed(cause) => Some(cause.clone()),
+            _ => None,
+        };
         let mut state = self.state.borrow_mut();
         let unwanted = state.grants_are_unwanted && may_be_set;
         let could_be_long = state.may_be_long();
-        let voters = state.cast(index, &vote);
+        let voters = state.cast(index, vote);
         let is_counted = !voters.is_empty();
         let told = if is_counted {
             let verdict = self.decided(&state.tally);
@@ -385,9 +389,9 @@ impl VoteSink for Round {
         if others_have_answered {
             self.close(self.core.environment.now());
         }
-        if let Vote::Failed(cause) = &vote {
+        if let Some(cause) = failure {
             for instance in voters {
-                self.report(instance, cause);
+                self.report(instance, &cause);
             }
         }
         told.tell();

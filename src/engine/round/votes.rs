@@ -88,17 +88,21 @@ impl State {
 
     /// Counts the vote of the instance numbered `index`, also for those that vote as
     /// it does. Returns whose votes were counted: none if it comes too late.
-    pub(super) fn cast(&mut self, index: usize, vote: &Vote) -> SmallVec<[usize; 7]> {
+    pub(super) fn cast(&mut self, index: usize, vote: Vote) -> SmallVec<[usize; 7]> {
         let mut voters = SmallVec::new();
-        if matches!(self.votes[index], MemberVote::Open(_)) {
-            for voter in 0..self.votes.len() {
-                if voter == index || matches!(self.votes[voter], MemberVote::WithFirst) {
-                    self.tally.count(vote);
-                    self.votes[voter] = MemberVote::Cast(vote.clone());
-                    voters.push(voter);
-                }
+        if !matches!(self.votes[index], MemberVote::Open(_)) {
+            return voters;
+        }
+        voters.push(index);
+        self.tally.count(&vote);
+        for voter in 0..self.votes.len() {
+            if matches!(self.votes[voter], MemberVote::WithFirst) {
+                self.tally.count(&vote);
+                self.votes[voter] = MemberVote::Cast(vote.clone());
+                voters.push(voter);
             }
         }
+        self.votes[index] = MemberVote::Cast(vote);
         voters
     }
 

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::request::Request;
-use crate::engine::{Question, Responder, Token};
+use crate::engine::{Instant, Question, Responder, Token};
 use crate::instances::redis::weight::weight_of;
 
 /// They wait until fewer are on their way. Each can be found by its value, since its
@@ -47,6 +47,17 @@ impl AcquireQueue {
         }
         self.weight -= weight_of(&acquire.question);
         Some(acquire)
+    }
+
+    /// Takes one of the oldest that nobody waits for any more, or two: as long as a server
+    /// takes none, no more wait than are still wanted.
+    pub(super) fn pop_late(&mut self, now: Instant) -> impl Iterator<Item = Responder> {
+        let late = std::iter::from_fn(move || {
+            let (_, (oldest, _)) = self.waiting.first_key_value()?;
+            let is_late = !oldest.question.is_wanted(now, Some(&oldest.responder));
+            is_late.then(|| self.pop()).flatten()
+        });
+        late.take(2).map(|acquire| acquire.responder)
     }
 
     /// Takes those of the value of `release` that are for one of its resources.
@@ -137,6 +148,14 @@ mod tests {
         assert_eq!(queue.withdraw(&release("v", &["e"])).len(), 1);
         assert_eq!(queue.len(), 2);
         assert_eq!(rest(queue), ["a", "d"]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_makes_room() {
+        let mut queue = queue(&[("v", &["a"]), ("w", &["b"]), ("u", &["c"]), ("x", &["d"])]);
+        assert_eq!(queue.pop_late(Instant::ORIGIN).count(), 0);
+        assert_eq!(queue.pop_late(Instant::LAST).count(), 2);
+        assert_eq!(rest(queue), ["c", "d"]);
     }
 
     #[test]

@@ -96,16 +96,20 @@ impl Link {
                 slot,
             };
             let mut state = self.state.borrow_mut();
-            let withdrawn = state.withdraw(question);
+            let mut withdrawn = state.withdraw(question);
+            let is_withdrawn = !withdrawn.is_empty();
+            if !state.acquires.is_empty() {
+                withdrawn.extend(state.acquires.pop_late(self.environment.now()));
+            }
             let refused = state.take_on(request, self.environment.as_ref());
-            if refused.is_err() && withdrawn.is_empty() {
+            if refused.is_err() && !is_withdrawn {
                 state.owe(question, self.environment.now());
             }
             (withdrawn, refused)
         };
         // Only now: casting a vote may ask the next question of this link.
-        for acquire in withdrawn {
-            acquire.fail(Cause::Withdrawn);
+        for responder in withdrawn {
+            responder.fail(Cause::Withdrawn);
         }
         if let Err((responder, cause)) = refused {
             responder.fail(cause);
