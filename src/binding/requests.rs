@@ -351,3 +351,67 @@ impl Drop for ResponseGuard {
         self.tasks.refuse(self.slot, refusal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::decode::Batch;
+    use super::super::layout::{NO_SLOT, UNLIMITED, request};
+    use super::super::outbox::Outbox;
+    use super::super::responses::flush;
+    use super::*;
+    use crate::engine::{Instance, Question, Responder, System, Vote};
+
+    /// Panics when it is asked for a certain name.
+    struct Trap;
+
+    impl Instance for Trap {
+        fn ask(&self, question: &Rc<Question>, responder: Responder) {
+            let name = &*question.resources[0];
+            assert!(name != "fatal", "on purpose");
+            responder.vote(Vote::Granted);
+        }
+    }
+
+    /// A lock of that name, under that slot.
+    fn lock(slot: u32, name: &str) -> Request {
+        let mut numbers = vec![0.0; request::NUMBERS];
+        numbers[request::SLOT] = slot.into();
+        numbers[request::TTL] = 1000.0;
+        numbers[request::MAX_WAIT] = UNLIMITED;
+        numbers[request::COUNT] = 1.0;
+        numbers.push(f64::from(u32::try_from(name.len()).expect("short")));
+        let text = name.as_bytes().to_vec();
+        let batch = Batch { numbers, text };
+        batch.requests().next().expect("a request")
+    }
+
+    #[test]
+    fn a_panic_reaches_who_has_asked_and_nobody_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("a runtime");
+        runtime.block_on(async {
+            let environment: Rc<dyn Environment> = Rc::new(System);
+            let outbox = Arc::new(Outbox::new(|| {}));
+            let responses = Rc::new(Responses::new(Arc::clone(&outbox)));
+            tokio::task::spawn_local(flush(Rc::downgrade(&responses), |_| {}));
+            let requests = Requests::new(Rc::clone(&environment), Rc::clone(&responses));
+            let engine = Engine::new(vec![Rc::new(Trap)], environment, Rc::default(), |_| {});
+            for (slot, name) in ["a", "fatal", "b"].into_iter().enumerate() {
+                let slot = u32::try_from(slot).expect("few");
+                requests.start(engine.clone(), lock(slot, name));
+            }
+            requests.idle().await;
+            tokio::task::yield_now().await;
+            let told = outbox.take(usize::MAX).into_iter().map(|response| {
+                let slot = response.slot.map_or(NO_SLOT, |slot| slot.0.into());
+                (slot, matches!(response.outcome, Outcome::Locked(_)))
+            });
+            let told: Vec<_> = told.collect();
+            assert_eq!(told, [(0.0, true), (1.0, false), (2.0, true)]);
+        });
+    }
+}

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use super::environment::{Environment, Task, supervised};
 use super::validity::Instant;
 use wheel::Wheel;
-pub(super) use wheel::{Deadline, Place};
+pub use wheel::{Deadline, Place};
 
 /// A round that has deadlines.
 pub(super) trait Timed {

@@ -13,14 +13,14 @@ const SLOTS: usize = 1024;
 
 /// When, and what orders those of the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in super::super) struct Deadline {
-    pub(in super::super) at: Instant,
-    pub(in super::super) number: u64,
+pub struct Deadline {
+    pub at: Instant,
+    pub number: u64,
 }
 
 /// Where something is kept. It is not given again to the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Place {
+pub struct Place {
     entry: usize,
     number: u64,
 }

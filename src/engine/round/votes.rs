@@ -206,3 +206,21 @@ impl MemberVote {
         refused || self.is_answered()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Trap;
+
+    impl Asker for Trap {
+        fn decided(self: Rc<Self>, _: Verdict) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_who_is_told_does_not_reach_who_has_voted() {
+        Told::Asker(Rc::new(Trap), Verdict::Granted).tell();
+    }
+}
