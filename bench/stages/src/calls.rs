@@ -46,8 +46,12 @@ impl Counts {
         }
     }
 
-    /// Panics unless nine in ten of so many cycles were granted and released, and the
-    /// others refused.
+    /// Sees that it was what it should be.
+    ///
+    /// # Panics
+    ///
+    /// Unless nine in ten of so many cycles were granted and released, and the others
+    /// refused.
     pub fn expect(&self, cycles: u32) {
         let free = cycles / 10 * 9;
         let found = [&self.granted, &self.refused, &self.released].map(Cell::get);

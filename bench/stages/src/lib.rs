@@ -14,9 +14,11 @@ pub mod names;
 pub mod rows;
 pub mod world;
 
-/// What can be run: a number of cycles, each a lock that is taken and released or, one
-/// in ten, refused.
-pub const PARTS: [(&str, fn(u32)); 4] = [
+/// Runs a number of cycles, each a lock that is taken and released or, one in ten, refused.
+pub type Run = fn(u32);
+
+/// What can be run, by name.
+pub const PARTS: [(&str, Run); 4] = [
     ("engine", calls::over_members),
     ("memory", calls::over_memory),
     ("rows", rows::over_memory),

@@ -54,8 +54,8 @@ impl JavaScript {
     fn start() -> Self {
         let world = World::default();
         let rung = Arc::new(AtomicBool::new(false));
-        let ring = Arc::clone(&rung);
-        let outbox = Arc::new(Outbox::new(move || ring.store(true, Ordering::Relaxed)));
+        let bell = Arc::clone(&rung);
+        let outbox = Arc::new(Outbox::new(move || bell.store(true, Ordering::Relaxed)));
         let inbox = Rc::new(Inbox::new());
         let shared = Shared::new(world.environment(), Rc::new(Nowhere));
         let messages = Rc::clone(&inbox);
