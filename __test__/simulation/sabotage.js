@@ -34,8 +34,8 @@ const sabotages = [
     edits: [
       {
         file: 'lib/native/turns.js',
-        from: 'if (isHeardLate && !this.#areImmediatesLost) this.#awaitImmediates();\n    else this.#passOn();',
-        to: 'this.#passOn();',
+        from: 'if (isHeardLate && !this.#areImmediatesLost) this.#awaitImmediates();\n    else if (!isAtOnce)',
+        to: 'if (!isAtOnce)',
       },
     ],
   },

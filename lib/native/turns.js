@@ -70,14 +70,14 @@ class Turns {
    */
   wake = () => {
     if (this.#callsToCome > 0) this.#callsToCome -= 1;
-    if (this.#isTurning && !this.#isLate) this.#take();
+    if (this.#isTurning && !this.#isLate) this.#take(false);
     else {
       this.#drain();
       if (this.#waiting.length > 0 && !this.#isTurning) {
         this.#isTurning = true;
         requests.isHeldBack = true;
         if (this.#left > 1 && canRunTicks()) this.#takeAtOnce();
-        else this.#take();
+        else this.#take(false);
       }
     }
     this.#askForCalls();
@@ -88,13 +88,17 @@ class Turns {
     return (this.#waiting.length - this.#next) / 2;
   }
 
-  /** One after the other, for as long as what each has set off can be done. The last one's is done after this. */
+  /** One after the other, for as long as what each has set off can be done. */
   #takeAtOnce() {
     let more = MOST_AT_ONCE;
-    do {
-      this.#take();
+    let isDone = true;
+    while (isDone && this.#isTurning && more > 0) {
+      this.#take(true);
+      if (this.#isLate) return;
+      isDone = runTicks();
       more -= 1;
-    } while (this.#isTurning && !this.#isLate && more > 0 && runTicks());
+      this.#passOn();
+    }
   }
 
   #askForCalls() {
@@ -104,17 +108,18 @@ class Turns {
     currentMailbox()?.wakeAgain(this.#callsToCome);
   }
 
-  #take() {
+  /** @param {boolean} isAtOnce whether its turn ends before whoever calls this goes on */
+  #take(isAtOnce) {
     const slot = /** @type {number} */ (this.#waiting[this.#next]);
     const answer = /** @type {Answer} */ (this.#waiting[this.#next + 1]);
     this.#next += 2;
     const isHeardLate = slots.askers[slot]?.isHeardLate || CALLS_ARE_TOGETHER;
     if (isHeardLate && !this.#areImmediatesLost) this.#awaitImmediates();
-    else this.#passOn();
+    else if (!isAtOnce) this.#passOn();
     slots.settle(slot, answer);
   }
 
-  /** The turn that begins now is over when native calls again; what was asked for in those before goes out. */
+  /** The next turn's answer is to come, if there is one; what was asked for in those before goes out. */
   #passOn() {
     if (this.#next > LONGEST_TAIL) {
       this.#waiting = this.#waiting.slice(this.#next);
@@ -147,7 +152,7 @@ class Turns {
     this.#isLate = false;
     requests.flush();
     this.#passOn();
-    if (this.#isTurning) this.#take();
+    if (this.#isTurning) this.#take(false);
     // A drain may have come meanwhile.
     this.#callsToCome = 0;
     this.#askForCalls();

@@ -201,7 +201,8 @@ async fn acquire(
         let Some(wait) = wait.filter(|_| again) else {
             let looks = settings.inspects_if_held || !is_looked_at;
             let reason = if looks {
-                with_occupant(core, reason, resources, settings, limit).await
+                let report = settings.report && !is_looked_at;
+                with_occupant(core, reason, resources, settings, limit, report).await
             } else {
                 reason
             };
@@ -240,6 +241,7 @@ async fn with_occupant(
     resources: &Resources,
     settings: &Settings,
     limit: Option<Instant>,
+    report: bool,
 ) -> Reason {
     const LONGEST: Duration = Duration::from_millis(100);
     // A caller's own scripts may keep locks in whatever they like.
@@ -252,6 +254,8 @@ async fn with_occupant(
     let inspects_if_held = settings.inspects_if_held;
     let settings = Settings {
         deadlines: settings.deadlines,
+        // As the failure of a release would be.
+        report,
         // Where a caller's client leads to may depend on it.
         context: settings.context.clone(),
         ..Settings::default()

@@ -101,8 +101,10 @@ impl Hash for Token {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
             // Random already.
-            Value::Digits([a, b, c, d, e, f, g, h, ..]) => {
-                state.write_u64(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
+            Value::Digits(bytes) => {
+                let mut first = [0; 8];
+                first.copy_from_slice(&bytes[..8]);
+                state.write_u64(u64::from_le_bytes(first));
             }
             Value::Text(text) => state.write(text.as_bytes()),
         }

@@ -206,8 +206,13 @@ impl Scenario {
                 self.troubled(vec![Member::Server; 3], Reach::Links);
                 self.calm = true;
                 self.together.spreads = true;
-                self.resources = 3;
-                self.callers = 2;
+                // Many unlock in one turn.
+                self.callers = 6;
+                self.resources = 6;
+                self.room = 1024;
+                self.between = 20 * MS;
+                // A key that is left is seen only while it lives.
+                self.ttls = &[1000];
             }
             SafetyRule::Refusers => {
                 self.troubled(vec![Member::Server; 3], Reach::Links);

@@ -72,16 +72,13 @@ impl<T> Wheel<T> {
             previous: None,
             next,
         };
-        let entry = match self.free {
-            Some(entry) => {
-                self.free = self.entries[entry].next;
-                self.entries[entry] = new;
-                entry
-            }
-            None => {
-                self.entries.push(new);
-                self.entries.len() - 1
-            }
+        let entry = if let Some(entry) = self.free {
+            self.free = self.entries[entry].next;
+            self.entries[entry] = new;
+            entry
+        } else {
+            self.entries.push(new);
+            self.entries.len() - 1
         };
         if let Some(next) = next {
             self.entries[next].previous = Some(entry);
@@ -110,13 +107,12 @@ impl<T> Wheel<T> {
         if let Some(next) = next {
             self.entries[next].previous = previous;
         }
-        match previous {
-            Some(previous) => self.entries[previous].next = next,
-            None => {
-                self.slots[slot] = next;
-                if next.is_none() {
-                    self.occupied[slot / 64] &= !(1 << (slot % 64));
-                }
+        if let Some(previous) = previous {
+            self.entries[previous].next = next;
+        } else {
+            self.slots[slot] = next;
+            if next.is_none() {
+                self.occupied[slot / 64] &= !(1 << (slot % 64));
             }
         }
         self.length -= 1;
@@ -190,7 +186,12 @@ const fn slot_time(at: Instant) -> u64 {
 
 /// Where the slot of this time is.
 const fn index(time: u64) -> usize {
-    (time % SLOTS as u64) as usize
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "less than the wheel's length"
+    )]
+    let index = (time % SLOTS as u64) as usize;
+    index
 }
 
 #[cfg(test)]

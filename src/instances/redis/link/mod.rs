@@ -17,7 +17,9 @@
 
 mod acquire_queue;
 mod connections;
+mod gather;
 mod gathered;
+mod pending;
 mod phases;
 mod pipeline;
 mod pump;
@@ -33,7 +35,8 @@ use std::rc::{Rc, Weak};
 use std::task::Waker;
 
 use acquire_queue::AcquireQueue;
-use pipeline::{ExpectedReply, Generation, OnReply, Pipeline};
+use pending::{ExpectedReply, OnReply};
+use pipeline::{Generation, Pipeline};
 use redis::Cmd;
 pub(super) use request::SlotState;
 use request::{Kind, Request};

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Link;
-use super::pipeline::{ExpectedReply, Generation, OnReply, Pipeline};
+use super::pending::{ExpectedReply, OnReply};
+use super::pipeline::{Generation, Pipeline};
 use super::pump::Pump;
 use super::release_copies::answer_of_both;
 use super::request::{Request, SlotState};

@@ -4,11 +4,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use redis::Value;
-
-use super::gathered::{Gathered, Release};
-use crate::engine::{Cause, Instant, Operation, Question, Responder, SafetyRule};
-use crate::instances::redis::protocol::command::Form;
+use super::gathered::Gathered;
+use super::pending::{ExpectedReply, PendingCommand};
+use crate::engine::{Instant, Operation, Question, Responder, SafetyRule};
 
 /// So many acquires are on their way at most, and of so many bytes: an extension
 /// is not behind more of them. A server does that in some 20 ms.
@@ -48,49 +46,6 @@ pub(super) struct Pipeline {
     pub(super) heard_at: Instant,
 }
 
-/// A command without a reply yet.
-pub(super) struct PendingCommand {
-    /// When it was written, or could not be since the socket was full;
-    /// [`Instant::ORIGIN`] before that.
-    at: Instant,
-    /// About how many bytes it keeps.
-    pub(super) weight: usize,
-    pub(super) expected: ExpectedReply,
-}
-
-impl PendingCommand {
-    pub(super) const fn unwritten(weight: usize, expected: ExpectedReply) -> Self {
-        Self {
-            at: Instant::ORIGIN,
-            weight,
-            expected,
-        }
-    }
-}
-
-/// What the reply to a command is for.
-pub(super) enum ExpectedReply {
-    Vote {
-        question: Rc<Question>,
-        form: Form,
-        /// Nobody waits for the answer to an owed release.
-        responder: Option<Responder>,
-        /// It was asked before in one call with others, which has not found its key.
-        is_doubted: bool,
-    },
-    /// Releases that go in one call: what became of each.
-    Releases {
-        releases: Vec<Release>,
-        /// `None` while they are gathered.
-        form: Option<Form>,
-    },
-    /// Something beside the votes: an array, or an error.
-    Array(OnReply),
-    /// That to ASKING, before a question about a key that is just being moved: OK, or
-    /// an error.
-    Asking,
-}
-
 /// Which of a link's connections: while a silent one has been replaced and may still
 /// answer there are two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +53,6 @@ pub(super) enum Generation {
     Present,
     Former,
 }
-
-/// Is called with what came of a command.
-pub(super) type OnReply = Box<dyn FnOnce(Result<Value, Cause>)>;
 
 impl Pipeline {
     /// A command was appended to `out` from `before` on, whose answer is expected.
@@ -241,20 +193,6 @@ impl Pipeline {
     #[cfg(any(test, feature = "sabotage"))]
     pub(super) fn bytes(&self) -> usize {
         self.weight + self.out.len() - self.written + self.heard
-    }
-}
-
-impl ExpectedReply {
-    /// How many questions it is for.
-    fn questions(&self) -> usize {
-        match self {
-            Self::Releases { releases, .. } => releases.len(),
-            Self::Vote { .. } | Self::Array(_) | Self::Asking => 1,
-        }
-    }
-
-    fn is_acquire(&self) -> bool {
-        matches!(self, Self::Vote { question, .. } if is_acquire(question))
     }
 }
 

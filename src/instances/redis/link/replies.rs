@@ -5,8 +5,8 @@ use std::cell::RefMut;
 use redis::Value;
 
 use super::Link;
-use super::gathered::Release;
-use super::pipeline::{ExpectedReply, Generation};
+use super::pending::{ExpectedReply, Release};
+use super::pipeline::Generation;
 use super::request::SlotState;
 use super::state::State;
 use crate::engine::{Cause, SafetyRule, Vote};

@@ -6,10 +6,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::acquire_queue::AcquireQueue;
-use super::gathered::Release;
-use super::pipeline::{
-    ExpectedReply, Generation, MOST_ACQUIRES, OnReply, Pipeline, is_acquire, is_release,
-};
+use super::pending::{ExpectedReply, OnReply, Release};
+use super::pipeline::{Generation, MOST_ACQUIRES, Pipeline, is_acquire, is_release};
 use super::release_copies::answer_of_both;
 use super::request::{Kind, Request, SlotState};
 use crate::engine::{
