@@ -38,7 +38,15 @@ function serverVersion(program) {
 function tree() {
   const git = (...args) => execFileSync('git', args, { cwd: __dirname, encoding: 'utf8', stdio: 'pipe' });
   try {
-    const changed = git('status', '--porcelain', '--untracked-files=no', ':/src', ':/lib', ':/compat').trim();
+    const changed = git(
+      'status',
+      '--porcelain',
+      '--untracked-files=no',
+      ':/src',
+      ':/addon',
+      ':/lib',
+      ':/compat',
+    ).trim();
     return `${git('rev-parse', '--short', 'HEAD').trim()}${changed ? ' and changes' : ''}`;
   } catch {
     return require(path.join('..', 'package.json')).version;

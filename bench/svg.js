@@ -133,6 +133,8 @@ function document(title, body, height, notes) {
   const all = height + (notes.length + 1) * LINE;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${all}" font-family="sans-serif" font-size="13">`,
+    // For whoever can't see it.
+    `<title>${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${all}" fill="#ffffff"/>`,
     text(20, 28, title, 'start', INK, 'font-size="16" font-weight="bold"'),
     ...body,
@@ -145,8 +147,11 @@ function document(title, body, height, notes) {
 }
 
 function text(x, y, content, anchor = 'start', fill = INK, more = '') {
-  const escaped = content.replace(/&/g, '&amp;').replace(/</g, '&lt;');
-  return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${fill}"${more && ` ${more}`}>${escaped}</text>`;
+  return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${fill}"${more && ` ${more}`}>${escaped(content)}</text>`;
+}
+
+function escaped(content) {
+  return content.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 }
 
 function line(x1, y1, x2, y2, stroke) {
