@@ -49,7 +49,7 @@ const TRIPS: u64 = 4;
 
 /// So many times the ceiling may an instance take of which nothing is measured, if
 /// nobody else can make the majority: it is being dialled, or its client is.
-const CEILINGS: u32 = 5;
+const CEILINGS: u64 = 5;
 
 /// For how long a failed attempt waits for its clean-up at most.
 pub(super) const LONGEST_CLEANUP: Duration = Duration::from_secs(1);
@@ -58,13 +58,15 @@ pub(super) const LONGEST_CLEANUP: Duration = Duration::from_secs(1);
 /// own client. Acquires and extensions end with the validity.
 const LONGEST_HAND_OVER: Duration = Duration::from_secs(60);
 
-/// Until when the votes of one round are waited for.
+/// Until when the votes of one round are waited for. In nanoseconds, which are quicker to
+/// reckon with: each instance is looked at for each round.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    deadlines: DeadlineBounds,
+    floor: u64,
+    ceiling: u64,
     /// How long each may take at least, and the option that says so.
-    span: Duration,
-    option: &'static str,
+    span: u64,
+    option: Longer,
     /// What comes after it is worth nothing.
     last: Instant,
     /// Whether this is the first that a lock asks.
@@ -81,7 +83,26 @@ pub(super) struct Wait {
     /// Until then if no majority has answered.
     pub(super) at_most: Instant,
     /// The option that one would raise.
-    pub(super) option: &'static str,
+    pub(super) option: Longer,
+}
+
+/// What one would raise for a vote to be waited for longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Longer {
+    Ceiling,
+    Floor,
+    Ttl,
+}
+
+impl Longer {
+    /// The option's name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ceiling => "deadlineCeiling",
+            Self::Floor => "deadlineFloor",
+            Self::Ttl => "ttl",
+        }
+    }
 }
 
 impl Limits {
@@ -91,13 +112,14 @@ impl Limits {
         let span = deadlines.usual(ttl);
         let is_cut = span > deadlines.floor && span < share(ttl);
         Self {
-            deadlines,
-            span,
+            floor: saturating_nanos(deadlines.floor),
+            ceiling: saturating_nanos(deadlines.ceiling),
+            span: saturating_nanos(span),
             // Where it is a share of the ttl, a floor above that allows for more.
             option: if is_cut {
-                "deadlineCeiling"
+                Longer::Ceiling
             } else {
-                "deadlineFloor"
+                Longer::Floor
             },
             last,
             is_first: false,
@@ -107,9 +129,10 @@ impl Limits {
     /// Those of what is asked without a ttl, at `now`.
     pub(super) fn of_release(deadlines: DeadlineBounds, now: Instant) -> Self {
         Self {
-            deadlines,
-            span: deadlines.ceiling,
-            option: "deadlineCeiling",
+            floor: saturating_nanos(deadlines.floor),
+            ceiling: saturating_nanos(deadlines.ceiling),
+            span: saturating_nanos(deadlines.ceiling),
+            option: Longer::Ceiling,
             last: now.after(LONGEST_HAND_OVER),
             is_first: false,
         }
@@ -136,10 +159,10 @@ impl Limits {
 
     /// Of one that is asked at `now` and was measured like that.
     pub(super) fn wait(&self, now: Instant, measured: Option<RoundTrip>) -> Wait {
-        let span = saturating_nanos(self.span).max(self.needed(measured));
+        let span = self.span.max(self.needed(measured));
         let due = now.after_nanos(span).min(self.last);
         let at_most = if self.is_first && measured.is_none() {
-            let long = now.after(self.deadlines.ceiling * CEILINGS);
+            let long = now.after_nanos(self.ceiling.saturating_mul(CEILINGS));
             long.min(self.last).max(due)
         } else {
             due
@@ -148,21 +171,22 @@ impl Limits {
             since: now,
             due,
             at_most,
-            option: if due == self.last { "ttl" } else { self.option },
+            option: if due == self.last {
+                Longer::Ttl
+            } else {
+                self.option
+            },
         }
     }
 
-    /// How long who was measured like that must be waited for. In nanoseconds, which are
-    /// quicker to reckon with: each instance is looked at for each round.
+    /// How long who was measured like that must be waited for.
     fn needed(&self, measured: Option<RoundTrip>) -> u64 {
-        let floor = saturating_nanos(self.deadlines.floor);
-        let ceiling = saturating_nanos(self.deadlines.ceiling);
         measured.map_or(0, |trip| {
             let smoothed = saturating_nanos(trip.smoothed);
             let varying = saturating_nanos(trip.variation)
                 .saturating_mul(4)
-                .max(floor);
-            let most = smoothed.saturating_mul(TRIPS).max(ceiling);
+                .max(self.floor);
+            let most = smoothed.saturating_mul(TRIPS).max(self.ceiling);
             smoothed.saturating_add(varying).min(most)
         })
     }
@@ -185,9 +209,12 @@ impl Limits {
         asked: Instant,
         measured: Option<RoundTrip>,
     ) -> Wait {
-        let fresh = self.span.min(Duration::from_millis(100));
-        let rest = asked.after(self.span).since(now);
-        let rest = saturating_nanos(rest.max(fresh));
+        const FRESH: u64 = 100_000_000;
+        let end = asked.after_nanos(self.span);
+        let rest = end
+            .nanos()
+            .saturating_sub(now.nanos())
+            .max(self.span.min(FRESH));
         let due = now.after_nanos(rest.max(self.needed(measured)));
         Wait {
             since: now,
@@ -292,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_option_that_ended_the_wait_is_named() {
-        let of = |limits: Limits| limits.wait(NOW, None).option;
+        let of = |limits: Limits| limits.wait(NOW, None).option.name();
         assert_eq!(of(limits(500.0, FAR)), "deadlineFloor");
         assert_eq!(of(limits(5000.0, FAR)), "deadlineFloor");
         assert_eq!(of(limits(60_000.0, FAR)), "deadlineCeiling");
@@ -308,7 +335,7 @@ mod tests {
         for millis in [20.0, 500.0, 5000.0, 10_000.0, 60_000.0] {
             let usual = Limits::within(DeadlineBounds::default(), ttl(millis), FAR);
             let mut raised = DeadlineBounds::default();
-            match usual.wait(NOW, None).option {
+            match usual.wait(NOW, None).option.name() {
                 "deadlineFloor" => raised.floor = ms(10_000),
                 "deadlineCeiling" => raised.ceiling = ms(10_000),
                 other => panic!("{other} is no option"),

@@ -166,7 +166,7 @@ impl Round {
         let mut granted = InstanceSet::default();
         let state = self.state.borrow();
         for (index, vote) in state.votes.iter().enumerate() {
-            if matches!(vote, MemberVote::Cast(Vote::Granted)) {
+            if vote.is_grant() {
                 granted.add(index);
             }
         }
@@ -237,7 +237,7 @@ impl Round {
                     let instance = &self.core.instances[index];
                     instance.unreached().unwrap_or_else(|| Cause::Silent {
                         waited: wait.end(may_be_long).since(wait.since),
-                        option: Some(wait.option),
+                        option: Some(wait.option.name()),
                         because: instance.trouble(),
                     })
                 }
@@ -248,7 +248,7 @@ impl Round {
                 },
                 _ => continue,
             };
-            state.votes[index] = MemberVote::Missed(cause.clone());
+            state.votes[index] = MemberVote::Missed(Box::new(cause.clone()));
             state.tally.count(&Vote::Failed(cause.clone()));
             silent.push((index, cause));
         }

@@ -48,7 +48,8 @@ pub(super) enum Told {
     Asker(Rc<dyn Asker>, Verdict),
 }
 
-/// One instance's vote, also while there is none.
+/// One instance's vote, also while there is none. Small where it is usual: a round is
+/// made for each request, and many are under way.
 #[derive(Clone)]
 pub(super) enum MemberVote {
     NotAsked,
@@ -56,8 +57,13 @@ pub(super) enum MemberVote {
     /// Votes as the first does: all of them are one server (rule 16).
     WithFirst,
     /// The deadline passed; what comes now is late.
-    Missed(Cause),
-    Cast(Vote),
+    Missed(Box<Cause>),
+    Granted,
+    Held {
+        applied: u32,
+    },
+    /// Any other that was cast.
+    Other(Box<Vote>),
 }
 
 impl State {
@@ -98,11 +104,11 @@ impl State {
         for voter in 0..self.votes.len() {
             if matches!(self.votes[voter], MemberVote::WithFirst) {
                 self.tally.count(&vote);
-                self.votes[voter] = MemberVote::Cast(vote.clone());
+                self.votes[voter] = MemberVote::cast(vote.clone());
                 voters.push(voter);
             }
         }
-        self.votes[index] = MemberVote::Cast(vote);
+        self.votes[index] = MemberVote::cast(vote);
         voters
     }
 
@@ -156,16 +162,26 @@ impl Told {
 }
 
 impl MemberVote {
+    fn cast(vote: Vote) -> Self {
+        match vote {
+            Vote::Granted => Self::Granted,
+            Vote::Held { applied } => Self::Held { applied },
+            other => Self::Other(Box::new(other)),
+        }
+    }
+
     pub(super) fn vote(&self) -> Option<Vote> {
         match self {
             Self::NotAsked | Self::Open(_) | Self::WithFirst => None,
-            Self::Missed(cause) => Some(Vote::Failed(cause.clone())),
-            Self::Cast(vote) => Some(vote.clone()),
+            Self::Missed(cause) => Some(Vote::Failed(Cause::clone(cause))),
+            Self::Granted => Some(Vote::Granted),
+            Self::Held { applied } => Some(Vote::Held { applied: *applied }),
+            Self::Other(vote) => Some(Vote::clone(vote)),
         }
     }
 
     pub(super) const fn is_cast(&self) -> bool {
-        matches!(self, Self::Cast(_))
+        matches!(self, Self::Granted | Self::Held { .. } | Self::Other(_))
     }
 
     /// Whether it is waited for beyond its deadline, until a majority has answered.
@@ -174,36 +190,41 @@ impl MemberVote {
     }
 
     pub(super) const fn is_grant(&self) -> bool {
-        matches!(self, Self::Cast(Vote::Granted))
+        matches!(self, Self::Granted)
     }
 
     pub(super) const fn is_held(&self) -> bool {
-        matches!(self, Self::Cast(Vote::Held { .. }))
+        matches!(self, Self::Held { .. })
     }
 
     /// Whether the key was there, with whatever value.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Cast(Vote::Held { .. } | Vote::Failed(Cause::AskedTwice))
-        )
+        self.is_held() || matches!(self.failure(), Some(Cause::AskedTwice))
     }
 
     /// Whether it was carried out or not, and that is known.
-    pub(super) fn is_answered(&self) -> bool {
-        matches!(
-            self,
-            Self::NotAsked | Self::Cast(Vote::Granted | Vote::Held { .. })
-        )
+    pub(super) const fn is_answered(&self) -> bool {
+        matches!(self, Self::NotAsked | Self::Granted | Self::Held { .. })
     }
 
     /// The same; or an error of the server's, which has not carried it out.
     pub(super) fn is_final(&self) -> bool {
         let refused = matches!(
-            self,
-            Self::Cast(Vote::Failed(Cause::Refused { .. } | Cause::AskedTwice))
+            self.failure(),
+            Some(Cause::Refused { .. } | Cause::AskedTwice)
         );
         refused || self.is_answered()
+    }
+
+    /// What was cast for a vote, if it is a failure.
+    fn failure(&self) -> Option<&Cause> {
+        match self {
+            Self::Other(vote) => match &**vote {
+                Vote::Failed(cause) => Some(cause),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 
