@@ -139,7 +139,9 @@ mod tests {
     use super::*;
     use crate::binding::ids::{ContextId, Handle, Slot, TimerId};
     use crate::binding::numbers::saturated_signed;
-    use crate::binding::outbox::{How, Locked};
+    use std::sync::Arc;
+
+    use crate::binding::outbox::Locked;
     use crate::engine::{Token, Validity};
 
     fn at(millis: u64) -> Instant {
@@ -156,7 +158,7 @@ mod tests {
             resources: [Box::from("r")].into(),
             value: Token::from(value),
             validity,
-            how: How::default(),
+            settings: Arc::default(),
         };
         answered(Slot(3), Outcome::Locked(locked))
     }

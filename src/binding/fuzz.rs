@@ -12,7 +12,9 @@ use super::ids::{Handle, KeptId, Slot};
 use super::layout::{
     APPLIED_NUMBERS, KEEP_NUMBERS, Operation, UNLIMITED, VALUE_LENGTH, answer, request,
 };
-use super::outbox::{How, Locked, Outcome, Response};
+use std::sync::Arc;
+
+use super::outbox::{Locked, Outcome, Response};
 use crate::engine::{Drift, Instant, Token, Ttl, Validity};
 
 // ---- requests
@@ -233,7 +235,7 @@ impl Given {
                 resources: [Box::from("r")].into(),
                 value: Token::from(&**value),
                 validity: validity(*since, *until),
-                how: How::default(),
+                settings: Arc::default(),
             }),
             Self::Extended(until) => Outcome::Extended(validity(0, *until)),
             Self::Failed(until) => Outcome::Failed("{}".to_owned(), until.map(Instant::from_nanos)),

@@ -6,10 +6,7 @@ use super::client_rows::ClientRequest;
 use super::describe;
 use super::handoff::Handoff;
 use super::ids::{ContextId, Handle, Slot, TimerId};
-use crate::engine::{
-    Context, DeadlineBounds, Engine, Instant, Reason, Resources, SafetyRule, Scripts, Settings,
-    Token, Validity,
-};
+use crate::engine::{Engine, Instant, Reason, Resources, SafetyRule, Settings, Token, Validity};
 
 /// The responses on their way to one session's JavaScript.
 pub type Outbox = Handoff<Response>;
@@ -81,46 +78,14 @@ pub struct Locked {
     pub value: Token,
     pub validity: Validity,
     /// How it was taken, and so is to be released.
-    pub how: How,
-}
-
-/// What of a lock's settings its release needs.
-#[derive(Clone, Default)]
-pub struct How {
-    pub deadlines: DeadlineBounds,
-    pub report: bool,
-    pub scripts: Option<Arc<Scripts>>,
-    pub context: Option<Arc<dyn Context>>,
-}
-
-impl How {
-    pub fn of(settings: &Settings) -> Self {
-        Self {
-            deadlines: settings.deadlines,
-            report: settings.report,
-            scripts: settings.scripts.clone(),
-            context: settings.context.clone(),
-        }
-    }
+    pub settings: Arc<Settings>,
 }
 
 impl Locked {
     /// Has `engine` release it, since nobody else will.
     pub fn take_back(self, engine: &Engine) {
-        let How {
-            deadlines,
-            report,
-            scripts,
-            context,
-        } = self.how;
-        let settings = Settings {
-            deadlines,
-            report,
-            scripts,
-            context,
-            ..Settings::default()
-        };
-        engine.rollback(self.resources, self.value, self.validity.since, settings);
+        let since = self.validity.since;
+        engine.rollback(self.resources, self.value, since, &self.settings);
     }
 }
 
@@ -151,7 +116,7 @@ mod tests {
             resources: [Box::from("r")].into(),
             value: Token::from("v"),
             validity: validity(),
-            how: How::default(),
+            settings: Arc::default(),
         }))
     }
 

@@ -5,24 +5,36 @@ use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use tokio::sync::Notify;
 
-use super::decode::{Request, Until, Verb};
+use super::decode::{Until, Verb};
 use super::describe;
-use super::ids::Slot;
-use super::outbox::{How, Locked, Outcome, Response};
+use super::ids::{Handle, Slot};
+use super::outbox::{Locked, Outcome, Response};
 use super::reasons::Refusal;
 use super::responses::Responses;
-use crate::engine::{Engine, Environment, Failure, Ttl, Underway, abortable, supervised};
+use crate::engine::{
+    Engine, Environment, Failure, Resources, Settings, Ttl, Underway, abortable, supervised,
+};
+
+/// One request to an engine.
+pub struct Asked {
+    pub slot: Slot,
+    pub handle: Handle,
+    pub verb: Verb,
+    pub resources: Resources,
+    pub settings: Arc<Settings>,
+}
 
 /// The requests of one session that are under way.
 pub struct Requests {
     environment: Rc<dyn Environment>,
     responses: Rc<Responses>,
     /// Acquires whose turn has not come.
-    acquires: RefCell<VecDeque<(Engine, Request)>>,
+    acquires: RefCell<VecDeque<(Engine, Asked)>>,
     /// How many more may begin before something else has had its turn.
     turns_left: Cell<usize>,
     /// Wakes [`take_turns`].
@@ -63,7 +75,7 @@ impl Requests {
     }
 
     /// Has `engine` carry a request out, and its outcome told.
-    pub fn start(self: &Rc<Self>, engine: Engine, request: Request) {
+    pub fn start(self: &Rc<Self>, engine: Engine, request: Asked) {
         if !matches!(request.verb, Verb::Lock(_)) {
             self.begin(engine, request);
             return;
@@ -82,7 +94,7 @@ impl Requests {
         }
     }
 
-    fn begin(self: &Rc<Self>, engine: Engine, request: Request) {
+    fn begin(self: &Rc<Self>, engine: Engine, request: Asked) {
         let slot = request.slot;
         // A defect that one request brings out must not cost the others of its tick
         // their answers: dropping what it was to be answered with tells who waits for
@@ -98,20 +110,26 @@ impl Requests {
 
     /// Returns what gives the request up. A release that nobody waits for any more is
     /// carried out all the same.
-    fn carry_out(self: &Rc<Self>, engine: Engine, request: Request) -> Option<Rc<dyn Underway>> {
+    fn carry_out(self: &Rc<Self>, engine: Engine, request: Asked) -> Option<Rc<dyn Underway>> {
         let guard = ResponseGuard::new(self, engine.clone(), request.slot);
         match request.verb {
             Verb::Lock(ttl) => Some(lock(&engine, ttl, request, guard)),
             Verb::Unlock { value, since } => {
-                let Request {
+                let Asked {
                     resources,
                     settings,
                     ..
                 } = request;
-                engine.release_then(resources, value, since, settings, |outcome| match outcome {
-                    Ok(()) => guard.answer(1, Outcome::Unlocked),
-                    Err(failure) => guard.fail(&failure),
-                });
+                engine.release_then(
+                    resources,
+                    value,
+                    since,
+                    &settings,
+                    |outcome| match outcome {
+                        Ok(()) => guard.answer(1, Outcome::Unlocked),
+                        Err(failure) => guard.fail(&failure),
+                    },
+                );
                 None
             }
             _ => {
@@ -225,22 +243,22 @@ impl Drop for Requests {
     }
 }
 
-fn lock(engine: &Engine, ttl: Ttl, request: Request, guard: ResponseGuard) -> Rc<dyn Underway> {
-    let Request {
+fn lock(engine: &Engine, ttl: Ttl, request: Asked, guard: ResponseGuard) -> Rc<dyn Underway> {
+    let Asked {
         handle,
         resources,
         settings,
         ..
     } = request;
-    let (names, how) = (resources.clone(), How::of(&settings));
-    engine.acquire_then(names, ttl, settings, move |outcome| match outcome {
+    let (names, how) = (Arc::clone(&resources), Arc::clone(&settings));
+    engine.acquire_then(names, ttl, how, move |outcome| match outcome {
         Ok(grant) => {
             let locked = Locked {
                 handle,
                 resources,
                 value: grant.value,
                 validity: grant.validity,
-                how,
+                settings,
             };
             guard.answer(grant.attempts, Outcome::Locked(locked));
         }
@@ -251,10 +269,10 @@ fn lock(engine: &Engine, ttl: Ttl, request: Request, guard: ResponseGuard) -> Rc
 /// What is carried out by a task of its own.
 async fn carry_out(
     engine: Engine,
-    request: Request,
+    request: Asked,
     environment: &dyn Environment,
 ) -> (u32, Outcome) {
-    let Request {
+    let Asked {
         verb,
         resources,
         settings,
@@ -266,14 +284,17 @@ async fn carry_out(
                 Until::At(until) => until,
                 Until::In(span) => environment.now().after(span),
             };
-            match engine.extend(resources, value, until, ttl, settings).await {
+            match engine
+                .extend(resources, value, until, ttl, settings.as_ref().clone())
+                .await
+            {
                 Ok(extension) => (extension.attempts, Outcome::Extended(extension.validity)),
                 Err(failure) => failed(&failure),
             }
         }
         Verb::Inspect => {
             let resource = resources[0].clone();
-            let votes = engine.inspect(resource, settings).await;
+            let votes = engine.inspect(resource, &settings).await;
             (1, Outcome::Inspected(describe::inspection(&votes)))
         }
         Verb::Wait(span) => {
@@ -282,7 +303,7 @@ async fn carry_out(
             (1, Outcome::Unlocked)
         }
         Verb::UnlockAll => {
-            let unreleased = engine.release_all(settings).await;
+            let unreleased = engine.release_all(settings.as_ref().clone()).await;
             (1, Outcome::Inspected(describe::unreleased(&unreleased)))
         }
         Verb::Lock(_) | Verb::Unlock { .. } | Verb::Invalid => {
@@ -375,7 +396,7 @@ mod tests {
     }
 
     /// A lock of that name, under that slot.
-    fn lock(slot: u32, name: &str) -> Request {
+    fn lock(slot: u32, name: &str) -> Asked {
         let mut numbers = vec![0.0; request::NUMBERS];
         numbers[request::SLOT] = slot.into();
         numbers[request::TTL] = 1000.0;
@@ -384,7 +405,14 @@ mod tests {
         numbers.push(f64::from(u32::try_from(name.len()).expect("short")));
         let text = name.as_bytes().to_vec();
         let batch = Batch { numbers, text };
-        batch.requests().next().expect("a request")
+        let request = batch.requests().next().expect("a request");
+        Asked {
+            slot: request.slot,
+            handle: request.handle,
+            verb: request.verb,
+            resources: request.resources,
+            settings: request.settings.into(),
+        }
     }
 
     #[test]

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::context::context;
-use super::decode::{self, Batch};
+use super::decode::{self, Batch, Request};
 use super::ids::{Handle, ScriptsId, TimerId};
 use super::outbox::{Outbox, Outcome, Response};
 use super::quorums::Quorums;
 use super::reasons::Refusal;
-use super::requests::Requests;
+use super::requests::{Asked, Requests};
 use super::responses::{Responses, flush};
 use super::shared::Shared;
-use crate::engine::{Engine, Scripts, SharedValidity, WatchRequest, supervised};
+use crate::engine::{Engine, Scripts, Settings, SharedValidity, WatchRequest, supervised};
 
 /// The engine's side of one mailbox.
 pub struct Session {
@@ -130,16 +130,36 @@ impl Session {
     }
 
     fn submit(&self, batch: &Batch) {
-        for mut request in batch.requests() {
+        // Nearly all of a tick's requests have the same ones.
+        let mut shared: Option<Arc<Settings>> = None;
+        for request in batch.requests() {
+            let Request {
+                slot,
+                handle,
+                verb,
+                resources,
+                mut settings,
+                ..
+            } = request;
             let context = context(request.context, self.responses.outbox());
-            let Some((engine, deadlines)) = self.quorums.engine(request.handle) else {
-                self.requests.refuse(request.slot, Refusal::Closed);
+            let Some((engine, deadlines)) = self.quorums.engine(handle) else {
+                self.requests.refuse(slot, Refusal::Closed);
                 continue;
             };
-            request.settings.context = context;
-            request.settings.deadlines = deadlines;
-            request.settings.scripts = self.scripts(request.scripts);
-            self.requests.start(engine, request);
+            settings.context = context;
+            settings.deadlines = deadlines;
+            settings.scripts = self.scripts(request.scripts);
+            let before = shared.take_if(|before| settings.are_shared_with(before));
+            let settings = before.unwrap_or_else(|| Arc::new(settings));
+            shared = Some(Arc::clone(&settings));
+            let asked = Asked {
+                slot,
+                handle,
+                verb,
+                resources,
+                settings,
+            };
+            self.requests.start(engine, asked);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::abortable_task::{Underway, abortable};
@@ -28,7 +29,7 @@ const MOST_UNCOUNTED: u32 = 3;
 pub(super) struct AcquireRequest {
     pub(super) resources: Resources,
     pub(super) ttl: Ttl,
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
 }
 
 /// As [`Engine::acquire_then`](super::Engine::acquire_then).

@@ -41,6 +41,7 @@ mod vote;
 mod watchdog;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub use abortable_task::{Underway, abortable};
 pub use cause::Cause;
@@ -105,13 +106,13 @@ impl Engine {
         &self,
         resources: Resources,
         ttl: Ttl,
-        settings: Settings,
+        settings: impl Into<Arc<Settings>>,
         done: impl FnOnce(Result<Grant, Failure>) + 'static,
     ) -> Rc<dyn Underway> {
         let request = AcquireRequest {
             resources,
             ttl,
-            settings,
+            settings: settings.into(),
         };
         acquire::begin(&self.core, request, done)
     }
@@ -129,14 +130,15 @@ impl Engine {
         settings: Settings,
     ) -> Result<Grant, Failure> {
         let (done, outcome) = promised();
-        let (names, how) = (Resources::clone(&resources), settings.clone());
+        let (names, settings) = (Resources::clone(&resources), Arc::new(settings));
+        let how = Arc::clone(&settings);
         let request = self.acquire_then(resources, ttl, settings, done);
         let take_back = |outcome| {
             if let Ok(Grant {
                 value, validity, ..
             }) = outcome
             {
-                self.rollback(names, value, validity.since, how);
+                self.rollback(names, value, validity.since, &how);
             }
         };
         let take_back_too_late = take_back.clone();
@@ -194,7 +196,7 @@ impl Engine {
         resources: Resources,
         value: Token,
         since: Instant,
-        settings: Settings,
+        settings: &Settings,
         done: impl FnOnce(Result<(), Failure>) + 'static,
     ) {
         release::begin(&self.core, resources, value, since, settings, done);
@@ -213,19 +215,25 @@ impl Engine {
         settings: Settings,
     ) -> Result<(), Failure> {
         let (done, outcome) = promised();
-        self.release_then(resources, value, since, settings, done);
+        self.release_then(resources, value, since, &settings, done);
         outcome.await
     }
 
     /// As [`Engine::release_then`], for a lock that could not be handed over: nothing is
     /// awaited.
-    pub fn rollback(&self, resources: Resources, value: Token, since: Instant, settings: Settings) {
+    pub fn rollback(
+        &self,
+        resources: Resources,
+        value: Token,
+        since: Instant,
+        settings: &Settings,
+    ) {
         let settings = Settings {
             // What is told under this number are the attempts' votes.
             reports_votes_as: None,
-            ..settings
+            ..settings.clone()
         };
-        release::ask(&self.core, resources, value, since, settings);
+        release::ask(&self.core, resources, value, since, &settings);
     }
 
     /// Releases every lock that was handed over and is held, and those that
@@ -241,8 +249,8 @@ impl Engine {
 
     /// What each instance says of `resource`'s key: [`Vote::Inspected`] or
     /// [`Vote::Failed`], by instance.
-    pub async fn inspect(&self, resource: Box<str>, settings: Settings) -> Vec<Option<Vote>> {
-        inspect::inspect(&self.core, resource, &settings).await
+    pub async fn inspect(&self, resource: Box<str>, settings: &Settings) -> Vec<Option<Vote>> {
+        inspect::inspect(&self.core, resource, settings).await
     }
 
     /// Watches a lock: extends it if its renewal says so, and tells of its loss by

@@ -22,7 +22,7 @@ pub(super) fn begin(
     resources: Resources,
     value: Token,
     since: Instant,
-    settings: Settings,
+    settings: &Settings,
     done: impl FnOnce(Result<(), Failure>) + 'static,
 ) {
     let Some(round) = ask(core, resources, value, since, settings) else {
@@ -62,7 +62,7 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
         let (resources, value) = (Resources::clone(&held.resources), held.lock.value().clone());
         let mut settings = settings.clone();
         settings.context = held.context.or(settings.context);
-        let round = ask(core, resources, value, held.since, settings)?;
+        let round = ask(core, resources, value, held.since, &settings)?;
         Some((held.resources, round))
     });
     let rounds: Vec<_> = rounds.collect();
@@ -105,7 +105,7 @@ pub(super) fn ask(
     resources: Resources,
     value: Token,
     since: Instant,
-    settings: Settings,
+    settings: &Settings,
 ) -> Option<Rc<Round>> {
     let now = core.environment.now();
     let lock = LockId::new(&value, &resources);
@@ -122,11 +122,13 @@ pub(super) fn ask(
     let expires = core.claims.end_of(core.owner, &resources, &value);
     let limits = Limits::of_release(settings.deadlines, now);
     let report = settings.vote_report(1);
-    let question = Question::release(since, expires, resources, value, limits.last())
-        .reported(settings.report)
-        .with_scripts(settings.scripts)
-        .in_context(settings.context);
-    Some(Round::ask_all(core, question, limits, report))
+    let question = Question::release(since, expires, resources, value, limits.last());
+    Some(Round::ask_all(
+        core,
+        settings.apply(question),
+        limits,
+        report,
+    ))
 }
 
 /// What came of a round of releases.

@@ -133,7 +133,7 @@ fn what_a_name_has_that_is_no_lock_is_seen_in_part_or_is_an_error() {
         server.command::<u32>(&["SADD", "set", "member"]);
         server.command::<()>(&["SET", "short", "value", "PX", "60000"]);
         let inspect = async |name: &str| {
-            let votes = engine.inspect(name.into(), once()).await;
+            let votes = engine.inspect(name.into(), &once()).await;
             votes.into_iter().next().flatten().expect("a vote")
         };
         let Vote::Inspected { value, ttl } = inspect("long").await else {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redlock_native::engine::{
@@ -19,7 +20,7 @@ pub struct Quorum {
     world: World,
     engine: Engine,
     members: Vec<Rc<Member>>,
-    settings: Settings,
+    settings: Arc<Settings>,
     ttl: Ttl,
     /// What was granted and not yet released.
     granted: Rc<RefCell<Vec<(usize, Grant)>>>,
@@ -79,10 +80,10 @@ impl Quorum {
         Self {
             engine,
             members,
-            settings: Settings {
+            settings: Arc::new(Settings {
                 retry: Retry::never(),
                 ..Settings::default()
-            },
+            }),
             ttl: ttl(10_000.0),
             granted: Rc::default(),
             counts: Rc::default(),
@@ -97,7 +98,7 @@ impl Quorum {
             self.engine.acquire_then(
                 Resources::clone(name),
                 self.ttl,
-                self.settings.clone(),
+                Arc::clone(&self.settings),
                 move |outcome| match outcome {
                     Ok(grant) => {
                         add(&counts.granted);
@@ -114,7 +115,7 @@ impl Quorum {
                 Resources::clone(&names[index]),
                 grant.value,
                 grant.validity.since,
-                self.settings.clone(),
+                &self.settings,
                 move |outcome| {
                     if outcome.is_ok() {
                         add(&counts.released);
@@ -137,7 +138,7 @@ impl Quorum {
     fn hold(&self, names: &[Resources]) {
         for name in names.iter().filter(|name| is_held(&name[0])) {
             let name = Resources::clone(name);
-            let settings = self.settings.clone();
+            let settings = Arc::clone(&self.settings);
             self.engine.acquire_then(name, ttl(1e9), settings, |_| {});
         }
         self.world.run();

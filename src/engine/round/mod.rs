@@ -27,7 +27,7 @@ use super::settings::VoteReport;
 use super::validity::Instant;
 use super::vote::{Responder, Vote, VoteSink};
 pub use votes::Asker;
-use votes::{MemberVote, State, Told, Votes};
+use votes::{Counted, MemberVote, State, Told, Votes};
 
 /// One question put to some or all of the instances.
 pub(super) struct Round {
@@ -366,8 +366,8 @@ impl VoteSink for Round {
         let mut state = self.state.borrow_mut();
         let unwanted = state.grants_are_unwanted && may_be_set;
         let could_be_long = state.may_be_long();
-        let voters = state.cast(index, vote);
-        let is_counted = !voters.is_empty();
+        let counted = state.cast(index, vote);
+        let is_counted = counted != Counted::TooLate;
         let told = if is_counted {
             let verdict = self.decided(&state.tally);
             state.told(verdict)
@@ -390,8 +390,12 @@ impl VoteSink for Round {
             self.close(self.core.environment.now());
         }
         if let Some(cause) = failure {
-            for instance in voters {
-                self.report(instance, &cause);
+            match counted {
+                Counted::TooLate => {}
+                Counted::Alone => self.report(index, &cause),
+                Counted::ForAll => {
+                    (0..self.core.instances.len()).for_each(|one| self.report(one, &cause));
+                }
             }
         }
         told.tell();

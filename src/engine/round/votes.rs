@@ -24,6 +24,15 @@ pub(super) struct State {
 /// By instance. As many as a quorum usually has take no allocation of their own.
 pub(super) type Votes = SmallVec<[MemberVote; 7]>;
 
+/// For whom a vote was counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    TooLate,
+    Alone,
+    /// All instances are one server (rule 16).
+    ForAll,
+}
+
 /// Who waits for a round's votes.
 enum Waiter {
     Nobody,
@@ -93,23 +102,22 @@ impl State {
     }
 
     /// Counts the vote of the instance numbered `index`, also for those that vote as
-    /// it does. Returns whose votes were counted: none if it comes too late.
-    pub(super) fn cast(&mut self, index: usize, vote: Vote) -> SmallVec<[usize; 7]> {
-        let mut voters = SmallVec::new();
+    /// it does.
+    pub(super) fn cast(&mut self, index: usize, vote: Vote) -> Counted {
         if !matches!(self.votes[index], MemberVote::Open(_)) {
-            return voters;
+            return Counted::TooLate;
         }
-        voters.push(index);
         self.tally.count(&vote);
-        for voter in 0..self.votes.len() {
-            if matches!(self.votes[voter], MemberVote::WithFirst) {
+        let mut counted = Counted::Alone;
+        for voter in &mut self.votes {
+            if matches!(voter, MemberVote::WithFirst) {
                 self.tally.count(&vote);
-                self.votes[voter] = MemberVote::cast(vote.clone());
-                voters.push(voter);
+                *voter = MemberVote::cast(vote.clone());
+                counted = Counted::ForAll;
             }
         }
         self.votes[index] = MemberVote::cast(vote);
-        voters
+        counted
     }
 
     /// Has the waiting task woken, by every vote or by the verdict.
