@@ -165,7 +165,6 @@ async fn acquire(
     let mut uncounted = 0;
     loop {
         attempts += 1;
-        let were_one = core.are_one();
         let attempt = first.take().unwrap_or_else(|| {
             // Rule 1: a value per attempt.
             let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
@@ -174,6 +173,7 @@ async fn acquire(
             Attempt::begin(core, request, given, attempts)
         });
         value = Some(attempt.value.clone());
+        let were_one = attempt.round.is_of_one();
         let Refusal {
             reason,
             votes,
