@@ -1,7 +1,7 @@
 //! A session's requests, which the engine answers.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
@@ -34,7 +34,7 @@ pub struct Requests {
     environment: Rc<dyn Environment>,
     responses: Rc<Responses>,
     /// Acquires whose turn has not come.
-    acquires: RefCell<VecDeque<(Engine, Asked)>>,
+    acquires: RefCell<WaitingAcquires>,
     /// How many more may begin before something else has had its turn.
     turns_left: Cell<usize>,
     /// Wakes [`take_turns`].
@@ -47,6 +47,40 @@ pub struct Requests {
     number: Cell<usize>,
     /// That the last of them is answered.
     idle: Notify,
+}
+
+/// Acquires that wait, in order. Each can be found by its slot: a hundred thousand of them
+/// may be given up together.
+#[derive(Default)]
+struct WaitingAcquires {
+    by_number: BTreeMap<u64, (Engine, Asked)>,
+    numbers: HashMap<Slot, u64>,
+    /// That of the next one.
+    next: u64,
+}
+
+impl WaitingAcquires {
+    fn push(&mut self, engine: Engine, request: Asked) {
+        self.numbers.insert(request.slot, self.next);
+        self.by_number.insert(self.next, (engine, request));
+        self.next += 1;
+    }
+
+    /// Takes the oldest.
+    fn pop(&mut self) -> Option<(Engine, Asked)> {
+        let (_, waiting) = self.by_number.pop_first()?;
+        self.numbers.remove(&waiting.1.slot);
+        Some(waiting)
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<(Engine, Asked)> {
+        let number = self.numbers.remove(&slot)?;
+        self.by_number.remove(&number)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
 }
 
 /// So many acquires begin at most before whatever else is ready on the thread has its
@@ -85,7 +119,7 @@ impl Requests {
             self.turns_left.set(left - 1);
             self.begin(engine, request);
         } else {
-            self.acquires.borrow_mut().push_back((engine, request));
+            self.acquires.borrow_mut().push(engine, request);
         }
         if left <= 1
             && let Some(taker) = self.turn_taker.take()
@@ -169,13 +203,8 @@ impl Requests {
             underway.give_up();
             return;
         }
-        let mut acquires = self.acquires.borrow_mut();
-        let waits = acquires
-            .iter()
-            .position(|(_, request)| request.slot == slot);
-        let waits = waits.and_then(|at| acquires.remove(at));
-        drop(acquires);
-        if waits.is_some() {
+        let waiting = self.acquires.borrow_mut().remove(slot);
+        if waiting.is_some() {
             self.refuse(slot, Refusal::Cancelled);
         }
     }
@@ -217,7 +246,7 @@ async fn take_turns(tasks: Weak<Requests>) {
         };
         tasks.turns_left.set(ACQUIRES_PER_TURN);
         while tasks.turns_left.get() > 0 {
-            let next = tasks.acquires.borrow_mut().pop_front();
+            let next = tasks.acquires.borrow_mut().pop();
             let Some((engine, request)) = next else {
                 break;
             };
@@ -440,6 +469,44 @@ mod tests {
             });
             let told: Vec<_> = told.collect();
             assert_eq!(told, [(0.0, true), (1.0, false), (2.0, true)]);
+        });
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_can_be_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("a runtime");
+        runtime.block_on(async {
+            let environment: Rc<dyn Environment> = Rc::new(System);
+            let outbox = Arc::new(Outbox::new(|| {}));
+            let responses = Rc::new(Responses::new(Arc::clone(&outbox)));
+            tokio::task::spawn_local(flush(Rc::downgrade(&responses), |_| {}));
+            let requests = Requests::new(Rc::clone(&environment), Rc::clone(&responses));
+            let engine = Engine::new(vec![Rc::new(Trap)], environment, Rc::default(), |_| {});
+            let many = u32::try_from(2 * ACQUIRES_PER_TURN).expect("few");
+            for slot in 0..many {
+                requests.start(engine.clone(), lock(slot, "a"));
+            }
+            let (first, last) = (many / 2, many - 1);
+            requests.cancel(Slot(first));
+            // Its slot is another's, behind all others.
+            requests.start(engine.clone(), lock(first, "a"));
+            requests.cancel(Slot(last));
+            requests.cancel(Slot(last));
+            let mut told = Vec::new();
+            while told.len() < 2 * ACQUIRES_PER_TURN + 1 {
+                tokio::task::yield_now().await;
+                told.extend(outbox.take(usize::MAX));
+            }
+            let refused = told.iter().filter_map(|response| {
+                let is_failed = matches!(response.outcome, Outcome::Failed(..));
+                is_failed.then_some(response.slot?)
+            });
+            assert_eq!(refused.collect::<Vec<_>>(), [Slot(first), Slot(last)]);
+            assert_eq!(told.last().and_then(|last| last.slot), Some(Slot(first)));
+            requests.idle().await;
         });
     }
 }

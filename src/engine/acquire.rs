@@ -166,7 +166,6 @@ async fn acquire(
     let mut uncounted = 0;
     loop {
         attempts += 1;
-        let were_one = core.are_one();
         let attempt = first.take().unwrap_or_else(|| {
             // Rule 1: a value per attempt.
             let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
@@ -175,6 +174,7 @@ async fn acquire(
             Attempt::begin(core, request, given, attempts)
         });
         value = Some(attempt.value.clone());
+        let were_one = attempt.round.is_of_one();
         let Refusal {
             reason,
             votes,
@@ -442,5 +442,68 @@ impl Drop for Attempt {
         if !self.is_over {
             self.round.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cause::Cause;
+    use super::super::instance::Instance;
+    use super::super::retry::Retry;
+    use super::super::vote::Responder;
+    use super::super::{Engine, System};
+    use super::*;
+
+    /// One of several that are one server, which is proven as soon as all were asked.
+    struct Unproven {
+        index: usize,
+        is_proven: Rc<Cell<bool>>,
+    }
+
+    impl Instance for Unproven {
+        fn ask(&self, _: &Rc<Question>, responder: Responder) {
+            if self.index == 0 {
+                responder.vote(Vote::Granted);
+            } else {
+                responder.fail(Cause::AskedTwice);
+            }
+            self.is_proven.set(self.is_proven.get() || self.index == 2);
+        }
+
+        fn identity(&self) -> Option<usize> {
+            self.is_proven.get().then_some(1)
+        }
+
+        fn coming_identity(&self) -> Option<usize> {
+            Some(1)
+        }
+    }
+
+    #[test]
+    fn an_attempt_does_not_count_whose_members_are_proven_to_be_one_meanwhile() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("a runtime");
+        let outcome = runtime.block_on(async {
+            let is_proven = Rc::<Cell<bool>>::default();
+            let instances = (0..3).map(|index| {
+                let is_proven = Rc::clone(&is_proven);
+                Rc::new(Unproven { index, is_proven }) as Rc<dyn Instance>
+            });
+            let instances = instances.collect();
+            let engine = Engine::new(instances, Rc::new(System), Rc::default(), |_| {});
+            let settings = Settings {
+                retry: Retry {
+                    count: Some(0),
+                    ..Retry::default()
+                },
+                ..Settings::default()
+            };
+            let ttl = Ttl::new(1000.0, settings.drift).expect("long enough");
+            let resources = [Box::from("r")].into();
+            engine.acquire(resources, ttl, settings).await
+        });
+        assert!(outcome.is_ok(), "{outcome:?}");
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Round {
     armed: Cell<Option<(Instant, Place)>>,
     /// Acquire only: the lock was handed over before the last votes.
     has_votes_to_come: Cell<bool>,
+    /// All instances were one server when it was asked.
+    is_of_one: bool,
     /// Which claim it belongs to, if the value is one of the caller's own.
     claim: Option<ClaimNumber>,
     /// Acquire only: from when on the value may be given again.
@@ -81,7 +83,8 @@ impl Round {
             .collect();
         let is_open = |vote: &MemberVote| matches!(vote, MemberVote::Open(_));
         let members = votes.iter().filter(|vote| is_open(vote)).count();
-        if members == all && core.are_one() {
+        let is_of_one = members == all && core.are_one();
+        if is_of_one {
             votes[1..].fill(MemberVote::WithFirst);
         }
         let claim = core
@@ -107,6 +110,7 @@ impl Round {
             limits,
             armed: Cell::default(),
             has_votes_to_come: Cell::default(),
+            is_of_one,
             vote_report: Cell::new(vote_report),
             number: core.deadlines.next_number(),
             state: RefCell::new(State::new(votes, members)),
@@ -193,6 +197,11 @@ impl Round {
     pub(super) fn votes(&self) -> Vec<Option<Vote>> {
         let state = self.state.borrow();
         state.votes.iter().map(MemberVote::vote).collect()
+    }
+
+    /// Whether all instances were one server when they were asked.
+    pub(super) const fn is_of_one(&self) -> bool {
+        self.is_of_one
     }
 
     /// The count so far.
