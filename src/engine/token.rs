@@ -42,9 +42,9 @@ impl Token {
         TokenText(match &self.0 {
             Value::Digits(bytes) => {
                 let mut digits = [0; 2 * BYTES];
-                let (eights, _) = digits.as_chunks_mut();
-                for (eight, four) in eights.iter_mut().zip(bytes.as_chunks().0) {
-                    *eight = digits_of(*four);
+                let pairs = digits.as_chunks_mut().0.iter_mut();
+                for (pair, byte) in pairs.zip(bytes.map(digits_of)) {
+                    *pair = byte.to_le_bytes();
                 }
                 Text::Digits(digits)
             }
@@ -88,19 +88,14 @@ fn digits(text: &[u8]) -> Option<[u8; BYTES]> {
     Some(bytes)
 }
 
-/// The digits of four bytes, all at once: one by one they are a sixth of what a command
-/// takes.
-const fn digits_of(bytes: [u8; 4]) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // A byte for each half of a byte, the upper one first.
-    let bytes = u32::from_le_bytes(bytes) as u64;
-    let pairs = (bytes | bytes << 16) & 0x0000_ffff_0000_ffff;
-    let lanes = (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff;
-    let halves = (lanes >> 4 | lanes << 8) & (0x0f * EACH);
-    // Those from ten on come out of this as one.
-    let letters = (halves + 6 * EACH) >> 4 & EACH;
-    let to_letter = (b'a' - b'0' - 10) as u64;
-    (halves + b'0' as u64 * EACH + letters * to_letter).to_le_bytes()
+/// A byte's two digits, the first one lower: without a branch or a table, so that the
+/// compiler does eight bytes at once. One by one they are a sixth of what a command takes.
+const fn digits_of(byte: u8) -> u16 {
+    let byte = byte as u16;
+    let halves = (byte >> 4 | byte << 8) & 0x0f0f;
+    // What is ten or more has a letter.
+    let letters = (halves + 0x0606) >> 4 & 0x0101;
+    halves + 0x3030 + letters * (b'a' - b'0' - 10) as u16
 }
 
 const fn digit(character: u8) -> Option<u8> {
@@ -179,9 +174,8 @@ mod tests {
     #[test]
     fn each_byte_has_its_two_digits() {
         for byte in 0..=u8::MAX {
-            let bytes = [byte, !byte, 0, byte ^ 15];
-            let expected = format!("{:08x}", u32::from_be_bytes(bytes));
-            assert_eq!(digits_of(bytes), expected.as_bytes());
+            let digits = digits_of(byte).to_le_bytes();
+            assert_eq!(digits, format!("{byte:02x}").as_bytes());
         }
     }
 

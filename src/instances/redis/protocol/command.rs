@@ -170,6 +170,14 @@ impl Writer {
         question: &Question,
         redactor: &Redactor,
     ) -> ParsedReply {
+        // Nearly all, of which there is nothing to be remembered.
+        match (&reply, form) {
+            (Value::Okay, Form::Set) if self.capabilities.can_release => {
+                return ParsedReply::Vote(Vote::Granted);
+            }
+            (Value::Nil, Form::Set) => return ParsedReply::Vote(Vote::Held { applied: 0 }),
+            _ => {}
+        }
         let refuses_digests =
             form == Form::Digest && matches!(&reply, Value::ServerError(e) if forbids_digests(e));
         self.capabilities.refuses_digests |= refuses_digests;
