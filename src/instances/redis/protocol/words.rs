@@ -25,17 +25,10 @@ pub(super) fn joined_word(out: &mut Vec<u8>, first: &[u8], rest: &[u8]) {
 }
 
 /// A lock's value.
-#[inline]
 pub(super) fn value_word(out: &mut Vec<u8>, value: &Token) {
-    let text = value.text();
-    // Nearly all have this length, and what is known to have it is copied without a call.
-    if let Ok(usual) = <&[u8; 32]>::try_from(text.as_bytes()) {
-        out.extend_from_slice(b"$32\r\n");
-        out.extend_from_slice(usual);
-        out.extend_from_slice(b"\r\n");
-    } else {
-        word(out, text.as_bytes());
-    }
+    head(out, b'$', value.len());
+    value.append_to(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A word that is a number.
