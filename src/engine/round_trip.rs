@@ -65,8 +65,9 @@ pub struct Meter {
     known: Option<RoundTrip>,
     /// The shortest: how far away it is, whatever waits before it.
     least: Option<Duration>,
-    /// When the last answer came that was measured.
+    /// When the last answer came that was measured, and when it was asked for.
     last: Instant,
+    last_asked: Option<Instant>,
 }
 
 impl Meter {
@@ -75,7 +76,7 @@ impl Meter {
     /// them is one.
     #[must_use]
     pub fn wants(&self, asked: Instant) -> bool {
-        asked >= self.last
+        asked >= self.last && self.last_asked != Some(asked)
     }
 
     /// An answer, however late, to what was asked at `asked`.
@@ -84,6 +85,7 @@ impl Meter {
             return;
         }
         self.last = now;
+        self.last_asked = Some(asked);
         let sample = now.since(asked);
         self.least = Some(self.least.map_or(sample, |least| least.min(sample)));
         self.known = Some(match self.known {

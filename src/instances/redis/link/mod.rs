@@ -29,7 +29,7 @@ mod replies;
 mod request;
 mod state;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
@@ -92,24 +92,33 @@ impl Link {
 
     /// Puts `question` to the server.
     pub(super) fn ask(&self, question: &Rc<Question>, responder: Responder, slot: SlotState) {
-        let (withdrawn, refused) = {
-            let request = Request {
-                question: Rc::clone(question),
-                responder,
-                slot,
-            };
-            let mut state = self.state.borrow_mut();
-            let mut withdrawn = state.withdraw(question);
-            let is_withdrawn = !withdrawn.is_empty();
-            if !state.acquires.is_empty() {
-                withdrawn.extend(state.acquires.pop_late(self.environment.now()));
-            }
-            let refused = state.take_on(request, self.environment.as_ref());
-            if refused.is_err() && !is_withdrawn {
-                state.owe(question, self.environment.now());
-            }
-            (withdrawn, refused)
+        let request = Request {
+            question: Rc::clone(question),
+            responder,
+            slot,
         };
+        let mut state = self.state.borrow_mut();
+        if !state.acquires.is_empty() {
+            return self.ask_where_acquires_wait(state, request);
+        }
+        if let Err((responder, cause)) = state.take_on(request, self.environment.as_ref()) {
+            state.owe(question, self.environment.now());
+            drop(state);
+            responder.fail(cause);
+        }
+    }
+
+    /// The same. `request` may withdraw some of them.
+    fn ask_where_acquires_wait(&self, mut state: RefMut<'_, State>, request: Request) {
+        let question = Rc::clone(&request.question);
+        let mut withdrawn = state.withdraw(&question);
+        let is_withdrawn = !withdrawn.is_empty();
+        withdrawn.extend(state.acquires.pop_late(self.environment.now()));
+        let refused = state.take_on(request, self.environment.as_ref());
+        if refused.is_err() && !is_withdrawn {
+            state.owe(&question, self.environment.now());
+        }
+        drop(state);
         // Only now: casting a vote may ask the next question of this link.
         for responder in withdrawn {
             responder.fail(Cause::Withdrawn);

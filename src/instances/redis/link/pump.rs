@@ -177,12 +177,11 @@ impl Pump {
         let now = link.environment().now();
         link.with_pipeline(generation, |pipeline| pipeline.heard_at = now);
         let outcome = loop {
-            let longest = link.with_pipeline(generation, |pipeline| pipeline.longest_reply());
-            match self.heard.next(longest) {
+            let mut state = link.state.borrow_mut();
+            let pipeline = state.pipeline_of(generation);
+            match self.heard.next(pipeline.longest_reply()) {
                 Ok(None) => {
-                    let owes_nothing =
-                        link.with_pipeline(generation, |pipeline| pipeline.owes_nothing());
-                    if self.heard.waiting() > 0 && owes_nothing {
+                    if self.heard.waiting() > 0 && pipeline.owes_nothing() {
                         break out_of_step(unasked());
                     }
                     break Ok(());
@@ -190,7 +189,7 @@ impl Pump {
                 Err(unreadable) => break Err(unreadable.into()),
                 Ok(Some(reply)) => {
                     self.useful = true;
-                    if let Err(cause) = link.receive(generation, reply) {
+                    if let Err(cause) = link.receive(state, generation, reply) {
                         break Err(cause);
                     }
                 }

@@ -27,9 +27,14 @@ impl Link {
         }
     }
 
-    /// Matches a reply to the oldest question on that connection.
-    pub(super) fn receive(&self, generation: Generation, answered: Value) -> Result<(), Cause> {
-        let mut state = self.state.borrow_mut();
+    /// Matches a reply to the oldest question on that connection. Before a vote is cast
+    /// `state` is let go: that may ask the next question of this link.
+    pub(super) fn receive(
+        &self,
+        mut state: RefMut<'_, State>,
+        generation: Generation,
+        answered: Value,
+    ) -> Result<(), Cause> {
         let Some((asked, expected)) = state.pipeline_of(generation).answered() else {
             return Err(unexpected(&answered));
         };

@@ -203,17 +203,8 @@ impl State {
         mut responder: Option<Responder>,
         slot: SlotState,
     ) {
-        if let Some(former) = &mut self.former
-            && is_release(&question)
-            && former.has_acquire_of(&question)
-        {
-            let (first, copy) = match responder.take().map(|only| answer_of_both(&question, only)) {
-                Some((first, copy)) => (Some(first), copy),
-                None => (None, None),
-            };
-            write_on(&mut self.writer, former, Rc::clone(&question), first, slot);
-            responder = copy;
-            self.wake();
+        if self.former.is_some() {
+            responder = self.write_on_former(&question, responder, slot);
         }
         if slot == SlotState::Owned && self.may_merge(&question) {
             self.pipeline.gather(Release {
@@ -229,6 +220,29 @@ impl State {
             responder,
             slot,
         );
+    }
+
+    /// Writes `question` on the former connection if it is a release whose acquire may
+    /// still be carried out there. Returns who waits for the present one's answer.
+    fn write_on_former(
+        &mut self,
+        question: &Rc<Question>,
+        mut responder: Option<Responder>,
+        slot: SlotState,
+    ) -> Option<Responder> {
+        if let Some(former) = &mut self.former
+            && is_release(question)
+            && former.has_acquire_of(question)
+        {
+            let (first, copy) = match responder.take().map(|only| answer_of_both(question, only)) {
+                Some((first, copy)) => (Some(first), copy),
+                None => (None, None),
+            };
+            write_on(&mut self.writer, former, Rc::clone(question), first, slot);
+            responder = copy;
+            self.wake();
+        }
+        responder
     }
 
     /// Whether `question` may go in one call with others.

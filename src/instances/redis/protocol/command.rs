@@ -3,7 +3,7 @@
 use redis::{ServerError, Value};
 
 use super::value::unexpected;
-use super::words::{begin, joined_word, number_word, word};
+use super::words::{begin, joined_word, number_word, value_word, word};
 use crate::engine::{Cause, Operation, Question, SafetyRule, Script, Ttl, Vote};
 use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::script;
@@ -115,12 +115,11 @@ impl Writer {
     }
 
     fn write_set(&self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
-        begin(out, 6);
-        word(out, b"SET");
+        // What is always the same is written in as few pieces as there are.
+        out.extend_from_slice(b"*6\r\n$3\r\nSET\r\n");
         self.key_word(out, resource);
-        word(out, question.value.text().as_bytes());
-        word(out, b"NX");
-        word(out, b"PX");
+        value_word(out, &question.value);
+        out.extend_from_slice(b"$2\r\nNX\r\n$2\r\nPX\r\n");
         number_word(out, ttl.millis());
     }
 
@@ -156,7 +155,7 @@ impl Writer {
         for resource in question.resources.iter() {
             self.key_word(out, resource);
         }
-        word(out, question.value.text().as_bytes());
+        value_word(out, &question.value);
         if let Some(ttl) = ttl {
             number_word(out, ttl.millis());
         }
@@ -171,6 +170,14 @@ impl Writer {
         question: &Question,
         redactor: &Redactor,
     ) -> ParsedReply {
+        // Nearly all, of which there is nothing to be remembered.
+        match (&reply, form) {
+            (Value::Okay, Form::Set) if self.capabilities.can_release => {
+                return ParsedReply::Vote(Vote::Granted);
+            }
+            (Value::Nil, Form::Set) => return ParsedReply::Vote(Vote::Held { applied: 0 }),
+            _ => {}
+        }
         let refuses_digests =
             form == Form::Digest && matches!(&reply, Value::ServerError(e) if forbids_digests(e));
         self.capabilities.refuses_digests |= refuses_digests;

@@ -1,6 +1,6 @@
 //! Finds replies in what a server sent. The redis crate parses a reply that is
-//! complete; where one ends, and the three shapes that nearly all answers to a
-//! lock's commands have, are read here.
+//! complete; where one ends, and the shapes that nearly all answers to a lock's
+//! commands have, are read here.
 //!
 //! Each byte is looked at once, however slowly a reply arrives, and nothing is
 //! allocated because a server announces that much is to come.
@@ -60,6 +60,7 @@ impl Replies {
         let bytes = &self.bytes[self.start..];
         if self.scan.at == 0
             && let Some((value, length)) = usual(bytes)
+            && length <= most
         {
             self.start += length;
             return Ok(Some(value));
@@ -92,8 +93,30 @@ fn usual(bytes: &[u8]) -> Option<(Value, usize)> {
         [b':', digit @ b'0'..=b'9', b'\r', b'\n', ..] => {
             Some((Value::Int(i64::from(digit - b'0')), 4))
         }
+        [
+            b'$',
+            tens @ b'1'..=b'9',
+            ones @ b'0'..=b'9',
+            b'\r',
+            b'\n',
+            rest @ ..,
+        ] => short_string(
+            rest,
+            usize::from(tens - b'0') * 10 + usize::from(ones - b'0'),
+            5,
+        ),
+        [b'$', ones @ b'1'..=b'9', b'\r', b'\n', rest @ ..] => {
+            short_string(rest, usize::from(ones - b'0'), 4)
+        }
         _ => None,
     }
+}
+
+/// One of this length, if `bytes` have all of it; what announces it is `head` bytes long.
+fn short_string(bytes: &[u8], length: usize, head: usize) -> Option<(Value, usize)> {
+    let (string, rest) = bytes.split_at_checked(length)?;
+    let is_whole = rest.starts_with(b"\r\n");
+    is_whole.then(|| (Value::BulkString(string.to_vec()), head + length + 2))
 }
 
 /// A reply that is complete, and all of it `bytes`.
@@ -310,13 +333,17 @@ mod tests {
 
     #[test]
     fn every_prefix_of_a_reply_is_incomplete_and_the_whole_is_parsed() {
-        let replies: [(&[u8], Value); 8] = [
+        let replies: [(&[u8], Value); 9] = [
             (b"+OK\r\n", Value::Okay),
             (b"$-1\r\n", Value::Nil),
             (b"*-1\r\n", Value::Nil),
             (b":1\r\n", Value::Int(1)),
             (b":-12\r\n", Value::Int(-12)),
             (b"$3\r\na\nb\r\n", Value::BulkString(b"a\nb".to_vec())),
+            (
+                b"$12\r\n01e\r\n01e01e0\r\n",
+                Value::BulkString(b"01e\r\n01e01e0".to_vec()),
+            ),
             (b"*0\r\n", Value::Array(vec![])),
             (
                 b"*2\r\n*2\r\n:1\r\n:2\r\n$-1\r\n",
@@ -413,7 +440,7 @@ mod tests {
         let piece = prop_oneof![
             6 => prop::sample::select(vec![
                 "+OK\r\n", "$-1\r\n", ":0\r\n", ":1\r\n", ":-1\r\n", "*2\r\n", "*1\r\n", "*0\r\n",
-                "*-1\r\n", "$0\r\n\r\n", "$3\r\na\r\n\r\n", "-ERR no\r\n", "-NOSCRIPT\r\n",
+                "*-1\r\n", "$0\r\n\r\n", "$3\r\na\r\n\r\n", "$12\r\n01e01e01e01e\r\n", "-ERR no\r\n", "-NOSCRIPT\r\n",
             ])
             .prop_map(|text| text.as_bytes().to_vec()),
             1 => "[-+:$*\r\n0-9a]{0,6}".prop_map(String::into_bytes),

@@ -5,7 +5,7 @@ use redis::{ServerError, Value};
 use super::command::{Form, Writer, forbids_digests};
 use super::error_code::error_code;
 use super::value::unexpected;
-use super::words::{begin, number_word, word};
+use super::words::{begin, number_word, value_word, word};
 use crate::engine::{Cause, Question};
 use crate::instances::redis::script;
 
@@ -70,7 +70,7 @@ impl Writer {
             }
         }
         for release in releases {
-            word(out, release.value.text().as_bytes());
+            value_word(out, &release.value);
         }
         form
     }
