@@ -20,7 +20,7 @@ const { setImmediate } = require('node:timers');
 const LONGEST_TAIL = 4096;
 
 /** As many requests as are worth a hand-over. */
-const MANY = 64;
+const MANY = 128;
 
 /** After so many turns in one call of native's, the event loop goes round before the next. */
 const MOST_AT_ONCE = 1000;
