@@ -84,9 +84,9 @@ impl WaitingAcquires {
 }
 
 /// So many acquires begin at most before whatever else is ready on the thread has its
-/// turn: some hundred microseconds of work. Extensions and releases wait for none (rule
-/// 22).
-const ACQUIRES_PER_TURN: usize = 256;
+/// turn: about a millisecond's work, and as many as JavaScript hands over at once.
+/// Extensions and releases wait for none (rule 22).
+const ACQUIRES_PER_TURN: usize = 1024;
 
 impl Requests {
     pub fn new(environment: Rc<dyn Environment>, responses: Rc<Responses>) -> Rc<Self> {
