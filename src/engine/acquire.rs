@@ -448,6 +448,7 @@ impl Drop for Attempt {
 mod tests {
     use super::super::cause::Cause;
     use super::super::instance::Instance;
+    use super::super::question::Operation;
     use super::super::retry::Retry;
     use super::super::vote::Responder;
     use super::super::{Engine, System};
@@ -478,18 +479,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_attempt_does_not_count_whose_members_are_proven_to_be_one_meanwhile() {
+    /// Has what is no lock; or is gone, and says nothing but that.
+    struct Foreign {
+        is_gone: bool,
+    }
+
+    impl Instance for Foreign {
+        fn ask(&self, question: &Rc<Question>, responder: Responder) {
+            if self.is_gone {
+                return;
+            }
+            responder.vote(match question.operation {
+                Operation::Acquire { .. } => Vote::Held { applied: 0 },
+                _ => Vote::Failed(Cause::Refused {
+                    code: "WRONGTYPE".into(),
+                    message: "WRONGTYPE Operation against a key".into(),
+                }),
+            });
+        }
+
+        fn is_refusal_final(&self) -> bool {
+            true
+        }
+    }
+
+    /// What comes of one attempt to lock.
+    fn attempt<I: Instance + 'static>(
+        instances: impl IntoIterator<Item = I>,
+    ) -> Result<Grant, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
             .expect("a runtime");
-        let outcome = runtime.block_on(async {
-            let is_proven = Rc::<Cell<bool>>::default();
-            let instances = (0..3).map(|index| {
-                let is_proven = Rc::clone(&is_proven);
-                Rc::new(Unproven { index, is_proven }) as Rc<dyn Instance>
-            });
+        runtime.block_on(async {
+            let instances = instances.into_iter();
+            let instances = instances.map(|one| Rc::new(one) as Rc<dyn Instance>);
             let instances = instances.collect();
             let engine = Engine::new(instances, Rc::new(System), Rc::default(), |_| {});
             let settings = Settings {
@@ -502,7 +526,23 @@ mod tests {
             let ttl = Ttl::new(1000.0, settings.drift).expect("long enough");
             let resources = [Box::from("r")].into();
             engine.acquire(resources, ttl, settings).await
-        });
+        })
+    }
+
+    #[test]
+    fn an_attempt_does_not_count_whose_members_are_proven_to_be_one_meanwhile() {
+        let is_proven = Rc::<Cell<bool>>::default();
+        let outcome = attempt((0..3).map(|index| Unproven {
+            index,
+            is_proven: Rc::clone(&is_proven),
+        }));
         assert!(outcome.is_ok(), "{outcome:?}");
+    }
+
+    #[test]
+    fn what_no_lock_holds_is_told_though_an_instance_is_gone() {
+        let outcome = attempt([false, false, true].map(|is_gone| Foreign { is_gone }));
+        let reason = outcome.expect_err("it is held").reason;
+        assert_eq!(reason, Reason::Occupied(Occupant::OtherType));
     }
 }
