@@ -202,7 +202,7 @@ async fn acquire(
             let looks = settings.inspects_if_held || !is_looked_at;
             let reason = if looks {
                 let report = settings.report && !is_looked_at;
-                with_occupant(core, reason, resources, settings, &votes, limit, report).await
+                with_occupant(core, reason, resources, settings, limit, report).await
             } else {
                 reason
             };
@@ -240,7 +240,6 @@ async fn with_occupant(
     reason: Reason,
     resources: &Resources,
     settings: &Settings,
-    votes: &[Option<Vote>],
     limit: Option<Instant>,
     report: bool,
 ) -> Reason {
@@ -261,9 +260,7 @@ async fn with_occupant(
         context: settings.context.clone(),
         ..Settings::default()
     };
-    // The others have nothing there, or may be silent.
-    let has_refused = |index: usize| matches!(votes[index], Some(Vote::Held { .. }));
-    let round = inspect::ask(core, resources[0].clone(), &settings, has_refused);
+    let round = inspect::ask(core, resources[0].clone(), &settings);
     // Whoever has answered by then has said enough.
     within_limit(core.environment.as_ref(), Some(end), round.verdict()).await;
     let votes = round.votes();
@@ -404,7 +401,7 @@ impl Attempt {
         Err(Refusal {
             reason,
             votes: round.votes(),
-            is_looked_at: cleanup.is_some_and(|cleanup| round.has_refuser_asked_by(&cleanup)),
+            is_looked_at: cleanup.is_some(),
         })
     }
 

@@ -15,21 +15,15 @@ pub(super) async fn inspect(
     resource: Box<str>,
     settings: &Settings,
 ) -> Vec<Option<Vote>> {
-    let round = ask(core, resource, settings, |_| true);
+    let round = ask(core, resource, settings);
     round.verdict().await;
     round.votes()
 }
 
-/// Asks those for which `whom` says so.
-pub(super) fn ask(
-    core: &Rc<Core>,
-    resource: Box<str>,
-    settings: &Settings,
-    whom: impl Fn(usize) -> bool,
-) -> Rc<Round> {
+pub(super) fn ask(core: &Rc<Core>, resource: Box<str>, settings: &Settings) -> Rc<Round> {
     let limits = Limits::of_release(settings.deadlines, core.environment.now());
     let question = Question::inspect(resource, limits.last())
         .reported(settings.report)
         .in_context(settings.context.clone());
-    Round::ask_those(core, question, limits, whom)
+    Round::ask_all(core, question, limits, None)
 }

@@ -60,13 +60,6 @@ impl Round {
         vote.is_held() && is_one_of_ours && instance.is_refusal_final()
     }
 
-    /// Whether somebody who has said "held" is asked by `cleanup` too.
-    pub fn has_refuser_asked_by(&self, cleanup: &Self) -> bool {
-        let (state, cleanup) = (self.state.borrow(), cleanup.state.borrow());
-        let mut pairs = state.votes.iter().zip(&cleanup.votes);
-        pairs.any(|(vote, asked)| vote.is_held() && !matches!(asked, MemberVote::NotAsked))
-    }
-
     /// Whether what stands with this value can't be another lock's of this process.
     pub(super) fn may_clean_up(&self, now: Instant) -> bool {
         let Question {

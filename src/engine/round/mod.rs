@@ -68,20 +68,6 @@ impl Round {
         Self::ask(core, question, limits, now, whom, vote_report)
     }
 
-    /// Puts it to those for which `whom` says so.
-    pub(super) fn ask_those(
-        core: &Rc<Core>,
-        question: Question,
-        limits: Limits,
-        whom: impl Fn(usize) -> bool,
-    ) -> Rc<Self> {
-        let now = core.environment.now();
-        let instances = &core.instances;
-        let wait = |index: usize| limits.wait(now, instances[index].round_trip());
-        let whom = |index: usize| whom(index).then(|| wait(index));
-        Self::ask(core, question, limits, now, whom, None)
-    }
-
     /// Puts it, at `now`, to the instances for which `whom` says how long to wait.
     fn ask(
         core: &Rc<Core>,
