@@ -448,7 +448,6 @@ impl Drop for Attempt {
 mod tests {
     use super::super::cause::Cause;
     use super::super::instance::Instance;
-    use super::super::question::Operation;
     use super::super::retry::Retry;
     use super::super::vote::Responder;
     use super::super::{Engine, System};
@@ -476,30 +475,6 @@ mod tests {
 
         fn coming_identity(&self) -> Option<usize> {
             Some(1)
-        }
-    }
-
-    /// Has what is no lock; or is gone, and says nothing but that.
-    struct Foreign {
-        is_gone: bool,
-    }
-
-    impl Instance for Foreign {
-        fn ask(&self, question: &Rc<Question>, responder: Responder) {
-            if self.is_gone {
-                return;
-            }
-            responder.vote(match question.operation {
-                Operation::Acquire { .. } => Vote::Held { applied: 0 },
-                _ => Vote::Failed(Cause::Refused {
-                    code: "WRONGTYPE".into(),
-                    message: "WRONGTYPE Operation against a key".into(),
-                }),
-            });
-        }
-
-        fn is_refusal_final(&self) -> bool {
-            true
         }
     }
 
@@ -537,12 +512,5 @@ mod tests {
             is_proven: Rc::clone(&is_proven),
         }));
         assert!(outcome.is_ok(), "{outcome:?}");
-    }
-
-    #[test]
-    fn what_no_lock_holds_is_told_though_an_instance_is_gone() {
-        let outcome = attempt([false, false, true].map(|is_gone| Foreign { is_gone }));
-        let reason = outcome.expect_err("it is held").reason;
-        assert_eq!(reason, Reason::Occupied(Occupant::OtherType));
     }
 }
