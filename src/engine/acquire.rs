@@ -479,18 +479,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_attempt_does_not_count_whose_members_are_proven_to_be_one_meanwhile() {
+    /// What comes of one attempt to lock.
+    fn attempt<I: Instance + 'static>(
+        instances: impl IntoIterator<Item = I>,
+    ) -> Result<Grant, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
             .expect("a runtime");
-        let outcome = runtime.block_on(async {
-            let is_proven = Rc::<Cell<bool>>::default();
-            let instances = (0..3).map(|index| {
-                let is_proven = Rc::clone(&is_proven);
-                Rc::new(Unproven { index, is_proven }) as Rc<dyn Instance>
-            });
+        runtime.block_on(async {
+            let instances = instances.into_iter();
+            let instances = instances.map(|one| Rc::new(one) as Rc<dyn Instance>);
             let instances = instances.collect();
             let engine = Engine::new(instances, Rc::new(System), Rc::default(), |_| {});
             let settings = Settings {
@@ -503,7 +502,16 @@ mod tests {
             let ttl = Ttl::new(1000.0, settings.drift).expect("long enough");
             let resources = [Box::from("r")].into();
             engine.acquire(resources, ttl, settings).await
-        });
+        })
+    }
+
+    #[test]
+    fn an_attempt_does_not_count_whose_members_are_proven_to_be_one_meanwhile() {
+        let is_proven = Rc::<Cell<bool>>::default();
+        let outcome = attempt((0..3).map(|index| Unproven {
+            index,
+            is_proven: Rc::clone(&is_proven),
+        }));
         assert!(outcome.is_ok(), "{outcome:?}");
     }
 }

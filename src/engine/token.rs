@@ -124,11 +124,13 @@ const fn digit(character: u8) -> Option<u8> {
 impl Hash for Token {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
-            // Random already.
+            // Random already, if it is ours. A caller's own may count in either half.
             Value::Digits(bytes) => {
-                let mut first = [0; 8];
-                first.copy_from_slice(&bytes[..8]);
-                state.write_u64(u64::from_le_bytes(first));
+                let halves = bytes.chunks_exact(8).map(|half| {
+                    let digits = half.iter().map(|byte| u64::from(*byte));
+                    digits.fold(0, |number, byte| number << 8 | byte)
+                });
+                state.write_u64(halves.fold(0, |one, other| one ^ other));
             }
             Value::Text(text) => state.write(text.as_bytes()),
         }
@@ -173,6 +175,9 @@ impl Deref for TokenText<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::hash::DefaultHasher;
+
     use super::*;
     use crate::engine::System;
 
@@ -203,5 +208,19 @@ mod tests {
         let back = Token::from(&*ours.text());
         assert_eq!(ours.len(), 32);
         assert!(ours == back && ours != Token::random(&System));
+    }
+
+    #[test]
+    fn values_that_count_are_told_apart_by_their_hashes() {
+        let hashes = |text: fn(u32) -> String| {
+            let hash = |number| {
+                let mut hasher = DefaultHasher::new();
+                Token::from(&*text(number)).hash(&mut hasher);
+                hasher.finish()
+            };
+            (0..100).map(hash).collect::<HashSet<u64>>().len()
+        };
+        assert_eq!(hashes(|number| format!("{number:032x}")), 100);
+        assert_eq!(hashes(|number| format!("{number:016x}{:016x}", 7)), 100);
     }
 }
