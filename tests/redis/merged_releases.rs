@@ -2,6 +2,7 @@
 //! itself.
 
 use redlock_native::engine::{Cause, Engine, Failure, Grant, Vote};
+use redlock_native::instances::redis::release_each_text;
 
 use crate::support::{RedisServer, engine, once, resources, run, ttl};
 
@@ -104,4 +105,35 @@ fn one_that_may_not_be_touched_is_no_harm_to_the_others() {
         assert_eq!(cause.reply(), Some("NOPERM"));
         assert_eq!(server.command::<u32>(&["DBSIZE"]), 1);
     });
+}
+
+/// What the script answers for these keys and values.
+fn answer(server: &RedisServer, keys: &[&str], values: &[&str]) -> String {
+    let count = keys.len().to_string();
+    server.command(&[&["EVAL", release_each_text(), &count], keys, values].concat())
+}
+
+#[test]
+fn a_key_that_comes_twice_is_deleted_once() {
+    let server = RedisServer::start(&[]);
+    server.command::<()>(&["MSET", "a", "1", "b", "2", "c", "3"]);
+    let keys = ["a", "a", "b", "none", "c", "c"];
+    let values = ["1", "1", "another", "1", "another", "3"];
+    assert_eq!(answer(&server, &keys, &values), "100001");
+    assert_eq!(server.command::<u32>(&["DBSIZE"]), 1);
+}
+
+#[test]
+fn who_may_not_read_or_delete_several_at_once_has_each_judged_all_the_same() {
+    for (rules, expected) in [
+        (&["-mget"][..], "110"),
+        (&["-del"], "ee0"),
+        (&["-mget", "-get"], "eee"),
+    ] {
+        let server = RedisServer::start(&[]);
+        server.command::<()>(&["MSET", "a", "1", "b", "2", "c", "3"]);
+        server.command::<()>(&[&["ACL", "SETUSER", "default"], rules].concat());
+        let letters = answer(&server, &["a", "b", "c"], &["1", "2", "another"]);
+        assert_eq!(letters, expected, "{rules:?}");
+    }
 }
