@@ -29,7 +29,7 @@ function ownableLocks(Lock) {
   function classOf(redlock) {
     let Own = classes.get(redlock);
     if (Own === undefined) {
-      Own = /** @type {C} */ (/** @type {unknown} */ (class extends /** @type {any} */ (Lock) {}));
+      Own = /** @type {C} */ (subclassOf(Lock));
       Reflect.deleteProperty(Own.prototype, 'constructor');
       defineOwner(Own.prototype, redlock);
       classes.set(redlock, Own);
@@ -52,6 +52,27 @@ function ownableLocks(Lock) {
   }
 
   return { classOf, setOwner };
+}
+
+/**
+ * @param {any} Lock with at most six parameters
+ * @returns {any}
+ */
+function subclassOf(Lock) {
+  return class extends Lock {
+    /**
+     * @param {any} a
+     * @param {any} b
+     * @param {any} c
+     * @param {any} d
+     * @param {any} e
+     * @param {any} f
+     */
+    // biome-ignore lint/complexity/noUselessConstructor: V8 doesn't compile one by default into what calls it
+    constructor(a, b, c, d, e, f) {
+      super(a, b, c, d, e, f);
+    }
+  };
 }
 
 /**

@@ -26,12 +26,12 @@ class Lock {
   constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
     disposableLock();
     setOwner(this, redlock, new.target);
-    attachState(this, resource, value);
     this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
     this.value = value;
     this.expiration = expiration;
     this.attempts = attempts;
     this.attemptsRemaining = attemptsRemaining;
+    attachState(this, resource, value);
   }
 
   /** @param {(error: Error | null) => void} [callback] */

@@ -46,6 +46,8 @@ function remove(servers, name) {
 
 /** Waits for its event; a signal keeps no process alive by itself. */
 async function abortOf(signal) {
+  // It may be lost before what has its loss come about is answered.
+  if (signal.aborted) return;
   const awake = setInterval(() => signal, 1000);
   await once(signal, 'abort');
   clearInterval(awake);

@@ -57,7 +57,7 @@ class Callers {
     for (let left = chance.between(8, 30); left > 0; left--) {
       this.#at(chance.next() * BUSY, () => this.#act());
     }
-    if (world.seed % 16 === 3) this.#at(chance.next() * BUSY, () => this.#burst());
+    if (world.seed % 8 === 3) this.#at(chance.next() * BUSY, () => this.#burst());
     for (let left = chance.between(0, 3); left > 0; left--) {
       this.#at(chance.next() * BUSY, () => {
         this.#jump(chance.pick([-3_600_000, -500, 500, 3_600_000]));
@@ -540,7 +540,8 @@ class Callers {
   /** More than one drain has room for. */
   #burst() {
     const chance = this.#chance;
-    const face = this.#faces[0];
+    // Rather one whose promises tell late: what comes after has the more to wait for.
+    const face = this.#faces.find(({ kind }) => kind === 'v4') ?? this.#faces[0];
     if (face === undefined || face.kind === 'v0' || face.hasValues) return;
     this.#world.engine.weather.wake = 50;
     for (let left = chance.pick([50, 100, 150, 200, 200, 1_030]); left > 0; left--) {

@@ -56,6 +56,9 @@ const NOT_CARRIED_OUT = [CLOSED, reasons.invalid.code, reasons.internal.code];
 /** @type {NativeFailure} */
 const UNEXPLAINED = { code: reasons.internal.code, reason: reasons.internal.reason, votes: [] };
 
+/** A release in one attempt, of which there is no more to say: one for all of them. */
+const UNLOCKED = Object.freeze(new Answer(answers.unlocked, 1, 0, 0, 0, '', undefined));
+
 /**
  * A failure of which no instance knows.
  *
@@ -66,4 +69,4 @@ function failed(code, reason) {
   return new Answer(answers.failed, 0, 0, 0, 0, '', { code, reason, votes: [] });
 }
 
-module.exports = { Answer, failed, CANCELLED, CLOSED, UNEXPLAINED };
+module.exports = { Answer, failed, CANCELLED, CLOSED, UNEXPLAINED, UNLOCKED };

@@ -2,7 +2,7 @@
 
 /** Takes out of native what there is, and hands it on: answers to requests, events, requests to clients. */
 
-const { Answer, UNEXPLAINED } = require('./answer');
+const { Answer, UNEXPLAINED, UNLOCKED } = require('./answer');
 const { call } = require('./calls');
 const { clientRequests } = require('./client-requests');
 const { answer: layout, answers: kinds } = require('../constants');
@@ -85,6 +85,11 @@ function deliver(mailbox, count, details, now) {
   let valueAt = 0;
   for (let row = 0, at = 1; row < count; row++, at += LENGTH) {
     const kind = numbers[at + kindAt];
+    if (kind === UNLOCKED.kind && numbers[at + attemptsAt] === UNLOCKED.attempts) {
+      clientRequests.flush();
+      slots.settle(numbers[at + slotAt], UNLOCKED);
+      continue;
+    }
     const left = numbers[at + leftAt];
     const last = numbers[at + lastAt];
     // In the order in which native has said it.
