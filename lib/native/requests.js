@@ -110,7 +110,8 @@ class Requests {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const length = lengthOf(value, resources);
-    if (length < 0 || !this.#hasRoomFor(length)) {
+    const size = HEAD_LENGTH + count;
+    if (length < 0 || !this.#hasRoomFor(size, length)) {
       waiter.settle(failed(reasons.invalid.code, 'its names or its value are no text that can be sent'));
       return;
     }
@@ -119,7 +120,7 @@ class Requests {
       waiter.settle(failed(reasons.closed.code, reasons.closed.reason));
       return;
     }
-    let at = this.#reserve(HEAD_LENGTH + count, length);
+    let at = this.#reserve(size);
     const slot = slots.take(asker, waiter);
     const row = this.#numbers;
     row[at + slotAt] = slot;
@@ -144,38 +145,36 @@ class Requests {
   }
 
   /**
-   * Room for one request.
+   * Has room for one request, behind those that are there or in their place.
    *
    * @param {number} size in numbers
    * @param {number} length of its text
+   * @returns {boolean} false if no memory is as large
+   */
+  #hasRoomFor(size, length) {
+    const isFull = this.#written + length * MOST_BYTES > this.#text.length;
+    if (!isFull && this.#used + size <= this.#numbers.length) return true;
+    this.flush();
+    // After the flush, which leaves no more than the usual room, whatever there was before.
+    try {
+      if (length * MOST_BYTES > this.#text.length) this.#text = Buffer.allocUnsafeSlow(length * MOST_BYTES);
+      if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * @param {number} size of one request in numbers, for which there is room
    * @returns {number} where it begins
    */
-  #reserve(size, length) {
-    const isFull = this.#written + length * MOST_BYTES > this.#text.length;
-    if (isFull || this.#used + size > this.#numbers.length) {
-      this.flush();
-      if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
-    }
+  #reserve(size) {
     if (this.count === 0) soon(this.#flushUnlessHeldBack);
     const at = this.#used;
     this.#used += size;
     this.count += 1;
     return at;
-  }
-
-  /**
-   * @param {number} length of one request's text
-   * @returns {boolean} false if no memory is as large
-   */
-  #hasRoomFor(length) {
-    if (length * MOST_BYTES <= this.#text.length) return true;
-    this.flush();
-    try {
-      this.#text = Buffer.allocUnsafeSlow(length * MOST_BYTES);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   /**
