@@ -121,7 +121,7 @@ class Locker {
     }
     const promise = pending.promise();
     const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
-    engine.lockFor(pending, names, ttl, settings, this.#isReported(face), inspect);
+    pending.context = engine.lockFor(pending, names, ttl, settings, this.#isReported(face), inspect);
     return promise;
   }
 

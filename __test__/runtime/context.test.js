@@ -14,6 +14,7 @@ const Redlock4 = require('redlock');
 
 const Redlock = require('../..');
 const { default: Redlock5 } = require('../../compat/v5');
+const { block } = require('../support/block');
 const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
@@ -107,6 +108,31 @@ describe('in the context of the caller', () => {
     await rejection(waiting);
     await als.run('other', async () => (await redlock.lock(newName(), 1000)).unlock());
     assert.deepEqual([...contextsOf(name)], ['impatient']);
+  });
+
+  test('also the release of what was granted too late', async (t) => {
+    const { client, contextsOf } = watched();
+    const redlock = open(t, Redlock, [client], { retryCount: 0, deadlineFloor: 5000 });
+    const names = Array.from({ length: 3 }, newName);
+    await als.run('first', async () => (await redlock.lock(newName(), 5000)).unlock());
+    let isFirst = true;
+    const outcomes = await Promise.all(
+      names.map((name) =>
+        als.run(name, () =>
+          redlock.lock(name, 1000).then(
+            () => {
+              if (isFirst) block(1200);
+              isFirst = false;
+            },
+            ({ code }) => code,
+          ),
+        ),
+      ),
+    );
+    assert.ok(outcomes.includes('ERR_REDLOCK_TOO_SLOW'));
+    // What is asked for later comes later.
+    await als.run('last', async () => (await redlock.lock(newName(), 5000)).unlock());
+    for (const name of names) assert.deepEqual([...contextsOf(name)], [name]);
   });
 
   test('also the extensions of a lock that is kept', async (t) => {

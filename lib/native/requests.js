@@ -5,7 +5,7 @@
 const { failed } = require('./answer');
 const { soon } = require('./calls');
 const { request: layout, reasons, unlimited } = require('../constants');
-const { leave } = require('./context');
+const { NO_CONTEXT, leave } = require('./context');
 const { currentMailbox, mailbox } = require('./mailbox');
 const { slots } = require('./slots');
 
@@ -92,6 +92,7 @@ class Requests {
    * @param {number} [voteReport]
    * @param {number} [maxWait]
    * @param {Cancellation} [cancellation]
+   * @returns {number} the caller's context
    */
   add(
     waiter,
@@ -113,12 +114,12 @@ class Requests {
     const size = HEAD_LENGTH + count;
     if (length < 0 || !this.#hasRoomFor(size, length)) {
       waiter.settle(failed(reasons.invalid.code, 'its names or its value are no text that can be sent'));
-      return;
+      return NO_CONTEXT;
     }
     // The caller waited between two attempts, and the engine was closed meanwhile: native doesn't know it any more.
     if (asker.isGone) {
       waiter.settle(failed(reasons.closed.code, reasons.closed.reason));
-      return;
+      return NO_CONTEXT;
     }
     let at = this.#reserve(size);
     const slot = slots.take(asker, waiter);
@@ -137,11 +138,13 @@ class Requests {
     row[at + scriptsAt] = asker.scripts;
     row[at + voteReportAt] = voteReport;
     row[at + maxWaitAt] = maxWait;
-    row[at + contextAt] = asker.begin();
+    const context = asker.begin();
+    row[at + contextAt] = context;
     row[at + countAt] = count;
     at += HEAD_LENGTH;
     for (let i = 0; i < count; i++) row[at + i] = this.#write(resources[i]);
     cancellation?.watch(slot, waiter);
+    return context;
   }
 
   /**
