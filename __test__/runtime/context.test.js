@@ -7,7 +7,7 @@
  */
 
 const assert = require('node:assert/strict');
-const { AsyncLocalStorage } = require('node:async_hooks');
+const { AsyncLocalStorage, createHook } = require('node:async_hooks');
 const { describe, before, test } = require('node:test');
 const Redis = require('ioredis');
 const Redlock4 = require('redlock');
@@ -133,6 +133,27 @@ describe('in the context of the caller', () => {
     // What is asked for later comes later.
     await als.run('last', async () => (await redlock.lock(newName(), 5000)).unlock());
     for (const name of names) assert.deepEqual([...contextsOf(name)], [name]);
+  });
+
+  test('and who asks for a lock when async_hooks tell of a context gets that lock, and the other one theirs', async (t) => {
+    const { client, seen } = watched();
+    const redlock = open(t, Redlock, [client], { retryCount: 0 });
+    const [outer, inner] = [newName(), `${newName()}, inside`];
+    /** @type {Promise<any> | undefined} */
+    let asked;
+    let isAsking = false;
+    const hook = createHook({
+      init(_id, type) {
+        if (type !== 'REDLOCK' || isAsking) return;
+        isAsking = true;
+        asked = redlock.lock(inner, 5000);
+      },
+    }).enable();
+    const first = redlock.lock(outer, 5000);
+    hook.disable();
+    const locks = await Promise.all([first, asked]);
+    assert.deepEqual(new Set(seen.map(({ name }) => name)), new Set([outer, inner]));
+    await Promise.all(locks.map((lock) => lock.unlock()));
   });
 
   test('also the extensions of a lock that is kept', async (t) => {
@@ -370,7 +391,7 @@ describe('nobody’s context is kept alive', () => {
 
   test('by the hand-over, a Redlock that was quit, or a request that is over', async () => {
     const { stdout, stderr } = await runScript(
-      `const { AsyncLocalStorage } = require('node:async_hooks');
+      `const { AsyncLocalStorage, createHook } = require('node:async_hooks');
        const Redis = require('ioredis');
        const Redlock = require('redlock-native');
        const als = new AsyncLocalStorage();

@@ -111,9 +111,8 @@ class Requests {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const length = lengthOf(value, resources);
-    const size = HEAD_LENGTH + count;
-    if (length < 0 || !this.#hasRoomFor(size, length)) {
-      waiter.settle(failed(reasons.invalid.code, 'its names or its value are no text that can be sent'));
+    if (length < 0) {
+      waiter.settle(unsendable());
       return NO_CONTEXT;
     }
     // The caller waited between two attempts, and the engine was closed meanwhile: native doesn't know it any more.
@@ -121,6 +120,16 @@ class Requests {
       waiter.settle(failed(reasons.closed.code, reasons.closed.reason));
       return NO_CONTEXT;
     }
+    // async_hooks tell of a new context at once, and whoever listens may ask for something as well.
+    const context = asker.begin();
+    const size = HEAD_LENGTH + count;
+    if (!this.#hasRoomFor(size, length)) {
+      leave(context);
+      waiter.settle(unsendable());
+      asker.answered();
+      return NO_CONTEXT;
+    }
+    const isFirst = this.count === 0;
     let at = this.#reserve(size);
     const slot = slots.take(asker, waiter);
     const row = this.#numbers;
@@ -138,12 +147,12 @@ class Requests {
     row[at + scriptsAt] = asker.scripts;
     row[at + voteReportAt] = voteReport;
     row[at + maxWaitAt] = maxWait;
-    const context = asker.begin();
     row[at + contextAt] = context;
     row[at + countAt] = count;
     at += HEAD_LENGTH;
     for (let i = 0; i < count; i++) row[at + i] = this.#write(resources[i]);
     cancellation?.watch(slot, waiter);
+    if (isFirst) soon(this.#flushUnlessHeldBack);
     return context;
   }
 
@@ -173,7 +182,6 @@ class Requests {
    * @returns {number} where it begins
    */
   #reserve(size) {
-    if (this.count === 0) soon(this.#flushUnlessHeldBack);
     const at = this.#used;
     this.#used += size;
     this.count += 1;
@@ -241,6 +249,10 @@ function lengthOf(value, resources) {
     length += resource.length;
   }
   return length;
+}
+
+function unsendable() {
+  return failed(reasons.invalid.code, 'its names or its value are no text that can be sent');
 }
 
 /**
