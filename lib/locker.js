@@ -100,6 +100,8 @@ class Locker {
     const profile = this.#profile;
     let pending;
     let acquire;
+    let isInSteps;
+    let isReported;
     try {
       const names = this.#namesOf(resource);
       let settings = this.#settings.currentOn(face);
@@ -111,17 +113,17 @@ class Locker {
         ? undefined
         : readAcquireOptions(others ?? {}, ttl, settings.driftFactor, isExtended, isTry);
       const engine = this.#openEngine(face, 'lock', names);
+      isInSteps = acquire || face._random !== random || isPacedByCaller(settings);
+      isReported = this.#isReported(face);
       pending = new PendingLock(this, face, engine, names, ttl, settings);
     } catch (error) {
       return OwnPromise.reject(profile.refuse(error));
     }
     const { engine, names, settings } = pending;
-    if (acquire || face._random !== random || isPacedByCaller(settings)) {
-      return this.#lockInSteps(pending, acquire);
-    }
+    if (isInSteps) return this.#lockInSteps(pending, acquire);
     const promise = pending.promise();
     const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
-    engine.lockFor(pending, names, ttl, settings, this.#isReported(face), inspect);
+    pending.context = engine.lockFor(pending, names, ttl, settings, isReported, inspect);
     return promise;
   }
 
@@ -377,11 +379,13 @@ class Locker {
     let record;
     let state;
     let engine;
+    let isReported;
     try {
       ({ record, state } = readState(lock, profile.isLenient));
       if (this.#isQuitting(lock, state)) return this.#unlockedByQuit(lock, state, record);
       if (profile.release === 'silent' && isPast(state, record)) return OwnPromise.resolve();
       engine = this.#openEngine(face, 'unlock', record.names);
+      isReported = this.#isReported(face);
     } catch (error) {
       return OwnPromise.reject(profile.refuse(error));
     }
@@ -392,7 +396,7 @@ class Locker {
     const settings = this.#settingsWith(state);
     const pending = new PendingUnlock(this, engine, names);
     const promise = pending.promise();
-    engine.unlockFor(pending, names, value, state.heldSince, settings, this.#isReported(face));
+    engine.unlockFor(pending, names, value, state.heldSince, settings, isReported);
     return promise;
   }
 

@@ -11,6 +11,7 @@
  */
 
 const { OwnPromise } = require('./native/calls');
+const { NO_CONTEXT, contextOf } = require('./native/context');
 
 /**
  * @typedef {object} Concluding
@@ -24,6 +25,8 @@ class PendingLock {
   #locker;
   /** @type {(value: any) => void} */
   #resolve = ignore;
+  /** The caller's, by number, where members are callers' clients. */
+  context = NO_CONTEXT;
 
   /**
    * @param {Concluding} locker
@@ -54,10 +57,23 @@ class PendingLock {
   /** @param {Answer} answer */
   settle(answer) {
     try {
-      this.#resolve(this.#locker.granted(this, answer) ?? this.#locker.refused(this, answer));
+      this.#resolve(this.#locker.granted(this, answer) ?? this.#refused(answer));
     } catch (error) {
       this.#resolve(OwnPromise.reject(error));
     }
+  }
+
+  /**
+   * What is granted too late is released, by the caller's client in the caller's context.
+   *
+   * @param {Answer} answer
+   */
+  #refused(answer) {
+    const locker = this.#locker;
+    const context = contextOf(this.context);
+    return context
+      ? context.runInAsyncScope(locker.refused, locker, this, answer)
+      : locker.refused(this, answer);
   }
 }
 

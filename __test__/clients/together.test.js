@@ -8,6 +8,8 @@ const { before, describe, test } = require('node:test');
 const Redlock = require('../..');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
+const { block } = require('../support/block');
+const { within } = require('../support/within');
 const { until } = require('../support/until');
 
 const TTL = 20_000;
@@ -84,5 +86,27 @@ describe('what a client of ioredis is asked in one turn', () => {
     await both.lock('with one that throws', TTL).catch(() => {});
     assert.equal(client.stream.writableCorked, 0);
     await useMany(redlock);
+  });
+
+  test('is answered, as is everything else, though one client throws where it is looked at', async (t) => {
+    const { client, redlock } = await connect(t, require('ioredis'));
+    let isOdd = false;
+    const odd = new Proxy(client, {
+      get(target, key) {
+        if (isOdd && key === 'sendCommand') throw new Error('no');
+        const found = Reflect.get(target, key, target);
+        return typeof found === 'function' ? found.bind(target) : found;
+      },
+    });
+    const other = new Redlock([odd], { connections: 'bridge', retryCount: 0 });
+    t.after(() => other.quit());
+    await (await other.lock('odd', TTL)).unlock();
+    isOdd = true;
+    const asked = [other.lock('odd', TTL), redlock.lock('even', TTL)];
+    // Both are asked by one drain.
+    process.nextTick(() => block(50));
+    const locks = await within(10_000, Promise.all(asked));
+    await Promise.all(locks.map((lock) => lock.unlock()));
+    assert.equal(client.stream.writableCorked, 0);
   });
 });

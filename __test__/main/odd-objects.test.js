@@ -297,3 +297,40 @@ describe('a lock that was unlocked', () => {
     assert.deepEqual(lost, []);
   });
 });
+
+describe('a Redlock whose own members throw', () => {
+  /** @type {[string, (redlock: any) => void][]} */
+  const ways = [
+    [
+      'listenerCount',
+      (redlock) => {
+        redlock.listenerCount = () => {
+          throw new Error('no');
+        };
+      },
+    ],
+    [
+      '_random',
+      (redlock) => {
+        Object.defineProperty(redlock, '_random', {
+          get() {
+            throw new Error('no');
+          },
+        });
+      },
+    ],
+  ];
+  for (const [what, spoil] of ways) {
+    test(`as ${what}, rejects, and throws at nobody`, async () => {
+      const redlock = new Redlock([`memory://odd-${what}`], { retryCount: 0 });
+      const lock = await redlock.lock('held', TTL);
+      spoil(redlock);
+      assert.equal((await rejection(redlock.lock('a', TTL))).message, 'no');
+      if (what === 'listenerCount') {
+        assert.equal((await rejection(lock.unlock())).message, 'no');
+        assert.ok(lock.expiration > 0, 'it counts as released');
+      }
+      await redlock.quit();
+    });
+  }
+});

@@ -99,3 +99,32 @@ test('what is thrown in a tick of whoever is told first is an uncaught exception
   assert.deepEqual(codes, Array(4).fill('granted'));
   assert.deepEqual(thrown, ['odd']);
 });
+
+describe('of a lock that comes with the answer to a release, and whoever is told of that blocks the thread past its end,', () => {
+  const script = (/** @type {string} */ before) => `
+    ${before}
+    const Redlock = require(${JSON.stringify(require.resolve('../..'))});
+    const { block } = require(${JSON.stringify(require.resolve('../support/block'))});
+    const redlock = new Redlock(['memory://a'], { retryCount: 0 });
+    (async () => {
+      const held = await redlock.lock('x', 5000);
+      const released = held.unlock().then(() => block(1200));
+      const asked = redlock.lock('a', 1000).then(() => 'granted', ({ code }) => code);
+      process.nextTick(() => block(50));
+      await released;
+      console.log(await asked);
+      await redlock.quit();
+    })();
+  `;
+
+  for (const [where, before] of [
+    ['', ''],
+    [' where Node.js has no function for turns', 'delete process._tickCallback;'],
+  ]) {
+    test(`it is refused${where}`, async () => {
+      const { code, stdout, stderr } = await runScript(script(before));
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout.trim(), 'ERR_REDLOCK_TOO_SLOW');
+    });
+  }
+});

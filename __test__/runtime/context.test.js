@@ -7,13 +7,14 @@
  */
 
 const assert = require('node:assert/strict');
-const { AsyncLocalStorage } = require('node:async_hooks');
+const { AsyncLocalStorage, createHook } = require('node:async_hooks');
 const { describe, before, test } = require('node:test');
 const Redis = require('ioredis');
 const Redlock4 = require('redlock');
 
 const Redlock = require('../..');
 const { default: Redlock5 } = require('../../compat/v5');
+const { block } = require('../support/block');
 const { namesLike } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
@@ -107,6 +108,52 @@ describe('in the context of the caller', () => {
     await rejection(waiting);
     await als.run('other', async () => (await redlock.lock(newName(), 1000)).unlock());
     assert.deepEqual([...contextsOf(name)], ['impatient']);
+  });
+
+  test('also the release of what was granted too late', async (t) => {
+    const { client, contextsOf } = watched();
+    const redlock = open(t, Redlock, [client], { retryCount: 0, deadlineFloor: 5000 });
+    const names = Array.from({ length: 3 }, newName);
+    await als.run('first', async () => (await redlock.lock(newName(), 5000)).unlock());
+    let isFirst = true;
+    const outcomes = await Promise.all(
+      names.map((name) =>
+        als.run(name, () =>
+          redlock.lock(name, 1000).then(
+            () => {
+              if (isFirst) block(1200);
+              isFirst = false;
+            },
+            ({ code }) => code,
+          ),
+        ),
+      ),
+    );
+    assert.ok(outcomes.includes('ERR_REDLOCK_TOO_SLOW'));
+    // What is asked for later comes later.
+    await als.run('last', async () => (await redlock.lock(newName(), 5000)).unlock());
+    for (const name of names) assert.deepEqual([...contextsOf(name)], [name]);
+  });
+
+  test('and who asks for a lock when async_hooks tell of a context gets that lock, and the other one theirs', async (t) => {
+    const { client, seen } = watched();
+    const redlock = open(t, Redlock, [client], { retryCount: 0 });
+    const [outer, inner] = [newName(), `${newName()}, inside`];
+    /** @type {Promise<any> | undefined} */
+    let asked;
+    let isAsking = false;
+    const hook = createHook({
+      init(_id, type) {
+        if (type !== 'REDLOCK' || isAsking) return;
+        isAsking = true;
+        asked = redlock.lock(inner, 5000);
+      },
+    }).enable();
+    const first = redlock.lock(outer, 5000);
+    hook.disable();
+    const locks = await Promise.all([first, asked]);
+    assert.deepEqual(new Set(seen.map(({ name }) => name)), new Set([outer, inner]));
+    await Promise.all(locks.map((lock) => lock.unlock()));
   });
 
   test('also the extensions of a lock that is kept', async (t) => {
@@ -344,7 +391,7 @@ describe('nobody’s context is kept alive', () => {
 
   test('by the hand-over, a Redlock that was quit, or a request that is over', async () => {
     const { stdout, stderr } = await runScript(
-      `const { AsyncLocalStorage } = require('node:async_hooks');
+      `const { AsyncLocalStorage, createHook } = require('node:async_hooks');
        const Redis = require('ioredis');
        const Redlock = require('redlock-native');
        const als = new AsyncLocalStorage();

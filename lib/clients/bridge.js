@@ -249,7 +249,11 @@ class Bridge {
 
   /** What is asked from now on, until `sendAll`, may go out together. */
   gather() {
-    this.client.gather();
+    try {
+      this.client.gather();
+    } catch {
+      // A Proxy's, or a getter's: it is asked one by one, and says then what is wrong. All others are to be asked too.
+    }
   }
 
   sendAll() {

@@ -36,10 +36,11 @@ const NO_DETAILS = [];
 const turns = new Turns(drain);
 onWake(turns.wake);
 
-/** Takes all there is. */
+/** Takes all there is. @returns {number} how many answers and events that was */
 function drain() {
   const mailbox = currentMailbox();
-  if (mailbox === undefined) return;
+  let all = 0;
+  if (mailbox === undefined) return all;
   numbers ??= new Float64Array(1 + ROOM * LENGTH);
   values ??= /** @type {typeof values} */ (Buffer.alloc(ROOM * VALUE_LENGTH));
   let count = ROOM;
@@ -49,12 +50,14 @@ function drain() {
     const json = mailbox.drain(numbers, values);
     const details = json === null ? NO_DETAILS : parse(json);
     count = numbers[0];
+    all += count;
     try {
       deliver(mailbox, count, details, now);
     } finally {
       clientRequests.end();
     }
   }
+  return all;
 }
 
 /**

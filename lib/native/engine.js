@@ -156,10 +156,11 @@ class Engine {
    * @param {Settings} settings
    * @param {boolean} report
    * @param {number} ownFlags
+   * @returns {number} the caller's context
    */
   lockFor(waiter, resources, ttl, settings, report, ownFlags) {
     const all = reportFlag(report) | ownFlags;
-    requests.add(waiter, this, operations.lock, all, ttl, settings, 0, '', resources);
+    return requests.add(waiter, this, operations.lock, all, ttl, settings, 0, '', resources);
   }
 
   /**

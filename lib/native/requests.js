@@ -5,7 +5,7 @@
 const { failed } = require('./answer');
 const { soon } = require('./calls');
 const { request: layout, reasons, unlimited } = require('../constants');
-const { leave } = require('./context');
+const { NO_CONTEXT, leave } = require('./context');
 const { currentMailbox, mailbox } = require('./mailbox');
 const { slots } = require('./slots');
 
@@ -92,6 +92,7 @@ class Requests {
    * @param {number} [voteReport]
    * @param {number} [maxWait]
    * @param {Cancellation} [cancellation]
+   * @returns {number} the caller's context
    */
   add(
     waiter,
@@ -110,16 +111,26 @@ class Requests {
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const length = lengthOf(value, resources);
-    if (length < 0 || !this.#hasRoomFor(length)) {
-      waiter.settle(failed(reasons.invalid.code, 'its names or its value are no text that can be sent'));
-      return;
+    if (length < 0) {
+      waiter.settle(unsendable());
+      return NO_CONTEXT;
     }
     // The caller waited between two attempts, and the engine was closed meanwhile: native doesn't know it any more.
     if (asker.isGone) {
       waiter.settle(failed(reasons.closed.code, reasons.closed.reason));
-      return;
+      return NO_CONTEXT;
     }
-    let at = this.#reserve(HEAD_LENGTH + count, length);
+    // async_hooks tell of a new context at once, and whoever listens may ask for something as well.
+    const context = asker.begin();
+    const size = HEAD_LENGTH + count;
+    if (!this.#hasRoomFor(size, length)) {
+      leave(context);
+      waiter.settle(unsendable());
+      asker.answered();
+      return NO_CONTEXT;
+    }
+    const isFirst = this.count === 0;
+    let at = this.#reserve(size);
     const slot = slots.take(asker, waiter);
     const row = this.#numbers;
     row[at + slotAt] = slot;
@@ -136,46 +147,45 @@ class Requests {
     row[at + scriptsAt] = asker.scripts;
     row[at + voteReportAt] = voteReport;
     row[at + maxWaitAt] = maxWait;
-    row[at + contextAt] = asker.begin();
+    row[at + contextAt] = context;
     row[at + countAt] = count;
     at += HEAD_LENGTH;
     for (let i = 0; i < count; i++) row[at + i] = this.#write(resources[i]);
     cancellation?.watch(slot, waiter);
+    if (isFirst) soon(this.#flushUnlessHeldBack);
+    return context;
   }
 
   /**
-   * Room for one request.
+   * Has room for one request, behind those that are there or in their place.
    *
    * @param {number} size in numbers
    * @param {number} length of its text
-   * @returns {number} where it begins
-   */
-  #reserve(size, length) {
-    const isFull = this.#written + length * MOST_BYTES > this.#text.length;
-    if (isFull || this.#used + size > this.#numbers.length) {
-      this.flush();
-      if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
-    }
-    if (this.count === 0) soon(this.#flushUnlessHeldBack);
-    const at = this.#used;
-    this.#used += size;
-    this.count += 1;
-    return at;
-  }
-
-  /**
-   * @param {number} length of one request's text
    * @returns {boolean} false if no memory is as large
    */
-  #hasRoomFor(length) {
-    if (length * MOST_BYTES <= this.#text.length) return true;
+  #hasRoomFor(size, length) {
+    const isFull = this.#written + length * MOST_BYTES > this.#text.length;
+    if (!isFull && this.#used + size <= this.#numbers.length) return true;
     this.flush();
+    // After the flush, which leaves no more than the usual room, whatever there was before.
     try {
-      this.#text = Buffer.allocUnsafeSlow(length * MOST_BYTES);
+      if (length * MOST_BYTES > this.#text.length) this.#text = Buffer.allocUnsafeSlow(length * MOST_BYTES);
+      if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
       return true;
     } catch {
       return false;
     }
+  }
+
+  /**
+   * @param {number} size of one request in numbers, for which there is room
+   * @returns {number} where it begins
+   */
+  #reserve(size) {
+    const at = this.#used;
+    this.#used += size;
+    this.count += 1;
+    return at;
   }
 
   /**
@@ -239,6 +249,10 @@ function lengthOf(value, resources) {
     length += resource.length;
   }
   return length;
+}
+
+function unsendable() {
+  return failed(reasons.invalid.code, 'its names or its value are no text that can be sent');
 }
 
 /**

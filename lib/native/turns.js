@@ -48,7 +48,7 @@ class Turns {
   #areImmediatesLost = false;
   #drain;
 
-  /** @param {() => void} drain takes all answers there are, and adds those that have turns */
+  /** @param {() => number} drain takes all answers there are, and adds those that have turns; returns how many there were */
   constructor(drain) {
     this.#drain = drain;
     onRest(() => {
@@ -72,12 +72,13 @@ class Turns {
     if (this.#callsToCome > 0) this.#callsToCome -= 1;
     if (this.#isTurning && !this.#isLate) this.#take(false);
     else {
-      this.#drain();
+      const count = this.#drain();
       if (this.#waiting.length > 0 && !this.#isTurning) {
         this.#isTurning = true;
         requests.isHeldBack = true;
-        if (this.#left > 1 && canRunTicks()) this.#takeAtOnce();
-        else this.#take(false);
+        // What others were told in this drain may block the thread as well, and is done before the first turn.
+        if (count > 1 && canRunTicks()) this.#takeAtOnce();
+        else if (count === this.#left) this.#take(false);
       }
     }
     this.#askForCalls();
