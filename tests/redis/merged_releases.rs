@@ -124,16 +124,13 @@ fn a_key_that_comes_twice_is_deleted_once() {
 }
 
 #[test]
-fn who_may_not_read_or_delete_several_at_once_has_each_judged_all_the_same() {
-    for (rules, expected) in [
-        (&["-mget"][..], "110"),
-        (&["-del"], "ee0"),
-        (&["-mget", "-get"], "eee"),
-    ] {
+fn who_may_not_read_or_delete_has_each_judged_all_the_same() {
+    // The docs' least has no MGET.
+    for (rule, expected) in [("-mget", "110"), ("-del", "ee0"), ("-get", "eee")] {
         let server = RedisServer::start(&[]);
         server.command::<()>(&["MSET", "a", "1", "b", "2", "c", "3"]);
-        server.command::<()>(&[&["ACL", "SETUSER", "default"], rules].concat());
+        server.command::<()>(&["ACL", "SETUSER", "default", rule]);
         let letters = answer(&server, &["a", "b", "c"], &["1", "2", "another"]);
-        assert_eq!(letters, expected, "{rules:?}");
+        assert_eq!(letters, expected, "{rule}");
     }
 }
