@@ -89,8 +89,11 @@ describe('the examples of redlock 4’s README', () => {
     const own = make();
     const errors = [];
     own.on('clientError', (error) => errors.push(error));
+    // What locks takes any key for a lock; what extends finds that it is none.
+    const lock = await own.lock('taken', TTL);
+    await onAll('DEL', 'taken');
     await onAll('SADD', 'taken', 'x');
-    await rejection(own.lock('taken', TTL));
+    await rejection(own.extend(lock, TTL));
     assert.equal(errors.length, 3);
   });
 

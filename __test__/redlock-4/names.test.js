@@ -337,22 +337,39 @@ describe('as redlock 4', () => {
   });
 
   describe('clientError', () => {
-    test('is emitted once for each failed command, all of them before the callback', async (t) => {
+    test('is emitted where all refuse a name that is no lock’s, by the look in place of a release', async (t) => {
       await onAll('SADD', 'taken', 'by something that is no lock');
       const own = new Redlock(urls(), { retryCount: 2, retryDelay: 20, retryJitter: 5 });
       t.after(() => own.quit());
       const errors = [];
-      own.on('clientError', (error, instance) => errors.push([error, instance]));
+      own.on('clientError', (error) => errors.push(error));
       const error = await rejection(own.lock('taken', 200));
+      assert.equal(error.code, 'ERR_REDLOCK_HELD');
+      assert.match(error.cause.message, /hash or a list/);
+      assert.ok(errors.length >= 1);
+      for (const { reply, operation } of errors) {
+        assert.equal(reply, 'WRONGTYPE');
+        assert.ok(['unlock', 'inspect'].includes(operation), operation);
+      }
+    });
+
+    test('is emitted once for each failed command, all of them before the callback', async (t) => {
+      const own = new Redlock(urls(), { retryCount: 2, retryDelay: 20, retryJitter: 5 });
+      t.after(() => own.quit());
+      const errors = [];
+      own.on('clientError', (error, instance) => errors.push([error, instance]));
+      const lock = await own.lock('taken', 5000);
+      await onAll('DEL', 'taken');
+      await onAll('SADD', 'taken', 'by something that is no lock');
+      const error = await rejection(own.extend(lock, 5000));
       assert.equal(errors.length, 3 * servers.length);
       await sleep(50);
       assert.equal(errors.length, 3 * servers.length);
 
-      // The command that locks takes any key for a lock; the one that releases finds that it is none.
-      assert.equal(error.code, 'ERR_REDLOCK_HELD');
+      assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
       for (const [failed, instance] of errors) {
         assert.ok(failed instanceof Redlock.InstanceError);
-        assert.equal(failed.operation, 'unlock');
+        assert.equal(failed.operation, 'extend');
         assert.equal(failed.reply, 'WRONGTYPE');
         assert.deepEqual(instance, { index: failed.instance, address: failed.address });
       }

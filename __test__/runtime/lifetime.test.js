@@ -158,13 +158,13 @@ describe('a process', () => {
       const redlock = new Redlock(['memory://a', 'memory://b', 'redis://127.0.0.1:1'], { retryCount: 0 });
       redlock.on('clientError', () => { throw new Error('mine'); });
       (async () => {
-        const locks = await Promise.all(Array.from({ length: 100 }, (_, i) => redlock.lock('a' + i, 60_000)));
+        const locks = await Promise.all(Array.from({ length: 40 }, (_, i) => redlock.lock('a' + i, 60_000)));
         await Promise.all(locks.map((lock) => lock.unlock()));
         await redlock.quit();
         console.log(locks.length, uncaught.length, new Set(uncaught));
       })();
     `);
-    assert.deepEqual(await outcome(ended), [0, "100 200 Set(1) { 'mine' }\n"]);
+    assert.deepEqual(await outcome(ended), [0, "40 80 Set(1) { 'mine' }\n"]);
   });
 
   describe('quit()', () => {

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
 
@@ -169,12 +169,17 @@ impl Requests {
             _ => {
                 let is_release = matches!(request.verb, Verb::UnlockAll);
                 let environment = Rc::clone(&self.environment);
-                let (task, abort) = abortable(async move {
+                let (mut task, abort) = abortable(async move {
                     let (attempts, outcome) =
                         carry_out(engine, request, environment.as_ref()).await;
                     guard.answer(attempts, outcome);
                 });
-                self.environment.spawn(task);
+                // At once, as a lock and an unlock do: an extension must not come after an
+                // unlock that was asked for later.
+                let mut context = Context::from_waker(Waker::noop());
+                if task.as_mut().poll(&mut context).is_pending() {
+                    self.environment.spawn(task);
+                }
                 (!is_release).then_some(abort)
             }
         }
