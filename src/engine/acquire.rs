@@ -67,10 +67,6 @@ pub(super) struct Acquiring<D> {
 }
 
 #[derive(Default)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation for each lock"
-)]
 enum State<D> {
     First {
         request: AcquireRequest,
