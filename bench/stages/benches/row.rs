@@ -5,7 +5,7 @@ use divan::{Bencher, black_box};
 use redlock_native::binding::encode::Rows;
 use redlock_native::binding::ids::{Handle, Slot};
 use redlock_native::binding::layout::{VALUE_LENGTH, answer};
-use redlock_native::binding::outbox::{How, Locked, Outcome, Response};
+use redlock_native::binding::outbox::{Locked, Outcome, Response};
 use redlock_native::engine::{Drift, Instant, Resources, Token, Validity};
 use redlock_stages::calls::ttl;
 use redlock_stages::names::{names, resources};
@@ -54,7 +54,7 @@ fn locked(resources: &Resources) -> Response {
             resources: Resources::clone(resources),
             value: Token::from("0123456789abcdef0123456789abcdef"),
             validity: Validity::starting(Instant::ORIGIN, ttl(10_000.0), Drift::default()),
-            how: How::default(),
+            settings: std::sync::Arc::default(),
         }),
     }
 }
