@@ -2,25 +2,75 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::slice;
 
-use super::weight::weight_of;
-use crate::engine::{Instant, Operation, Question, SafetyRule};
+use super::weight::{weight_of, weight_of_names};
+use crate::engine::{Instant, Operation, Question, SafetyRule, Token};
 
 /// Releases to be delivered on the next connection. Their number is bounded, and
 /// how many bytes they are: what is dropped beyond that ends by its ttl.
-///
-/// A question is kept as it was asked, so that one that several servers are owed
-/// is there once.
 #[derive(Default)]
 pub(super) struct OwedReleases {
-    releases: VecDeque<Rc<Question>>,
+    releases: VecDeque<Owed>,
     /// What all of them weigh.
     weight: usize,
 }
 
+/// What a server is owed.
+enum Owed {
+    /// Nearly always: no more than it takes, since a hung server is owed thousands.
+    OfOne {
+        value: Token,
+        name: Box<str>,
+        since: Instant,
+        expires: Instant,
+    },
+    /// As it was asked: of several names, or with a script or a context of the caller's.
+    Question(Rc<Question>),
+}
+
+impl Owed {
+    fn of(question: Rc<Question>) -> Self {
+        let is_bare = question.scripts.is_none() && question.context.is_none();
+        match (question.operation, &*question.resources) {
+            (Operation::Release { since, expires }, [name]) if is_bare => Self::OfOne {
+                value: question.value.clone(),
+                name: name.clone(),
+                since,
+                expires,
+            },
+            _ => Self::Question(question),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::OfOne { value, name, .. } => weight_of_names(slice::from_ref(name), value),
+            Self::Question(question) => weight_of(question),
+        }
+    }
+
+    /// What is asked, of which nobody waits for the answer.
+    fn question(self) -> Rc<Question> {
+        match self {
+            Self::OfOne {
+                value,
+                name,
+                since,
+                expires,
+            } => {
+                let resources = [name].into();
+                let question = Question::release(since, expires, resources, value, Instant::LAST);
+                Rc::new(question)
+            }
+            Self::Question(question) => question,
+        }
+    }
+}
+
 impl OwedReleases {
     /// As many as a burst brings that a server can't take: with names of the usual
-    /// length, some 5 MB if nobody else keeps them.
+    /// length, less than 2 MB.
     const MOST: usize = 20_000;
     /// Of names and values.
     const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -29,14 +79,14 @@ impl OwedReleases {
     /// nearest to their end.
     pub(super) fn add(&mut self, release: Rc<Question>) {
         self.weight += weight_of(&release);
-        self.releases.push_back(release);
+        self.releases.push_back(Owed::of(release));
         while SafetyRule::Bounded.is_kept()
             && (self.releases.len() > Self::MOST || self.weight > Self::MOST_BYTES)
         {
             let Some(oldest) = self.releases.pop_front() else {
                 break;
             };
-            self.weight -= weight_of(&oldest);
+            self.weight -= oldest.weight();
         }
     }
 
@@ -54,7 +104,8 @@ impl OwedReleases {
     /// Takes the oldest whose key may still be there.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Rc<Question>> {
         while let Some(release) = self.releases.pop_front() {
-            self.weight -= weight_of(&release);
+            self.weight -= release.weight();
+            let release = release.question();
             let is_due = match release.operation {
                 Operation::Release { expires, .. } => now < expires,
                 _ => !SafetyRule::WriteOnce.is_kept(),
