@@ -813,7 +813,8 @@ describe('on three servers, redlock 5', () => {
       const lock = await redlock.acquire('abc', 1000);
       await statsOf(lock);
       assert.deepEqual(lock.resources, ['abc']);
-      assert.deepEqual(await servers[0].keys(), ['abc']);
+      // A proof of our own connection leaves a key of its own for a moment.
+      await until(async () => String(await servers[0].keys()) === 'abc');
       await lock.release();
     });
 
