@@ -20,11 +20,29 @@ const { NO_CONTEXT, contextOf } = require('./native/context');
  * @property {(asked: PendingUnlock, answer: Answer) => Promise<void>} unreleased rejects with the reason, if there is one
  */
 
-/** A lock that was asked for. @implements {Waiter} */
-class PendingLock {
-  #locker;
+/** Somebody whose promise an answer settles. */
+class Pending {
   /** @type {(value: any) => void} */
   #resolve = ignore;
+
+  /** @returns {Promise<any>} for the caller */
+  promise() {
+    const promise = new OwnPromise(capture);
+    this.#resolve = captured;
+    // A promise leads to its caller's context.
+    captured = ignore;
+    return promise;
+  }
+
+  /** @param {unknown} value what the promise resolves with */
+  resolve(value) {
+    this.#resolve(value);
+  }
+}
+
+/** A lock that was asked for. @implements {Waiter} */
+class PendingLock extends Pending {
+  #locker;
   /** The caller's, by number, where members are callers' clients. */
   context = NO_CONTEXT;
 
@@ -37,6 +55,7 @@ class PendingLock {
    * @param {Settings} settings
    */
   constructor(locker, face, engine, names, ttl, settings) {
+    super();
     this.#locker = locker;
     this.face = face;
     this.engine = engine;
@@ -45,21 +64,12 @@ class PendingLock {
     this.settings = settings;
   }
 
-  /** @returns {Promise<any>} for the caller */
-  promise() {
-    const promise = new OwnPromise(capture);
-    this.#resolve = captured;
-    // A promise leads to its caller's context.
-    captured = ignore;
-    return promise;
-  }
-
   /** @param {Answer} answer */
   settle(answer) {
     try {
-      this.#resolve(this.#locker.granted(this, answer) ?? this.#refused(answer));
+      this.resolve(this.#locker.granted(this, answer) ?? this.#refused(answer));
     } catch (error) {
-      this.#resolve(OwnPromise.reject(error));
+      this.resolve(OwnPromise.reject(error));
     }
   }
 
@@ -78,10 +88,8 @@ class PendingLock {
 }
 
 /** A release that was asked for. @implements {Waiter} */
-class PendingUnlock {
+class PendingUnlock extends Pending {
   #locker;
-  /** @type {(value: any) => void} */
-  #resolve = ignore;
 
   /**
    * @param {Concluding} locker
@@ -89,23 +97,15 @@ class PendingUnlock {
    * @param {readonly string[]} names
    */
   constructor(locker, engine, names) {
+    super();
     this.#locker = locker;
     this.engine = engine;
     this.names = names;
   }
 
-  /** @returns {Promise<void>} for the caller */
-  promise() {
-    const promise = new OwnPromise(capture);
-    this.#resolve = captured;
-    // A promise leads to its caller's context.
-    captured = ignore;
-    return promise;
-  }
-
   /** @param {Answer} answer */
   settle(answer) {
-    this.#resolve(answer.failure === undefined ? undefined : this.#locker.unreleased(this, answer));
+    this.resolve(answer.failure === undefined ? undefined : this.#locker.unreleased(this, answer));
   }
 }
 
