@@ -449,8 +449,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_panic_reaches_who_has_asked_and_nobody_else() {
+    /// Runs `body` as the engine's thread does, with requests to an engine over a trap.
+    fn run(body: impl AsyncFnOnce(Engine, Rc<Requests>, Arc<Outbox>)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
@@ -462,6 +462,13 @@ mod tests {
             tokio::task::spawn_local(flush(Rc::downgrade(&responses), |_| {}));
             let requests = Requests::new(Rc::clone(&environment), Rc::clone(&responses));
             let engine = Engine::new(vec![Rc::new(Trap)], environment, Rc::default(), |_| {});
+            body(engine, requests, outbox).await;
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_who_has_asked_and_nobody_else() {
+        run(async |engine, requests, outbox| {
             for (slot, name) in ["a", "fatal", "b"].into_iter().enumerate() {
                 let slot = u32::try_from(slot).expect("few");
                 requests.start(engine.clone(), lock(slot, name));
@@ -479,17 +486,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_its_turn_can_be_given_up() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .expect("a runtime");
-        runtime.block_on(async {
-            let environment: Rc<dyn Environment> = Rc::new(System);
-            let outbox = Arc::new(Outbox::new(|| {}));
-            let responses = Rc::new(Responses::new(Arc::clone(&outbox)));
-            tokio::task::spawn_local(flush(Rc::downgrade(&responses), |_| {}));
-            let requests = Requests::new(Rc::clone(&environment), Rc::clone(&responses));
-            let engine = Engine::new(vec![Rc::new(Trap)], environment, Rc::default(), |_| {});
+        run(async |engine, requests, outbox| {
             let many = u32::try_from(2 * ACQUIRES_PER_TURN).expect("few");
             for slot in 0..many {
                 requests.start(engine.clone(), lock(slot, "a"));

@@ -1,7 +1,7 @@
 //! Taking a lock: attempts until one succeeds, the retries are used up or the
 //! asker's time is.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ where
 {
     let acquiring = Rc::new(Acquiring {
         core: Rc::clone(core),
-        state: Cell::default(),
+        state: RefCell::default(),
     });
     // These wait for something else than votes too.
     if request.settings.value.is_some() || request.settings.max_wait.is_some() {
@@ -51,7 +51,7 @@ where
     let value = Token::random(core.environment.as_ref());
     let attempt = Attempt::begin(core, &request, value, 1);
     let round = Rc::clone(&attempt.round);
-    acquiring.state.set(State::First {
+    acquiring.state.replace(State::First {
         request,
         attempt,
         done,
@@ -63,7 +63,7 @@ where
 /// A request for a lock that is under way.
 pub(super) struct Acquiring<D> {
     core: Rc<Core>,
-    state: Cell<State<D>>,
+    state: RefCell<State<D>>,
 }
 
 #[derive(Default)]
@@ -88,10 +88,10 @@ where
         let acquiring = Rc::clone(self);
         let (task, abort) = abortable(async move {
             let outcome = acquire(&acquiring.core, &request, first).await;
-            acquiring.state.set(State::Over);
+            acquiring.state.replace(State::Over);
             done(outcome);
         });
-        self.state.set(State::Task(abort));
+        self.state.replace(State::Task(abort));
         self.core.retries.spawn(task);
     }
 }
@@ -109,7 +109,9 @@ where
         else {
             return;
         };
-        if verdict == Verdict::Granted && attempt.is_believable(&self.core) {
+        if verdict == Verdict::Granted
+            && attempt.validity.is_believable(self.core.environment.now())
+        {
             let (value, validity) = attempt.succeed();
             done(Ok(Grant {
                 value,
@@ -130,10 +132,7 @@ impl<D> Underway for Acquiring<D> {
     }
 
     fn is_over(&self) -> bool {
-        let state = self.state.take();
-        let is_over = matches!(state, State::Over);
-        self.state.set(state);
-        is_over
+        matches!(*self.state.borrow(), State::Over)
     }
 }
 
@@ -349,11 +348,6 @@ impl Attempt {
         }
     }
 
-    /// Whether there is time left after what it took (step 4).
-    fn is_believable(&self, core: &Core) -> bool {
-        !SafetyRule::Validity.is_kept() || self.validity.holds(core.environment.now())
-    }
-
     /// What came of it, once that is certain: the lock, or why there is none, with the
     /// votes.
     async fn outcome(
@@ -368,8 +362,8 @@ impl Attempt {
             let (round, _) = self.give_up();
             return Err(Refusal::timed_out(round.votes()));
         };
-        // Step 3: a majority.
-        if verdict == Verdict::Granted && self.is_believable(core) {
+        // Steps 3 and 4: a majority, and time left after what it took.
+        if verdict == Verdict::Granted && self.validity.is_believable(environment.now()) {
             return Ok(self.succeed());
         }
         // Step 5: whatever may have been set is released, everywhere.
@@ -449,6 +443,7 @@ mod tests {
     use super::super::vote::Responder;
     use super::super::{Engine, System};
     use super::*;
+    use std::cell::Cell;
 
     /// One of several that are one server, which is proven as soon as all were asked.
     struct Unproven {

@@ -1,8 +1,7 @@
 //! What a request that succeeded came to.
 
-use super::safety_rule::SafetyRule;
 use super::token::Token;
-use super::validity::{Instant, Validity};
+use super::validity::Validity;
 
 /// A lock that was acquired.
 #[derive(Clone, Debug)]
@@ -13,13 +12,6 @@ pub struct Grant {
     pub validity: Validity,
     /// How many attempts it took, at least 1.
     pub attempts: u32,
-}
-
-impl Grant {
-    /// Whether there is validity left at `now` (rule 3).
-    pub(super) fn is_believable(&self, now: Instant) -> bool {
-        !SafetyRule::Validity.is_kept() || self.validity.holds(now)
-    }
 }
 
 /// A lock that was extended.

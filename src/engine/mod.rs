@@ -145,7 +145,7 @@ impl Engine {
         let outcome = outcome.or_give_up(request, take_back).await;
         match outcome {
             // It has come to whoever waits for it a moment later.
-            Ok(grant) if !grant.is_believable(self.core.environment.now()) => {
+            Ok(grant) if !grant.validity.is_believable(self.core.environment.now()) => {
                 let attempts = grant.attempts;
                 take_back_too_late(Ok(grant));
                 Err(Failure {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::safety_rule::SafetyRule;
+
 /// A point on the engine's clock: monotonic, counting the time the machine was
 /// suspended, in nanoseconds since an origin that means nothing by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,6 +224,11 @@ impl Validity {
     #[must_use]
     pub fn left(self, now: Instant) -> Duration {
         self.until.since(now)
+    }
+
+    /// Whether there is time left at `now`, so that a grant counts (rule 3).
+    pub(super) fn is_believable(self, now: Instant) -> bool {
+        !SafetyRule::Validity.is_kept() || self.holds(now)
     }
 
     /// Whether a holder may still act on it at `now`.
