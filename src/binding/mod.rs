@@ -57,6 +57,8 @@ pub mod describe;
 #[doc(hidden)]
 pub mod encode;
 #[cfg(feature = "napi")]
+mod driver;
+#[cfg(feature = "napi")]
 mod engine_thread;
 #[cfg(test)]
 mod fuzz;
@@ -73,6 +75,9 @@ pub mod layout;
 #[doc(hidden)]
 #[cfg(feature = "napi")]
 mod mailbox;
+#[cfg(feature = "napi")]
+#[cfg_attr(not(target_os = "linux"), path = "no_node_loop.rs")]
+mod node_loop;
 #[doc(hidden)]
 pub mod numbers;
 #[doc(hidden)]

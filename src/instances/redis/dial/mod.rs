@@ -2,6 +2,8 @@
 
 mod addresses;
 mod cause;
+#[cfg(target_os = "linux")]
+mod readable;
 mod sentinel;
 mod server;
 mod sockets;
@@ -17,6 +19,8 @@ pub(super) use sentinel::master_of;
 #[cfg(test)]
 pub(super) use server::Greeting;
 pub(super) use server::{Dialled, MasterChange};
+#[cfg(target_os = "linux")]
+pub use readable::Readable;
 pub use sockets::Sockets;
 pub use stream::{Connecting, Dialler, Stream};
 pub(super) use transport::Transport;
