@@ -109,10 +109,9 @@ where
         else {
             return;
         };
-        if verdict == Verdict::Granted
-            && attempt.validity.is_believable(self.core.environment.now())
-        {
-            let (value, validity) = attempt.succeed();
+        let now = self.core.environment.now();
+        if verdict == Verdict::Granted && attempt.validity.is_believable(now) {
+            let (value, validity) = attempt.succeed(now);
             done(Ok(Grant {
                 value,
                 validity,
@@ -341,7 +340,7 @@ impl Attempt {
         let question = Question::acquire(*ttl, resources, value.clone(), limits.last());
         let report = settings.vote_report(number);
         Self {
-            round: Round::ask_all(core, settings.apply(question), limits, report),
+            round: Round::ask_all(core, settings.apply(question), limits, now, report),
             value,
             validity,
             is_over: false,
@@ -363,8 +362,9 @@ impl Attempt {
             return Err(Refusal::timed_out(round.votes()));
         };
         // Steps 3 and 4: a majority, and time left after what it took.
-        if verdict == Verdict::Granted && self.validity.is_believable(environment.now()) {
-            return Ok(self.succeed());
+        let now = environment.now();
+        if verdict == Verdict::Granted && self.validity.is_believable(now) {
+            return Ok(self.succeed(now));
         }
         // Step 5: whatever may have been set is released, everywhere.
         let votes = self.round.votes();
@@ -396,9 +396,9 @@ impl Attempt {
         })
     }
 
-    fn succeed(mut self) -> (Token, Validity) {
+    fn succeed(mut self, now: Instant) -> (Token, Validity) {
         self.is_over = true;
-        self.round.succeed(self.validity.until);
+        self.round.succeed(self.validity.until, now);
         (self.value.clone(), self.validity)
     }
 

@@ -37,6 +37,14 @@ pub(super) struct Owner(u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ClaimNumber(u64);
 
+/// What is claimed.
+#[derive(Clone, Copy)]
+pub(super) struct Claimed {
+    pub(super) number: ClaimNumber,
+    /// Until when a key with this value may stand on a server.
+    pub(super) until: Instant,
+}
+
 type Key = (Box<str>, Token, Owner);
 
 struct Claim {
@@ -141,27 +149,15 @@ impl Claims {
         });
     }
 
-    /// Until when a key with this value may stand on a server; [`Instant::LAST`] if the
-    /// value is never given again.
-    pub(super) fn end_of(&self, owner: Owner, resources: &Resources, value: &Token) -> Instant {
-        let mut end = None;
+    /// What the lock's value is claimed for, if it is one of the caller's own.
+    pub(super) fn of(&self, owner: Owner, resources: &Resources, value: &Token) -> Option<Claimed> {
+        let mut claimed: Option<Claimed> = None;
         self.each(owner, resources, value, |claim| {
-            end = end.max(Some(claim.until));
+            let until = claimed.map_or(claim.until, |claimed| claimed.until.max(claim.until));
+            let number = claim.number;
+            claimed = Some(Claimed { number, until });
         });
-        end.unwrap_or(Instant::LAST)
-    }
-
-    /// The claim that a question about the lock belongs to, if its value is one of
-    /// the caller's own.
-    pub(super) fn number_of(
-        &self,
-        owner: Owner,
-        resources: &Resources,
-        value: &Token,
-    ) -> Option<ClaimNumber> {
-        let mut number = None;
-        self.each(owner, resources, value, |claim| number = Some(claim.number));
-        number
+        claimed
     }
 
     /// Every instance has answered that claim's acquire.

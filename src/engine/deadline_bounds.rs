@@ -60,7 +60,7 @@ const LONGEST_HAND_OVER: Duration = Duration::from_secs(60);
 
 /// Until when the votes of one round are waited for. In nanoseconds, which are quicker to
 /// reckon with: each instance is looked at for each round.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     floor: u64,
     ceiling: u64,
@@ -87,8 +87,9 @@ pub(super) struct Wait {
 }
 
 /// What one would raise for a vote to be waited for longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Longer {
+    #[default]
     Ceiling,
     Floor,
     Ttl,

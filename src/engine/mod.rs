@@ -67,12 +67,15 @@ pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
 use self::acquire::AcquireRequest;
 use self::core::Core;
 use self::promised::promised;
+use self::round::SpentRounds;
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
 /// the same engine. It lives on one thread.
 #[derive(Clone)]
 pub struct Engine {
     core: Rc<Core>,
+    /// They have the core, which could not have them.
+    _spent_rounds: Rc<SpentRounds>,
 }
 
 impl Engine {
@@ -87,8 +90,11 @@ impl Engine {
         claims: Rc<Claims>,
         listener: impl Fn(Event) + 'static,
     ) -> Self {
+        let spent_rounds = Rc::default();
+        let spent = Rc::downgrade(&spent_rounds);
         Self {
-            core: Core::new(instances, environment, claims, Box::new(listener)),
+            core: Core::new(instances, environment, claims, Box::new(listener), spent),
+            _spent_rounds: spent_rounds,
         }
     }
 

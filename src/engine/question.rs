@@ -180,6 +180,13 @@ impl Question {
         ITSELF + self.value.len() + names.sum::<usize>()
     }
 
+    /// Whether it has nothing of the caller's but names and a value, and no more than about so
+    /// many bytes of those.
+    #[must_use]
+    pub(super) fn is_light(&self, most: usize) -> bool {
+        self.scripts.is_none() && self.context.is_none() && self.weight() <= most
+    }
+
     /// The vote if a script was carried out for so many keys. −1 is our own acquire's:
     /// they all had this attempt's value already.
     #[must_use]

@@ -7,7 +7,7 @@ use super::core::Core;
 use super::deadline_bounds::Limits;
 use super::environment::within_limit;
 use super::failure::{Failure, Reason};
-use super::held_locks::Held;
+use super::held_locks::Releasable;
 use super::lock_id::LockId;
 use super::question::{Question, Resources};
 use super::quorum::Verdict;
@@ -80,13 +80,13 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
 }
 
 /// The locks that were handed over, and those that the watchdog extends.
-fn held(core: &Core, now: Instant) -> Vec<Held> {
+fn held(core: &Core, now: Instant) -> Vec<Releasable> {
     let mut held = core.held_locks.held(now);
     for (lock, watched) in core.watched.borrow().iter() {
         let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
         if let (false, Some(resources)) = (is_known, watched.extended_on()) {
             // It may have been held before this process was there.
-            held.push(Held {
+            held.push(Releasable {
                 lock: lock.clone(),
                 resources: Resources::clone(resources),
                 since: Instant::ORIGIN,
@@ -108,8 +108,8 @@ pub(super) fn ask(
     settings: &Settings,
 ) -> Option<Rc<Round>> {
     let now = core.environment.now();
-    let lock = LockId::new(&value, &resources);
     if core.is_another_locks(&resources, &value, since, now) {
+        let lock = LockId::new(&value, &resources);
         let watched = core.watched(&lock);
         if let Some(watched) = watched.filter(|watched| watched.until() <= now) {
             // It was over; it is not to be told as lost any more.
@@ -118,8 +118,9 @@ pub(super) fn ask(
         }
         return None;
     }
-    core.release(&lock);
-    let expires = core.claims.end_of(core.owner, &resources, &value);
+    core.release(&value, &resources);
+    let claimed = core.claims.of(core.owner, &resources, &value);
+    let expires = claimed.map_or(Instant::LAST, |claimed| claimed.until);
     let limits = Limits::of_release(settings.deadlines, now);
     let report = settings.vote_report(1);
     let question = Question::release(since, expires, resources, value, limits.last());
@@ -127,6 +128,7 @@ pub(super) fn ask(
         core,
         settings.apply(question),
         limits,
+        now,
         report,
     ))
 }

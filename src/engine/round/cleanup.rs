@@ -31,16 +31,16 @@ impl Round {
         if !self.may_clean_up(now) {
             return None;
         }
-        let limits = self.limits.of_cleanup(now);
+        let limits = self.asked.limits.of_cleanup(now);
         let whom: Vec<Option<Wait>> = {
             let state = self.state.borrow();
             let whom = state.votes.iter().zip(&self.core.instances);
             let whom = whom.map(|(vote, instance)| {
                 // A value of the caller's may stand where it was refused as another's:
                 // of another process, or another quorum.
-                let is_another_s = self.claim.is_some() && vote.is_refusal();
+                let is_another_s = self.asked.claim.is_some() && vote.is_refusal();
                 let may_be_set = !is_another_s && !self.has_set_nothing(vote, instance.as_ref());
-                may_be_set.then(|| limits.cleanup(now, self.asked, instance.round_trip()))
+                may_be_set.then(|| limits.cleanup(now, self.asked.at, instance.round_trip()))
             });
             whom.collect()
         };
@@ -67,7 +67,7 @@ impl Round {
         } = &*self.question;
         let is_another = self
             .core
-            .is_another_locks(resources, value, self.asked, now);
+            .is_another_locks(resources, value, self.asked.at, now);
         SafetyRule::Cleanup.is_kept() && !is_another
     }
 
@@ -77,10 +77,16 @@ impl Round {
             resources, value, ..
         } = &*self.question;
         let (resources, value) = (Arc::clone(resources), value.clone());
-        Question::release(self.asked, self.expires, resources, value, deadline)
-            .reported(self.question.report)
-            .with_scripts(self.question.scripts.clone())
-            .in_context(self.question.context.clone())
+        Question::release(
+            self.asked.at,
+            self.asked.expires,
+            resources,
+            value,
+            deadline,
+        )
+        .reported(self.question.report)
+        .with_scripts(self.question.scripts.clone())
+        .in_context(self.question.context.clone())
     }
 
     /// Resolves when every instance that has not missed this round's deadline

@@ -4,6 +4,7 @@
 
 mod cleanup;
 mod late_grants;
+mod spent;
 mod votes;
 
 use std::cell::{Cell, RefCell};
@@ -13,56 +14,76 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::cause::Cause;
-use super::claims::ClaimNumber;
+use super::claims::{ClaimNumber, Claimed};
 use super::core::Core;
 use super::deadline_bounds::{Limits, Wait};
 use super::deadlines::{Deadline, Place, Timed};
 use super::event::Event;
 use super::held_locks::{GrantedRound, Held, InstanceSet};
-use super::lock_id::LockId;
 use super::question::{Operation, Question};
 use super::quorum::{Tally, Verdict};
 use super::safety_rule::SafetyRule;
 use super::settings::VoteReport;
 use super::validity::Instant;
 use super::vote::{Responder, Vote, VoteSink};
+pub use spent::SpentRounds;
 pub use votes::Asker;
-use votes::{Counted, MemberVote, State, Told, Votes};
+use votes::{Counted, MemberVote, State, Told};
 
 /// One question put to some or all of the instances.
 pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
-    /// What it is about.
-    lock: LockId,
-    asked: Instant,
-    limits: Limits,
+    asked: Asked,
     /// When its deadlines are looked at next, and where [`Core::deadlines`] keeps that.
     armed: Cell<Option<(Instant, Place)>>,
+    /// How many of those that were asked have not voted yet, in time or late.
+    votes_to_come: Cell<usize>,
     /// Acquire only: the lock was handed over before the last votes.
-    has_votes_to_come: Cell<bool>,
-    /// All instances were one server when it was asked.
-    is_of_one: bool,
+    is_noted: Cell<bool>,
+    /// Under what all votes are told, if they are and until then.
+    vote_report: Cell<Option<VoteReport>>,
+    state: RefCell<State>,
+}
+
+/// When a round was asked, and how.
+#[derive(Default)]
+struct Asked {
+    at: Instant,
+    limits: Limits,
+    /// All instances were one server then.
+    of_one: bool,
     /// Which claim it belongs to, if the value is one of the caller's own.
     claim: Option<ClaimNumber>,
     /// Acquire only: from when on the value may be given again.
     expires: Instant,
-    /// Under what all votes are told, if they are and until then.
-    vote_report: Cell<Option<VoteReport>>,
     /// Orders rounds of the same deadline.
     number: u64,
-    state: RefCell<State>,
 }
 
 impl Round {
-    /// Puts `question` to every instance at once. The deadlines are those of `limits`.
+    fn unasked(core: &Rc<Core>, question: Question) -> Self {
+        Self {
+            question: Rc::new(question),
+            asked: Asked::default(),
+            armed: Cell::default(),
+            votes_to_come: Cell::default(),
+            is_noted: Cell::default(),
+            vote_report: Cell::default(),
+            state: RefCell::default(),
+            core: Rc::clone(core),
+        }
+    }
+
+    /// Puts `question` to every instance at once, at `now`, which must not be later than it
+    /// is. The deadlines are those of `limits`.
     pub(super) fn ask_all(
         core: &Rc<Core>,
         question: Question,
         limits: Limits,
+        now: Instant,
         vote_report: Option<VoteReport>,
     ) -> Rc<Self> {
-        let now = core.environment.now();
         let instances = &core.instances;
         let whom = |index: usize| Some(limits.wait(now, instances[index].round_trip()));
         Self::ask(core, question, limits, now, whom, vote_report)
@@ -78,49 +99,39 @@ impl Round {
         vote_report: Option<VoteReport>,
     ) -> Rc<Self> {
         let all = core.instances.len();
-        let mut votes: Votes = (0..all)
-            .map(|index| whom(index).map_or(MemberVote::NotAsked, MemberVote::Open))
-            .collect();
-        let is_open = |vote: &MemberVote| matches!(vote, MemberVote::Open(_));
-        let members = votes.iter().filter(|vote| is_open(vote)).count();
-        let is_of_one = members == all && core.are_one();
-        if is_of_one {
-            votes[1..].fill(MemberVote::WithFirst);
+        let (owner, claims) = (core.owner, &core.claims);
+        let claimed = claims.of(owner, &question.resources, &question.value);
+        if let (Operation::Release { .. }, Some(Claimed { number, .. })) =
+            (question.operation, claimed)
+        {
+            claims.releasing(owner, &question.resources, &question.value, number);
         }
-        let claim = core
-            .claims
-            .number_of(core.owner, &question.resources, &question.value);
-        if let (Operation::Release { .. }, Some(number)) = (question.operation, claim) {
-            core.claims
-                .releasing(core.owner, &question.resources, &question.value, number);
-        }
-        let expires = match question.operation {
-            Operation::Acquire { .. } => {
-                core.claims
-                    .end_of(core.owner, &question.resources, &question.value)
+        let round = SpentRounds::round(core, question, |round| {
+            let votes =
+                (0..all).map(|one| whom(one).map_or(MemberVote::NotAsked, MemberVote::Open));
+            let state = round.state.get_mut();
+            let members = state.begin(votes);
+            let of_one = members == all && core.are_one();
+            if of_one {
+                state.vote_with_first();
             }
-            _ => Instant::LAST,
-        };
-        let round = Rc::new(Self {
-            claim,
-            expires,
-            lock: LockId::new(&question.value, &question.resources),
-            question: Rc::new(question),
-            asked: now,
-            limits,
-            armed: Cell::default(),
-            has_votes_to_come: Cell::default(),
-            is_of_one,
-            vote_report: Cell::new(vote_report),
-            number: core.deadlines.next_number(),
-            state: RefCell::new(State::new(votes, members)),
-            core: Rc::clone(core),
+            round.asked = Asked {
+                at: now,
+                limits,
+                of_one,
+                claim: claimed.map(|claimed| claimed.number),
+                expires: claimed.map_or(Instant::LAST, |claimed| claimed.until),
+                number: core.deadlines.next_number(),
+            };
+            round.vote_report.set(vote_report);
         });
         round.arm();
         for index in 0..all {
             // It may be answered already: all of them with the first.
-            if is_open(&round.state.borrow().votes[index]) {
-                let sink: Rc<dyn VoteSink> = round.clone();
+            let is_open = matches!(round.state.borrow().votes[index], MemberVote::Open(_));
+            if is_open {
+                round.votes_to_come.set(round.votes_to_come.get() + 1);
+                let sink: Rc<dyn VoteSink> = Rc::<Self>::clone(&round);
                 core.instances[index].ask(&round.question, Responder::new(sink, index));
             }
         }
@@ -166,31 +177,29 @@ impl Round {
 
     /// The attempt has succeeded and may be believed in until then; a release
     /// may come before its last votes.
-    pub(super) fn succeed(self: &Rc<Self>, until: Instant) {
-        let mut granted = InstanceSet::default();
-        let state = self.state.borrow();
-        for (index, vote) in state.votes.iter().enumerate() {
+    pub(super) fn succeed(self: &Rc<Self>, until: Instant, now: Instant) {
+        let mut granted_by = InstanceSet::default();
+        for (index, vote) in self.state.borrow().votes.iter().enumerate() {
             if vote.is_grant() {
-                granted.add(index);
+                granted_by.add(index);
             }
         }
         // One that has missed its deadline may still grant it.
-        let has_votes_to_come = state.votes.iter().any(|vote| !vote.is_cast());
-        drop(state);
-        self.has_votes_to_come.set(has_votes_to_come);
-        let round = has_votes_to_come.then(|| {
+        self.is_noted.set(self.votes_to_come.get() > 0);
+        let round = self.is_noted.get().then(|| {
             let round: Weak<dyn GrantedRound> = Rc::<Self>::downgrade(self);
             round
         });
         let held = Held {
-            lock: self.lock.clone(),
             resources: Arc::clone(&self.question.resources),
-            since: self.asked,
+            since: self.asked.at,
+            until,
+            granted_by,
             context: self.question.context.clone(),
+            round,
         };
-        let now = self.core.environment.now();
         let held_locks = &self.core.held_locks;
-        held_locks.note(held, until, granted, round, now);
+        held_locks.note(&self.question.value, held, now);
     }
 
     /// The votes so far, by instance.
@@ -201,7 +210,7 @@ impl Round {
 
     /// Whether all instances were one server when they were asked.
     pub(super) const fn is_of_one(&self) -> bool {
-        self.is_of_one
+        self.asked.of_one
     }
 
     /// The count so far.
@@ -213,7 +222,7 @@ impl Round {
     fn arm(self: &Rc<Self>) {
         let next = self.state.borrow().next_end();
         if let Some(at) = next {
-            let number = self.number;
+            let number = self.asked.number;
             let deadline = Deadline { at, number };
             let place = self.core.deadlines.add(deadline, self.clone());
             self.armed.set(Some((at, place)));
@@ -285,7 +294,7 @@ impl Round {
 
     /// All votes are in, or have missed the deadline.
     fn complete(&self) {
-        if let Some(number) = self.claim {
+        if let Some(number) = self.asked.claim {
             let (owner, claims) = (self.core.owner, &self.core.claims);
             let Question {
                 resources, value, ..
@@ -304,9 +313,59 @@ impl Round {
         self.tell_all();
     }
 
-    /// Whether an instance's vote on an extension counts.
-    fn counts(&self, index: usize) -> bool {
-        self.core.held_locks.counts(&self.lock, index) || !SafetyRule::Refusers.is_kept()
+    /// A vote as it counts: that of an instance that had refused the lock does not count
+    /// for its extension.
+    fn counting(&self, index: usize, vote: Vote) -> Vote {
+        let Question {
+            operation,
+            resources,
+            value,
+            ..
+        } = &*self.question;
+        if matches!(
+            (operation, &vote),
+            (Operation::Extend { .. }, Vote::Granted)
+        ) && SafetyRule::Refusers.is_kept()
+            && !self.core.held_locks.counts(value, resources, index)
+        {
+            return Vote::Failed(Cause::HadNotGranted);
+        }
+        vote
+    }
+
+    /// Counts a vote, also for those that vote as that instance does, and says so to whom
+    /// it concerns, but for who waits for the verdict.
+    fn count(self: &Rc<Self>, index: usize, vote: &Vote) -> Told {
+        let mut state = self.state.borrow_mut();
+        let could_be_long = state.may_be_long();
+        let counted = state.cast(index, vote);
+        if counted == Counted::TooLate {
+            return Told::Nobody;
+        }
+        let verdict = self.decided(&state.tally);
+        let told = state.told(verdict);
+        let is_over = state.tally.pending() == 0;
+        // Whoever could be waited for beyond its deadline can't any more.
+        let others_have_answered = could_be_long
+            && !is_over
+            && !state.may_be_long()
+            && state.votes.iter().any(MemberVote::is_longer);
+        drop(state);
+        if is_over {
+            self.disarm();
+            self.complete();
+        }
+        if others_have_answered {
+            self.close(self.core.environment.now());
+        }
+        match (vote, counted) {
+            (Vote::Failed(cause), Counted::ForAll) => {
+                (0..self.core.instances.len()).for_each(|one| self.report(one, cause));
+            }
+            (Vote::Failed(cause), _) => self.report(index, cause),
+            _ => {}
+        }
+        told
     }
 
     fn all_cast(&self, are: impl Fn(&MemberVote) -> bool) -> bool {
@@ -341,14 +400,6 @@ impl Round {
     }
 }
 
-impl Drop for Round {
-    fn drop(&mut self) {
-        if self.has_votes_to_come.get() {
-            self.core.held_locks.round_is_over(&self.lock, self);
-        }
-    }
-}
-
 impl Timed for Round {
     fn deadline_passed(self: Rc<Self>, now: Instant) {
         self.close(now);
@@ -357,59 +408,24 @@ impl Timed for Round {
 
 impl VoteSink for Round {
     fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+        self.votes_to_come.set(self.votes_to_come.get() - 1);
+        let is_last = self.votes_to_come.get() == 0;
         // A key that has this attempt's value was set for this attempt.
         let may_be_set = matches!(vote, Vote::Granted | Vote::Failed(Cause::AskedTwice));
-        let vote = match (self.question.operation, vote) {
-            (Operation::Extend { .. }, Vote::Granted) if !self.counts(index) => {
-                Vote::Failed(Cause::HadNotGranted)
-            }
-            (_, vote) => vote,
-        };
-        if self.has_votes_to_come.get() && matches!(vote, Vote::Granted) {
-            self.core.held_locks.add(&self.lock, index);
+        let vote = self.counting(index, vote);
+        let voter = matches!(vote, Vote::Granted).then_some(index);
+        if self.is_noted.get() && (is_last || voter.is_some()) {
+            let round = Rc::as_ptr(&self);
+            let held_locks = &self.core.held_locks;
+            held_locks.voted(&self.question.value, round, voter, is_last);
         }
-        let failure = match &vote {
-            Vote::Failed(cause) => Some(cause.clone()),
-            _ => None,
-        };
-        let mut state = self.state.borrow_mut();
-        let unwanted = state.grants_are_unwanted && may_be_set;
-        let could_be_long = state.may_be_long();
-        let counted = state.cast(index, vote);
-        let is_counted = counted != Counted::TooLate;
-        let told = if is_counted {
-            let verdict = self.decided(&state.tally);
-            state.told(verdict)
-        } else {
-            Told::Nobody
-        };
-        let completed = is_counted && state.tally.pending() == 0;
-        // Whoever could be waited for beyond its deadline can't any more.
-        let others_have_answered = could_be_long
-            && is_counted
-            && !completed
-            && !state.may_be_long()
-            && state.votes.iter().any(MemberVote::is_longer);
-        drop(state);
-        if completed {
-            self.disarm();
-            self.complete();
-        }
-        if others_have_answered {
-            self.close(self.core.environment.now());
-        }
-        if let Some(cause) = failure {
-            match counted {
-                Counted::TooLate => {}
-                Counted::Alone => self.report(index, &cause),
-                Counted::ForAll => {
-                    (0..self.core.instances.len()).for_each(|one| self.report(one, &cause));
-                }
-            }
-        }
-        told.tell();
-        if unwanted {
+        let is_unwanted = may_be_set && self.state.borrow().grants_are_unwanted;
+        self.count(index, &vote).tell();
+        if is_unwanted {
             self.release_late_grant(index);
+        }
+        if is_last {
+            SpentRounds::keep(self);
         }
     }
 
@@ -421,14 +437,14 @@ impl VoteSink for Round {
 
     fn postpone(&self, index: usize) {
         if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
-            *wait = self.limits.unbegun(*wait);
+            *wait = self.asked.limits.unbegun(*wait);
         }
     }
 
     fn begin(self: Rc<Self>, index: usize) {
         let measured = self.core.instances[index].round_trip();
         let now = self.core.environment.now();
-        let begun = self.limits.wait(now, measured);
+        let begun = self.asked.limits.wait(now, measured);
         if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
             *wait = begun;
         } else {

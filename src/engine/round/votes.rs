@@ -13,6 +13,7 @@ use super::super::validity::Instant;
 use super::super::vote::Vote;
 
 /// What a round knows of its votes, and who waits for them.
+#[derive(Default)]
 pub(super) struct State {
     pub(super) tally: Tally,
     pub(super) votes: Votes,
@@ -34,7 +35,9 @@ pub(super) enum Counted {
 }
 
 /// Who waits for a round's votes.
+#[derive(Default)]
 enum Waiter {
+    #[default]
     Nobody,
     /// A task, which wants to hear of every vote or of the verdict only.
     Task {
@@ -76,14 +79,25 @@ pub(super) enum MemberVote {
 }
 
 impl State {
-    /// No vote is cast yet; `members` of these are to come.
-    pub(super) fn new(votes: Votes, members: usize) -> Self {
-        Self {
-            tally: Tally::new(members),
-            votes,
-            grants_are_unwanted: false,
-            waiter: Waiter::Nobody,
-        }
+    /// Nobody has voted yet: these are to come, or will not. Returns how many are.
+    pub(super) fn begin(&mut self, votes: impl Iterator<Item = MemberVote>) -> usize {
+        self.votes.extend(votes);
+        let open = |vote: &&MemberVote| matches!(vote, MemberVote::Open(_));
+        let members = self.votes.iter().filter(open).count();
+        self.tally = Tally::new(members);
+        members
+    }
+
+    /// All of them vote as the first does.
+    pub(super) fn vote_with_first(&mut self) {
+        self.votes[1..].fill(MemberVote::WithFirst);
+    }
+
+    /// As it was before anybody was asked.
+    pub(super) fn clear(&mut self) {
+        self.votes.clear();
+        self.grants_are_unwanted = false;
+        self.waiter = Waiter::Nobody;
     }
 
     /// Whether instances that were never measured may take longer than the others.
@@ -103,16 +117,16 @@ impl State {
 
     /// Counts the vote of the instance numbered `index`, also for those that vote as
     /// it does.
-    pub(super) fn cast(&mut self, index: usize, vote: Vote) -> Counted {
+    pub(super) fn cast(&mut self, index: usize, vote: &Vote) -> Counted {
         if !matches!(self.votes[index], MemberVote::Open(_)) {
             return Counted::TooLate;
         }
-        self.tally.count(&vote);
+        self.tally.count(vote);
         let mut counted = Counted::Alone;
         for voter in &mut self.votes {
             if matches!(voter, MemberVote::WithFirst) {
-                self.tally.count(&vote);
-                *voter = MemberVote::cast(vote.clone());
+                self.tally.count(vote);
+                *voter = MemberVote::cast(vote);
                 counted = Counted::ForAll;
             }
         }
@@ -170,11 +184,11 @@ impl Told {
 }
 
 impl MemberVote {
-    fn cast(vote: Vote) -> Self {
+    fn cast(vote: &Vote) -> Self {
         match vote {
             Vote::Granted => Self::Granted,
-            Vote::Held { applied } => Self::Held { applied },
-            other => Self::Other(Box::new(other)),
+            Vote::Held { applied } => Self::Held { applied: *applied },
+            other => Self::Other(Box::new(other.clone())),
         }
     }
 
@@ -186,10 +200,6 @@ impl MemberVote {
             Self::Held { applied } => Some(Vote::Held { applied: *applied }),
             Self::Other(vote) => Some(Vote::clone(vote)),
         }
-    }
-
-    pub(super) const fn is_cast(&self) -> bool {
-        matches!(self, Self::Granted | Self::Held { .. } | Self::Other(_))
     }
 
     /// Whether it is waited for beyond its deadline, until a majority has answered.
