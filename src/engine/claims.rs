@@ -128,7 +128,7 @@ impl Claims {
         now: Instant,
     ) -> bool {
         let mut taken = false;
-        if since > Instant::ORIGIN {
+        if since > Instant::ORIGIN && !self.in_use.borrow().is_empty() {
             self.each(owner, resources, value, |claim| {
                 taken |= since < claim.since && now < claim.until;
             });
@@ -150,7 +150,12 @@ impl Claims {
     }
 
     /// What the lock's value is claimed for, if it is one of the caller's own.
+    #[inline]
     pub(super) fn of(&self, owner: Owner, resources: &Resources, value: &Token) -> Option<Claimed> {
+        // Nearly always.
+        if self.in_use.borrow().is_empty() {
+            return None;
+        }
         let mut claimed: Option<Claimed> = None;
         self.each(owner, resources, value, |claim| {
             let until = claimed.map_or(claim.until, |claimed| claimed.until.max(claim.until));
@@ -231,9 +236,6 @@ impl Claims {
         mut change: impl FnMut(&mut Claim),
     ) {
         let mut claims = self.in_use.borrow_mut();
-        if claims.is_empty() {
-            return;
-        }
         for name in resources.iter() {
             if let Some(claim) = claims.get_mut(&(name.clone(), value.clone(), owner)) {
                 change(claim);

@@ -1,5 +1,6 @@
 //! What the rounds of one engine share.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
@@ -15,8 +16,9 @@ use super::lock_id::LockId;
 use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::low_priority::LowPriority;
 use super::question::Resources;
-use super::round::SpentRounds;
+use super::round::Round;
 use super::safety_rule::SafetyRule;
+use super::spent::Spent;
 use super::token::Token;
 use super::validity::Instant;
 use super::watchdog::watched_lock::WatchedLock;
@@ -38,7 +40,9 @@ pub(super) struct Core {
     pub(super) watched: RefCell<BTreeMap<LockId, Rc<WatchedLock>>>,
     pub(super) deadlines: Rc<Deadlines>,
     /// The engine's, since each of them has its core.
-    pub(super) spent_rounds: Weak<SpentRounds>,
+    pub(super) spent_rounds: Weak<Spent<Round>>,
+    pub(super) spent_acquires: Spent<dyn Any>,
+    pub(super) spent_releases: Spent<dyn Any>,
     /// The attempts after the first of each lock.
     pub(super) retries: LowPriority,
 }
@@ -49,7 +53,7 @@ impl Core {
         environment: Rc<dyn Environment>,
         claims: Rc<Claims>,
         listener: Box<dyn Fn(Event)>,
-        spent_rounds: Weak<SpentRounds>,
+        spent_rounds: Weak<Spent<Round>>,
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
@@ -57,6 +61,8 @@ impl Core {
             instances: instances.into(),
             deadlines: Deadlines::new(&environment),
             spent_rounds,
+            spent_acquires: Spent::default(),
+            spent_releases: Spent::default(),
             retries: LowPriority::new(Rc::clone(&environment)),
             environment,
             listener,

@@ -29,27 +29,23 @@ pub(super) fn begin(
         done(Err(Failure::before_any_attempt(Reason::NotHeld)));
         return;
     };
-    round.tell(Rc::new(Releasing {
-        core: Rc::clone(core),
-        round: Rc::clone(&round),
-        done: Cell::new(Some(done)),
-    }));
+    let spent = core.spent_releases.take_as();
+    let releasing = spent.unwrap_or_else(|| Rc::new(Releasing(Cell::default())));
+    releasing.0.set(Some((Rc::clone(&round), done)));
+    round.tell(releasing);
 }
 
 /// A release that somebody waits for.
-struct Releasing<D> {
-    core: Rc<Core>,
-    round: Rc<Round>,
-    done: Cell<Option<D>>,
-}
+struct Releasing<D>(Cell<Option<(Rc<Round>, D)>>);
 
 impl<D> Asker for Releasing<D>
 where
-    D: FnOnce(Result<(), Failure>),
+    D: FnOnce(Result<(), Failure>) + 'static,
 {
     fn decided(self: Rc<Self>, verdict: Verdict) {
-        if let Some(done) = self.done.take() {
-            done(outcome(&self.core, &self.round, verdict));
+        if let Some((round, done)) = self.0.take() {
+            done(outcome(&round, verdict));
+            round.core().spent_releases.keep(self);
         }
     }
 }
@@ -69,7 +65,7 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
     let mut unreleased = Vec::new();
     for (resources, round) in rounds {
         let verdict = round.verdict().await;
-        if let Err(failure) = outcome(core, &round, verdict) {
+        if let Err(failure) = outcome(&round, verdict) {
             unreleased.push((resources, failure));
         }
     }
@@ -134,11 +130,13 @@ pub(super) fn ask(
 }
 
 /// What came of a round of releases.
-fn outcome(core: &Core, round: &Round, verdict: Verdict) -> Result<(), Failure> {
+fn outcome(round: &Round, verdict: Verdict) -> Result<(), Failure> {
     if verdict == Verdict::Granted {
         return Ok(());
     }
-    let gone = round.tally().refused_by_holders(core.instances.len());
+    let gone = round
+        .tally()
+        .refused_by_holders(round.core().instances.len());
     Err(Failure {
         reason: if gone {
             Reason::NotHeld

@@ -12,7 +12,7 @@ use super::super::question::Question;
 use super::super::safety_rule::SafetyRule;
 use super::super::validity::Instant;
 use super::Round;
-use super::votes::MemberVote;
+use super::votes::{Member, MemberVote};
 
 impl Round {
     /// Gives the attempt up: everything it may have set is released, at once and on every
@@ -34,8 +34,8 @@ impl Round {
         let limits = self.asked.limits.of_cleanup(now);
         let whom: Vec<Option<Wait>> = {
             let state = self.state.borrow();
-            let whom = state.votes.iter().zip(&self.core.instances);
-            let whom = whom.map(|(vote, instance)| {
+            let whom = state.members.iter().zip(&self.core.instances);
+            let whom = whom.map(|(Member { vote, .. }, instance)| {
                 // A value of the caller's may stand where it was refused as another's:
                 // of another process, or another quorum.
                 let is_another_s = self.asked.claim.is_some() && vote.is_refusal();
@@ -95,15 +95,12 @@ impl Round {
         poll_fn(|context| {
             let mut state = self.state.borrow_mut();
             let mut cleanup = release.state.borrow_mut();
-            let open = state
-                .votes
-                .iter()
-                .zip(&cleanup.votes)
-                .any(|pair| match pair {
-                    (MemberVote::Missed(_), _) => false,
-                    (MemberVote::Open(_), _) => true,
-                    (_, released) => matches!(released, MemberVote::Open(_)),
-                });
+            let mut both = state.members.iter().zip(&cleanup.members);
+            let open = both.any(|(one, other)| match (&one.vote, &other.vote) {
+                (MemberVote::Missed(_), _) => false,
+                (MemberVote::Open, _) => true,
+                (_, released) => matches!(released, MemberVote::Open),
+            });
             if !open {
                 return Poll::Ready(());
             }

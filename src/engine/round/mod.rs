@@ -2,9 +2,9 @@
 //! certain, a deadline for those that stay silent, and what becomes of answers
 //! that come later.
 
+mod anew;
 mod cleanup;
 mod late_grants;
-mod spent;
 mod votes;
 
 use std::cell::{Cell, RefCell};
@@ -24,9 +24,8 @@ use super::question::{Operation, Question};
 use super::quorum::{Tally, Verdict};
 use super::safety_rule::SafetyRule;
 use super::settings::VoteReport;
-use super::validity::Instant;
+use super::validity::{Instant, Validity};
 use super::vote::{Responder, Vote, VoteSink};
-pub use spent::SpentRounds;
 pub use votes::Asker;
 use votes::{Counted, MemberVote, State, Told};
 
@@ -106,12 +105,10 @@ impl Round {
         {
             claims.releasing(owner, &question.resources, &question.value, number);
         }
-        let round = SpentRounds::round(core, question, |round| {
-            let votes =
-                (0..all).map(|one| whom(one).map_or(MemberVote::NotAsked, MemberVote::Open));
+        let round = Self::anew(core, question, |round| {
             let state = round.state.get_mut();
-            let members = state.begin(votes);
-            let of_one = members == all && core.are_one();
+            let asked = state.begin((0..all).map(whom));
+            let of_one = asked == all && core.are_one();
             if of_one {
                 state.vote_with_first();
             }
@@ -128,7 +125,7 @@ impl Round {
         round.arm();
         for index in 0..all {
             // It may be answered already: all of them with the first.
-            let is_open = matches!(round.state.borrow().votes[index], MemberVote::Open(_));
+            let is_open = round.state.borrow().is_open(index);
             if is_open {
                 round.votes_to_come.set(round.votes_to_come.get() + 1);
                 let sink: Rc<dyn VoteSink> = Rc::<Self>::clone(&round);
@@ -175,12 +172,27 @@ impl Round {
         }
     }
 
-    /// The attempt has succeeded and may be believed in until then; a release
-    /// may come before its last votes.
-    pub(super) fn succeed(self: &Rc<Self>, until: Instant, now: Instant) {
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(super) fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// Acquire only: how long what it is granted may be believed in.
+    pub(super) fn validity(&self) -> Validity {
+        Validity {
+            since: self.asked.at,
+            until: self.asked.limits.last(),
+        }
+    }
+
+    /// The attempt has succeeded, at `now`; a release may come before its last votes.
+    pub(super) fn succeed(self: &Rc<Self>, now: Instant) {
         let mut granted_by = InstanceSet::default();
-        for (index, vote) in self.state.borrow().votes.iter().enumerate() {
-            if vote.is_grant() {
+        for (index, member) in self.state.borrow().members.iter().enumerate() {
+            if member.vote.is_grant() {
                 granted_by.add(index);
             }
         }
@@ -193,7 +205,7 @@ impl Round {
         let held = Held {
             resources: Arc::clone(&self.question.resources),
             since: self.asked.at,
-            until,
+            until: self.asked.limits.last(),
             granted_by,
             context: self.question.context.clone(),
             round,
@@ -204,8 +216,7 @@ impl Round {
 
     /// The votes so far, by instance.
     pub(super) fn votes(&self) -> Vec<Option<Vote>> {
-        let state = self.state.borrow();
-        state.votes.iter().map(MemberVote::vote).collect()
+        self.state.borrow().votes()
     }
 
     /// Whether all instances were one server when they were asked.
@@ -249,16 +260,14 @@ impl Round {
         let mut silent = Vec::new();
         let mut state = self.state.borrow_mut();
         let may_be_long = state.may_be_long();
-        for index in 0..state.votes.len() {
-            let cause = match &state.votes[index] {
-                MemberVote::Open(wait) if wait.end(may_be_long) <= now => {
-                    let instance = &self.core.instances[index];
-                    instance.unreached().unwrap_or_else(|| Cause::Silent {
-                        waited: wait.end(may_be_long).since(wait.since),
-                        option: Some(wait.option.name()),
-                        because: instance.trouble(),
-                    })
-                }
+        for index in 0..state.members.len() {
+            let cause = match state.members[index].vote {
+                MemberVote::Open => match state.wait_of(index) {
+                    Some(wait) if wait.end(may_be_long) <= now => {
+                        self.silence(index, wait, may_be_long)
+                    }
+                    _ => continue,
+                },
                 // The first is silent, if anybody is.
                 MemberVote::WithFirst => match silent.first() {
                     Some((0, cause)) => Clone::clone(cause),
@@ -266,16 +275,14 @@ impl Round {
                 },
                 _ => continue,
             };
-            state.votes[index] = MemberVote::Missed(Box::new(cause.clone()));
-            state.tally.count(&Vote::Failed(cause.clone()));
+            state.miss(index, cause.clone());
             silent.push((index, cause));
         }
         let is_over = state.tally.pending() == 0;
         let told = if silent.is_empty() {
             Told::Nobody
         } else {
-            let verdict = self.decided(&state.tally);
-            state.told(verdict)
+            state.told(|tally| self.decided(tally))
         };
         drop(state);
         if !is_over {
@@ -290,6 +297,16 @@ impl Round {
             self.complete();
         }
         told.tell();
+    }
+
+    /// Why an instance has said nothing for as long as it was waited for.
+    fn silence(&self, index: usize, wait: Wait, may_be_long: bool) -> Cause {
+        let instance = &self.core.instances[index];
+        instance.unreached().unwrap_or_else(|| Cause::Silent {
+            waited: wait.end(may_be_long).since(wait.since),
+            option: Some(wait.option.name()),
+            because: instance.trouble(),
+        })
     }
 
     /// All votes are in, or have missed the deadline.
@@ -313,24 +330,18 @@ impl Round {
         self.tell_all();
     }
 
-    /// A vote as it counts: that of an instance that had refused the lock does not count
-    /// for its extension.
-    fn counting(&self, index: usize, vote: Vote) -> Vote {
+    /// Whether that instance's vote counts for nothing: it had refused the lock that it
+    /// extends now (rule 17).
+    fn had_refused(&self, index: usize) -> bool {
         let Question {
             operation,
             resources,
             value,
             ..
         } = &*self.question;
-        if matches!(
-            (operation, &vote),
-            (Operation::Extend { .. }, Vote::Granted)
-        ) && SafetyRule::Refusers.is_kept()
+        matches!(operation, Operation::Extend { .. })
+            && SafetyRule::Refusers.is_kept()
             && !self.core.held_locks.counts(value, resources, index)
-        {
-            return Vote::Failed(Cause::HadNotGranted);
-        }
-        vote
     }
 
     /// Counts a vote, also for those that vote as that instance does, and says so to whom
@@ -342,14 +353,10 @@ impl Round {
         if counted == Counted::TooLate {
             return Told::Nobody;
         }
-        let verdict = self.decided(&state.tally);
-        let told = state.told(verdict);
+        let told = state.told(|tally| self.decided(tally));
         let is_over = state.tally.pending() == 0;
         // Whoever could be waited for beyond its deadline can't any more.
-        let others_have_answered = could_be_long
-            && !is_over
-            && !state.may_be_long()
-            && state.votes.iter().any(MemberVote::is_longer);
+        let others_have_answered = could_be_long && !is_over && !state.may_be_long();
         drop(state);
         if is_over {
             self.disarm();
@@ -369,7 +376,7 @@ impl Round {
     }
 
     fn all_cast(&self, are: impl Fn(&MemberVote) -> bool) -> bool {
-        self.state.borrow().votes.iter().all(are)
+        self.state.borrow().members.iter().all(|one| are(&one.vote))
     }
 
     fn tell_all(&self) {
@@ -407,12 +414,14 @@ impl Timed for Round {
 }
 
 impl VoteSink for Round {
-    fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+    fn cast(self: Rc<Self>, index: usize, mut vote: Vote) {
         self.votes_to_come.set(self.votes_to_come.get() - 1);
         let is_last = self.votes_to_come.get() == 0;
         // A key that has this attempt's value was set for this attempt.
         let may_be_set = matches!(vote, Vote::Granted | Vote::Failed(Cause::AskedTwice));
-        let vote = self.counting(index, vote);
+        if matches!(vote, Vote::Granted) && self.had_refused(index) {
+            vote = Vote::Failed(Cause::HadNotGranted);
+        }
         let voter = matches!(vote, Vote::Granted).then_some(index);
         if self.is_noted.get() && (is_last || voter.is_some()) {
             let round = Rc::as_ptr(&self);
@@ -424,32 +433,32 @@ impl VoteSink for Round {
         if is_unwanted {
             self.release_late_grant(index);
         }
-        if is_last {
-            SpentRounds::keep(self);
-        }
+        self.spend();
     }
 
     fn is_awaited(&self, index: usize) -> bool {
         let state = self.state.borrow();
         let is_given_up = state.grants_are_unwanted && SafetyRule::Order.is_kept();
-        !is_given_up && matches!(state.votes[index], MemberVote::Open(_))
+        !is_given_up && state.is_open(index)
     }
 
     fn postpone(&self, index: usize) {
-        if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
-            *wait = self.asked.limits.unbegun(*wait);
+        let mut state = self.state.borrow_mut();
+        if let Some(wait) = state.wait_of(index) {
+            state.set_wait(index, self.asked.limits.unbegun(wait));
         }
     }
 
     fn begin(self: Rc<Self>, index: usize) {
-        let measured = self.core.instances[index].round_trip();
-        let now = self.core.environment.now();
-        let begun = self.asked.limits.wait(now, measured);
-        if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
-            *wait = begun;
-        } else {
+        if !self.state.borrow().is_open(index) {
             return;
         }
+        let measured = self.core.instances[index].round_trip();
+        let begun = self
+            .asked
+            .limits
+            .wait(self.core.environment.now(), measured);
+        self.state.borrow_mut().set_wait(index, begun);
         // An earlier look is as good, and costs nothing now.
         if self.armed.get().is_none_or(|(armed, _)| begun.due < armed) {
             self.arm_anew();

@@ -148,7 +148,7 @@ impl State {
 
     /// What an answer usually takes.
     fn distance(&self) -> Duration {
-        self.meter.known().unwrap_or_default().smoothed
+        self.meter.known().unwrap_or_default().smoothed()
     }
 
     /// Whether a new acquire need not wait.
