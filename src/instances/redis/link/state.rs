@@ -86,6 +86,7 @@ pub(super) enum Waiting {
 
 impl State {
     /// Writes `request`, or has it wait; or refuses it.
+    #[inline]
     pub(super) fn take_on(
         &mut self,
         request: Request,
@@ -393,6 +394,7 @@ impl State {
     }
 }
 
+#[inline]
 fn write_on(
     writer: &mut Writer,
     pipeline: &mut Pipeline,
