@@ -86,6 +86,7 @@ pub(super) enum Waiting {
 
 impl State {
     /// Writes `request`, or has it wait; or refuses it.
+    #[inline]
     pub(super) fn take_on(
         &mut self,
         request: Request,
@@ -148,7 +149,7 @@ impl State {
 
     /// What an answer usually takes.
     fn distance(&self) -> Duration {
-        self.meter.known().unwrap_or_default().smoothed
+        self.meter.known().unwrap_or_default().smoothed()
     }
 
     /// Whether a new acquire need not wait.
@@ -393,6 +394,7 @@ impl State {
     }
 }
 
+#[inline]
 fn write_on(
     writer: &mut Writer,
     pipeline: &mut Pipeline,
