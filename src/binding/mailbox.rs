@@ -416,12 +416,11 @@ impl Mailbox {
     }
 
     fn write(&self, responses: &mut VecDeque<Response>, rows: &mut Rows, now: Instant) {
-        for response in responses.drain(..) {
+        for mut response in responses.drain(..) {
             if response.slot.is_some() {
                 self.wake_up.answered();
             }
-            let (response, over) = response.checked_at(now);
-            if let Some(locked) = over {
+            if let Some(locked) = response.check_at(now) {
                 self.send(Command::TakeBack(Box::new(locked)));
             }
             rows.write(response);

@@ -6,10 +6,14 @@ use std::time::Duration;
 use crate::engine::Instant;
 
 /// `None` if it is no whole number, or none that fits.
+#[expect(
+    clippy::float_cmp,
+    reason = "what is no such number is not what it has become"
+)]
 #[must_use]
 pub fn whole_number(number: f64) -> Option<u32> {
-    let fits = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
-    fits.then(|| saturated(number))
+    let whole = saturated(number);
+    (f64::from(whole) == number).then_some(whole)
 }
 
 /// The same of a length.

@@ -442,10 +442,10 @@ mod tests {
         let request = batch.requests().next().expect("a request");
         Asked {
             slot: request.slot,
-            handle: request.handle,
+            handle: request.terms.handle(),
             verb: request.verb,
             resources: request.resources,
-            settings: request.settings.into(),
+            settings: request.terms.settings().into(),
         }
     }
 

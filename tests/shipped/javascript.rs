@@ -468,9 +468,8 @@ impl App {
         }
     }
 
-    fn checked(&self, response: Response, now: Instant) -> Response {
-        let (response, over) = response.checked_at(now);
-        if let Some(locked) = over {
+    fn checked(&self, mut response: Response, now: Instant) -> Response {
+        if let Some(locked) = response.check_at(now) {
             bump(&self.0.checker.counts.dead);
             self.send(Command::TakeBack(Box::new(locked)));
         }

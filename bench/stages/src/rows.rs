@@ -120,9 +120,8 @@ impl JavaScript {
     fn drain(&mut self, locks: &mut Vec<Lock>) {
         let now = self.world.now();
         let mut rows = Rows::new(&mut self.numbers, &mut self.values, now);
-        for response in self.outbox.take(rows.room()) {
-            let (response, over) = response.checked_at(now);
-            assert!(over.is_none(), "no lock is over here");
+        for mut response in self.outbox.take(rows.room()) {
+            assert!(response.check_at(now).is_none(), "no lock is over here");
             rows.write(response);
         }
         rows.finish();
