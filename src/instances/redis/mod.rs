@@ -25,7 +25,7 @@ mod secret;
 mod shared;
 mod state_observers;
 #[cfg(test)]
-mod test_questions;
+pub(super) mod test_questions;
 mod tls;
 mod weight;
 
