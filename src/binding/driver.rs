@@ -5,9 +5,9 @@
 //! goes into two threads that wake each other. So the engine's thread lends the engine
 //! to JavaScript, which then runs it in the call that hands a request over, and whenever
 //! its event loop finds that a server has answered (`node_loop`). Meanwhile the
-//! engine's thread looks once in a millisecond whether JavaScript still does so. Where it
-//! did not, what is due runs on the engine's thread at once, and that thread takes the engine back once
-//! JavaScript has been away for [`MOST_AWAY`] looks: it is busy, or there was nothing
+//! engine's thread looks now and then ([`LOOK_EVERY`]) whether JavaScript still does so.
+//! Where it did not, that thread runs what is due, and takes the engine back
+//! when JavaScript has been away for [`MOST_AWAY`] looks: it is busy, or there is nothing
 //! to do.
 //!
 //! Whoever runs the engine holds its mutex. JavaScript never waits for it: what it
@@ -54,6 +54,8 @@ pub(super) struct Driver {
     /// Tells the engine's thread, while it runs the engine, to look at these.
     changed: Notify,
     thread: OnceLock<Thread>,
+    /// [`LOOK_EVERY`], but for tests.
+    look_every: Duration,
 }
 
 /// All tasks of the engine, and what runs them.
@@ -72,6 +74,7 @@ impl Driver {
             turns: AtomicU32::new(0),
             changed: Notify::new(),
             thread: OnceLock::new(),
+            look_every: LOOK_EVERY,
         }
     }
 
@@ -150,7 +153,7 @@ impl Driver {
         let mut seen = self.turns.load(Ordering::Acquire);
         let mut away = 0;
         while away < MOST_AWAY {
-            thread::park_timeout(LOOK_EVERY);
+            thread::park_timeout(self.look_every);
             if self.is_recalled.load(Ordering::Acquire) || self.is_over.load(Ordering::Acquire) {
                 return;
             }
@@ -290,5 +293,159 @@ impl Future for Moved {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread::JoinHandle;
+
+    use super::super::ids::SessionId;
+    use super::*;
+
+    /// An engine that counts the messages it gets, and tells JavaScript of each. It ends
+    /// with [`Message::Stop`].
+    struct Counting {
+        driver: Arc<Driver>,
+        counted: Arc<AtomicUsize>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Counting {
+        /// Whose own thread looks after it so often.
+        fn new(look_every: Duration) -> Self {
+            let driver = Arc::new(Driver {
+                look_every,
+                ..Driver::new()
+            });
+            let counted = Arc::new(AtomicUsize::new(0));
+            let (own, counter) = (Arc::clone(&driver), Arc::clone(&counted));
+            let thread = thread::spawn(move || {
+                let runtime = Driver::executor().expect("a runtime");
+                let served = Arc::clone(&own);
+                own.run(runtime, || Box::pin(count(served, counter)));
+            });
+            Self {
+                driver,
+                counted,
+                thread: Some(thread),
+            }
+        }
+
+        /// Waits until so many have been counted.
+        fn await_counted(&self, number: usize) {
+            while self.counted.load(Ordering::SeqCst) < number {
+                thread::yield_now();
+            }
+        }
+
+        /// Has JavaScript have it, having handed over so many messages.
+        fn lend(&self) -> usize {
+            let mut sent = 0;
+            while !self.driver.is_lent() {
+                self.driver.want();
+                self.driver.send(Message::End(SessionId(0)));
+                sent += 1;
+                self.await_counted(sent);
+            }
+            sent
+        }
+    }
+
+    impl Drop for Counting {
+        fn drop(&mut self) {
+            self.driver.recall();
+            self.driver.inbox.push(Message::Stop);
+            let thread = self.thread.take().expect("it runs");
+            assert!(thread.join().is_ok(), "the engine's thread has panicked");
+        }
+    }
+
+    async fn count(driver: Arc<Driver>, counted: Arc<AtomicUsize>) {
+        loop {
+            let messages = poll_fn(|context| driver.inbox.poll_take(context)).await;
+            for message in messages {
+                if matches!(message, Message::Stop) {
+                    return;
+                }
+                counted.fetch_add(1, Ordering::SeqCst);
+                driver.is_telling();
+            }
+        }
+    }
+
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn who_has_the_engine_runs_it_at_once() {
+        let engine = Counting::new(NEVER);
+        let sent = engine.lend();
+        for number in 1..=100 {
+            engine.driver.send(Message::End(SessionId(0)));
+            assert_eq!(engine.counted.load(Ordering::SeqCst), sent + number);
+        }
+    }
+
+    #[test]
+    fn what_comes_while_it_changes_hands_is_not_left_behind() {
+        // Nobody looks after it: what is left behind once is so for ever.
+        let engine = Counting::new(NEVER);
+        let mut sent = 0;
+        for turn in 0..20_000 {
+            if turn % 3 == 0 {
+                engine.driver.want();
+            }
+            engine.driver.send(Message::End(SessionId(0)));
+            sent += 1;
+            if turn % 7 == 0 {
+                engine.driver.recall();
+            }
+            engine.await_counted(sent);
+        }
+    }
+
+    #[test]
+    fn the_engine_is_taken_back_from_who_does_not_run_it() {
+        let engine = Counting::new(Duration::from_millis(1));
+        engine.lend();
+        while engine.driver.is_lent() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_left_in_the_inbox_is_found_by_whoever_looks_after_the_engine() {
+        let engine = Counting::new(Duration::from_millis(1));
+        let sent = engine.lend();
+        engine.driver.inbox.push(Message::End(SessionId(0)));
+        engine.await_counted(sent + 1);
+    }
+
+    #[test]
+    fn several_environments_leave_it_to_its_own_thread() {
+        let engine = Counting::new(NEVER);
+        let sent = engine.lend();
+        engine.driver.share(true);
+        for number in 1..=100 {
+            engine.driver.want();
+            engine.driver.send(Message::End(SessionId(0)));
+            engine.await_counted(sent + number);
+            assert!(!engine.driver.is_lent());
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_task_ends_neither_thread() {
+        let engine = Counting::new(NEVER);
+        let sent = engine.lend();
+        let is_run = engine.driver.run_here(1, || {
+            Movable.spawn(Box::pin(async { panic!("on purpose") }));
+        });
+        assert!(is_run);
+        engine.driver.send(Message::End(SessionId(0)));
+        assert_eq!(engine.counted.load(Ordering::SeqCst), sent + 1);
     }
 }

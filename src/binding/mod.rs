@@ -9,7 +9,8 @@
 //!
 //! - `mailbox` is the class that JavaScript sees, `addon` and `constants` are what
 //!   else it finds; `wake_up` calls it, [`kept_locks`] are the locks it can ask for.
-//! - `engine_thread` starts the engine's thread and ends it.
+//! - `engine_thread` starts the engine's thread and ends it; `driver` has the engine run
+//!   there, or on the JavaScript thread, which `node_loop` calls then.
 //!
 //! Between the threads:
 //!
@@ -56,7 +57,7 @@ pub mod decode;
 pub mod describe;
 #[doc(hidden)]
 pub mod encode;
-#[cfg(feature = "napi")]
+#[cfg(any(feature = "napi", test))]
 mod driver;
 #[cfg(feature = "napi")]
 mod engine_thread;
