@@ -314,6 +314,13 @@ impl Mailbox {
         });
     }
 
+    /// Whether this thread runs the engine now, in place of the engine's own.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn has_engine(&self) -> bool {
+        self.thread.has_engine()
+    }
+
     /// Says whether the process is to stay alive also while no request is unanswered.
     ///
     /// # Errors
