@@ -19,7 +19,9 @@ const { endOfSuite } = require('../support/suite');
 const { until } = require('../support/until');
 
 /** Other systems have nothing that Node.js' event loop could wait for. */
-const suiteOptions = { skip: process.platform === 'linux' ? false : 'the engine has a thread of its own always' };
+const suiteOptions = {
+  skip: process.platform === 'linux' ? false : 'the engine has a thread of its own always',
+};
 
 const newName = namesLike('lone ');
 

@@ -55,14 +55,17 @@ pub mod context;
 pub mod decode;
 #[doc(hidden)]
 pub mod describe;
-#[doc(hidden)]
-pub mod encode;
 #[cfg(any(feature = "napi", test))]
 #[cfg_attr(
     not(all(feature = "napi", target_os = "linux")),
-    allow(dead_code, reason = "only a `node_loop` has JavaScript take the engine")
+    allow(
+        dead_code,
+        reason = "only a `node_loop` has JavaScript take the engine"
+    )
 )]
 mod driver;
+#[doc(hidden)]
+pub mod encode;
 #[cfg(feature = "napi")]
 mod engine_thread;
 #[cfg(test)]
