@@ -186,23 +186,24 @@ fn start() -> io::Result<Thread> {
     let readable = Readable::new();
     let (started, starting) = mpsc::channel();
     let (own, sockets) = (Arc::clone(&driver), readable.sockets());
-    let handle = thread::Builder::new()
-        .name("redlock".into())
-        .spawn(move || match Driver::executor() {
-            Ok(runtime) => {
-                let _ = started.send(Ok(()));
-                let served = Arc::clone(&own);
-                own.run(runtime, || {
-                    let shared = Shared::new(Rc::new(Movable), Rc::new(sockets()));
-                    Box::pin(async move {
-                        serve(&served.inbox, &shared).await;
-                    })
-                });
-            }
-            Err(error) => {
-                let _ = started.send(Err(error));
-            }
-        })?;
+    let handle =
+        thread::Builder::new()
+            .name("redlock".into())
+            .spawn(move || match Driver::executor() {
+                Ok(runtime) => {
+                    let _ = started.send(Ok(()));
+                    let served = Arc::clone(&own);
+                    own.run(runtime, || {
+                        let shared = Shared::new(Rc::new(Movable), Rc::new(sockets()));
+                        Box::pin(async move {
+                            serve(&served.inbox, &shared).await;
+                        })
+                    });
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            })?;
     let started = starting.recv();
     started.unwrap_or_else(|_| Err(io::Error::other("the engine's thread ended at once")))?;
     Ok(Thread {

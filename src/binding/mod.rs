@@ -55,10 +55,10 @@ pub mod context;
 pub mod decode;
 #[doc(hidden)]
 pub mod describe;
-#[doc(hidden)]
-pub mod encode;
 #[cfg(any(feature = "napi", test))]
 mod driver;
+#[doc(hidden)]
+pub mod encode;
 #[cfg(feature = "napi")]
 mod engine_thread;
 #[cfg(test)]

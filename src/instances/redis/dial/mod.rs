@@ -14,13 +14,13 @@ use std::rc::Rc;
 
 pub use addresses::{Resolve, Resolving};
 pub(super) use cause::{CLOSED, unasked, unreachable};
+#[cfg(target_os = "linux")]
+pub use readable::Readable;
 #[cfg(test)]
 pub(super) use sentinel::master_of;
 #[cfg(test)]
 pub(super) use server::Greeting;
 pub(super) use server::{Dialled, MasterChange};
-#[cfg(target_os = "linux")]
-pub use readable::Readable;
 pub use sockets::Sockets;
 pub use stream::{Connecting, Dialler, Stream};
 pub(super) use transport::Transport;
