@@ -142,26 +142,26 @@ impl PartialEq for Terms<'_> {
 
 impl Terms<'_> {
     /// Whether each number stands for something.
-    pub fn make_sense(&self) -> bool {
+    pub fn make_sense(self) -> bool {
         let codes = [request::FLAGS, request::SCRIPTS, request::CONTEXT];
         codes.iter().all(|at| whole_number(self.0[*at]).is_some())
     }
 
-    pub fn handle(&self) -> Handle {
+    pub fn handle(self) -> Handle {
         Handle(saturated(self.0[request::HANDLE]))
     }
 
-    pub fn scripts(&self) -> ScriptsId {
+    pub fn scripts(self) -> ScriptsId {
         ScriptsId(saturated(self.0[request::SCRIPTS]))
     }
 
-    pub fn context(&self) -> ContextId {
+    pub fn context(self) -> ContextId {
         ContextId(saturated(self.0[request::CONTEXT]))
     }
 
     /// Without what is known by its number only, what belongs to the engine, and a value
     /// of the caller's own.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(self) -> Settings {
         let head = self.0;
         let retries = head[request::RETRY_COUNT];
         let report = head[request::VOTE_REPORT];
