@@ -1,12 +1,13 @@
 'use strict';
 
 /**
- * The middle one, or what is between the two; `null` if one of them is not known.
+ * The middle one, or what is between the two; `null` if one of them is not known: who has completed no cycle has no figure
+ * of one.
  *
  * @param {(number | null)[]} values
  */
 function median(values) {
-  if (values.length === 0 || values.some((value) => value === null || value === undefined)) return null;
+  if (values.length === 0 || !values.every(Number.isFinite)) return null;
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

@@ -14,8 +14,16 @@ function findWins(outcomes) {
     ...outcome.results.flatMap((peer) => winOfPeer(outcome, peer)),
     ...outcome.results.flatMap((ours) => lossOfOurs(outcome, ours)),
   ]);
-  if (!wins.length) wins.push('No peer is ahead of redlock-native in any figure that was measured.');
+  if (!wins.length) wins.push(outcomes.some(isCompared) ? NONE_IS_AHEAD : NONE_WAS_COMPARED);
   return [...wins, ...outcomes.flatMap(failuresOf)];
+}
+
+const NONE_IS_AHEAD = 'No peer is ahead of redlock-native in any figure that was measured.';
+const NONE_WAS_COMPARED = 'Nothing was compared: no case was run by ours and by a peer.';
+
+/** Whether ours and a peer took part. */
+function isCompared({ results }) {
+  return ['ours', 'peer'].every((kind) => results.some((one) => one.kind === kind));
 }
 
 /** All figures in which a peer is ahead of ours by URL, in one sentence. */

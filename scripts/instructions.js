@@ -23,6 +23,9 @@ const OUT = path.join(ROOT, 'target', 'instructions');
 const CYCLES = [2000, 6000];
 
 const VALGRIND = { 'apt-get': ['valgrind'], apk: ['valgrind'], dnf: ['valgrind'] };
+const HOW_TO_GET_VALGRIND =
+  'NOT CHECKED: instructions are counted by valgrind, which was not found and could not be installed. Install it with ' +
+  'your package manager ("apt-get install valgrind", as root), and run this again.';
 
 function main() {
   const { values } = parseArgs({ options: { record: { type: 'boolean', default: false } } });
@@ -31,7 +34,7 @@ function main() {
     return;
   }
   const valgrind = onPath('valgrind') ?? installPackage('valgrind', VALGRIND, () => onPath('valgrind'));
-  if (!valgrind) throw new Error('there is no valgrind: install it with your package manager');
+  if (!valgrind) throw new Error(HOW_TO_GET_VALGRIND);
   const { rustc, target } = compiler();
   const program = build(target);
   const parts = Object.fromEntries(PARTS.map((part) => [part, count(valgrind, program, part)]));

@@ -6,6 +6,8 @@ const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
+const { adopt } = require('../../lib/clients');
+const { OWN_SCRIPTS } = require('../../lib/clients/scripts');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 const { block } = require('../support/block');
@@ -57,6 +59,23 @@ describe('what a client of ioredis is asked in one turn', () => {
       await useMany(redlock);
       assert.ok(writes > 0 && writes < MANY, `${writes} writes`);
       assert.equal(stream.writableCorked, 0);
+    });
+
+    test(`goes out in part while more is asked (${name})`, async (t) => {
+      const { client } = await connect(t, require(name));
+      const asked = adopt(client, 'the client', 'redlock 4');
+      const { text } = OWN_SCRIPTS.unlock;
+      const answers = [];
+      asked.gather();
+      for (let number = 0; number < 4 * MANY; number++) answers.push(asked.eval(text, ['none'], ['value']));
+      const { writableLength } = client.stream;
+      assert.ok(
+        writableLength > 0 && writableLength < 3 * MANY * text.length,
+        `${writableLength} bytes wait`,
+      );
+      asked.sendAll();
+      assert.equal(client.stream.writableCorked, 0);
+      assert.equal((await Promise.all(answers)).length, 4 * MANY);
     });
 
     test(`is seen as ever by a sendCommand that somebody has put there (${name})`, async (t) => {

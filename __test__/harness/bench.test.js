@@ -12,6 +12,7 @@ const { after, describe, test } = require('node:test');
 const { describeForeign } = require('../../bench/foreign');
 const { judgeGoals } = require('../../bench/goals');
 const { outcomeOf } = require('../../bench/outcome');
+const { table } = require('../../bench/report');
 const { findWins } = require('../../bench/wins');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -162,6 +163,28 @@ describe('the judges', () => {
     assert.deepEqual(findWins([outcome(1, 10, behind)]), [
       'No peer is ahead of redlock-native in any figure that was measured.',
     ]);
+  });
+
+  test('where ours and a peer did not both take part, nobody is said to be behind', () => {
+    for (const alone of [ours, fast]) {
+      assert.deepEqual(findWins([outcome(1, 10, new Map([[alone, figures(100)]]))]), [
+        'Nothing was compared: no case was run by ours and by a peer.',
+      ]);
+    }
+  });
+
+  test('who has completed no cycle has no figure of one', () => {
+    const none = figures(0, { p50: Number.NaN, jsCpu: Number.POSITIVE_INFINITY, serverCpu: Number.NaN });
+    const measured = new Map([
+      [ours, figures(500)],
+      [fast, none],
+    ]);
+    const stuck = outcome(1, 10, measured);
+    const row = table(stuck)
+      .split('\n')
+      .find((line) => line.startsWith('<redlock-5>'));
+    assert.deepEqual(row.split(/ {2,}/), ['<redlock-5>', '0', '–', '10.0', '–', '10.0', '–', '0.00']);
+    assert.match(findWins([stuck])[0], /^No peer is ahead/);
   });
 
   test('a machine that others have used meanwhile is told from a quiet one', () => {

@@ -1,6 +1,7 @@
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
+const { getHeapStatistics } = require('node:v8');
 
 const { nextName } = require('./names');
 
@@ -50,11 +51,14 @@ async function measure({ lock, unlock }, { c, seconds }) {
   };
 }
 
-/** Resident, but for what JavaScript's heap has not collected yet or keeps free for itself. */
+/**
+ * Resident, but for what JavaScript's heap has not collected yet or keeps free for itself: of what that has reserved, only
+ * what was touched is resident.
+ */
 function memory() {
   globalThis.gc();
-  const { rss, heapTotal, heapUsed } = process.memoryUsage();
-  return rss - heapTotal + heapUsed;
+  const heap = getHeapStatistics();
+  return process.memoryUsage.rss() - heap.total_physical_size + heap.used_heap_size;
 }
 
 module.exports = { measure };

@@ -56,6 +56,8 @@ class IoredisClient extends Client {
   #isRunByDigest = rememberRunByDigest('evalsha');
   /** Whose writes wait. @type {Socket | undefined} */
   #corked;
+  /** How many do. */
+  #waiting = 0;
 
   get db() {
     if (this.topology === 'cluster') return 0;
@@ -248,18 +250,36 @@ class IoredisClient extends Client {
 
   /** The library writes each command by itself, which costs a call of the system for each. */
   gather() {
-    // A cluster has several sockets; who has replaced the way to the one there is may look at it.
-    if (this.topology === 'cluster' || !this.#isOwn(this.client, 'sendCommand')) return;
-    const stream = read(this.client, 'stream');
-    if (!(stream instanceof Socket)) return;
-    cork.call(stream);
-    this.#corked = stream;
+    // Who has replaced the way to the socket may look at it.
+    if (!this.#isOwn(this.client, 'sendCommand') || !this.supportsEvalsha()) return false;
+    // A cluster has several.
+    const stream = this.topology === 'cluster' ? undefined : read(this.client, 'stream');
+    if (stream instanceof Socket) this.#cork(stream);
+    return true;
   }
 
   sendAll() {
     const stream = this.#corked;
     this.#corked = undefined;
     if (stream) uncork.call(stream);
+  }
+
+  /** @param {Socket} stream */
+  #cork(stream) {
+    cork.call(stream);
+    this.#corked = stream;
+    this.#waiting = 0;
+  }
+
+  /** One more will wait. The server carries those before it out while others are put to the client. */
+  #makeRoom() {
+    const stream = this.#corked;
+    if (stream === undefined) return;
+    if (this.#waiting === MOST_WAITING) {
+      this.sendAll();
+      this.#cork(stream);
+    }
+    this.#waiting += 1;
   }
 
   supportsEvalsha() {
@@ -285,6 +305,7 @@ class IoredisClient extends Client {
   #runScript(method, script, keys, args) {
     const { client } = this;
     const count = keys.length;
+    this.#makeRoom();
     if (!this.#isOwn(client, method)) return this.inDialect(method, script, keys, args);
     // Nearly all are such, and need no array of their words.
     if (count === 1 && args.length === 1) return client[method](script, 1, keys[0], args[0]);
@@ -298,6 +319,8 @@ class IoredisClient extends Client {
 const { cork, uncork } = Socket.prototype;
 
 const MOST_ARGUMENTS = 1000;
+/** So many commands go out in one write. */
+const MOST_WAITING = 64;
 /** The way from `eval` to the socket. @type {import('./pristine').Step[]} */
 const COMMANDS = ['eval', 'evalsha', 'call'].map((name) => ({
   name,

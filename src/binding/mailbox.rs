@@ -57,16 +57,20 @@ pub struct Opened {
 #[napi]
 impl Mailbox {
     /// `wake` is called on the JavaScript thread when there is something to
-    /// drain.
+    /// drain. `is_node` says whether the event loop is Node.js' own.
     ///
     /// # Errors
     ///
     /// When the engine's thread can't be started.
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
-        let wake_up = WakeUp::new(&wake)?;
-        let outbox = Arc::new(Outbox::new(wake_up.caller()));
-        let thread = EngineThread::of(env)?;
+    pub fn new(env: Env, wake: Function<(), UnknownReturnValue>, is_node: bool) -> Result<Self> {
+        let wake_up = WakeUp::new(env, &wake)?;
+        let thread = EngineThread::of(env, is_node)?;
+        let (telling, wake) = (thread.telling(), wake_up.caller());
+        let outbox = Arc::new(Outbox::new(move || {
+            telling();
+            wake();
+        }));
         let session = thread.begin(Arc::clone(&outbox));
         Ok(Self {
             thread,
@@ -310,6 +314,13 @@ impl Mailbox {
         });
     }
 
+    /// Whether this thread runs the engine now, in place of the engine's own.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn has_engine(&self) -> bool {
+        self.thread.has_engine()
+    }
+
     /// Says whether the process is to stay alive also while no request is unanswered.
     ///
     /// # Errors
@@ -350,7 +361,9 @@ impl Mailbox {
         }
         self.wake_up.asked(count);
         self.wake_up.keep_alive(&env)?;
-        self.send(Command::Submit(Batch::new(numbers.to_vec(), &text)));
+        let batch = Batch::new(numbers.to_vec(), &text);
+        let under_way = self.wake_up.pending();
+        self.thread.submit(self.session, batch, under_way);
         Ok(())
     }
 
@@ -367,6 +380,7 @@ impl Mailbox {
         mut numbers: Float64ArraySlice,
         mut values: Uint8ArraySlice,
     ) -> Result<Option<String>> {
+        self.thread.has_come();
         let now = System::clock();
         // SAFETY: the arrays belong to lib/native, which passes them to
         // nobody else, and no JavaScript runs before this call returns.

@@ -60,7 +60,7 @@ const LONGEST_HAND_OVER: Duration = Duration::from_secs(60);
 
 /// Until when the votes of one round are waited for. In nanoseconds, which are quicker to
 /// reckon with: each instance is looked at for each round.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     floor: u64,
     ceiling: u64,
@@ -74,7 +74,7 @@ pub(super) struct Limits {
 }
 
 /// Until when one instance's vote is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wait {
     /// From when on it counts: when it was asked, or its client was.
     pub(super) since: Instant,
@@ -87,8 +87,9 @@ pub(super) struct Wait {
 }
 
 /// What one would raise for a vote to be waited for longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Longer {
+    #[default]
     Ceiling,
     Floor,
     Ttl,
@@ -182,12 +183,9 @@ impl Limits {
     /// How long who was measured like that must be waited for.
     fn needed(&self, measured: Option<RoundTrip>) -> u64 {
         measured.map_or(0, |trip| {
-            let smoothed = saturating_nanos(trip.smoothed);
-            let varying = saturating_nanos(trip.variation)
-                .saturating_mul(4)
-                .max(self.floor);
-            let most = smoothed.saturating_mul(TRIPS).max(self.ceiling);
-            smoothed.saturating_add(varying).min(most)
+            let varying = trip.variation.saturating_mul(4).max(self.floor);
+            let most = trip.smoothed.saturating_mul(TRIPS).max(self.ceiling);
+            trip.smoothed.saturating_add(varying).min(most)
         })
     }
 
@@ -230,6 +228,11 @@ impl Wait {
     pub(super) const fn end(&self, may_be_long: bool) -> Instant {
         if may_be_long { self.at_most } else { self.due }
     }
+
+    /// Whether it is longer until a majority has answered.
+    pub(super) fn is_longer(&self) -> bool {
+        self.due < self.at_most
+    }
 }
 
 #[cfg(test)]
@@ -255,10 +258,7 @@ mod tests {
     }
 
     fn trip(smoothed: u64, variation: u64) -> RoundTrip {
-        RoundTrip {
-            smoothed: ms(smoothed),
-            variation: ms(variation),
-        }
+        RoundTrip::new(ms(smoothed), ms(variation))
     }
 
     /// How long who was measured like that may take, in ms.
@@ -360,13 +360,13 @@ mod tests {
             let measured = measured.map(|(smoothed, variation)| trip(smoothed, variation));
             let limits = Limits::within(deadlines, ttl(millis.into()), last);
             let wait = limits.first(true).wait(now, measured);
-            let most = measured.map_or(ceiling, |trip| ceiling.max(trip.smoothed * 4));
+            let most = measured.map_or(ceiling, |trip| ceiling.max(trip.smoothed() * 4));
             prop_assert!(wait.due <= last && wait.at_most <= last);
             prop_assert!(wait.due <= now.after(most));
             prop_assert!(wait.due >= now.after(floor).min(last));
             prop_assert!(wait.due <= wait.at_most);
             if let Some(trip) = measured {
-                prop_assert!(wait.due >= now.after(trip.smoothed).min(last));
+                prop_assert!(wait.due >= now.after(trip.smoothed()).min(last));
             } else {
                 let share = Duration::from_micros(u64::from(millis) * 100);
                 prop_assert_eq!(wait.due, now.after(share.clamp(floor, ceiling)).min(last));

@@ -2,7 +2,7 @@
 //! wait to be put to it, and those whose answer is awaited.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::engine::{
     Cause, Environment, Instant, Meter, Operation, Question, Responder, RoundTrip, SafetyRule,
     Vote, within,
 };
+use crate::instances::acquire_queue::{Acquire, AcquireQueue};
 
 /// Questions on their way through somebody else's connection.
 ///
@@ -26,9 +27,11 @@ pub struct Bridge {
     /// The acquires in `unanswered` that somebody waited for when they were last
     /// counted.
     acquires: RefCell<BTreeSet<Ticket>>,
+    /// When that was.
+    counted: Cell<Instant>,
     /// Acquires that are not put to the client yet.
-    queue: RefCell<VecDeque<Pending>>,
-    /// How many bytes `unanswered` and `queue` keep.
+    queue: RefCell<AcquireQueue<Pending>>,
+    /// How many bytes `unanswered` keeps.
     weight: Cell<usize>,
     next_ticket: Cell<Ticket>,
     /// From when JavaScript has put a question until the answer was there.
@@ -58,10 +61,21 @@ struct Pending {
     since: Instant,
 }
 
-impl Pending {
-    /// Whether somebody still waits for its answer.
+impl Acquire for Pending {
+    fn question(&self) -> &Question {
+        &self.question
+    }
+
     fn is_awaited(&self, now: Instant) -> bool {
         now < self.question.deadline && self.responder.is_awaited()
+    }
+
+    fn weight(&self) -> usize {
+        self.question.weight()
+    }
+
+    fn into_responder(self) -> Responder {
+        self.responder
     }
 }
 
@@ -87,6 +101,9 @@ const BUSY_AFTER: Duration = Duration::from_millis(10);
 /// So many acquires are with the client at most that somebody still waits for: an
 /// extension is not behind more of them in its queue (rule 22).
 const MOST_ACQUIRES: usize = 200;
+/// Where there are so many, how often it is looked whom nobody waits for any more:
+/// with each question and answer it would cost more than all else.
+const COUNT_EVERY: Duration = Duration::from_millis(1);
 
 /// How long a client takes for so many. One whose server is further away may have
 /// several times as many.
@@ -103,6 +120,7 @@ impl Bridge {
             port,
             unanswered: RefCell::default(),
             acquires: RefCell::default(),
+            counted: Cell::new(now),
             queue: RefCell::default(),
             meter: Cell::default(),
             weight: Cell::new(0),
@@ -123,21 +141,23 @@ impl Bridge {
         if self.is_closed.get() {
             return responder.fail(Cause::Closed);
         }
-        for withdrawn in self.withdraw(question) {
-            withdrawn.fail(Cause::Withdrawn);
+        if let Operation::Release { .. } = question.operation {
+            let withdrawn = self.queue.borrow_mut().withdraw(question);
+            for withdrawn in withdrawn {
+                withdrawn.fail(Cause::Withdrawn);
+            }
         }
         if self.overloaded(question) {
             let waiting = self.unanswered.borrow().len() + self.queue.borrow().len();
             return responder.fail(Cause::Overloaded { waiting });
         }
-        self.weight.set(self.weight.get() + question.weight());
         let waiting = Pending {
             question: Rc::clone(question),
             responder,
             since: self.environment.now(),
         };
         if is_acquire(question) && SafetyRule::Order.is_kept() {
-            self.queue.borrow_mut().push_back(waiting);
+            self.queue.borrow_mut().push(waiting);
             self.put_acquires();
         } else {
             self.put(waiting);
@@ -145,6 +165,7 @@ impl Bridge {
     }
 
     fn put(&self, waiting: Pending) {
+        self.weight.set(self.weight.get() + waiting.weight());
         let ticket = self.next_ticket.get();
         self.next_ticket.set(ticket.next());
         let question = Rc::clone(&waiting.question);
@@ -209,28 +230,28 @@ impl Bridge {
     fn put_acquires(&self) {
         let now = self.environment.now();
         loop {
-            if !self.has_room() {
+            if self.queue.borrow().is_empty() || !self.has_room(now) {
                 return;
             }
-            let Some(next) = self.queue.borrow_mut().pop_front() else {
+            let Some(next) = self.queue.borrow_mut().pop() else {
                 return;
             };
             if next.is_awaited(now) {
                 self.put(next);
             } else {
-                self.forget(next);
+                next.responder.fail(Cause::Withdrawn);
             }
         }
     }
 
     /// Whether another acquire may be with the client. Those that nobody waits for
     /// any more keep nobody from being asked.
-    fn has_room(&self) -> bool {
+    fn has_room(&self, now: Instant) -> bool {
         let windows = self.meter.get().windows(WINDOW).min(MOST_WINDOWS);
         let most = MOST_ACQUIRES * windows;
         let mut acquires = self.acquires.borrow_mut();
-        if acquires.len() >= most {
-            let now = self.environment.now();
+        if acquires.len() >= most && now >= self.counted.get().after(COUNT_EVERY) {
+            self.counted.set(now);
             let waiting = self.unanswered.borrow();
             acquires.retain(|ticket| {
                 let waiting = waiting.get(ticket);
@@ -238,35 +259,6 @@ impl Bridge {
             });
         }
         acquires.len() < most
-    }
-
-    fn withdraw(&self, release: &Question) -> Vec<Responder> {
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_empty() || !matches!(release.operation, Operation::Release { .. }) {
-            return Vec::new();
-        }
-        let mut withdrawn = Vec::new();
-        for _ in 0..queue.len() {
-            let Some(acquire) = queue.pop_front() else {
-                break;
-            };
-            let question = &acquire.question;
-            if question.value == release.value && question.shares_a_resource(release) {
-                self.weight
-                    .set(self.weight.get() - acquire.question.weight());
-                withdrawn.push(acquire.responder);
-            } else {
-                queue.push_back(acquire);
-            }
-        }
-        withdrawn
-    }
-
-    /// Nobody waits for its answer any more.
-    fn forget(&self, waiting: Pending) {
-        self.weight
-            .set(self.weight.get() - waiting.question.weight());
-        waiting.responder.fail(Cause::Withdrawn);
     }
 
     /// Brings the client's answer. One that nobody waits for is ignored.
@@ -302,8 +294,9 @@ impl Bridge {
         self.came_round();
         self.weight.set(0);
         self.acquires.take();
+        let mut queue = self.queue.take();
         let waiting = self.unanswered.take().into_values();
-        for waiting in waiting.chain(self.queue.take()) {
+        for waiting in waiting.chain(std::iter::from_fn(|| queue.pop())) {
             waiting.responder.fail(Cause::Closed);
         }
     }
@@ -318,8 +311,10 @@ impl Bridge {
             Operation::Extend { .. } => MOST_RELEASES + MOST_QUESTIONS,
             Operation::Acquire { .. } | Operation::Inspect => MOST_QUESTIONS,
         };
-        let is_heavy = self.weight.get() + question.weight() > MOST_BYTES;
-        let number = self.unanswered.borrow().len() + self.queue.borrow().len();
+        let queue = self.queue.borrow();
+        let is_heavy = self.weight.get() + queue.weight() + question.weight() > MOST_BYTES;
+        let number = self.unanswered.borrow().len() + queue.len();
+        drop(queue);
         if !SafetyRule::Bounded.is_kept() || (number < most && !is_heavy) {
             return false;
         }
@@ -341,7 +336,10 @@ impl Bridge {
                     .map(std::collections::btree_map::OccupiedEntry::remove)
             };
             match oldest {
-                Some(oldest) => self.forget(oldest),
+                Some(oldest) => {
+                    self.weight.set(self.weight.get() - oldest.weight());
+                    oldest.responder.fail(Cause::Withdrawn);
+                }
                 None => return false,
             }
         }
@@ -357,6 +355,8 @@ async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
         let Some(bridge) = bridge.upgrade() else {
             return;
         };
+        // Nobody's question or answer may have come since there is room for them.
+        bridge.put_acquires();
         if bridge.is_closed.get() || !bridge.is_waited_for() {
             bridge.is_watched.set(false);
             return;

@@ -25,7 +25,7 @@ mod secret;
 mod shared;
 mod state_observers;
 #[cfg(test)]
-mod test_questions;
+pub(super) mod test_questions;
 mod tls;
 mod weight;
 
@@ -33,6 +33,8 @@ use std::rc::{Rc, Weak};
 
 use cluster::Cluster;
 pub use config::{Address, Config, Endpoint, Sentinels};
+#[cfg(target_os = "linux")]
+pub use dial::Readable;
 pub use dial::{Connecting, Dialler, Resolve, Resolving, Sockets, Stream};
 use link::{Link, SlotState};
 pub use network::Network;

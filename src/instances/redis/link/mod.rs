@@ -15,7 +15,6 @@
 //!   their way at a time, and the others wait, for as long as somebody waits for
 //!   them. A release withdraws its own acquire if that is still unwritten.
 
-mod acquire_queue;
 mod connections;
 mod gather;
 mod gathered;
@@ -34,7 +33,6 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
-use acquire_queue::AcquireQueue;
 use pending::{ExpectedReply, OnReply};
 use pipeline::{Generation, Pipeline};
 use redis::Cmd;
@@ -50,6 +48,7 @@ use super::protocol::command::Writer;
 use super::redact::Redactor;
 use super::state_observers::StateObservers;
 use crate::engine::{Cause, Environment, Instant, Meter, Observer, Question, Responder, RoundTrip};
+use crate::instances::acquire_queue::AcquireQueue;
 
 /// How many round trips it takes to connect and log in.
 pub(super) const TRIPS_OF_A_DIAL: u32 = 2;

@@ -56,6 +56,7 @@ pub(super) enum Generation {
 
 impl Pipeline {
     /// A command was appended to `out` from `before` on, whose answer is expected.
+    #[inline]
     pub(super) fn expect(&mut self, before: usize, expected: ExpectedReply) {
         self.fresh += 1;
         self.questions += expected.questions();

@@ -2,12 +2,32 @@
 
 use std::rc::Rc;
 
-use crate::engine::{Operation, Question, Responder};
+use crate::engine::{Instant, Operation, Question, Responder};
+use crate::instances::acquire_queue::Acquire;
+use crate::instances::redis::weight::weight_of;
 
 pub(super) struct Request {
     pub(super) question: Rc<Question>,
     pub(super) responder: Responder,
     pub(super) slot: SlotState,
+}
+
+impl Acquire for Request {
+    fn question(&self) -> &Question {
+        &self.question
+    }
+
+    fn is_awaited(&self, now: Instant) -> bool {
+        self.question.is_wanted(now, Some(&self.responder))
+    }
+
+    fn weight(&self) -> usize {
+        weight_of(&self.question)
+    }
+
+    fn into_responder(self) -> Responder {
+        self.responder
+    }
 }
 
 /// Of a cluster's node: whether the slot that a question's keys are in belongs to it.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::acquire_queue::AcquireQueue;
 use super::pending::{ExpectedReply, OnReply, Release};
 use super::pipeline::{Generation, MOST_ACQUIRES, Pipeline, is_acquire, is_release};
 use super::release_copies::answer_of_both;
@@ -13,6 +12,7 @@ use super::request::{Kind, Request, SlotState};
 use crate::engine::{
     Cause, Environment, Instant, Meter, Operation, Question, Responder, SafetyRule,
 };
+use crate::instances::acquire_queue::AcquireQueue;
 use crate::instances::redis::owed_releases::OwedReleases;
 use crate::instances::redis::protocol::command::{Form, Writer};
 use crate::instances::redis::weight::weight_of;
@@ -50,7 +50,7 @@ pub(super) struct State {
     /// Releases that are not to be written yet.
     pub(super) releases: VecDeque<Request>,
     /// Acquires that are not to be written yet, nor before those.
-    pub(super) acquires: AcquireQueue,
+    pub(super) acquires: AcquireQueue<Request>,
     /// About how many bytes `releases`, and what waits for a dial, keep.
     pub(super) weight: usize,
     pub(super) owed: OwedReleases,
@@ -86,6 +86,7 @@ pub(super) enum Waiting {
 
 impl State {
     /// Writes `request`, or has it wait; or refuses it.
+    #[inline]
     pub(super) fn take_on(
         &mut self,
         request: Request,
@@ -148,7 +149,7 @@ impl State {
 
     /// What an answer usually takes.
     fn distance(&self) -> Duration {
-        self.meter.known().unwrap_or_default().smoothed
+        self.meter.known().unwrap_or_default().smoothed()
     }
 
     /// Whether a new acquire need not wait.
@@ -393,6 +394,7 @@ impl State {
     }
 }
 
+#[inline]
 fn write_on(
     writer: &mut Writer,
     pipeline: &mut Pipeline,

@@ -1,19 +1,29 @@
-//! Acquires that are not written yet, in the order in which they were asked.
+//! Acquires that are not sent yet, in the order in which they were asked.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use super::request::Request;
 use crate::engine::{Instant, Question, Responder, Token};
-use crate::instances::redis::weight::weight_of;
+
+/// An acquire that waits.
+pub(super) trait Acquire {
+    fn question(&self) -> &Question;
+
+    /// Whether somebody still waits for its answer.
+    fn is_awaited(&self, now: Instant) -> bool;
+
+    /// About how many bytes it keeps.
+    fn weight(&self) -> usize;
+
+    fn into_responder(self) -> Responder;
+}
 
 /// They wait until fewer are on their way. Each can be found by its value, since its
 /// release withdraws it: sent after that, it would set a key that nobody deletes. Where
 /// the engine that has asked gives up or releases, `Responder::is_awaited` says so too, but
 /// engines share a link, and a lock may be released by another one.
-#[derive(Default)]
-pub(super) struct AcquireQueue {
-    waiting: BTreeMap<u64, (Request, Earlier)>,
+pub(super) struct AcquireQueue<A> {
+    waiting: BTreeMap<u64, (A, Earlier)>,
     /// The last one of each value.
     by_value: HashMap<Token, u64>,
     /// The number of the next one.
@@ -26,26 +36,37 @@ pub(super) struct AcquireQueue {
 /// again.
 type Earlier = Option<u64>;
 
-impl AcquireQueue {
-    pub(super) fn push(&mut self, acquire: Request) {
+impl<A> Default for AcquireQueue<A> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            by_value: HashMap::new(),
+            next: 0,
+            weight: 0,
+        }
+    }
+}
+
+impl<A: Acquire> AcquireQueue<A> {
+    pub(super) fn push(&mut self, acquire: A) {
         let number = self.next;
         self.next += 1;
-        self.weight += weight_of(&acquire.question);
-        let value = acquire.question.value.clone();
+        self.weight += acquire.weight();
+        let value = acquire.question().value.clone();
         let earlier = self.by_value.insert(value, number);
         self.waiting.insert(number, (acquire, earlier));
     }
 
     /// Takes the oldest.
-    pub(super) fn pop(&mut self) -> Option<Request> {
+    pub(super) fn pop(&mut self) -> Option<A> {
         let (number, (acquire, _)) = self.waiting.pop_first()?;
         // Those that come after it are found without it.
-        if let Entry::Occupied(last) = self.by_value.entry(acquire.question.value.clone())
+        if let Entry::Occupied(last) = self.by_value.entry(acquire.question().value.clone())
             && *last.get() == number
         {
             last.remove();
         }
-        self.weight -= weight_of(&acquire.question);
+        self.weight -= acquire.weight();
         Some(acquire)
     }
 
@@ -54,10 +75,9 @@ impl AcquireQueue {
     pub(super) fn pop_late(&mut self, now: Instant) -> impl Iterator<Item = Responder> {
         let late = std::iter::from_fn(move || {
             let (_, (oldest, _)) = self.waiting.first_key_value()?;
-            let is_late = !oldest.question.is_wanted(now, Some(&oldest.responder));
-            is_late.then(|| self.pop()).flatten()
+            (!oldest.is_awaited(now)).then(|| self.pop()).flatten()
         });
-        late.take(2).map(|acquire| acquire.responder)
+        late.take(2).map(Acquire::into_responder)
     }
 
     /// Takes those of the value of `release` that are for one of its resources.
@@ -72,15 +92,15 @@ impl AcquireQueue {
             next.and_then(|number| self.waiting.remove_entry(&number))
         {
             next = earlier;
-            if acquire.question.shares_a_resource(release) {
-                self.weight -= weight_of(&acquire.question);
-                taken.push(acquire.responder);
+            if acquire.question().shares_a_resource(release) {
+                self.weight -= acquire.weight();
+                taken.push(acquire.into_responder());
             } else {
                 stay.push((number, acquire));
             }
         }
         for (number, acquire) in stay.into_iter().rev() {
-            let value = acquire.question.value.clone();
+            let value = acquire.question().value.clone();
             let earlier = self.by_value.insert(value, number);
             self.waiting.insert(number, (acquire, earlier));
         }
@@ -105,26 +125,41 @@ impl AcquireQueue {
 mod tests {
     use std::rc::Rc;
 
-    use super::super::request::SlotState;
     use super::*;
     use crate::instances::redis::test_questions::{Nobody, acquire, release};
 
-    fn queue(acquires: &[(&str, &[&str])]) -> AcquireQueue {
+    struct Asked(Rc<Question>);
+
+    impl Acquire for Asked {
+        fn question(&self) -> &Question {
+            &self.0
+        }
+
+        fn is_awaited(&self, now: Instant) -> bool {
+            now < self.0.deadline
+        }
+
+        fn weight(&self) -> usize {
+            self.0.weight()
+        }
+
+        fn into_responder(self) -> Responder {
+            Responder::new(Rc::new(Nobody), 0)
+        }
+    }
+
+    fn queue(acquires: &[(&str, &[&str])]) -> AcquireQueue<Asked> {
         let mut queue = AcquireQueue::default();
         for (value, resources) in acquires {
-            queue.push(Request {
-                question: acquire(value, resources),
-                responder: Responder::new(Rc::new(Nobody), 0),
-                slot: SlotState::Owned,
-            });
+            queue.push(Asked(acquire(value, resources)));
         }
         queue
     }
 
-    fn rest(mut queue: AcquireQueue) -> Vec<String> {
+    fn rest(mut queue: AcquireQueue<Asked>) -> Vec<String> {
         let popped = std::iter::from_fn(|| queue.pop());
         let rest = popped
-            .map(|acquire| acquire.question.resources.join(","))
+            .map(|acquire| acquire.0.resources.join(","))
             .collect();
         assert_eq!((queue.weight(), queue.by_value.len()), (0, 0));
         rest
@@ -142,7 +177,7 @@ mod tests {
         ];
         let mut queue = queue(&acquires);
         let oldest = queue.pop().expect("the oldest");
-        assert_eq!(&*oldest.question.resources[0], "0");
+        assert_eq!(&*oldest.0.resources[0], "0");
         assert_eq!(queue.withdraw(&release("v", &["c", "a"])).len(), 2);
         assert_eq!(queue.withdraw(&release("x", &["d"])).len(), 0);
         assert_eq!(queue.withdraw(&release("v", &["e"])).len(), 1);
