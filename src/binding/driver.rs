@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -154,7 +154,7 @@ impl Driver {
         let mut away = 0;
         while away < MOST_AWAY {
             thread::park_timeout(self.look_every);
-            if self.is_recalled.load(Ordering::Acquire) || self.is_over.load(Ordering::Acquire) {
+            if !self.is_lent() || self.is_over.load(Ordering::Acquire) {
                 return;
             }
             let turns = self.turns.load(Ordering::Acquire);
@@ -172,7 +172,9 @@ impl Driver {
 
     /// Whether JavaScript has the engine, and may keep it.
     pub(super) fn is_lent(&self) -> bool {
-        self.is_lent.load(Ordering::Acquire) && !self.is_recalled.load(Ordering::Acquire)
+        self.is_lent.load(Ordering::Acquire)
+            && !self.is_recalled.load(Ordering::Acquire)
+            && !self.is_shared.load(Ordering::Acquire)
     }
 
     /// JavaScript would like to have the engine when it is told something the next time.
@@ -193,10 +195,12 @@ impl Driver {
 
     /// Whether several environments use the engine from now on.
     pub(super) fn share(&self, is_shared: bool) {
-        self.is_shared.store(is_shared, Ordering::Release);
         if is_shared {
             self.recall();
         }
+        // What is lent at this very moment isn't recalled, but is of no use to anybody: it is
+        // back at the next look.
+        self.is_shared.store(is_shared, Ordering::Release);
     }
 
     /// Hands a message over. Where JavaScript has the engine, what comes of it comes at
@@ -230,8 +234,11 @@ impl Driver {
         if !self.is_lent() {
             return false;
         }
-        let Ok(executor) = self.executor.try_lock() else {
-            return false;
+        let executor = match self.executor.try_lock() {
+            Ok(executor) => executor,
+            // A panic leaves it as it is between two tasks.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
         };
         let Some(Executor(runtime)) = executor.as_ref().filter(|_| self.is_lent()) else {
             return false;
@@ -299,6 +306,7 @@ impl Future for Moved {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::thread::JoinHandle;
@@ -435,6 +443,27 @@ mod tests {
             engine.await_counted(sent + number);
             assert!(!engine.driver.is_lent());
         }
+    }
+
+    #[test]
+    fn what_is_lent_while_several_environments_come_is_nobodys_and_comes_back() {
+        let engine = Counting::new(Duration::from_millis(1));
+        let sent = engine.lend();
+        // As if it had been lent just before: there was nothing to be recalled.
+        engine.driver.is_shared.store(true, Ordering::Release);
+        assert!(!engine.driver.is_lent());
+        engine.driver.send(Message::End(SessionId(0)));
+        engine.await_counted(sent + 1);
+    }
+
+    #[test]
+    fn a_panic_while_the_engine_is_run_leaves_it_to_whoever_has_it() {
+        let engine = Counting::new(NEVER);
+        let sent = engine.lend();
+        let panics = || engine.driver.run_here(1, || panic!("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        engine.driver.send(Message::End(SessionId(0)));
+        assert_eq!(engine.counted.load(Ordering::SeqCst), sent + 1);
     }
 
     #[test]

@@ -167,9 +167,31 @@ fn is_collected(number: u64) -> bool {
 
 /// Does what may wake JavaScript from its own thread; returns who is to be woken.
 pub(super) fn collect<T>(work: impl FnOnce() -> T) -> (T, Woken) {
-    COLLECTED.set(Some(Vec::new()));
+    let collecting = Collecting::begin();
     let outcome = work();
-    (outcome, Woken(COLLECTED.take().unwrap_or_default()))
+    (outcome, collecting.end())
+}
+
+/// While it is there, those who are to be woken are collected. A panic leaves nobody
+/// asleep who counts as woken.
+struct Collecting;
+
+impl Collecting {
+    fn begin() -> Self {
+        COLLECTED.set(Some(Vec::new()));
+        Self
+    }
+
+    fn end(self) -> Woken {
+        Woken(COLLECTED.take().unwrap_or_default())
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        // Nobody is left once it has ended by itself.
+        Woken(COLLECTED.take().unwrap_or_default()).call_later();
+    }
 }
 
 /// Those who are to be woken.
