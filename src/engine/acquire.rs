@@ -46,10 +46,14 @@ where
         acquiring.go_on(core, request, None, done);
         return acquiring;
     }
+    let AcquireRequest {
+        resources,
+        ttl,
+        settings,
+    } = request;
     let value = Token::random(core.environment.as_ref());
-    let attempt = Attempt::begin(core, &request, value, 1);
+    let attempt = Attempt::begin(core, resources, ttl, &settings, value, 1);
     let round = Rc::clone(&attempt.round);
-    let AcquireRequest { ttl, settings, .. } = request;
     acquiring.0.replace(State::First {
         attempt,
         ttl,
@@ -178,7 +182,8 @@ async fn acquire(
             let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
             let given = value.take().filter(|_| !is_fresh);
             let given = given.unwrap_or_else(|| Token::random(environment.as_ref()));
-            Attempt::begin(core, request, given, attempts)
+            let resources = Resources::clone(resources);
+            Attempt::begin(core, resources, *ttl, settings, given, attempts)
         });
         value = Some(attempt.round.question().value.clone());
         let were_one = attempt.round.is_of_one();
@@ -335,20 +340,21 @@ struct Attempt {
 
 impl Attempt {
     /// The `number`-th one, with this value.
-    fn begin(core: &Rc<Core>, request: &AcquireRequest, value: Token, number: u32) -> Self {
-        let AcquireRequest {
-            resources,
-            ttl,
-            settings,
-        } = request;
+    fn begin(
+        core: &Rc<Core>,
+        resources: Resources,
+        ttl: Ttl,
+        settings: &Settings,
+        value: Token,
+        number: u32,
+    ) -> Self {
         // Step 1: the time before the first request of this attempt is sent.
         let now = core.environment.now();
-        let validity = Validity::starting(now, *ttl, settings.drift);
+        let validity = Validity::starting(now, ttl, settings.drift);
         // Step 2: every instance is asked at once, each with a small deadline.
-        let limits = Limits::within(settings.deadlines, *ttl, validity.until);
+        let limits = Limits::within(settings.deadlines, ttl, validity.until);
         let limits = limits.first(number == 1 && !settings.is_repeated);
-        let resources = Resources::clone(resources);
-        let question = Question::acquire(*ttl, resources, value, limits.last());
+        let question = Question::acquire(ttl, resources, value, limits.last());
         let report = settings.vote_report(number);
         Self {
             round: Round::ask_all(core, settings.apply(question), limits, now, report),

@@ -48,6 +48,8 @@ pub(super) struct Round {
 /// When a round was asked, and how.
 #[derive(Default)]
 struct Asked {
+    /// The question's, where each vote looks at it.
+    operation: Operation,
     at: Instant,
     limits: Limits,
     /// All instances were one server then.
@@ -113,6 +115,7 @@ impl Round {
                 state.vote_with_first();
             }
             round.asked = Asked {
+                operation: round.question.operation,
                 at: now,
                 limits,
                 of_one,
@@ -164,7 +167,7 @@ impl Round {
     }
 
     fn decided(&self, tally: &Tally) -> Option<Verdict> {
-        match self.question.operation {
+        match self.asked.operation {
             // Every answer is wanted; there is nothing to grant.
             Operation::Inspect => (tally.pending() == 0).then_some(Verdict::Refused),
             Operation::Acquire { .. } => tally.verdict(),
@@ -334,12 +337,9 @@ impl Round {
     /// extends now (rule 17).
     fn had_refused(&self, index: usize) -> bool {
         let Question {
-            operation,
-            resources,
-            value,
-            ..
+            resources, value, ..
         } = &*self.question;
-        matches!(operation, Operation::Extend { .. })
+        matches!(self.asked.operation, Operation::Extend { .. })
             && SafetyRule::Refusers.is_kept()
             && !self.core.held_locks.counts(value, resources, index)
     }
