@@ -96,6 +96,33 @@ describe('in the context of the caller', () => {
     });
   }
 
+  for (const methods of [['eval', 'evalsha'], ['sendCommand']]) {
+    test(`also where another client has entered one of its own (${methods.join(', ')} replaced)`, async (t) => {
+      const seen = [];
+      const clients = ['first', 'second', 'third'].map((tenant) => {
+        const client = new Redis(server.port, server.host, { keyPrefix: `${newName()}:` });
+        suite.after(() => client.disconnect());
+        for (const method of methods) {
+          const own = client[method];
+          client[method] = (...args) => {
+            seen.push(als.getStore());
+            als.enterWith(tenant);
+            return own.apply(client, args);
+          };
+        }
+        return client;
+      });
+      const redlock = open(t, Redlock, clients, { retryCount: 0 });
+      await until(() => clients.every(({ status }) => status === 'ready'));
+      // The server knows all scripts from then on.
+      for (let round = 0; round < 2; round++) await (await redlock.lock(newName(), 5000)).unlock();
+      seen.length = 0;
+      await als.run('caller', async () => (await redlock.lock(newName(), 5000)).unlock());
+      assert.ok(seen.length >= 2 * clients.length, `${seen.length} calls`);
+      assert.deepEqual([...new Set(seen)], ['caller']);
+    });
+  }
+
   test('also what comes late: the clean-up of an attempt that was given up', async (t) => {
     const { client, contextsOf, seen } = watched();
     const redlock = open(t, Redlock, [client], { retryCount: -1, retryDelay: 10 });

@@ -53,6 +53,8 @@ class Bridge {
    */
   lastError;
   since = new Date();
+  /** Whether no code but its library's runs while it is asked, as `gather` has found it. */
+  isUnseen = false;
   /** What must not be shown of the client, now or before. @type {Set<string>} */
   secrets = new Set();
 
@@ -250,9 +252,10 @@ class Bridge {
   /** What is asked from now on, until `sendAll`, may go out together. */
   gather() {
     try {
-      this.client.gather();
+      this.isUnseen = this.client.gather();
     } catch {
       // A Proxy's, or a getter's: it is asked one by one, and says then what is wrong. All others are to be asked too.
+      this.isUnseen = false;
     }
   }
 

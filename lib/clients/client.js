@@ -101,10 +101,14 @@ class Client {
   }
 
   /**
-   * What it is asked from now on until `sendAll` may go out in one write. Nothing is done where whoever stands between it
+   * What it is asked from now on until `sendAll` may go out together. Nothing is done where whoever stands between it
    * and the wire could see that.
+   *
+   * @returns {boolean} whether nobody stands there, so that while it is asked no code runs but its library's
    */
-  gather() {}
+  gather() {
+    return false;
+  }
 
   /** What was gathered goes out. */
   sendAll() {}

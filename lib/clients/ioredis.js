@@ -250,11 +250,12 @@ class IoredisClient extends Client {
 
   /** The library writes each command by itself, which costs a call of the system for each. */
   gather() {
-    // A cluster has several sockets; who has replaced the way to the one there is may look at it.
-    if (this.topology === 'cluster' || !this.#isOwn(this.client, 'sendCommand')) return;
-    const stream = read(this.client, 'stream');
-    if (!(stream instanceof Socket)) return;
-    this.#cork(stream);
+    // Who has replaced the way to the socket may look at it.
+    if (!this.#isOwn(this.client, 'sendCommand') || !this.supportsEvalsha()) return false;
+    // A cluster has several.
+    const stream = this.topology === 'cluster' ? undefined : read(this.client, 'stream');
+    if (stream instanceof Socket) this.#cork(stream);
+    return true;
   }
 
   sendAll() {

@@ -7,7 +7,7 @@
 
 const { call } = require('./calls');
 const { question: layout, operations } = require('../constants');
-const { contextOf } = require('./context');
+const { apart, contextOf } = require('./context');
 
 /**
  * @typedef {import('../../binding').Mailbox} Mailbox
@@ -97,7 +97,10 @@ class ClientRequests {
         this.#gathered.add(bridge);
         bridge.gather();
       }
-      bridge.run(question, tickets[at]);
+      const ticket = tickets[at];
+      if (bridge.isUnseen) bridge.run(question, ticket);
+      // A wrapper may enter a context of its own, which is no other client's.
+      else apart(() => bridge.run(question, ticket));
     }
   };
 

@@ -16,9 +16,8 @@ use crate::instances::client::port::Ticket;
 
 /// The requests of a tick, as JavaScript wrote them.
 pub struct Batch {
-    pub numbers: Vec<f64>,
-    /// In UTF-8, request by request.
-    pub text: Vec<u8>,
+    numbers: Vec<f64>,
+    text: Text,
 }
 
 /// One request.
@@ -69,16 +68,25 @@ pub enum Until {
 }
 
 impl Batch {
+    /// `text` is in UTF-16, request by request.
+    pub fn new(numbers: Vec<f64>, text: &[u16]) -> Self {
+        let text = Text::of(text);
+        Self { numbers, text }
+    }
+
     /// The requests, in order. They end at the first whose lengths make no sense:
     /// whatever came after it would be asked for other names than were written.
     pub fn requests(&self) -> impl Iterator<Item = Request<'_>> {
         let mut numbers = &self.numbers[..];
-        let mut text = Text::new(&self.text);
+        let mut text = Pieces {
+            text: &self.text,
+            taken: 0,
+        };
         iter::from_fn(move || read(&mut numbers, &mut text)).fuse()
     }
 }
 
-fn read<'batch>(numbers: &mut &'batch [f64], text: &mut Text<'batch>) -> Option<Request<'batch>> {
+fn read<'batch>(numbers: &mut &'batch [f64], text: &mut Pieces<'batch>) -> Option<Request<'batch>> {
     let head: &Head = numbers.split_off(..request::NUMBERS)?.try_into().ok()?;
     let lengths = numbers.split_off(..size(head[request::COUNT])?)?;
     let value = text.take(head[request::VALUE_LENGTH])?;
@@ -186,7 +194,7 @@ fn has_flag(head: &Head, flag: u32) -> bool {
     saturated(head[request::FLAGS]) & flag != 0
 }
 
-fn read_names(text: &mut Text, lengths: &[f64]) -> Option<Resources> {
+fn read_names(text: &mut Pieces, lengths: &[f64]) -> Option<Resources> {
     let mut name = |length: &f64| text.take(*length).map(Box::<str>::from);
     match lengths {
         // Nearly always, and without a list that is copied.
@@ -195,31 +203,45 @@ fn read_names(text: &mut Text, lengths: &[f64]) -> Option<Resources> {
     }
 }
 
-/// The text of a batch, which is taken piece by piece.
-struct Text<'batch> {
-    bytes: &'batch [u8],
-    /// The same, if all of it is UTF-8: that is looked at once.
-    whole: Option<&'batch str>,
+/// The text of a batch.
+enum Text {
+    /// Nearly always: as long in any encoding.
+    Ascii(String),
+    Utf16(Vec<u16>),
+}
+
+impl Text {
+    fn of(units: &[u16]) -> Self {
+        let is_ascii = units.iter().fold(0, |all, unit| all | unit) < 0x80;
+        let narrow = |unit: &u16| unit.to_le_bytes()[0];
+        let bytes = is_ascii.then(|| units.iter().map(narrow).collect());
+        match bytes.map(String::from_utf8) {
+            Some(Ok(text)) => Self::Ascii(text),
+            _ => Self::Utf16(units.to_vec()),
+        }
+    }
+}
+
+/// A batch's text as it is taken, piece by piece.
+struct Pieces<'batch> {
+    text: &'batch Text,
     taken: usize,
 }
 
-impl<'batch> Text<'batch> {
-    fn new(bytes: &'batch [u8]) -> Self {
-        Self {
-            bytes,
-            whole: str::from_utf8(bytes).ok(),
-            taken: 0,
-        }
-    }
-
-    /// The next so many bytes.
+impl<'batch> Pieces<'batch> {
+    /// The next one, which is so long as JavaScript counts.
     fn take(&mut self, length: f64) -> Option<Cow<'batch, str>> {
         let piece = self.taken..self.taken.checked_add(size(length)?)?;
-        let bytes = self.bytes.get(piece.clone())?;
         self.taken = piece.end;
-        let text = self.whole.and_then(|whole| whole.get(piece));
-        // JavaScript has made U+FFFD of lone surrogates.
-        Some(text.map_or_else(|| String::from_utf8_lossy(bytes), Cow::Borrowed))
+        match self.text {
+            Text::Ascii(text) => text.get(piece).map(Cow::Borrowed),
+            // Each by itself: lone surrogates, which become U+FFFD, are no pair because they
+            // are neighbours.
+            Text::Utf16(units) => {
+                let piece = String::from_utf16_lossy(units.get(piece)?);
+                Some(Cow::Owned(piece))
+            }
+        }
     }
 }
 
@@ -283,7 +305,7 @@ mod tests {
 
     /// A batch of one request on `resources`, whose numbers `write` may change.
     fn batch(value: &str, resources: &[&str], write: impl FnOnce(&mut Head)) -> Batch {
-        let length = |text: &str| u32::try_from(text.len()).expect("short");
+        let length = |text: &str| u32::try_from(text.encode_utf16().count()).expect("short");
         let mut head = [0.0; request::NUMBERS];
         head[request::TTL] = 1000.0;
         head[request::VALUE_LENGTH] = length(value).into();
@@ -292,10 +314,7 @@ mod tests {
         let mut numbers = head.to_vec();
         numbers.extend(resources.iter().map(|name| f64::from(length(name))));
         let text = [&[value], resources].concat().concat();
-        Batch {
-            numbers,
-            text: text.into_bytes(),
-        }
+        Batch::new(numbers, &text.encode_utf16().collect::<Vec<_>>())
     }
 
     fn only(batch: &Batch) -> Request<'_> {
@@ -343,6 +362,17 @@ mod tests {
         assert_eq!(settings.max_wait, Some(Duration::from_millis(8)));
         assert_eq!(request.terms.context(), ContextId(9));
         assert!(request.own_value.is_none());
+    }
+
+    #[test]
+    fn halves_of_a_pair_in_two_names_are_none() {
+        let mut numbers = vec![0.0; request::NUMBERS];
+        numbers[request::COUNT] = 2.0;
+        numbers.extend([2.0, 2.0]);
+        let (high, low) = (0xd83d, 0xde00);
+        let batch = Batch::new(numbers, &[u16::from(b'a'), high, low, u16::from(b'b')]);
+        let names = &only(&batch).resources;
+        assert_eq!(**names, [Box::from("a\u{fffd}"), Box::from("\u{fffd}b")]);
     }
 
     #[test]

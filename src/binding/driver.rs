@@ -322,11 +322,11 @@ mod tests {
                 ..Driver::new()
             });
             let counted = Arc::new(AtomicUsize::new(0));
-            let (own, counter) = (Arc::clone(&driver), Arc::clone(&counted));
+            let (own, count_of) = (Arc::clone(&driver), Arc::clone(&counted));
             let thread = thread::spawn(move || {
                 let runtime = Driver::executor().expect("a runtime");
                 let served = Arc::clone(&own);
-                own.run(runtime, || Box::pin(count(served, counter)));
+                own.run(runtime, || Box::pin(count(served, count_of)));
             });
             Self {
                 driver,

@@ -134,6 +134,11 @@ impl EngineThread {
         self.node_loop.follow(&self.driver);
     }
 
+    /// Whether JavaScript runs the engine now.
+    pub(super) fn has_engine(&self) -> bool {
+        self.driver.is_lent()
+    }
+
     /// What is to be done before JavaScript is told something.
     pub(super) fn telling(&self) -> impl Fn() + Send + Sync + use<> {
         let driver = Arc::clone(&self.driver);

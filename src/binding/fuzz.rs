@@ -37,10 +37,10 @@ impl Written {
         Operation::numbered(u32::from(self.operation % 6)).expect("there are six")
     }
 
-    fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u8>) {
+    fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
         let mut word = |word: &str| {
             let before = text.len();
-            text.extend(word.as_bytes());
+            text.extend(word.encode_utf16());
             count(text.len() - before)
         };
         let value = word(&self.value);
@@ -108,7 +108,7 @@ fn requests_are_read_as_they_were_written() {
         for one in written {
             one.write(&mut numbers, &mut text);
         }
-        let batch = Batch { numbers, text };
+        let batch = Batch::new(numbers, &text);
         let read = requests(&batch);
         assert_eq!(read.len(), written.len());
         for (written, read) in written.iter().zip(&read) {
@@ -162,7 +162,7 @@ fn a_nonsensical_number_leads_to_no_other_names() {
                     numbers[start + usize::from(*place) % length] = nonsense.number();
                 }
             }
-            let batch = Batch { numbers, text };
+            let batch = Batch::new(numbers, &text);
             let read = requests(&batch);
             assert!(read.len() >= row && read.len() <= written.len());
             for (written, read) in written.iter().zip(&read) {
@@ -175,20 +175,21 @@ fn a_nonsensical_number_leads_to_no_other_names() {
 fn a_batch_has_no_more_than_its_text(input: &[u8]) {
     let bar = input.iter().position(|byte| *byte == b'|');
     let (numbers, text) = input.split_at(bar.unwrap_or(input.len()));
-    let text = text.get(1..).unwrap_or_default().to_vec();
+    let text = text.get(1..).unwrap_or_default().chunks_exact(2);
+    let text: Vec<_> = text
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
     let numbers: Vec<f64> = String::from_utf8_lossy(numbers)
         .split_ascii_whitespace()
         .map(|number| number.parse().unwrap_or(f64::NAN))
         .collect();
     let (amount, length) = (numbers.len(), text.len());
-    let batch = Batch { numbers, text };
+    let batch = Batch::new(numbers, &text);
     let read = requests(&batch);
     let names: usize = read.iter().map(|request| request.resources.len()).sum();
     assert!(read.len() * request::NUMBERS + names <= amount);
     let words = read.iter().flat_map(|request| request.resources.iter());
-    // What is no UTF-8 is three bytes instead of one or more.
-    let replaced = |word: &str| word.matches(char::REPLACEMENT_CHARACTER).count();
-    let used: usize = words.map(|word| word.len() - 2 * replaced(word)).sum();
+    let used: usize = words.map(|word| word.encode_utf16().count()).sum();
     assert!(used <= length);
 }
 

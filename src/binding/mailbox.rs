@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice};
+use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
 use napi::threadsafe_function::UnknownReturnValue;
 use napi::{Error, Result, Status};
 use napi_derive::napi;
@@ -314,6 +314,13 @@ impl Mailbox {
         });
     }
 
+    /// Whether this thread runs the engine now, in place of the engine's own.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn has_engine(&self) -> bool {
+        self.thread.has_engine()
+    }
+
     /// Says whether the process is to stay alive also while no request is unanswered.
     ///
     /// # Errors
@@ -334,8 +341,7 @@ impl Mailbox {
         self.wake_up.stop();
     }
 
-    /// Hands over `count` requests, which are the first `used` of `numbers` and the
-    /// first `written` bytes of `text`.
+    /// Hands over `count` requests, which are the first `used` of `numbers`, and `text`.
     ///
     /// # Errors
     ///
@@ -347,20 +353,15 @@ impl Mailbox {
         numbers: &[f64],
         used: u32,
         count: u32,
-        text: &[u8],
-        written: u32,
+        text: Utf16String,
     ) -> Result<()> {
         let numbers = numbers.get(..used as usize).unwrap_or(numbers);
-        let text = text.get(..written as usize).unwrap_or(text);
         if self.wake_up.pending() == 0 {
             self.outbox.expect(true);
         }
         self.wake_up.asked(count);
         self.wake_up.keep_alive(&env)?;
-        let batch = Batch {
-            numbers: numbers.to_vec(),
-            text: text.to_vec(),
-        };
+        let batch = Batch::new(numbers.to_vec(), &text);
         let under_way = self.wake_up.pending();
         self.thread.submit(self.session, batch, under_way);
         Ok(())

@@ -56,6 +56,13 @@ pub mod decode;
 #[doc(hidden)]
 pub mod describe;
 #[cfg(any(feature = "napi", test))]
+#[cfg_attr(
+    not(all(feature = "napi", target_os = "linux")),
+    allow(
+        dead_code,
+        reason = "only a `node_loop` has JavaScript take the engine"
+    )
+)]
 mod driver;
 #[doc(hidden)]
 pub mod encode;
@@ -99,6 +106,10 @@ pub mod session;
 pub mod shared;
 mod sync;
 #[cfg(feature = "napi")]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "only a `node_loop` calls from the event loop")
+)]
 mod wake_up;
 
 #[cfg(feature = "napi")]

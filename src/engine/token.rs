@@ -181,7 +181,20 @@ mod tests {
     #[test]
     fn a_value_is_stored_as_it_was_given() {
         let ours = "00ff".repeat(8);
-        for text in ["", "v", "00FF", &ours, &ours.to_uppercase(), &ours[1..]] {
+        let others = ["g".repeat(32), "é".repeat(16), "`".repeat(32)];
+        let [one, other, third] = &others;
+        let upper = ours.to_uppercase();
+        for text in [
+            "",
+            "v",
+            "00FF",
+            &ours,
+            &upper,
+            &ours[1..],
+            one,
+            other,
+            third,
+        ] {
             let token = Token::from(text);
             assert_eq!((&*token.text(), token.len()), (text, text.len()));
             assert_eq!(token.text().as_bytes(), text.as_bytes());
