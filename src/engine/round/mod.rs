@@ -29,20 +29,22 @@ use super::vote::{Responder, Vote, VoteSink};
 pub use votes::Asker;
 use votes::{Counted, MemberVote, State, Told};
 
-/// One question put to some or all of the instances.
+/// One question put to some or all of the instances. What each vote looks at comes first,
+/// and stays together: a hundred rounds are more than the nearest cache has room for.
+#[repr(C)]
 pub(super) struct Round {
+    /// How many of those that were asked have not voted yet, in time or late.
+    votes_to_come: Cell<usize>,
+    state: RefCell<State>,
+    /// Acquire only: the lock was handed over before the last votes.
+    is_noted: Cell<bool>,
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Asked,
     /// When its deadlines are looked at next, and where [`Core::deadlines`] keeps that.
     armed: Cell<Option<(Instant, Place)>>,
-    /// How many of those that were asked have not voted yet, in time or late.
-    votes_to_come: Cell<usize>,
-    /// Acquire only: the lock was handed over before the last votes.
-    is_noted: Cell<bool>,
     /// Under what all votes are told, if they are and until then.
     vote_report: Cell<Option<VoteReport>>,
-    state: RefCell<State>,
 }
 
 /// When a round was asked, and how.
