@@ -119,7 +119,7 @@ where
             return;
         };
         let core = Rc::clone(attempt.round.core());
-        match attempt.as_it_stands(verdict) {
+        match attempt.granted(verdict) {
             Ok((value, validity)) => {
                 done(Ok(Grant {
                     value,
@@ -376,7 +376,7 @@ impl Attempt {
             let (round, _) = self.give_up();
             return Err(Refusal::timed_out(round.votes()));
         };
-        let refused = match self.as_it_stands(verdict) {
+        let refused = match self.granted(verdict) {
             Ok(granted) => return Ok(granted),
             Err(refused) => refused,
         };
@@ -413,7 +413,7 @@ impl Attempt {
     }
 
     /// The lock, if the verdict is for it.
-    fn as_it_stands(mut self, verdict: Verdict) -> Result<(Token, Validity), Self> {
+    fn granted(mut self, verdict: Verdict) -> Result<(Token, Validity), Self> {
         // Steps 3 and 4: a majority, and time left after what it took.
         let now = self.round.core().environment.now();
         let validity = self.round.validity();
