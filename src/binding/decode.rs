@@ -94,7 +94,7 @@ fn read<'batch>(numbers: &mut &'batch [f64], text: &mut Pieces<'batch>) -> Optio
     whole_number(head[request::HANDLE])?;
     let resources = read_names(text, lengths)?;
     let terms = Terms(head);
-    let operation = operation(head).filter(|_| !resources.is_empty() && terms.make_sense());
+    let operation = operation(head).filter(|_| !resources.is_empty());
     let has_own_value = operation == Some(Operation::Lock) && !value.is_empty();
     Some(Request {
         slot,
@@ -141,26 +141,27 @@ impl PartialEq for Terms<'_> {
 }
 
 impl Terms<'_> {
-    fn make_sense(&self) -> bool {
+    /// Whether each number stands for something.
+    pub fn make_sense(self) -> bool {
         let codes = [request::FLAGS, request::SCRIPTS, request::CONTEXT];
         codes.iter().all(|at| whole_number(self.0[*at]).is_some())
     }
 
-    pub fn handle(&self) -> Handle {
+    pub fn handle(self) -> Handle {
         Handle(saturated(self.0[request::HANDLE]))
     }
 
-    pub fn scripts(&self) -> ScriptsId {
+    pub fn scripts(self) -> ScriptsId {
         ScriptsId(saturated(self.0[request::SCRIPTS]))
     }
 
-    pub fn context(&self) -> ContextId {
+    pub fn context(self) -> ContextId {
         ContextId(saturated(self.0[request::CONTEXT]))
     }
 
     /// Without what is known by its number only, what belongs to the engine, and a value
     /// of the caller's own.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(self) -> Settings {
         let head = self.0;
         let retries = head[request::RETRY_COUNT];
         let report = head[request::VOTE_REPORT];
@@ -230,6 +231,7 @@ struct Pieces<'batch> {
 
 impl<'batch> Pieces<'batch> {
     /// The next one, which is so long as JavaScript counts.
+    #[inline]
     fn take(&mut self, length: f64) -> Option<Cow<'batch, str>> {
         let piece = self.taken..self.taken.checked_add(size(length)?)?;
         self.taken = piece.end;

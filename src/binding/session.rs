@@ -160,13 +160,18 @@ impl Session {
                 .as_ref()
                 .is_some_and(|known| known.are_those_of(terms));
             if !are_known || own_value.is_some() {
-                *known = self.look_up(terms, own_value);
+                *known = match self.look_up(terms, own_value) {
+                    Ok(found) => Some(found),
+                    Err(refusal) => {
+                        self.requests.refuse(slot, refusal);
+                        None
+                    }
+                };
             }
             let Some(Known {
                 engine, settings, ..
             }) = known
             else {
-                self.requests.refuse(slot, Refusal::Closed);
                 continue;
             };
             let asked = Asked {
@@ -180,13 +185,16 @@ impl Session {
         }
     }
 
-    /// `None` where the engine is closed.
     fn look_up<'batch>(
         &self,
         terms: Terms<'batch>,
         own_value: Option<Token>,
-    ) -> Option<Known<'batch>> {
-        let (engine, deadlines) = self.quorums.engine(terms.handle())?;
+    ) -> Result<Known<'batch>, Refusal> {
+        let found = self.quorums.engine(terms.handle());
+        let (engine, deadlines) = found.ok_or(Refusal::Closed)?;
+        if !terms.make_sense() {
+            return Err(Refusal::Invalid);
+        }
         let context = context(terms.context(), self.responses.outbox());
         let is_shared = context.is_none() && own_value.is_none();
         let settings = Settings {
@@ -196,7 +204,7 @@ impl Session {
             value: own_value,
             ..terms.settings()
         };
-        Some(Known {
+        Ok(Known {
             terms,
             engine,
             settings: Arc::new(settings),

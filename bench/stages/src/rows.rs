@@ -120,10 +120,12 @@ impl JavaScript {
     fn drain(&mut self, locks: &mut Vec<Lock>) {
         let now = self.world.now();
         let mut rows = Rows::new(&mut self.numbers, &mut self.values, now);
-        for mut response in self.outbox.take(rows.room()) {
+        let mut responses = self.outbox.take(rows.room());
+        for mut response in responses.drain(..) {
             assert!(response.check_at(now).is_none(), "no lock is over here");
             rows.write(response);
         }
+        self.outbox.give_back(responses);
         rows.finish();
         let count = whole(self.numbers[0]);
         assert!(count < ROOM, "there is room for all");
