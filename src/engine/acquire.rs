@@ -39,7 +39,7 @@ pub(super) fn begin<D>(core: &Rc<Core>, request: AcquireRequest, done: D) -> Rc<
 where
     D: FnOnce(Result<Grant, Failure>) + 'static,
 {
-    let spent = core.spent_acquires.take_as();
+    let spent = core.spent_acquires.take();
     let acquiring = spent.unwrap_or_else(|| Rc::new(Acquiring(RefCell::default())));
     // These wait for something else than votes too.
     if request.settings.value.is_some() || request.settings.max_wait.is_some() {
