@@ -28,6 +28,10 @@ const FEW: u32 = 8;
 /// Requests come one after the other if there is no more than this between them.
 const SOON: Duration = Duration::from_millis(5);
 
+/// After so many that came so, more are expected: changing hands costs more than one or
+/// two requests save.
+const STREAK: u32 = 8;
+
 /// Where the engine's thread had to take the engine back before a server had answered, it keeps
 /// it for so long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -61,6 +65,8 @@ pub(super) struct NodeLoop {
     watch: Option<Rc<Watch>>,
     /// When requests were last made.
     asked: Cell<Instant>,
+    /// How many came one after the other.
+    streak: Cell<u32>,
     /// Until when the engine's thread keeps the engine.
     paused: Rc<Cell<Instant>>,
 }
@@ -75,6 +81,7 @@ impl NodeLoop {
                 Watch::open(env, Arc::clone(driver), readable, paused)
             }),
             asked: Cell::new(Instant::ORIGIN),
+            streak: Cell::new(0),
             paused,
         }
     }
@@ -88,9 +95,12 @@ impl NodeLoop {
         let now = System::clock();
         let before = self.asked.replace(now);
         watch.calls.set(0);
+        let is_next = under_way <= FEW && now.since(before) < SOON;
+        let streak = if is_next { self.streak.get() + 1 } else { 0 };
+        self.streak.set(streak.min(STREAK));
         if under_way > FEW {
             driver.recall();
-        } else if !driver.is_lent() && now.since(before) < SOON && now >= self.paused.get() {
+        } else if streak >= STREAK && !driver.is_lent() && now >= self.paused.get() {
             driver.want();
         }
     }

@@ -122,7 +122,7 @@ where
                     validity,
                     attempts: 1,
                 }));
-                core.spent_acquires.keep(self);
+                core.spent_acquires.keep(self, |_| true);
             }
             Err(attempt) => {
                 let request = AcquireRequest {

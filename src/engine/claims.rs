@@ -128,7 +128,7 @@ impl Claims {
         now: Instant,
     ) -> bool {
         let mut taken = false;
-        if since > Instant::ORIGIN && !self.in_use.borrow().is_empty() {
+        if since > Instant::ORIGIN {
             self.each(owner, resources, value, |claim| {
                 taken |= since < claim.since && now < claim.until;
             });
@@ -152,8 +152,7 @@ impl Claims {
     /// What the lock's value is claimed for, if it is one of the caller's own.
     #[inline]
     pub(super) fn of(&self, owner: Owner, resources: &Resources, value: &Token) -> Option<Claimed> {
-        // Nearly always.
-        if self.in_use.borrow().is_empty() {
+        if self.is_empty() {
             return None;
         }
         let mut claimed: Option<Claimed> = None;
@@ -163,6 +162,12 @@ impl Claims {
             claimed = Some(Claimed { number, until });
         });
         claimed
+    }
+
+    /// Whether no caller's own value is in use, as nearly always.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_use.borrow().is_empty()
     }
 
     /// Every instance has answered that claim's acquire.
@@ -228,6 +233,7 @@ impl Claims {
         }
     }
 
+    #[cold]
     fn each(
         &self,
         owner: Owner,

@@ -110,6 +110,7 @@ impl Core {
     /// Whether the value, one of the caller's own, was taken again after the lock
     /// that was asked for, or held until, `since`: that one's life is over then, and
     /// what stands with the value is another lock's (rule 16).
+    #[inline]
     pub(super) fn is_another_locks(
         &self,
         resources: &Resources,
@@ -117,10 +118,10 @@ impl Core {
         since: Instant,
         now: Instant,
     ) -> bool {
-        let is_taken = self
-            .claims
-            .is_taken_since(self.owner, resources, value, since, now);
-        is_taken && SafetyRule::Claims.is_kept()
+        let claims = &self.claims;
+        !claims.is_empty()
+            && claims.is_taken_since(self.owner, resources, value, since, now)
+            && SafetyRule::Claims.is_kept()
     }
 
     fn tell_look_alikes(&self) {

@@ -34,13 +34,18 @@ impl DeadlineBounds {
     /// measured to need more.
     #[must_use]
     pub fn usual(&self, ttl: Ttl) -> Duration {
-        share(ttl).min(self.ceiling).max(self.floor)
+        let (floor, ceiling) = self.nanos();
+        Duration::from_nanos(share(ttl).min(ceiling).max(floor))
+    }
+
+    const fn nanos(&self) -> (u64, u64) {
+        (saturating_nanos(self.floor), saturating_nanos(self.ceiling))
     }
 }
 
-/// A tenth of the ttl, which is the algorithm's "small compared to the ttl".
-fn share(ttl: Ttl) -> Duration {
-    ttl.span() / 10
+/// A tenth of the ttl, which is the algorithm's "small compared to the ttl", in nanoseconds.
+fn share(ttl: Ttl) -> u64 {
+    ttl.nanos() / 10
 }
 
 /// So many round trips as they were measured may an answer take beyond the
@@ -110,12 +115,13 @@ impl Limits {
     /// Those of an acquire or an extension whose answer is worth nothing after
     /// `last`.
     pub(super) fn within(deadlines: DeadlineBounds, ttl: Ttl, last: Instant) -> Self {
-        let span = deadlines.usual(ttl);
-        let is_cut = span > deadlines.floor && span < share(ttl);
+        let (floor, ceiling) = deadlines.nanos();
+        let span = share(ttl).min(ceiling).max(floor);
+        let is_cut = span > floor && span < share(ttl);
         Self {
-            floor: saturating_nanos(deadlines.floor),
-            ceiling: saturating_nanos(deadlines.ceiling),
-            span: saturating_nanos(span),
+            floor,
+            ceiling,
+            span,
             // Where it is a share of the ttl, a floor above that allows for more.
             option: if is_cut {
                 Longer::Ceiling
@@ -129,10 +135,11 @@ impl Limits {
 
     /// Those of what is asked without a ttl, at `now`.
     pub(super) fn of_release(deadlines: DeadlineBounds, now: Instant) -> Self {
+        let (floor, ceiling) = deadlines.nanos();
         Self {
-            floor: saturating_nanos(deadlines.floor),
-            ceiling: saturating_nanos(deadlines.ceiling),
-            span: saturating_nanos(deadlines.ceiling),
+            floor,
+            ceiling,
+            span: ceiling,
             option: Longer::Ceiling,
             last: now.after(LONGEST_HAND_OVER),
             is_first: false,

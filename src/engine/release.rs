@@ -45,7 +45,7 @@ where
     fn decided(self: Rc<Self>, verdict: Verdict) {
         if let Some((round, done)) = self.0.take() {
             done(outcome(&round, verdict));
-            round.core().spent_releases.keep(self);
+            round.core().spent_releases.keep(self, |_| true);
         }
     }
 }

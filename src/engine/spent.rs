@@ -18,11 +18,14 @@ impl<T: ?Sized> Spent<T> {
         self.0.borrow_mut().pop()
     }
 
-    /// Keeps this one, unless somebody else has it still.
-    pub(super) fn keep(&self, mut spent: Rc<T>) {
-        let mut all = self.0.borrow_mut();
-        if all.len() < MOST && Rc::get_mut(&mut spent).is_some() {
-            all.push(spent);
+    /// Keeps this one once `clear` has cleared it, unless somebody else has it still or
+    /// `clear` says that it is not to be kept.
+    pub(super) fn keep(&self, mut spent: Rc<T>, clear: impl FnOnce(&mut T) -> bool) {
+        if Rc::get_mut(&mut spent).is_some_and(clear) {
+            let mut all = self.0.borrow_mut();
+            if all.len() < MOST {
+                all.push(spent);
+            }
         }
     }
 }
@@ -48,25 +51,30 @@ mod tests {
     fn what_nobody_else_has_is_kept_and_taken_once() {
         let spent = Spent::default();
         let mine = Rc::new(1);
-        spent.keep(Rc::clone(&mine));
+        spent.keep(Rc::clone(&mine), |_| true);
         assert!(spent.take().is_none());
-        spent.keep(mine);
-        assert_eq!((spent.take(), spent.take()), (Some(Rc::new(1)), None));
+        spent.keep(mine, |mine| {
+            *mine += 1;
+            true
+        });
+        assert_eq!((spent.take(), spent.take()), (Some(Rc::new(2)), None));
+        spent.keep(Rc::new(3), |_| false);
+        assert!(spent.take().is_none());
     }
 
     #[test]
     fn no_more_than_so_many_are_kept() {
         let spent = Spent::default();
-        (0..2 * MOST).for_each(|number| spent.keep(Rc::new(number)));
+        (0..2 * MOST).for_each(|number| spent.keep(Rc::new(number), |_| true));
         assert_eq!(spent.0.borrow().len(), MOST);
     }
 
     #[test]
     fn another_type_is_not_taken() {
         let spent: Spent<dyn Any> = Spent::default();
-        spent.keep(Rc::new("text"));
+        spent.keep(Rc::new("text"), |_| true);
         assert_eq!(spent.take_as::<i32>(), None);
-        spent.keep(Rc::new(7));
+        spent.keep(Rc::new(7), |_| true);
         assert_eq!(spent.take_as(), Some(Rc::new(7)));
     }
 }

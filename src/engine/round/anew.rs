@@ -34,16 +34,17 @@ impl Round {
 
     /// Another round may have its memory, if the last vote was cast and nobody else looks at
     /// it any more.
-    pub(in crate::engine) fn spend(mut self: Rc<Self>) {
-        if self.votes_to_come.get() == 0
-            && let Some(spent) = Rc::get_mut(&mut self)
-            // A caller's context goes with the last question (rule 21).
-            && spent.question.is_light(HEAVIEST)
-            && let Some(all) = spent.core.spent_rounds.upgrade()
-        {
-            spent.is_noted.set(false);
-            spent.state.get_mut().clear();
-            all.keep(self);
+    pub(in crate::engine) fn spend(self: Rc<Self>) {
+        if self.votes_to_come.get() > 0 {
+            return;
+        }
+        if let Some(all) = self.core.spent_rounds.upgrade() {
+            all.keep(self, |spent| {
+                spent.is_noted.set(false);
+                spent.state.get_mut().clear();
+                // A caller's context goes with the last question (rule 21).
+                spent.question.is_light(HEAVIEST)
+            });
         }
     }
 }

@@ -433,7 +433,9 @@ impl VoteSink for Round {
         if is_unwanted {
             self.release_late_grant(index);
         }
-        self.spend();
+        if is_last {
+            self.spend();
+        }
     }
 
     fn is_awaited(&self, index: usize) -> bool {

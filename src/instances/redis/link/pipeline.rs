@@ -123,6 +123,11 @@ impl Pipeline {
         self.acquires == 0 || self.acquires < most.0 && self.acquires_weight < most.1
     }
 
+    /// Whether less is on its way, of whatever kind, than what acquires may be of it.
+    pub(super) fn is_short(&self) -> bool {
+        self.questions < MOST_ACQUIRES && self.weight < MOST_ACQUIRES_BYTES
+    }
+
     /// Whether at most half of them are on their way: as many as are worth a system
     /// call may be written then.
     pub(super) fn is_half_empty(&self, windows: usize) -> bool {

@@ -85,8 +85,18 @@ pub(super) enum Waiting {
 }
 
 impl State {
-    /// Writes `request`, or has it wait; or refuses it.
+    /// Whether a question of any kind would be written at once, as nearly always: nothing
+    /// waits, and less is on its way than what any of the limits is about.
     #[inline]
+    pub(super) fn is_unhindered(&self) -> bool {
+        matches!(self.phase, Phase::Up)
+            && self.former.is_none()
+            && self.releases.is_empty()
+            && self.acquires.is_empty()
+            && self.pipeline.is_short()
+    }
+
+    /// Writes `request`, or has it wait; or refuses it.
     pub(super) fn take_on(
         &mut self,
         request: Request,
@@ -249,8 +259,8 @@ impl State {
     /// Whether `question` may go in one call with others.
     fn may_merge(&self, question: &Question) -> bool {
         let is_one_key = question.resources.len() == 1 && !self.has_slots;
-        is_one_key
-            && is_release(question)
+        is_release(question)
+            && is_one_key
             && question.script().is_none()
             && self.writer.merges_releases()
             && self.pipeline.can_gather(question)
