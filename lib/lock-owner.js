@@ -12,8 +12,10 @@ const { bare, hide } = require('./foreign');
 /**
  * @template {LockClass} C
  * @param {C} Lock the locks' class
+ * @param {() => any} makeBase makes what it extends anew: a class that extends none, with the same constructor. Only
+ *   that of such a class is compiled into what calls it.
  */
-function ownableLocks(Lock) {
+function ownableLocks(Lock, makeBase) {
   /** @type {WeakMap<object, C>} */
   const classes = new WeakMap();
 
@@ -29,8 +31,9 @@ function ownableLocks(Lock) {
   function classOf(redlock) {
     let Own = classes.get(redlock);
     if (Own === undefined) {
-      Own = /** @type {C} */ (subclassOf(Lock));
+      Own = /** @type {C} */ (makeBase());
       Reflect.deleteProperty(Own.prototype, 'constructor');
+      Object.setPrototypeOf(Own.prototype, Lock.prototype);
       defineOwner(Own.prototype, redlock);
       classes.set(redlock, Own);
     }
@@ -52,27 +55,6 @@ function ownableLocks(Lock) {
   }
 
   return { classOf, setOwner };
-}
-
-/**
- * @param {any} Lock with at most six parameters
- * @returns {any}
- */
-function subclassOf(Lock) {
-  return class extends Lock {
-    /**
-     * @param {any} a
-     * @param {any} b
-     * @param {any} c
-     * @param {any} d
-     * @param {any} e
-     * @param {any} f
-     */
-    // biome-ignore lint/complexity/noUselessConstructor: V8 doesn't compile one by default into what calls it
-    constructor(a, b, c, d, e, f) {
-      super(a, b, c, d, e, f);
-    }
-  };
 }
 
 /**

@@ -14,26 +14,31 @@ const { attachState, stateOf } = require('./lock-state');
 const { lockerOf } = require('./locker-registry');
 const { clock } = require('./addon');
 
-class Lock {
-  /**
-   * @param {any} redlock
-   * @param {string | readonly string[]} resource
-   * @param {string} value
-   * @param {number} expiration
-   * @param {number} [attempts]
-   * @param {number} [attemptsRemaining]
-   */
-  constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
-    disposableLock();
-    setOwner(this, redlock, new.target);
-    this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
-    this.value = value;
-    this.expiration = expiration;
-    this.attempts = attempts;
-    this.attemptsRemaining = attemptsRemaining;
-    attachState(this, resource, value);
-  }
+/** A lock's properties. One class for all locks, and one for each Redlock's (lock-owner.js). */
+function makeBase() {
+  return class {
+    /**
+     * @param {any} redlock
+     * @param {string | readonly string[]} resource
+     * @param {string} value
+     * @param {number} expiration
+     * @param {number} [attempts]
+     * @param {number} [attemptsRemaining]
+     */
+    constructor(redlock, resource, value, expiration, attempts = 0, attemptsRemaining = 0) {
+      disposableLock();
+      setOwner(this, redlock, new.target);
+      this.resource = /** @type {string[]} */ (Array.isArray(resource) ? resource : [resource]);
+      this.value = value;
+      this.expiration = expiration;
+      this.attempts = attempts;
+      this.attemptsRemaining = attemptsRemaining;
+      attachState(this, resource, value);
+    }
+  };
+}
 
+class Lock extends makeBase() {
   /** @param {(error: Error | null) => void} [callback] */
   unlock(callback) {
     const redlock = redlockOf(this);
@@ -114,7 +119,7 @@ function remainingOf(lock) {
   return until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - clock());
 }
 
-const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock));
+const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock), makeBase);
 
 /**
  * By the accessor that its prototype has.

@@ -146,6 +146,16 @@ class Locker {
    */
   granted(asked, answer) {
     if (answer.failure || this.#unlockingAll || answer.isLate) return undefined;
+    return asked.lock ?? this.makeLock(asked, answer);
+  }
+
+  /**
+   * The lock of an answer, be it handed over or not.
+   *
+   * @param {PendingLock} asked
+   * @param {Answer} answer
+   */
+  makeLock(asked, answer) {
     return this.#grant(asked, answer, undefined);
   }
 

@@ -15,6 +15,7 @@ const { NO_CONTEXT, contextOf } = require('./native/context');
 
 /**
  * @typedef {object} Concluding
+ * @property {(asked: PendingLock, answer: Answer) => unknown} makeLock the lock, be it handed over or not
  * @property {(asked: PendingLock, answer: Answer) => unknown} granted the lock; undefined if there is none
  * @property {(asked: PendingLock, answer: Answer) => Promise<unknown>} refused rejects with the reason
  * @property {(asked: PendingUnlock, answer: Answer) => Promise<void>} unreleased rejects with the reason, if there is one
@@ -45,6 +46,8 @@ class PendingLock extends Pending {
   #locker;
   /** The caller's, by number, where members are callers' clients. */
   context = NO_CONTEXT;
+  /** Made already, to be handed over at its turn. @type {any} */
+  lock;
 
   /**
    * @param {Concluding} locker
@@ -62,6 +65,19 @@ class PendingLock extends Pending {
     this.names = names;
     this.ttl = ttl;
     this.settings = settings;
+  }
+
+  /**
+   * Makes the lock, after and before those of the same drain: one by one at their turns that takes a tenth longer.
+   *
+   * @param {Answer} answer
+   */
+  prepare(answer) {
+    try {
+      this.lock = this.#locker.makeLock(this, answer);
+    } catch {
+      // It is made again when it is told, and whoever waits has the error then.
+    }
   }
 
   /** @param {Answer} answer */

@@ -5,8 +5,6 @@
  * is shifted, half written or not what anybody has asked for is found at once.
  */
 
-const { isUtf8 } = require('node:buffer');
-
 const real = require('../../binding.js');
 const { version } = require('../../package.json');
 
@@ -191,17 +189,15 @@ class FakeMailbox {
    * @param {Float64Array} numbers
    * @param {number} used
    * @param {number} count
-   * @param {Uint8Array} text
-   * @param {number} written
+   * @param {string} text
    */
-  submit(numbers, used, count, text, written) {
+  submit(numbers, used, count, text) {
     this.#check(numbers instanceof Float64Array, 'submit() takes numbers');
     this.#check(isWhole(used) && used <= numbers.length, `submit() with ${used} of the numbers`);
     this.#check(isWhole(count) && count > 0, 'submit() takes a count');
-    this.#check(text instanceof Uint8Array, 'submit() takes a text');
-    this.#check(isWhole(written) && written <= text.length, `submit() with ${written} bytes of the text`);
+    this.#check(typeof text === 'string', 'submit() takes a text');
     // What is written afterwards must make no difference.
-    const rows = this.#read(numbers.slice(0, used), count, Buffer.from(text.subarray(0, written)));
+    const rows = this.#read(numbers.slice(0, used), count, text);
     const refusal = this.#engine.refusal(rows);
     if (refusal) throw refusal;
     for (const row of rows) this.#engine.accept(row);
@@ -214,18 +210,17 @@ class FakeMailbox {
     for (let row = 0; row < count; row++) {
       const head = numbers.subarray(at, at + REQUEST_NUMBERS);
       if (head.length < REQUEST_NUMBERS) this.#check(false, `row ${row} of ${count} is cut off`);
-      const size = head[15];
+      const size = head[5];
       this.#check(isWhole(size) && size > 0, `row ${row} has ${size} resources`);
       const lengths = numbers.subarray(at + REQUEST_NUMBERS, at + REQUEST_NUMBERS + size);
       this.#check(lengths.length === size, `row ${row} has ${lengths.length} of ${size} lengths`);
       at += REQUEST_NUMBERS + size;
-      const pieces = [head[10], ...lengths].map((length, index) => {
+      const pieces = [head[4], ...lengths].map((length, index) => {
         this.#check(isWhole(length) && (length > 0 || index === 0), `row ${row} has a text of ${length}`);
-        const piece = text.subarray(textAt, textAt + length);
+        const piece = text.slice(textAt, textAt + length);
         this.#check(piece.length === length, `row ${row} goes beyond the text`);
-        this.#check(isUtf8(piece), `row ${row} cuts a character`);
         textAt += length;
-        return piece.toString();
+        return piece;
       });
       rows.push(this.#look(head, pieces[0], pieces.slice(1)));
     }
@@ -237,8 +232,9 @@ class FakeMailbox {
   }
 
   #look(head, value, names) {
-    const [slot, handle, operation, flags, ttl, retries, delay, jitter, drift, instant] = head;
-    const [scripts, sheet, maxWait, context] = head.subarray(11, 15);
+    const [slot, operation, ttl, instant] = head;
+    const [handle, flags, retries, delay, jitter, drift] = head.subarray(6);
+    const [scripts, sheet, maxWait, context] = head.subarray(12);
     const engine = this.#engine;
     this.#check(isWhole(slot) && !engine.isInFlight(slot), `slot ${slot} is in flight`);
     this.#check(engine.isOpen(handle), `handle ${handle} is not open`);

@@ -9,25 +9,30 @@
 const { hideOwner, ownableLocks } = require('../../lib/lock-owner');
 const { attachState, stateOf } = require('../../lib/lock-state');
 
-class Lock {
-  /**
-   * @param {any} redlock
-   * @param {string[]} resources
-   * @param {string} value
-   * @param {readonly Promise<Stats>[]} attempts
-   * @param {number} expiration
-   */
-  constructor(redlock, resources, value, attempts, expiration) {
-    setOwner(this, redlock, new.target);
-    // Its own too, as redlock 5's.
-    hideOwner(this, redlock);
-    this.resources = resources;
-    this.value = value;
-    this.attempts = attempts;
-    this.expiration = expiration;
-    attachState(this, resources, value);
-  }
+/** A lock's properties. One class for all locks, and one for each Redlock's. */
+function makeBase() {
+  return class {
+    /**
+     * @param {any} redlock
+     * @param {string[]} resources
+     * @param {string} value
+     * @param {readonly Promise<Stats>[]} attempts
+     * @param {number} expiration
+     */
+    constructor(redlock, resources, value, attempts, expiration) {
+      setOwner(this, redlock, new.target);
+      // Its own too, as redlock 5's.
+      hideOwner(this, redlock);
+      this.resources = resources;
+      this.value = value;
+      this.attempts = attempts;
+      this.expiration = expiration;
+      attachState(this, resources, value);
+    }
+  };
+}
 
+class Lock extends makeBase() {
   async release() {
     const { redlock } = /** @type {any} */ (this);
     return redlock.release(this);
@@ -40,7 +45,7 @@ class Lock {
   }
 }
 
-const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock));
+const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock), makeBase);
 
 /**
  * A lock as the engine gave it.

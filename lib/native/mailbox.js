@@ -9,6 +9,9 @@
 const { Mailbox } = require('../addon');
 const { leaveAll, outside } = require('./context');
 
+/** Whether the event loop is Node.js' own. */
+const IS_NODE = process.versions.bun === undefined && process.versions.deno === undefined;
+
 /** @type {Mailbox | undefined} */
 let current;
 
@@ -41,7 +44,7 @@ function onRest(listener) {
 /** Made when it is first needed: a worker that only prints a lock needs no engine. */
 function mailbox() {
   // In no context: native would keep the first caller's alive, and call in it for everybody.
-  current ??= outside(() => new Mailbox(() => wake()));
+  current ??= outside(() => new Mailbox(() => wake(), IS_NODE));
   return current;
 }
 

@@ -1,6 +1,8 @@
 'use strict';
 
-/** The requests of one tick, which go to native together: rows of numbers, and their texts as bytes. */
+/** The requests of one tick, which go to native together: rows of numbers, and their texts in one. */
+
+const { constants } = require('node:buffer');
 
 const { failed } = require('./answer');
 const { soon } = require('./calls');
@@ -20,22 +22,15 @@ const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt } = layout
 const { maxWaitAt, contextAt, countAt } = layout;
 const HEAD_LENGTH = layout.numbers;
 
-/** How many bytes of text a batch has room for. One request may have more. */
-const ROOM = 2 ** 18;
-
-/** The most that a character takes in UTF-8: what `length` counts as two is four bytes. */
-const MOST_BYTES = 3;
-
-/** Up to here a text is written faster one by one than by a call. */
-const SHORT = 64;
+/** A batch whose text would be longer goes out before. One request may have more. */
+const LONGEST_TEXT = 2 ** 18;
 
 class Requests {
   /** A batch that outgrows it goes out early. */
   #numbers = new Float64Array(16_384);
   #used = 0;
-  /** In UTF-8, request by request. @type {Buffer} */
-  #text = Buffer.allocUnsafeSlow(ROOM);
-  #written = 0;
+  /** Request by request. JavaScript's own: its parts are put together once, where native reads it. */
+  #text = '';
   /** How many there are. */
   count = 0;
   /** Whether they wait for the requests of the turns to come (turns.js), to go out together with those. */
@@ -143,14 +138,19 @@ class Requests {
     row[at + retryJitterAt] = settings.retryJitter;
     row[at + driftFactorAt] = settings.driftFactor;
     row[at + timeAt] = time;
-    row[at + valueLengthAt] = this.#write(value);
+    row[at + valueLengthAt] = value.length;
     row[at + scriptsAt] = asker.scripts;
     row[at + voteReportAt] = voteReport;
     row[at + maxWaitAt] = maxWait;
     row[at + contextAt] = context;
     row[at + countAt] = count;
     at += HEAD_LENGTH;
-    for (let i = 0; i < count; i++) row[at + i] = this.#write(resources[i]);
+    let text = this.#text + value;
+    for (let i = 0; i < count; i++) {
+      text += resources[i];
+      row[at + i] = resources[i].length;
+    }
+    this.#text = text;
     cancellation?.watch(slot, waiter);
     if (isFirst) soon(this.#flushUnlessHeldBack);
     return context;
@@ -164,12 +164,11 @@ class Requests {
    * @returns {boolean} false if no memory is as large
    */
   #hasRoomFor(size, length) {
-    const isFull = this.#written + length * MOST_BYTES > this.#text.length;
-    if (!isFull && this.#used + size <= this.#numbers.length) return true;
+    const isLong = this.#text.length + length > LONGEST_TEXT;
+    if (!isLong && this.#used + size <= this.#numbers.length) return true;
     this.flush();
-    // After the flush, which leaves no more than the usual room, whatever there was before.
+    if (length > constants.MAX_STRING_LENGTH) return false;
     try {
-      if (length * MOST_BYTES > this.#text.length) this.#text = Buffer.allocUnsafeSlow(length * MOST_BYTES);
       if (size > this.#numbers.length) this.#numbers = new Float64Array(size);
       return true;
     } catch {
@@ -188,27 +187,6 @@ class Requests {
     return at;
   }
 
-  /**
-   * @param {string} text for which there is room
-   * @returns {number} its length in bytes
-   */
-  #write(text) {
-    const bytes = this.#text;
-    const from = this.#written;
-    const { length } = text;
-    let at = from;
-    if (length <= SHORT) {
-      for (let i = 0; i < length; i++) {
-        const code = text.charCodeAt(i);
-        if (code > 0x7f) break;
-        bytes[at++] = code;
-      }
-    }
-    if (at - from < length) at = from + bytes.write(text, from);
-    this.#written = at;
-    return at - from;
-  }
-
   #flushUnlessHeldBack = () => {
     if (!this.isHeldBack) this.flush();
   };
@@ -218,14 +196,12 @@ class Requests {
     const { count } = this;
     if (count === 0) return;
     const used = this.#used;
-    const written = this.#written;
     const text = this.#text;
     this.#used = 0;
-    this.#written = 0;
+    this.#text = '';
     this.count = 0;
-    if (text.length > ROOM) this.#text = Buffer.allocUnsafeSlow(ROOM);
     try {
-      mailbox().submit(this.#numbers, used, count, text, written);
+      mailbox().submit(this.#numbers, used, count, text);
     } catch (error) {
       refuseAll(this.#numbers.slice(0, used), error);
     }

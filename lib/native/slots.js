@@ -49,6 +49,16 @@ class Slots {
   }
 
   /**
+   * Lets whoever waits make ready what the answer is told with, which comes at a turn of its own.
+   *
+   * @param {number} slot
+   * @param {Answer} answer
+   */
+  prepare(slot, answer) {
+    this.#waiters[slot]?.prepare?.(answer);
+  }
+
+  /**
    * Answers a request, once.
    *
    * @param {number} slot

@@ -61,6 +61,7 @@ class Turns {
    * @param {Answer} answer
    */
   add(slot, answer) {
+    slots.prepare(slot, answer);
     this.#waiting.push(slot, answer);
   }
 

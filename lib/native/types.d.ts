@@ -126,6 +126,10 @@ export interface Owner {
 
 /** Who waits for a request's answer. */
 export interface Waiter {
+  /**
+   * Has what can be made before the answer is told, which may be much later or never: that of many answers is made faster in one go.
+   */
+  prepare?(answer: Answer): void;
   /** Is called once, perhaps before the request is under way; must not throw, nor call what is a caller's. */
   settle(answer: Answer): void;
 }

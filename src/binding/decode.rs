@@ -16,22 +16,26 @@ use crate::instances::client::port::Ticket;
 
 /// The requests of a tick, as JavaScript wrote them.
 pub struct Batch {
-    pub numbers: Vec<f64>,
-    /// In UTF-8, request by request.
-    pub text: Vec<u8>,
+    numbers: Vec<f64>,
+    text: Text,
 }
 
 /// One request.
-pub struct Request {
+pub struct Request<'batch> {
     pub slot: Slot,
-    pub handle: Handle,
     pub verb: Verb,
     pub resources: Resources,
-    /// Without what is known by its number only, and what belongs to the engine.
-    pub settings: Settings,
-    pub scripts: ScriptsId,
-    pub context: ContextId,
+    /// To lock with.
+    pub own_value: Option<Token>,
+    pub terms: Terms<'batch>,
 }
+
+/// Who is asked, and how, as it was written: requests of which that is the same need
+/// it looked at once.
+#[derive(Clone, Copy)]
+pub struct Terms<'batch>(&'batch Head);
+
+type Head = [f64; request::NUMBERS];
 
 /// What is to be done.
 pub enum Verb {
@@ -64,48 +68,53 @@ pub enum Until {
 }
 
 impl Batch {
+    /// `text` is in UTF-16, request by request.
+    pub fn new(numbers: Vec<f64>, text: &[u16]) -> Self {
+        let text = Text::of(text);
+        Self { numbers, text }
+    }
+
     /// The requests, in order. They end at the first whose lengths make no sense:
     /// whatever came after it would be asked for other names than were written.
-    pub fn requests(&self) -> impl Iterator<Item = Request> {
+    pub fn requests(&self) -> impl Iterator<Item = Request<'_>> {
         let mut numbers = &self.numbers[..];
-        let mut text = &self.text[..];
+        let mut text = Pieces {
+            text: &self.text,
+            taken: 0,
+        };
         iter::from_fn(move || read(&mut numbers, &mut text)).fuse()
     }
 }
 
-fn read(numbers: &mut &[f64], text: &mut &[u8]) -> Option<Request> {
-    let head = numbers.split_off(..request::NUMBERS)?;
+fn read<'batch>(numbers: &mut &'batch [f64], text: &mut Pieces<'batch>) -> Option<Request<'batch>> {
+    let head: &Head = numbers.split_off(..request::NUMBERS)?.try_into().ok()?;
     let lengths = numbers.split_off(..size(head[request::COUNT])?)?;
-    let value = read_text(text, head[request::VALUE_LENGTH])?;
+    let value = text.take(head[request::VALUE_LENGTH])?;
     let slot = Slot(whole_number(head[request::SLOT])?);
-    let handle = Handle(whole_number(head[request::HANDLE])?);
+    whole_number(head[request::HANDLE])?;
     let resources = read_names(text, lengths)?;
+    let terms = Terms(head);
     let operation = operation(head).filter(|_| !resources.is_empty());
     let has_own_value = operation == Some(Operation::Lock) && !value.is_empty();
     Some(Request {
         slot,
-        handle,
-        settings: settings(head, has_own_value.then(|| Token::from(&*value))),
         verb: verb(head, operation, &value),
         resources,
-        scripts: ScriptsId(saturated(head[request::SCRIPTS])),
-        context: ContextId(saturated(head[request::CONTEXT])),
+        own_value: has_own_value.then(|| Token::from(&*value)),
+        terms,
     })
 }
 
-/// What is asked for; `None` where a number is none that stands for something.
-fn operation(head: &[f64]) -> Option<Operation> {
-    let codes = [request::FLAGS, request::SCRIPTS, request::CONTEXT];
-    let make_sense = codes.iter().all(|at| whole_number(head[*at]).is_some());
-    let number = whole_number(head[request::OPERATION]).filter(|_| make_sense)?;
-    Operation::numbered(number)
+/// What is asked for; `None` where its number stands for nothing.
+fn operation(head: &Head) -> Option<Operation> {
+    whole_number(head[request::OPERATION]).and_then(Operation::numbered)
 }
 
-fn verb(head: &[f64], operation: Option<Operation>, value: &str) -> Verb {
+fn verb(head: &Head, operation: Option<Operation>, value: &str) -> Verb {
     let time = head[request::TIME];
-    match (operation, ttl(head)) {
-        (Some(Operation::Lock), Some(ttl)) => Verb::Lock(ttl),
-        (Some(Operation::Extend), Some(ttl)) => Verb::Extend {
+    match operation {
+        Some(Operation::Lock) => ttl(head).map_or(Verb::Invalid, Verb::Lock),
+        Some(Operation::Extend) => ttl(head).map_or(Verb::Invalid, |ttl| Verb::Extend {
             ttl,
             value: Token::from(value),
             until: if has_flag(head, flags::RELATIVE) {
@@ -113,53 +122,81 @@ fn verb(head: &[f64], operation: Option<Operation>, value: &str) -> Verb {
             } else {
                 Until::At(instant(time))
             },
-        },
-        (Some(Operation::Unlock), _) => Verb::Unlock {
+        }),
+        Some(Operation::Unlock) => Verb::Unlock {
             value: Token::from(value),
             since: instant(time),
         },
-        (Some(Operation::Inspect), _) => Verb::Inspect,
-        (Some(Operation::Wait), _) => Verb::Wait(span(time)),
-        (Some(Operation::UnlockAll), _) => Verb::UnlockAll,
-        (Some(Operation::Lock | Operation::Extend) | None, _) => Verb::Invalid,
+        Some(Operation::Inspect) => Verb::Inspect,
+        Some(Operation::Wait) => Verb::Wait(span(time)),
+        Some(Operation::UnlockAll) => Verb::UnlockAll,
+        None => Verb::Invalid,
     }
 }
 
-fn settings(head: &[f64], own_value: Option<Token>) -> Settings {
-    let retries = head[request::RETRY_COUNT];
-    let report = head[request::VOTE_REPORT];
-    let max_wait = head[request::MAX_WAIT];
-    Settings {
-        retry: Retry {
-            count: (retries >= 0.0 && retries.is_finite()).then(|| saturated(retries)),
-            delay: head[request::RETRY_DELAY],
-            jitter: head[request::RETRY_JITTER],
-        },
-        drift: drift(head).unwrap_or_default(),
-        report: has_flag(head, flags::REPORT),
-        reports_votes_as: (report > 0.0).then(|| saturated(report).into()),
-        max_wait: (max_wait >= 0.0).then(|| span(max_wait)),
-        inspects_if_held: has_flag(head, flags::INSPECT_IF_HELD),
-        is_repeated: has_flag(head, flags::IS_REPEATED),
-        value: own_value,
-        ..Settings::default()
+impl PartialEq for Terms<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0[request::TERMS] == other.0[request::TERMS]
     }
 }
 
-fn ttl(head: &[f64]) -> Option<Ttl> {
+impl Terms<'_> {
+    /// Whether each number stands for something.
+    pub fn make_sense(self) -> bool {
+        let codes = [request::FLAGS, request::SCRIPTS, request::CONTEXT];
+        codes.iter().all(|at| whole_number(self.0[*at]).is_some())
+    }
+
+    pub fn handle(self) -> Handle {
+        Handle(saturated(self.0[request::HANDLE]))
+    }
+
+    pub fn scripts(self) -> ScriptsId {
+        ScriptsId(saturated(self.0[request::SCRIPTS]))
+    }
+
+    pub fn context(self) -> ContextId {
+        ContextId(saturated(self.0[request::CONTEXT]))
+    }
+
+    /// Without what is known by its number only, what belongs to the engine, and a value
+    /// of the caller's own.
+    pub fn settings(self) -> Settings {
+        let head = self.0;
+        let retries = head[request::RETRY_COUNT];
+        let report = head[request::VOTE_REPORT];
+        let max_wait = head[request::MAX_WAIT];
+        Settings {
+            retry: Retry {
+                count: (retries >= 0.0 && retries.is_finite()).then(|| saturated(retries)),
+                delay: head[request::RETRY_DELAY],
+                jitter: head[request::RETRY_JITTER],
+            },
+            drift: drift(head).unwrap_or_default(),
+            report: has_flag(head, flags::REPORT),
+            reports_votes_as: (report > 0.0).then(|| saturated(report).into()),
+            max_wait: (max_wait >= 0.0).then(|| span(max_wait)),
+            inspects_if_held: has_flag(head, flags::INSPECT_IF_HELD),
+            is_repeated: has_flag(head, flags::IS_REPEATED),
+            ..Settings::default()
+        }
+    }
+}
+
+fn ttl(head: &Head) -> Option<Ttl> {
     Ttl::new(head[request::TTL], drift(head)?).ok()
 }
 
-fn drift(head: &[f64]) -> Option<Drift> {
+fn drift(head: &Head) -> Option<Drift> {
     Drift::new(head[request::DRIFT_FACTOR])
 }
 
-fn has_flag(head: &[f64], flag: u32) -> bool {
+fn has_flag(head: &Head, flag: u32) -> bool {
     saturated(head[request::FLAGS]) & flag != 0
 }
 
-fn read_names(text: &mut &[u8], lengths: &[f64]) -> Option<Resources> {
-    let mut name = |length: &f64| read_text(text, *length).map(Box::<str>::from);
+fn read_names(text: &mut Pieces, lengths: &[f64]) -> Option<Resources> {
+    let mut name = |length: &f64| text.take(*length).map(Box::<str>::from);
     match lengths {
         // Nearly always, and without a list that is copied.
         [length] => Some(Arc::new([name(length)?])),
@@ -167,10 +204,47 @@ fn read_names(text: &mut &[u8], lengths: &[f64]) -> Option<Resources> {
     }
 }
 
-fn read_text<'text>(text: &mut &'text [u8], length: f64) -> Option<Cow<'text, str>> {
-    let text = text.split_off(..size(length)?)?;
-    // JavaScript has made U+FFFD of lone surrogates.
-    Some(str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed))
+/// The text of a batch.
+enum Text {
+    /// Nearly always: as long in any encoding.
+    Ascii(String),
+    Utf16(Vec<u16>),
+}
+
+impl Text {
+    fn of(units: &[u16]) -> Self {
+        let is_ascii = units.iter().fold(0, |all, unit| all | unit) < 0x80;
+        let narrow = |unit: &u16| unit.to_le_bytes()[0];
+        let bytes = is_ascii.then(|| units.iter().map(narrow).collect());
+        match bytes.map(String::from_utf8) {
+            Some(Ok(text)) => Self::Ascii(text),
+            _ => Self::Utf16(units.to_vec()),
+        }
+    }
+}
+
+/// A batch's text as it is taken, piece by piece.
+struct Pieces<'batch> {
+    text: &'batch Text,
+    taken: usize,
+}
+
+impl<'batch> Pieces<'batch> {
+    /// The next one, which is so long as JavaScript counts.
+    #[inline]
+    fn take(&mut self, length: f64) -> Option<Cow<'batch, str>> {
+        let piece = self.taken..self.taken.checked_add(size(length)?)?;
+        self.taken = piece.end;
+        match self.text {
+            Text::Ascii(text) => text.get(piece).map(Cow::Borrowed),
+            // Each by itself: lone surrogates, which become U+FFFD, are no pair because they
+            // are neighbours.
+            Text::Utf16(units) => {
+                let piece = String::from_utf16_lossy(units.get(piece)?);
+                Some(Cow::Owned(piece))
+            }
+        }
+    }
 }
 
 /// For how many keys a caller's client has carried a script out.
@@ -231,13 +305,9 @@ mod tests {
     use super::*;
     use crate::binding::layout::UNLIMITED;
 
-    /// A request on `resources`, whose numbers `write` may change.
-    fn read_one(
-        value: &str,
-        resources: &[&str],
-        write: impl FnOnce(&mut [f64; request::NUMBERS]),
-    ) -> Request {
-        let length = |text: &str| u32::try_from(text.len()).expect("short");
+    /// A batch of one request on `resources`, whose numbers `write` may change.
+    fn batch(value: &str, resources: &[&str], write: impl FnOnce(&mut Head)) -> Batch {
+        let length = |text: &str| u32::try_from(text.encode_utf16().count()).expect("short");
         let mut head = [0.0; request::NUMBERS];
         head[request::TTL] = 1000.0;
         head[request::VALUE_LENGTH] = length(value).into();
@@ -246,10 +316,10 @@ mod tests {
         let mut numbers = head.to_vec();
         numbers.extend(resources.iter().map(|name| f64::from(length(name))));
         let text = [&[value], resources].concat().concat();
-        let batch = Batch {
-            numbers,
-            text: text.into_bytes(),
-        };
+        Batch::new(numbers, &text.encode_utf16().collect::<Vec<_>>())
+    }
+
+    fn only(batch: &Batch) -> Request<'_> {
         let mut requests: Vec<_> = batch.requests().collect();
         assert_eq!(requests.len(), 1);
         requests.remove(0)
@@ -261,7 +331,7 @@ mod tests {
 
     #[test]
     fn each_number_of_a_request_becomes_what_it_stands_for() {
-        let request = read_one("", &["a", "ü"], |head| {
+        let batch = batch("", &["a", "ü"], |head| {
             head[request::SLOT] = 1.0;
             head[request::HANDLE] = 2.0;
             head[request::OPERATION] = code(Operation::Lock);
@@ -274,47 +344,60 @@ mod tests {
             head[request::MAX_WAIT] = 8.0;
             head[request::CONTEXT] = 9.0;
         });
+        let request = only(&batch);
         assert_eq!(request.slot, Slot(1));
-        assert_eq!(request.handle, Handle(2));
+        assert_eq!(request.terms.handle(), Handle(2));
         assert!(matches!(request.verb, Verb::Lock(ttl) if ttl.millis() == 1000));
         assert_eq!(*request.resources, [Box::from("a"), Box::from("ü")]);
-        let Settings { retry, drift, .. } = request.settings;
+        let settings = request.terms.settings();
         assert_eq!(
-            retry,
+            settings.retry,
             Retry {
                 count: Some(3),
                 delay: 4.0,
                 jitter: 5.0,
             }
         );
-        assert_eq!(Some(drift), Drift::new(0.5));
-        assert_eq!(request.scripts, ScriptsId(6));
-        assert_eq!(request.settings.reports_votes_as, Some(7));
-        assert_eq!(request.settings.max_wait, Some(Duration::from_millis(8)));
-        assert_eq!(request.context, ContextId(9));
-        assert!(request.settings.value.is_none());
+        assert_eq!(Some(settings.drift), Drift::new(0.5));
+        assert_eq!(request.terms.scripts(), ScriptsId(6));
+        assert_eq!(settings.reports_votes_as, Some(7));
+        assert_eq!(settings.max_wait, Some(Duration::from_millis(8)));
+        assert_eq!(request.terms.context(), ContextId(9));
+        assert!(request.own_value.is_none());
+    }
+
+    #[test]
+    fn halves_of_a_pair_in_two_names_are_none() {
+        let mut numbers = vec![0.0; request::NUMBERS];
+        numbers[request::COUNT] = 2.0;
+        numbers.extend([2.0, 2.0]);
+        let (high, low) = (0xd83d, 0xde00);
+        let batch = Batch::new(numbers, &[u16::from(b'a'), high, low, u16::from(b'b')]);
+        let names = &only(&batch).resources;
+        assert_eq!(**names, [Box::from("a\u{fffd}"), Box::from("\u{fffd}b")]);
     }
 
     #[test]
     fn what_has_no_end_is_read_as_that() {
-        let request = read_one("", &["r"], |head| {
+        let batch = batch("", &["r"], |head| {
             head[request::RETRY_COUNT] = UNLIMITED;
             head[request::MAX_WAIT] = UNLIMITED;
         });
-        assert_eq!(request.settings.retry.count, None);
-        assert_eq!(request.settings.max_wait, None);
+        let settings = only(&batch).terms.settings();
+        assert_eq!(settings.retry.count, None);
+        assert_eq!(settings.max_wait, None);
     }
 
     #[test]
     fn each_flag_is_one_setting() {
         let read = |flags: u32| {
-            let request = read_one("", &["r"], |head| head[request::FLAGS] = flags.into());
+            let batch = batch("", &["r"], |head| head[request::FLAGS] = flags.into());
             let Settings {
                 report,
                 inspects_if_held,
                 is_repeated,
                 ..
-            } = request.settings;
+            } = only(&batch).terms.settings();
             [report, inspects_if_held, is_repeated]
         };
         assert_eq!(read(0), [false; 3]);
@@ -326,12 +409,12 @@ mod tests {
     #[test]
     fn an_extension_is_until_a_point_or_for_a_span() {
         let until = |flags: u32| {
-            let request = read_one("v", &["r"], |head| {
+            let batch = batch("v", &["r"], |head| {
                 head[request::OPERATION] = code(Operation::Extend);
                 head[request::FLAGS] = flags.into();
                 head[request::TIME] = 50.0;
             });
-            match request.verb {
+            match only(&batch).verb {
                 Verb::Extend { until, value, .. } if &*value.text() == "v" => until,
                 _ => panic!("no extension of the value"),
             }
@@ -343,10 +426,10 @@ mod tests {
     #[test]
     fn only_a_lock_has_a_value_of_the_callers_own() {
         let own = |operation| {
-            let request = read_one("v", &["r"], |head| {
+            let batch = batch("v", &["r"], |head| {
                 head[request::OPERATION] = code(operation);
             });
-            request.settings.value
+            only(&batch).own_value
         };
         assert_eq!(own(Operation::Lock), Some(Token::from("v")));
         assert_eq!(own(Operation::Unlock), None);
@@ -354,8 +437,8 @@ mod tests {
 
     #[test]
     fn a_ttl_that_leaves_no_time_is_no_request_to_lock() {
-        let request = read_one("", &["r"], |head| head[request::TTL] = 1.0);
-        assert!(matches!(request.verb, Verb::Invalid));
+        let batch = batch("", &["r"], |head| head[request::TTL] = 1.0);
+        assert!(matches!(only(&batch).verb, Verb::Invalid));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What JavaScript is told in words, as JSON: docs/hand-over.md has the fields.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::ids::{Handle, Index};
@@ -7,21 +10,48 @@ use super::reasons::Refusal;
 use crate::engine::{Cause, ConnectionState, Event, Failure, Reason, Resources, Vote};
 use crate::instances::client::Route;
 
-/// Why a request failed.
+/// Why a request failed. Locks that are refused may be many: it is written as it is, and
+/// no tree is made of it before.
 pub fn failure(failure: &Failure) -> String {
-    describe_failure(failure).to_string()
+    to_json(&FailureDetails::of(failure))
+}
+
+fn to_json(details: &impl Serialize) -> String {
+    // It can't fail: what is written is text under texts, and goes to memory.
+    serde_json::to_string(details).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct FailureDetails<'of> {
+    code: &'static str,
+    #[serde(serialize_with = "as_text")]
+    reason: Reason,
+    votes: Votes<'of>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occupant: Option<String>,
+}
+
+impl<'of> FailureDetails<'of> {
+    fn of(failure: &'of Failure) -> Self {
+        let occupant = match failure.reason {
+            Reason::Occupied(occupant) => Some(occupant.to_string()),
+            _ => None,
+        };
+        Self {
+            code: failure.reason.code(),
+            reason: failure.reason,
+            votes: Votes(&failure.votes),
+            occupant,
+        }
+    }
 }
 
 fn describe_failure(failure: &Failure) -> Value {
-    let mut described = json!({
-        "code": failure.reason.code(),
-        "reason": failure.reason.to_string(),
-        "votes": describe_votes(&failure.votes),
-    });
-    if let Reason::Occupied(occupant) = failure.reason {
-        described["occupant"] = occupant.to_string().into();
-    }
-    described
+    json!(FailureDetails::of(failure))
+}
+
+fn as_text<S: Serializer>(shown: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(shown)
 }
 
 /// Locks that could not be released.
@@ -36,11 +66,16 @@ pub fn unreleased(failures: &[(Resources, Failure)]) -> String {
 
 /// What instances said of a key.
 pub fn inspection(votes: &[Option<Vote>]) -> String {
-    json!({ "votes": describe_votes(votes) }).to_string()
+    json!({ "votes": Votes(votes) }).to_string()
 }
 
-fn describe_votes(votes: &[Option<Vote>]) -> Value {
-    votes.iter().map(|given| vote(given.as_ref())).collect()
+/// What each instance said, in order.
+struct Votes<'of>(&'of [Option<Vote>]);
+
+impl Serialize for Votes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|vote| VoteDetails::of(vote.as_ref())))
+    }
 }
 
 /// A reason of the algorithm's that has to do with no vote.
@@ -87,7 +122,7 @@ pub fn event(handle: Handle, event: &Event) -> String {
             "event": "votes",
             "number": number,
             "attempt": attempt,
-            "votes": describe_votes(votes),
+            "votes": Votes(votes),
         }),
         Event::Connection { instance, state } => {
             let (state, mut described) = match state {
@@ -146,31 +181,64 @@ fn describe(code: &str, reason: &str, votes: &Value) -> String {
     json!({ "code": code, "reason": reason, "votes": votes }).to_string()
 }
 
-fn vote(vote: Option<&Vote>) -> Value {
-    match vote {
-        None => json!({ "vote": "pending" }),
-        Some(Vote::Granted) => json!({ "vote": "granted" }),
-        Some(Vote::Held { applied }) => json!({ "vote": "held", "applied": applied }),
-        Some(Vote::Inspected { value, ttl }) => {
-            json!({ "vote": "seen", "value": value.as_deref(), "ttl": ttl })
+#[derive(Serialize)]
+#[serde(tag = "vote", rename_all = "lowercase")]
+enum VoteDetails<'of> {
+    Pending,
+    Granted,
+    Held {
+        applied: u32,
+    },
+    Seen {
+        value: Option<&'of str>,
+        ttl: Option<u64>,
+    },
+    Failed(CauseDetails<'of>),
+}
+
+impl<'of> VoteDetails<'of> {
+    fn of(vote: Option<&'of Vote>) -> Self {
+        match vote {
+            None => Self::Pending,
+            Some(Vote::Granted) => Self::Granted,
+            Some(Vote::Held { applied }) => Self::Held { applied: *applied },
+            Some(Vote::Inspected { value, ttl }) => Self::Seen {
+                value: value.as_deref(),
+                ttl: *ttl,
+            },
+            Some(Vote::Failed(cause)) => Self::Failed(CauseDetails::of(cause)),
         }
-        Some(Vote::Failed(cause)) => {
-            let mut described = describe_cause(cause);
-            described["vote"] = "failed".into();
-            described
+    }
+}
+
+#[derive(Serialize)]
+struct CauseDetails<'of> {
+    code: &'static str,
+    #[serde(serialize_with = "as_text")]
+    message: &'of Cause,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<&'of str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<u32>,
+}
+
+impl<'of> CauseDetails<'of> {
+    fn of(cause: &'of Cause) -> Self {
+        let error = match cause {
+            Cause::Client { number, .. } => Some(*number),
+            _ => None,
+        };
+        Self {
+            code: cause.code(),
+            message: cause,
+            reply: cause.reply(),
+            error,
         }
     }
 }
 
 fn describe_cause(cause: &Cause) -> Value {
-    let mut described = json!({ "code": cause.code(), "message": cause.to_string() });
-    if let Some(reply) = cause.reply() {
-        described["reply"] = reply.into();
-    }
-    if let Cause::Client { number, .. } = cause {
-        described["error"] = (*number).into();
-    }
-    described
+    json!(CauseDetails::of(cause))
 }
 
 #[cfg(test)]

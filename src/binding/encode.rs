@@ -92,7 +92,7 @@ impl<'room> Rows<'room> {
         };
         row[answer::KIND] = kind.number().into();
         let at = 1 + self.written * answer::NUMBERS;
-        self.numbers[at..at + answer::NUMBERS].copy_from_slice(&row);
+        self.numbers[at..][..answer::NUMBERS].copy_from_slice(&row);
         self.written += 1;
     }
 

@@ -7,20 +7,20 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use napi::bindgen_prelude::Env;
 use napi::{Error, Result, Status};
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 use super::command::Command;
+use super::decode::Batch;
+use super::driver::{Driver, Movable};
 use super::ids::SessionId;
-use super::inbox::{Inbox, Message};
+use super::inbox::Message;
+use super::node_loop::{NodeLoop, Readable};
 use super::outbox::Outbox;
 use super::serve::serve;
 use super::shared::Shared;
-use crate::engine::System;
-use crate::instances::redis::Sockets;
+use super::wake_up;
 
 static PROCESS: Mutex<Process> = Mutex::new(Process {
     thread: None,
@@ -35,14 +35,16 @@ struct Process {
 }
 
 struct Thread {
-    inbox: Arc<Inbox>,
+    driver: Arc<Driver>,
+    readable: Readable,
     handle: JoinHandle<()>,
 }
 
 /// One environment's hold on the engine's thread, given up by
 /// [`EngineThread::detach`].
 pub(super) struct EngineThread {
-    inbox: Arc<Inbox>,
+    driver: Arc<Driver>,
+    node_loop: NodeLoop,
     sessions: RefCell<BTreeSet<SessionId>>,
     is_detached: Cell<bool>,
 }
@@ -54,16 +56,17 @@ thread_local! {
 
 impl EngineThread {
     /// The environment's own, which is given up when it ends. Modules that come and
-    /// go, as with the realms of a test runner, share it.
+    /// go, as with the realms of a test runner, share it. `is_node` says whether its
+    /// event loop is Node.js' own.
     ///
     /// # Errors
     ///
     /// When the thread can't be started.
-    pub(super) fn of(env: Env) -> Result<Rc<Self>> {
+    pub(super) fn of(env: Env, is_node: bool) -> Result<Rc<Self>> {
         if let Some(thread) = OF_ENVIRONMENT.with_borrow(Weak::upgrade) {
             return Ok(thread);
         }
-        let thread = Self::attach().map_err(|error| {
+        let thread = Self::attach(env, is_node).map_err(|error| {
             let reason = format!("the engine's thread could not be started: {error}");
             Error::new(Status::GenericFailure, reason)
         })?;
@@ -81,19 +84,23 @@ impl EngineThread {
     /// # Errors
     ///
     /// When the system has no thread or no event queue left.
-    fn attach() -> io::Result<Self> {
+    fn attach(env: Env, is_node: bool) -> io::Result<Self> {
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-        let inbox = if let Some(thread) = &process.thread {
-            Arc::clone(&thread.inbox)
-        } else {
-            let thread = start()?;
-            let inbox = Arc::clone(&thread.inbox);
-            process.thread = Some(thread);
-            inbox
-        };
+        if process.thread.is_none() {
+            process.thread = Some(start()?);
+        }
         process.environments += 1;
+        let is_shared = process.environments > 1;
+        let Some(Thread {
+            driver, readable, ..
+        }) = &process.thread
+        else {
+            return Err(io::Error::other("the engine's thread ended at once"));
+        };
+        driver.share(is_shared);
         Ok(Self {
-            inbox,
+            node_loop: NodeLoop::new(env, driver, readable, is_node),
+            driver: Arc::clone(driver),
             sessions: RefCell::default(),
             is_detached: Cell::new(false),
         })
@@ -106,20 +113,48 @@ impl EngineThread {
         process.last_session = session;
         drop(process);
         self.sessions.borrow_mut().insert(session);
-        self.inbox.push(Message::Begin(session, outbox));
+        self.hand_over(Message::Begin(session, outbox));
         session
     }
 
     /// Has the thread do something for a session.
     pub(super) fn send(&self, session: SessionId, command: Command) {
-        self.inbox.push(Message::Command(session, command));
+        self.hand_over(Message::Command(session, command));
+    }
+
+    /// Has the thread carry requests out, with which so many are under way.
+    pub(super) fn submit(&self, session: SessionId, batch: Batch, under_way: u32) {
+        self.node_loop.asks(&self.driver, under_way);
+        self.send(session, Command::Submit(batch));
+        self.node_loop.follow(&self.driver);
+    }
+
+    /// JavaScript has come for what it was told.
+    pub(super) fn has_come(&self) {
+        self.node_loop.follow(&self.driver);
+    }
+
+    /// Whether JavaScript runs the engine now.
+    pub(super) fn has_engine(&self) -> bool {
+        self.driver.is_lent()
+    }
+
+    /// What is to be done before JavaScript is told something.
+    pub(super) fn telling(&self) -> impl Fn() + Send + Sync + use<> {
+        let driver = Arc::clone(&self.driver);
+        move || driver.is_telling()
     }
 
     /// Ends a session, unless it has ended already.
     pub(super) fn end(&self, session: SessionId) {
         if self.sessions.borrow_mut().remove(&session) {
-            self.inbox.push(Message::End(session));
+            self.hand_over(Message::End(session));
         }
+    }
+
+    fn hand_over(&self, message: Message) {
+        let ((), woken) = wake_up::collect(|| self.driver.send(message));
+        woken.call_later();
     }
 
     /// The environment is going. The last one waits for the thread's end, which is
@@ -128,20 +163,23 @@ impl EngineThread {
         if self.is_detached.replace(true) {
             return;
         }
+        self.driver.recall();
         for session in self.sessions.take() {
-            self.inbox.push(Message::End(session));
+            self.hand_over(Message::End(session));
         }
         let last = {
             let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
             process.environments -= 1;
-            if process.environments == 0 {
-                process.thread.take()
-            } else {
-                None
+            match process.environments {
+                0 => process.thread.take(),
+                left => {
+                    self.driver.share(left > 1);
+                    None
+                }
             }
         };
         if let Some(thread) = last {
-            thread.inbox.push(Message::Stop);
+            self.driver.inbox.push(Message::Stop);
             // A panic of that thread has been reported already.
             let _ = thread.handle.join();
         }
@@ -149,33 +187,33 @@ impl EngineThread {
 }
 
 fn start() -> io::Result<Thread> {
-    let inbox = Arc::new(Inbox::new());
-    let messages = Arc::clone(&inbox);
+    let driver = Arc::new(Driver::new());
+    let readable = Readable::new();
     let (started, starting) = mpsc::channel();
-    let handle = thread::Builder::new()
-        .name("redlock".into())
-        .spawn(move || {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .build_local(LocalOptions::default());
-            match runtime {
+    let (own, sockets) = (Arc::clone(&driver), readable.sockets());
+    let handle =
+        thread::Builder::new()
+            .name("redlock".into())
+            .spawn(move || match Driver::executor() {
                 Ok(runtime) => {
                     let _ = started.send(Ok(()));
-                    run(runtime, &messages);
+                    let served = Arc::clone(&own);
+                    own.run(runtime, || {
+                        let shared = Shared::new(Rc::new(Movable), Rc::new(sockets()));
+                        Box::pin(async move {
+                            serve(&served.inbox, &shared).await;
+                        })
+                    });
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
                 }
-            }
-        })?;
+            })?;
     let started = starting.recv();
     started.unwrap_or_else(|_| Err(io::Error::other("the engine's thread ended at once")))?;
-    Ok(Thread { inbox, handle })
-}
-
-fn run(runtime: LocalRuntime, inbox: &Inbox) {
-    let shared = Shared::new(Rc::new(System), Rc::new(Sockets::default()));
-    runtime.block_on(serve(inbox, &shared));
-    // A name's resolution that hangs must not hold the process.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(Thread {
+        driver,
+        readable,
+        handle,
+    })
 }

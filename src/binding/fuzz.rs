@@ -37,10 +37,10 @@ impl Written {
         Operation::numbered(u32::from(self.operation % 6)).expect("there are six")
     }
 
-    fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u8>) {
+    fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
         let mut word = |word: &str| {
             let before = text.len();
-            text.extend(word.as_bytes());
+            text.extend(word.encode_utf16());
             count(text.len() - before)
         };
         let value = word(&self.value);
@@ -65,12 +65,12 @@ impl Written {
     /// What is asked of which keys is as it was written, or it is nothing.
     fn assert_read_as(&self, request: &Request) {
         assert_eq!(request.slot, Slot(self.slot.into()));
-        assert_eq!(request.handle, Handle(self.handle.into()));
+        assert_eq!(request.terms.handle(), Handle(self.handle.into()));
         let names: Vec<_> = request.resources.iter().map(ToString::to_string).collect();
         assert_eq!(names, self.names);
         let value = match &request.verb {
             Verb::Invalid => return,
-            Verb::Lock(_) => request.settings.value.clone().unwrap_or(Token::from("")),
+            Verb::Lock(_) => request.own_value.clone().unwrap_or(Token::from("")),
             Verb::Extend { value, .. } | Verb::Unlock { value, .. } => value.clone(),
             Verb::Inspect | Verb::Wait(_) | Verb::UnlockAll => {
                 return assert_eq!(operation(&request.verb), Some(self.operation()));
@@ -97,8 +97,8 @@ fn count(length: usize) -> f64 {
     u32::try_from(length).expect("short").into()
 }
 
-fn requests(numbers: Vec<f64>, text: Vec<u8>) -> Vec<Request> {
-    Batch { numbers, text }.requests().collect()
+fn requests(batch: &Batch) -> Vec<Request<'_>> {
+    batch.requests().collect()
 }
 
 #[test]
@@ -108,7 +108,8 @@ fn requests_are_read_as_they_were_written() {
         for one in written {
             one.write(&mut numbers, &mut text);
         }
-        let read = requests(numbers, text);
+        let batch = Batch::new(numbers, &text);
+        let read = requests(&batch);
         assert_eq!(read.len(), written.len());
         for (written, read) in written.iter().zip(&read) {
             written.assert_read_as(read);
@@ -161,7 +162,8 @@ fn a_nonsensical_number_leads_to_no_other_names() {
                     numbers[start + usize::from(*place) % length] = nonsense.number();
                 }
             }
-            let read = requests(numbers, text);
+            let batch = Batch::new(numbers, &text);
+            let read = requests(&batch);
             assert!(read.len() >= row && read.len() <= written.len());
             for (written, read) in written.iter().zip(&read) {
                 written.assert_read_as(read);
@@ -173,19 +175,21 @@ fn a_nonsensical_number_leads_to_no_other_names() {
 fn a_batch_has_no_more_than_its_text(input: &[u8]) {
     let bar = input.iter().position(|byte| *byte == b'|');
     let (numbers, text) = input.split_at(bar.unwrap_or(input.len()));
-    let text = text.get(1..).unwrap_or_default().to_vec();
+    let text = text.get(1..).unwrap_or_default().chunks_exact(2);
+    let text: Vec<_> = text
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
     let numbers: Vec<f64> = String::from_utf8_lossy(numbers)
         .split_ascii_whitespace()
         .map(|number| number.parse().unwrap_or(f64::NAN))
         .collect();
     let (amount, length) = (numbers.len(), text.len());
-    let read = requests(numbers, text);
+    let batch = Batch::new(numbers, &text);
+    let read = requests(&batch);
     let names: usize = read.iter().map(|request| request.resources.len()).sum();
     assert!(read.len() * request::NUMBERS + names <= amount);
     let words = read.iter().flat_map(|request| request.resources.iter());
-    // What is no UTF-8 is three bytes instead of one or more.
-    let replaced = |word: &str| word.matches(char::REPLACEMENT_CHARACTER).count();
-    let used: usize = words.map(|word| word.len() - 2 * replaced(word)).sum();
+    let used: usize = words.map(|word| word.encode_utf16().count()).sum();
     assert!(used <= length);
 }
 

@@ -118,6 +118,11 @@ impl<T> Handoff<T> {
         self.lock().take(most)
     }
 
+    /// Whether all items were taken.
+    pub fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
     /// Gives the room of what was taken back, once it is empty: what comes next need not
     /// grow into room of its own.
     pub fn give_back(&self, mut taken: VecDeque<T>) {

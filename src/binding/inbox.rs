@@ -53,6 +53,11 @@ impl Inbox {
         self.messages.push([message]);
     }
 
+    /// Whether all messages were taken.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// The room of messages that were taken is used again.
     pub fn give_back(&self, taken: VecDeque<Message>) {
         self.messages.give_back(taken);

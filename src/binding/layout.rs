@@ -6,33 +6,37 @@
 /// Where the numbers of a request are. The length of each of its resources
 /// follows them.
 pub mod request {
+    use std::ops::RangeFrom;
+
     pub const SLOT: usize = 0;
-    pub const HANDLE: usize = 1;
     /// An [`Operation`](super::Operation).
-    pub const OPERATION: usize = 2;
-    /// Of [`flags`](super::flags).
-    pub const FLAGS: usize = 3;
-    pub const TTL: usize = 4;
-    /// [`UNLIMITED`](super::UNLIMITED) is without end.
-    pub const RETRY_COUNT: usize = 5;
-    pub const RETRY_DELAY: usize = 6;
-    pub const RETRY_JITTER: usize = 7;
-    pub const DRIFT_FACTOR: usize = 8;
+    pub const OPERATION: usize = 1;
+    pub const TTL: usize = 2;
     /// A point on the engine's clock or a span, by the operation.
-    pub const TIME: usize = 9;
-    pub const VALUE_LENGTH: usize = 10;
-    /// Of the caller's own; 0 = ours.
-    pub const SCRIPTS: usize = 11;
-    /// Under which all votes are told; 0 = they aren't.
-    pub const VOTE_REPORT: usize = 12;
-    /// [`UNLIMITED`](super::UNLIMITED) is however long it takes.
-    pub const MAX_WAIT: usize = 13;
-    /// Of the caller; 0 = none.
-    pub const CONTEXT: usize = 14;
+    pub const TIME: usize = 3;
+    pub const VALUE_LENGTH: usize = 4;
     /// How many resources follow.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 5;
+    pub const HANDLE: usize = 6;
+    /// Of [`flags`](super::flags).
+    pub const FLAGS: usize = 7;
+    /// [`UNLIMITED`](super::UNLIMITED) is without end.
+    pub const RETRY_COUNT: usize = 8;
+    pub const RETRY_DELAY: usize = 9;
+    pub const RETRY_JITTER: usize = 10;
+    pub const DRIFT_FACTOR: usize = 11;
+    /// Of the caller's own; 0 = ours.
+    pub const SCRIPTS: usize = 12;
+    /// Under which all votes are told; 0 = they aren't.
+    pub const VOTE_REPORT: usize = 13;
+    /// [`UNLIMITED`](super::UNLIMITED) is however long it takes.
+    pub const MAX_WAIT: usize = 14;
+    /// Of the caller; 0 = none.
+    pub const CONTEXT: usize = 15;
     /// How many numbers there are before the resources' lengths.
     pub const NUMBERS: usize = 16;
+    /// Those that are the same in nearly all requests of a tick: who is asked, and how.
+    pub const TERMS: RangeFrom<usize> = HANDLE..;
 }
 
 /// Stands for a number of retries, or a time to wait, that has no end.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice};
+use napi::bindgen_prelude::{Env, Float64ArraySlice, Function, Uint8ArraySlice, Utf16String};
 use napi::threadsafe_function::UnknownReturnValue;
 use napi::{Error, Result, Status};
 use napi_derive::napi;
@@ -57,16 +57,20 @@ pub struct Opened {
 #[napi]
 impl Mailbox {
     /// `wake` is called on the JavaScript thread when there is something to
-    /// drain.
+    /// drain. `is_node` says whether the event loop is Node.js' own.
     ///
     /// # Errors
     ///
     /// When the engine's thread can't be started.
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, wake: Function<(), UnknownReturnValue>) -> Result<Self> {
-        let wake_up = WakeUp::new(&wake)?;
-        let outbox = Arc::new(Outbox::new(wake_up.caller()));
-        let thread = EngineThread::of(env)?;
+    pub fn new(env: Env, wake: Function<(), UnknownReturnValue>, is_node: bool) -> Result<Self> {
+        let wake_up = WakeUp::new(env, &wake)?;
+        let thread = EngineThread::of(env, is_node)?;
+        let (telling, wake) = (thread.telling(), wake_up.caller());
+        let outbox = Arc::new(Outbox::new(move || {
+            telling();
+            wake();
+        }));
         let session = thread.begin(Arc::clone(&outbox));
         Ok(Self {
             thread,
@@ -310,6 +314,13 @@ impl Mailbox {
         });
     }
 
+    /// Whether this thread runs the engine now, in place of the engine's own.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn has_engine(&self) -> bool {
+        self.thread.has_engine()
+    }
+
     /// Says whether the process is to stay alive also while no request is unanswered.
     ///
     /// # Errors
@@ -330,8 +341,7 @@ impl Mailbox {
         self.wake_up.stop();
     }
 
-    /// Hands over `count` requests, which are the first `used` of `numbers` and the
-    /// first `written` bytes of `text`.
+    /// Hands over `count` requests, which are the first `used` of `numbers`, and `text`.
     ///
     /// # Errors
     ///
@@ -343,20 +353,17 @@ impl Mailbox {
         numbers: &[f64],
         used: u32,
         count: u32,
-        text: &[u8],
-        written: u32,
+        text: Utf16String,
     ) -> Result<()> {
         let numbers = numbers.get(..used as usize).unwrap_or(numbers);
-        let text = text.get(..written as usize).unwrap_or(text);
         if self.wake_up.pending() == 0 {
             self.outbox.expect(true);
         }
         self.wake_up.asked(count);
         self.wake_up.keep_alive(&env)?;
-        self.send(Command::Submit(Batch {
-            numbers: numbers.to_vec(),
-            text: text.to_vec(),
-        }));
+        let batch = Batch::new(numbers.to_vec(), &text);
+        let under_way = self.wake_up.pending();
+        self.thread.submit(self.session, batch, under_way);
         Ok(())
     }
 
@@ -373,6 +380,7 @@ impl Mailbox {
         mut numbers: Float64ArraySlice,
         mut values: Uint8ArraySlice,
     ) -> Result<Option<String>> {
+        self.thread.has_come();
         let now = System::clock();
         // SAFETY: the arrays belong to lib/native, which passes them to
         // nobody else, and no JavaScript runs before this call returns.
@@ -409,12 +417,11 @@ impl Mailbox {
     }
 
     fn write(&self, responses: &mut VecDeque<Response>, rows: &mut Rows, now: Instant) {
-        for response in responses.drain(..) {
+        for mut response in responses.drain(..) {
             if response.slot.is_some() {
                 self.wake_up.answered();
             }
-            let (response, over) = response.checked_at(now);
-            if let Some(locked) = over {
+            if let Some(locked) = response.check_at(now) {
                 self.send(Command::TakeBack(Box::new(locked)));
             }
             rows.write(response);

@@ -9,7 +9,8 @@
 //!
 //! - `mailbox` is the class that JavaScript sees, `addon` and `constants` are what
 //!   else it finds; `wake_up` calls it, [`kept_locks`] are the locks it can ask for.
-//! - `engine_thread` starts the engine's thread and ends it.
+//! - `engine_thread` starts the engine's thread and ends it; `driver` has the engine run
+//!   there, or on the JavaScript thread, which `node_loop` calls then.
 //!
 //! Between the threads:
 //!
@@ -54,6 +55,15 @@ pub mod context;
 pub mod decode;
 #[doc(hidden)]
 pub mod describe;
+#[cfg(any(feature = "napi", test))]
+#[cfg_attr(
+    not(all(feature = "napi", target_os = "linux")),
+    allow(
+        dead_code,
+        reason = "only a `node_loop` has JavaScript take the engine"
+    )
+)]
+mod driver;
 #[doc(hidden)]
 pub mod encode;
 #[cfg(feature = "napi")]
@@ -73,6 +83,9 @@ pub mod layout;
 #[doc(hidden)]
 #[cfg(feature = "napi")]
 mod mailbox;
+#[cfg(feature = "napi")]
+#[cfg_attr(not(target_os = "linux"), path = "no_node_loop.rs")]
+mod node_loop;
 #[doc(hidden)]
 pub mod numbers;
 #[doc(hidden)]
@@ -93,6 +106,10 @@ pub mod session;
 pub mod shared;
 mod sync;
 #[cfg(feature = "napi")]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "only a `node_loop` calls from the event loop")
+)]
 mod wake_up;
 
 #[cfg(feature = "napi")]

@@ -6,10 +6,14 @@ use std::time::Duration;
 use crate::engine::Instant;
 
 /// `None` if it is no whole number, or none that fits.
+#[expect(
+    clippy::float_cmp,
+    reason = "what is no such number is not what it has become"
+)]
 #[must_use]
 pub fn whole_number(number: f64) -> Option<u32> {
-    let fits = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
-    fits.then(|| saturated(number))
+    let whole = saturated(number);
+    (f64::from(whole) == number).then_some(whole)
 }
 
 /// The same of a length.
@@ -56,10 +60,10 @@ pub fn span(millis: f64) -> Duration {
     Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default()
 }
 
-/// A span in milliseconds.
+/// A span in milliseconds, of as many centuries as the engine's clock can count.
 #[must_use]
 pub fn millis(span: Duration) -> f64 {
-    millis_of(span.as_nanos())
+    millis_of(span.as_nanos().try_into().unwrap_or(u64::MAX))
 }
 
 /// The point so many milliseconds after the origin of the engine's clock.
@@ -71,14 +75,14 @@ pub fn instant(millis: f64) -> Instant {
 /// A point on the engine's clock, in milliseconds.
 #[must_use]
 pub fn clock_millis(instant: Instant) -> f64 {
-    millis_of(instant.nanos().into())
+    millis_of(instant.nanos())
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "below a microsecond for as long as a machine is up"
 )]
-fn millis_of(nanos: u128) -> f64 {
+fn millis_of(nanos: u64) -> f64 {
     nanos as f64 / 1e6
 }
 

@@ -29,25 +29,29 @@ impl Response {
         }
     }
 
-    /// What is handed over of it at `now`, and the lock that is to be taken back if
-    /// it is one that is over by now (rule 3). An extension that is over is none
+    /// Makes of it what may be handed over at `now`; returns the lock that is to be taken
+    /// back if it is one that is over by now (rule 3). An extension that is over is none
     /// (rule 19).
-    pub fn checked_at(self, now: Instant) -> (Self, Option<Locked>) {
-        let (reason, over) = match self.outcome {
+    #[must_use]
+    pub fn check_at(&mut self, now: Instant) -> Option<Locked> {
+        let reason = match &self.outcome {
             Outcome::Locked(locked)
                 if !locked.validity.holds(now) && SafetyRule::HandOver.is_kept() =>
             {
-                (Reason::TooSlow, Some(locked))
+                Reason::TooSlow
             }
             Outcome::Extended(validity)
                 if !validity.holds(now) && SafetyRule::HandOver.is_kept() =>
             {
-                (Reason::Expired, None)
+                Reason::Expired
             }
-            outcome => return (Self { outcome, ..self }, None),
+            _ => return None,
         };
-        let outcome = Outcome::Failed(describe::without_votes(reason), None);
-        (Self { outcome, ..self }, over)
+        let failed = Outcome::Failed(describe::without_votes(reason), None);
+        match std::mem::replace(&mut self.outcome, failed) {
+            Outcome::Locked(locked) => Some(locked),
+            _ => None,
+        }
     }
 }
 
@@ -63,7 +67,7 @@ pub enum Outcome {
     /// What happened, as JSON.
     Event(String),
     /// What a caller's client is to be asked.
-    ClientRequest(ClientRequest),
+    ClientRequest(Box<ClientRequest>),
     /// A time has come that JavaScript has waited for.
     Time(TimerId),
     /// Nothing will be asked for in this context any more.
@@ -122,14 +126,16 @@ mod tests {
 
     #[test]
     fn a_lock_that_is_valid_is_handed_over() {
-        let (response, over) = locked().checked_at(Instant::from_nanos(9));
+        let mut response = locked();
+        let over = response.check_at(Instant::from_nanos(9));
         assert!(matches!(response.outcome, Outcome::Locked(_)));
         assert!(over.is_none());
     }
 
     #[test]
     fn a_lock_that_is_over_is_a_failure_and_is_given_back() {
-        let (response, over) = locked().checked_at(END);
+        let mut response = locked();
+        let over = response.check_at(END);
         assert_eq!((response.slot, response.attempts), (Some(Slot(1)), 2));
         let Outcome::Failed(why, None) = response.outcome else {
             panic!("it was handed over");
@@ -141,9 +147,11 @@ mod tests {
     #[test]
     fn an_extension_that_is_over_is_a_failure() {
         let extended = || response(Outcome::Extended(validity()));
-        let (valid, _) = extended().checked_at(Instant::from_nanos(9));
+        let mut valid = extended();
+        assert!(valid.check_at(Instant::from_nanos(9)).is_none());
         assert!(matches!(valid.outcome, Outcome::Extended(_)));
-        let (late, over) = extended().checked_at(END);
+        let mut late = extended();
+        let over = late.check_at(END);
         let Outcome::Failed(why, None) = late.outcome else {
             panic!("it was handed over");
         };

@@ -211,12 +211,14 @@ struct ClientPort {
 
 impl Port for ClientPort {
     fn carry(&self, ticket: Ticket, question: &Rc<Question>) {
-        self.responses.tell(Outcome::ClientRequest(ClientRequest {
+        let request = ClientRequest {
             handle: self.handle,
             index: self.index,
             ticket,
             question: ClientQuestion::new(question),
-        }));
+        };
+        self.responses
+            .tell(Outcome::ClientRequest(Box::new(request)));
     }
 
     fn call(&self) {

@@ -437,15 +437,15 @@ mod tests {
         numbers[request::MAX_WAIT] = UNLIMITED;
         numbers[request::COUNT] = 1.0;
         numbers.push(f64::from(u32::try_from(name.len()).expect("short")));
-        let text = name.as_bytes().to_vec();
-        let batch = Batch { numbers, text };
+        let text: Vec<_> = name.encode_utf16().collect();
+        let batch = Batch::new(numbers, &text);
         let request = batch.requests().next().expect("a request");
         Asked {
             slot: request.slot,
-            handle: request.handle,
+            handle: request.terms.handle(),
             verb: request.verb,
             resources: request.resources,
-            settings: request.settings.into(),
+            settings: request.terms.settings().into(),
         }
     }
 

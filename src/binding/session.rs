@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::context::context;
-use super::decode::{self, Batch, Request};
+use super::decode::{self, Batch, Request, Terms, Verb};
 use super::ids::{Handle, ScriptsId, TimerId};
 use super::outbox::{Outbox, Outcome, Response};
 use super::quorums::Quorums;
@@ -17,7 +17,7 @@ use super::reasons::Refusal;
 use super::requests::{Asked, Requests};
 use super::responses::{Responses, flush};
 use super::shared::Shared;
-use crate::engine::{Engine, Scripts, Settings, SharedValidity, WatchRequest, supervised};
+use crate::engine::{Engine, Scripts, Settings, SharedValidity, Token, WatchRequest, supervised};
 
 /// The engine's side of one mailbox.
 pub struct Session {
@@ -27,6 +27,21 @@ pub struct Session {
     requests: Rc<Requests>,
     /// The caller's own.
     scripts: RefCell<BTreeMap<ScriptsId, Arc<Scripts>>>,
+}
+
+/// What requests with the same terms have in common.
+struct Known<'batch> {
+    terms: Terms<'batch>,
+    engine: Engine,
+    settings: Arc<Settings>,
+    /// Nothing of it is one request's own.
+    is_shared: bool,
+}
+
+impl Known<'_> {
+    fn are_those_of(&self, terms: Terms) -> bool {
+        self.is_shared && self.terms == terms
+    }
 }
 
 impl Session {
@@ -130,37 +145,71 @@ impl Session {
     }
 
     fn submit(&self, batch: &Batch) {
-        // Nearly all of a tick's requests have the same ones.
-        let mut shared: Option<Arc<Settings>> = None;
+        // Nearly all of a tick's requests have the same terms, but for locks and the others.
+        let mut known: [Option<Known>; 2] = [None, None];
         for request in batch.requests() {
             let Request {
                 slot,
-                handle,
                 verb,
                 resources,
-                mut settings,
-                ..
+                own_value,
+                terms,
             } = request;
-            let context = context(request.context, self.responses.outbox());
-            let Some((engine, deadlines)) = self.quorums.engine(handle) else {
-                self.requests.refuse(slot, Refusal::Closed);
+            let known = &mut known[usize::from(matches!(verb, Verb::Lock(_)))];
+            let are_known = known
+                .as_ref()
+                .is_some_and(|known| known.are_those_of(terms));
+            if !are_known || own_value.is_some() {
+                *known = match self.look_up(terms, own_value) {
+                    Ok(found) => Some(found),
+                    Err(refusal) => {
+                        self.requests.refuse(slot, refusal);
+                        None
+                    }
+                };
+            }
+            let Some(Known {
+                engine, settings, ..
+            }) = known
+            else {
                 continue;
             };
-            settings.context = context;
-            settings.deadlines = deadlines;
-            settings.scripts = self.scripts(request.scripts);
-            let before = shared.take_if(|before| settings.are_shared_with(before));
-            let settings = before.unwrap_or_else(|| Arc::new(settings));
-            shared = Some(Arc::clone(&settings));
             let asked = Asked {
                 slot,
-                handle,
+                handle: terms.handle(),
                 verb,
                 resources,
-                settings,
+                settings: Arc::clone(settings),
             };
-            self.requests.start(engine, asked);
+            self.requests.start(engine.clone(), asked);
         }
+    }
+
+    fn look_up<'batch>(
+        &self,
+        terms: Terms<'batch>,
+        own_value: Option<Token>,
+    ) -> Result<Known<'batch>, Refusal> {
+        let found = self.quorums.engine(terms.handle());
+        let (engine, deadlines) = found.ok_or(Refusal::Closed)?;
+        if !terms.make_sense() {
+            return Err(Refusal::Invalid);
+        }
+        let context = context(terms.context(), self.responses.outbox());
+        let is_shared = context.is_none() && own_value.is_none();
+        let settings = Settings {
+            deadlines,
+            scripts: self.scripts(terms.scripts()),
+            context,
+            value: own_value,
+            ..terms.settings()
+        };
+        Ok(Known {
+            terms,
+            engine,
+            settings: Arc::new(settings),
+            is_shared,
+        })
     }
 
     fn watch(

@@ -1,9 +1,14 @@
 //! JavaScript's wake-up, and whether the process stays alive for it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ptr;
+use std::rc::{self, Rc};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread;
 
-use napi::bindgen_prelude::{Env, Function};
+use napi::bindgen_prelude::{Env, Function, FunctionRef, JsValue as _};
 use napi::threadsafe_function::{
     ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue,
 };
@@ -18,6 +23,8 @@ type WakeFunction = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false
 pub(super) struct WakeUp {
     /// Nothing once nobody is to be woken any more.
     function: RefCell<Option<Arc<WakeFunction>>>,
+    /// The same, for this thread.
+    here: RefCell<Option<Rc<WokenHere>>>,
     /// Requests that are not answered yet.
     pending: Cell<u32>,
     /// Whether somebody waits for what is no request.
@@ -29,10 +36,12 @@ pub(super) struct WakeUp {
 }
 
 impl WakeUp {
-    pub(super) fn new(wake: &Function<(), UnknownReturnValue>) -> Result<Self> {
+    pub(super) fn new(env: Env, wake: &Function<(), UnknownReturnValue>) -> Result<Self> {
         let function: WakeFunction = wake.build_threadsafe_function().weak::<true>().build()?;
+        let function = Arc::new(function);
         Ok(Self {
-            function: RefCell::new(Some(Arc::new(function))),
+            here: RefCell::new(Some(WokenHere::new(env, wake.create_ref()?, &function))),
+            function: RefCell::new(Some(function)),
             pending: Cell::new(0),
             is_kept_awake: Cell::new(false),
             is_handing_on: Cell::new(false),
@@ -43,7 +52,12 @@ impl WakeUp {
     /// What wakes JavaScript from any thread, for as long as somebody is to be woken.
     pub(super) fn caller(&self) -> impl Fn() + Send + Sync + use<> {
         let function = self.function.borrow().as_ref().map(Arc::downgrade);
+        let here = self.here.borrow().as_ref().map(|here| here.number);
+        let own = thread::current().id();
         move || {
+            if here.is_some_and(|here| thread::current().id() == own && is_collected(here)) {
+                return;
+            }
             if let Some(function) = function.as_ref().and_then(Weak::upgrade) {
                 call(&function);
             }
@@ -62,6 +76,7 @@ impl WakeUp {
     /// Nobody is woken any more, and the function may be collected.
     pub(super) fn stop(&self) {
         drop(self.function.take());
+        drop(self.here.take());
     }
 
     /// How many requests are not answered yet.
@@ -121,4 +136,124 @@ impl WakeUp {
 fn call(function: &WakeFunction) {
     // It can only fail when the environment ends, which is told anyway.
     let _ = function.call((), ThreadsafeFunctionCallMode::NonBlocking);
+}
+
+/// How JavaScript is woken where its own thread has run the engine.
+struct WokenHere {
+    number: u64,
+    env: Env,
+    function: FunctionRef<(), UnknownReturnValue>,
+    elsewhere: Weak<WakeFunction>,
+}
+
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static ALL_HERE: RefCell<BTreeMap<u64, rc::Weak<WokenHere>>> = RefCell::default();
+    /// Who is to be woken, while that is collected.
+    static COLLECTED: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
+}
+
+/// Notes who is to be woken, where that is collected.
+fn is_collected(number: u64) -> bool {
+    COLLECTED.with_borrow_mut(|collected| match collected {
+        Some(collected) => {
+            collected.push(number);
+            true
+        }
+        None => false,
+    })
+}
+
+/// Does what may wake JavaScript from its own thread; returns who is to be woken.
+pub(super) fn collect<T>(work: impl FnOnce() -> T) -> (T, Woken) {
+    COLLECTED.set(Some(Vec::new()));
+    let outcome = work();
+    (outcome, Woken(COLLECTED.take().unwrap_or_default()))
+}
+
+/// Those who are to be woken.
+#[must_use]
+pub(super) struct Woken(Vec<u64>);
+
+impl Woken {
+    /// Calls them, from the event loop.
+    pub(super) fn call(self) {
+        self.each(WokenHere::call);
+    }
+
+    /// Has the event loop call them once what runs now is done.
+    pub(super) fn call_later(self) {
+        self.each(|here| {
+            if let Some(function) = here.elsewhere.upgrade() {
+                call(&function);
+            }
+        });
+    }
+
+    fn each(self, wake: impl Fn(&WokenHere)) {
+        for number in self.0 {
+            let here = ALL_HERE.with_borrow(|all| all.get(&number).and_then(rc::Weak::upgrade));
+            if let Some(here) = here {
+                wake(&here);
+            }
+        }
+    }
+}
+
+impl WokenHere {
+    fn new(
+        env: Env,
+        function: FunctionRef<(), UnknownReturnValue>,
+        elsewhere: &Arc<WakeFunction>,
+    ) -> Rc<Self> {
+        let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let here = Rc::new(Self {
+            number,
+            env,
+            function,
+            elsewhere: Arc::downgrade(elsewhere),
+        });
+        ALL_HERE.with_borrow_mut(|all| all.insert(number, Rc::downgrade(&here)));
+        here
+    }
+
+    fn call(&self) {
+        let env = self.env.raw();
+        let mut scope = ptr::null_mut();
+        // SAFETY: this is the environment's thread, and its event loop calls: no JavaScript
+        // runs. What is made in the scope does not leave it.
+        unsafe {
+            if sys::napi_open_handle_scope(env, &raw mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            if let Ok(function) = self.function.borrow_back(&self.env) {
+                let mut this = ptr::null_mut();
+                sys::napi_get_global(env, &raw mut this);
+                let (no_context, no_values) = (ptr::null_mut(), ptr::null());
+                let mut result = ptr::null_mut();
+                let status = sys::napi_make_callback(
+                    env,
+                    no_context,
+                    this,
+                    function.raw(),
+                    0,
+                    no_values,
+                    &raw mut result,
+                );
+                if status == sys::Status::napi_pending_exception {
+                    let mut error = ptr::null_mut();
+                    sys::napi_get_and_clear_last_exception(env, &raw mut error);
+                    sys::napi_fatal_exception(env, error);
+                }
+            }
+            sys::napi_close_handle_scope(env, scope);
+        }
+    }
+}
+
+impl Drop for WokenHere {
+    fn drop(&mut self) {
+        ALL_HERE.with_borrow_mut(|all| all.remove(&self.number));
+    }
 }

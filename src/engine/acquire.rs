@@ -39,38 +39,36 @@ pub(super) fn begin<D>(core: &Rc<Core>, request: AcquireRequest, done: D) -> Rc<
 where
     D: FnOnce(Result<Grant, Failure>) + 'static,
 {
-    let acquiring = Rc::new(Acquiring {
-        core: Rc::clone(core),
-        state: RefCell::default(),
-    });
+    let spent = core.spent_acquires.take_as();
+    let acquiring = spent.unwrap_or_else(|| Rc::new(Acquiring(RefCell::default())));
     // These wait for something else than votes too.
     if request.settings.value.is_some() || request.settings.max_wait.is_some() {
-        acquiring.go_on(request, None, done);
+        acquiring.go_on(core, request, None, done);
         return acquiring;
     }
     let value = Token::random(core.environment.as_ref());
     let attempt = Attempt::begin(core, &request, value, 1);
     let round = Rc::clone(&attempt.round);
-    acquiring.state.replace(State::First {
-        request,
+    let AcquireRequest { ttl, settings, .. } = request;
+    acquiring.0.replace(State::First {
         attempt,
+        ttl,
+        settings,
         done,
     });
     round.tell(Rc::<Acquiring<D>>::clone(&acquiring));
     acquiring
 }
 
-/// A request for a lock that is under way.
-pub(super) struct Acquiring<D> {
-    core: Rc<Core>,
-    state: RefCell<State<D>>,
-}
+/// A request for a lock that is under way. As small as it can be: each lock makes one.
+pub(super) struct Acquiring<D>(RefCell<State<D>>);
 
 #[derive(Default)]
 enum State<D> {
     First {
-        request: AcquireRequest,
         attempt: Attempt,
+        ttl: Ttl,
+        settings: Arc<Settings>,
         done: D,
     },
     /// The first attempt has failed, or may have to wait: a task does the rest.
@@ -84,15 +82,21 @@ where
     D: FnOnce(Result<Grant, Failure>) + 'static,
 {
     /// Has a task make what attempts are left; `first` has been made already.
-    fn go_on(self: &Rc<Self>, request: AcquireRequest, first: Option<Attempt>, done: D) {
-        let acquiring = Rc::clone(self);
+    fn go_on(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        request: AcquireRequest,
+        first: Option<Attempt>,
+        done: D,
+    ) {
+        let (acquiring, of) = (Rc::clone(self), Rc::clone(core));
         let (task, abort) = abortable(async move {
-            let outcome = acquire(&acquiring.core, &request, first).await;
-            acquiring.state.replace(State::Over);
+            let outcome = acquire(&of, &request, first).await;
+            acquiring.0.replace(State::Over);
             done(outcome);
         });
-        self.state.replace(State::Task(abort));
-        self.core.retries.spawn(task);
+        self.0.replace(State::Task(abort));
+        core.retries.spawn(task);
     }
 }
 
@@ -102,37 +106,45 @@ where
 {
     fn decided(self: Rc<Self>, verdict: Verdict) {
         let State::First {
-            request,
             attempt,
+            ttl,
+            settings,
             done,
-        } = self.state.take()
+        } = self.0.take()
         else {
             return;
         };
-        if verdict == Verdict::Granted
-            && attempt.validity.is_believable(self.core.environment.now())
-        {
-            let (value, validity) = attempt.succeed();
-            done(Ok(Grant {
-                value,
-                validity,
-                attempts: 1,
-            }));
-        } else {
-            self.go_on(request, Some(attempt), done);
+        let core = Rc::clone(attempt.round.core());
+        match attempt.as_it_stands(verdict) {
+            Ok((value, validity)) => {
+                done(Ok(Grant {
+                    value,
+                    validity,
+                    attempts: 1,
+                }));
+                core.spent_acquires.keep(self, |_| true);
+            }
+            Err(attempt) => {
+                let request = AcquireRequest {
+                    resources: Resources::clone(&attempt.round.question().resources),
+                    ttl,
+                    settings,
+                };
+                self.go_on(&core, request, Some(attempt), done);
+            }
         }
     }
 }
 
 impl<D> Underway for Acquiring<D> {
     fn give_up(&self) {
-        if let State::Task(task) = self.state.take() {
+        if let State::Task(task) = self.0.take() {
             task.give_up();
         }
     }
 
     fn is_over(&self) -> bool {
-        matches!(*self.state.borrow(), State::Over)
+        matches!(*self.0.borrow(), State::Over)
     }
 }
 
@@ -168,7 +180,7 @@ async fn acquire(
             let given = given.unwrap_or_else(|| Token::random(environment.as_ref()));
             Attempt::begin(core, request, given, attempts)
         });
-        value = Some(attempt.value.clone());
+        value = Some(attempt.round.question().value.clone());
         let were_one = attempt.round.is_of_one();
         let Refusal {
             reason,
@@ -318,8 +330,6 @@ async fn until_they_are_one(core: &Core, limit: Option<Instant>) -> bool {
 /// succeeded: also when the caller no longer waits for it.
 struct Attempt {
     round: Rc<Round>,
-    value: Token,
-    validity: Validity,
     is_over: bool,
 }
 
@@ -338,12 +348,10 @@ impl Attempt {
         let limits = Limits::within(settings.deadlines, *ttl, validity.until);
         let limits = limits.first(number == 1 && !settings.is_repeated);
         let resources = Resources::clone(resources);
-        let question = Question::acquire(*ttl, resources, value.clone(), limits.last());
+        let question = Question::acquire(*ttl, resources, value, limits.last());
         let report = settings.vote_report(number);
         Self {
-            round: Round::ask_all(core, settings.apply(question), limits, report),
-            value,
-            validity,
+            round: Round::ask_all(core, settings.apply(question), limits, now, report),
             is_over: false,
         }
     }
@@ -362,13 +370,13 @@ impl Attempt {
             let (round, _) = self.give_up();
             return Err(Refusal::timed_out(round.votes()));
         };
-        // Steps 3 and 4: a majority, and time left after what it took.
-        if verdict == Verdict::Granted && self.validity.is_believable(environment.now()) {
-            return Ok(self.succeed());
-        }
+        let refused = match self.as_it_stands(verdict) {
+            Ok(granted) => return Ok(granted),
+            Err(refused) => refused,
+        };
         // Step 5: whatever may have been set is released, everywhere.
-        let votes = self.round.votes();
-        let (round, cleanup) = self.give_up();
+        let votes = refused.round.votes();
+        let (round, cleanup) = refused.give_up();
         if let Some(cleanup) = &cleanup {
             let longest = environment.now().after(LONGEST_CLEANUP);
             let first = limit.map_or(longest, |limit| limit.min(longest));
@@ -389,17 +397,26 @@ impl Attempt {
         } else {
             Reason::Unavailable
         };
+        let votes = round.votes();
+        round.spend();
         Err(Refusal {
             reason,
-            votes: round.votes(),
+            votes,
             is_looked_at: cleanup.is_some(),
         })
     }
 
-    fn succeed(mut self) -> (Token, Validity) {
+    /// The lock, if the verdict is for it.
+    fn as_it_stands(mut self, verdict: Verdict) -> Result<(Token, Validity), Self> {
+        // Steps 3 and 4: a majority, and time left after what it took.
+        let now = self.round.core().environment.now();
+        let validity = self.round.validity();
+        if verdict != Verdict::Granted || !validity.is_believable(now) {
+            return Err(self);
+        }
         self.is_over = true;
-        self.round.succeed(self.validity.until);
-        (self.value.clone(), self.validity)
+        self.round.succeed(now);
+        Ok((self.round.question().value.clone(), validity))
     }
 
     /// Releases everywhere, by the second round, if there is anything to release.

@@ -37,6 +37,14 @@ pub(super) struct Owner(u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ClaimNumber(u64);
 
+/// What is claimed.
+#[derive(Clone, Copy)]
+pub(super) struct Claimed {
+    pub(super) number: ClaimNumber,
+    /// Until when a key with this value may stand on a server.
+    pub(super) until: Instant,
+}
+
 type Key = (Box<str>, Token, Owner);
 
 struct Claim {
@@ -141,27 +149,25 @@ impl Claims {
         });
     }
 
-    /// Until when a key with this value may stand on a server; [`Instant::LAST`] if the
-    /// value is never given again.
-    pub(super) fn end_of(&self, owner: Owner, resources: &Resources, value: &Token) -> Instant {
-        let mut end = None;
+    /// What the lock's value is claimed for, if it is one of the caller's own.
+    #[inline]
+    pub(super) fn of(&self, owner: Owner, resources: &Resources, value: &Token) -> Option<Claimed> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut claimed: Option<Claimed> = None;
         self.each(owner, resources, value, |claim| {
-            end = end.max(Some(claim.until));
+            let until = claimed.map_or(claim.until, |claimed| claimed.until.max(claim.until));
+            let number = claim.number;
+            claimed = Some(Claimed { number, until });
         });
-        end.unwrap_or(Instant::LAST)
+        claimed
     }
 
-    /// The claim that a question about the lock belongs to, if its value is one of
-    /// the caller's own.
-    pub(super) fn number_of(
-        &self,
-        owner: Owner,
-        resources: &Resources,
-        value: &Token,
-    ) -> Option<ClaimNumber> {
-        let mut number = None;
-        self.each(owner, resources, value, |claim| number = Some(claim.number));
-        number
+    /// Whether no caller's own value is in use, as nearly always.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_use.borrow().is_empty()
     }
 
     /// Every instance has answered that claim's acquire.
@@ -227,6 +233,7 @@ impl Claims {
         }
     }
 
+    #[cold]
     fn each(
         &self,
         owner: Owner,
@@ -235,9 +242,6 @@ impl Claims {
         mut change: impl FnMut(&mut Claim),
     ) {
         let mut claims = self.in_use.borrow_mut();
-        if claims.is_empty() {
-            return;
-        }
         for name in resources.iter() {
             if let Some(claim) = claims.get_mut(&(name.clone(), value.clone(), owner)) {
                 change(claim);

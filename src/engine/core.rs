@@ -1,5 +1,6 @@
 //! What the rounds of one engine share.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
@@ -15,7 +16,9 @@ use super::lock_id::LockId;
 use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::low_priority::LowPriority;
 use super::question::Resources;
+use super::round::Round;
 use super::safety_rule::SafetyRule;
+use super::spent::Spent;
 use super::token::Token;
 use super::validity::Instant;
 use super::watchdog::watched_lock::WatchedLock;
@@ -36,6 +39,10 @@ pub(super) struct Core {
     /// run of a simulation.
     pub(super) watched: RefCell<BTreeMap<LockId, Rc<WatchedLock>>>,
     pub(super) deadlines: Rc<Deadlines>,
+    /// The engine's, since each of them has its core.
+    pub(super) spent_rounds: Weak<Spent<Round>>,
+    pub(super) spent_acquires: Spent<dyn Any>,
+    pub(super) spent_releases: Spent<dyn Any>,
     /// The attempts after the first of each lock.
     pub(super) retries: LowPriority,
 }
@@ -46,12 +53,16 @@ impl Core {
         environment: Rc<dyn Environment>,
         claims: Rc<Claims>,
         listener: Box<dyn Fn(Event)>,
+        spent_rounds: Weak<Spent<Round>>,
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
             error_reports: instances.iter().map(|_| ErrorReports::default()).collect(),
             instances: instances.into(),
             deadlines: Deadlines::new(&environment),
+            spent_rounds,
+            spent_acquires: Spent::default(),
+            spent_releases: Spent::default(),
             retries: LowPriority::new(Rc::clone(&environment)),
             environment,
             listener,
@@ -70,17 +81,17 @@ impl Core {
 
     /// This lock is being released: what is granted for it from now on is to be
     /// released too, and nobody watches it any more.
-    pub(super) fn release(&self, lock: &LockId) {
-        self.held_locks.release(lock);
-        let watched = self.watched.borrow_mut().remove(lock);
+    pub(super) fn release(&self, value: &Token, resources: &Resources) {
+        self.held_locks.release(value, resources);
+        let mut all = self.watched.borrow_mut();
+        if all.is_empty() {
+            return;
+        }
+        let watched = all.remove(&LockId::new(value, resources));
+        drop(all);
         if let Some(watched) = watched {
             watched.release();
         }
-    }
-
-    /// This lock was extended and may be believed in until then.
-    pub(super) fn extended(&self, lock: &LockId, until: Instant) {
-        self.held_locks.extend(lock, until);
     }
 
     /// The watchdog's state of this lock, if it watches it.
@@ -99,6 +110,7 @@ impl Core {
     /// Whether the value, one of the caller's own, was taken again after the lock
     /// that was asked for, or held until, `since`: that one's life is over then, and
     /// what stands with the value is another lock's (rule 16).
+    #[inline]
     pub(super) fn is_another_locks(
         &self,
         resources: &Resources,
@@ -106,10 +118,10 @@ impl Core {
         since: Instant,
         now: Instant,
     ) -> bool {
-        let is_taken = self
-            .claims
-            .is_taken_since(self.owner, resources, value, since, now);
-        is_taken && SafetyRule::Claims.is_kept()
+        let claims = &self.claims;
+        !claims.is_empty()
+            && claims.is_taken_since(self.owner, resources, value, since, now)
+            && SafetyRule::Claims.is_kept()
     }
 
     fn tell_look_alikes(&self) {

@@ -34,13 +34,18 @@ impl DeadlineBounds {
     /// measured to need more.
     #[must_use]
     pub fn usual(&self, ttl: Ttl) -> Duration {
-        share(ttl).min(self.ceiling).max(self.floor)
+        let (floor, ceiling) = self.nanos();
+        Duration::from_nanos(share(ttl).min(ceiling).max(floor))
+    }
+
+    const fn nanos(&self) -> (u64, u64) {
+        (saturating_nanos(self.floor), saturating_nanos(self.ceiling))
     }
 }
 
-/// A tenth of the ttl, which is the algorithm's "small compared to the ttl".
-fn share(ttl: Ttl) -> Duration {
-    ttl.span() / 10
+/// A tenth of the ttl, which is the algorithm's "small compared to the ttl", in nanoseconds.
+fn share(ttl: Ttl) -> u64 {
+    ttl.nanos() / 10
 }
 
 /// So many round trips as they were measured may an answer take beyond the
@@ -60,7 +65,7 @@ const LONGEST_HAND_OVER: Duration = Duration::from_secs(60);
 
 /// Until when the votes of one round are waited for. In nanoseconds, which are quicker to
 /// reckon with: each instance is looked at for each round.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     floor: u64,
     ceiling: u64,
@@ -74,7 +79,7 @@ pub(super) struct Limits {
 }
 
 /// Until when one instance's vote is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wait {
     /// From when on it counts: when it was asked, or its client was.
     pub(super) since: Instant,
@@ -87,8 +92,9 @@ pub(super) struct Wait {
 }
 
 /// What one would raise for a vote to be waited for longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Longer {
+    #[default]
     Ceiling,
     Floor,
     Ttl,
@@ -109,12 +115,13 @@ impl Limits {
     /// Those of an acquire or an extension whose answer is worth nothing after
     /// `last`.
     pub(super) fn within(deadlines: DeadlineBounds, ttl: Ttl, last: Instant) -> Self {
-        let span = deadlines.usual(ttl);
-        let is_cut = span > deadlines.floor && span < share(ttl);
+        let (floor, ceiling) = deadlines.nanos();
+        let span = share(ttl).min(ceiling).max(floor);
+        let is_cut = span > floor && span < share(ttl);
         Self {
-            floor: saturating_nanos(deadlines.floor),
-            ceiling: saturating_nanos(deadlines.ceiling),
-            span: saturating_nanos(span),
+            floor,
+            ceiling,
+            span,
             // Where it is a share of the ttl, a floor above that allows for more.
             option: if is_cut {
                 Longer::Ceiling
@@ -128,10 +135,11 @@ impl Limits {
 
     /// Those of what is asked without a ttl, at `now`.
     pub(super) fn of_release(deadlines: DeadlineBounds, now: Instant) -> Self {
+        let (floor, ceiling) = deadlines.nanos();
         Self {
-            floor: saturating_nanos(deadlines.floor),
-            ceiling: saturating_nanos(deadlines.ceiling),
-            span: saturating_nanos(deadlines.ceiling),
+            floor,
+            ceiling,
+            span: ceiling,
             option: Longer::Ceiling,
             last: now.after(LONGEST_HAND_OVER),
             is_first: false,
@@ -182,12 +190,9 @@ impl Limits {
     /// How long who was measured like that must be waited for.
     fn needed(&self, measured: Option<RoundTrip>) -> u64 {
         measured.map_or(0, |trip| {
-            let smoothed = saturating_nanos(trip.smoothed);
-            let varying = saturating_nanos(trip.variation)
-                .saturating_mul(4)
-                .max(self.floor);
-            let most = smoothed.saturating_mul(TRIPS).max(self.ceiling);
-            smoothed.saturating_add(varying).min(most)
+            let varying = trip.variation.saturating_mul(4).max(self.floor);
+            let most = trip.smoothed.saturating_mul(TRIPS).max(self.ceiling);
+            trip.smoothed.saturating_add(varying).min(most)
         })
     }
 
@@ -230,6 +235,11 @@ impl Wait {
     pub(super) const fn end(&self, may_be_long: bool) -> Instant {
         if may_be_long { self.at_most } else { self.due }
     }
+
+    /// Whether it is longer until a majority has answered.
+    pub(super) fn is_longer(&self) -> bool {
+        self.due < self.at_most
+    }
 }
 
 #[cfg(test)]
@@ -255,10 +265,7 @@ mod tests {
     }
 
     fn trip(smoothed: u64, variation: u64) -> RoundTrip {
-        RoundTrip {
-            smoothed: ms(smoothed),
-            variation: ms(variation),
-        }
+        RoundTrip::new(ms(smoothed), ms(variation))
     }
 
     /// How long who was measured like that may take, in ms.
@@ -360,13 +367,13 @@ mod tests {
             let measured = measured.map(|(smoothed, variation)| trip(smoothed, variation));
             let limits = Limits::within(deadlines, ttl(millis.into()), last);
             let wait = limits.first(true).wait(now, measured);
-            let most = measured.map_or(ceiling, |trip| ceiling.max(trip.smoothed * 4));
+            let most = measured.map_or(ceiling, |trip| ceiling.max(trip.smoothed() * 4));
             prop_assert!(wait.due <= last && wait.at_most <= last);
             prop_assert!(wait.due <= now.after(most));
             prop_assert!(wait.due >= now.after(floor).min(last));
             prop_assert!(wait.due <= wait.at_most);
             if let Some(trip) = measured {
-                prop_assert!(wait.due >= now.after(trip.smoothed).min(last));
+                prop_assert!(wait.due >= now.after(trip.smoothed()).min(last));
             } else {
                 let share = Duration::from_micros(u64::from(millis) * 100);
                 prop_assert_eq!(wait.due, now.after(share.clamp(floor, ceiling)).min(last));

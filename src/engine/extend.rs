@@ -124,6 +124,7 @@ pub(super) async fn try_until_over(
         let round = ask(
             core,
             &request,
+            validity.since,
             ttl,
             until.min(validity.until),
             &settings,
@@ -134,8 +135,8 @@ pub(super) async fn try_until_over(
         let until = (request.until)();
         let in_time = now < until && validity.holds(now);
         if verdict == Verdict::Granted && (in_time || !SafetyRule::Validity.is_kept()) {
-            let lock = LockId::new(&request.value, &request.resources);
-            core.extended(&lock, validity.until);
+            let held_locks = &core.held_locks;
+            held_locks.extend(&request.value, &request.resources, validity.until);
             return Ok(Extension { validity, attempts });
         }
         votes = round.votes();
@@ -171,10 +172,11 @@ pub(super) async fn try_until_over(
     }
 }
 
-/// One attempt, whose answers are worth nothing after `last`.
+/// One attempt, at `now`, whose answers are worth nothing after `last`.
 fn ask(
     core: &Rc<Core>,
     request: &ExtendRequest<'_>,
+    now: Instant,
     ttl: Ttl,
     last: Instant,
     settings: &Settings,
@@ -195,6 +197,7 @@ fn ask(
         core,
         settings.apply(question),
         limits,
+        now,
         settings.vote_report(attempt),
     )
 }

@@ -9,12 +9,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::rc::Weak;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::context::Context;
-use super::lock_id::{LockId, LockIdHasher};
+use super::lock_id::{LockId, are_same};
 use super::question::Resources;
+use super::token::Token;
 use super::validity::Instant;
 
 /// A round whose last votes are still to come.
@@ -29,24 +34,30 @@ pub(super) struct HeldLocks(RefCell<Locks>);
 
 #[derive(Default)]
 struct Locks {
-    by_id: HashMap<LockId, Lock, LockIdHasher>,
-    /// How many locks there are when those that are over are looked for next.
+    by_value: HashMap<Token, OfOneValue, BuildHasherDefault<ValueHasher>>,
+    /// How many values there are when locks that are over are looked for next.
     sweep_at: usize,
 }
 
-struct Lock {
-    resources: Resources,
+/// A value of the caller's own may stand on several resources at once.
+type OfOneValue = SmallVec<[Held; 1]>;
+
+/// A lock that was handed over.
+pub(super) struct Held {
+    /// As they were given.
+    pub(super) resources: Resources,
     /// Since when it may have been held.
-    since: Instant,
-    until: Instant,
-    granted_by: InstanceSet,
-    context: Option<Arc<dyn Context>>,
+    pub(super) since: Instant,
+    pub(super) until: Instant,
+    pub(super) granted_by: InstanceSet,
+    /// Its holder's.
+    pub(super) context: Option<Arc<dyn Context>>,
     /// Its acquire, while that has votes to come.
-    round: Option<Weak<dyn GrantedRound>>,
+    pub(super) round: Option<Weak<dyn GrantedRound>>,
 }
 
-/// A lock that is held: what it takes to release it.
-pub(super) struct Held {
+/// What it takes to release a lock that is held.
+pub(super) struct Releasable {
     pub(super) lock: LockId,
     /// As they were given.
     pub(super) resources: Resources,
@@ -57,146 +68,217 @@ pub(super) struct Held {
 
 /// A set of instances, by their indexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct InstanceSet(u128);
+pub(super) struct InstanceSet([u64; 2]);
 
 impl InstanceSet {
+    /// Instances beyond the 128th are in no set.
     pub(super) fn add(&mut self, index: usize) {
-        self.0 |= Self::bit(index);
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
     }
 
     pub(super) fn has(self, index: usize) -> bool {
-        self.0 & Self::bit(index) != 0
-    }
-
-    /// Instances beyond the 128th are in no set.
-    fn bit(index: usize) -> u128 {
-        u32::try_from(index)
-            .ok()
-            .and_then(|index| 1_u128.checked_shl(index))
-            .unwrap_or(0)
+        let word = self.0.get(index / 64);
+        word.is_some_and(|word| word & 1 << (index % 64) != 0)
     }
 }
 
 impl HeldLocks {
-    /// A lock was handed over that `granted_by` have granted; `round` is its acquire, if
-    /// that has votes to come.
-    pub(super) fn note(
-        &self,
-        held: Held,
-        until: Instant,
-        granted_by: InstanceSet,
-        round: Option<Weak<dyn GrantedRound>>,
-        now: Instant,
-    ) {
+    /// A lock with this value was handed over, at `now`.
+    pub(super) fn note(&self, value: &Token, held: Held, now: Instant) {
         let mut locks = self.0.borrow_mut();
         locks.sweep(now);
-        let Held {
-            lock,
-            resources,
-            since,
-            context,
-        } = held;
-        let noted = Lock {
-            resources,
-            since,
-            until,
-            granted_by,
-            context,
-            round,
-        };
-        locks.by_id.insert(lock, noted);
+        let of_value = locks.by_value.entry(value.clone()).or_default();
+        match of_value
+            .iter_mut()
+            .find(|known| known.is_on(&held.resources))
+        {
+            Some(known) => *known = held,
+            None => of_value.push(held),
+        }
     }
 
-    /// One more instance has granted it, late.
-    pub(super) fn add(&self, lock: &LockId, index: usize) {
-        if let Some(known) = self.0.borrow_mut().by_id.get_mut(lock) {
-            known.granted_by.add(index);
+    /// The acquire at `round` has one more vote: a grant, if it has a `voter`; or its last
+    /// one. A newer acquire may have the same value, if that is the caller's own.
+    pub(super) fn voted<T>(
+        &self,
+        value: &Token,
+        round: *const T,
+        voter: Option<usize>,
+        is_last: bool,
+    ) {
+        let mut locks = self.0.borrow_mut();
+        let of_value = locks.by_value.get_mut(value).into_iter().flatten();
+        for known in of_value {
+            let is_its = |known: &Weak<_>| std::ptr::addr_eq(known.as_ptr(), round);
+            if !known.round.as_ref().is_some_and(is_its) {
+                continue;
+            }
+            if let Some(index) = voter {
+                known.granted_by.add(index);
+            }
+            if is_last {
+                known.round = None;
+            }
         }
     }
 
     /// The locks that may be believed in at `now`, in an order that is the same in
     /// every run.
-    pub(super) fn held(&self, now: Instant) -> Vec<Held> {
+    pub(super) fn held(&self, now: Instant) -> Vec<Releasable> {
         let locks = self.0.borrow();
-        let held = locks.by_id.iter().filter(|(_, known)| now < known.until);
-        let held = held.map(|(lock, known)| Held {
-            lock: lock.clone(),
-            resources: Resources::clone(&known.resources),
-            since: known.since,
-            context: known.context.clone(),
+        let all = locks.by_value.iter();
+        let all = all.flat_map(|(value, held)| held.iter().map(move |held| (value, held)));
+        let held = all.filter(|(_, held)| now < held.until);
+        let held = held.map(|(value, held)| Releasable {
+            lock: LockId::new(value, &held.resources),
+            resources: Resources::clone(&held.resources),
+            since: held.since,
+            context: held.context.clone(),
         });
-        let mut held: Vec<Held> = held.collect();
+        let mut held: Vec<Releasable> = held.collect();
         held.sort_unstable_by(|one, other| one.lock.cmp(&other.lock));
         held
     }
 
     /// The lock was extended until then.
-    pub(super) fn extend(&self, lock: &LockId, until: Instant) {
-        if let Some(known) = self.0.borrow_mut().by_id.get_mut(lock) {
+    pub(super) fn extend(&self, value: &Token, resources: &Resources, until: Instant) {
+        if let Some(known) = self.0.borrow_mut().find(value, resources) {
             known.until = known.until.max(until);
         }
     }
 
     /// The lock is being released.
-    pub(super) fn release(&self, lock: &LockId) {
-        let known = self.0.borrow_mut().by_id.remove(lock);
+    pub(super) fn release(&self, value: &Token, resources: &Resources) {
+        let known = self.0.borrow_mut().take(value, resources);
         let round = known.and_then(|known| known.round);
         if let Some(round) = round.and_then(|round| round.upgrade()) {
             round.lock_was_released();
         }
     }
 
-    /// The round at `round` has no more votes to come. A newer one may have the same
-    /// value, if that is the caller's own.
-    pub(super) fn round_is_over<T>(&self, lock: &LockId, round: *const T) {
-        if let Some(known) = self.0.borrow_mut().by_id.get_mut(lock) {
-            known
-                .round
-                .take_if(|known| std::ptr::addr_eq(known.as_ptr(), round));
-        }
-    }
-
     /// Whether an instance's vote on an extension counts. Of a lock that came from
     /// elsewhere nothing is known, and every instance counts.
-    pub(super) fn counts(&self, lock: &LockId, index: usize) -> bool {
-        let locks = self.0.borrow();
-        let known = locks.by_id.get(lock);
+    pub(super) fn counts(&self, value: &Token, resources: &Resources, index: usize) -> bool {
+        let mut locks = self.0.borrow_mut();
+        let known = locks.find(value, resources);
         known.is_none_or(|known| known.granted_by.has(index))
     }
 }
 
 impl Locks {
+    fn find(&mut self, value: &Token, resources: &Resources) -> Option<&mut Held> {
+        let of_value = self.by_value.get_mut(value)?;
+        of_value.iter_mut().find(|known| known.is_on(resources))
+    }
+
+    fn take(&mut self, value: &Token, resources: &Resources) -> Option<Held> {
+        let Entry::Occupied(mut of_value) = self.by_value.entry(value.clone()) else {
+            return None;
+        };
+        let place = of_value
+            .get()
+            .iter()
+            .position(|known| known.is_on(resources))?;
+        let taken = of_value.get_mut().swap_remove(place);
+        if of_value.get().is_empty() {
+            of_value.remove();
+        }
+        Some(taken)
+    }
+
     /// Forgets those that are over and have no vote to come, each time their number has
     /// doubled.
     fn sweep(&mut self, now: Instant) {
-        if self.by_id.len() < self.sweep_at {
+        if self.by_value.len() < self.sweep_at {
             return;
         }
-        self.by_id
-            .retain(|_, lock| now < lock.until || lock.round.is_some());
-        self.sweep_at = (self.by_id.len() * 2).max(1024);
+        self.by_value.retain(|_, of_value| {
+            of_value.retain(|held| now < held.until || held.round.is_some());
+            !of_value.is_empty()
+        });
+        self.sweep_at = (self.by_value.len() * 2).max(1024);
+    }
+}
+
+impl Held {
+    fn is_on(&self, resources: &Resources) -> bool {
+        are_same(&self.resources, resources)
+    }
+}
+
+/// For values, each of which is written at once.
+#[derive(Default)]
+struct ValueHasher(u64);
+
+impl Hasher for ValueHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(bytes);
+        self.0 = hasher.finish();
+    }
+
+    /// A part of a value of ours, which is random already.
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::token::Token;
 
     fn at(seconds: u64) -> Instant {
         Instant::ORIGIN.after(Duration::from_secs(seconds))
     }
 
-    fn held(name: &str) -> Held {
-        let resources: Resources = [Box::from(name)].into();
-        Held {
-            lock: LockId::new(&Token::from(name), &resources),
-            resources,
+    fn on(names: &[&str]) -> Resources {
+        names.iter().map(|name| Box::from(*name)).collect()
+    }
+
+    fn note(locks: &HeldLocks, value: &str, names: &[&str], until: u64, now: u64) {
+        let held = Held {
+            resources: on(names),
             since: at(0),
+            until: at(until),
+            granted_by: InstanceSet::default(),
             context: None,
+            round: None,
+        };
+        locks.note(&value.into(), held, at(now));
+    }
+
+    /// An acquire that has votes to come.
+    struct Acquire(Cell<bool>);
+
+    impl GrantedRound for Acquire {
+        fn lock_was_released(&self) {
+            self.0.set(true);
         }
+    }
+
+    /// Notes one that was granted by the first member, whose acquire is `round`.
+    fn note_granted(locks: &HeldLocks, round: &Rc<Acquire>) {
+        let mut granted_by = InstanceSet::default();
+        granted_by.add(0);
+        let held = Held {
+            resources: on(&["a"]),
+            since: at(0),
+            until: at(10),
+            granted_by,
+            context: None,
+            round: Some(Rc::<Acquire>::downgrade(round)),
+        };
+        locks.note(&"v".into(), held, at(0));
     }
 
     fn names(locks: &HeldLocks, now: Instant) -> Vec<String> {
@@ -210,14 +292,30 @@ mod tests {
     fn what_was_handed_over_is_held_until_it_is_released_or_over() {
         let locks = HeldLocks::default();
         for (name, until) in [("c", 10), ("a", 10), ("b", 5)] {
-            locks.note(held(name), at(until), InstanceSet::default(), None, at(0));
+            note(&locks, name, &[name], until, 0);
         }
         assert_eq!(names(&locks, at(1)), ["a", "b", "c"]);
         assert_eq!(names(&locks, at(5)), ["a", "c"]);
-        locks.extend(&held("b").lock, at(20));
-        locks.release(&held("a").lock);
+        locks.extend(&"b".into(), &on(&["b"]), at(20));
+        locks.release(&"a".into(), &on(&["a"]));
         assert_eq!(names(&locks, at(5)), ["b", "c"]);
         assert_eq!(names(&locks, at(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn locks_of_one_value_are_told_apart_by_their_names_in_whatever_order() {
+        let locks = HeldLocks::default();
+        for on in [&["a", "b"][..], &["c"], &["b", "a"], &["d", "e"]] {
+            note(&locks, "v", on, 10, 0);
+        }
+        assert_eq!(names(&locks, at(1)), ["b", "c", "d"]);
+        locks.release(&"v".into(), &on(&["a"]));
+        locks.release(&"v".into(), &on(&["a", "b"]));
+        locks.release(&"w".into(), &on(&["c"]));
+        assert_eq!(names(&locks, at(1)), ["c", "d"]);
+        locks.release(&"v".into(), &on(&["e", "d"]));
+        locks.release(&"v".into(), &on(&["c"]));
+        assert_eq!(locks.0.borrow().by_value.len(), 0);
     }
 
     #[test]
@@ -225,28 +323,44 @@ mod tests {
         let locks = HeldLocks::default();
         for second in 0..10_000 {
             let name = second.to_string();
-            locks.note(
-                held(&name),
-                at(second + 2),
-                InstanceSet::default(),
-                None,
-                at(second),
-            );
+            note(&locks, &name, &[&name], second + 2, second);
         }
-        let left = locks.0.borrow().by_id.len();
+        let left = locks.0.borrow().by_value.len();
         assert!(left <= 1024, "{left}");
     }
 
     #[test]
     fn a_member_counts_where_it_has_granted_however_late() {
         let locks = HeldLocks::default();
-        let mut members = InstanceSet::default();
-        members.add(0);
-        let lock = held("a").lock;
-        locks.note(held("a"), at(10), members, None, at(0));
-        assert!(locks.counts(&lock, 0) && !locks.counts(&lock, 1));
-        locks.add(&lock, 1);
-        assert!(locks.counts(&lock, 1) && !locks.counts(&lock, 2));
-        assert!(locks.counts(&held("elsewhere").lock, 2));
+        let acquire = Rc::new(Acquire(Cell::default()));
+        let counts = |index| locks.counts(&"v".into(), &on(&["a"]), index);
+        note_granted(&locks, &acquire);
+        assert!(counts(0) && !counts(1));
+        locks.voted(&"v".into(), Rc::as_ptr(&acquire), Some(1), false);
+        assert!(counts(1) && !counts(2));
+        let elsewhere = locks.counts(&"v".into(), &on(&["elsewhere"]), 2);
+        assert!(elsewhere && locks.counts(&"w".into(), &on(&["a"]), 2));
+    }
+
+    #[test]
+    fn an_acquire_whose_value_was_given_again_says_nothing_of_the_newer_lock() {
+        let locks = HeldLocks::default();
+        let [older, newer] = [false; 2].map(|never| Rc::new(Acquire(Cell::new(never))));
+        note_granted(&locks, &older);
+        note_granted(&locks, &newer);
+        locks.voted(&"v".into(), Rc::as_ptr(&older), Some(1), true);
+        assert!(!locks.counts(&"v".into(), &on(&["a"]), 1));
+        locks.release(&"v".into(), &on(&["a"]));
+        assert!(newer.0.get() && !older.0.get());
+    }
+
+    #[test]
+    fn an_acquire_without_votes_to_come_is_not_told_of_the_release() {
+        let locks = HeldLocks::default();
+        let acquire = Rc::new(Acquire(Cell::default()));
+        note_granted(&locks, &acquire);
+        locks.voted(&"v".into(), Rc::as_ptr(&acquire), None, true);
+        locks.release(&"v".into(), &on(&["a"]));
+        assert!(!acquire.0.get());
     }
 }

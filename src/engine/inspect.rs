@@ -21,9 +21,10 @@ pub(super) async fn inspect(
 }
 
 pub(super) fn ask(core: &Rc<Core>, resource: Box<str>, settings: &Settings) -> Rc<Round> {
-    let limits = Limits::of_release(settings.deadlines, core.environment.now());
+    let now = core.environment.now();
+    let limits = Limits::of_release(settings.deadlines, now);
     let question = Question::inspect(resource, limits.last())
         .reported(settings.report)
         .in_context(settings.context.clone());
-    Round::ask_all(core, question, limits, None)
+    Round::ask_all(core, question, limits, now, None)
 }

@@ -1,7 +1,6 @@
 //! What tells one lock from another: its value and what it is on. A value of the
 //! caller's own may stand on several resources at once.
 
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::question::Resources;
@@ -35,33 +34,12 @@ impl LockId {
     }
 }
 
-impl Hash for LockId {
-    /// Values are different from each other but for callers' own.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.value.hash(state);
-    }
-}
-
-/// Hashes locks by their values.
-pub(super) type LockIdHasher = BuildHasherDefault<ValueHasher>;
-
-/// For values, each of which is written at once.
-#[derive(Default)]
-pub(super) struct ValueHasher(u64);
-
-impl Hasher for ValueHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(bytes);
-        self.0 = hasher.finish();
-    }
-
-    /// A part of a value of ours, which is random already.
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// Whether both are the same names, in whatever order.
+pub(super) fn are_same<'names>(one: &'names Resources, other: &'names Resources) -> bool {
+    let sorted = |names: &'names Resources| {
+        let mut names: Vec<_> = names.iter().collect();
+        names.sort_unstable();
+        names
+    };
+    one == other || one.len() > 1 && one.len() == other.len() && sorted(one) == sorted(other)
 }

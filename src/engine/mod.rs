@@ -35,6 +35,7 @@ mod round;
 mod round_trip;
 mod safety_rule;
 mod settings;
+mod spent;
 mod token;
 mod validity;
 mod vote;
@@ -67,12 +68,18 @@ pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
 use self::acquire::AcquireRequest;
 use self::core::Core;
 use self::promised::promised;
+use self::round::Round;
+use self::spent::Spent;
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
 /// the same engine. It lives on one thread.
 #[derive(Clone)]
-pub struct Engine {
+pub struct Engine(Rc<Parts>);
+
+struct Parts {
     core: Rc<Core>,
+    /// They have the core, which could not have them.
+    _spent_rounds: Rc<Spent<Round>>,
 }
 
 impl Engine {
@@ -87,9 +94,12 @@ impl Engine {
         claims: Rc<Claims>,
         listener: impl Fn(Event) + 'static,
     ) -> Self {
-        Self {
-            core: Core::new(instances, environment, claims, Box::new(listener)),
-        }
+        let spent_rounds = Rc::<Spent<Round>>::default();
+        let spent = Rc::downgrade(&spent_rounds);
+        Self(Rc::new(Parts {
+            core: Core::new(instances, environment, claims, Box::new(listener), spent),
+            _spent_rounds: spent_rounds,
+        }))
     }
 
     /// Takes a lock on all of `resources`, or on none, and tells `done` what came of it:
@@ -114,7 +124,7 @@ impl Engine {
             ttl,
             settings: settings.into(),
         };
-        acquire::begin(&self.core, request, done)
+        acquire::begin(&self.0.core, request, done)
     }
 
     /// As [`Engine::acquire_then`]; dropping the future gives the request up, or releases
@@ -145,7 +155,7 @@ impl Engine {
         let outcome = outcome.or_give_up(request, take_back).await;
         match outcome {
             // It has come to whoever waits for it a moment later.
-            Ok(grant) if !grant.validity.is_believable(self.core.environment.now()) => {
+            Ok(grant) if !grant.validity.is_believable(self.0.core.environment.now()) => {
                 let attempts = grant.attempts;
                 take_back_too_late(Ok(grant));
                 Err(Failure {
@@ -180,7 +190,7 @@ impl Engine {
         ttl: Ttl,
         settings: Settings,
     ) -> impl Future<Output = Result<Extension, Failure>> {
-        extend::extend(&self.core, resources, value, until, ttl, settings)
+        extend::extend(&self.0.core, resources, value, until, ttl, settings)
     }
 
     /// Deletes the keys of a lock on every instance, where they have `value`, and tells
@@ -199,7 +209,7 @@ impl Engine {
         settings: &Settings,
         done: impl FnOnce(Result<(), Failure>) + 'static,
     ) {
-        release::begin(&self.core, resources, value, since, settings, done);
+        release::begin(&self.0.core, resources, value, since, settings, done);
     }
 
     /// As [`Engine::release_then`]. Once it is begun it is carried out, whoever waits.
@@ -233,7 +243,7 @@ impl Engine {
             reports_votes_as: None,
             ..settings.clone()
         };
-        release::ask(&self.core, resources, value, since, &settings);
+        release::ask(&self.0.core, resources, value, since, &settings);
     }
 
     /// Releases every lock that was handed over and is held, and those that
@@ -244,13 +254,13 @@ impl Engine {
         &self,
         settings: Settings,
     ) -> impl Future<Output = Vec<(Resources, Failure)>> {
-        release::release_all(&self.core, settings)
+        release::release_all(&self.0.core, settings)
     }
 
     /// What each instance says of `resource`'s key: [`Vote::Inspected`] or
     /// [`Vote::Failed`], by instance.
     pub async fn inspect(&self, resource: Box<str>, settings: &Settings) -> Vec<Option<Vote>> {
-        inspect::inspect(&self.core, resource, settings).await
+        inspect::inspect(&self.0.core, resource, settings).await
     }
 
     /// Watches a lock: extends it if its renewal says so, and tells of its loss by
@@ -258,29 +268,29 @@ impl Engine {
     /// the lock's release, and with [`Engine::unwatch`]. A lock that is watched already
     /// is watched in this way from now on.
     pub fn watch(&self, request: WatchRequest, shared: SharedValidity) {
-        watchdog::keep_or_lose::watch(&self.core, request, shared);
+        watchdog::keep_or_lose::watch(&self.0.core, request, shared);
     }
 
     /// This lock is watched no longer under this number; it stays as it is.
     pub fn unwatch(&self, resources: &Resources, value: &Token, number: u64) {
-        watchdog::keep_or_lose::unwatch(&self.core, resources, value, number);
+        watchdog::keep_or_lose::unwatch(&self.0.core, resources, value, number);
     }
 
     /// No lock is extended any longer by itself. Each is believed in, and
     /// watched, until its validity ends.
     pub fn stop_renewals(&self) {
-        watchdog::keep_or_lose::stop_renewals(&self.core);
+        watchdog::keep_or_lose::stop_renewals(&self.0.core);
     }
 
     /// Resolves when no round is open: everything asked has been answered or
     /// has passed its deadline.
     pub fn quiet(&self) -> impl Future<Output = ()> {
-        self.core.deadlines.quiet()
+        self.0.core.deadlines.quiet()
     }
 
     /// Whether [`Engine::quiet`] would resolve at once.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.core.deadlines.is_quiet()
+        self.0.core.deadlines.is_quiet()
     }
 }

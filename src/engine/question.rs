@@ -19,6 +19,8 @@ pub struct Question {
     pub resources: Resources,
     /// The lock's value.
     pub value: Token,
+    /// How many bytes the names and the value have together.
+    length: usize,
     /// When the engine stops waiting for all votes. For one instance's it may stop
     /// earlier: [`Responder::is_awaited`].
     pub deadline: Instant,
@@ -57,14 +59,16 @@ impl Question {
     /// Failures are not reported, the operation has no text of the caller's, and no
     /// context goes with it.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         operation: Operation,
         resources: Resources,
         value: Token,
         deadline: Instant,
     ) -> Self {
+        let names = resources.iter().map(|name| name.len());
         Self {
             operation,
+            length: names.sum::<usize>() + value.len(),
             resources,
             value,
             deadline,
@@ -76,20 +80,20 @@ impl Question {
 
     /// [`Operation::Acquire`] for `ttl`, as [`Question::new`].
     #[must_use]
-    pub const fn acquire(ttl: Ttl, resources: Resources, value: Token, deadline: Instant) -> Self {
+    pub fn acquire(ttl: Ttl, resources: Resources, value: Token, deadline: Instant) -> Self {
         Self::new(Operation::Acquire { ttl }, resources, value, deadline)
     }
 
     /// [`Operation::Extend`] for `ttl`, as [`Question::new`].
     #[must_use]
-    pub const fn extend(ttl: Ttl, resources: Resources, value: Token, deadline: Instant) -> Self {
+    pub fn extend(ttl: Ttl, resources: Resources, value: Token, deadline: Instant) -> Self {
         Self::new(Operation::Extend { ttl }, resources, value, deadline)
     }
 
     /// [`Operation::Release`] of what may have been set between `since` and
     /// `expires`, as [`Question::new`].
     #[must_use]
-    pub const fn release(
+    pub fn release(
         since: Instant,
         expires: Instant,
         resources: Resources,
@@ -175,9 +179,20 @@ impl Question {
     #[must_use]
     pub fn weight(&self) -> usize {
         const ITSELF: usize = 128;
-        const NAME: usize = size_of::<Box<str>>();
-        let names = self.resources.iter().map(|name| name.len() + NAME);
-        ITSELF + self.value.len() + names.sum::<usize>()
+        ITSELF + self.length_with(size_of::<Box<str>>())
+    }
+
+    /// How many bytes its names and its value have, with so many on top for each name.
+    #[must_use]
+    pub fn length_with(&self, each: usize) -> usize {
+        self.length + self.resources.len() * each
+    }
+
+    /// Whether it has nothing of the caller's but names and a value, and no more than about so
+    /// many bytes of those.
+    #[must_use]
+    pub(super) fn is_light(&self, most: usize) -> bool {
+        self.scripts.is_none() && self.context.is_none() && self.weight() <= most
     }
 
     /// The vote if a script was carried out for so many keys. −1 is our own acquire's:

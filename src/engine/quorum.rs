@@ -16,7 +16,7 @@ pub enum Verdict {
 }
 
 /// The votes counted so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     quorum: usize,
     pending: usize,

@@ -7,7 +7,7 @@ use super::core::Core;
 use super::deadline_bounds::Limits;
 use super::environment::within_limit;
 use super::failure::{Failure, Reason};
-use super::held_locks::Held;
+use super::held_locks::Releasable;
 use super::lock_id::LockId;
 use super::question::{Question, Resources};
 use super::quorum::Verdict;
@@ -29,27 +29,23 @@ pub(super) fn begin(
         done(Err(Failure::before_any_attempt(Reason::NotHeld)));
         return;
     };
-    round.tell(Rc::new(Releasing {
-        core: Rc::clone(core),
-        round: Rc::clone(&round),
-        done: Cell::new(Some(done)),
-    }));
+    let spent = core.spent_releases.take_as();
+    let releasing = spent.unwrap_or_else(|| Rc::new(Releasing(Cell::default())));
+    releasing.0.set(Some((Rc::clone(&round), done)));
+    round.tell(releasing);
 }
 
 /// A release that somebody waits for.
-struct Releasing<D> {
-    core: Rc<Core>,
-    round: Rc<Round>,
-    done: Cell<Option<D>>,
-}
+struct Releasing<D>(Cell<Option<(Rc<Round>, D)>>);
 
 impl<D> Asker for Releasing<D>
 where
-    D: FnOnce(Result<(), Failure>),
+    D: FnOnce(Result<(), Failure>) + 'static,
 {
     fn decided(self: Rc<Self>, verdict: Verdict) {
-        if let Some(done) = self.done.take() {
-            done(outcome(&self.core, &self.round, verdict));
+        if let Some((round, done)) = self.0.take() {
+            done(outcome(&round, verdict));
+            round.core().spent_releases.keep(self, |_| true);
         }
     }
 }
@@ -69,7 +65,7 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
     let mut unreleased = Vec::new();
     for (resources, round) in rounds {
         let verdict = round.verdict().await;
-        if let Err(failure) = outcome(core, &round, verdict) {
+        if let Err(failure) = outcome(&round, verdict) {
             unreleased.push((resources, failure));
         }
     }
@@ -80,13 +76,13 @@ pub(super) async fn release_all(core: &Rc<Core>, settings: Settings) -> Vec<(Res
 }
 
 /// The locks that were handed over, and those that the watchdog extends.
-fn held(core: &Core, now: Instant) -> Vec<Held> {
+fn held(core: &Core, now: Instant) -> Vec<Releasable> {
     let mut held = core.held_locks.held(now);
     for (lock, watched) in core.watched.borrow().iter() {
         let is_known = held.binary_search_by(|held| held.lock.cmp(lock)).is_ok();
         if let (false, Some(resources)) = (is_known, watched.extended_on()) {
             // It may have been held before this process was there.
-            held.push(Held {
+            held.push(Releasable {
                 lock: lock.clone(),
                 resources: Resources::clone(resources),
                 since: Instant::ORIGIN,
@@ -108,8 +104,8 @@ pub(super) fn ask(
     settings: &Settings,
 ) -> Option<Rc<Round>> {
     let now = core.environment.now();
-    let lock = LockId::new(&value, &resources);
     if core.is_another_locks(&resources, &value, since, now) {
+        let lock = LockId::new(&value, &resources);
         let watched = core.watched(&lock);
         if let Some(watched) = watched.filter(|watched| watched.until() <= now) {
             // It was over; it is not to be told as lost any more.
@@ -118,8 +114,9 @@ pub(super) fn ask(
         }
         return None;
     }
-    core.release(&lock);
-    let expires = core.claims.end_of(core.owner, &resources, &value);
+    core.release(&value, &resources);
+    let claimed = core.claims.of(core.owner, &resources, &value);
+    let expires = claimed.map_or(Instant::LAST, |claimed| claimed.until);
     let limits = Limits::of_release(settings.deadlines, now);
     let report = settings.vote_report(1);
     let question = Question::release(since, expires, resources, value, limits.last());
@@ -127,16 +124,19 @@ pub(super) fn ask(
         core,
         settings.apply(question),
         limits,
+        now,
         report,
     ))
 }
 
 /// What came of a round of releases.
-fn outcome(core: &Core, round: &Round, verdict: Verdict) -> Result<(), Failure> {
+fn outcome(round: &Round, verdict: Verdict) -> Result<(), Failure> {
     if verdict == Verdict::Granted {
         return Ok(());
     }
-    let gone = round.tally().refused_by_holders(core.instances.len());
+    let gone = round
+        .tally()
+        .refused_by_holders(round.core().instances.len());
     Err(Failure {
         reason: if gone {
             Reason::NotHeld

@@ -5,20 +5,30 @@
 
 use std::time::Duration;
 
-use super::validity::Instant;
+use super::validity::{Instant, saturating_nanos};
 
-/// What the answers so far say of how long the next one may take.
+/// What the answers so far say of how long the next one may take. In nanoseconds, which are
+/// quicker to reckon with: each instance is looked at for each round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoundTrip {
     /// The smoothed round trip.
-    pub smoothed: Duration,
+    pub(super) smoothed: u64,
     /// How far from it the answers were, smoothed too.
-    pub variation: Duration,
+    pub(super) variation: u64,
 }
 
 impl RoundTrip {
+    /// A smoothed round trip, and how far from it the answers were.
+    #[must_use]
+    pub const fn new(smoothed: Duration, variation: Duration) -> Self {
+        Self {
+            smoothed: saturating_nanos(smoothed),
+            variation: saturating_nanos(variation),
+        }
+    }
+
     /// What is known after the first answer.
-    fn first(sample: Duration) -> Self {
+    fn first(sample: u64) -> Self {
         Self {
             smoothed: sample,
             variation: sample / 2,
@@ -26,27 +36,40 @@ impl RoundTrip {
     }
 
     /// What is known after one more.
-    fn after(self, sample: Duration) -> Self {
+    fn after(self, sample: u64) -> Self {
         let off = self.smoothed.abs_diff(sample);
         Self {
-            smoothed: self.smoothed * 7 / 8 + sample / 8,
-            variation: self.variation * 3 / 4 + off / 4,
+            smoothed: self.smoothed.saturating_mul(7) / 8 + sample / 8,
+            variation: self.variation.saturating_mul(3) / 4 + off / 4,
         }
+    }
+
+    /// The smoothed round trip.
+    #[must_use]
+    pub const fn smoothed(self) -> Duration {
+        Duration::from_nanos(self.smoothed)
+    }
+
+    /// How far from it the answers were, smoothed too.
+    #[must_use]
+    pub const fn variation(self) -> Duration {
+        Duration::from_nanos(self.variation)
     }
 
     /// The same where so many round trips are to be made: to connect, to log in.
     #[must_use]
     pub fn times(self, trips: u32) -> Self {
         Self {
-            smoothed: self.smoothed * trips,
-            variation: self.variation * trips,
+            smoothed: self.smoothed.saturating_mul(trips.into()),
+            variation: self.variation.saturating_mul(trips.into()),
         }
     }
 
     /// How long an answer may take that is not out of the ordinary.
     #[must_use]
-    pub fn at_most(self) -> Duration {
-        self.smoothed + self.variation * 4
+    pub const fn at_most(self) -> Duration {
+        let varying = self.variation.saturating_mul(4);
+        Duration::from_nanos(self.smoothed.saturating_add(varying))
     }
 
     /// The longer one of two, for what may go by either.
@@ -88,6 +111,7 @@ impl Meter {
         self.last_asked = Some(asked);
         let sample = now.since(asked);
         self.least = Some(self.least.map_or(sample, |least| least.min(sample)));
+        let sample = saturating_nanos(sample);
         self.known = Some(match self.known {
             Some(known) => known.after(sample),
             None => RoundTrip::first(sample),
@@ -141,14 +165,14 @@ mod tests {
     #[test]
     fn the_first_answer_varies_by_half_of_itself() {
         let first = measured(&[200]);
-        assert_eq!((first.smoothed, first.variation), (ms(200), ms(100)));
+        assert_eq!(first, RoundTrip::new(ms(200), ms(100)));
     }
 
     #[test]
     fn steady_answers_vary_less_and_less() {
         let steady = measured(&[200; 20]);
-        assert_eq!(steady.smoothed.as_millis(), 200);
-        assert!(steady.variation < ms(2), "{steady:?}");
+        assert_eq!(steady.smoothed().as_millis(), 200);
+        assert!(steady.variation() < ms(2), "{steady:?}");
     }
 
     #[test]
@@ -174,6 +198,6 @@ mod tests {
             meter.measure(at(20), at(2020));
         }
         let after = meter.known().expect("measured");
-        assert_eq!(after, before.after(ms(2000)));
+        assert_eq!(after, before.after(saturating_nanos(ms(2000))));
     }
 }

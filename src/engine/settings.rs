@@ -41,38 +41,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether another request with these is carried out in the same way, and nothing of it
-    /// is that request's own: both can have one object.
-    #[must_use]
-    pub fn are_shared_with(&self, other: &Self) -> bool {
-        let Self {
-            retry,
-            drift,
-            deadlines,
-            report,
-            scripts,
-            context: None,
-            reports_votes_as,
-            max_wait,
-            inspects_if_held,
-            is_repeated,
-            value: None,
-        } = self
-        else {
-            return false;
-        };
-        (other.context.is_none() && other.value.is_none())
-            && (retry, drift, deadlines) == (&other.retry, &other.drift, &other.deadlines)
-            && (report, inspects_if_held, is_repeated)
-                == (&other.report, &other.inspects_if_held, &other.is_repeated)
-            && (reports_votes_as, max_wait) == (&other.reports_votes_as, &other.max_wait)
-            && match (scripts, &other.scripts) {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-                (None, None) => true,
-                _ => false,
-            }
-    }
-
     /// The same question, asked as these settings have it.
     pub(super) fn apply(&self, question: Question) -> Question {
         question

@@ -1,5 +1,6 @@
 //! The value a lock is stored under: what tells this holder's key from another's.
 
+use std::array;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -45,12 +46,13 @@ impl Token {
         })
     }
 
-    /// Appends its text to `out`, in UTF-8.
+    /// Its text in UTF-8, if it reads as a value of ours does.
+    #[must_use]
     #[inline]
-    pub fn append_to(&self, out: &mut Vec<u8>) {
+    pub fn digits(&self) -> Option<[u8; 2 * BYTES]> {
         match &self.0 {
-            Value::Digits(bytes) => out.extend_from_slice(&digits_of_all(bytes)),
-            Value::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Value::Digits(bytes) => Some(digits_of_all(bytes)),
+            Value::Text(_) => None,
         }
     }
 
@@ -80,14 +82,11 @@ impl From<&str> for Token {
 /// What these stand for, if they are as many hexadecimal digits in lower case as a
 /// value of ours has.
 fn digits(text: &[u8]) -> Option<[u8; BYTES]> {
-    if text.len() != 2 * BYTES {
-        return None;
-    }
-    let mut bytes = [0; BYTES];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    let text: &[u8; 2 * BYTES] = text.try_into().ok()?;
+    // All at once, whatever they are: what is no digit stands for something that reads otherwise.
+    let numbers = text.map(number_of);
+    let bytes = array::from_fn(|at| numbers[2 * at] << 4 | numbers[2 * at + 1]);
+    (digits_of_all(&bytes) == *text).then_some(bytes)
 }
 
 /// The digits of a value. Not inlined: the compiler does eight bytes at once here, and not
@@ -113,12 +112,10 @@ const fn digits_of(byte: u8) -> u16 {
     halves + 0x3030 + letters * (b'a' - b'0' - 10) as u16
 }
 
-const fn digit(character: u8) -> Option<u8> {
-    match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'a'..=b'f' => Some(character - b'a' + 10),
-        _ => None,
-    }
+/// What a digit stands for: letters have a bit that figures have not.
+#[inline]
+const fn number_of(digit: u8) -> u8 {
+    (digit & 0x0f).wrapping_add((digit >> 6) * 9) & 0x0f
 }
 
 impl Hash for Token {
@@ -126,11 +123,11 @@ impl Hash for Token {
         match &self.0 {
             // Random already, if it is ours. A caller's own may count in either half.
             Value::Digits(bytes) => {
-                let halves = bytes.chunks_exact(8).map(|half| {
-                    let digits = half.iter().map(|byte| u64::from(*byte));
-                    digits.fold(0, |number, byte| number << 8 | byte)
+                let [one, other] = [0, 8].map(|at| {
+                    let half = std::array::from_fn(|place| bytes[at + place]);
+                    u64::from_le_bytes(half)
                 });
-                state.write_u64(halves.fold(0, |one, other| one ^ other));
+                state.write_u64(one ^ other);
             }
             Value::Text(text) => state.write(text.as_bytes()),
         }
@@ -184,13 +181,29 @@ mod tests {
     #[test]
     fn a_value_is_stored_as_it_was_given() {
         let ours = "00ff".repeat(8);
-        for text in ["", "v", "00FF", &ours, &ours.to_uppercase(), &ours[1..]] {
+        let others = ["g".repeat(32), "é".repeat(16), "`".repeat(32)];
+        let [one, other, third] = &others;
+        let upper = ours.to_uppercase();
+        for text in [
+            "",
+            "v",
+            "00FF",
+            &ours,
+            &upper,
+            &ours[1..],
+            one,
+            other,
+            third,
+        ] {
             let token = Token::from(text);
             assert_eq!((&*token.text(), token.len()), (text, text.len()));
             assert_eq!(token.text().as_bytes(), text.as_bytes());
-            let mut appended = b"$".to_vec();
-            token.append_to(&mut appended);
-            assert_eq!(appended[1..], *text.as_bytes());
+            let is_ours = *text == *ours;
+            let digits = token.digits();
+            assert_eq!(
+                digits.as_ref().map(|all| &all[..]),
+                is_ours.then_some(text.as_bytes())
+            );
         }
     }
 

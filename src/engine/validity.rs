@@ -57,6 +57,9 @@ impl Instant {
     }
 }
 
+/// So many are a millisecond.
+const NANOS: u64 = 1_000_000;
+
 /// As many as there are; the most there can be where they are more.
 pub(super) const fn saturating_nanos(span: Duration) -> u64 {
     span.as_secs()
@@ -149,6 +152,11 @@ impl Ttl {
         self.0
     }
 
+    /// In nanoseconds; as many as there are where they are more.
+    pub(super) const fn nanos(self) -> u64 {
+        self.0.saturating_mul(NANOS)
+    }
+
     /// As a span of time.
     #[must_use]
     pub const fn span(self) -> Duration {
@@ -158,7 +166,11 @@ impl Ttl {
     /// How much of the ttl can be believed: ttl − drift.
     #[must_use]
     pub fn believable(self, drift: Drift) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(self.drift_millis(drift)))
+        Duration::from_millis(self.believable_millis(drift))
+    }
+
+    fn believable_millis(self, drift: Drift) -> u64 {
+        self.0.saturating_sub(self.drift_millis(drift))
     }
 
     /// round(factor · ttl) + 2: the share the servers' clocks may run apart,
@@ -216,7 +228,7 @@ impl Validity {
     pub fn starting(since: Instant, ttl: Ttl, drift: Drift) -> Self {
         Self {
             since,
-            until: since.after(ttl.believable(drift)),
+            until: since.after_nanos(ttl.believable_millis(drift).saturating_mul(NANOS)),
         }
     }
 

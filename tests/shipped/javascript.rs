@@ -49,7 +49,7 @@ struct Inner {
     outbox: Arc<Outbox>,
     /// The requests of this tick.
     numbers: RefCell<Vec<f64>>,
-    text: RefCell<Vec<u8>>,
+    text: RefCell<Vec<u16>>,
     /// What clients came back with in this tick.
     brought: RefCell<Vec<f64>>,
     slots: RefCell<Vec<Option<oneshot::Sender<Answer>>>>,
@@ -374,9 +374,9 @@ impl App {
         numbers.extend(row);
         numbers.extend(asked.resources.iter().map(|resource| length(resource)));
         let mut text = self.0.text.borrow_mut();
-        text.extend(asked.value.as_bytes());
+        text.extend(asked.value.encode_utf16());
         for resource in &asked.resources {
-            text.extend(resource.as_bytes());
+            text.extend(resource.encode_utf16());
         }
     }
 
@@ -393,7 +393,7 @@ impl App {
         let numbers = self.0.numbers.take();
         let text = self.0.text.take();
         if !numbers.is_empty() {
-            self.send(Command::Submit(Batch { numbers, text }));
+            self.send(Command::Submit(Batch::new(numbers, &text)));
         }
     }
 
@@ -468,9 +468,8 @@ impl App {
         }
     }
 
-    fn checked(&self, response: Response, now: Instant) -> Response {
-        let (response, over) = response.checked_at(now);
-        if let Some(locked) = over {
+    fn checked(&self, mut response: Response, now: Instant) -> Response {
+        if let Some(locked) = response.check_at(now) {
             bump(&self.0.checker.counts.dead);
             self.send(Command::TakeBack(Box::new(locked)));
         }
@@ -638,8 +637,9 @@ fn small(number: u64) -> f64 {
     number as f64
 }
 
+/// As JavaScript counts.
 fn length(text: &str) -> f64 {
-    small(text.len() as u64)
+    small(text.encode_utf16().count() as u64)
 }
 
 fn number(details: &Value, name: &str) -> u32 {

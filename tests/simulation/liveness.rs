@@ -287,8 +287,8 @@ impl<'a> Liveness<'a> {
         let DeadlineBounds { floor, ceiling } = deadlines;
         let trips = self.member.remotes().iter().filter_map(Remote::round_trip);
         let needed = trips.map(|trip| {
-            let usual = trip.smoothed + (4 * trip.variation).max(floor);
-            usual.min(ceiling.max(4 * trip.smoothed))
+            let usual = trip.smoothed() + (4 * trip.variation()).max(floor);
+            usual.min(ceiling.max(4 * trip.smoothed()))
         });
         needed
             .max()

@@ -25,6 +25,8 @@ pub struct Line {
     server: Server,
     wire: Wire,
     votes: Rc<Votes>,
+    /// Those of the batch before, whose memory the next ones take, as the engine's do.
+    questions: RefCell<Vec<Rc<Question>>>,
 }
 
 impl Default for Line {
@@ -41,6 +43,7 @@ impl Default for Line {
             world,
             wire,
             votes: Rc::default(),
+            questions: RefCell::default(),
         };
         line.settle();
         line
@@ -77,8 +80,15 @@ impl Line {
 
     fn ask(&self, question: Question, index: usize) {
         let votes = Rc::clone(&self.votes);
-        self.server
-            .ask(&Rc::new(question), Responder::new(votes, index));
+        let mut known = self.questions.borrow_mut();
+        if known.len() <= index {
+            known.push(Rc::new(question));
+        } else if let Some(spent) = Rc::get_mut(&mut known[index]) {
+            *spent = question;
+        } else {
+            known[index] = Rc::new(question);
+        }
+        self.server.ask(&known[index], Responder::new(votes, index));
     }
 
     /// Until nothing is on its way any more.

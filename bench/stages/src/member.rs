@@ -41,9 +41,7 @@ impl Instance for Member {
     }
 
     fn round_trip(&self) -> Option<RoundTrip> {
-        Some(RoundTrip {
-            smoothed: Duration::from_millis(1),
-            variation: Duration::from_micros(100),
-        })
+        let (smoothed, variation) = (Duration::from_millis(1), Duration::from_micros(100));
+        Some(RoundTrip::new(smoothed, variation))
     }
 }

@@ -94,14 +94,14 @@ impl JavaScript {
 
     /// Releases these.
     fn release(&mut self, names: &[String], locks: &[Lock]) {
-        let mut batch = new_batch();
+        let mut written = Written::default();
         for lock in locks {
             let mut row = row(lock.slot, Operation::Unlock);
             row[request::TIME] = lock.since;
             row[request::VALUE_LENGTH] = length(&lock.value);
-            write(&mut batch, &row, &lock.value, &names[lock.slot]);
+            written.write(&row, &lock.value, &names[lock.slot]);
         }
-        self.send(Command::Submit(batch));
+        self.send(Command::Submit(written.into_batch()));
         self.take();
     }
 
@@ -120,11 +120,12 @@ impl JavaScript {
     fn drain(&mut self, locks: &mut Vec<Lock>) {
         let now = self.world.now();
         let mut rows = Rows::new(&mut self.numbers, &mut self.values, now);
-        for response in self.outbox.take(rows.room()) {
-            let (response, over) = response.checked_at(now);
-            assert!(over.is_none(), "no lock is over here");
+        let mut responses = self.outbox.take(rows.room());
+        for mut response in responses.drain(..) {
+            assert!(response.check_at(now).is_none(), "no lock is over here");
             rows.write(response);
         }
+        self.outbox.give_back(responses);
         rows.finish();
         let count = whole(self.numbers[0]);
         assert!(count < ROOM, "there is room for all");
@@ -151,19 +152,41 @@ impl JavaScript {
 /// Requests for locks on these.
 #[must_use]
 pub fn locks(names: &[String], ttl: f64) -> Batch {
-    let mut batch = new_batch();
+    let mut written = Written::default();
     for (slot, name) in names.iter().enumerate() {
         let mut row = row(slot, Operation::Lock);
         row[request::TTL] = ttl;
-        write(&mut batch, &row, &[], name);
+        written.write(&row, &[], name);
     }
-    batch
+    written.into_batch()
 }
 
-fn new_batch() -> Batch {
-    Batch {
-        numbers: Vec::with_capacity(TOGETHER as usize * (request::NUMBERS + 1)),
-        text: Vec::with_capacity(TOGETHER as usize * 64),
+/// What JavaScript has written.
+struct Written {
+    numbers: Vec<f64>,
+    text: Vec<u16>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            numbers: Vec::with_capacity(TOGETHER as usize * (request::NUMBERS + 1)),
+            text: Vec::with_capacity(TOGETHER as usize * 64),
+        }
+    }
+}
+
+impl Written {
+    /// A request on one name; value and name are in ASCII.
+    fn write(&mut self, row: &[f64], value: &[u8], name: &str) {
+        self.numbers.extend(row);
+        self.numbers.push(length(name.as_bytes()));
+        self.text.extend(value.iter().copied().map(u16::from));
+        self.text.extend(name.bytes().map(u16::from));
+    }
+
+    fn into_batch(self) -> Batch {
+        Batch::new(self.numbers, &self.text)
     }
 }
 
@@ -175,13 +198,6 @@ fn row(slot: usize, operation: Operation) -> [f64; request::NUMBERS] {
     row[request::MAX_WAIT] = UNLIMITED;
     row[request::COUNT] = 1.0;
     row
-}
-
-fn write(batch: &mut Batch, row: &[f64], value: &[u8], name: &str) {
-    batch.numbers.extend(row);
-    batch.numbers.push(length(name.as_bytes()));
-    batch.text.extend(value);
-    batch.text.extend(name.as_bytes());
 }
 
 fn length(bytes: &[u8]) -> f64 {

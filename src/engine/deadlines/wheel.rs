@@ -25,13 +25,16 @@ pub struct Place {
     number: u64,
 }
 
+/// The index of no entry.
+const NONE: usize = usize::MAX;
+
 /// What is kept, by deadline.
 pub(super) struct Wheel<T> {
     entries: Vec<Entry<T>>,
     /// The first of the entries that are free; they form a list by `next`.
-    free: Option<usize>,
+    free: usize,
     /// The first of each slot's entries.
-    slots: Box<[Option<usize>; SLOTS]>,
+    slots: Box<[usize; SLOTS]>,
     /// One bit for each slot that has an entry.
     occupied: [u64; SLOTS / 64],
     /// Nothing is due before this slot, as time goes on; `None` where there is nothing.
@@ -44,16 +47,16 @@ struct Entry<T> {
     deadline: Deadline,
     /// `None` if it is free.
     kept: Option<T>,
-    previous: Option<usize>,
-    next: Option<usize>,
+    previous: usize,
+    next: usize,
 }
 
 impl<T> Default for Wheel<T> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
-            free: None,
-            slots: Box::new([None; SLOTS]),
+            free: NONE,
+            slots: Box::new([NONE; SLOTS]),
             occupied: [0; SLOTS / 64],
             earliest: None,
             length: 0,
@@ -69,21 +72,22 @@ impl<T> Wheel<T> {
         let new = Entry {
             deadline,
             kept: Some(kept),
-            previous: None,
+            previous: NONE,
             next,
         };
-        let entry = if let Some(entry) = self.free {
-            self.free = self.entries[entry].next;
-            self.entries[entry] = new;
+        let entry = if let Some(free) = self.entries.get_mut(self.free) {
+            let entry = self.free;
+            self.free = free.next;
+            *free = new;
             entry
         } else {
             self.entries.push(new);
             self.entries.len() - 1
         };
-        if let Some(next) = next {
-            self.entries[next].previous = Some(entry);
+        if let Some(next) = self.entries.get_mut(next) {
+            next.previous = entry;
         }
-        self.slots[slot] = Some(entry);
+        self.slots[slot] = entry;
         self.occupied[slot / 64] |= 1 << (slot % 64);
         self.earliest = Some(self.earliest.map_or(time, |earliest| earliest.min(time)));
         self.length += 1;
@@ -103,15 +107,15 @@ impl<T> Wheel<T> {
         let (previous, next) = (entry.previous, entry.next);
         let slot = index(slot_time(entry.deadline.at));
         entry.next = self.free;
-        self.free = Some(place.entry);
-        if let Some(next) = next {
-            self.entries[next].previous = previous;
+        self.free = place.entry;
+        if let Some(next) = self.entries.get_mut(next) {
+            next.previous = previous;
         }
-        if let Some(previous) = previous {
-            self.entries[previous].next = next;
+        if let Some(previous) = self.entries.get_mut(previous) {
+            previous.next = next;
         } else {
             self.slots[slot] = next;
-            if next.is_none() {
+            if next == NONE {
                 self.occupied[slot / 64] &= !(1 << (slot % 64));
             }
         }
@@ -172,9 +176,8 @@ impl<T> Wheel<T> {
     fn entries_of(&self, slot: usize) -> impl Iterator<Item = (usize, Deadline)> {
         let mut next = self.slots[slot];
         std::iter::from_fn(move || {
-            let at = next?;
-            let entry = &self.entries[at];
-            next = entry.next;
+            let entry = self.entries.get(next)?;
+            let at = std::mem::replace(&mut next, entry.next);
             Some((at, entry.deadline))
         })
     }

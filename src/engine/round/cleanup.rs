@@ -12,7 +12,7 @@ use super::super::question::Question;
 use super::super::safety_rule::SafetyRule;
 use super::super::validity::Instant;
 use super::Round;
-use super::votes::MemberVote;
+use super::votes::{Member, MemberVote};
 
 impl Round {
     /// Gives the attempt up: everything it may have set is released, at once and on every
@@ -31,16 +31,16 @@ impl Round {
         if !self.may_clean_up(now) {
             return None;
         }
-        let limits = self.limits.of_cleanup(now);
+        let limits = self.asked.limits.of_cleanup(now);
         let whom: Vec<Option<Wait>> = {
             let state = self.state.borrow();
-            let whom = state.votes.iter().zip(&self.core.instances);
-            let whom = whom.map(|(vote, instance)| {
+            let whom = state.members.iter().zip(&self.core.instances);
+            let whom = whom.map(|(Member { vote, .. }, instance)| {
                 // A value of the caller's may stand where it was refused as another's:
                 // of another process, or another quorum.
-                let is_another_s = self.claim.is_some() && vote.is_refusal();
+                let is_another_s = self.asked.claim.is_some() && vote.is_refusal();
                 let may_be_set = !is_another_s && !self.has_set_nothing(vote, instance.as_ref());
-                may_be_set.then(|| limits.cleanup(now, self.asked, instance.round_trip()))
+                may_be_set.then(|| limits.cleanup(now, self.asked.at, instance.round_trip()))
             });
             whom.collect()
         };
@@ -67,7 +67,7 @@ impl Round {
         } = &*self.question;
         let is_another = self
             .core
-            .is_another_locks(resources, value, self.asked, now);
+            .is_another_locks(resources, value, self.asked.at, now);
         SafetyRule::Cleanup.is_kept() && !is_another
     }
 
@@ -77,10 +77,16 @@ impl Round {
             resources, value, ..
         } = &*self.question;
         let (resources, value) = (Arc::clone(resources), value.clone());
-        Question::release(self.asked, self.expires, resources, value, deadline)
-            .reported(self.question.report)
-            .with_scripts(self.question.scripts.clone())
-            .in_context(self.question.context.clone())
+        Question::release(
+            self.asked.at,
+            self.asked.expires,
+            resources,
+            value,
+            deadline,
+        )
+        .reported(self.question.report)
+        .with_scripts(self.question.scripts.clone())
+        .in_context(self.question.context.clone())
     }
 
     /// Resolves when every instance that has not missed this round's deadline
@@ -89,15 +95,12 @@ impl Round {
         poll_fn(|context| {
             let mut state = self.state.borrow_mut();
             let mut cleanup = release.state.borrow_mut();
-            let open = state
-                .votes
-                .iter()
-                .zip(&cleanup.votes)
-                .any(|pair| match pair {
-                    (MemberVote::Missed(_), _) => false,
-                    (MemberVote::Open(_), _) => true,
-                    (_, released) => matches!(released, MemberVote::Open(_)),
-                });
+            let mut both = state.members.iter().zip(&cleanup.members);
+            let open = both.any(|(one, other)| match (&one.vote, &other.vote) {
+                (MemberVote::Missed(_), _) => false,
+                (MemberVote::Open, _) => true,
+                (_, released) => matches!(released, MemberVote::Open),
+            });
             if !open {
                 return Poll::Ready(());
             }

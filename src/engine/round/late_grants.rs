@@ -14,7 +14,7 @@ impl Round {
         if !self.may_clean_up(now) {
             return;
         }
-        let limits = self.limits.of_cleanup(now);
+        let limits = self.asked.limits.of_cleanup(now);
         let measured = self.core.instances[index].round_trip();
         let wait = limits.wait(now, measured);
         let question = self.release_by(wait.due);

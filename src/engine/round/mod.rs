@@ -2,6 +2,7 @@
 //! certain, a deadline for those that stay silent, and what becomes of answers
 //! that come later.
 
+mod anew;
 mod cleanup;
 mod late_grants;
 mod votes;
@@ -13,56 +14,75 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::cause::Cause;
-use super::claims::ClaimNumber;
+use super::claims::{ClaimNumber, Claimed};
 use super::core::Core;
 use super::deadline_bounds::{Limits, Wait};
 use super::deadlines::{Deadline, Place, Timed};
 use super::event::Event;
 use super::held_locks::{GrantedRound, Held, InstanceSet};
-use super::lock_id::LockId;
 use super::question::{Operation, Question};
 use super::quorum::{Tally, Verdict};
 use super::safety_rule::SafetyRule;
 use super::settings::VoteReport;
-use super::validity::Instant;
+use super::validity::{Instant, Validity};
 use super::vote::{Responder, Vote, VoteSink};
 pub use votes::Asker;
-use votes::{Counted, MemberVote, State, Told, Votes};
+use votes::{Counted, MemberVote, State, Told};
 
 /// One question put to some or all of the instances.
 pub(super) struct Round {
     core: Rc<Core>,
     question: Rc<Question>,
-    /// What it is about.
-    lock: LockId,
-    asked: Instant,
-    limits: Limits,
+    asked: Asked,
     /// When its deadlines are looked at next, and where [`Core::deadlines`] keeps that.
     armed: Cell<Option<(Instant, Place)>>,
+    /// How many of those that were asked have not voted yet, in time or late.
+    votes_to_come: Cell<usize>,
     /// Acquire only: the lock was handed over before the last votes.
-    has_votes_to_come: Cell<bool>,
-    /// All instances were one server when it was asked.
-    is_of_one: bool,
+    is_noted: Cell<bool>,
+    /// Under what all votes are told, if they are and until then.
+    vote_report: Cell<Option<VoteReport>>,
+    state: RefCell<State>,
+}
+
+/// When a round was asked, and how.
+#[derive(Default)]
+struct Asked {
+    at: Instant,
+    limits: Limits,
+    /// All instances were one server then.
+    of_one: bool,
     /// Which claim it belongs to, if the value is one of the caller's own.
     claim: Option<ClaimNumber>,
     /// Acquire only: from when on the value may be given again.
     expires: Instant,
-    /// Under what all votes are told, if they are and until then.
-    vote_report: Cell<Option<VoteReport>>,
     /// Orders rounds of the same deadline.
     number: u64,
-    state: RefCell<State>,
 }
 
 impl Round {
-    /// Puts `question` to every instance at once. The deadlines are those of `limits`.
+    fn unasked(core: &Rc<Core>, question: Question) -> Self {
+        Self {
+            question: Rc::new(question),
+            asked: Asked::default(),
+            armed: Cell::default(),
+            votes_to_come: Cell::default(),
+            is_noted: Cell::default(),
+            vote_report: Cell::default(),
+            state: RefCell::default(),
+            core: Rc::clone(core),
+        }
+    }
+
+    /// Puts `question` to every instance at once, at `now`, which must not be later than it
+    /// is. The deadlines are those of `limits`.
     pub(super) fn ask_all(
         core: &Rc<Core>,
         question: Question,
         limits: Limits,
+        now: Instant,
         vote_report: Option<VoteReport>,
     ) -> Rc<Self> {
-        let now = core.environment.now();
         let instances = &core.instances;
         let whom = |index: usize| Some(limits.wait(now, instances[index].round_trip()));
         Self::ask(core, question, limits, now, whom, vote_report)
@@ -78,49 +98,37 @@ impl Round {
         vote_report: Option<VoteReport>,
     ) -> Rc<Self> {
         let all = core.instances.len();
-        let mut votes: Votes = (0..all)
-            .map(|index| whom(index).map_or(MemberVote::NotAsked, MemberVote::Open))
-            .collect();
-        let is_open = |vote: &MemberVote| matches!(vote, MemberVote::Open(_));
-        let members = votes.iter().filter(|vote| is_open(vote)).count();
-        let is_of_one = members == all && core.are_one();
-        if is_of_one {
-            votes[1..].fill(MemberVote::WithFirst);
+        let (owner, claims) = (core.owner, &core.claims);
+        let claimed = claims.of(owner, &question.resources, &question.value);
+        if let (Operation::Release { .. }, Some(Claimed { number, .. })) =
+            (question.operation, claimed)
+        {
+            claims.releasing(owner, &question.resources, &question.value, number);
         }
-        let claim = core
-            .claims
-            .number_of(core.owner, &question.resources, &question.value);
-        if let (Operation::Release { .. }, Some(number)) = (question.operation, claim) {
-            core.claims
-                .releasing(core.owner, &question.resources, &question.value, number);
-        }
-        let expires = match question.operation {
-            Operation::Acquire { .. } => {
-                core.claims
-                    .end_of(core.owner, &question.resources, &question.value)
+        let round = Self::anew(core, question, |round| {
+            let state = round.state.get_mut();
+            let asked = state.begin((0..all).map(whom));
+            let of_one = asked == all && core.are_one();
+            if of_one {
+                state.vote_with_first();
             }
-            _ => Instant::LAST,
-        };
-        let round = Rc::new(Self {
-            claim,
-            expires,
-            lock: LockId::new(&question.value, &question.resources),
-            question: Rc::new(question),
-            asked: now,
-            limits,
-            armed: Cell::default(),
-            has_votes_to_come: Cell::default(),
-            is_of_one,
-            vote_report: Cell::new(vote_report),
-            number: core.deadlines.next_number(),
-            state: RefCell::new(State::new(votes, members)),
-            core: Rc::clone(core),
+            round.asked = Asked {
+                at: now,
+                limits,
+                of_one,
+                claim: claimed.map(|claimed| claimed.number),
+                expires: claimed.map_or(Instant::LAST, |claimed| claimed.until),
+                number: core.deadlines.next_number(),
+            };
+            round.vote_report.set(vote_report);
         });
         round.arm();
         for index in 0..all {
             // It may be answered already: all of them with the first.
-            if is_open(&round.state.borrow().votes[index]) {
-                let sink: Rc<dyn VoteSink> = round.clone();
+            let is_open = round.state.borrow().is_open(index);
+            if is_open {
+                round.votes_to_come.set(round.votes_to_come.get() + 1);
+                let sink: Rc<dyn VoteSink> = Rc::<Self>::clone(&round);
                 core.instances[index].ask(&round.question, Responder::new(sink, index));
             }
         }
@@ -164,44 +172,56 @@ impl Round {
         }
     }
 
-    /// The attempt has succeeded and may be believed in until then; a release
-    /// may come before its last votes.
-    pub(super) fn succeed(self: &Rc<Self>, until: Instant) {
-        let mut granted = InstanceSet::default();
-        let state = self.state.borrow();
-        for (index, vote) in state.votes.iter().enumerate() {
-            if vote.is_grant() {
-                granted.add(index);
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(super) fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// Acquire only: how long what it is granted may be believed in.
+    pub(super) fn validity(&self) -> Validity {
+        Validity {
+            since: self.asked.at,
+            until: self.asked.limits.last(),
+        }
+    }
+
+    /// The attempt has succeeded, at `now`; a release may come before its last votes.
+    pub(super) fn succeed(self: &Rc<Self>, now: Instant) {
+        let mut granted_by = InstanceSet::default();
+        for (index, member) in self.state.borrow().members.iter().enumerate() {
+            if member.vote.is_grant() {
+                granted_by.add(index);
             }
         }
         // One that has missed its deadline may still grant it.
-        let has_votes_to_come = state.votes.iter().any(|vote| !vote.is_cast());
-        drop(state);
-        self.has_votes_to_come.set(has_votes_to_come);
-        let round = has_votes_to_come.then(|| {
+        self.is_noted.set(self.votes_to_come.get() > 0);
+        let round = self.is_noted.get().then(|| {
             let round: Weak<dyn GrantedRound> = Rc::<Self>::downgrade(self);
             round
         });
         let held = Held {
-            lock: self.lock.clone(),
             resources: Arc::clone(&self.question.resources),
-            since: self.asked,
+            since: self.asked.at,
+            until: self.asked.limits.last(),
+            granted_by,
             context: self.question.context.clone(),
+            round,
         };
-        let now = self.core.environment.now();
         let held_locks = &self.core.held_locks;
-        held_locks.note(held, until, granted, round, now);
+        held_locks.note(&self.question.value, held, now);
     }
 
     /// The votes so far, by instance.
     pub(super) fn votes(&self) -> Vec<Option<Vote>> {
-        let state = self.state.borrow();
-        state.votes.iter().map(MemberVote::vote).collect()
+        self.state.borrow().votes()
     }
 
     /// Whether all instances were one server when they were asked.
     pub(super) const fn is_of_one(&self) -> bool {
-        self.is_of_one
+        self.asked.of_one
     }
 
     /// The count so far.
@@ -213,7 +233,7 @@ impl Round {
     fn arm(self: &Rc<Self>) {
         let next = self.state.borrow().next_end();
         if let Some(at) = next {
-            let number = self.number;
+            let number = self.asked.number;
             let deadline = Deadline { at, number };
             let place = self.core.deadlines.add(deadline, self.clone());
             self.armed.set(Some((at, place)));
@@ -240,16 +260,14 @@ impl Round {
         let mut silent = Vec::new();
         let mut state = self.state.borrow_mut();
         let may_be_long = state.may_be_long();
-        for index in 0..state.votes.len() {
-            let cause = match &state.votes[index] {
-                MemberVote::Open(wait) if wait.end(may_be_long) <= now => {
-                    let instance = &self.core.instances[index];
-                    instance.unreached().unwrap_or_else(|| Cause::Silent {
-                        waited: wait.end(may_be_long).since(wait.since),
-                        option: Some(wait.option.name()),
-                        because: instance.trouble(),
-                    })
-                }
+        for index in 0..state.members.len() {
+            let cause = match state.members[index].vote {
+                MemberVote::Open => match state.wait_of(index) {
+                    Some(wait) if wait.end(may_be_long) <= now => {
+                        self.silence(index, wait, may_be_long)
+                    }
+                    _ => continue,
+                },
                 // The first is silent, if anybody is.
                 MemberVote::WithFirst => match silent.first() {
                     Some((0, cause)) => Clone::clone(cause),
@@ -257,16 +275,14 @@ impl Round {
                 },
                 _ => continue,
             };
-            state.votes[index] = MemberVote::Missed(Box::new(cause.clone()));
-            state.tally.count(&Vote::Failed(cause.clone()));
+            state.miss(index, cause.clone());
             silent.push((index, cause));
         }
         let is_over = state.tally.pending() == 0;
         let told = if silent.is_empty() {
             Told::Nobody
         } else {
-            let verdict = self.decided(&state.tally);
-            state.told(verdict)
+            state.told(|tally| self.decided(tally))
         };
         drop(state);
         if !is_over {
@@ -283,9 +299,19 @@ impl Round {
         told.tell();
     }
 
+    /// Why an instance has said nothing for as long as it was waited for.
+    fn silence(&self, index: usize, wait: Wait, may_be_long: bool) -> Cause {
+        let instance = &self.core.instances[index];
+        instance.unreached().unwrap_or_else(|| Cause::Silent {
+            waited: wait.end(may_be_long).since(wait.since),
+            option: Some(wait.option.name()),
+            because: instance.trouble(),
+        })
+    }
+
     /// All votes are in, or have missed the deadline.
     fn complete(&self) {
-        if let Some(number) = self.claim {
+        if let Some(number) = self.asked.claim {
             let (owner, claims) = (self.core.owner, &self.core.claims);
             let Question {
                 resources, value, ..
@@ -304,13 +330,53 @@ impl Round {
         self.tell_all();
     }
 
-    /// Whether an instance's vote on an extension counts.
-    fn counts(&self, index: usize) -> bool {
-        self.core.held_locks.counts(&self.lock, index) || !SafetyRule::Refusers.is_kept()
+    /// Whether that instance's vote counts for nothing: it had refused the lock that it
+    /// extends now (rule 17).
+    fn had_refused(&self, index: usize) -> bool {
+        let Question {
+            operation,
+            resources,
+            value,
+            ..
+        } = &*self.question;
+        matches!(operation, Operation::Extend { .. })
+            && SafetyRule::Refusers.is_kept()
+            && !self.core.held_locks.counts(value, resources, index)
+    }
+
+    /// Counts a vote, also for those that vote as that instance does, and says so to whom
+    /// it concerns, but for who waits for the verdict.
+    fn count(self: &Rc<Self>, index: usize, vote: &Vote) -> Told {
+        let mut state = self.state.borrow_mut();
+        let could_be_long = state.may_be_long();
+        let counted = state.cast(index, vote);
+        if counted == Counted::TooLate {
+            return Told::Nobody;
+        }
+        let told = state.told(|tally| self.decided(tally));
+        let is_over = state.tally.pending() == 0;
+        // Whoever could be waited for beyond its deadline can't any more.
+        let others_have_answered = could_be_long && !is_over && !state.may_be_long();
+        drop(state);
+        if is_over {
+            self.disarm();
+            self.complete();
+        }
+        if others_have_answered {
+            self.close(self.core.environment.now());
+        }
+        match (vote, counted) {
+            (Vote::Failed(cause), Counted::ForAll) => {
+                (0..self.core.instances.len()).for_each(|one| self.report(one, cause));
+            }
+            (Vote::Failed(cause), _) => self.report(index, cause),
+            _ => {}
+        }
+        told
     }
 
     fn all_cast(&self, are: impl Fn(&MemberVote) -> bool) -> bool {
-        self.state.borrow().votes.iter().all(are)
+        self.state.borrow().members.iter().all(|one| are(&one.vote))
     }
 
     fn tell_all(&self) {
@@ -341,14 +407,6 @@ impl Round {
     }
 }
 
-impl Drop for Round {
-    fn drop(&mut self) {
-        if self.has_votes_to_come.get() {
-            self.core.held_locks.round_is_over(&self.lock, self);
-        }
-    }
-}
-
 impl Timed for Round {
     fn deadline_passed(self: Rc<Self>, now: Instant) {
         self.close(now);
@@ -356,84 +414,53 @@ impl Timed for Round {
 }
 
 impl VoteSink for Round {
-    fn cast(self: Rc<Self>, index: usize, vote: Vote) {
+    fn cast(self: Rc<Self>, index: usize, mut vote: Vote) {
+        self.votes_to_come.set(self.votes_to_come.get() - 1);
+        let is_last = self.votes_to_come.get() == 0;
         // A key that has this attempt's value was set for this attempt.
         let may_be_set = matches!(vote, Vote::Granted | Vote::Failed(Cause::AskedTwice));
-        let vote = match (self.question.operation, vote) {
-            (Operation::Extend { .. }, Vote::Granted) if !self.counts(index) => {
-                Vote::Failed(Cause::HadNotGranted)
-            }
-            (_, vote) => vote,
-        };
-        if self.has_votes_to_come.get() && matches!(vote, Vote::Granted) {
-            self.core.held_locks.add(&self.lock, index);
+        if matches!(vote, Vote::Granted) && self.had_refused(index) {
+            vote = Vote::Failed(Cause::HadNotGranted);
         }
-        let failure = match &vote {
-            Vote::Failed(cause) => Some(cause.clone()),
-            _ => None,
-        };
-        let mut state = self.state.borrow_mut();
-        let unwanted = state.grants_are_unwanted && may_be_set;
-        let could_be_long = state.may_be_long();
-        let counted = state.cast(index, vote);
-        let is_counted = counted != Counted::TooLate;
-        let told = if is_counted {
-            let verdict = self.decided(&state.tally);
-            state.told(verdict)
-        } else {
-            Told::Nobody
-        };
-        let completed = is_counted && state.tally.pending() == 0;
-        // Whoever could be waited for beyond its deadline can't any more.
-        let others_have_answered = could_be_long
-            && is_counted
-            && !completed
-            && !state.may_be_long()
-            && state.votes.iter().any(MemberVote::is_longer);
-        drop(state);
-        if completed {
-            self.disarm();
-            self.complete();
+        let voter = matches!(vote, Vote::Granted).then_some(index);
+        if self.is_noted.get() && (is_last || voter.is_some()) {
+            let round = Rc::as_ptr(&self);
+            let held_locks = &self.core.held_locks;
+            held_locks.voted(&self.question.value, round, voter, is_last);
         }
-        if others_have_answered {
-            self.close(self.core.environment.now());
-        }
-        if let Some(cause) = failure {
-            match counted {
-                Counted::TooLate => {}
-                Counted::Alone => self.report(index, &cause),
-                Counted::ForAll => {
-                    (0..self.core.instances.len()).for_each(|one| self.report(one, &cause));
-                }
-            }
-        }
-        told.tell();
-        if unwanted {
+        let is_unwanted = may_be_set && self.state.borrow().grants_are_unwanted;
+        self.count(index, &vote).tell();
+        if is_unwanted {
             self.release_late_grant(index);
+        }
+        if is_last {
+            self.spend();
         }
     }
 
     fn is_awaited(&self, index: usize) -> bool {
         let state = self.state.borrow();
         let is_given_up = state.grants_are_unwanted && SafetyRule::Order.is_kept();
-        !is_given_up && matches!(state.votes[index], MemberVote::Open(_))
+        !is_given_up && state.is_open(index)
     }
 
     fn postpone(&self, index: usize) {
-        if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
-            *wait = self.limits.unbegun(*wait);
+        let mut state = self.state.borrow_mut();
+        if let Some(wait) = state.wait_of(index) {
+            state.set_wait(index, self.asked.limits.unbegun(wait));
         }
     }
 
     fn begin(self: Rc<Self>, index: usize) {
-        let measured = self.core.instances[index].round_trip();
-        let now = self.core.environment.now();
-        let begun = self.limits.wait(now, measured);
-        if let MemberVote::Open(wait) = &mut self.state.borrow_mut().votes[index] {
-            *wait = begun;
-        } else {
+        if !self.state.borrow().is_open(index) {
             return;
         }
+        let measured = self.core.instances[index].round_trip();
+        let begun = self
+            .asked
+            .limits
+            .wait(self.core.environment.now(), measured);
+        self.state.borrow_mut().set_wait(index, begun);
         // An earlier look is as good, and costs nothing now.
         if self.armed.get().is_none_or(|(armed, _)| begun.due < armed) {
             self.arm_anew();

@@ -4,8 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use smallvec::SmallVec;
-
 use super::super::cause::Cause;
 use super::super::deadline_bounds::Wait;
 use super::super::quorum::{Tally, Verdict};
@@ -13,16 +11,25 @@ use super::super::validity::Instant;
 use super::super::vote::Vote;
 
 /// What a round knows of its votes, and who waits for them.
+#[derive(Default)]
 pub(super) struct State {
     pub(super) tally: Tally,
-    pub(super) votes: Votes,
+    pub(super) members: Vec<Member>,
+    /// Some vote as the first does.
+    of_one: bool,
+    /// Some may be waited for beyond their deadlines, until a majority has answered.
+    has_longer: bool,
     /// The attempt has failed: grants that come now are to be released.
     pub(super) grants_are_unwanted: bool,
     waiter: Waiter,
 }
 
-/// By instance. As many as a quorum usually has take no allocation of their own.
-pub(super) type Votes = SmallVec<[MemberVote; 7]>;
+/// What a round knows of one instance.
+pub(super) struct Member {
+    pub(super) vote: MemberVote,
+    /// How long it is waited for, if it was asked.
+    wait: Wait,
+}
 
 /// For whom a vote was counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +41,9 @@ pub(super) enum Counted {
 }
 
 /// Who waits for a round's votes.
+#[derive(Default)]
 enum Waiter {
+    #[default]
     Nobody,
     /// A task, which wants to hear of every vote or of the verdict only.
     Task {
@@ -57,12 +66,11 @@ pub(super) enum Told {
     Asker(Rc<dyn Asker>, Verdict),
 }
 
-/// One instance's vote, also while there is none. Small where it is usual: a round is
-/// made for each request, and many are under way.
+/// One instance's vote, also while there is none.
 #[derive(Clone)]
 pub(super) enum MemberVote {
     NotAsked,
-    Open(Wait),
+    Open,
     /// Votes as the first does: all of them are one server (rule 16).
     WithFirst,
     /// The deadline passed; what comes now is late.
@@ -76,48 +84,98 @@ pub(super) enum MemberVote {
 }
 
 impl State {
-    /// No vote is cast yet; `members` of these are to come.
-    pub(super) fn new(votes: Votes, members: usize) -> Self {
-        Self {
-            tally: Tally::new(members),
-            votes,
-            grants_are_unwanted: false,
-            waiter: Waiter::Nobody,
+    /// Nobody has voted yet: those that are waited for are asked. Returns how many are.
+    pub(super) fn begin(&mut self, waits: impl Iterator<Item = Option<Wait>>) -> usize {
+        let mut asked = 0;
+        self.has_longer = false;
+        for wait in waits {
+            let vote = match wait {
+                Some(_) => MemberVote::Open,
+                None => MemberVote::NotAsked,
+            };
+            asked += usize::from(wait.is_some());
+            let wait = wait.unwrap_or_default();
+            self.has_longer |= wait.is_longer();
+            self.members.push(Member { vote, wait });
         }
+        self.tally = Tally::new(asked);
+        asked
+    }
+
+    /// All of them vote as the first does.
+    pub(super) fn vote_with_first(&mut self) {
+        self.of_one = true;
+        for member in &mut self.members[1..] {
+            member.vote = MemberVote::WithFirst;
+        }
+    }
+
+    /// As it was before anybody was asked.
+    pub(super) fn clear(&mut self) {
+        self.members.clear();
+        self.of_one = false;
+        self.grants_are_unwanted = false;
+        self.waiter = Waiter::Nobody;
+    }
+
+    /// Whether an instance may still vote in time.
+    pub(super) fn is_open(&self, index: usize) -> bool {
+        matches!(self.members[index].vote, MemberVote::Open)
+    }
+
+    /// How long an instance is waited for that may still vote in time.
+    pub(super) fn wait_of(&self, index: usize) -> Option<Wait> {
+        self.is_open(index).then(|| self.members[index].wait)
+    }
+
+    /// An instance is waited for like that from now on.
+    pub(super) fn set_wait(&mut self, index: usize, wait: Wait) {
+        self.has_longer |= wait.is_longer();
+        self.members[index].wait = wait;
     }
 
     /// Whether instances that were never measured may take longer than the others.
     pub(super) fn may_be_long(&self) -> bool {
-        !self.grants_are_unwanted && !self.tally.has_majority_answered()
+        self.has_longer && !self.grants_are_unwanted && !self.tally.has_majority_answered()
     }
 
     /// When the next deadline is over.
     pub(super) fn next_end(&self) -> Option<Instant> {
         let may_be_long = self.may_be_long();
-        let ends = self.votes.iter().filter_map(|vote| match vote {
-            MemberVote::Open(wait) => Some(wait.end(may_be_long)),
-            _ => None,
-        });
-        ends.min()
+        let open = |member: &&Member| matches!(member.vote, MemberVote::Open);
+        let open = self.members.iter().filter(open);
+        open.map(|member| member.wait.end(may_be_long)).min()
     }
 
     /// Counts the vote of the instance numbered `index`, also for those that vote as
     /// it does.
-    pub(super) fn cast(&mut self, index: usize, vote: Vote) -> Counted {
-        if !matches!(self.votes[index], MemberVote::Open(_)) {
+    pub(super) fn cast(&mut self, index: usize, vote: &Vote) -> Counted {
+        if !self.is_open(index) {
             return Counted::TooLate;
         }
-        self.tally.count(&vote);
-        let mut counted = Counted::Alone;
-        for voter in &mut self.votes {
-            if matches!(voter, MemberVote::WithFirst) {
-                self.tally.count(&vote);
-                *voter = MemberVote::cast(vote.clone());
-                counted = Counted::ForAll;
+        self.tally.count(vote);
+        self.members[index].vote = MemberVote::cast(vote);
+        if !self.of_one {
+            return Counted::Alone;
+        }
+        for member in &mut self.members {
+            if matches!(member.vote, MemberVote::WithFirst) {
+                self.tally.count(vote);
+                member.vote = MemberVote::cast(vote);
             }
         }
-        self.votes[index] = MemberVote::cast(vote);
-        counted
+        Counted::ForAll
+    }
+
+    /// An instance has missed its deadline.
+    pub(super) fn miss(&mut self, index: usize, cause: Cause) {
+        self.members[index].vote = MemberVote::Missed(Box::new(cause.clone()));
+        self.tally.count(&Vote::Failed(cause));
+    }
+
+    /// The votes so far, by instance.
+    pub(super) fn votes(&self) -> Vec<Option<Vote>> {
+        self.members.iter().map(|one| one.vote.vote()).collect()
     }
 
     /// Has the waiting task woken, by every vote or by the verdict.
@@ -135,21 +193,20 @@ impl State {
     }
 
     /// Who is to be told that votes have come, or that deadlines have passed.
-    pub(super) fn told(&mut self, verdict: Option<Verdict>) -> Told {
-        let wants = match &self.waiter {
-            Waiter::Task {
-                every_vote: true, ..
-            } => true,
-            _ => verdict.is_some(),
+    pub(super) fn told(&mut self, decided: impl FnOnce(&Tally) -> Option<Verdict>) -> Told {
+        let verdict = match self.waiter {
+            Waiter::Nobody => return Told::Nobody,
+            Waiter::Task { .. } | Waiter::Asker(_) => decided(&self.tally),
         };
-        let Some(waiter) = wants.then(|| std::mem::replace(&mut self.waiter, Waiter::Nobody))
-        else {
-            return Told::Nobody;
-        };
-        match (waiter, verdict) {
-            (Waiter::Task { waker, .. }, _) => Told::Task(waker),
+        match (std::mem::take(&mut self.waiter), verdict) {
             (Waiter::Asker(asker), Some(verdict)) => Told::Asker(asker, verdict),
-            _ => Told::Nobody,
+            (Waiter::Task { waker, every_vote }, verdict) if every_vote || verdict.is_some() => {
+                Told::Task(waker)
+            }
+            (waiter, _) => {
+                self.waiter = waiter;
+                Told::Nobody
+            }
         }
     }
 }
@@ -170,31 +227,23 @@ impl Told {
 }
 
 impl MemberVote {
-    fn cast(vote: Vote) -> Self {
+    #[inline]
+    fn cast(vote: &Vote) -> Self {
         match vote {
             Vote::Granted => Self::Granted,
-            Vote::Held { applied } => Self::Held { applied },
-            other => Self::Other(Box::new(other)),
+            Vote::Held { applied } => Self::Held { applied: *applied },
+            other => Self::Other(Box::new(other.clone())),
         }
     }
 
-    pub(super) fn vote(&self) -> Option<Vote> {
+    fn vote(&self) -> Option<Vote> {
         match self {
-            Self::NotAsked | Self::Open(_) | Self::WithFirst => None,
+            Self::NotAsked | Self::Open | Self::WithFirst => None,
             Self::Missed(cause) => Some(Vote::Failed(Cause::clone(cause))),
             Self::Granted => Some(Vote::Granted),
             Self::Held { applied } => Some(Vote::Held { applied: *applied }),
             Self::Other(vote) => Some(Vote::clone(vote)),
         }
-    }
-
-    pub(super) const fn is_cast(&self) -> bool {
-        matches!(self, Self::Granted | Self::Held { .. } | Self::Other(_))
-    }
-
-    /// Whether it is waited for beyond its deadline, until a majority has answered.
-    pub(super) fn is_longer(&self) -> bool {
-        matches!(self, Self::Open(wait) if wait.due < wait.at_most)
     }
 
     pub(super) const fn is_grant(&self) -> bool {

@@ -33,6 +33,8 @@ use std::rc::{Rc, Weak};
 
 use cluster::Cluster;
 pub use config::{Address, Config, Endpoint, Sentinels};
+#[cfg(target_os = "linux")]
+pub use dial::Readable;
 pub use dial::{Connecting, Dialler, Resolve, Resolving, Sockets, Stream};
 use link::{Link, SlotState};
 pub use network::Network;

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::slice;
 
-use super::weight::{weight_of, weight_of_names};
+use super::weight::{weight_of, weight_of_one};
 use crate::engine::{Instant, Operation, Question, SafetyRule, Token};
 
 /// Releases to be delivered on the next connection. Their number is bounded, and
@@ -45,7 +44,7 @@ impl Owed {
 
     fn weight(&self) -> usize {
         match self {
-            Self::OfOne { value, name, .. } => weight_of_names(slice::from_ref(name), value),
+            Self::OfOne { value, name, .. } => weight_of_one(name, value),
             Self::Question(question) => weight_of(question),
         }
     }

@@ -7,12 +7,13 @@ use crate::engine::{Question, Token};
 /// put to, so that it counts against none of them: by [`Question::weight`] a link
 /// would have no room for a hundred thousand waiters, nor for all releases of a burst.
 pub(super) fn weight_of(question: &Question) -> usize {
-    weight_of_names(&question.resources, &question.value)
+    question.length_with(EACH) + EACH
 }
 
-/// The same of these names and this value.
-pub(super) fn weight_of_names(names: &[Box<str>], value: &Token) -> usize {
-    const EACH: usize = 16;
-    let names: usize = names.iter().map(|name| name.len() + EACH).sum();
-    names + value.len() + EACH
+/// The same of this name and this value.
+pub(super) fn weight_of_one(name: &str, value: &Token) -> usize {
+    name.len() + EACH + value.len() + EACH
 }
+
+/// What a name takes beside its text, and a value.
+const EACH: usize = 16;

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod cause;
+#[cfg(target_os = "linux")]
+mod readable;
 mod sentinel;
 mod server;
 mod sockets;
@@ -12,6 +14,8 @@ use std::rc::Rc;
 
 pub use addresses::{Resolve, Resolving};
 pub(super) use cause::{CLOSED, unasked, unreachable};
+#[cfg(target_os = "linux")]
+pub use readable::Readable;
 #[cfg(test)]
 pub(super) use sentinel::master_of;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Streams over the system's sockets: TCP, TLS over it, and unix sockets.
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::addresses::{self, Resolve, SystemNames};
 use super::cause::{explain, unreachable};
+#[cfg(target_os = "linux")]
+use super::readable::Readable;
 use super::stream::{Connecting, Dialler, Stream};
 use crate::engine::Cause;
 use crate::instances::redis::config::{Config, Endpoint};
@@ -23,6 +27,8 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// runtime.
 pub struct Sockets {
     names: Box<dyn Resolve>,
+    #[cfg(target_os = "linux")]
+    readable: Option<Arc<Readable>>,
 }
 
 impl Sockets {
@@ -31,7 +37,17 @@ impl Sockets {
     pub fn to(names: impl Resolve + 'static) -> Self {
         Self {
             names: Box::new(names),
+            #[cfg(target_os = "linux")]
+            readable: None,
         }
+    }
+
+    /// The same, whose connections `readable` tells of.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn told_by(mut self, readable: Arc<Readable>) -> Self {
+        self.readable = Some(readable);
+        self
     }
 }
 
@@ -43,28 +59,47 @@ impl Default for Sockets {
 
 impl Dialler for Sockets {
     fn connect<'a>(&'a self, config: &'a Config) -> Connecting<'a> {
-        Box::pin(connect(&*self.names, config))
+        Box::pin(self.open(config))
     }
 }
 
-async fn connect(names: &dyn Resolve, config: &Config) -> Result<Box<dyn Stream>, Cause> {
-    let connected = match &config.endpoint {
-        Endpoint::Tcp { host, port } => match (tcp(names, host, *port).await, &config.tls) {
-            (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
-            (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
-            (Err(error), _) => Err(error),
-        },
-        #[cfg(unix)]
-        Endpoint::Unix { path } => match tokio::net::UnixStream::connect(path).await {
-            Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
-            Err(error) => Err(error),
-        },
-        #[cfg(not(unix))]
-        Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
-        // Those name several servers.
-        Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => Err(io::ErrorKind::Unsupported.into()),
-    };
-    connected.map_err(|error| unreachable(explain(&error)))
+impl Sockets {
+    async fn open(&self, config: &Config) -> Result<Box<dyn Stream>, Cause> {
+        let connected = match &config.endpoint {
+            Endpoint::Tcp { host, port } => {
+                let stream = tcp(&*self.names, host, *port).await;
+                match (stream.inspect(|stream| self.tell(stream)), &config.tls) {
+                    (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
+                    (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
+                    (Err(error), _) => Err(error),
+                }
+            }
+            #[cfg(unix)]
+            Endpoint::Unix { path } => {
+                let stream = tokio::net::UnixStream::connect(path).await;
+                let stream = stream.inspect(|stream| self.tell(stream));
+                stream.map(|stream| Box::new(stream) as Box<dyn Stream>)
+            }
+            #[cfg(not(unix))]
+            Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+            // Those name several servers.
+            Endpoint::Sentinel(_) | Endpoint::Cluster { .. } => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        };
+        connected.map_err(|error| unreachable(explain(&error)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn tell(&self, connection: &impl AsFd) {
+        if let Some(readable) = &self.readable {
+            readable.add(connection);
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "the same call everywhere")]
+    fn tell<T>(&self, _: &T) {}
 }
 
 async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Stream>, Cause> {

@@ -91,12 +91,17 @@ impl Link {
 
     /// Puts `question` to the server.
     pub(super) fn ask(&self, question: &Rc<Question>, responder: Responder, slot: SlotState) {
+        let mut state = self.state.borrow_mut();
+        if state.is_unhindered() {
+            state.write(Rc::clone(question), Some(responder), slot);
+            state.wake();
+            return;
+        }
         let request = Request {
             question: Rc::clone(question),
             responder,
             slot,
         };
-        let mut state = self.state.borrow_mut();
         if !state.acquires.is_empty() {
             return self.ask_where_acquires_wait(state, request);
         }

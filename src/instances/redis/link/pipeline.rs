@@ -56,6 +56,7 @@ pub(super) enum Generation {
 
 impl Pipeline {
     /// A command was appended to `out` from `before` on, whose answer is expected.
+    #[inline]
     pub(super) fn expect(&mut self, before: usize, expected: ExpectedReply) {
         self.fresh += 1;
         self.questions += expected.questions();
@@ -120,6 +121,11 @@ impl Pipeline {
     pub(super) fn has_room(&self, windows: usize) -> bool {
         let most = (MOST_ACQUIRES * windows, MOST_ACQUIRES_BYTES * windows);
         self.acquires == 0 || self.acquires < most.0 && self.acquires_weight < most.1
+    }
+
+    /// Whether less is on its way, of whatever kind, than what acquires may be of it.
+    pub(super) fn is_short(&self) -> bool {
+        self.questions < MOST_ACQUIRES && self.weight < MOST_ACQUIRES_BYTES
     }
 
     /// Whether at most half of them are on their way: as many as are worth a system

@@ -68,6 +68,13 @@ impl Link {
                 };
             }
         };
+        if let Some(vote) = state.writer.usual_vote(&answered, form) {
+            drop(state);
+            if let Some(responder) = responder {
+                responder.vote(vote);
+            }
+            return Ok(());
+        }
         let answer = state
             .writer
             .parse_reply(answered, form, &question, &self.redactor);

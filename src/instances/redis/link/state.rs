@@ -85,6 +85,17 @@ pub(super) enum Waiting {
 }
 
 impl State {
+    /// Whether a question of any kind would be written at once, as nearly always: nothing
+    /// waits, and less is on its way than what any of the limits is about.
+    #[inline]
+    pub(super) fn is_unhindered(&self) -> bool {
+        matches!(self.phase, Phase::Up)
+            && self.former.is_none()
+            && self.releases.is_empty()
+            && self.acquires.is_empty()
+            && self.pipeline.is_short()
+    }
+
     /// Writes `request`, or has it wait; or refuses it.
     pub(super) fn take_on(
         &mut self,
@@ -148,7 +159,7 @@ impl State {
 
     /// What an answer usually takes.
     fn distance(&self) -> Duration {
-        self.meter.known().unwrap_or_default().smoothed
+        self.meter.known().unwrap_or_default().smoothed()
     }
 
     /// Whether a new acquire need not wait.
@@ -248,8 +259,8 @@ impl State {
     /// Whether `question` may go in one call with others.
     fn may_merge(&self, question: &Question) -> bool {
         let is_one_key = question.resources.len() == 1 && !self.has_slots;
-        is_one_key
-            && is_release(question)
+        is_release(question)
+            && is_one_key
             && question.script().is_none()
             && self.writer.merges_releases()
             && self.pipeline.can_gather(question)
@@ -393,6 +404,7 @@ impl State {
     }
 }
 
+#[inline]
 fn write_on(
     writer: &mut Writer,
     pipeline: &mut Pipeline,

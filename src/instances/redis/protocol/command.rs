@@ -11,7 +11,28 @@ use crate::instances::redis::script;
 /// Writes a connection's commands, straight into the buffer that they are sent from.
 pub(crate) struct Writer {
     prefix: Box<str>,
+    set_end: SetEnd,
     pub(super) capabilities: Capabilities,
+}
+
+/// The words of SET that come after the value, which are the same for all locks of a ttl.
+#[derive(Default)]
+struct SetEnd {
+    /// That they were asked for last for.
+    ttl: Option<Ttl>,
+    words: Vec<u8>,
+}
+
+impl SetEnd {
+    fn of(&mut self, ttl: Ttl) -> &[u8] {
+        if self.ttl != Some(ttl) {
+            self.ttl = Some(ttl);
+            self.words.clear();
+            self.words.extend_from_slice(b"$2\r\nNX\r\n$2\r\nPX\r\n");
+            number_word(&mut self.words, ttl.millis());
+        }
+        &self.words
+    }
 }
 
 /// What a connection's user may do there, and what the server knows, as far as replies
@@ -63,6 +84,7 @@ impl Writer {
     pub(crate) fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.into(),
+            set_end: SetEnd::default(),
             capabilities: Capabilities::default(),
         }
     }
@@ -114,13 +136,12 @@ impl Writer {
         acquires && !self.capabilities.can_release && question.is_plain()
     }
 
-    fn write_set(&self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
+    fn write_set(&mut self, out: &mut Vec<u8>, resource: &str, question: &Question, ttl: Ttl) {
         // What is always the same is written in as few pieces as there are.
         out.extend_from_slice(b"*6\r\n$3\r\nSET\r\n");
         self.key_word(out, resource);
         value_word(out, &question.value);
-        out.extend_from_slice(b"$2\r\nNX\r\n$2\r\nPX\r\n");
-        number_word(out, ttl.millis());
+        out.extend_from_slice(self.set_end.of(ttl));
     }
 
     /// Appends the script for `question` to `out`, by its digest or in full.
@@ -161,6 +182,16 @@ impl Writer {
         }
     }
 
+    /// The vote that nearly all replies are, of which there is nothing to be remembered.
+    #[inline]
+    pub(crate) fn usual_vote(&self, reply: &Value, form: Form) -> Option<Vote> {
+        match (reply, form) {
+            (Value::Okay, Form::Set) if self.capabilities.can_release => Some(Vote::Granted),
+            (Value::Nil, Form::Set) => Some(Vote::Held { applied: 0 }),
+            _ => None,
+        }
+    }
+
     /// The same as [`parse_reply`]. What the reply shows of what may be done on the
     /// connection is remembered.
     pub(crate) fn parse_reply(
@@ -170,14 +201,6 @@ impl Writer {
         question: &Question,
         redactor: &Redactor,
     ) -> ParsedReply {
-        // Nearly all, of which there is nothing to be remembered.
-        match (&reply, form) {
-            (Value::Okay, Form::Set) if self.capabilities.can_release => {
-                return ParsedReply::Vote(Vote::Granted);
-            }
-            (Value::Nil, Form::Set) => return ParsedReply::Vote(Vote::Held { applied: 0 }),
-            _ => {}
-        }
         let refuses_digests =
             form == Form::Digest && matches!(&reply, Value::ServerError(e) if forbids_digests(e));
         self.capabilities.refuses_digests |= refuses_digests;
