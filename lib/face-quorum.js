@@ -116,7 +116,8 @@ class FaceQuorum {
    * @returns {import('./native').Engine}
    */
   refresh(face) {
-    this.#followServers(face);
+    const { servers } = face;
+    if (!this.#servers.isSame(servers)) this.#followServers(face, servers);
     return this.#quorum.refresh(this.#changedTextsOn(face));
   }
 
@@ -145,13 +146,12 @@ class FaceQuorum {
   }
 
   /**
-   * `servers` may have been changed since the last request.
+   * `servers` were changed since the last request.
    *
    * @param {any} face
+   * @param {unknown} servers
    */
-  #followServers(face) {
-    const { servers } = face;
-    if (this.#servers.isSame(servers)) return;
+  #followServers(face, servers) {
     const before = this.#quorum;
     this.#quorum = this.#open(this.#servers.asPassed(servers), before.texts);
     this.openedAt = clock();

@@ -19,6 +19,8 @@ function ownableLocks(Lock, makeBase) {
   /** @type {WeakMap<object, C>} */
   const classes = new WeakMap();
 
+  // Each property that isn't there, as `then`, would be looked for in its base too.
+  Object.setPrototypeOf(Lock.prototype, Object.prototype);
   // A lock without a Redlock finds none.
   defineOwner(Lock.prototype, undefined);
 

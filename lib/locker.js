@@ -99,19 +99,18 @@ class Locker {
   lock(face, resource, ttl, options, isExtended = false, isStrict = false, isTry = false) {
     const profile = this.#profile;
     let pending;
+    let others;
     let acquire;
     let isInSteps;
     let isReported;
     try {
       const names = this.#namesOf(resource);
       let settings = this.#settings.currentOn(face);
-      let others;
-      if (isThere(options)) ({ settings, others } = this.#settings.of(face, options, undefined, isStrict));
+      if (isThere(options)) ({ settings, others } = this.#settings.of(face, options, settings, isStrict));
       checkTtl(ttl, settings.driftFactor);
-      const isPlain = !profile.hasAcquireOptions || !(others || isExtended || isTry);
-      acquire = isPlain
-        ? undefined
-        : readAcquireOptions(others ?? {}, ttl, settings.driftFactor, isExtended, isTry);
+      if (others || isExtended || isTry) {
+        acquire = this.#readAcquireOptions(others, ttl, settings, isExtended, isTry);
+      }
       const engine = this.#openEngine(face, 'lock', names);
       isInSteps = acquire || face._random !== random || isPacedByCaller(settings);
       isReported = this.#isReported(face);
@@ -125,6 +124,18 @@ class Locker {
     const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
     pending.context = engine.lockFor(pending, names, ttl, settings, isReported, inspect);
     return promise;
+  }
+
+  /**
+   * @param {Record<string, any> | undefined} others
+   * @param {number} ttl
+   * @param {Settings} settings
+   * @param {boolean} isExtended
+   * @param {boolean} isTry
+   */
+  #readAcquireOptions(others, ttl, { driftFactor }, isExtended, isTry) {
+    if (!this.#profile.hasAcquireOptions) return undefined;
+    return readAcquireOptions(others ?? {}, ttl, driftFactor, isExtended, isTry);
   }
 
   /**
@@ -637,9 +648,21 @@ class Locker {
    * @param {readonly string[]} names
    */
   #openEngine(face, operation, names) {
-    if (!this.#quorum.engine.isClosed) return this.#quorum.refresh(face);
+    if (this.#quorum.engine.isClosed) throw this.#closedError(operation, names);
+    return this.#quorum.refresh(face);
+  }
+
+  /**
+   * @param {import('./cause').Operation} operation
+   * @param {readonly string[]} names
+   */
+  #closedError(operation, names) {
     const { code } = CLOSED;
-    throw new this.#profile.LockError(closed(operation, names), 0, { code, resource: [...names], votes: [] });
+    return new this.#profile.LockError(closed(operation, names), 0, {
+      code,
+      resource: [...names],
+      votes: [],
+    });
   }
 
   /**

@@ -308,19 +308,21 @@ class FaceSettings {
   currentOn(face) {
     const { retryCount, retryDelay, retryJitter, driftFactor } = face;
     const settings = this.current;
-    if (
-      retryCount !== settings.retryCount ||
-      retryDelay !== settings.retryDelay ||
-      retryJitter !== settings.retryJitter ||
-      driftFactor !== settings.driftFactor
-    ) {
-      const properties = { retryCount, retryDelay, retryJitter, driftFactor };
-      const { defaults, hasAcquireOptions } = this.#profile;
-      /** @type {string[]} */
-      const complaints = [];
-      this.current = override(defaults, properties, complaints, hasAcquireOptions);
-      tellOnce(complaints, this.#warn);
-    }
+    const isSame =
+      retryCount === settings.retryCount &&
+      retryDelay === settings.retryDelay &&
+      retryJitter === settings.retryJitter &&
+      driftFactor === settings.driftFactor;
+    return isSame ? settings : this.#follow({ retryCount, retryDelay, retryJitter, driftFactor });
+  }
+
+  /** @param {Record<SettingName, unknown>} properties that were changed */
+  #follow(properties) {
+    const { defaults, hasAcquireOptions } = this.#profile;
+    /** @type {string[]} */
+    const complaints = [];
+    this.current = override(defaults, properties, complaints, hasAcquireOptions);
+    tellOnce(complaints, this.#warn);
     return this.current;
   }
 

@@ -60,7 +60,7 @@ module.exports = { seenBySimulation: () => ({
       'class Slots {',
       `class Slots {
   get seenBySimulation() {
-    return { waiters: this.#waiters.filter(Boolean).length, askers: this.askers.filter(Boolean).length };
+    return { waiters: this.#waiters.filter(Boolean).length };
   }`,
     ],
     [

@@ -160,7 +160,7 @@ class Engine {
    */
   lockFor(waiter, resources, ttl, settings, report, ownFlags) {
     const all = reportFlag(report) | ownFlags;
-    return requests.add(waiter, this, operations.lock, all, ttl, settings, 0, '', resources);
+    return requests.add(waiter, operations.lock, all, ttl, settings, 0, '', resources);
   }
 
   /**
@@ -229,7 +229,7 @@ class Engine {
    */
   unlockFor(waiter, resources, value, since, settings, report) {
     const all = reportFlag(report);
-    requests.add(waiter, this, operations.unlock, all, 0, settings, since, value, resources);
+    requests.add(waiter, operations.unlock, all, 0, settings, since, value, resources);
   }
 
   /**

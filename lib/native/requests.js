@@ -52,12 +52,11 @@ class Requests {
    */
   ask(asker, operation, flags, ttl, settings, time, value, resources, voteReport, maxWait, cancellation) {
     const promise = /** @type {Promise<Answer>} */ (new Promise(capture));
-    const waiter = new Promised(captured);
+    const waiter = new Promised(asker, captured);
     // A promise leads to its caller's context.
     captured = ignore;
     this.add(
       waiter,
-      asker,
       operation,
       flags,
       ttl,
@@ -76,7 +75,6 @@ class Requests {
    * The same for somebody who is told without a promise of ours.
    *
    * @param {Waiter} waiter
-   * @param {import('./types').Asker} asker
    * @param {number} operation
    * @param {number} flags
    * @param {number} ttl
@@ -91,7 +89,6 @@ class Requests {
    */
   add(
     waiter,
-    asker,
     operation,
     flags,
     ttl,
@@ -103,6 +100,7 @@ class Requests {
     maxWait = unlimited,
     cancellation,
   ) {
+    const asker = waiter.engine;
     const count = resources.length;
     // Everything is looked at before the row is begun: half a row would shift what others ask for.
     const length = lengthOf(value, resources);
@@ -126,7 +124,7 @@ class Requests {
     }
     const isFirst = this.count === 0;
     let at = this.#reserve(size);
-    const slot = slots.take(asker, waiter);
+    const slot = slots.take(waiter);
     const row = this.#numbers;
     row[at + slotAt] = slot;
     row[at + handleAt] = asker.handle;
@@ -258,8 +256,12 @@ function capture(resolve) {
 
 /** Waits with such a promise. @implements {Waiter} */
 class Promised {
-  /** @param {(answer: Answer) => void} settle */
-  constructor(settle) {
+  /**
+   * @param {import('./types').Asker} engine
+   * @param {(answer: Answer) => void} settle
+   */
+  constructor(engine, settle) {
+    this.engine = engine;
     this.settle = settle;
   }
 }

@@ -13,20 +13,16 @@ const { CANCELLED, CLOSED, UNEXPLAINED } = require('./answer');
 class Slots {
   /** Who is told of the answer, by slot. @type {(Waiter | undefined)[]} */
   #waiters = [];
-  /** Whose request it is, by slot. Others only read it. @type {(Asker | undefined)[]} */
-  askers = [];
   /** @type {number[]} */
   #free = [];
 
   /**
-   * @param {Asker} asker
    * @param {Waiter} waiter
    * @returns {number} the request's slot, until it is answered
    */
-  take(asker, waiter) {
+  take(waiter) {
     const slot = this.#free.pop() ?? this.#waiters.length;
     this.#waiters[slot] = waiter;
-    this.askers[slot] = asker;
     return slot;
   }
 
@@ -45,7 +41,16 @@ class Slots {
    * @returns {number[]} of all of its requests
    */
   of(asker) {
-    return [...this.askers.keys()].filter((slot) => this.askers[slot] === asker);
+    return [...this.#waiters.keys()].filter((slot) => this.#waiters[slot]?.engine === asker);
+  }
+
+  /**
+   * Whether whoever waits is told through promises of another library.
+   *
+   * @param {number} slot
+   */
+  isHeardLate(slot) {
+    return this.#waiters[slot]?.engine.isHeardLate ?? false;
   }
 
   /**
@@ -66,11 +71,10 @@ class Slots {
    */
   settle(slot, answer) {
     const waiter = this.#waiters[slot];
-    const asker = this.askers[slot];
-    if (waiter === undefined || asker === undefined) return;
+    if (waiter === undefined) return;
     this.#waiters[slot] = undefined;
-    this.askers[slot] = undefined;
     this.#free.push(slot);
+    const asker = waiter.engine;
     const { failure } = answer;
     if (failure) {
       if (asker.isClosed && failure.code === CANCELLED) failure.code = CLOSED;

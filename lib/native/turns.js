@@ -115,7 +115,7 @@ class Turns {
     const slot = /** @type {number} */ (this.#waiting[this.#next]);
     const answer = /** @type {Answer} */ (this.#waiting[this.#next + 1]);
     this.#next += 2;
-    const isHeardLate = slots.askers[slot]?.isHeardLate || CALLS_ARE_TOGETHER;
+    const isHeardLate = slots.isHeardLate(slot) || CALLS_ARE_TOGETHER;
     if (isHeardLate && !this.#areImmediatesLost) this.#awaitImmediates();
     else if (!isAtOnce) this.#passOn();
     slots.settle(slot, answer);

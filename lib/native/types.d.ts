@@ -126,6 +126,8 @@ export interface Owner {
 
 /** Who waits for a request's answer. */
 export interface Waiter {
+  /** Whose request it is. */
+  readonly engine: Asker;
   /**
    * Has what can be made before the answer is told, which may be much later or never: that of many answers is made faster in one go.
    */

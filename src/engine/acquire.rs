@@ -39,17 +39,21 @@ pub(super) fn begin<D>(core: &Rc<Core>, request: AcquireRequest, done: D) -> Rc<
 where
     D: FnOnce(Result<Grant, Failure>) + 'static,
 {
-    let spent = core.spent_acquires.take_as();
+    let spent = core.spent_acquires.take();
     let acquiring = spent.unwrap_or_else(|| Rc::new(Acquiring(RefCell::default())));
     // These wait for something else than votes too.
     if request.settings.value.is_some() || request.settings.max_wait.is_some() {
         acquiring.go_on(core, request, None, done);
         return acquiring;
     }
+    let AcquireRequest {
+        resources,
+        ttl,
+        settings,
+    } = request;
     let value = Token::random(core.environment.as_ref());
-    let attempt = Attempt::begin(core, &request, value, 1);
+    let attempt = Attempt::begin(core, resources, ttl, &settings, value, 1);
     let round = Rc::clone(&attempt.round);
-    let AcquireRequest { ttl, settings, .. } = request;
     acquiring.0.replace(State::First {
         attempt,
         ttl,
@@ -115,7 +119,7 @@ where
             return;
         };
         let core = Rc::clone(attempt.round.core());
-        match attempt.as_it_stands(verdict) {
+        match attempt.granted(verdict) {
             Ok((value, validity)) => {
                 done(Ok(Grant {
                     value,
@@ -178,7 +182,8 @@ async fn acquire(
             let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
             let given = value.take().filter(|_| !is_fresh);
             let given = given.unwrap_or_else(|| Token::random(environment.as_ref()));
-            Attempt::begin(core, request, given, attempts)
+            let resources = Resources::clone(resources);
+            Attempt::begin(core, resources, *ttl, settings, given, attempts)
         });
         value = Some(attempt.round.question().value.clone());
         let were_one = attempt.round.is_of_one();
@@ -335,20 +340,21 @@ struct Attempt {
 
 impl Attempt {
     /// The `number`-th one, with this value.
-    fn begin(core: &Rc<Core>, request: &AcquireRequest, value: Token, number: u32) -> Self {
-        let AcquireRequest {
-            resources,
-            ttl,
-            settings,
-        } = request;
+    fn begin(
+        core: &Rc<Core>,
+        resources: Resources,
+        ttl: Ttl,
+        settings: &Settings,
+        value: Token,
+        number: u32,
+    ) -> Self {
         // Step 1: the time before the first request of this attempt is sent.
         let now = core.environment.now();
-        let validity = Validity::starting(now, *ttl, settings.drift);
+        let validity = Validity::starting(now, ttl, settings.drift);
         // Step 2: every instance is asked at once, each with a small deadline.
-        let limits = Limits::within(settings.deadlines, *ttl, validity.until);
+        let limits = Limits::within(settings.deadlines, ttl, validity.until);
         let limits = limits.first(number == 1 && !settings.is_repeated);
-        let resources = Resources::clone(resources);
-        let question = Question::acquire(*ttl, resources, value, limits.last());
+        let question = Question::acquire(ttl, resources, value, limits.last());
         let report = settings.vote_report(number);
         Self {
             round: Round::ask_all(core, settings.apply(question), limits, now, report),
@@ -370,7 +376,7 @@ impl Attempt {
             let (round, _) = self.give_up();
             return Err(Refusal::timed_out(round.votes()));
         };
-        let refused = match self.as_it_stands(verdict) {
+        let refused = match self.granted(verdict) {
             Ok(granted) => return Ok(granted),
             Err(refused) => refused,
         };
@@ -407,7 +413,7 @@ impl Attempt {
     }
 
     /// The lock, if the verdict is for it.
-    fn as_it_stands(mut self, verdict: Verdict) -> Result<(Token, Validity), Self> {
+    fn granted(mut self, verdict: Verdict) -> Result<(Token, Validity), Self> {
         // Steps 3 and 4: a majority, and time left after what it took.
         let now = self.round.core().environment.now();
         let validity = self.round.validity();

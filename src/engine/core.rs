@@ -1,6 +1,5 @@
 //! What the rounds of one engine share.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
@@ -16,7 +15,6 @@ use super::lock_id::LockId;
 use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::low_priority::LowPriority;
 use super::question::Resources;
-use super::round::Round;
 use super::safety_rule::SafetyRule;
 use super::spent::Spent;
 use super::token::Token;
@@ -40,9 +38,9 @@ pub(super) struct Core {
     pub(super) watched: RefCell<BTreeMap<LockId, Rc<WatchedLock>>>,
     pub(super) deadlines: Rc<Deadlines>,
     /// The engine's, since each of them has its core.
-    pub(super) spent_rounds: Weak<Spent<Round>>,
-    pub(super) spent_acquires: Spent<dyn Any>,
-    pub(super) spent_releases: Spent<dyn Any>,
+    pub(super) spent_rounds: Weak<Spent>,
+    pub(super) spent_acquires: Spent,
+    pub(super) spent_releases: Spent,
     /// The attempts after the first of each lock.
     pub(super) retries: LowPriority,
 }
@@ -53,7 +51,7 @@ impl Core {
         environment: Rc<dyn Environment>,
         claims: Rc<Claims>,
         listener: Box<dyn Fn(Event)>,
-        spent_rounds: Weak<Spent<Round>>,
+        spent_rounds: Weak<Spent>,
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),

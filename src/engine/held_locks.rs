@@ -14,7 +14,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::rc::Weak;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::context::Context;
 use super::lock_id::{LockId, are_same};
@@ -89,13 +89,15 @@ impl HeldLocks {
     pub(super) fn note(&self, value: &Token, held: Held, now: Instant) {
         let mut locks = self.0.borrow_mut();
         locks.sweep(now);
-        let of_value = locks.by_value.entry(value.clone()).or_default();
-        match of_value
-            .iter_mut()
-            .find(|known| known.is_on(&held.resources))
-        {
-            Some(known) => *known = held,
-            None => of_value.push(held),
+        match locks.by_value.entry(value.clone()) {
+            Entry::Vacant(new) => {
+                new.insert(smallvec![held]);
+            }
+            Entry::Occupied(mut of_value) => {
+                let of_value = of_value.get_mut();
+                of_value.retain(|known| !known.is_on(&held.resources));
+                of_value.push(held);
+            }
         }
     }
 

@@ -68,7 +68,6 @@ pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
 use self::acquire::AcquireRequest;
 use self::core::Core;
 use self::promised::promised;
-use self::round::Round;
 use self::spent::Spent;
 
 /// A quorum of instances and the algorithm over it. Cheap to clone; clones are
@@ -79,7 +78,7 @@ pub struct Engine(Rc<Parts>);
 struct Parts {
     core: Rc<Core>,
     /// They have the core, which could not have them.
-    _spent_rounds: Rc<Spent<Round>>,
+    _spent_rounds: Rc<Spent>,
 }
 
 impl Engine {
@@ -94,7 +93,7 @@ impl Engine {
         claims: Rc<Claims>,
         listener: impl Fn(Event) + 'static,
     ) -> Self {
-        let spent_rounds = Rc::<Spent<Round>>::default();
+        let spent_rounds = Rc::<Spent>::default();
         let spent = Rc::downgrade(&spent_rounds);
         Self(Rc::new(Parts {
             core: Core::new(instances, environment, claims, Box::new(listener), spent),

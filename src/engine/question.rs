@@ -220,7 +220,7 @@ impl Question {
 pub type Resources = Arc<[Box<str>]>;
 
 /// What an instance can be asked to do. Each is atomic there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operation {
     /// Set every key to the value for `ttl`, if none of them exists.
     Acquire {
@@ -235,6 +235,7 @@ pub enum Operation {
         ttl: Ttl,
     },
     /// Say what the first key has, and for how long.
+    #[default]
     Inspect,
     /// Delete every key that has the value.
     Release {

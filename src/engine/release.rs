@@ -29,7 +29,7 @@ pub(super) fn begin(
         done(Err(Failure::before_any_attempt(Reason::NotHeld)));
         return;
     };
-    let spent = core.spent_releases.take_as();
+    let spent = core.spent_releases.take();
     let releasing = spent.unwrap_or_else(|| Rc::new(Releasing(Cell::default())));
     releasing.0.set(Some((Rc::clone(&round), done)));
     round.tell(releasing);

@@ -10,36 +10,25 @@ use std::rc::Rc;
 const MOST: usize = 1024;
 
 /// What was used, all of one kind.
-pub(super) struct Spent<T: ?Sized>(RefCell<Vec<Rc<T>>>);
+#[derive(Default)]
+pub(super) struct Spent(RefCell<Vec<Rc<dyn Any>>>);
 
-impl<T: ?Sized> Spent<T> {
-    /// Takes one, which nobody else has.
-    pub(super) fn take(&self) -> Option<Rc<T>> {
-        self.0.borrow_mut().pop()
+impl Spent {
+    /// Takes one, which nobody else has, if the one that was kept last is a `T`.
+    pub(super) fn take<T: 'static>(&self) -> Option<Rc<T>> {
+        let last = self.0.borrow_mut().pop();
+        last?.downcast().ok()
     }
 
     /// Keeps this one once `clear` has cleared it, unless somebody else has it still or
     /// `clear` says that it is not to be kept.
-    pub(super) fn keep(&self, mut spent: Rc<T>, clear: impl FnOnce(&mut T) -> bool) {
+    pub(super) fn keep<T: 'static>(&self, mut spent: Rc<T>, clear: impl FnOnce(&mut T) -> bool) {
         if Rc::get_mut(&mut spent).is_some_and(clear) {
             let mut all = self.0.borrow_mut();
             if all.len() < MOST {
                 all.push(spent);
             }
         }
-    }
-}
-
-impl Spent<dyn Any> {
-    /// Takes one, if the one that was kept last is a `T`.
-    pub(super) fn take_as<T: 'static>(&self) -> Option<Rc<T>> {
-        self.take()?.downcast().ok()
-    }
-}
-
-impl<T: ?Sized> Default for Spent<T> {
-    fn default() -> Self {
-        Self(RefCell::default())
     }
 }
 
@@ -52,14 +41,15 @@ mod tests {
         let spent = Spent::default();
         let mine = Rc::new(1);
         spent.keep(Rc::clone(&mine), |_| true);
-        assert!(spent.take().is_none());
+        assert_eq!(spent.take::<i32>(), None);
         spent.keep(mine, |mine| {
             *mine += 1;
             true
         });
-        assert_eq!((spent.take(), spent.take()), (Some(Rc::new(2)), None));
+        assert_eq!(spent.take(), Some(Rc::new(2)));
+        assert_eq!(spent.take::<i32>(), None);
         spent.keep(Rc::new(3), |_| false);
-        assert!(spent.take().is_none());
+        assert_eq!(spent.take::<i32>(), None);
     }
 
     #[test]
@@ -71,10 +61,10 @@ mod tests {
 
     #[test]
     fn another_type_is_not_taken() {
-        let spent: Spent<dyn Any> = Spent::default();
+        let spent = Spent::default();
         spent.keep(Rc::new("text"), |_| true);
-        assert_eq!(spent.take_as::<i32>(), None);
+        assert_eq!(spent.take::<i32>(), None);
         spent.keep(Rc::new(7), |_| true);
-        assert_eq!(spent.take_as(), Some(Rc::new(7)));
+        assert_eq!(spent.take(), Some(Rc::new(7)));
     }
 }

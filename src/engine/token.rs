@@ -125,7 +125,7 @@ impl Hash for Token {
             Value::Digits(bytes) => {
                 let [one, other] = [0, 8].map(|at| {
                     let half = std::array::from_fn(|place| bytes[at + place]);
-                    u64::from_le_bytes(half)
+                    u64::from_be_bytes(half)
                 });
                 state.write_u64(one ^ other);
             }

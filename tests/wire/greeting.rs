@@ -73,16 +73,24 @@ fn a_command_at_which_a_proxy_hangs_up_is_left_out_from_then_on() {
                 ..fake.config()
             };
             let asker = Asker::ready(config).await;
-            assert_eq!((fake.heard(command).len(), fake.dials()), (1, 2));
+            // A server that takes its time is dialled beside, so that there may be more dials.
+            assert!(fake.dials() >= 2, "it is dialled again");
+            let before = fake.dials();
             asker.ask(0, release(), "the-end", &["a"]);
-            until("another dial", || fake.dials() == 3).await;
+            until("another dial", || fake.dials() > before).await;
+            asker.votes.wait_for(0).await;
             until("a lock", || {
                 let number = asker.votes.len();
                 asker.ask(number, acquire(), "v", &["a"]);
                 matches!(asker.votes.of(number - 1), Some((_, Vote::Granted)))
             })
             .await;
-            assert_eq!((fake.heard(command).len(), fake.dials()), (1, 3));
+            assert_eq!(
+                fake.heard(command).len(),
+                1,
+                "{command} at {} dials",
+                fake.dials()
+            );
             assert!(fake.heard(other).len() >= 2, "it is asked for what is left");
         });
     }

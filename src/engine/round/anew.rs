@@ -17,7 +17,7 @@ impl Round {
         begin: impl FnOnce(&mut Self),
     ) -> Rc<Self> {
         let spent = core.spent_rounds.upgrade();
-        if let Some(mut round) = spent.and_then(|spent| spent.take())
+        if let Some(mut round) = spent.and_then(|spent| spent.take::<Self>())
             && let Some(spent) = Rc::get_mut(&mut round)
         {
             match Rc::get_mut(&mut spent.question) {
@@ -39,7 +39,7 @@ impl Round {
             return;
         }
         if let Some(all) = self.core.spent_rounds.upgrade() {
-            all.keep(self, |spent| {
+            all.keep(self, |spent: &mut Self| {
                 spent.is_noted.set(false);
                 spent.state.get_mut().clear();
                 // A caller's context goes with the last question (rule 21).

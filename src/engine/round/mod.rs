@@ -29,25 +29,29 @@ use super::vote::{Responder, Vote, VoteSink};
 pub use votes::Asker;
 use votes::{Counted, MemberVote, State, Told};
 
-/// One question put to some or all of the instances.
+/// One question put to some or all of the instances. What each vote looks at comes first,
+/// and stays together: a hundred rounds are more than the nearest cache has room for.
+#[repr(C)]
 pub(super) struct Round {
+    /// How many of those that were asked have not voted yet, in time or late.
+    votes_to_come: Cell<usize>,
+    state: RefCell<State>,
+    /// Acquire only: the lock was handed over before the last votes.
+    is_noted: Cell<bool>,
     core: Rc<Core>,
     question: Rc<Question>,
     asked: Asked,
     /// When its deadlines are looked at next, and where [`Core::deadlines`] keeps that.
     armed: Cell<Option<(Instant, Place)>>,
-    /// How many of those that were asked have not voted yet, in time or late.
-    votes_to_come: Cell<usize>,
-    /// Acquire only: the lock was handed over before the last votes.
-    is_noted: Cell<bool>,
     /// Under what all votes are told, if they are and until then.
     vote_report: Cell<Option<VoteReport>>,
-    state: RefCell<State>,
 }
 
 /// When a round was asked, and how.
 #[derive(Default)]
 struct Asked {
+    /// The question's, where each vote looks at it.
+    operation: Operation,
     at: Instant,
     limits: Limits,
     /// All instances were one server then.
@@ -113,6 +117,7 @@ impl Round {
                 state.vote_with_first();
             }
             round.asked = Asked {
+                operation: round.question.operation,
                 at: now,
                 limits,
                 of_one,
@@ -164,7 +169,7 @@ impl Round {
     }
 
     fn decided(&self, tally: &Tally) -> Option<Verdict> {
-        match self.question.operation {
+        match self.asked.operation {
             // Every answer is wanted; there is nothing to grant.
             Operation::Inspect => (tally.pending() == 0).then_some(Verdict::Refused),
             Operation::Acquire { .. } => tally.verdict(),
@@ -334,12 +339,9 @@ impl Round {
     /// extends now (rule 17).
     fn had_refused(&self, index: usize) -> bool {
         let Question {
-            operation,
-            resources,
-            value,
-            ..
+            resources, value, ..
         } = &*self.question;
-        matches!(operation, Operation::Extend { .. })
+        matches!(self.asked.operation, Operation::Extend { .. })
             && SafetyRule::Refusers.is_kept()
             && !self.core.held_locks.counts(value, resources, index)
     }

@@ -87,17 +87,18 @@ impl State {
     /// Nobody has voted yet: those that are waited for are asked. Returns how many are.
     pub(super) fn begin(&mut self, waits: impl Iterator<Item = Option<Wait>>) -> usize {
         let mut asked = 0;
-        self.has_longer = false;
-        for wait in waits {
+        let mut has_longer = false;
+        self.members.extend(waits.map(|wait| {
             let vote = match wait {
                 Some(_) => MemberVote::Open,
                 None => MemberVote::NotAsked,
             };
             asked += usize::from(wait.is_some());
             let wait = wait.unwrap_or_default();
-            self.has_longer |= wait.is_longer();
-            self.members.push(Member { vote, wait });
-        }
+            has_longer |= wait.is_longer();
+            Member { vote, wait }
+        }));
+        self.has_longer = has_longer;
         self.tally = Tally::new(asked);
         asked
     }

@@ -376,3 +376,72 @@ async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
 fn is_acquire(question: &Question) -> bool {
     matches!(question.operation, Operation::Acquire { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Drift, System, Token, Ttl};
+    use crate::instances::redis::test_questions::Nobody;
+
+    /// JavaScript, which comes round, and a client that never answers.
+    #[derive(Default)]
+    struct Silent {
+        bridge: RefCell<Weak<Bridge>>,
+        carried: RefCell<Vec<Rc<Question>>>,
+    }
+
+    impl Port for Silent {
+        fn carry(&self, _: Ticket, question: &Rc<Question>) {
+            self.carried.borrow_mut().push(Rc::clone(question));
+        }
+
+        fn call(&self) {
+            if let Some(bridge) = self.bridge.borrow().upgrade() {
+                bridge.came_round();
+            }
+        }
+    }
+
+    /// A bridge to such a client, with as many acquires as may be with it.
+    fn full(deadline: Instant) -> (Rc<Bridge>, Rc<Silent>) {
+        let port = Rc::new(Silent::default());
+        let bridge = Bridge::new(Rc::new(System), Rc::<Silent>::clone(&port));
+        port.bridge.replace(Rc::downgrade(&bridge));
+        for number in 0..MOST_ACQUIRES {
+            ask(&bridge, &format!("early {number}"), deadline);
+        }
+        (bridge, port)
+    }
+
+    fn ask(bridge: &Bridge, value: &str, deadline: Instant) {
+        let ttl = Ttl::new(60_000.0, Drift::default()).expect("long enough");
+        let names = [Box::from("r")].into();
+        let acquire = Question::acquire(ttl, names, Token::from(value), deadline);
+        bridge.ask(&Rc::new(acquire), Responder::new(Rc::new(Nobody), 0));
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("a runtime")
+            .block_on(test);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_makes_room_though_no_answer_comes() {
+        run(async {
+            let soon = System.now().after(Duration::from_millis(50));
+            let (bridge, port) = full(soon);
+            ask(&bridge, "late", Instant::LAST);
+            assert_eq!(port.carried.borrow().len(), MOST_ACQUIRES);
+            let is_put = || port.carried.borrow().len() > MOST_ACQUIRES;
+            let patience = System.now().after(Duration::from_secs(20));
+            while !is_put() && System.now() < patience {
+                System.sleep_until(System.now().after(CALL_EVERY)).await;
+            }
+            assert!(is_put(), "it still waits");
+            assert!(soon <= System.now(), "those before are waited for");
+        });
+    }
+}

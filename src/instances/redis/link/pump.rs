@@ -14,7 +14,7 @@ use super::replies::out_of_step;
 use crate::engine::{Cause, Environment, Instant, Task};
 use crate::instances::redis::config::Config;
 use crate::instances::redis::dial::{CLOSED, Dialled, MasterChange, Stream, unasked};
-use crate::instances::redis::protocol::frame::Replies;
+use crate::instances::redis::protocol::frame::{LONGEST_USUAL, Replies};
 
 /// A buffer that a burst has blown up beyond this is given back.
 const LARGEST_KEPT: usize = 256 * 1024;
@@ -179,7 +179,12 @@ impl Pump {
         let outcome = loop {
             let mut state = link.state.borrow_mut();
             let pipeline = state.pipeline_of(generation);
-            match self.heard.next(pipeline.longest_reply()) {
+            // How long it may be need not be looked up for what is short enough for any.
+            let next = match self.heard.next_usual(LONGEST_USUAL) {
+                Some(reply) => Ok(Some(reply)),
+                None => self.heard.next(pipeline.longest_reply()),
+            };
+            match next {
                 Ok(None) => {
                     if self.heard.waiting() > 0 && pipeline.owes_nothing() {
                         break out_of_step(unasked());

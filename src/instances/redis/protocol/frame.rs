@@ -57,14 +57,10 @@ impl Replies {
     ///
     /// When the bytes can't be the beginning of such a reply. There is no next one then.
     pub(crate) fn next(&mut self, most: usize) -> Result<Option<Value>, Unreadable> {
-        let bytes = &self.bytes[self.start..];
-        if self.scan.at == 0
-            && let Some((value, length)) = usual(bytes)
-            && length <= most
-        {
-            self.start += length;
+        if let Some(value) = self.next_usual(most) {
             return Ok(Some(value));
         }
+        let bytes = &self.bytes[self.start..];
         let Some(end) = self.scan.end(bytes, most)? else {
             return Ok(None);
         };
@@ -78,12 +74,29 @@ impl Replies {
         Ok(Some(value))
     }
 
+    /// Takes the first reply if it is one of the shapes that nearly all have, none of which
+    /// is longer than [`LONGEST_USUAL`].
+    #[inline]
+    pub(crate) fn next_usual(&mut self, most: usize) -> Option<Value> {
+        if self.scan.at > 0 {
+            return None;
+        }
+        let (value, length) = usual(&self.bytes[self.start..])?;
+        (length <= most).then(|| {
+            self.start += length;
+            value
+        })
+    }
+
     /// How many bytes have been looked at, all replies together.
     #[cfg(test)]
     pub(crate) fn looked_at(&self) -> usize {
         self.scan.looked_at
     }
 }
+
+/// In bytes: a string of two digits' length, with those.
+pub(crate) const LONGEST_USUAL: usize = b"$99\r\n".len() + 99 + b"\r\n".len();
 
 /// The shapes that nearly all replies have.
 fn usual(bytes: &[u8]) -> Option<(Value, usize)> {
