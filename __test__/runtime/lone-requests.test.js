@@ -182,6 +182,27 @@ describe('requests one after the other', suiteOptions, () => {
     assert.deepEqual({ code, stderr, stdout }, { code: 0, stderr: '', stdout: 'all gone\n' });
   });
 
+  test('whatever is a property of the global object, it is no domain and no context of a request', async () => {
+    const { code, stdout, stderr } = await runScript(`
+      const { AsyncLocalStorage } = require('node:async_hooks');
+      const storage = new AsyncLocalStorage();
+      const { create } = require('node:domain');
+      globalThis.domain = 'example.org';
+      const Redlock = require('redlock-native');
+      const redlock = new Redlock(${JSON.stringify(urlsOf(servers))});
+      ${TAKE_ENGINE}
+      create().run(async () => {
+        await takeEngine();
+        const symbols = Object.getOwnPropertySymbols(globalThis).length;
+        const lock = await redlock.lock('in a domain', 30_000);
+        storage.enterWith('left behind');
+        await lock.unlock();
+        console.log('granted', Object.getOwnPropertySymbols(globalThis).length - symbols);
+      });
+    `);
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'granted 0\n', stderr: '' });
+  });
+
   test('what a caller throws there is uncaught, as elsewhere, and the next lock is granted', async () => {
     const { code, stdout, stderr } = await runScript(`
       const Redlock = require('redlock-native');

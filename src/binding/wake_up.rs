@@ -167,29 +167,18 @@ fn is_collected(number: u64) -> bool {
 
 /// Does what may wake JavaScript from its own thread; returns who is to be woken.
 pub(super) fn collect<T>(work: impl FnOnce() -> T) -> (T, Woken) {
-    let collecting = Collecting::begin();
+    COLLECTED.set(Some(Vec::new()));
+    let _collecting = Collecting;
     let outcome = work();
-    (outcome, collecting.end())
+    (outcome, Woken(COLLECTED.take().unwrap_or_default()))
 }
 
-/// While it is there, those who are to be woken are collected. A panic leaves nobody
-/// asleep who counts as woken.
+/// A panic leaves nobody asleep who counts as woken.
 struct Collecting;
-
-impl Collecting {
-    fn begin() -> Self {
-        COLLECTED.set(Some(Vec::new()));
-        Self
-    }
-
-    fn end(self) -> Woken {
-        Woken(COLLECTED.take().unwrap_or_default())
-    }
-}
 
 impl Drop for Collecting {
     fn drop(&mut self) {
-        // Nobody is left once it has ended by itself.
+        // Nobody is left where there was none.
         Woken(COLLECTED.take().unwrap_or_default()).call_later();
     }
 }
@@ -250,8 +239,10 @@ impl WokenHere {
                 return;
             }
             if let Ok(function) = self.function.borrow_back(&self.env) {
+                // One that nobody else has: what is called on it counts as its asynchronous
+                // resource, which has its contexts and its domain.
                 let mut this = ptr::null_mut();
-                sys::napi_get_global(env, &raw mut this);
+                sys::napi_create_object(env, &raw mut this);
                 let (no_context, no_values) = (ptr::null_mut(), ptr::null());
                 let mut result = ptr::null_mut();
                 let status = sys::napi_make_callback(
