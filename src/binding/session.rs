@@ -190,12 +190,13 @@ impl Session {
         terms: Terms<'batch>,
         own_value: Option<Token>,
     ) -> Result<Known<'batch>, Refusal> {
+        // First of all: JavaScript keeps it until it is told that it has ended.
+        let context = context(terms.context(), self.responses.outbox());
         let found = self.quorums.engine(terms.handle());
         let (engine, deadlines) = found.ok_or(Refusal::Closed)?;
         if !terms.make_sense() {
             return Err(Refusal::Invalid);
         }
-        let context = context(terms.context(), self.responses.outbox());
         let is_shared = context.is_none() && own_value.is_none();
         let settings = Settings {
             deadlines,
@@ -256,5 +257,42 @@ impl Session {
 fn rollback(quorums: &Quorums, undelivered: Response) {
     if let Outcome::Locked(locked) = undelivered.outcome {
         quorums.rollback(locked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ids::ContextId;
+    use super::super::layout::request;
+    use super::*;
+    use crate::engine::System;
+    use crate::instances::redis::Sockets;
+
+    #[test]
+    fn the_context_of_a_request_that_is_refused_has_ended() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("a runtime");
+        runtime.block_on(async {
+            let outbox = Arc::new(Outbox::new(|| {}));
+            let shared = Shared::new(Rc::new(System), Rc::new(Sockets::default()));
+            let session = Session::new(Arc::clone(&outbox), shared);
+            // Of an engine that was never opened.
+            let mut numbers = vec![0.0; request::NUMBERS];
+            numbers[request::CONTEXT] = 7.0;
+            numbers[request::COUNT] = 1.0;
+            numbers.push(1.0);
+            session.run(Command::Submit(Batch::new(numbers, &[u16::from(b'r')])));
+            tokio::task::yield_now().await;
+            let told = outbox.take(usize::MAX);
+            let mut ended = told.iter().filter_map(|told| match told.outcome {
+                Outcome::ContextEnded(context) => Some(context),
+                _ => None,
+            });
+            assert_eq!(ended.next(), Some(ContextId(7)));
+            let is_refused = |told: &Response| matches!(told.outcome, Outcome::Failed(..));
+            assert!(told.iter().any(is_refused));
+        });
     }
 }

@@ -35,7 +35,9 @@ pub(super) struct HeldLocks(RefCell<Locks>);
 #[derive(Default)]
 struct Locks {
     by_value: HashMap<Token, OfOneValue, BuildHasherDefault<ValueHasher>>,
-    /// How many values there are when locks that are over are looked for next.
+    /// How many locks there are: all of them may have one value.
+    length: usize,
+    /// How many there are when those that are over are looked for next.
     sweep_at: usize,
 }
 
@@ -89,13 +91,19 @@ impl HeldLocks {
     pub(super) fn note(&self, value: &Token, held: Held, now: Instant) {
         let mut locks = self.0.borrow_mut();
         locks.sweep(now);
-        match locks.by_value.entry(value.clone()) {
+        let Locks {
+            by_value, length, ..
+        } = &mut *locks;
+        *length += 1;
+        match by_value.entry(value.clone()) {
             Entry::Vacant(new) => {
                 new.insert(smallvec![held]);
             }
             Entry::Occupied(mut of_value) => {
                 let of_value = of_value.get_mut();
+                let before = of_value.len();
                 of_value.retain(|known| !known.is_on(&held.resources));
+                *length -= before - of_value.len();
                 of_value.push(held);
             }
         }
@@ -187,20 +195,24 @@ impl Locks {
         if of_value.get().is_empty() {
             of_value.remove();
         }
+        self.length -= 1;
         Some(taken)
     }
 
     /// Forgets those that are over and have no vote to come, each time their number has
     /// doubled.
     fn sweep(&mut self, now: Instant) {
-        if self.by_value.len() < self.sweep_at {
+        if self.length < self.sweep_at {
             return;
         }
+        let mut left = 0;
         self.by_value.retain(|_, of_value| {
             of_value.retain(|held| now < held.until || held.round.is_some());
+            left += of_value.len();
             !of_value.is_empty()
         });
-        self.sweep_at = (self.by_value.len() * 2).max(1024);
+        self.length = left;
+        self.sweep_at = (left * 2).max(1024);
     }
 }
 
@@ -317,7 +329,8 @@ mod tests {
         assert_eq!(names(&locks, at(1)), ["c", "d"]);
         locks.release(&"v".into(), &on(&["e", "d"]));
         locks.release(&"v".into(), &on(&["c"]));
-        assert_eq!(locks.0.borrow().by_value.len(), 0);
+        let locks = locks.0.borrow();
+        assert_eq!((locks.by_value.len(), locks.length), (0, 0));
     }
 
     #[test]
@@ -328,6 +341,17 @@ mod tests {
             note(&locks, &name, &[&name], second + 2, second);
         }
         let left = locks.0.borrow().by_value.len();
+        assert!(left <= 1024, "{left}");
+    }
+
+    #[test]
+    fn locks_of_one_value_that_are_over_are_forgotten_in_time_too() {
+        let locks = HeldLocks::default();
+        for second in 0..10_000 {
+            let name = second.to_string();
+            note(&locks, "v", &[&name], second + 2, second);
+        }
+        let left = locks.0.borrow().by_value[&"v".into()].len();
         assert!(left <= 1024, "{left}");
     }
 

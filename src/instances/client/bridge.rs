@@ -357,7 +357,9 @@ async fn watch(bridge: Weak<Bridge>, environment: Rc<dyn Environment>) {
         };
         // Nobody's question or answer may have come since there is room for them.
         bridge.put_acquires();
-        if bridge.is_closed.get() || !bridge.is_waited_for() {
+        // What still waits then, since it was counted just before, is put at the next look.
+        let is_waited_for = bridge.is_waited_for() || !bridge.queue.borrow().is_empty();
+        if bridge.is_closed.get() || !is_waited_for {
             bridge.is_watched.set(false);
             return;
         }
@@ -379,8 +381,11 @@ fn is_acquire(question: &Question) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
-    use crate::engine::{Drift, System, Token, Ttl};
+    use crate::engine::{Drift, System, Task, Token, Ttl};
     use crate::instances::redis::test_questions::Nobody;
 
     /// JavaScript, which comes round, and a client that never answers.
@@ -402,10 +407,56 @@ mod tests {
         }
     }
 
+    /// A clock that is set by hand, and what goes by it.
+    struct ByHand {
+        now: Rc<Cell<Instant>>,
+        tasks: RefCell<Vec<Task>>,
+    }
+
+    impl ByHand {
+        fn new() -> Rc<Self> {
+            Rc::new(Self {
+                now: Rc::new(Cell::new(System.now())),
+                tasks: RefCell::default(),
+            })
+        }
+
+        /// So much time passes, at whose end everybody has a turn.
+        fn pass(&self, span: Duration) {
+            self.now.set(self.now().after(span));
+            let mut tasks = self.tasks.take();
+            let mut context = Context::from_waker(Waker::noop());
+            tasks.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
+            self.tasks.borrow_mut().append(&mut tasks);
+        }
+    }
+
+    impl Environment for ByHand {
+        fn now(&self) -> Instant {
+            self.now.get()
+        }
+
+        fn sleep_until(&self, at: Instant) -> Task {
+            let now = Rc::clone(&self.now);
+            Box::pin(poll_fn(move |_| match at <= now.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }))
+        }
+
+        fn fill_random(&self, bytes: &mut [u8]) {
+            System.fill_random(bytes);
+        }
+
+        fn spawn(&self, task: Task) {
+            self.tasks.borrow_mut().push(task);
+        }
+    }
+
     /// A bridge to such a client, with as many acquires as may be with it.
-    fn full(deadline: Instant) -> (Rc<Bridge>, Rc<Silent>) {
+    fn full(environment: Rc<dyn Environment>, deadline: Instant) -> (Rc<Bridge>, Rc<Silent>) {
         let port = Rc::new(Silent::default());
-        let bridge = Bridge::new(Rc::new(System), Rc::<Silent>::clone(&port));
+        let bridge = Bridge::new(environment, Rc::<Silent>::clone(&port));
         port.bridge.replace(Rc::downgrade(&bridge));
         for number in 0..MOST_ACQUIRES {
             ask(&bridge, &format!("early {number}"), deadline);
@@ -432,7 +483,7 @@ mod tests {
     fn what_nobody_waits_for_any_more_makes_room_though_no_answer_comes() {
         run(async {
             let soon = System.now().after(Duration::from_millis(50));
-            let (bridge, port) = full(soon);
+            let (bridge, port) = full(Rc::new(System), soon);
             ask(&bridge, "late", Instant::LAST);
             assert_eq!(port.carried.borrow().len(), MOST_ACQUIRES);
             let is_put = || port.carried.borrow().len() > MOST_ACQUIRES;
@@ -443,5 +494,20 @@ mod tests {
             assert!(is_put(), "it still waits");
             assert!(soon <= System.now(), "those before are waited for");
         });
+    }
+
+    #[test]
+    fn who_has_come_just_before_nobody_waits_for_the_others_is_not_forgotten() {
+        let time = ByHand::new();
+        let half = COUNT_EVERY / 2;
+        let (bridge, port) = full(Rc::<ByHand>::clone(&time), time.now().after(CALL_EVERY));
+        // Its task begins to sleep.
+        time.pass(Duration::ZERO);
+        time.pass(CALL_EVERY - half);
+        ask(&bridge, "late", Instant::LAST);
+        time.pass(half);
+        assert_eq!(port.carried.borrow().len(), MOST_ACQUIRES);
+        time.pass(CALL_EVERY);
+        assert_eq!(port.carried.borrow().len(), MOST_ACQUIRES + 1);
     }
 }
