@@ -113,9 +113,8 @@ function checkTtl(ttl, driftFactor) {
  * @param {number} driftFactor
  */
 function isUsualTtl(ttl, driftFactor) {
-  return (
-    Number.isInteger(ttl) && Number(ttl) - driftOf(Number(ttl), driftFactor) >= 1 && Number(ttl) <= HALF_TIME
-  );
+  const number = Number.isInteger(ttl) ? Number(ttl) : 0;
+  return number >= 1 && number - driftOf(number, driftFactor) >= 1 && number <= HALF_TIME;
 }
 
 /** Whatever the time is, it isn't half as far. */

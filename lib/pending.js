@@ -119,6 +119,9 @@ class PendingUnlock extends Pending {
     this.names = names;
   }
 
+  /** There is nothing to be made. */
+  prepare() {}
+
   /** @param {Answer} answer */
   settle(answer) {
     this.resolve(answer.failure === undefined ? undefined : this.#locker.unreleased(this, answer));

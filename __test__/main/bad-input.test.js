@@ -124,6 +124,13 @@ const CASES = [
     message: /^a ttl of 5000 ms leaves no time to hold the lock: 5002 ms of it/,
     type: RangeError,
   },
+  {
+    what: 'a ttl below 0, of which a driftFactor above 1 makes more than 0',
+    call: (redlock) => redlock.lock('a', -TTL, { driftFactor: 2 }),
+    code: 'ERR_REDLOCK_INVALID_TTL',
+    message: /^ttl must be a whole number of milliseconds, at least 1, not -5000$/,
+    type: RangeError,
+  },
 ];
 
 describe('refused, with nothing sent', () => {

@@ -65,6 +65,7 @@ const POLLUTION = {
   timeout: 1,
   retries: 1,
   delay: 1,
+  prepare: 'polluted',
 };
 
 /** How each is made, in a process of its own that loads no other. */

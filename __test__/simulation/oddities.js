@@ -297,6 +297,7 @@ const POLLUTION = [
     'extend',
     'lead',
     'cap',
+    'prepare',
   ],
 ];
 

@@ -264,6 +264,9 @@ class Promised {
     this.engine = engine;
     this.settle = settle;
   }
+
+  /** It tells the answer itself. */
+  prepare() {}
 }
 
 const requests = new Requests();

@@ -60,7 +60,7 @@ class Slots {
    * @param {Answer} answer
    */
   prepare(slot, answer) {
-    this.#waiters[slot]?.prepare?.(answer);
+    this.#waiters[slot]?.prepare(answer);
   }
 
   /**

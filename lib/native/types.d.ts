@@ -131,7 +131,7 @@ export interface Waiter {
   /**
    * Has what can be made before the answer is told, which may be much later or never: that of many answers is made faster in one go.
    */
-  prepare?(answer: Answer): void;
+  prepare(answer: Answer): void;
   /** Is called once, perhaps before the request is under way; must not throw, nor call what is a caller's. */
   settle(answer: Answer): void;
 }
