@@ -438,9 +438,12 @@ mod tests {
 
         fn sleep_until(&self, at: Instant) -> Task {
             let now = Rc::clone(&self.now);
-            Box::pin(poll_fn(move |_| match at <= now.get() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+            Box::pin(poll_fn(move |_| {
+                if at <= now.get() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
             }))
         }
 
