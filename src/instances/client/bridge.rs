@@ -506,7 +506,7 @@ mod tests {
         let (bridge, port) = full(Rc::<ByHand>::clone(&time), time.now().after(CALL_EVERY));
         // Its task begins to sleep.
         time.pass(Duration::ZERO);
-        time.pass(CALL_EVERY - half);
+        time.pass(CALL_EVERY.saturating_sub(half));
         ask(&bridge, "late", Instant::LAST);
         time.pass(half);
         assert_eq!(port.carried.borrow().len(), MOST_ACQUIRES);
