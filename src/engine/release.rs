@@ -106,8 +106,12 @@ pub(super) fn ask(
     let now = core.environment.now();
     if core.is_another_locks(&resources, &value, since, now) {
         let lock = LockId::new(&value, &resources);
+        // The one that has the value now may be over too, and its holder isn't told yet.
+        let was_before = |until: Instant| {
+            until == Instant::ORIGIN || core.is_another_locks(&resources, &value, until, now)
+        };
         let watched = core.watched(&lock);
-        if let Some(watched) = watched.filter(|watched| watched.until() <= now) {
+        if let Some(watched) = watched.filter(|watched| was_before(watched.until())) {
             // It was over; it is not to be told as lost any more.
             core.forget(&lock, &watched);
             watched.release();

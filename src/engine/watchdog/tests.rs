@@ -584,3 +584,53 @@ fn an_extension_that_is_asked_for_at_the_very_end_does_not_change_why_it_is_lost
     bench.world.run_until(end);
     assert_eq!(*bench.lost.borrow(), [(end, Reason::MaxHold)]);
 }
+
+#[test]
+fn the_loss_of_a_lock_is_told_though_one_that_had_its_value_before_is_released_just_then() {
+    let bench = Bench::keep(None);
+    let value = Token::from(VALUE);
+    let take = |ttl: Ttl| {
+        let settings = Settings {
+            value: Some(value.clone()),
+            ..Settings::default()
+        };
+        let taken = Rc::new(RefCell::new(None));
+        let told = Rc::clone(&taken);
+        bench
+            .engine
+            .acquire_then(resources(), ttl, settings, move |outcome| {
+                *told.borrow_mut() = outcome.ok();
+            });
+        bench.world.settle();
+        taken.take().expect("a lock").validity
+    };
+    bench.world.run_until(at(2000));
+    let earlier = take(ttl(100));
+    // Its value may be given again.
+    bench.world.run_until(at(3000));
+    let later = take(ttl(1000));
+    let request = WatchRequest {
+        resources: resources(),
+        value: value.clone(),
+        until: later.until,
+        renewal: None,
+        settings: Settings::default(),
+        number: 8,
+    };
+    bench.engine.watch(request, bench.watch.clone());
+    bench.world.settle();
+    bench.lost.take();
+    bench.world.now.set(at(4500));
+    let settings = Settings::default();
+    bench.engine.release_then(
+        resources(),
+        value.clone(),
+        earlier.since,
+        &settings,
+        |outcome| {
+            assert!(outcome.is_err(), "it was over");
+        },
+    );
+    bench.world.stand_still_until(at(4500));
+    assert_eq!(*bench.lost.borrow(), [(at(4500), Reason::Expired)]);
+}

@@ -438,9 +438,12 @@ mod tests {
 
         fn sleep_until(&self, at: Instant) -> Task {
             let now = Rc::clone(&self.now);
-            Box::pin(poll_fn(move |_| match at <= now.get() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+            Box::pin(poll_fn(move |_| {
+                if at <= now.get() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
             }))
         }
 
@@ -503,7 +506,7 @@ mod tests {
         let (bridge, port) = full(Rc::<ByHand>::clone(&time), time.now().after(CALL_EVERY));
         // Its task begins to sleep.
         time.pass(Duration::ZERO);
-        time.pass(CALL_EVERY - half);
+        time.pass(CALL_EVERY.saturating_sub(half));
         ask(&bridge, "late", Instant::LAST);
         time.pass(half);
         assert_eq!(port.carried.borrow().len(), MOST_ACQUIRES);
