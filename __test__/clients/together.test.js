@@ -78,6 +78,16 @@ describe('what a client of ioredis is asked in one turn', () => {
       assert.equal((await Promise.all(answers)).length, 4 * MANY);
     });
 
+    test(`goes out with no code but its library’s, unless it has to connect first (${name})`, async (t) => {
+      const { client } = await connect(t, require(name));
+      const asked = adopt(client, 'the client', 'redlock 4');
+      assert.equal(asked.gather(), true);
+      asked.sendAll();
+      const lazy = new (require(name))({ lazyConnect: true });
+      t.after(() => lazy.disconnect());
+      assert.equal(adopt(lazy, 'the client', 'redlock 4').gather(), false);
+    });
+
     test(`is seen as ever by a sendCommand that somebody has put there (${name})`, async (t) => {
       const corked = [];
       class Traced extends require(name) {

@@ -255,7 +255,8 @@ class IoredisClient extends Client {
     // A cluster has several.
     const stream = this.topology === 'cluster' ? undefined : read(this.client, 'stream');
     if (stream instanceof Socket) this.#cork(stream);
-    return true;
+    // One that waits to be connected is, when it is asked: with its owner's Connector, or password's function.
+    return read(this.client, 'status') !== 'wait';
   }
 
   sendAll() {
