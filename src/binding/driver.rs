@@ -38,7 +38,8 @@ const MOST_AWAY: u32 = 3;
 /// The engine, and who runs it.
 pub(super) struct Driver {
     pub(super) inbox: Inbox,
-    executor: Mutex<Option<Executor>>,
+    /// What runs all of its tasks.
+    runtime: Mutex<Option<Runtime>>,
     /// JavaScript has it.
     is_lent: AtomicBool,
     /// JavaScript would like to have it.
@@ -58,14 +59,11 @@ pub(super) struct Driver {
     look_every: Duration,
 }
 
-/// All tasks of the engine, and what runs them.
-struct Executor(Runtime);
-
 impl Driver {
     pub(super) fn new() -> Self {
         Self {
             inbox: Inbox::new(),
-            executor: Mutex::default(),
+            runtime: Mutex::default(),
             is_lent: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
             is_recalled: AtomicBool::new(false),
@@ -78,12 +76,12 @@ impl Driver {
         }
     }
 
-    /// What the engine's thread runs.
+    /// What runs the engine's tasks.
     ///
     /// # Errors
     ///
     /// When the system has no event queue left.
-    pub(super) fn executor() -> io::Result<Runtime> {
+    pub(super) fn runtime() -> io::Result<Runtime> {
         Builder::new_current_thread().enable_all().build()
     }
 
@@ -100,26 +98,26 @@ impl Driver {
             driver.changed.notify_one();
         }));
         drop(guard);
-        *self.lock() = Some(Executor(runtime));
+        *self.lock() = Some(runtime);
         loop {
-            let mut executor = self.lock();
+            let mut locked = self.lock();
             self.is_lent.store(false, Ordering::Release);
             self.is_recalled.store(false, Ordering::Release);
-            let Some(Executor(runtime)) = &*executor else {
+            let Some(runtime) = &*locked else {
                 return;
             };
             runtime.block_on(self.until_it_changes());
             if self.is_over.load(Ordering::Acquire) {
-                let over = executor.take();
-                drop(executor);
-                if let Some(Executor(runtime)) = over {
+                let over = locked.take();
+                drop(locked);
+                if let Some(runtime) = over {
                     // A name's resolution that hangs must not hold the process.
                     runtime.shutdown_timeout(Duration::from_millis(100));
                 }
                 return;
             }
             self.is_lent.store(true, Ordering::Release);
-            drop(executor);
+            drop(locked);
             // What came before that could be seen is nobody else's.
             if self.inbox.is_empty() {
                 self.look_after();
@@ -164,7 +162,7 @@ impl Driver {
                 continue;
             }
             away += 1;
-            if let Some(Executor(runtime)) = &*self.lock() {
+            if let Some(runtime) = &*self.lock() {
                 turn(runtime, 2, || {});
             }
         }
@@ -234,13 +232,13 @@ impl Driver {
         if !self.is_lent() {
             return false;
         }
-        let executor = match self.executor.try_lock() {
-            Ok(executor) => executor,
+        let locked = match self.runtime.try_lock() {
+            Ok(locked) => locked,
             // A panic leaves it as it is between two tasks.
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let Some(Executor(runtime)) = executor.as_ref().filter(|_| self.is_lent()) else {
+        let Some(runtime) = locked.as_ref().filter(|_| self.is_lent()) else {
             return false;
         };
         turn(runtime, times, first);
@@ -248,8 +246,8 @@ impl Driver {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Executor>> {
-        self.executor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Runtime>> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -291,7 +289,7 @@ struct Moved(Task);
 
 // SAFETY: all of an engine's tasks, and all that they share, are behind one mutex: the
 // runtime polls and drops them in `block_on` and at its end, which are only
-// called by whoever has locked the `Executor`. Nothing in them is bound to a
+// called by whoever has locked it. Nothing in them is bound to a
 // thread.
 unsafe impl Send for Moved {}
 
@@ -332,7 +330,7 @@ mod tests {
             let counted = Arc::new(AtomicUsize::new(0));
             let (own, count_of) = (Arc::clone(&driver), Arc::clone(&counted));
             let thread = thread::spawn(move || {
-                let runtime = Driver::executor().expect("a runtime");
+                let runtime = Driver::runtime().expect("a runtime");
                 let served = Arc::clone(&own);
                 own.run(runtime, || Box::pin(count(served, count_of)));
             });

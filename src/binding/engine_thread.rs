@@ -194,7 +194,7 @@ fn start() -> io::Result<Thread> {
     let handle =
         thread::Builder::new()
             .name("redlock".into())
-            .spawn(move || match Driver::executor() {
+            .spawn(move || match Driver::runtime() {
                 Ok(runtime) => {
                     let _ = started.send(Ok(()));
                     let served = Arc::clone(&own);

@@ -67,22 +67,16 @@ pub(super) struct NodeLoop {
     asked: Cell<Instant>,
     /// How many came one after the other.
     streak: Cell<u32>,
-    /// Until when the engine's thread keeps the engine.
-    paused: Rc<Cell<Instant>>,
 }
 
 impl NodeLoop {
     pub(super) fn new(env: Env, driver: &Arc<Driver>, readable: &Readable, is_node: bool) -> Self {
-        let paused = Rc::new(Cell::new(Instant::ORIGIN));
         let readable = readable.0.as_ref().filter(|_| is_node);
         Self {
-            watch: readable.and_then(|readable| {
-                let (readable, paused) = (Arc::clone(readable), Rc::clone(&paused));
-                Watch::open(env, Arc::clone(driver), readable, paused)
-            }),
+            watch: readable
+                .and_then(|readable| Watch::open(env, Arc::clone(driver), Arc::clone(readable))),
             asked: Cell::new(Instant::ORIGIN),
             streak: Cell::new(0),
-            paused,
         }
     }
 
@@ -100,7 +94,7 @@ impl NodeLoop {
         self.streak.set(streak.min(STREAK));
         if under_way > FEW {
             driver.recall();
-        } else if streak >= STREAK && !driver.is_lent() && now >= self.paused.get() {
+        } else if streak >= STREAK && !driver.is_lent() && now >= watch.paused.get() {
             driver.want();
         }
     }
@@ -126,7 +120,8 @@ struct Watch {
     is_watching: Cell<bool>,
     /// How often it was called since requests were made.
     calls: Cell<u32>,
-    paused: Rc<Cell<Instant>>,
+    /// Until when the engine's thread keeps the engine.
+    paused: Cell<Instant>,
     driver: Arc<Driver>,
     /// Has to live for as long as it is watched.
     _readable: Arc<redis::Readable>,
@@ -135,12 +130,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn open(
-        env: Env,
-        driver: Arc<Driver>,
-        readable: Arc<redis::Readable>,
-        paused: Rc<Cell<Instant>>,
-    ) -> Option<Rc<Self>> {
+    fn open(env: Env, driver: Arc<Driver>, readable: Arc<redis::Readable>) -> Option<Rc<Self>> {
         let libuv = Libuv::of_this_process()?;
         // SAFETY: it only looks the number up.
         let size = unsafe { (libuv.handle_size)(POLL) };
@@ -151,7 +141,7 @@ impl Watch {
             is_closed: Cell::new(false),
             is_watching: Cell::new(false),
             calls: Cell::new(0),
-            paused,
+            paused: Cell::new(Instant::ORIGIN),
             driver,
             _readable: readable,
             hook: Cell::new(ptr::null_mut()),
