@@ -162,18 +162,11 @@ impl Driver {
                 continue;
             }
             away += 1;
-            self.run_what_is_due();
-        }
-    }
-
-    /// Runs the engine on its own thread for a moment, although JavaScript has it.
-    fn run_what_is_due(&self) {
-        loop {
             if let Some(runtime) = &*self.lock() {
                 turn(runtime, 2, || {});
             }
             // What JavaScript handed over meanwhile it could not run.
-            if self.inbox.is_empty() || self.is_over.load(Ordering::Acquire) {
+            if !self.inbox.is_empty() {
                 return;
             }
         }
