@@ -64,6 +64,7 @@ impl Member {
             remotes.iter().map(instance).collect(),
             Rc::new(process.clone()),
             Rc::default(),
+            Rc::default(),
             listener(process, checker, remotes.len()),
         );
         Self {

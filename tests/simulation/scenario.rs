@@ -216,6 +216,7 @@ impl Scenario {
             drift: self.drift(),
             deadlines: self.deadlines,
             report: true,
+            queues: chance.percent(70),
             ..Settings::default()
         }
     }
