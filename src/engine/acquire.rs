@@ -17,6 +17,7 @@ use super::question::{Question, Resources};
 use super::queue::{Called, Place, QueuesOfMembers};
 use super::quorum::{Verdict, is_out_of_reach};
 use super::round::{Asker, Round};
+use super::round_trip::RoundTrip;
 use super::safety_rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
@@ -191,11 +192,15 @@ async fn acquire(
         return Err(Failure::before_any_attempt(reason));
     }
     let queues = queues_for(core, settings);
-    let line_up = |is_first| {
-        let queues = queues.as_ref()?;
-        let place = Place::line_up(queues, resources, settings.retry, is_first);
-        Some(place)
-    };
+    // Who has asked already came before all who wait and have not.
+    let is_behind = queues.as_ref().is_some_and(|queues| {
+        let may_be = first.is_none() && resources.len() == 1;
+        may_be && queues.must_wait(resources, environment.now())
+    });
+    // Who asks but once keeps nobody waiting.
+    let lines_up = queues.as_ref().filter(|_| settings.retry.count != Some(0));
+    let place =
+        lines_up.map(|queues| Place::line_up(queues, resources, settings.retry, !is_behind));
     let mut attempts = Attempts {
         core,
         request,
@@ -206,21 +211,9 @@ async fn acquire(
         value: settings.value.clone(),
         last: None,
     };
-    let comes_behind = || {
-        let queues = queues.as_ref()?;
-        let waits = resources.len() == 1
-            && settings.retry.count != Some(0)
-            && queues.must_wait(resources, environment.now());
-        waits.then(|| line_up(false)).flatten()
-    };
-    // Who lines up has made its first attempt by that.
-    let mut place = if first.is_some() {
-        None
-    } else {
-        comes_behind()
-    };
-    if place.is_none()
-        && let Some(grant) = attempts.make(first).await
+    // Who comes behind others has made its first attempt by that.
+    if !(is_behind && place.is_some())
+        && let Some(grant) = attempts.make(first, place.as_ref()).await
     {
         return Ok(grant);
     }
@@ -229,10 +222,6 @@ async fn acquire(
             return Err(attempts.end(place).await);
         };
         let next = environment.now().after(wait);
-        // Who has asked came before all who wait and have not.
-        if place.is_none() {
-            place = line_up(true);
-        }
         if let Some(mine) = &place {
             // Between two attempts that count it asks whenever it is called.
             while let Some(called) = mine.wait(environment, attempts.until(next)).await {
@@ -246,7 +235,7 @@ async fn acquire(
                 if limit.is_some_and(|limit| limit <= environment.now()) {
                     break;
                 }
-                if let Some(grant) = attempts.make_in(mine).await {
+                if let Some(grant) = attempts.make(None, Some(mine)).await {
                     return Ok(grant);
                 }
                 if attempts.is_futile() {
@@ -265,14 +254,14 @@ async fn acquire(
             attempts.begun += 1;
         }
         let Some(mine) = &place else {
-            if let Some(grant) = attempts.make(None).await {
+            if let Some(grant) = attempts.make(None, None).await {
                 return Ok(grant);
             }
             continue;
         };
         // Whoever gives up asks once more, wherever it stands.
         if (is_late || mine.may_ask() || attempts.is_last())
-            && let Some(grant) = attempts.make_in(mine).await
+            && let Some(grant) = attempts.make(None, Some(mine)).await
         {
             return Ok(grant);
         }
@@ -299,9 +288,21 @@ struct Attempts<'request> {
 }
 
 impl Attempts<'_> {
+    /// Makes one, by who has that place if any.
+    async fn make(&mut self, first: Option<Attempt>, place: Option<&Place>) -> Option<Grant> {
+        if let Some(place) = place {
+            place.asks(self.core.environment.now());
+        }
+        let grant = self.try_to(first).await;
+        if let (None, Some(place)) = (&grant, place) {
+            place.refused();
+        }
+        grant
+    }
+
     /// Makes one, of which `first` was begun before. One that is refused may be made again
     /// where the members turn out to be one server.
-    async fn make(&mut self, mut first: Option<Attempt>) -> Option<Grant> {
+    async fn try_to(&mut self, mut first: Option<Attempt>) -> Option<Grant> {
         let AcquireRequest {
             resources,
             ttl,
@@ -347,16 +348,6 @@ impl Attempts<'_> {
         }
     }
 
-    /// The same, by who has that place.
-    async fn make_in(&mut self, place: &Place) -> Option<Grant> {
-        place.asks(self.core.environment.now());
-        let grant = self.make(None).await;
-        if grant.is_none() {
-            place.refused();
-        }
-        grant
-    }
-
     /// Whether another can't come to anything else.
     fn is_futile(&self) -> bool {
         let last = self.last.as_ref();
@@ -392,7 +383,7 @@ impl Attempts<'_> {
         const UNMEASURED: Duration = Duration::from_millis(10);
         let trips = self.core.instances.iter();
         let trips = trips.filter_map(|instance| instance.round_trip());
-        let longest = trips.map(|trip| trip.smoothed()).max();
+        let longest = trips.map(RoundTrip::smoothed).max();
         longest.unwrap_or(UNMEASURED) * 2
     }
 

@@ -119,12 +119,12 @@ impl Place {
     }
 
     async fn called(&self) -> Called {
-        poll_fn(|context| match self.call.called.take() {
-            Some(called) => Poll::Ready(called),
-            None => {
-                self.call.waker.replace(Some(context.waker().clone()));
-                Poll::Pending
+        poll_fn(|context| {
+            if let Some(called) = self.call.called.take() {
+                return Poll::Ready(called);
             }
+            self.call.waker.replace(Some(context.waker().clone()));
+            Poll::Pending
         })
         .await
     }
