@@ -230,7 +230,9 @@ async fn acquire(
                 };
                 if pauses {
                     let free = environment.now().after(attempts.gap());
-                    environment.sleep_until(attempts.until(next.min(free))).await;
+                    environment
+                        .sleep_until(attempts.until(next.min(free)))
+                        .await;
                 }
                 if limit.is_some_and(|limit| limit <= environment.now()) {
                     break;
@@ -313,8 +315,7 @@ impl Attempts<'_> {
                 // Rule 1: a value per attempt.
                 let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
                 let given = self.value.take().filter(|_| !is_fresh);
-                let given =
-                    given.unwrap_or_else(|| Token::random(self.core.environment.as_ref()));
+                let given = given.unwrap_or_else(|| Token::random(self.core.environment.as_ref()));
                 let resources = Resources::clone(resources);
                 let queues = self.queues.clone().map(|queues| (queues, false));
                 Attempt::begin(
@@ -448,7 +449,9 @@ fn queues_for(core: &Core, settings: &Settings) -> Option<Rc<QueuesOfMembers>> {
         && settings.value.is_none()
         && settings.scripts.is_none()
         && settings.reports_votes_as.is_none();
-    may_wait.then(|| core.queues.over(&core.instances)).flatten()
+    may_wait
+        .then(|| core.queues.over(&core.instances))
+        .flatten()
 }
 
 /// Why the last attempt failed: a resource that is held may be held by what is no
@@ -735,7 +738,13 @@ mod tests {
             let instances = instances.into_iter();
             let instances = instances.map(|one| Rc::new(one) as Rc<dyn Instance>);
             let instances = instances.collect();
-            let engine = Engine::new(instances, Rc::new(System), Rc::default(), Rc::default(), |_| {});
+            let engine = Engine::new(
+                instances,
+                Rc::new(System),
+                Rc::default(),
+                Rc::default(),
+                |_| {},
+            );
             let settings = Settings {
                 retry: Retry {
                     count: Some(0),

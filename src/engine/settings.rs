@@ -12,10 +12,7 @@ use super::validity::Drift;
 
 /// How one request is to be carried out.
 #[derive(Clone, Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a matter of its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a matter of its own")]
 pub struct Settings {
     /// How often to try again, and after how long.
     pub retry: Retry,

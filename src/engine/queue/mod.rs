@@ -65,7 +65,9 @@ impl EngineQueues {
         {
             return Some(Rc::clone(queues));
         }
-        let members = instances.iter().map(|instance| instance.keys_are_those_of());
+        let members = instances
+            .iter()
+            .map(|instance| instance.keys_are_those_of());
         let members: Option<Members> = members.collect();
         let Some(members) = members else {
             // What is waited for there goes on by its own schedule.
@@ -85,6 +87,8 @@ impl EngineQueues {
 }
 
 fn are_same(members: &Members, instances: &[Rc<dyn Instance>]) -> bool {
-    let now = instances.iter().map(|instance| instance.keys_are_those_of());
+    let now = instances
+        .iter()
+        .map(|instance| instance.keys_are_those_of());
     members.iter().map(|member| Some(*member)).eq(now)
 }

@@ -140,8 +140,18 @@ impl QueuesOfMembers {
     }
 
     /// Lines up: before all others, for who has asked when nobody waited; or behind them.
-    pub(super) fn line_up(&self, resources: &Resources, retry: Retry, is_first: bool, call: &Rc<Call>) -> i64 {
-        let (counter, step) = if is_first { (&self.first, -1) } else { (&self.last, 1) };
+    pub(super) fn line_up(
+        &self,
+        resources: &Resources,
+        retry: Retry,
+        is_first: bool,
+        call: &Rc<Call>,
+    ) -> i64 {
+        let (counter, step) = if is_first {
+            (&self.first, -1)
+        } else {
+            (&self.last, 1)
+        };
         let number = counter.get() + step;
         counter.set(number);
         let mut queues = self.queues.borrow_mut();
@@ -157,7 +167,10 @@ impl QueuesOfMembers {
             before.call(Called::Moved);
         }
         queue.waiting.insert(number, Rc::clone(call));
-        if queue.shortest.is_none_or(|shortest| retry.delay < shortest.delay) {
+        if queue
+            .shortest
+            .is_none_or(|shortest| retry.delay < shortest.delay)
+        {
             queue.shortest = Some(retry);
             // Whoever asks does so more often from now on.
             if let Some((_, first)) = queue.waiting.first_key_value() {
@@ -216,7 +229,6 @@ impl QueuesOfMembers {
         let queue = queues.get(&Name::of(resources));
         queue.map_or((None, None), |queue| (queue.asked, queue.shortest))
     }
-
 }
 
 impl Queue {
@@ -310,5 +322,133 @@ impl Hasher for NameHasher {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::place::Place;
+    use super::*;
+
+    const RETRY: Retry = Retry {
+        count: None,
+        delay: 100.0,
+        jitter: 0.0,
+    };
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ORIGIN.after(Duration::from_secs(seconds))
+    }
+
+    fn on(names: &[&str]) -> Resources {
+        names.iter().map(|name| Box::from(*name)).collect()
+    }
+
+    /// Queues in which the lock "held" has the resource "a" until 10.
+    fn held() -> (Rc<QueuesOfMembers>, Resources) {
+        let (queues, a) = (Rc::<QueuesOfMembers>::default(), on(&["a"]));
+        assert!(queues.enter(&a, &"held".into(), at(0), at(10)));
+        (queues, a)
+    }
+
+    fn behind(queues: &Rc<QueuesOfMembers>, resources: &Resources) -> Place {
+        Place::line_up(queues, resources, RETRY, false)
+    }
+
+    #[test]
+    fn nothing_is_known_of_who_was_alone_and_has_unlocked() {
+        let (queues, a) = held();
+        queues.released(&a, &"another's".into());
+        assert!(queues.must_wait(&a, at(1)));
+        queues.released(&a, &"held".into());
+        assert!(queues.queues.borrow().is_empty());
+        assert!(queues.enter(&a, &"failed".into(), at(1), at(10)));
+        queues.failed(&a, &"failed".into());
+        assert!(queues.queues.borrow().is_empty());
+    }
+
+    #[test]
+    fn who_is_known_to_have_it_has_it_until_its_end() {
+        let (queues, a) = held();
+        assert!(!queues.enter(&a, &"next".into(), at(9), at(20)));
+        assert!(queues.enter(&a, &"next".into(), at(10), at(20)));
+        // Too late for the one before.
+        queues.released(&a, &"held".into());
+        assert!(queues.must_wait(&a, at(11)));
+    }
+
+    #[test]
+    fn the_first_who_waits_is_called_at_a_release_and_who_had_asked_was_before_all() {
+        let (queues, a) = held();
+        let second = behind(&queues, &a);
+        let first = Place::line_up(&queues, &a, RETRY, true);
+        assert!(first.may_ask() && !second.may_ask());
+        assert_eq!(second.take_call(), Some(Called::Moved));
+        queues.released(&a, &"held".into());
+        assert_eq!(first.take_call(), Some(Called::Turn { pauses: false }));
+        assert_eq!(second.take_call(), None);
+        // Whoever comes now does not come before them.
+        assert!(!queues.enter(&a, &"new".into(), at(1), at(20)));
+    }
+
+    #[test]
+    fn who_leaves_in_its_turn_hands_it_on() {
+        let (queues, a) = held();
+        let (first, second) = (behind(&queues, &a), behind(&queues, &a));
+        let third = behind(&queues, &a);
+        queues.released(&a, &"held".into());
+        drop(first);
+        assert_eq!(second.take_call(), Some(Called::Turn { pauses: false }));
+        second.asks(at(1));
+        second.refused();
+        // It was refused, so that the next one would be, too.
+        drop(second);
+        assert_eq!(third.take_call(), Some(Called::Moved));
+    }
+
+    #[test]
+    fn after_eight_locks_in_a_row_the_next_one_pauses() {
+        let (queues, a) = held();
+        let several = Place::line_up(&queues, &on(&["b", "a"]), RETRY, false);
+        let first = behind(&queues, &a);
+        let mut pauses = Vec::new();
+        for turn in 0..18 {
+            queues.hold(&a, &"held".into(), at(10));
+            queues.released(&a, &"held".into());
+            let Some(Called::Turn { pauses: paused }) = first.take_call() else {
+                panic!("it is not called");
+            };
+            // Those who wait for this name and others may ask then.
+            assert_eq!(several.take_call().is_some(), paused, "{turn}");
+            if paused {
+                pauses.push(turn);
+            }
+        }
+        assert_eq!(pauses, [8, 17]);
+    }
+
+    #[test]
+    fn who_waits_for_several_names_is_in_nobodys_way_and_is_called_if_nobody_else_is() {
+        let (queues, a) = held();
+        let several = Place::line_up(&queues, &on(&["a", "b"]), RETRY, false);
+        assert!(several.may_ask());
+        assert!(!queues.must_wait(&on(&["b"]), at(1)));
+        queues.released(&a, &"held".into());
+        assert_eq!(several.take_call(), Some(Called::Turn { pauses: false }));
+        drop(several);
+        assert!(queues.queues.borrow().is_empty());
+    }
+
+    #[test]
+    fn locks_that_are_never_unlocked_are_forgotten_once_they_are_over() {
+        let queues = QueuesOfMembers::default();
+        for number in 0..10_000_u64 {
+            let name = on(&[&format!("r{number}")]);
+            let now = at(number);
+            assert!(queues.enter(&name, &"v".into(), now, at(number + 5)));
+        }
+        assert!(queues.queues.borrow().len() < 3000);
     }
 }

@@ -118,6 +118,12 @@ impl Place {
         Some(asked.unwrap_or_else(|| environment.now()).after(wait))
     }
 
+    /// What it was called for and has not heard.
+    #[cfg(test)]
+    pub(super) fn take_call(&self) -> Option<Called> {
+        self.call.called.take()
+    }
+
     async fn called(&self) -> Called {
         poll_fn(|context| {
             if let Some(called) = self.call.called.take() {
@@ -132,7 +138,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let has_turn = self.has_turn.get() || matches!(self.call.called.get(), Some(Called::Turn { .. }));
+        let has_turn =
+            self.has_turn.get() || matches!(self.call.called.get(), Some(Called::Turn { .. }));
         self.queues.leave(&self.resources, self.number, has_turn);
     }
 }

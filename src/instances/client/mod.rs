@@ -367,7 +367,9 @@ impl Instance for Client {
         let state = self.state.borrow();
         let own = state.own.as_ref()?;
         let leads_there = own.is_the_way(self.mode);
-        leads_there.then(|| own.server.keys_are_those_of()).flatten()
+        leads_there
+            .then(|| own.server.keys_are_those_of())
+            .flatten()
     }
 
     fn coming_identity(&self) -> Option<usize> {
