@@ -222,6 +222,7 @@ async fn acquire(
             return Err(attempts.end(place).await);
         };
         let next = environment.now().after(wait);
+        let mut has_asked = false;
         if let Some(mine) = &place {
             // Between two attempts that count it asks whenever it is called.
             while let Some(called) = mine.wait(environment, attempts.until(next)).await {
@@ -243,6 +244,11 @@ async fn acquire(
                 if attempts.is_futile() {
                     return Err(attempts.end(place).await);
                 }
+                // One that took until then is the one that was due.
+                has_asked = next <= environment.now();
+                if has_asked {
+                    break;
+                }
             }
         } else {
             environment.sleep_until(attempts.until(next)).await;
@@ -262,7 +268,9 @@ async fn acquire(
             continue;
         };
         // Whoever gives up asks once more, wherever it stands.
-        if (is_late || mine.may_ask() || attempts.is_last())
+        let asks = is_late || mine.may_ask() || attempts.is_last();
+        if asks
+            && !has_asked
             && let Some(grant) = attempts.make(None, Some(mine)).await
         {
             return Ok(grant);
