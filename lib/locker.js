@@ -33,7 +33,7 @@ const { clock } = require('./addon');
 const { majorityOf } = require('./quorum');
 const { OwnPromise } = require('./native/calls');
 const { PendingLock, PendingUnlock } = require('./pending');
-const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD } = require('./native');
+const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES } = require('./native');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
@@ -121,8 +121,8 @@ class Locker {
     const { engine, names, settings } = pending;
     if (isInSteps) return this.#lockInSteps(pending, acquire);
     const promise = pending.promise();
-    const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
-    pending.context = engine.lockFor(pending, names, ttl, settings, isReported, inspect);
+    const flags = this.#acquireFlags(settings);
+    pending.context = engine.lockFor(pending, names, ttl, settings, isReported, flags);
     return promise;
   }
 
@@ -234,8 +234,8 @@ class Locker {
     const signal = options?.signal;
     const maxWait = options?.maxWait;
     const report = this.#isReported(face);
-    const inspect = this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0;
-    return lockUnlessAborted(engine, names, ttl, settings, report, undefined, maxWait, inspect, signal);
+    const flags = this.#acquireFlags(settings);
+    return lockUnlessAborted(engine, names, ttl, settings, report, undefined, maxWait, flags, signal);
   }
 
   /**
@@ -272,6 +272,17 @@ class Locker {
     };
     const pause = (/** @type {number} */ ms) => waitUnlessAborted(engine, ms, settings, signal);
     return lockByAttempts(attempt, pause, settings, limit);
+  }
+
+  /**
+   * How native makes all attempts. The faces of other packages keep nobody waiting: their own counted on each attempt
+   * being made.
+   *
+   * @param {Settings} settings
+   */
+  #acquireFlags(settings) {
+    const queues = this.#profile.hasAcquireOptions ? QUEUES : 0;
+    return queues | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
   }
 
   /**

@@ -17,4 +17,4 @@ async function untilSets(server, count) {
   await until(async () => (await setsOn(server)) >= before + count, { what: `${count} SETs more` });
 }
 
-module.exports = { untilSets };
+module.exports = { setsOn, untilSets };

@@ -71,6 +71,7 @@ pub struct Flags {
     pub relative: u32,
     pub inspect_if_held: u32,
     pub is_repeated: u32,
+    pub queues: u32,
 }
 
 /// Where the numbers of an answer are.
@@ -189,6 +190,7 @@ pub fn constants() -> Constants {
             relative: flags::RELATIVE,
             inspect_if_held: flags::INSPECT_IF_HELD,
             is_repeated: flags::IS_REPEATED,
+            queues: flags::QUEUES,
         },
         answer: AnswerLayout {
             slot_at: small(answer::SLOT),

@@ -178,6 +178,7 @@ impl Terms<'_> {
             max_wait: (max_wait >= 0.0).then(|| span(max_wait)),
             inspects_if_held: has_flag(head, flags::INSPECT_IF_HELD),
             is_repeated: has_flag(head, flags::IS_REPEATED),
+            queues: has_flag(head, flags::QUEUES),
             ..Settings::default()
         }
     }
@@ -396,14 +397,16 @@ mod tests {
                 report,
                 inspects_if_held,
                 is_repeated,
+                queues,
                 ..
             } = only(&batch).terms.settings();
-            [report, inspects_if_held, is_repeated]
+            [report, inspects_if_held, is_repeated, queues]
         };
-        assert_eq!(read(0), [false; 3]);
-        assert_eq!(read(flags::REPORT), [true, false, false]);
-        assert_eq!(read(flags::INSPECT_IF_HELD), [false, true, false]);
-        assert_eq!(read(flags::IS_REPEATED), [false, false, true]);
+        assert_eq!(read(0), [false; 4]);
+        assert_eq!(read(flags::REPORT), [true, false, false, false]);
+        assert_eq!(read(flags::INSPECT_IF_HELD), [false, true, false, false]);
+        assert_eq!(read(flags::IS_REPEATED), [false, false, true, false]);
+        assert_eq!(read(flags::QUEUES), [false, false, false, true]);
     }
 
     #[test]

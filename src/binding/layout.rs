@@ -88,6 +88,8 @@ pub mod flags {
     pub const INSPECT_IF_HELD: u32 = 4;
     /// Lock: there were requests for the same lock before.
     pub const IS_REPEATED: u32 = 8;
+    /// Lock: it may line up behind others of this process.
+    pub const QUEUES: u32 = 16;
 }
 
 /// Where the numbers of an answer are. How many answers there are comes before

@@ -59,6 +59,7 @@ impl Quorums {
             opened.instances,
             Rc::clone(&self.shared.environment),
             Rc::clone(&self.shared.claims),
+            Rc::clone(&self.shared.queues),
             listener,
         );
         let quorum = Quorum {

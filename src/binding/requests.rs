@@ -461,7 +461,13 @@ mod tests {
             let responses = Rc::new(Responses::new(Arc::clone(&outbox)));
             tokio::task::spawn_local(flush(Rc::downgrade(&responses), |_| {}));
             let requests = Requests::new(Rc::clone(&environment), Rc::clone(&responses));
-            let engine = Engine::new(vec![Rc::new(Trap)], environment, Rc::default(), |_| {});
+            let engine = Engine::new(
+                vec![Rc::new(Trap)],
+                environment,
+                Rc::default(),
+                Rc::default(),
+                |_| {},
+            );
             body(engine, requests, outbox).await;
         });
     }

@@ -2,18 +2,19 @@
 
 use std::rc::Rc;
 
-use crate::engine::{Claims, Environment};
+use crate::engine::{Claims, Environment, Queues};
 use crate::instances::memory::Tables;
 use crate::instances::redis::{Dialler, Network};
 
 /// One thread's clock and chance, its way to the servers, its tables in memory,
-/// and the callers' own values that are in use.
+/// the callers' own values that are in use, and who waits for what.
 #[derive(Clone)]
 pub struct Shared {
     pub environment: Rc<dyn Environment>,
     pub network: Rc<Network>,
     pub tables: Rc<Tables>,
     pub claims: Rc<Claims>,
+    pub queues: Rc<Queues>,
 }
 
 impl Shared {
@@ -23,6 +24,7 @@ impl Shared {
             environment,
             tables: Rc::default(),
             claims: Rc::default(),
+            queues: Rc::default(),
         }
     }
 }

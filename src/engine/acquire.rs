@@ -14,8 +14,10 @@ use super::failure::{Failure, Occupant, Reason};
 use super::grant::Grant;
 use super::inspect;
 use super::question::{Question, Resources};
+use super::queue::{Called, Place, QueuesOfMembers};
 use super::quorum::{Verdict, is_out_of_reach};
 use super::round::{Asker, Round};
+use super::round_trip::RoundTrip;
 use super::safety_rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
@@ -52,7 +54,26 @@ where
         settings,
     } = request;
     let value = Token::random(core.environment.as_ref());
-    let attempt = Attempt::begin(core, resources, ttl, &settings, value, 1);
+    let queues = queues_for(core, &settings);
+    let now = core.environment.now();
+    let mut holds = false;
+    if let Some(queues) = &queues
+        && resources.len() == 1
+        && settings.retry.count != Some(0)
+    {
+        holds = queues.enter(&resources, &value, now, now.after(ttl.span()));
+        if !holds {
+            let request = AcquireRequest {
+                resources,
+                ttl,
+                settings,
+            };
+            acquiring.go_on(core, request, None, done);
+            return acquiring;
+        }
+    }
+    let queues = queues.map(|queues| (queues, holds));
+    let attempt = Attempt::begin(core, resources, ttl, &settings, value, 1, queues);
     let round = Rc::clone(&attempt.round);
     acquiring.0.replace(State::First {
         attempt,
@@ -156,94 +177,289 @@ impl<D> Underway for Acquiring<D> {
 async fn acquire(
     core: &Rc<Core>,
     request: &AcquireRequest,
-    mut first: Option<Attempt>,
+    first: Option<Attempt>,
 ) -> Result<Grant, Failure> {
     let AcquireRequest {
         resources,
         ttl,
         settings,
     } = request;
-    let environment = &core.environment;
+    let environment = core.environment.as_ref();
     let limit = settings.max_wait.map(|span| environment.now().after(span));
     if let Some(value) = &settings.value
         && let Err(reason) = claim(core, resources, value, *ttl, settings, limit).await
     {
         return Err(Failure::before_any_attempt(reason));
     }
-    let mut value = settings.value.clone();
-    let mut attempts = 0;
-    let mut before = Vec::new();
-    // Attempts that don't count, since the members turned out to be one server.
-    let mut uncounted = 0;
+    let queues = queues_for(core, settings);
+    // Who has asked already came before all who wait and have not.
+    let is_behind = queues.as_ref().is_some_and(|queues| {
+        let may_be = first.is_none() && resources.len() == 1;
+        may_be && queues.must_wait(resources, environment.now())
+    });
+    // Who asks but once keeps nobody waiting.
+    let lines_up = queues.as_ref().filter(|_| settings.retry.count != Some(0));
+    let place =
+        lines_up.map(|queues| Place::line_up(queues, resources, settings.retry, !is_behind));
+    let mut attempts = Attempts {
+        core,
+        request,
+        queues: queues.clone(),
+        limit,
+        begun: 1,
+        uncounted: 0,
+        value: settings.value.clone(),
+        last: None,
+    };
+    // Who comes behind others has made its first attempt by that.
+    if !(is_behind && place.is_some())
+        && let Some(grant) = attempts.make(first, place.as_ref()).await
+    {
+        return Ok(grant);
+    }
     loop {
-        attempts += 1;
-        let attempt = first.take().unwrap_or_else(|| {
-            // Rule 1: a value per attempt.
-            let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
-            let given = value.take().filter(|_| !is_fresh);
-            let given = given.unwrap_or_else(|| Token::random(environment.as_ref()));
-            let resources = Resources::clone(resources);
-            Attempt::begin(core, resources, *ttl, settings, given, attempts)
-        });
-        value = Some(attempt.round.question().value.clone());
-        let were_one = attempt.round.is_of_one();
+        let Some(wait) = attempts.wait() else {
+            return Err(attempts.end(place).await);
+        };
+        let next = environment.now().after(wait);
+        let mut has_asked = false;
+        if let Some(mine) = &place {
+            // Between two attempts that count it asks whenever it is called.
+            while let Some(called) = mine.wait(environment, attempts.until(next)).await {
+                let Called::Turn { pauses } = called else {
+                    continue;
+                };
+                if pauses {
+                    let free = environment.now().after(attempts.gap());
+                    environment
+                        .sleep_until(attempts.until(next.min(free)))
+                        .await;
+                }
+                if limit.is_some_and(|limit| limit <= environment.now()) {
+                    break;
+                }
+                if let Some(grant) = attempts.make(None, Some(mine)).await {
+                    return Ok(grant);
+                }
+                if attempts.is_futile() {
+                    return Err(attempts.end(place).await);
+                }
+                // One that took until then is the one that was due.
+                has_asked = next <= environment.now();
+                if has_asked {
+                    break;
+                }
+            }
+        } else {
+            environment.sleep_until(attempts.until(next)).await;
+        }
+        let is_late = limit.is_some_and(|limit| limit <= next);
+        if is_late && (place.is_none() || attempts.last.is_some()) {
+            // Nothing more can come of it; it is said when it was asked for.
+            return Err(attempts.time_out(place).await);
+        }
+        if !is_late {
+            attempts.begun += 1;
+        }
+        let Some(mine) = &place else {
+            if let Some(grant) = attempts.make(None, None).await {
+                return Ok(grant);
+            }
+            continue;
+        };
+        // Whoever gives up asks once more, wherever it stands.
+        let asks = is_late || mine.may_ask() || attempts.is_last();
+        if asks
+            && !has_asked
+            && let Some(grant) = attempts.make(None, Some(mine)).await
+        {
+            return Ok(grant);
+        }
+        if is_late {
+            return Err(attempts.time_out(place).await);
+        }
+    }
+}
+
+/// The attempts that one request has made.
+struct Attempts<'request> {
+    core: &'request Rc<Core>,
+    request: &'request AcquireRequest,
+    queues: Option<Rc<QueuesOfMembers>>,
+    /// When the asker's time is over.
+    limit: Option<Instant>,
+    /// How many, by the request's own schedule.
+    begun: u32,
+    /// How many of them don't count, since the members turned out to be one server.
+    uncounted: u32,
+    value: Option<Token>,
+    /// What came of the last one, and the votes of the one before it.
+    last: Option<(Refusal, Vec<Option<Vote>>)>,
+}
+
+impl Attempts<'_> {
+    /// Makes one, by who has that place if any.
+    async fn make(&mut self, first: Option<Attempt>, place: Option<&Place>) -> Option<Grant> {
+        if let Some(place) = place {
+            place.asks(self.core.environment.now());
+        }
+        let grant = self.try_to(first).await;
+        if let (None, Some(place)) = (&grant, place) {
+            place.refused();
+        }
+        grant
+    }
+
+    /// Makes one, of which `first` was begun before. One that is refused may be made again
+    /// where the members turn out to be one server.
+    async fn try_to(&mut self, mut first: Option<Attempt>) -> Option<Grant> {
+        let AcquireRequest {
+            resources,
+            ttl,
+            settings,
+        } = self.request;
+        loop {
+            let attempt = first.take().unwrap_or_else(|| {
+                // Rule 1: a value per attempt.
+                let is_fresh = SafetyRule::FreshValue.is_kept() && settings.value.is_none();
+                let given = self.value.take().filter(|_| !is_fresh);
+                let given = given.unwrap_or_else(|| Token::random(self.core.environment.as_ref()));
+                let resources = Resources::clone(resources);
+                let queues = self.queues.clone().map(|queues| (queues, false));
+                Attempt::begin(
+                    self.core, resources, *ttl, settings, given, self.begun, queues,
+                )
+            });
+            self.value = Some(attempt.round.question().value.clone());
+            let were_one = attempt.round.is_of_one();
+            match attempt.outcome(self.core, settings, self.limit).await {
+                Ok((value, validity)) => {
+                    return Some(Grant {
+                        value,
+                        validity,
+                        attempts: self.begun,
+                    });
+                }
+                Err(refusal) => {
+                    let before = self.last.take().map(|(before, _)| before.votes);
+                    self.last = Some((refusal, before.unwrap_or_default()));
+                }
+            }
+            let is_uncounted = !were_one
+                && !self.is_futile()
+                && self.uncounted < MOST_UNCOUNTED
+                && until_they_are_one(self.core, self.limit).await;
+            if !is_uncounted {
+                return None;
+            }
+            self.uncounted += 1;
+            self.begun += 1;
+        }
+    }
+
+    /// Whether another can't come to anything else.
+    fn is_futile(&self) -> bool {
+        let last = self.last.as_ref();
+        self.request.settings.value.is_some()
+            || last.is_some_and(|(refusal, _)| is_out_of_reach(&refusal.votes))
+    }
+
+    /// Whether none is left after the one that is due.
+    fn is_last(&self) -> bool {
+        let count = self.request.settings.retry.count;
+        count.is_some_and(|count| self.begun - self.uncounted > count)
+    }
+
+    /// How long to wait for the next one; `None` if there is none.
+    fn wait(&self) -> Option<Duration> {
+        let retry = &self.request.settings.retry;
+        let chance = self.core.environment.chance();
+        let wait = retry.after(self.begun - self.uncounted, chance);
+        wait.filter(|_| !self.is_futile())
+    }
+
+    /// How long to wait for what is due at `next`. Who has never asked does so in time.
+    fn until(&self, next: Instant) -> Instant {
+        match self.limit {
+            Some(limit) if limit <= next && self.last.is_none() => limit.before(2 * self.gap()),
+            Some(limit) => limit.min(next),
+            None => next,
+        }
+    }
+
+    /// Two round trips: what other processes get to find the resource free.
+    fn gap(&self) -> Duration {
+        const UNMEASURED: Duration = Duration::from_millis(10);
+        let trips = self.core.instances.iter();
+        let trips = trips.filter_map(|instance| instance.round_trip());
+        let longest = trips.map(RoundTrip::smoothed).max();
+        longest.unwrap_or(UNMEASURED) * 2
+    }
+
+    /// They are used up, or futile: the place is another's.
+    async fn end(self, place: Option<Place>) -> Failure {
+        drop(place);
+        let Self {
+            core,
+            request,
+            limit,
+            begun,
+            last,
+            ..
+        } = self;
+        let (resources, settings) = (&request.resources, &request.settings);
+        let (refusal, _) = last.unwrap_or_else(|| (Refusal::timed_out(Vec::new()), Vec::new()));
         let Refusal {
             reason,
             votes,
             is_looked_at,
-        } = match attempt.outcome(core, settings, limit).await {
-            Ok((value, validity)) => {
-                return Ok(Grant {
-                    value,
-                    validity,
-                    attempts,
-                });
-            }
-            Err(refusal) => refusal,
+        } = refusal;
+        let looks = settings.inspects_if_held || !is_looked_at;
+        let reason = if looks {
+            let report = settings.report && !is_looked_at;
+            with_occupant(core, reason, resources, settings, limit, report).await
+        } else {
+            reason
         };
-        let again = settings.value.is_none() && !is_out_of_reach(&votes);
-        let may_be_uncounted = again && !were_one && uncounted < MOST_UNCOUNTED;
-        if may_be_uncounted && until_they_are_one(core, limit).await {
-            uncounted += 1;
-            before = votes;
-            continue;
+        Failure {
+            reason,
+            attempts: begun,
+            votes,
+            until: None,
         }
-        let wait = settings
-            .retry
-            .after(attempts - uncounted, environment.chance());
-        let Some(wait) = wait.filter(|_| again) else {
-            let looks = settings.inspects_if_held || !is_looked_at;
-            let reason = if looks {
-                let report = settings.report && !is_looked_at;
-                with_occupant(core, reason, resources, settings, limit, report).await
-            } else {
-                reason
-            };
-            return Err(Failure {
-                reason,
-                attempts,
-                votes,
-                until: None,
-            });
-        };
-        let next = environment.now().after(wait);
-        if reason == Reason::TimedOut || limit.is_some_and(|limit| limit <= next) {
-            // Nothing more can come of it; it is said when it was asked for.
-            if let Some(limit) = limit {
-                environment.sleep_until(limit).await;
-            }
-            // An attempt that was cut short says less than the one before it.
-            let silent = votes.iter().all(Option::is_none);
-            return Err(Failure {
-                reason: Reason::TimedOut,
-                attempts,
-                votes: if silent { before } else { votes },
-                until: None,
-            });
-        }
-        before = votes;
-        environment.sleep_until(next).await;
     }
+
+    /// The asker's time is over, or will be before anything more can come of it.
+    async fn time_out(self, place: Option<Place>) -> Failure {
+        drop(place);
+        if let Some(limit) = self.limit {
+            self.core.environment.sleep_until(limit).await;
+        }
+        let (last, before) = self
+            .last
+            .map_or_else(Default::default, |(last, before)| (last.votes, before));
+        // An attempt that was cut short says less than the one before it.
+        let silent = last.iter().all(Option::is_none);
+        Failure {
+            reason: Reason::TimedOut,
+            attempts: self.begun,
+            votes: if silent { before } else { last },
+            until: None,
+        }
+    }
+}
+
+/// The queues in which who asks with these settings may wait. With a value or a script of
+/// the caller's nobody does: it may ask for something else than a lock of ours. Nor where
+/// the votes of each attempt are told.
+fn queues_for(core: &Core, settings: &Settings) -> Option<Rc<QueuesOfMembers>> {
+    let may_wait = settings.queues
+        && settings.value.is_none()
+        && settings.scripts.is_none()
+        && settings.reports_votes_as.is_none();
+    may_wait
+        .then(|| core.queues.over(&core.instances))
+        .flatten()
 }
 
 /// Why the last attempt failed: a resource that is held may be held by what is no
@@ -336,6 +552,9 @@ async fn until_they_are_one(core: &Core, limit: Option<Instant>) -> bool {
 struct Attempt {
     round: Rc<Round>,
     is_over: bool,
+    /// Where it is known that this process has the resource or asks for it, and whether
+    /// that is by this attempt.
+    queues: Option<(Rc<QueuesOfMembers>, bool)>,
 }
 
 impl Attempt {
@@ -347,10 +566,17 @@ impl Attempt {
         settings: &Settings,
         value: Token,
         number: u32,
+        mut queues: Option<(Rc<QueuesOfMembers>, bool)>,
     ) -> Self {
         // Step 1: the time before the first request of this attempt is sent.
         let now = core.environment.now();
         let validity = Validity::starting(now, ttl, settings.drift);
+        if let Some((queues, holds)) = &mut queues
+            && resources.len() == 1
+            && !*holds
+        {
+            *holds = queues.hold_if_free(&resources, &value, now, validity.until);
+        }
         // Step 2: every instance is asked at once, each with a small deadline.
         let limits = Limits::within(settings.deadlines, ttl, validity.until);
         let limits = limits.first(number == 1 && !settings.is_repeated);
@@ -359,6 +585,7 @@ impl Attempt {
         Self {
             round: Round::ask_all(core, settings.apply(question), limits, now, report),
             is_over: false,
+            queues,
         }
     }
 
@@ -422,12 +649,25 @@ impl Attempt {
         }
         self.is_over = true;
         self.round.succeed(now);
+        let question = self.round.question();
+        if let Some((queues, false)) = &self.queues {
+            queues.hold(&question.resources, &question.value, validity.until);
+        }
         Ok((self.round.question().value.clone(), validity))
+    }
+
+    /// It has failed, so that nobody of this process need wait for it.
+    fn holds_no_longer(&self) {
+        if let Some((queues, true)) = &self.queues {
+            let question = self.round.question();
+            queues.failed(&question.resources, &question.value);
+        }
     }
 
     /// Releases everywhere, by the second round, if there is anything to release.
     fn give_up(mut self) -> (Rc<Round>, Option<Rc<Round>>) {
         self.is_over = true;
+        self.holds_no_longer();
         (Rc::clone(&self.round), self.round.abandon())
     }
 }
@@ -453,6 +693,7 @@ impl Refusal {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.is_over {
+            self.holds_no_longer();
             self.round.abandon();
         }
     }
@@ -505,7 +746,13 @@ mod tests {
             let instances = instances.into_iter();
             let instances = instances.map(|one| Rc::new(one) as Rc<dyn Instance>);
             let instances = instances.collect();
-            let engine = Engine::new(instances, Rc::new(System), Rc::default(), |_| {});
+            let engine = Engine::new(
+                instances,
+                Rc::new(System),
+                Rc::default(),
+                Rc::default(),
+                |_| {},
+            );
             let settings = Settings {
                 retry: Retry {
                     count: Some(0),

@@ -15,6 +15,7 @@ use super::lock_id::LockId;
 use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::low_priority::LowPriority;
 use super::question::Resources;
+use super::queue::{EngineQueues, Queues};
 use super::safety_rule::SafetyRule;
 use super::spent::Spent;
 use super::token::Token;
@@ -31,6 +32,7 @@ pub(super) struct Core {
     pub(super) claims: Rc<Claims>,
     /// What its claims are known by.
     pub(super) owner: Owner,
+    pub(super) queues: EngineQueues,
     look_alikes: LookAlikes,
     pub(super) held_locks: HeldLocks,
     /// The locks that the watchdog watches, in an order that is the same in every
@@ -50,6 +52,7 @@ impl Core {
         instances: Vec<Rc<dyn Instance>>,
         environment: Rc<dyn Environment>,
         claims: Rc<Claims>,
+        queues: Rc<Queues>,
         listener: Box<dyn Fn(Event)>,
         spent_rounds: Weak<Spent>,
     ) -> Rc<Self> {
@@ -66,6 +69,7 @@ impl Core {
             listener,
             owner: claims.owner(),
             claims,
+            queues: EngineQueues::new(queues),
             held_locks: HeldLocks::default(),
             watched: RefCell::default(),
         });
@@ -81,6 +85,9 @@ impl Core {
     /// released too, and nobody watches it any more.
     pub(super) fn release(&self, value: &Token, resources: &Resources) {
         self.held_locks.release(value, resources);
+        if let Some(queues) = self.queues.known() {
+            queues.released(resources, value);
+        }
         let mut all = self.watched.borrow_mut();
         if all.is_empty() {
             return;

@@ -53,6 +53,13 @@ pub trait Instance {
         None
     }
 
+    /// What its keys are told from others' by: the same number means that the same names are
+    /// the same keys, for as long as the instance is there. Who waits for the same name lines up
+    /// (`queue`); nothing else is decided by it. `None` where a name may be several keys.
+    fn keys_are_those_of(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether it has certainly set nothing for an acquire that it answers with "held": one
     /// of ours, for one key, which it was asked once. What runs code of the caller's may ask
     /// again where nobody sees it.

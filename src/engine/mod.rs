@@ -28,6 +28,7 @@ mod look_alikes;
 mod low_priority;
 mod promised;
 mod question;
+mod queue;
 mod quorum;
 mod release;
 mod retry;
@@ -55,6 +56,7 @@ pub use failure::{Failure, Occupant, Reason};
 pub use grant::{Extension, Grant};
 pub use instance::{ConnectionState, Instance, Observer};
 pub use question::{Operation, Question, Resources, Script, Scripts};
+pub use queue::Queues;
 pub use quorum::{Tally, Verdict, majority};
 pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, Retry};
 pub use round_trip::{Meter, RoundTrip};
@@ -83,7 +85,7 @@ struct Parts {
 
 impl Engine {
     /// An engine over `instances` (at least one), whose events go to
-    /// `listener`. `claims` are those of all engines of the process. Its
+    /// `listener`. `claims` and `queues` are those of all engines of the process. Its
     /// housekeeping is spawned on the environment and ends with the engine's last
     /// clone and request.
     #[must_use]
@@ -91,12 +93,20 @@ impl Engine {
         instances: Vec<Rc<dyn Instance>>,
         environment: Rc<dyn Environment>,
         claims: Rc<Claims>,
+        queues: Rc<Queues>,
         listener: impl Fn(Event) + 'static,
     ) -> Self {
         let spent_rounds = Rc::<Spent>::default();
         let spent = Rc::downgrade(&spent_rounds);
         Self(Rc::new(Parts {
-            core: Core::new(instances, environment, claims, Box::new(listener), spent),
+            core: Core::new(
+                instances,
+                environment,
+                claims,
+                queues,
+                Box::new(listener),
+                spent,
+            ),
             _spent_rounds: spent_rounds,
         }))
     }

@@ -59,10 +59,15 @@ impl Retry {
         if self.count.is_some_and(|count| attempt > count) {
             return None;
         }
+        Some(self.wait(chance))
+    }
+
+    /// The wait between two attempts, as [`Retry::after`] has it.
+    pub(super) fn wait(&self, chance: f64) -> Duration {
         let shift = ((chance * 2.0 - 1.0) * self.jitter).floor();
         let millis = (self.delay + shift).max(0.0);
         let wait = Duration::try_from_secs_f64(millis / 1000.0).unwrap_or(Duration::MAX);
-        Some(wait.max(Self::SHORTEST))
+        wait.max(Self::SHORTEST)
     }
 }
 

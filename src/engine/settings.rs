@@ -12,6 +12,7 @@ use super::validity::Drift;
 
 /// How one request is to be carried out.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a matter of its own")]
 pub struct Settings {
     /// How often to try again, and after how long.
     pub retry: Retry,
@@ -35,6 +36,9 @@ pub struct Settings {
     /// Acquire only: the caller has made attempts for the same lock before, so that
     /// this is not the first one, which may take longer.
     pub is_repeated: bool,
+    /// Acquire only: whether it may line up behind others of this process that wait for
+    /// the same resource, instead of asking beside them.
+    pub queues: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,

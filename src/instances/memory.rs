@@ -78,6 +78,10 @@ impl Instance for Memory {
         true
     }
 
+    fn keys_are_those_of(&self) -> Option<usize> {
+        self.identity()
+    }
+
     fn identity(&self) -> Option<usize> {
         Some(Rc::as_ptr(&self.table).addr())
     }

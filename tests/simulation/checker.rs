@@ -1,6 +1,6 @@
 //! What must hold, judged in true time by somebody who sees everything.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -59,6 +59,8 @@ pub struct Request {
     bound: Duration,
     /// The values of its attempts so far.
     values: RefCell<Vec<Token>>,
+    /// It waits behind who came so much earlier.
+    in_order_after: Cell<Option<Duration>>,
 }
 
 /// What is requested.
@@ -126,6 +128,7 @@ impl Checker {
             paused_before: process.paused(),
             bound,
             values: RefCell::default(),
+            in_order_after: Cell::default(),
         });
         self.requests.borrow_mut().push(Rc::clone(&request));
         request
@@ -140,7 +143,15 @@ impl Checker {
             .borrow_mut()
             .retain(|open| !Rc::ptr_eq(open, request));
         self.check_bound(request);
+        if granted.is_some() {
+            self.check_order(request);
+        }
         self.fail_attempts(request, granted);
+    }
+
+    /// This one lines up: who came so much earlier has asked by the time it comes.
+    pub fn lines_up(&self, request: &Request, margin: Duration) {
+        request.in_order_after.set(Some(margin));
     }
 
     fn check_bound(&self, request: &Request) {
@@ -155,6 +166,30 @@ impl Checker {
                 request.process.index(),
                 request.what,
                 request.bound,
+            ));
+        }
+    }
+
+    /// Who lines up for a resource without an end is granted it before all of its process that
+    /// came later.
+    fn check_order(&self, granted: &Request) {
+        let Some(margin) = granted.in_order_after.get() else {
+            return;
+        };
+        let requests = self.requests.borrow();
+        let before = requests.iter().find(|other| {
+            other.in_order_after.get().is_some()
+                && other.process.index() == granted.process.index()
+                && other.resources == granted.resources
+                && granted.since.since(other.since) > margin
+        });
+        bump(&self.counts.in_order);
+        if let Some(before) = before {
+            self.world.blame(format_args!(
+                "p{}: {:?} is granted to who came {:?} after one that waits",
+                granted.process.index(),
+                granted.resources,
+                granted.since.since(before.since),
             ));
         }
     }

@@ -439,6 +439,10 @@ impl Instance for Remote {
         !self.0.resends
     }
 
+    fn keys_are_those_of(&self) -> Option<usize> {
+        Some(self.0.server.index)
+    }
+
     fn identity(&self) -> Option<usize> {
         (self.0.identity == Identity::Sole).then_some(self.0.server.index)
     }

@@ -30,6 +30,7 @@ pub struct Counts {
     pub gone: Cell<u64>,
     pub ended: Cell<u64>,
     pub trusted: Cell<u64>,
+    pub in_order: Cell<u64>,
 }
 
 impl Counts {
@@ -59,6 +60,7 @@ impl Counts {
             ("kept and found gone", &self.gone),
             ("kept and over", &self.ended),
             ("kept with nothing in its way", &self.trusted),
+            ("granted in order", &self.in_order),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()

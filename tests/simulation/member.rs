@@ -64,6 +64,7 @@ impl Member {
             remotes.iter().map(instance).collect(),
             Rc::new(process.clone()),
             Rc::default(),
+            Rc::default(),
             listener(process, checker, remotes.len()),
         );
         Self {
@@ -98,6 +99,22 @@ impl Member {
             .checker
             .begin(&self.process, resources, what, spec.bound());
         let resources = Resources::clone(resources);
+        let Settings {
+            queues,
+            retry,
+            value,
+            max_wait,
+            reports_votes_as,
+            ..
+        } = &spec.settings;
+        let has_end = retry.count.is_some() || max_wait.is_some();
+        let is_own = value.is_some() || reports_votes_as.is_some();
+        let lines_up = *queues && !has_end && !is_own && resources.len() == 1;
+        if lines_up && self.scenario.is_undisturbed() {
+            // Its first attempt, and the clean-up of that.
+            let margin = 6 * self.scenario.network.longest_delay();
+            self.checker.lines_up(&request, margin);
+        }
         if let Some(number) = spec.settings.reports_votes_as {
             self.checker.vote_reports.begin(&self.process, number);
         }

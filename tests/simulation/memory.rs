@@ -49,7 +49,13 @@ pub fn run(seed: u64, without: Option<SafetyRule>) -> Outcome {
         Rc::new(Memory::open(name, Rc::clone(&environment), &tables)) as Rc<dyn Instance>
     };
     let members = ["a", "b", "c"].map(member).to_vec();
-    let engine = Engine::new(members, environment, Rc::default(), |_: Event| {});
+    let engine = Engine::new(
+        members,
+        environment,
+        Rc::default(),
+        Rc::default(),
+        |_: Event| {},
+    );
     let case = Rc::new(Case {
         process: process.clone(),
         engine,

@@ -115,7 +115,7 @@ impl Scenario {
             resends: !own_values && chance.percent(25),
             own_values,
             processes,
-            clients: chance.pick(&[1, 1, 2]),
+            clients: chance.pick(&[1, 1, 2, 5]),
             resources: chance.pick(&[1, 1, 2, 3]),
             drift,
             ttls: if is_far {
@@ -216,6 +216,7 @@ impl Scenario {
             drift: self.drift(),
             deadlines: self.deadlines,
             report: true,
+            queues: chance.percent(70),
             ..Settings::default()
         }
     }

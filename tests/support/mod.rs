@@ -159,6 +159,7 @@ pub fn engine_on(
         instances,
         network.environment(),
         Rc::default(),
+        Rc::default(),
         move |event| {
             heard.borrow_mut().push(event);
         },

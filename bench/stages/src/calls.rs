@@ -74,6 +74,7 @@ impl Quorum {
             instances,
             world.environment(),
             Rc::<Claims>::default(),
+            Rc::default(),
             |_| {},
         );
         world.run();

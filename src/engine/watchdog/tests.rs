@@ -198,6 +198,7 @@ impl Bench {
             vec![Rc::clone(&fake) as Rc<dyn Instance>],
             Rc::new(Virtual(Rc::clone(&world))),
             Rc::default(),
+            Rc::default(),
             move |event| {
                 if let Event::Lost { failure, .. } = event {
                     heard.borrow_mut().push((clock.now.get(), failure.reason));

@@ -362,6 +362,16 @@ impl Instance for Client {
         leads_there.then(|| own.server.identity()).flatten()
     }
 
+    /// Its tenants may share names and not keys, unless our own connection is proven.
+    fn keys_are_those_of(&self) -> Option<usize> {
+        let state = self.state.borrow();
+        let own = state.own.as_ref()?;
+        let leads_there = own.is_the_way(self.mode);
+        leads_there
+            .then(|| own.server.keys_are_those_of())
+            .flatten()
+    }
+
     fn coming_identity(&self) -> Option<usize> {
         let state = self.state.borrow();
         let own = state.own.as_ref()?;

@@ -132,6 +132,14 @@ impl Instance for Server {
         }
     }
 
+    fn keys_are_those_of(&self) -> Option<usize> {
+        // Equal configurations share it.
+        Some(match &self.backend {
+            Backend::Link(link) => Rc::as_ptr(link).addr(),
+            Backend::Cluster(cluster) => Rc::as_ptr(cluster).addr(),
+        })
+    }
+
     fn is_refusal_final(&self) -> bool {
         // Each acquire is written at most once (rule 13).
         true

@@ -1,0 +1,145 @@
+//! One waiter's place in the queue for its resource.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::super::environment::{Environment, until};
+use super::super::question::Resources;
+use super::super::retry::Retry;
+use super::super::validity::Instant;
+use super::of_members::QueuesOfMembers;
+
+/// What a waiter is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Called {
+    /// The resource may be free: it may ask, if it `pauses` only once others could.
+    Turn { pauses: bool },
+    /// It may be the first by now, or another may.
+    Moved,
+}
+
+/// What one waiter was told last and has not heard yet.
+#[derive(Default)]
+pub(super) struct Call {
+    called: Cell<Option<Called>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Call {
+    pub(super) fn call(&self, called: Called) {
+        // A turn is not taken back by what matters less.
+        if !matches!(self.called.get(), Some(Called::Turn { .. })) {
+            self.called.set(Some(called));
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A place in the queue, which is left when it is dropped. Who waits for several resources
+/// has none in any: it hears when they may be free, and asks when it likes.
+pub(in crate::engine) struct Place {
+    queues: Rc<QueuesOfMembers>,
+    resources: Resources,
+    number: i64,
+    retry: Retry,
+    call: Rc<Call>,
+    /// Its turn has come, and nothing has come of it yet.
+    has_turn: Cell<bool>,
+}
+
+impl Place {
+    /// Lines up; before all others if `is_first`, which is for who has asked already.
+    pub(in crate::engine) fn line_up(
+        queues: &Rc<QueuesOfMembers>,
+        resources: &Resources,
+        retry: Retry,
+        is_first: bool,
+    ) -> Self {
+        let call = Rc::default();
+        Self {
+            number: queues.line_up(resources, retry, is_first, &call),
+            queues: Rc::clone(queues),
+            resources: Resources::clone(resources),
+            retry,
+            call,
+            has_turn: Cell::new(false),
+        }
+    }
+
+    /// Whether it may ask when it likes: nobody is before it.
+    pub(in crate::engine) fn may_ask(&self) -> bool {
+        self.resources.len() > 1 || self.queues.is_first(&self.resources, self.number)
+    }
+
+    /// It asks now.
+    pub(in crate::engine) fn asks(&self, now: Instant) {
+        if self.resources.len() == 1 && self.may_ask() {
+            self.queues.asks(&self.resources, now);
+            self.has_turn.set(true);
+        }
+    }
+
+    /// It was refused.
+    pub(in crate::engine) fn refused(&self) {
+        self.has_turn.set(false);
+    }
+
+    /// What it is called for, or `None` at `due`; the first is due as often as the one of
+    /// all those waiting that is due most often.
+    pub(in crate::engine) async fn wait(
+        &self,
+        environment: &dyn Environment,
+        due: Instant,
+    ) -> Option<Called> {
+        loop {
+            let earlier = self.next_poll(environment).filter(|poll| *poll < due);
+            let called = until(environment, earlier.unwrap_or(due), self.called()).await;
+            match called {
+                Some(Called::Moved) => {}
+                None if earlier.is_some() => return Some(Called::Turn { pauses: false }),
+                called => return called,
+            }
+        }
+    }
+
+    /// When the queue is to be asked for next, if this is the first in it.
+    fn next_poll(&self, environment: &dyn Environment) -> Option<Instant> {
+        if self.resources.len() > 1 || !self.may_ask() {
+            return None;
+        }
+        let (asked, shortest) = self.queues.pace(&self.resources);
+        // Otherwise its own attempts are enough.
+        let shortest = shortest.filter(|shortest| shortest.delay < self.retry.delay);
+        let wait = shortest?.wait(environment.chance());
+        Some(asked.unwrap_or_else(|| environment.now()).after(wait))
+    }
+
+    /// What it was called for and has not heard.
+    #[cfg(test)]
+    pub(super) fn take_call(&self) -> Option<Called> {
+        self.call.called.take()
+    }
+
+    async fn called(&self) -> Called {
+        poll_fn(|context| {
+            if let Some(called) = self.call.called.take() {
+                return Poll::Ready(called);
+            }
+            self.call.waker.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let has_turn =
+            self.has_turn.get() || matches!(self.call.called.get(), Some(Called::Turn { .. }));
+        self.queues.leave(&self.resources, self.number, has_turn);
+    }
+}
