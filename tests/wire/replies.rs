@@ -68,11 +68,10 @@ fn what_only_version_3_of_the_protocol_has_ends_a_connection_that_votes_are_aske
     for reply in cases {
         let fake = Fake::start(move |words| has(words, "asked").then(|| reply.into()));
         run(async {
-            let asker = Asker::ready(fake.config()).await;
             for operation in [acquire(), Operation::Inspect] {
-                let number = asker.votes.len();
-                asker.ask(number, operation, "asked", &["a"]);
-                let cause = asker.votes.failure(number).await.to_string();
+                let asker = Asker::ready(fake.config()).await;
+                asker.ask(0, operation, "asked", &["a"]);
+                let cause = asker.votes.failure(0).await.to_string();
                 assert!(
                     cause.contains("not the Redis protocol"),
                     "{reply:?}: {cause}"
