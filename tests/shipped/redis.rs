@@ -567,17 +567,17 @@ impl Server {
                     None => out.extend_from_slice(b"+PONG\r\n"),
                 }
             }
-            "HELLO" => match self.tracking.refusal.get() {
-                Some(error) => say_error(out, error),
-                None => {
-                    wire.server_side.borrow_mut().is_version_3 = second == "3";
-                    out.extend_from_slice(b"%2\r\n");
-                    say_bulk(out, "server");
-                    say_bulk(out, "redis");
-                    say_bulk(out, "proto");
-                    out.extend_from_slice(format!(":{second}\r\n").as_bytes());
+            "HELLO" => {
+                if let Some(error) = self.tracking.refusal.get() {
+                    return say_error(out, error);
                 }
-            },
+                wire.server_side.borrow_mut().is_version_3 = second == "3";
+                out.extend_from_slice(b"%2\r\n");
+                say_bulk(out, "server");
+                say_bulk(out, "redis");
+                say_bulk(out, "proto");
+                out.extend_from_slice(format!(":{second}\r\n").as_bytes());
+            }
             "AUTH" | "CLIENT" => {
                 let mut server_side = wire.server_side.borrow_mut();
                 // Without version 3 it would have no way to tell.

@@ -44,7 +44,7 @@ pub use network::Network;
 pub use script::{default_texts, release_each_text, script};
 pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
-use watch::WatchConnection;
+use watch::{WatchConnection, watched_key};
 
 use crate::engine::{Cause, Instance, Observer, Question, Responder, RoundTrip, Watch, Watcher};
 
@@ -158,7 +158,7 @@ impl Instance for Server {
         watcher: Weak<dyn Watcher>,
     ) -> Option<Rc<dyn Watch>> {
         match &self.backend {
-            Backend::Link { watch, .. } => watch.watch(resource, index, watcher),
+            Backend::Link { watch, .. } => watched_key::watch(watch, resource, index, watcher),
             Backend::Cluster(_) => None,
         }
     }

@@ -47,8 +47,12 @@ fn a_version_3_stream_is_its_bytes(bytes: &[u8]) {
 /// Whether it may be an answer where votes are asked for.
 fn is_of_version_2(reply: &Value) -> bool {
     match reply {
-        Value::Nil | Value::Int(_) | Value::BulkString(_) | Value::SimpleString(_) => true,
-        Value::Okay | Value::ServerError(_) => true,
+        Value::Nil
+        | Value::Int(_)
+        | Value::BulkString(_)
+        | Value::SimpleString(_)
+        | Value::Okay
+        | Value::ServerError(_) => true,
         Value::Array(parts) => parts.iter().all(is_of_version_2),
         _ => false,
     }

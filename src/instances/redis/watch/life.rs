@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::WatchConnection;
 use super::handshake::{Failure, connect};
-use crate::engine::Environment;
+use crate::engine::{Environment, supervised};
 use crate::instances::redis::config::Config;
-use crate::instances::redis::dial::Transport;
+use crate::instances::redis::dial::{Transport, unreachable};
 use crate::instances::redis::timer::Timer;
 
 /// The wait before a dial, after a loss or a failure: from the shortest, doubled each
@@ -21,12 +21,29 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// One that was up for so long was of use: the next is dialled after the shortest pause.
 const OF_USE_AFTER: Duration = Duration::from_secs(10);
 
-/// Keeps the connection up until nobody needs it any more.
-pub(super) async fn live(
-    connection: Weak<WatchConnection>,
-    config: Rc<Config>,
-    transport: Rc<Transport>,
-) {
+/// Has the connection dialled, and kept up, until nobody needs it any more.
+pub(super) fn begin(connection: &Rc<WatchConnection>) {
+    let environment = Rc::clone(&connection.transport.environment);
+    let (whose, fallen) = (Rc::downgrade(connection), Rc::downgrade(connection));
+    let config = Rc::clone(&connection.config);
+    let transport = Rc::clone(&connection.transport);
+    let begin = move || {
+        live(
+            Weak::clone(&whose),
+            Rc::clone(&config),
+            Rc::clone(&transport),
+        )
+    };
+    let fell = move |what: &str| {
+        if let Some(connection) = fallen.upgrade() {
+            connection.lost(&unreachable(what.to_owned()));
+        }
+    };
+    let life = supervised(Rc::clone(&environment), begin, fell);
+    environment.spawn(Box::pin(life));
+}
+
+async fn live(connection: Weak<WatchConnection>, config: Rc<Config>, transport: Rc<Transport>) {
     let environment = transport.environment.as_ref();
     let kept_up = Box::pin(keep_up(&connection, &config, &transport));
     while_needed(&connection, environment, kept_up).await;

@@ -30,8 +30,6 @@ const LARGEST_KEPT: usize = 64 * 1024;
 pub(super) struct Looks {
     writer: Writer,
     redactor: Redactor,
-    /// Keys that are to be looked at.
-    queue: VecDeque<Rc<[u8]>>,
     unanswered: VecDeque<Unanswered>,
     out: Vec<u8>,
     /// How much of that has gone.
@@ -74,7 +72,6 @@ impl Looks {
         Self {
             writer: Writer::new(&config.key_prefix),
             redactor: Redactor::new(config),
-            queue: VecDeque::new(),
             unanswered: VecDeque::new(),
             out: Vec::new(),
             gone: 0,
@@ -92,29 +89,21 @@ impl Looks {
 
     /// Nothing of what is on its way will be answered.
     pub(super) fn forget(&mut self) {
-        self.queue.clear();
         self.unanswered.clear();
         self.out = Vec::new();
         self.gone = 0;
     }
 
-    /// A key is to be looked at.
-    pub(super) fn enqueue(&mut self, name: Rc<[u8]>) {
-        self.queue.push_back(name);
-    }
-
     /// Makes commands of the looks that are due.
     pub(super) fn encode(&mut self, keys: &mut WatchedKeys, now: Instant) {
-        while let Some(name) = self.queue.pop_front() {
-            if let Some(question) = keys.begin_look(&name) {
-                let form = self.writer.write(&mut self.out, &question);
-                let look = Asked::Look {
-                    name,
-                    question,
-                    form,
-                };
-                self.ask(look, now);
-            }
+        while let Some((name, question)) = keys.next_look() {
+            let form = self.writer.write(&mut self.out, &question);
+            let look = Asked::Look {
+                name,
+                question,
+                form,
+            };
+            self.ask(look, now);
         }
     }
 
@@ -219,9 +208,7 @@ impl Looks {
             ParsedReply::Vote(Vote::Failed(cause)) => LookResult::Failed(cause),
             ParsedReply::Vote(Vote::Granted | Vote::Held { .. }) => return Err(unasked()),
         };
-        if keys.end_look(&name, &result, notices) {
-            self.enqueue(name);
-        }
+        keys.end_look(&name, &result, notices);
         Ok(())
     }
 }

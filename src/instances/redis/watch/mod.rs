@@ -9,25 +9,24 @@
 //! - A look is a sign of life as well. Where one is not answered in time the connection is
 //!   given up, and where none is due a PING takes its place.
 //!
-//! `life` has it dialled, served, and dialled again; `session` moves the bytes while it is
+//! `watched_key` is what whoever watches a key holds; `life` has it dialled, served, and dialled again; `session` moves the bytes while it is
 //! up; `watched_keys` are what is watched, and by whom; `looks` what is on its way to the
 //! server.
 
-mod handle;
 mod handshake;
 mod life;
 mod looks;
 mod message;
 mod notice;
 mod session;
+pub(super) mod watched_key;
 mod watched_keys;
 
 use std::cell::RefCell;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use handle::WatchedKey;
 use looks::Looks;
 use notice::Notice;
 use redis::Value;
@@ -36,7 +35,7 @@ use watched_keys::WatchedKeys;
 use super::config::Config;
 use super::dial::Transport;
 use super::protocol::frame::Replies;
-use crate::engine::{Cause, Environment, Instant, Watch, Watcher, supervised};
+use crate::engine::{Cause, Environment, Instant};
 
 /// How long it is kept after the last key was let go of: whoever waits for one lock soon
 /// waits for the next.
@@ -96,50 +95,6 @@ impl WatchConnection {
         })
     }
 
-    /// Has `watcher` told of `resource`'s changes, as the instance numbered `index`;
-    /// `None` where too much is watched already.
-    pub(super) fn watch(
-        self: &Rc<Self>,
-        resource: &str,
-        index: usize,
-        watcher: Weak<dyn Watcher>,
-    ) -> Option<Rc<dyn Watch>> {
-        let mut state = self.state.borrow_mut();
-        let (name, number) = state.keys.add(resource, index, watcher)?;
-        state.unused_since = None;
-        let begins = matches!(state.phase, Phase::Idle);
-        if begins {
-            state.phase = Phase::Dialling;
-        }
-        drop(state);
-        if begins {
-            self.begin();
-        }
-        let connection = Rc::clone(self);
-        Some(Rc::new(WatchedKey::new(connection, name, number)))
-    }
-
-    /// Has it dialled, and kept up, until nobody needs it any more.
-    fn begin(self: &Rc<Self>) {
-        let environment = Rc::clone(&self.transport.environment);
-        let (whose, fallen) = (Rc::downgrade(self), Rc::downgrade(self));
-        let (config, transport) = (Rc::clone(&self.config), Rc::clone(&self.transport));
-        let begin = move || {
-            life::live(
-                Weak::clone(&whose),
-                Rc::clone(&config),
-                Rc::clone(&transport),
-            )
-        };
-        let fell = move |what: &str| {
-            if let Some(connection) = fallen.upgrade() {
-                connection.lost(&super::dial::unreachable(what.to_owned()));
-            }
-        };
-        let life = supervised(Rc::clone(&environment), begin, fell);
-        environment.spawn(Box::pin(life));
-    }
-
     /// Why nothing tells of changes, if it was tried and nothing does.
     pub(super) fn trouble(&self) -> Option<Rc<str>> {
         let state = self.state.borrow();
@@ -156,13 +111,10 @@ impl WatchConnection {
     /// Somebody looks at a key.
     fn look(&self, name: &[u8], number: u64) {
         let mut state = self.state.borrow_mut();
-        let State {
-            phase, keys, looks, ..
-        } = &mut *state;
+        let State { phase, keys, .. } = &mut *state;
         match phase {
-            Phase::Up => keys.look(name, number, Some(looks)),
-            Phase::Idle | Phase::Dialling => keys.look(name, number, None),
             Phase::Down(_) => keys.look_in_vain(name, number),
+            Phase::Idle | Phase::Dialling | Phase::Up => keys.look(name, number),
         }
         state.wake();
     }
@@ -212,7 +164,7 @@ impl WatchConnection {
             *phase = Phase::Up;
             *trouble = None;
             looks.begin(now);
-            keys.begin(looks, notices);
+            keys.begin(notices);
         }
         self.tell();
     }

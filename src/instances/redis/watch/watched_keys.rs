@@ -1,11 +1,10 @@
 //! What is watched on one connection, and by whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
 use redis::Value;
 
-use super::looks::Looks;
 use super::message::Message;
 use super::notice::{News, Notice};
 use crate::engine::{Cause, Instant, Question, Seen, Watcher};
@@ -21,6 +20,8 @@ pub(super) struct WatchedKeys {
     keys: BTreeMap<Rc<[u8]>, Key>,
     /// Those that the server tells of, once each.
     told_of: BTreeSet<Rc<[u8]>>,
+    /// Those that are to be looked at.
+    queue: VecDeque<Rc<[u8]>>,
     /// Who has looked while the connection is down and doesn't know it.
     newcomers: Vec<(Rc<[u8]>, u64)>,
     watches: usize,
@@ -112,6 +113,7 @@ impl WatchedKeys {
             prefix: prefix.into(),
             keys: BTreeMap::new(),
             told_of: BTreeSet::new(),
+            queue: VecDeque::new(),
             newcomers: Vec::new(),
             watches: 0,
             bytes: 0,
@@ -203,15 +205,19 @@ impl WatchedKeys {
         watches.find(|one| one.number == number)
     }
 
-    /// Somebody looks at a key: on this connection, or on the next one.
-    pub(super) fn look(&mut self, name: &[u8], number: u64, looks: Option<&mut Looks>) {
+    /// Somebody looks at a key, on this connection or on the one that is being made.
+    pub(super) fn look(&mut self, name: &[u8], number: u64) {
         if let Some(one) = self.watch(name, number) {
             one.wants = true;
         }
-        if let (Some(looks), Some((name, _))) = (looks, self.keys.get_key_value(name)) {
+        self.queue_if_wanted(name);
+    }
+
+    fn queue_if_wanted(&mut self, name: &[u8]) {
+        if let Some((name, _)) = self.keys.get_key_value(name) {
             let name = Rc::clone(name);
             if self.keys.get_mut(&name).is_some_and(Key::wants_look) {
-                looks.enqueue(name);
+                self.queue.push_back(name);
             }
         }
     }
@@ -238,7 +244,7 @@ impl WatchedKeys {
     }
 
     /// There is a connection. Who knew that there was none may look again.
-    pub(super) fn begin(&mut self, looks: &mut Looks, notices: &mut Vec<Notice>) {
+    pub(super) fn begin(&mut self, notices: &mut Vec<Notice>) {
         self.newcomers.clear();
         for (name, key) in &mut self.keys {
             for one in &mut key.watches {
@@ -247,7 +253,7 @@ impl WatchedKeys {
                 }
             }
             if key.wants_look() {
-                looks.enqueue(Rc::clone(name));
+                self.queue.push_back(Rc::clone(name));
             }
         }
     }
@@ -264,6 +270,7 @@ impl WatchedKeys {
 
     /// No look is under way any more, and none is queued.
     pub(super) fn forget_unused(&mut self) {
+        self.queue.clear();
         for key in self.keys.values_mut() {
             key.look = Look::None;
         }
@@ -271,9 +278,18 @@ impl WatchedKeys {
         self.bytes = self.keys.keys().map(|name| name.len()).sum();
     }
 
-    /// A look at a key is about to be written: what the server is asked, if somebody still
-    /// wants to know.
-    pub(super) fn begin_look(&mut self, name: &[u8]) -> Option<Rc<Question>> {
+    /// The next look that is to be written: at which key, and what the server is asked.
+    pub(super) fn next_look(&mut self) -> Option<(Rc<[u8]>, Rc<Question>)> {
+        loop {
+            let name = self.queue.pop_front()?;
+            if let Some(question) = self.begin_look(&name) {
+                return Some((name, question));
+            }
+        }
+    }
+
+    /// What the server is asked, if somebody still wants to know.
+    fn begin_look(&mut self, name: &[u8]) -> Option<Rc<Question>> {
         let key = self.keys.get_mut(name)?;
         if key.watches.is_empty() {
             key.look = Look::None;
@@ -290,15 +306,15 @@ impl WatchedKeys {
         Some(Rc::clone(&key.question))
     }
 
-    /// A look is answered. Returns whether the key is to be looked at again.
+    /// A look is answered.
     pub(super) fn end_look(
         &mut self,
         name: &Rc<[u8]>,
         result: &LookResult,
         notices: &mut Vec<Notice>,
-    ) -> bool {
+    ) {
         let Some(key) = self.keys.get_mut(name) else {
-            return false;
+            return;
         };
         let changed = match std::mem::replace(&mut key.look, Look::None) {
             Look::UnderWay {
@@ -322,9 +338,8 @@ impl WatchedKeys {
         } else if matches!(result, LookResult::Seen(_)) && !key.watches.is_empty() {
             self.told_of.insert(Rc::clone(name));
         }
-        let again = key.wants_look();
+        self.queue_if_wanted(name);
         self.forget_if_unused(name);
-        again
     }
 
     /// The server has said something unasked. What nobody wants to be told of costs nothing
