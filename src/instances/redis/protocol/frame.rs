@@ -422,6 +422,50 @@ mod tests {
     }
 
     #[test]
+    fn what_version_3_has_is_read_where_it_is_spoken_and_is_not_redis_elsewhere() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let message = |what| Value::Push {
+            kind: redis::PushKind::Invalidate,
+            data: vec![what],
+        };
+        let replies: [(&[u8], Value); 8] = [
+            (b"_\r\n", Value::Nil),
+            (
+                b"*2\r\n_\r\n:-2\r\n",
+                Value::Array(vec![Value::Nil, Value::Int(-2)]),
+            ),
+            (
+                b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\na\nb\r\n",
+                message(Value::Array(vec![text("a\nb")])),
+            ),
+            (b">2\r\n$10\r\ninvalidate\r\n_\r\n", message(Value::Nil)),
+            (
+                b"%2\r\n$5\r\nproto\r\n:3\r\n$1\r\nm\r\n*1\r\n%0\r\n",
+                Value::Map(vec![
+                    (text("proto"), Value::Int(3)),
+                    (text("m"), Value::Array(vec![Value::Map(vec![])])),
+                ]),
+            ),
+            (b"~1\r\n:1\r\n", Value::Set(vec![Value::Int(1)])),
+            (b"#t\r\n", Value::Boolean(true)),
+            (b",1.5\r\n", Value::Double(1.5)),
+        ];
+        for (bytes, value) in replies {
+            for cut in 0..=bytes.len() {
+                let mut replies = Replies::of_version_3();
+                replies.room().extend(&bytes[..cut]);
+                let whole = (cut == bytes.len()).then(|| value.clone());
+                assert_eq!(replies.next(MOST), Ok(whole), "{bytes:?} cut at {cut}");
+            }
+            assert_eq!(read_whole(bytes), Err(Unreadable::NotRedis), "{bytes:?}");
+        }
+        let within_a_reply = b"*1\r\n>1\r\n$10\r\ninvalidate\r\n";
+        let mut replies = Replies::of_version_3();
+        replies.room().extend(within_a_reply);
+        assert_eq!(replies.next(MOST), Err(Unreadable::NotRedis));
+    }
+
+    #[test]
     fn what_is_too_long_is_refused_as_soon_as_that_is_known() {
         let endless_line = [&b"-"[..], &b"x".repeat(LONGEST_LINE)].concat();
         for bytes in [
