@@ -18,6 +18,7 @@ const ROOT = path.join(__dirname, '..');
 /** The parsers that can be met by bytes as they are: their tests, and where their inputs are. */
 const GUIDED = {
   frame: ['instances::redis::fuzz::frames::frame', 'src/instances/redis/fuzz/__fuzz__/frame'],
+  message: ['instances::redis::fuzz::messages::message', 'src/instances/redis/fuzz/__fuzz__/message'],
   slots: ['instances::redis::fuzz::slots::slots', 'src/instances/redis/fuzz/__fuzz__/slots'],
   redirect: ['instances::redis::fuzz::redirects::redirect', 'src/instances/redis/fuzz/__fuzz__/redirect'],
   sentinel: [

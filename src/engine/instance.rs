@@ -7,6 +7,7 @@ use super::cause::Cause;
 use super::question::Question;
 use super::round_trip::RoundTrip;
 use super::vote::Responder;
+use super::watched_key::{Watch, Watcher};
 
 /// A member of the quorum: a server, a cluster, a sentinel group, a table in
 /// memory.
@@ -72,6 +73,25 @@ pub trait Instance {
     /// refused by instances that are about to be one is made again.
     fn coming_identity(&self) -> Option<usize> {
         self.identity()
+    }
+
+    /// Has `watcher` told of `resource`'s changes here, as the instance numbered `index`,
+    /// from the first [`Watch::look`] on. `None` where nothing tells of them, or where too
+    /// many are watched already: [`Instance::no_wakeups`] says why.
+    fn watch(
+        &self,
+        resource: &str,
+        index: usize,
+        watcher: Weak<dyn Watcher>,
+    ) -> Option<Rc<dyn Watch>> {
+        let _ = (resource, index, watcher);
+        None
+    }
+
+    /// Why nothing tells of changes to its keys, for people; `None` where something does,
+    /// or is expected to as soon as anybody waits.
+    fn no_wakeups(&self) -> Option<Rc<str>> {
+        Some("an instance of this kind tells nobody of changes".into())
     }
 }
 

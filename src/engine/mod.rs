@@ -41,6 +41,7 @@ mod token;
 mod validity;
 mod vote;
 mod watchdog;
+mod watched_key;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub use token::{Token, TokenText};
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
 pub use vote::{Responder, Vote, VoteSink};
 pub use watchdog::{Loss, Renewal, SharedValidity, WatchRequest};
+pub use watched_key::{Seen, Watch, Watcher};
 
 use self::acquire::AcquireRequest;
 use self::core::Core;

@@ -55,6 +55,10 @@ impl Memory {
 }
 
 impl Instance for Memory {
+    fn no_wakeups(&self) -> Option<Rc<str>> {
+        Some("it is a table in this process, whose users need no message".into())
+    }
+
     fn ask(&self, question: &Rc<Question>, responder: Responder) {
         if question.script().is_some() {
             let message = "ERR an instance in memory can't run scripts";

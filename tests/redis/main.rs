@@ -7,6 +7,10 @@ mod outages;
 mod same_server;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/watcher.rs"]
+#[allow(dead_code, reason = "each test uses some of it")]
+mod watcher;
+mod watching;
 
 use redlock_native::engine::Event;
 use support::Events;

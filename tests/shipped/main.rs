@@ -9,7 +9,7 @@
 //!
 //! Read [`simulation`] first; [`checker`] has what must hold, [`scenario`] what a
 //! seed decides, [`faults`] what goes wrong, [`redis`] and [`stream`] what is below
-//! the wire, [`javascript`] and [`clients`] what is above the rows.
+//! the wire ([`watching`] has the watch connection by itself there), [`javascript`] and [`clients`] what is above the rows.
 
 #![warn(clippy::pedantic)]
 
@@ -31,6 +31,8 @@ mod scenario;
 mod seeds;
 mod simulation;
 mod stream;
+mod tracking;
+mod watching;
 #[path = "../support/world.rs"]
 #[allow(dead_code, reason = "each simulation uses some of it")]
 mod world;

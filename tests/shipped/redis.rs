@@ -9,11 +9,13 @@ use std::rc::{Rc, Weak};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use redlock_native::engine::Instant;
 use redlock_native::instances::redis::{default_texts, release_each_text, script};
 
 use crate::checker::Checker;
 use crate::cluster::Slots;
 use crate::stream::Wire;
+use crate::tracking::Tracking;
 use crate::world::{Clock, Moment, World};
 
 /// What a server knows of one connection.
@@ -22,6 +24,17 @@ pub struct ServerSide {
     heard: Vec<u8>,
     db: u32,
     asking: bool,
+    /// It has switched to version 3 of the protocol.
+    is_version_3: bool,
+    /// It is told of changes to what it reads.
+    tracks: bool,
+}
+
+impl ServerSide {
+    /// Whether it is told of changes.
+    pub fn is_told(&self) -> bool {
+        self.tracks
+    }
 }
 
 pub struct Server {
@@ -40,6 +53,7 @@ pub struct Server {
     /// Whether it tells anybody what it is.
     pub hides_role: Cell<bool>,
     pub together: Cell<Together>,
+    pub tracking: Tracking,
 }
 
 /// What becomes of releases that come in one call.
@@ -53,6 +67,9 @@ pub struct Together {
     /// In percent of the keys, one gives an error.
     pub failed: u64,
 }
+
+/// How long after their end expired keys are found that nobody asks for, at most.
+const EXPIRED_KEYS_FOUND: Duration = Duration::from_millis(100);
 
 struct State {
     run_id: u64,
@@ -183,6 +200,7 @@ impl Server {
             names: RefCell::default(),
             hides_role: Cell::default(),
             together: Cell::default(),
+            tracking: Tracking::default(),
         })
     }
 
@@ -246,6 +264,7 @@ impl Server {
                 state.keys.clear();
             }
         }
+        self.tracking.forget();
         self.cut_all(within);
     }
 
@@ -288,6 +307,13 @@ impl Server {
                     .insert(name, Entry { value, last });
             }
         }
+        self.tracking.all_changed(&self.world);
+    }
+
+    /// Its keys are deleted.
+    pub fn flush(&self) {
+        self.state.borrow_mut().keys.clear();
+        self.tracking.all_changed(&self.world);
     }
 
     // ---- its keys
@@ -322,6 +348,7 @@ impl Server {
         let now = self.millis();
         let name = (0, key.to_owned());
         let entry = self.state.borrow_mut().keys.remove(&name);
+        self.tracking.changed(key, &self.world);
         if let Some(Entry { value, last }) = entry.filter(|entry| now <= entry.last) {
             let last = to.millis() + (last - now) + 1;
             to.state
@@ -334,8 +361,8 @@ impl Server {
     /// Carries a lock's command out, as the script or SET would.
     pub fn carry_out(&self, db: u32, lock_command: &LockCommand) -> CommandResult {
         let now = self.millis();
+        self.expire();
         let mut state = self.state.borrow_mut();
-        state.keys.retain(|_, entry| now <= entry.last);
         let name = |key: &String| (db, key.clone());
         let count = i64::try_from(lock_command.keys.len()).expect("a few");
         let ours = |state: &State, key: &String| {
@@ -402,6 +429,13 @@ impl Server {
             CommandResult::Applied(applied) => *applied,
             CommandResult::Seen(_) => -2,
         };
+        if applied > 0 {
+            // Of a release that has found some of its keys, the others are told of too,
+            // which is harmless.
+            for key in &lock_command.keys {
+                self.tracking.changed(key, &self.world);
+            }
+        }
         self.world.note(format_args!(
             "s{}/{db}: {:?} {:.40}… × {} {:.6} → {applied}",
             self.index,
@@ -411,6 +445,42 @@ impl Server {
             lock_command.value
         ));
         done
+    }
+
+    /// Keys whose time is over go, and who has read them is told.
+    fn expire(&self) {
+        let now = self.millis();
+        let mut gone = Vec::new();
+        self.state.borrow_mut().keys.retain(|(_, key), entry| {
+            let is_there = now <= entry.last;
+            if !is_there {
+                gone.push(key.clone());
+            }
+            is_there
+        });
+        for key in gone {
+            self.tracking.changed(&key, &self.world);
+        }
+    }
+
+    /// Finds, a little late, that the time of a key that was read is over.
+    fn find_expired(self: &Rc<Self>, db: u32, key: String) {
+        let name = (db, key);
+        let last = match self.state.borrow().keys.get(&name) {
+            Some(entry) if self.tracking.is_read(&name.1) => entry.last,
+            _ => return,
+        };
+        let over = self
+            .clock
+            .reaches(Instant::from_nanos((last + 1) * 1_000_000));
+        let late = self.world.chance.span(EXPIRED_KEYS_FOUND);
+        let server = Rc::clone(self);
+        self.world.at(over.max(self.wakes()).after(late), move || {
+            if server.is_awake() {
+                server.expire();
+            }
+            server.find_expired(db, name.1);
+        });
     }
 
     /// Why it can't carry anything out now.
@@ -497,7 +567,23 @@ impl Server {
                     None => out.extend_from_slice(b"+PONG\r\n"),
                 }
             }
-            "AUTH" | "CLIENT" => out.extend_from_slice(b"+OK\r\n"),
+            "HELLO" => {
+                if let Some(error) = self.tracking.refusal.get() {
+                    return say_error(out, error);
+                }
+                wire.server_side.borrow_mut().is_version_3 = second == "3";
+                out.extend_from_slice(b"%2\r\n");
+                say_bulk(out, "server");
+                say_bulk(out, "redis");
+                say_bulk(out, "proto");
+                out.extend_from_slice(format!(":{second}\r\n").as_bytes());
+            }
+            "AUTH" | "CLIENT" => {
+                let mut server_side = wire.server_side.borrow_mut();
+                // Without version 3 it would have no way to tell.
+                server_side.tracks |= second == "TRACKING" && server_side.is_version_3;
+                out.extend_from_slice(b"+OK\r\n");
+            }
             "SELECT" => {
                 wire.server_side.borrow_mut().db = second.parse().expect("a database");
                 out.extend_from_slice(b"+OK\r\n");
@@ -597,7 +683,17 @@ impl Server {
             return;
         }
         self.checker.written(wire, &lock_command);
-        match self.carry_out(db, &lock_command) {
+        let result = self.carry_out(db, &lock_command);
+        let (is_version_3, tracks) = {
+            let server_side = wire.server_side.borrow();
+            (server_side.is_version_3, server_side.tracks)
+        };
+        if tracks && lock_command.kind == CommandKind::Inspect {
+            let key = &lock_command.keys[0];
+            self.tracking.read(key, wire);
+            self.find_expired(db, key.clone());
+        }
+        match result {
             CommandResult::Applied(1) if lock_command.kind == CommandKind::Set => {
                 out.extend_from_slice(b"+OK\r\n");
             }
@@ -614,6 +710,7 @@ impl Server {
                         say_bulk(out, &value);
                         out.extend_from_slice(format!(":{ttl}\r\n").as_bytes());
                     }
+                    None if is_version_3 => out.extend_from_slice(b"_\r\n:-2\r\n"),
                     None => out.extend_from_slice(b"$-1\r\n:-2\r\n"),
                 }
             }

@@ -25,6 +25,9 @@ pub struct Line {
     pub door: Door,
     /// What the client says is lost.
     forgotten: Arc<AtomicBool>,
+    /// It has been asked to tell of changes on it.
+    tracks: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Fake {
@@ -60,10 +63,13 @@ impl Fake {
                 dials.fetch_add(1, Ordering::SeqCst);
                 let (answer, heard) = (Arc::clone(&answer), Arc::clone(&heard));
                 let (door, forgotten) = (Door::default(), Arc::<AtomicBool>::default());
+                let (tracks, ended) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
                 lines.lock().expect("no panic").push(Line {
                     stream: stream.try_clone().expect("a clone"),
                     door: door.clone(),
                     forgotten: Arc::clone(&forgotten),
+                    tracks: Arc::clone(&tracks),
+                    ended: Arc::clone(&ended),
                 });
                 std::thread::spawn(move || {
                     let mut out = stream.try_clone().expect("a clone");
@@ -84,7 +90,10 @@ impl Fake {
                         if out.write_all(said.as_bytes()).is_err() {
                             return;
                         }
+                        // Only now: what is said unasked comes after the answer.
+                        tracks.fetch_or(has(&words, "TRACKING"), Ordering::SeqCst);
                     }
+                    ended.store(true, Ordering::SeqCst);
                 });
             }
         });
@@ -114,6 +123,27 @@ impl Fake {
     /// The network loses whatever is sent on the connection of this number.
     pub fn forget(&self, number: usize) {
         self.with_line(number, |line| line.forgotten.store(true, Ordering::SeqCst));
+    }
+
+    /// Says this on the connection on which it tells of changes.
+    pub fn say_unasked(&self, what: &str) {
+        self.with_line(self.watching(), |line| {
+            let mut stream = &line.stream;
+            stream.write_all(what.as_bytes()).expect("a reader");
+        });
+    }
+
+    /// The number of the last connection on which it tells of changes.
+    pub fn watching(&self) -> usize {
+        let lines = self.lines.lock().expect("no panic");
+        let tracks = |line: &Line| line.tracks.load(Ordering::SeqCst);
+        lines.iter().rposition(tracks).expect("somebody watches")
+    }
+
+    /// Whether the client has ended the connection of this number.
+    pub fn has_ended(&self, number: usize) -> bool {
+        let lines = self.lines.lock().expect("no panic");
+        lines[number].ended.load(Ordering::SeqCst)
     }
 
     pub fn dials(&self) -> usize {
@@ -169,6 +199,7 @@ fn usual(words: &[String]) -> String {
     match words[0].as_str() {
         "PING" => "+PONG\r\n",
         "INFO" => "$0\r\n\r\n",
+        "HELLO" => "%1\r\n$5\r\nproto\r\n:3\r\n",
         "EVALSHA" | "EVAL" => ":1\r\n",
         _ => "+OK\r\n",
     }

@@ -15,3 +15,6 @@ mod silent_connections;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "real servers are another test's")]
 mod support;
+#[path = "../support/watcher.rs"]
+mod watcher;
+mod watching;

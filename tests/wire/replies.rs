@@ -57,6 +57,32 @@ fn a_reply_of_a_kind_that_its_command_cannot_give_ends_the_connection() {
 }
 
 #[test]
+fn what_only_version_3_of_the_protocol_has_ends_a_connection_that_votes_are_asked_on() {
+    let cases = [
+        "_\r\n",
+        "*2\r\n_\r\n:-2\r\n",
+        ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n+OK\r\n",
+        ">2\r\n$10\r\ninvalidate\r\n_\r\n",
+        "%0\r\n",
+    ];
+    for reply in cases {
+        let fake = Fake::start(move |words| has(words, "asked").then(|| reply.into()));
+        run(async {
+            for operation in [acquire(), Operation::Inspect] {
+                let asker = Asker::ready(fake.config()).await;
+                asker.ask(0, operation, "asked", &["a"]);
+                let cause = asker.votes.failure(0).await.to_string();
+                assert!(
+                    cause.contains("not the Redis protocol"),
+                    "{reply:?}: {cause}"
+                );
+                asker.until_used().await;
+            }
+        });
+    }
+}
+
+#[test]
 fn replies_that_a_command_can_give_are_votes() {
     let of_two: &[&str] = &["a", "b"];
     let cases: [(Operation, &[&str], &str, &str); 9] = [

@@ -47,7 +47,7 @@ pub use self::route::{BridgeReason, Mode, Route, RouteObserver};
 use super::redis::{Config, Network, Server};
 use crate::engine::{
     ConnectionState, Environment, Instance, Observer, Operation, Question, Responder, RoundTrip,
-    SafetyRule,
+    SafetyRule, Watch, Watcher,
 };
 
 /// The caller's client as a member of the quorum.
@@ -181,6 +181,11 @@ impl Client {
         if self.mode == Mode::Auto && has_own_acquire(question) {
             return None;
         }
+        self.own_server_if_the_way()
+    }
+
+    /// Our own connection, if that is the way by which it is asked now.
+    fn own_server_if_the_way(&self) -> Option<Rc<Server>> {
         let state = self.state.borrow();
         let own = state.own.as_ref()?;
         own.is_the_way(self.mode).then(|| Rc::clone(&own.server))
@@ -324,6 +329,23 @@ impl Instance for Client {
                 self.prove(question);
             }
             None => self.bridge.ask(question, responder),
+        }
+    }
+
+    fn watch(
+        &self,
+        resource: &str,
+        index: usize,
+        watcher: Weak<dyn Watcher>,
+    ) -> Option<Rc<dyn Watch>> {
+        let server = self.own_server_if_the_way()?;
+        server.watch(resource, index, watcher)
+    }
+
+    fn no_wakeups(&self) -> Option<Rc<str>> {
+        match self.own_server_if_the_way() {
+            Some(server) => server.no_wakeups(),
+            None => Some("it is asked through your client, which is told of no changes".into()),
         }
     }
 

@@ -5,6 +5,7 @@
 //! - `dial`: from a configuration to a connection that is logged in.
 //! - `link`: one server's connection, which is kept up; what waits for it, and in which
 //!   order it is written.
+//! - `watch`: a second connection to one server, which tells of keys that change.
 //! - `cluster`: which node has a key, and what becomes of MOVED and ASK.
 //! - `network`: which of those the users of one thread share.
 
@@ -26,7 +27,9 @@ mod shared;
 mod state_observers;
 #[cfg(test)]
 pub(super) mod test_questions;
+mod timer;
 mod tls;
+mod watch;
 mod weight;
 
 use std::rc::{Rc, Weak};
@@ -41,8 +44,9 @@ pub use network::Network;
 pub use script::{default_texts, release_each_text, script};
 pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
+use watch::{WatchConnection, watched_key};
 
-use crate::engine::{Cause, Instance, Observer, Question, Responder, RoundTrip};
+use crate::engine::{Cause, Instance, Observer, Question, Responder, RoundTrip, Watch, Watcher};
 
 /// One server as a member of the quorum, or what stands for one: whichever is
 /// the master of a sentinels' group, or a cluster.
@@ -54,7 +58,10 @@ pub struct Server {
 
 /// How it is asked.
 enum Backend {
-    Link(Rc<Link>),
+    Link {
+        link: Rc<Link>,
+        watch: Rc<WatchConnection>,
+    },
     Cluster(Rc<Cluster>),
 }
 
@@ -69,7 +76,10 @@ impl Server {
                 let nodes = nodes.clone();
                 Backend::Cluster(network.cluster(config, &nodes))
             }
-            _ => Backend::Link(network.link(config)),
+            _ => Backend::Link {
+                watch: network.watch_connection(config.clone()),
+                link: network.link(config),
+            },
         };
         Self { identity, backend }
     }
@@ -79,7 +89,7 @@ impl Server {
     #[must_use]
     pub fn is_master(&self) -> Option<bool> {
         match &self.backend {
-            Backend::Link(link) => link.is_master(),
+            Backend::Link { link, .. } => link.is_master(),
             Backend::Cluster(cluster) => cluster.is_known().then_some(true),
         }
     }
@@ -90,7 +100,7 @@ impl Server {
     #[must_use]
     pub fn weight(&self) -> usize {
         match &self.backend {
-            Backend::Link(link) => link.weight(),
+            Backend::Link { link, .. } => link.weight(),
             Backend::Cluster(cluster) => cluster.weight(),
         }
     }
@@ -99,35 +109,35 @@ impl Server {
 impl Instance for Server {
     fn ask(&self, question: &Rc<Question>, responder: Responder) {
         match &self.backend {
-            Backend::Link(link) => link.ask(question, responder, SlotState::Owned),
+            Backend::Link { link, .. } => link.ask(question, responder, SlotState::Owned),
             Backend::Cluster(cluster) => cluster.ask(question, responder),
         }
     }
 
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         match &self.backend {
-            Backend::Link(link) => link.observe(index, observer),
+            Backend::Link { link, .. } => link.observe(index, observer),
             Backend::Cluster(cluster) => cluster.observe(index, observer),
         }
     }
 
     fn round_trip(&self) -> Option<RoundTrip> {
         match &self.backend {
-            Backend::Link(link) => link.round_trip(),
+            Backend::Link { link, .. } => link.round_trip(),
             Backend::Cluster(cluster) => cluster.round_trip(),
         }
     }
 
     fn trouble(&self) -> Option<Rc<str>> {
         match &self.backend {
-            Backend::Link(link) => link.trouble(),
+            Backend::Link { link, .. } => link.trouble(),
             Backend::Cluster(_) => None,
         }
     }
 
     fn unreached(&self) -> Option<Cause> {
         match &self.backend {
-            Backend::Link(link) => link.unreached(),
+            Backend::Link { link, .. } => link.unreached(),
             Backend::Cluster(_) => None,
         }
     }
@@ -147,5 +157,27 @@ impl Instance for Server {
 
     fn identity(&self) -> Option<usize> {
         self.identity.as_ref().map(|same| Rc::as_ptr(same).addr())
+    }
+
+    fn watch(
+        &self,
+        resource: &str,
+        index: usize,
+        watcher: Weak<dyn Watcher>,
+    ) -> Option<Rc<dyn Watch>> {
+        match &self.backend {
+            Backend::Link { watch, .. } => watched_key::watch(watch, resource, index, watcher),
+            Backend::Cluster(_) => None,
+        }
+    }
+
+    fn no_wakeups(&self) -> Option<Rc<str>> {
+        match &self.backend {
+            Backend::Link { watch, .. } => watch.trouble(),
+            Backend::Cluster(_) => Some(
+                "the keys of a cluster are not watched: each of its nodes would have to be, and                  a key moves from one to another"
+                    .into(),
+            ),
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::dial::{Dialler, Transport};
 use super::link::Link;
 use super::link_registry::Links;
 use super::shared::Shared;
+use super::watch::WatchConnection;
 use crate::engine::Environment;
 
 /// One way to the servers, for one thread. Equal configurations share their
@@ -15,6 +16,7 @@ use crate::engine::Environment;
 pub struct Network {
     environment: Rc<dyn Environment>,
     links: Rc<Links>,
+    watch_connections: Shared<WatchConnection>,
     clusters: Shared<Cluster>,
     identities: Shared<Config>,
 }
@@ -27,6 +29,7 @@ impl Network {
         Rc::new(Self {
             environment,
             links: Links::over(transport),
+            watch_connections: Shared::default(),
             clusters: Shared::default(),
             identities: Shared::default(),
         })
@@ -48,6 +51,13 @@ impl Network {
     /// The connection to one server that all of its users share.
     pub(super) fn link(&self, config: Config) -> Rc<Link> {
         self.links.open(config)
+    }
+
+    /// The connection that tells of changes on one server, which all of its users share.
+    /// It is dialled when somebody first watches.
+    pub(super) fn watch_connection(&self, config: Config) -> Rc<WatchConnection> {
+        let open = |config| WatchConnection::new(config, Rc::clone(&self.links.transport));
+        self.watch_connections.get_or_open(config, open)
     }
 
     /// What all configurations have in common that lead to one server by nature,

@@ -20,7 +20,7 @@ pub use readable::Readable;
 pub(super) use sentinel::master_of;
 #[cfg(test)]
 pub(super) use server::Greeting;
-pub(super) use server::{Dialled, MasterChange};
+pub(super) use server::{Dialled, MasterChange, request};
 pub use sockets::Sockets;
 pub use stream::{Connecting, Dialler, Stream};
 pub(super) use transport::Transport;

@@ -223,7 +223,7 @@ fn greeting(config: &Config, without: OmittedCommands) -> Vec<(Cmd, Needed)> {
 }
 
 /// Sends one command on a connection that nobody else uses yet.
-pub(super) async fn request(
+pub(crate) async fn request(
     stream: &mut Box<dyn Stream>,
     heard: &mut Replies,
     command: &Cmd,

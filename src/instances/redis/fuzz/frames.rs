@@ -40,7 +40,15 @@ fn read<'stream>(
     chunks: impl IntoIterator<Item = &'stream [u8]>,
     most: usize,
 ) -> (Vec<Value>, Result<usize, Unreadable>) {
-    let mut replies = Replies::default();
+    read_by(Replies::default(), chunks, most)
+}
+
+/// The same of a stream of this version of the protocol.
+pub(super) fn read_by<'stream>(
+    mut replies: Replies,
+    chunks: impl IntoIterator<Item = &'stream [u8]>,
+    most: usize,
+) -> (Vec<Value>, Result<usize, Unreadable>) {
     let mut read = Vec::new();
     let (mut sent, mut taken, mut reads) = (Vec::new(), 0, 0);
     let mut end = Ok(());
@@ -95,7 +103,13 @@ pub(super) fn replies_in(bytes: &[u8]) -> Vec<Value> {
 /// How many bytes it must have come in at least.
 pub(super) fn weight(reply: &Value) -> usize {
     match reply {
-        Value::Array(parts) => 1 + parts.iter().map(weight).sum::<usize>(),
+        Value::Array(parts) | Value::Set(parts) | Value::Push { data: parts, .. } => {
+            1 + parts.iter().map(weight).sum::<usize>()
+        }
+        Value::Map(parts) => {
+            let each = |(name, value): &(Value, Value)| weight(name) + weight(value);
+            1 + parts.iter().map(each).sum::<usize>()
+        }
         Value::BulkString(bytes) => 1 + bytes.len(),
         Value::SimpleString(text) => 1 + text.len(),
         _ => 1,
@@ -104,15 +118,22 @@ pub(super) fn weight(reply: &Value) -> usize {
 
 /// However a stream is cut, the same comes of it.
 fn a_stream_is_its_bytes(bytes: &[u8]) {
+    a_stream_by_it_is_its_bytes(bytes, Replies::default);
+}
+
+/// The same by either version of the protocol.
+pub(super) fn a_stream_by_it_is_its_bytes(bytes: &[u8], version: fn() -> Replies) {
     for most in [MOST, 64] {
-        let whole = read([bytes], most);
+        let read = |chunks: &[&[u8]]| read_by(version(), chunks.iter().copied(), most);
+        let whole = read(&[bytes]);
         // Byte by byte, as long as that takes no time.
         let drip = bytes.len() / 1024 + 1;
-        assert_eq!(whole, read(bytes.chunks(drip), most), "{drip} at a time");
+        let chunks: Vec<_> = bytes.chunks(drip).collect();
+        assert_eq!(whole, read(&chunks), "{drip} at a time");
         let step = bytes.len() / 32 + 1;
         for cut in (0..bytes.len()).step_by(step) {
             let (one, other) = bytes.split_at(cut);
-            assert_eq!(whole, read([one, other], most), "cut at {cut}");
+            assert_eq!(whole, read(&[one, other]), "cut at {cut}");
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod frames;
 mod info;
+mod messages;
 mod pieces;
 mod redirects;
 mod sample_reply;

@@ -11,10 +11,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use super::Link;
 use super::pipeline::Generation;
 use super::replies::out_of_step;
-use crate::engine::{Cause, Environment, Instant, Task};
+use crate::engine::{Cause, Instant};
 use crate::instances::redis::config::Config;
 use crate::instances::redis::dial::{CLOSED, Dialled, MasterChange, Stream, unasked};
 use crate::instances::redis::protocol::frame::{LONGEST_USUAL, Replies};
+use crate::instances::redis::timer::Timer;
 
 /// A buffer that a burst has blown up beyond this is given back.
 const LARGEST_KEPT: usize = 256 * 1024;
@@ -205,34 +206,6 @@ impl Pump {
             link.write_waiting();
         }
         Poll::Ready(outcome)
-    }
-}
-
-/// One timer for a limit that is put off again and again.
-#[derive(Default)]
-struct Timer(Option<(Instant, Task)>);
-
-impl Timer {
-    /// Ready once it is `limit`.
-    fn poll(
-        &mut self,
-        environment: &dyn Environment,
-        limit: Instant,
-        context: &mut Context<'_>,
-    ) -> Poll<()> {
-        while environment.now() < limit {
-            // An earlier timer is as good as the right one, and cheaper than
-            // setting it anew each time.
-            let (armed, mut timer) = self
-                .0
-                .take_if(|(armed, _)| *armed <= limit)
-                .unwrap_or_else(|| (limit, environment.sleep_until(limit)));
-            if timer.as_mut().poll(context).is_pending() {
-                self.0 = Some((armed, timer));
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(())
     }
 }
 

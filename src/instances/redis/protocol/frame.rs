@@ -12,6 +12,9 @@ use redis::Value;
 use crate::engine::Cause;
 
 /// What a server has sent and nobody has taken yet.
+///
+/// On connections that ask for votes it is the protocol's version 2: what only version 3 has,
+/// as a message that nobody asked for, is none of theirs.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     bytes: Vec<u8>,
@@ -34,6 +37,17 @@ const LARGEST_KEPT: usize = 256 * 1024;
 const READ_AT_ONCE: usize = 16 * 1024;
 
 impl Replies {
+    /// Of a connection that has switched to version 3 of the protocol.
+    pub(crate) fn of_version_3() -> Self {
+        Self {
+            scan: Scan {
+                is_version_3: true,
+                ..Scan::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// The buffer, with room for what comes next.
     pub(crate) fn room(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
@@ -67,6 +81,7 @@ impl Replies {
         let value = parse(&bytes[..end])?;
         self.start += end;
         self.scan = Scan {
+            is_version_3: self.scan.is_version_3,
             #[cfg(test)]
             looked_at: self.scan.looked_at,
             ..Scan::default()
@@ -153,6 +168,10 @@ impl From<Unreadable> for Cause {
     }
 }
 
+/// What version 3 of the protocol has beside version 2, as far as servers answer with it:
+/// messages, maps, sets, nulls, doubles, booleans, big numbers and texts.
+const VERSION_3: &[u8] = b">%~_,#(=";
+
 /// The longest line: an error, or the length of what follows it.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -166,6 +185,7 @@ const MOST_PARTS: usize = 1 << 19;
 /// How far the first reply has been looked at.
 #[derive(Debug, Default)]
 struct Scan {
+    is_version_3: bool,
     /// Up to here.
     at: usize,
     /// Where the line begins that is being looked at.
@@ -217,14 +237,18 @@ impl Scan {
             return Ok(None);
         };
         let (kind, rest) = line.split_first().ok_or(Unreadable::NotRedis)?;
-        if b"+-".contains(kind) {
+        // A line of these is all there is of it. What it says is seen to by who parses it.
+        if b"+-_,#(".contains(kind) {
             return Ok(Some(true));
+        }
+        if *kind == b'>' && self.depth > 0 {
+            return Err(Unreadable::NotRedis);
         }
         let number: i64 = str::from_utf8(rest)
             .ok()
             .and_then(|digits| digits.parse().ok())
             .ok_or(Unreadable::NotRedis)?;
-        if *kind == b':' || number == -1 {
+        if *kind == b':' || number == -1 && b"$*".contains(kind) {
             return Ok(Some(true));
         }
         if number < 0 {
@@ -234,7 +258,7 @@ impl Scan {
         if length > most {
             return Err(Unreadable::TooLong);
         }
-        if *kind == b'$' {
+        if b"$=".contains(kind) {
             let end = self.at + length + 2;
             self.string = Some(end);
             return if end > most {
@@ -246,6 +270,8 @@ impl Scan {
         if length == 0 {
             return Ok(Some(true));
         }
+        // Of a map each key is a part, and each value.
+        let length = if *kind == b'%' { 2 * length } else { length };
         self.parts += length;
         if self.parts > MOST_PARTS || self.depth == DEEPEST {
             return Err(Unreadable::TooLong);
@@ -264,7 +290,8 @@ impl Scan {
         let Some(kind) = bytes.get(self.line) else {
             return Ok(None);
         };
-        if !b"+-:$*".contains(kind) {
+        let is_known = b"+-:$*".contains(kind) || self.is_version_3 && VERSION_3.contains(kind);
+        if !is_known {
             return Err(Unreadable::NotRedis);
         }
         let rest = &bytes[self.at..];
@@ -392,6 +419,50 @@ mod tests {
         ] {
             assert_eq!(read_whole(bytes), Err(Unreadable::NotRedis), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn what_version_3_has_is_read_where_it_is_spoken_and_is_not_redis_elsewhere() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let message = |what| Value::Push {
+            kind: redis::PushKind::Invalidate,
+            data: vec![what],
+        };
+        let replies: [(&[u8], Value); 8] = [
+            (b"_\r\n", Value::Nil),
+            (
+                b"*2\r\n_\r\n:-2\r\n",
+                Value::Array(vec![Value::Nil, Value::Int(-2)]),
+            ),
+            (
+                b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\na\nb\r\n",
+                message(Value::Array(vec![text("a\nb")])),
+            ),
+            (b">2\r\n$10\r\ninvalidate\r\n_\r\n", message(Value::Nil)),
+            (
+                b"%2\r\n$5\r\nproto\r\n:3\r\n$1\r\nm\r\n*1\r\n%0\r\n",
+                Value::Map(vec![
+                    (text("proto"), Value::Int(3)),
+                    (text("m"), Value::Array(vec![Value::Map(vec![])])),
+                ]),
+            ),
+            (b"~1\r\n:1\r\n", Value::Set(vec![Value::Int(1)])),
+            (b"#t\r\n", Value::Boolean(true)),
+            (b",1.5\r\n", Value::Double(1.5)),
+        ];
+        for (bytes, value) in replies {
+            for cut in 0..=bytes.len() {
+                let mut replies = Replies::of_version_3();
+                replies.room().extend(&bytes[..cut]);
+                let whole = (cut == bytes.len()).then(|| value.clone());
+                assert_eq!(replies.next(MOST), Ok(whole), "{bytes:?} cut at {cut}");
+            }
+            assert_eq!(read_whole(bytes), Err(Unreadable::NotRedis), "{bytes:?}");
+        }
+        let within_a_reply = b"*1\r\n>1\r\n$10\r\ninvalidate\r\n";
+        let mut replies = Replies::of_version_3();
+        replies.room().extend(within_a_reply);
+        assert_eq!(replies.next(MOST), Err(Unreadable::NotRedis));
     }
 
     #[test]
