@@ -100,7 +100,8 @@ impl Link {
                 }
                 return Ok(());
             }
-            ParsedReply::UnknownScript(cause) => (Vote::Failed(cause), Ok(())),
+            // Nothing was carried out, and nobody waits for it: no fault of the server.
+            ParsedReply::UnknownScript(_) => (Vote::Failed(Cause::Withdrawn), Ok(())),
             ParsedReply::Impossible(cause) => {
                 // Nobody knows whether it was carried out.
                 state.owe(&question, self.environment.now());
