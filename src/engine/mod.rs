@@ -40,6 +40,7 @@ mod spent;
 mod token;
 mod validity;
 mod vote;
+mod wake_ups;
 mod watchdog;
 mod watched_key;
 
