@@ -33,6 +33,7 @@ mod server;
 mod simulation;
 mod vote_reports;
 mod watched_lock;
+mod watching;
 #[path = "../support/world.rs"]
 mod world;
 

@@ -315,8 +315,9 @@ async fn claim(
 mod tests {
     use super::super::cause::Cause;
     use super::super::instance::Instance;
+    use super::super::question::Question;
     use super::super::retry::Retry;
-    use super::super::vote::Responder;
+    use super::super::vote::{Responder, Vote};
     use super::super::{Engine, System};
     use super::*;
     use std::cell::Cell;
