@@ -39,6 +39,8 @@ pub struct Settings {
     /// Acquire only: whether it may line up behind others of this process that wait for
     /// the same resource, instead of asking beside them.
     pub queues: bool,
+    /// Whether what instances tell of changes to keys is made use of.
+    pub wakeups: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
