@@ -160,10 +160,15 @@ impl<'request> Attempts<'request> {
         }
     }
 
-    /// Two round trips, in which others find the resource free, and the wait of one that has:
-    /// no process is faster than another.
-    pub(super) fn gap(&self) -> Duration {
-        self.round_trip() * 2 + spread(self.core, 1)
+    /// Two round trips, in which others find the resource free. If they `contend`, also the
+    /// wait of who has found that: no process is faster than another.
+    pub(super) fn gap(&self, contend: bool) -> Duration {
+        let waits = if contend {
+            spread(self.core, 1)
+        } else {
+            Duration::ZERO
+        };
+        self.round_trip() * 2 + waits
     }
 
     fn round_trip(&self) -> Duration {
