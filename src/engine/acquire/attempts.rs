@@ -149,11 +149,13 @@ impl<'request> Attempts<'request> {
         wait.filter(|_| !self.is_futile())
     }
 
-    /// How long to wait for what is due at `next`. Who has never asked does so in time.
+    /// How long to wait for what is due at `next`. Who has never asked does so in time to be
+    /// answered, also where threads and timers are late.
     pub(super) fn until(&self, next: Instant) -> Instant {
+        const LATE: Duration = Duration::from_millis(20);
         match self.limit {
             Some(limit) if limit <= next && self.last.is_none() => {
-                limit.before(self.round_trip() * 4)
+                limit.before(LATE + self.round_trip() * 4)
             }
             Some(limit) => limit.min(next),
             None => next,
