@@ -54,13 +54,15 @@ pub enum SafetyRule {
     AskedAlone,
     /// Rule 23: what instances tell of changes decides nothing: a lock is lost by votes.
     LostByVotes,
+    /// Rule 23: who waits asks now and then, whatever it is told.
+    AskedAnyway,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
 }
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
@@ -84,6 +86,7 @@ impl SafetyRule {
         Self::Order,
         Self::AskedAlone,
         Self::LostByVotes,
+        Self::AskedAnyway,
         Self::Role,
     ];
 
