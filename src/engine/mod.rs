@@ -37,6 +37,7 @@ mod round_trip;
 mod safety_rule;
 mod settings;
 mod spent;
+mod ticket;
 mod token;
 mod validity;
 mod vote;
@@ -63,6 +64,7 @@ pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, 
 pub use round_trip::{Meter, RoundTrip};
 pub use safety_rule::SafetyRule;
 pub use settings::Settings;
+pub use ticket::Ticket;
 pub use token::{Token, TokenText};
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
 pub use vote::{Responder, Vote, VoteSink};

@@ -52,13 +52,17 @@ pub enum SafetyRule {
     /// Rule 18: that a key is not there, said of one of several releases in one call,
     /// is asked again of that one alone.
     AskedAlone,
+    /// Rule 23: who asks with a ticket is refused a free lock while an earlier one waits.
+    InTurn,
+    /// Rule 23: all attempts of one request have one ticket.
+    OneTicket,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
 }
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
@@ -81,6 +85,8 @@ impl SafetyRule {
         Self::HandOver,
         Self::Order,
         Self::AskedAlone,
+        Self::InTurn,
+        Self::OneTicket,
         Self::Role,
     ];
 

@@ -39,6 +39,10 @@ pub struct Settings {
     /// Acquire only: whether it may line up behind others of this process that wait for
     /// the same resource, instead of asking beside them.
     pub queues: bool,
+    /// Acquire of one resource only, without a value or a script of the caller's: whether
+    /// it lines up behind all that wait for the resource, in whatever process, and so do
+    /// those that come later.
+    pub fair: bool,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,
