@@ -90,6 +90,8 @@ pub mod flags {
     pub const IS_REPEATED: u32 = 8;
     /// Lock: it may line up behind others of this process.
     pub const QUEUES: u32 = 16;
+    /// Lock: it lines up behind all that wait for its one resource, in whatever process.
+    pub const FAIR: u32 = 64;
 }
 
 /// Where the numbers of an answer are. How many answers there are comes before

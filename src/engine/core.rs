@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::claims::{Claims, Owner};
 use super::deadlines::Deadlines;
@@ -16,6 +17,7 @@ use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::low_priority::LowPriority;
 use super::question::Resources;
 use super::queue::{EngineQueues, Queues};
+use super::round_trip::RoundTrip;
 use super::safety_rule::SafetyRule;
 use super::spent::Spent;
 use super::token::Token;
@@ -127,6 +129,13 @@ impl Core {
         !claims.is_empty()
             && claims.is_taken_since(self.owner, resources, value, since, now)
             && SafetyRule::Claims.is_kept()
+    }
+
+    /// How long the slowest instance takes to answer, as far as that was measured.
+    pub(super) fn slowest_round_trip(&self) -> Option<Duration> {
+        let trips = self.instances.iter();
+        let trips = trips.filter_map(|instance| instance.round_trip());
+        trips.map(RoundTrip::smoothed).max()
     }
 
     fn tell_look_alikes(&self) {

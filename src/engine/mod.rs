@@ -19,6 +19,7 @@ mod error_reports;
 mod event;
 mod extend;
 mod failure;
+mod fair_wait;
 mod grant;
 mod held_locks;
 mod inspect;
@@ -41,6 +42,7 @@ mod ticket;
 mod token;
 mod validity;
 mod vote;
+mod wake_ups;
 mod watchdog;
 mod watched_key;
 

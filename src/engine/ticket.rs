@@ -47,6 +47,14 @@ impl Ticket {
         }
     }
 
+    /// Another one in the same queue, from now.
+    pub(super) fn anew(&self, environment: &dyn Environment) -> Self {
+        let mut anew = Self::new(environment, "");
+        anew.waiter = self.waiter_of(&anew.text).into();
+        anew.queue = self.queue.clone();
+        anew
+    }
+
     /// What it is called in a queue. An earlier one's text is less.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -250,7 +250,7 @@ impl Environment for Process {
     fn wall_clock(&self) -> Duration {
         // Those of two processes differ.
         let ahead = Duration::from_micros(1700) * u32::try_from(self.0.index).unwrap_or(0);
-        Duration::from_nanos(self.0.world.now().nanos()) + ahead
+        self.0.world.now().since(Moment::default()) + ahead
     }
 
     fn sleep_until(&self, at: Instant) -> Task {

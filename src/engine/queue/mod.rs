@@ -19,7 +19,7 @@ use std::rc::{Rc, Weak};
 use smallvec::SmallVec;
 
 pub(super) use of_members::QueuesOfMembers;
-pub(super) use place::{Called, Place};
+pub(super) use place::{Called, Place, Turn};
 
 use super::instance::Instance;
 

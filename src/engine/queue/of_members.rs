@@ -10,7 +10,7 @@ use super::super::question::Resources;
 use super::super::retry::Retry;
 use super::super::token::Token;
 use super::super::validity::Instant;
-use super::place::{Call, Called};
+use super::place::{Call, Called, Turn};
 
 /// After so many locks in a row have passed from one to the next in this process, others
 /// must find the resource free.
@@ -200,7 +200,7 @@ impl QueuesOfMembers {
                 known.remove();
             } else if was_first && let Some((_, next)) = queue.waiting.first_key_value() {
                 next.call(if has_turn && queue.holder.is_none() {
-                    Called::Turn { pauses: false }
+                    Called::Turn(Turn::Now)
                 } else {
                     Called::Moved
                 });
@@ -259,11 +259,15 @@ impl Queue {
         let pauses = self.in_a_row >= MOST_IN_A_ROW;
         if pauses || next.is_none() {
             for other in self.others.values() {
-                other.call(Called::Turn { pauses: false });
+                other.call(Called::Turn(Turn::Now));
             }
         }
         if let Some(next) = next {
-            next.call(Called::Turn { pauses });
+            next.call(Called::Turn(if pauses {
+                Turn::AfterOthers
+            } else {
+                Turn::Now
+            }));
             self.in_a_row = if pauses { 0 } else { self.in_a_row + 1 };
         }
     }
@@ -387,7 +391,7 @@ mod tests {
         assert!(first.may_ask() && !second.may_ask());
         assert_eq!(second.take_call(), Some(Called::Moved));
         queues.released(&a, &"held".into());
-        assert_eq!(first.take_call(), Some(Called::Turn { pauses: false }));
+        assert_eq!(first.take_call(), Some(Called::Turn(Turn::Now)));
         assert_eq!(second.take_call(), None);
         // Whoever comes now does not come before them.
         assert!(!queues.enter(&a, &"new".into(), at(1), at(20)));
@@ -400,7 +404,7 @@ mod tests {
         let third = behind(&queues, &a);
         queues.released(&a, &"held".into());
         drop(first);
-        assert_eq!(second.take_call(), Some(Called::Turn { pauses: false }));
+        assert_eq!(second.take_call(), Some(Called::Turn(Turn::Now)));
         second.asks(at(1));
         second.refused();
         // It was refused, so that the next one would be, too.
@@ -417,8 +421,9 @@ mod tests {
         for turn in 0..18 {
             queues.hold(&a, &"held".into(), at(10));
             queues.released(&a, &"held".into());
-            let Some(Called::Turn { pauses: paused }) = first.take_call() else {
-                panic!("it is not called");
+            let paused = match first.take_call() {
+                Some(Called::Turn(turn)) => turn == Turn::AfterOthers,
+                _ => panic!("it is not called"),
             };
             // Those who wait for this name and others may ask then.
             assert_eq!(several.take_call().is_some(), paused, "{turn}");
@@ -436,7 +441,7 @@ mod tests {
         assert!(several.may_ask());
         assert!(!queues.must_wait(&on(&["b"]), at(1)));
         queues.released(&a, &"held".into());
-        assert_eq!(several.take_call(), Some(Called::Turn { pauses: false }));
+        assert_eq!(several.take_call(), Some(Called::Turn(Turn::Now)));
         drop(several);
         assert!(queues.queues.borrow().is_empty());
     }

@@ -1,11 +1,10 @@
 //! One waiter's place in the queue for its resource.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
-use super::super::environment::{Environment, until};
+use super::super::environment::Environment;
 use super::super::question::Resources;
 use super::super::retry::Retry;
 use super::super::validity::Instant;
@@ -14,10 +13,18 @@ use super::of_members::QueuesOfMembers;
 /// What a waiter is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Called {
-    /// The resource may be free: it may ask, if it `pauses` only once others could.
-    Turn { pauses: bool },
+    /// The resource may be free, and it is its turn.
+    Turn(Turn),
     /// It may be the first by now, or another may.
     Moved,
+}
+
+/// When whose turn it is may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Turn {
+    Now,
+    /// Once other processes could have found the resource free.
+    AfterOthers,
 }
 
 /// What one waiter was told last and has not heard yet.
@@ -30,7 +37,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn call(&self, called: Called) {
         // A turn is not taken back by what matters less.
-        if !matches!(self.called.get(), Some(Called::Turn { .. })) {
+        if !matches!(self.called.get(), Some(Called::Turn(_))) {
             self.called.set(Some(called));
         }
         if let Some(waker) = self.waker.take() {
@@ -88,31 +95,14 @@ impl Place {
         self.has_turn.set(false);
     }
 
-    /// What it is called for, or `None` at `due`; the first is due as often as the one of
-    /// all those waiting that is due most often.
-    pub(in crate::engine) async fn wait(
-        &self,
-        environment: &dyn Environment,
-        due: Instant,
-    ) -> Option<Called> {
-        loop {
-            let earlier = self.next_poll(environment).filter(|poll| *poll < due);
-            let called = until(environment, earlier.unwrap_or(due), self.called()).await;
-            match called {
-                Some(Called::Moved) => {}
-                None if earlier.is_some() => return Some(Called::Turn { pauses: false }),
-                called => return called,
-            }
-        }
-    }
-
-    /// When the queue is to be asked for next, if this is the first in it.
-    fn next_poll(&self, environment: &dyn Environment) -> Option<Instant> {
+    /// When the queue is to be asked for next, if this is the first in it: the first is due as
+    /// often as the one of all those waiting that is due most often. `None` if its own
+    /// attempts are enough.
+    pub(in crate::engine) fn next_poll(&self, environment: &dyn Environment) -> Option<Instant> {
         if self.resources.len() > 1 || !self.may_ask() {
             return None;
         }
         let (asked, shortest) = self.queues.pace(&self.resources);
-        // Otherwise its own attempts are enough.
         let shortest = shortest.filter(|shortest| shortest.delay < self.retry.delay);
         let wait = shortest?.wait(environment.chance());
         Some(asked.unwrap_or_else(|| environment.now()).after(wait))
@@ -124,22 +114,20 @@ impl Place {
         self.call.called.take()
     }
 
-    async fn called(&self) -> Called {
-        poll_fn(|context| {
-            if let Some(called) = self.call.called.take() {
-                return Poll::Ready(called);
-            }
-            self.call.waker.replace(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
+    /// Ready when it is called.
+    pub(in crate::engine) fn poll_called(&self, context: &Context<'_>) -> Poll<Called> {
+        if let Some(called) = self.call.called.take() {
+            return Poll::Ready(called);
+        }
+        self.call.waker.replace(Some(context.waker().clone()));
+        Poll::Pending
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let has_turn =
-            self.has_turn.get() || matches!(self.call.called.get(), Some(Called::Turn { .. }));
+            self.has_turn.get() || matches!(self.call.called.get(), Some(Called::Turn(_)));
         self.queues.leave(&self.resources, self.number, has_turn);
     }
 }

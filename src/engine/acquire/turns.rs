@@ -1,0 +1,189 @@
+//! When a request that waits may ask, beside its own schedule: by its place in the queue, and
+//! by what tells it that asking is worth while.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::super::core::Core;
+use super::super::environment::until;
+use super::super::fair_wait::FairWait;
+use super::super::question::Resources;
+use super::super::queue::{Called, Place, QueuesOfMembers, Turn};
+use super::super::settings::Settings;
+use super::super::ticket::Ticket;
+use super::super::validity::Instant;
+use super::super::vote::Vote;
+use super::super::wake_ups::{Outlook, WakeUps};
+
+pub(super) struct Turns<'request> {
+    core: &'request Core,
+    resources: &'request Resources,
+    settings: &'request Settings,
+    line: Line<'request>,
+    /// Of the first in a queue, once it was refused.
+    wake_ups: Option<WakeUps>,
+    /// When it asks since the resources seem to be free.
+    asks_at: Option<Instant>,
+}
+
+/// Where it waits.
+enum Line<'request> {
+    /// In this process, of which the first asks for all.
+    Here(Place),
+    /// On the instances, where each asks for itself.
+    Everywhere(FairWait<'request>),
+}
+
+impl<'request> Turns<'request> {
+    /// Waits by its ticket.
+    pub(super) fn by_ticket(
+        core: &'request Rc<Core>,
+        resources: &'request Resources,
+        settings: &'request Settings,
+        ticket: &'request Arc<Ticket>,
+    ) -> Self {
+        Self {
+            core,
+            resources,
+            settings,
+            line: Line::Everywhere(FairWait::begin(core, resources, settings, ticket)),
+            wake_ups: None,
+            asks_at: None,
+        }
+    }
+
+    /// Lines up, as [`Place::line_up`] has it.
+    pub(super) fn line_up(
+        core: &'request Core,
+        queues: &Rc<QueuesOfMembers>,
+        resources: &'request Resources,
+        settings: &'request Settings,
+        is_first: bool,
+    ) -> Self {
+        Self {
+            core,
+            resources,
+            settings,
+            line: Line::Here(Place::line_up(queues, resources, settings.retry, is_first)),
+            wake_ups: None,
+            asks_at: None,
+        }
+    }
+
+    /// Whether it asks at the times of its own schedule: nobody is before it, and it would
+    /// not be told.
+    pub(super) fn asks_by_schedule(&self) -> bool {
+        self.line.may_ask() && !self.is_told()
+    }
+
+    /// It asks now.
+    pub(super) fn asks(&mut self) {
+        self.asks_at = None;
+        let now = self.core.environment.now();
+        match &self.line {
+            Line::Here(place) => place.asks(now),
+            Line::Everywhere(wait) => wait.asks(now),
+        }
+    }
+
+    /// It was refused with these votes, since the resources are held or for another reason.
+    pub(super) fn refused(&mut self, as_held: bool, votes: &[Option<Vote>]) {
+        match &self.line {
+            Line::Here(place) => place.refused(),
+            Line::Everywhere(wait) => {
+                if wait.refused(votes) {
+                    self.wake_ups = None;
+                }
+            }
+        }
+        match &self.wake_ups {
+            Some(wake_ups) => wake_ups.refused(as_held),
+            None if self.settings.wakeups && as_held && self.line.may_ask() => {
+                let awaited = match &self.line {
+                    Line::Here(_) => Resources::clone(self.resources),
+                    Line::Everywhere(wait) => wait.awaited(),
+                };
+                self.wake_ups = WakeUps::begin(self.core, &awaited, self.settings.retry);
+            }
+            None => {}
+        }
+    }
+
+    /// Its next turn before `due`, beside those that its own schedule has.
+    pub(super) async fn next(&mut self, due: Instant) -> Option<Turn> {
+        let environment = self.core.environment.as_ref();
+        loop {
+            let now = environment.now();
+            if due <= now {
+                return None;
+            }
+            if !self.line.may_ask() {
+                // Whoever is first is told.
+                (self.wake_ups, self.asks_at) = (None, None);
+            }
+            let polled = match &self.line {
+                Line::Here(place) => place.next_poll(environment).filter(|_| !self.is_told()),
+                Line::Everywhere(wait) => wait.next_ask(),
+            };
+            let (seen, next) = self.outlook(now);
+            if polled.into_iter().chain(seen).any(|at| at <= now) {
+                return Some(Turn::Now);
+            }
+            let at = polled.into_iter().chain(next).fold(due, Instant::min);
+            if let Some(Called::Turn(turn)) = until(environment, at, self.called()).await.flatten()
+            {
+                return Some(turn);
+            }
+        }
+    }
+
+    /// When it asks because of what it was told, if so, and when there is more to be done.
+    fn outlook(&mut self, now: Instant) -> (Option<Instant>, Option<Instant>) {
+        let Some(wake_ups) = &self.wake_ups else {
+            return (None, None);
+        };
+        match wake_ups.outlook(self.core) {
+            Outlook::Ask => {
+                let pause = || wake_ups.pause(self.core, self.settings.retry);
+                let at = *self.asks_at.get_or_insert_with(|| now.after(pause()));
+                (Some(at), Some(at))
+            }
+            Outlook::After(next) => {
+                // Another was faster.
+                self.asks_at = None;
+                (None, Some(next))
+            }
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        self.wake_ups.as_ref().is_some_and(WakeUps::are_enough)
+    }
+
+    /// What it is called for, or nothing if something else is known of its resources.
+    async fn called(&self) -> Option<Called> {
+        poll_fn(|context| {
+            if let Line::Here(place) = &self.line
+                && let Poll::Ready(called) = place.poll_called(context)
+            {
+                return Poll::Ready(Some(called));
+            }
+            match &self.wake_ups {
+                Some(wake_ups) => wake_ups.poll_change(context).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl Line<'_> {
+    fn may_ask(&self) -> bool {
+        match self {
+            Self::Here(place) => place.may_ask(),
+            Self::Everywhere(_) => true,
+        }
+    }
+}
