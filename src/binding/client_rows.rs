@@ -44,7 +44,10 @@ impl ClientQuestion {
             Some(ticket) => {
                 let [_, first] = fair_texts();
                 let names = [&question.resources[0], ticket.queue(), ticket.waiter()];
-                (Some(first.into()), names.map(Box::from).into_iter().collect())
+                (
+                    Some(first.into()),
+                    names.map(Box::from).into_iter().collect(),
+                )
             }
         };
         Self {

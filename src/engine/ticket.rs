@@ -122,7 +122,9 @@ fn queue_of(resource: &str) -> String {
 }
 
 fn has_tag(name: &str) -> bool {
-    let tag = name.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    let tag = name
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
     tag.is_some_and(|(tag, _)| !tag.is_empty())
 }
 

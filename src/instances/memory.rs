@@ -171,7 +171,9 @@ impl Table {
         let mut queue = self.queues.remove(ticket.queue()).unwrap_or_default();
         queue.retain(|other| self.live(&ticket.waiter_of(other), now).is_some());
         queue.insert(ticket.text().into());
-        let before = queue.range::<str, _>((Unbounded, Excluded(ticket.text()))).next_back();
+        let before = queue
+            .range::<str, _>((Unbounded, Excluded(ticket.text())))
+            .next_back();
         let before = before.map(|before| Rc::from(&**before));
         self.queues.insert(ticket.queue().into(), queue);
         before

@@ -31,6 +31,7 @@ pub struct Counts {
     pub ended: Cell<u64>,
     pub trusted: Cell<u64>,
     pub in_order: Cell<u64>,
+    pub in_turn: Cell<u64>,
 }
 
 impl Counts {
@@ -61,6 +62,7 @@ impl Counts {
             ("kept and over", &self.ended),
             ("kept with nothing in its way", &self.trusted),
             ("granted in order", &self.in_order),
+            ("granted behind a ticket", &self.in_turn),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()

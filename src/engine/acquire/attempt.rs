@@ -52,7 +52,9 @@ impl Attempt {
         let limits = Limits::within(settings.deadlines, ttl, validity.until);
         let limits = limits.first(number == 1 && !settings.is_repeated);
         let question = Question::acquire(ttl, resources, value, limits.last());
-        let question = settings.apply(question).with_ticket(ticket_of(core, settings));
+        let question = settings
+            .apply(question)
+            .with_ticket(ticket_of(core, settings));
         let report = settings.vote_report(number);
         Self {
             round: Round::ask_all(core, question, limits, now, report),

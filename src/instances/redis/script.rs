@@ -23,8 +23,7 @@ pub(super) static ACQUIRE_FAIR: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/acquire_fair.lua")));
 
 /// The same as [`FIRST_ACQUIRE`].
-pub(super) static FIRST_ACQUIRE_FAIR: LazyLock<Script> =
-    LazyLock::new(|| script(FIRST_FAIR_TEXT));
+pub(super) static FIRST_ACQUIRE_FAIR: LazyLock<Script> = LazyLock::new(|| script(FIRST_FAIR_TEXT));
 
 const FIRST_FAIR_TEXT: &str = concat!(
     include_str!("scripts/proof.lua"),
