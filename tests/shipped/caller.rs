@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::binding::ids::Handle;
-use redlock_native::binding::layout::{AnswerKind, Operation, UNLIMITED};
+use redlock_native::binding::layout::{AnswerKind, Operation, UNLIMITED, flags};
 use redlock_native::binding::numbers::clock_millis;
 use redlock_native::engine::SafetyRule;
 
@@ -85,6 +85,7 @@ impl Caller {
                 UNLIMITED
             },
             resources: resources.clone(),
+            is_fair: resources.len() == 1 && chance.percent(30),
             ..self.request(Operation::Lock)
         };
         let asked = self.now();
@@ -211,6 +212,12 @@ impl Caller {
             self.drift(),
             chance.pick(&[5.0, 20.0]),
             5.0,
+            if chance.percent(70) {
+                flags::WAKEUPS
+            } else {
+                0
+            }
+            .into(),
         ];
         let (number, watch) = self
             .app
@@ -305,6 +312,7 @@ impl Caller {
             retries: 0.0,
             instant: 0.0,
             value: String::new(),
+            is_fair: false,
             resources: Vec::new(),
         }
     }

@@ -108,6 +108,8 @@ pub struct Request {
     pub instant: f64,
     pub value: String,
     pub max_wait: f64,
+    /// It waits by a ticket.
+    pub is_fair: bool,
     pub resources: Vec<String>,
 }
 
@@ -361,7 +363,9 @@ impl App {
         row[request::SLOT] = slot.0.into();
         row[request::HANDLE] = asked.engine.0.into();
         row[request::OPERATION] = asked.operation.number().into();
-        row[request::FLAGS] = if asked.reports { flags::REPORT } else { 0 }.into();
+        let report = if asked.reports { flags::REPORT } else { 0 };
+        let fair = if asked.is_fair { flags::FAIR } else { 0 };
+        row[request::FLAGS] = (report | fair).into();
         row[request::TTL] = small(asked.ttl);
         row[request::RETRY_COUNT] = asked.retries;
         row[request::RETRY_DELAY] = asked.delay;

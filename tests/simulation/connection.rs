@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use redlock_native::engine::{
     Cause, ConnectionState as State, Environment as _, Instance, Instant, Meter, Observer,
-    Operation, Question, Responder, RoundTrip, Vote,
+    Operation, Question, Responder, RoundTrip, Vote, Watch, Watcher,
 };
 
 use crate::checker::{Checker, InFlight};
+use crate::counts::bump;
 use crate::process::Process;
 use crate::scenario::{Identity, Network, Scenario};
 use crate::server::Server;
+use crate::watching::WatchLine;
 use crate::world::{Moment, World};
 
 /// How many connections a client has to an instance.
@@ -49,6 +51,9 @@ struct Inner {
     /// What waits for it.
     held_up: RefCell<VecDeque<Pending>>,
     meter: Cell<Meter>,
+    /// How many commands were written.
+    written: Cell<u64>,
+    watch_line: WatchLine,
 }
 
 #[derive(Default)]
@@ -105,6 +110,8 @@ impl Remote {
             busy_until: Cell::default(),
             held_up: RefCell::default(),
             meter: Cell::default(),
+            written: Cell::default(),
+            watch_line: WatchLine::new(process, server, checker, scenario),
         }));
         // Between two connections there is no order.
         let lines = if scenario.own_values { 1 } else { LINES };
@@ -125,6 +132,16 @@ impl Remote {
     /// Nothing passes between client and server until then.
     pub fn part_until(&self, until: Moment) {
         self.0.parted_until.set(until);
+        self.0.watch_line.part_until(until);
+    }
+
+    /// How many commands were written to the server, looks included.
+    pub fn commands(&self) -> u64 {
+        self.0.written.get() + self.0.watch_line.looks()
+    }
+
+    pub fn watch_line(&self) -> &WatchLine {
+        &self.0.watch_line
     }
 
     /// What is under way on the line to the server arrives then, not earlier.
@@ -177,6 +194,7 @@ impl Remote {
         }
         drop(self.0.waiting.take());
         drop(self.0.held_up.take());
+        self.0.watch_line.die();
     }
 
     fn doom(&self, connection: &Connection) {
@@ -287,6 +305,7 @@ impl Remote {
             .borrow_mut()
             .push_back((number, envelope));
         connection.unanswered.borrow_mut().insert(number, pending);
+        bump(&self.0.written);
         let remote = self.clone();
         self.world()
             .after(self.delay(), move || remote.arrive(line, connection));
@@ -491,6 +510,15 @@ impl Instance for Remote {
 
     fn round_trip(&self) -> Option<RoundTrip> {
         self.0.meter.get().known()
+    }
+
+    fn watch(
+        &self,
+        resource: &str,
+        index: usize,
+        watcher: Weak<dyn Watcher>,
+    ) -> Option<Rc<dyn Watch>> {
+        self.0.watch_line.watch(resource, index, watcher)
     }
 }
 

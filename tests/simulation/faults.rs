@@ -29,10 +29,12 @@ pub enum Fault {
     Forget,
     /// A client stands still.
     Pause,
+    /// The connection breaks on which a server tells a client of changes.
+    Deafen,
 }
 
 impl Fault {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Snap,
         Self::Hold,
         Self::Hang,
@@ -40,6 +42,7 @@ impl Fault {
         Self::Crash,
         Self::Forget,
         Self::Pause,
+        Self::Deafen,
     ];
 }
 
@@ -135,6 +138,7 @@ impl Nemesis {
                 }
             }
             Fault::Pause => process.pause(span),
+            Fault::Deafen => remote.watch_line().snap(),
         }
     }
 
@@ -148,13 +152,15 @@ impl Nemesis {
             .iter()
             .filter(|remote| remote.server().index == server.index)
         {
+            let soon = || self.world.chance.span(away.min(self.faults.longest));
             for line in 0..LINES {
-                snap(
-                    remote,
-                    line,
-                    self.world.chance.span(away.min(self.faults.longest)),
-                );
+                snap(remote, line, soon());
             }
+            let deaf = remote.clone();
+            let after = soon();
+            remote
+                .process()
+                .after(after, move || deaf.watch_line().snap());
         }
         let server = Rc::clone(server);
         self.world.after(away, move || server.restart());

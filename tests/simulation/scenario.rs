@@ -36,6 +36,7 @@ pub struct Scenario {
     pub ttls: &'static [u64],
     pub deadlines: DeadlineBounds,
     pub network: Network,
+    pub tells: Tells,
     pub faults: Faults,
     /// How long new things begin.
     pub busy: Duration,
@@ -74,6 +75,19 @@ pub struct Network {
     pub backoff: Duration,
     /// Requests wait for a dial that is under way.
     pub patient: bool,
+}
+
+/// How servers tell of keys that change.
+#[derive(Clone, Copy, Debug)]
+pub struct Tells {
+    /// Whether they do.
+    pub at_all: bool,
+    /// In percent of what is told, it does not arrive.
+    pub loses: u64,
+    /// It arrives twice.
+    pub doubles: u64,
+    /// Something arrives about a key that hasn't changed.
+    pub astray: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +155,7 @@ impl Scenario {
                 },
             ]),
             network,
+            tells: Tells::draw(chance),
             faults: Faults::draw(chance, own_values),
             busy: chance.pick(&[2500, 5500, 9500]) * MS,
             idle: chance.pick(&[2, 30, 200]) * MS,
@@ -217,6 +232,7 @@ impl Scenario {
             deadlines: self.deadlines,
             report: true,
             queues: chance.percent(70),
+            wakeups: chance.percent(70),
             ..Settings::default()
         }
     }
@@ -265,6 +281,17 @@ impl Network {
         let slow = !world.is_quiet() && world.chance.percent(self.slow);
         let most = if slow { self.slowest } else { self.usual };
         SHORTEST_DELAY + self.least + world.chance.span(most)
+    }
+}
+
+impl Tells {
+    fn draw(chance: &Chance) -> Self {
+        Self {
+            at_all: chance.percent(75),
+            loses: chance.pick(&[0, 0, 10, 50, 100]),
+            doubles: chance.pick(&[0, 0, 20]),
+            astray: chance.pick(&[0, 0, 20, 100]),
+        }
     }
 }
 

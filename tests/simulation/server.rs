@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
-use redlock_native::engine::{Operation, Question, Resources, Ticket, Token, Vote};
+use redlock_native::engine::{Operation, Question, Resources, Seen, Ticket, Token, Vote};
 
 use crate::tickets::Tickets;
 use crate::world::{Clock, Moment, World};
@@ -22,6 +23,15 @@ pub struct Server {
     /// Counts crashes: a message to an earlier life goes nowhere.
     life: Cell<u32>,
     hung_until: Cell<Moment>,
+    /// Who is to be told of the next change to a key.
+    looked_at: RefCell<Vec<LookedAt>>,
+}
+
+/// A key as somebody has seen it.
+struct LookedAt {
+    name: Box<str>,
+    state: Option<(Token, u64)>,
+    tell: Box<dyn Fn()>,
 }
 
 struct Key {
@@ -51,11 +61,56 @@ impl Server {
             up: Cell::new(true),
             life: Cell::default(),
             hung_until: Cell::default(),
+            looked_at: RefCell::default(),
         })
     }
 
     /// Carries one command out, atomically.
     pub fn answer(&self, message: u64, question: &Question) -> Vote {
+        let vote = self.carry_out(message, question);
+        self.tell_changes();
+        vote
+    }
+
+    /// Reads a key, and has `tell` called once when it changes next.
+    pub fn look(&self, name: &str, tell: Box<dyn Fn()>) -> Seen {
+        let state = self.state(name);
+        let seen = match &state {
+            None => Seen::Free,
+            Some((value, expires)) => Seen::Held {
+                value: Some((*value.text()).into()),
+                left: (*expires < u64::MAX).then(|| Duration::from_millis(expires - self.millis())),
+            },
+        };
+        self.looked_at.borrow_mut().push(LookedAt {
+            name: name.into(),
+            state,
+            tell,
+        });
+        seen
+    }
+
+    /// Tells those who have seen keys that are not as they were seen any more.
+    fn tell_changes(&self) {
+        let mut looked_at = self.looked_at.borrow_mut();
+        let (changed, same) = std::mem::take(&mut *looked_at)
+            .into_iter()
+            .partition::<Vec<_>, _>(|seen| self.state(&seen.name) != seen.state);
+        *looked_at = same;
+        drop(looked_at);
+        for seen in changed {
+            (seen.tell)();
+        }
+    }
+
+    fn state(&self, name: &str) -> Option<(Token, u64)> {
+        let now = self.millis();
+        let keys = self.keys.borrow();
+        let key = keys.get(name).filter(|key| now < key.expires);
+        key.map(|key| (key.value.clone(), key.expires))
+    }
+
+    fn carry_out(&self, message: u64, question: &Question) -> Vote {
         let now = self.millis();
         let mut keys = self.keys.borrow_mut();
         // What has expired is gone, for every command alike.
@@ -176,6 +231,7 @@ impl Server {
     pub fn delete_all(&self) {
         self.keys.borrow_mut().clear();
         self.tickets.borrow_mut().forget();
+        self.tell_changes();
     }
 
     /// Somebody who is no part of the simulation takes the keys for ever.
@@ -191,6 +247,7 @@ impl Server {
             };
             self.keys.borrow_mut().insert(name.clone(), key);
         }
+        self.tell_changes();
     }
 
     /// He gives them back.
@@ -198,6 +255,7 @@ impl Server {
         self.keys
             .borrow_mut()
             .retain(|_, key| key.expires < u64::MAX);
+        self.tell_changes();
     }
 
     /// Whether a key lives that only a release could have prevented, not one
@@ -250,6 +308,7 @@ impl Server {
     pub fn crash(&self, keep_keys: bool) {
         self.up.set(false);
         self.life.set(self.life.get() + 1);
+        self.looked_at.borrow_mut().clear();
         self.wake();
         if !keep_keys {
             self.keys.borrow_mut().clear();

@@ -169,7 +169,7 @@ impl<'request> Attempts<'request> {
 
     fn round_trip(&self) -> Duration {
         const UNMEASURED: Duration = Duration::from_millis(10);
-        self.core.slowest_round_trip().unwrap_or(UNMEASURED)
+        self.core.round_trip().unwrap_or(UNMEASURED)
     }
 
     /// They are used up, or futile: the place is another's.

@@ -30,7 +30,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(1700), Duration::from_
 
 /// Those who are told at the same time ask within this span, and no two at once: a lone one
 /// loses half of it.
-const SPREAD: Duration = Duration::from_millis(2);
+const SPREAD: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
 
 /// What tells one waiter.
 pub(super) struct WakeUps {
@@ -140,8 +140,9 @@ impl WakeUps {
 
 /// By chance some part of the span within which those who are told at once ask, `times` over.
 pub(super) fn spread(core: &Core, times: u32) -> Duration {
-    let trip = core.slowest_round_trip().unwrap_or_default();
+    let (least, most) = SPREAD;
     // What comes to far servers is scattered by more on its way.
-    let span = SPREAD.max(trip / 4).saturating_mul(times);
+    let trip = core.round_trip().unwrap_or_default();
+    let span = (trip / 4).clamp(least, most).saturating_mul(times);
     span.mul_f64(core.environment.chance())
 }
