@@ -52,9 +52,11 @@ pub enum SafetyRule {
     /// Rule 18: that a key is not there, said of one of several releases in one call,
     /// is asked again of that one alone.
     AskedAlone,
-    /// Rule 23: who asks with a ticket is refused a free lock while an earlier one waits.
+    /// Rule 23: what instances tell of changes decides nothing: a lock is lost by votes.
+    LostByVotes,
+    /// Rule 24: who asks with a ticket is refused a free lock while an earlier one waits.
     InTurn,
-    /// Rule 23: all attempts of one request have one ticket.
+    /// Rule 24: all attempts of one request have one ticket.
     OneTicket,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
@@ -62,7 +64,7 @@ pub enum SafetyRule {
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
@@ -85,6 +87,7 @@ impl SafetyRule {
         Self::HandOver,
         Self::Order,
         Self::AskedAlone,
+        Self::LostByVotes,
         Self::InTurn,
         Self::OneTicket,
         Self::Role,

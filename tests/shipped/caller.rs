@@ -304,6 +304,8 @@ impl Caller {
             engine: self.engine,
             operation,
             reports: chance.percent(20),
+            queues: chance.percent(70),
+            wakeups: chance.percent(70),
             delay: chance.pick(&[5.0, 20.0]),
             jitter: chance.pick(&[0.0, 5.0, 20.0]),
             drift: self.drift(),

@@ -146,7 +146,7 @@ impl Attempt {
     }
 }
 
-/// Rule 23: each attempt of one request has the same.
+/// Rule 24: each attempt of one request has the same.
 fn ticket_of(core: &Core, settings: &Settings) -> Option<Arc<Ticket>> {
     let ticket = settings.ticket.as_ref()?;
     if SafetyRule::OneTicket.is_kept() {

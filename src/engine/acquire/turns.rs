@@ -91,7 +91,7 @@ impl<'request> Turns<'request> {
     /// It was refused with these votes, since the resources are held or for another reason.
     pub(super) fn refused(&mut self, as_held: bool, votes: &[Option<Vote>]) {
         match &self.line {
-            Line::Here(place) => place.refused(),
+            Line::Here(place) => place.refused(self.core.environment.now()),
             Line::Everywhere(wait) => {
                 if wait.refused(votes) {
                     self.wake_ups = None;

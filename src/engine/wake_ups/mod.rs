@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use self::bell::Bell;
+pub(super) use self::bell::Bell;
 pub(super) use self::watched_resource::Outlook;
 use self::watched_resource::WatchedResource;
 use super::core::Core;
@@ -22,7 +22,7 @@ use super::retry::Retry;
 use super::validity::Instant;
 
 /// Who waits for more resources than this is told of none.
-const MOST_RESOURCES: usize = 8;
+pub(super) const MOST_RESOURCES: usize = 8;
 
 /// After this span, or a little less, they are looked at even if nothing was told: less than
 /// two seconds after a release that nobody was told of, somebody asks.
