@@ -867,6 +867,8 @@ declare namespace Redlock {
     autoExtend?: boolean | AutoExtendOptions;
     /** One attempt: null if it is held by another; rejected if too few instances answer. */
     tryLock?: Tries;
+    /** In place of the Redlock's option {@link Options.fair}, for this lock. */
+    fair?: boolean;
   }
 
   /** What comes of a call with `tryLock` or without: `Result`, or null where that may be. */
@@ -932,6 +934,12 @@ declare namespace Redlock {
      * says why. Default `auto`; `false` makes no such connection.
      */
     wakeups?: 'auto' | false;
+    /**
+     * Whether locks are granted in the order in which they were asked for, to all processes that ask with `fair: true`: those who
+     * wait on a majority of the servers, by their clocks. Others come in between. Who dies costs those behind it 5 s, once. For
+     * one resource, with scripts and values of ours and a `retryDelay` in ms; else `ERR_REDLOCK_OPTIONS`. Default false.
+     */
+    fair?: boolean;
     /**
      * A Lua script of one's own for `lock`. Each script gets the resources as KEYS and, as ARGV, the
      * value and (lock, extend) the ttl in ms; it was carried out if it answers the number of KEYS.

@@ -35,6 +35,7 @@ pub struct Counts {
     pub left: Cell<u64>,
     pub looks: Cell<u64>,
     pub told: Cell<u64>,
+    pub in_turn: Cell<u64>,
 }
 
 impl Counts {
@@ -69,6 +70,7 @@ impl Counts {
             ("granted once it was left", &self.left),
             ("looks", &self.looks),
             ("told of a change", &self.told),
+            ("granted behind a ticket", &self.in_turn),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()
