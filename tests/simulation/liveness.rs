@@ -14,7 +14,7 @@ use redlock_native::engine::{
 use crate::connection::Remote;
 use crate::counts::bump;
 use crate::member::{Lock, Member, RequestOutcome, RequestSpec, attempt_bound};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Tells};
 
 /// A newcomer, alone, when nothing is under way any more and all that is left
 /// are keys that nobody released.
@@ -35,6 +35,7 @@ pub async fn newcomer(member: &Member) {
     liveness.keeps_a_lock_up_to_its_cap().await;
     liveness.loses_a_lock_in_time_when_all_are_silent().await;
     liveness.is_told_of_a_lock_that_is_left().await;
+    liveness.is_told_of_a_kept_lock_that_is_gone().await;
     liveness.needs_no_minority().await;
 }
 
@@ -329,6 +330,44 @@ impl<'a> Liveness<'a> {
         bump(&self.member.checker().counts.left);
         self.release(&lock).await;
         self.rest(self.round_trip()).await;
+    }
+
+    /// Whose kept lock is deleted on a majority is told so at once, long before its end; on a
+    /// minority that is no loss.
+    async fn is_told_of_a_kept_lock_that_is_gone(&self) {
+        let ttl = Ttl::new(30_000.0, self.settings.drift).expect("a ttl with validity");
+        let spec = RequestSpec::acquire(ttl, self.settings.clone()).within(self.round_trip());
+        // All of them have released the last lock by then.
+        self.rest(self.round_trip()).await;
+        let lock = self.acquire(&self.all(), &spec).await;
+        let settings = Settings {
+            wakeups: true,
+            ..self.settings.clone()
+        };
+        let watched = self.member.keep(&lock, None, &settings);
+        // By then its keys were looked at: a dial, and the looks.
+        let looked = Duration::from_millis(350) + 4 * self.round_trip();
+        self.rest(looked).await;
+        let quorum = majority(self.servers());
+        self.delete_on(self.servers() - quorum);
+        self.rest(looked).await;
+        self.expect(watched.is_believed(), "a lock that a minority has lost");
+        self.delete_on(quorum);
+        // A message, a look, the votes, and a pause between two looks.
+        let told = 3 * self.round_trip() + Duration::from_millis(25);
+        self.rest(told).await;
+        let Tells {
+            at_all,
+            loses,
+            astray,
+            ..
+        } = self.member.scenario().tells;
+        if at_all && loses + astray == 0 {
+            self.expect(watched.is_told(), "a loss that is told at once");
+            bump(&self.member.checker().counts.gone_at_once);
+        }
+        self.member.checker().kept_no_longer(&watched);
+        self.release_what_is_left(&lock).await;
     }
 
     /// With a lead of a round trip at least.

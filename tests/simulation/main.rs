@@ -131,6 +131,11 @@ fn with_the_callers_word_for_the_end_of_a_kept_lock_a_seed_believes_in_it_too_lo
 }
 
 #[test]
+fn with_losses_on_what_is_told_without_a_vote_a_seed_loses_a_lock_that_is_held() {
+    SIMULATION.expect_missed(SafetyRule::LostByVotes, "have ever lacked it");
+}
+
+#[test]
 fn without_the_cap_a_seed_extends_a_lock_beyond_it() {
     SIMULATION.expect_missed(SafetyRule::Cap, "beyond its cap");
 }

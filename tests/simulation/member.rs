@@ -266,6 +266,7 @@ impl Member {
         let (resources, value) = (&lock.resources, &lock.value);
         let watched = self.checker.keep(
             &self.process,
+            self.remotes.iter().map(Remote::server).cloned().collect(),
             resources,
             value,
             lock.until,

@@ -103,6 +103,11 @@ impl Server {
         }
     }
 
+    /// Whether that key has that value now.
+    pub fn has(&self, name: &str, value: &Token) -> bool {
+        self.state(name).is_some_and(|(known, _)| known == *value)
+    }
+
     fn state(&self, name: &str) -> Option<(Token, u64)> {
         let now = self.millis();
         let keys = self.keys.borrow();

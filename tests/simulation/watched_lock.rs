@@ -1,19 +1,21 @@
 //! What must hold of a lock that the engine keeps: its holder believes in it
 //! exactly as long as the watch says so.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
     Environment as _, Failure, Instant, Loss, Reason, Renewal, Resources, Settings, SharedValidity,
-    Token, Ttl, Validity, WatchRequest,
+    Token, Ttl, Validity, WatchRequest, majority,
 };
 
 use crate::checker::Checker;
 use crate::counts::bump;
 use crate::process::Process;
+use crate::server::Server;
 use crate::world::Moment;
 
 /// A lock from its being kept to its release or loss.
@@ -36,6 +38,10 @@ pub struct WatchedLock {
     /// Nothing can keep it from being extended in time.
     safe: Cell<bool>,
     retired: Cell<bool>,
+    /// By instance.
+    servers: Vec<Rc<Server>>,
+    /// Instances that have lacked one of its keys since it is kept.
+    lacking: RefCell<BTreeSet<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,6 +92,15 @@ impl WatchedLock {
         }
     }
 
+    fn note_lacking(&self) {
+        for (index, server) in self.servers.iter().enumerate() {
+            let mut names = self.resources.iter();
+            if !names.all(|name| server.has(name, &self.value)) {
+                self.lacking.borrow_mut().insert(index);
+            }
+        }
+    }
+
     /// From now on it must be lost through nothing but its cap.
     pub fn trust(&self) {
         self.safe.set(true);
@@ -108,6 +123,7 @@ impl Checker {
     pub fn keep(
         &self,
         process: &Process,
+        servers: Vec<Rc<Server>>,
         resources: &Resources,
         value: &Token,
         until: Instant,
@@ -140,6 +156,8 @@ impl Checker {
             extensions: Cell::default(),
             safe: Cell::new(false),
             retired: Cell::default(),
+            servers,
+            lacking: RefCell::default(),
         });
         self.world().note(format_args!(
             "p{}: keeps {value:.6} as #{}: {renewal:?}",
@@ -224,6 +242,12 @@ impl Checker {
             shown == Some(failure.reason),
             format_args!("is told to be lost since {failure}, and its watch shows {shown:?}"),
         );
+        let (lacking, all) = (watched.lacking.borrow().len(), watched.servers.len());
+        self.expect_of(
+            watched,
+            failure.reason != Reason::NotHeld || lacking >= majority(all),
+            format_args!("is told to be gone, and only {lacking} of {all} have ever lacked it"),
+        );
         let late = watched.ended.get().map(|(ended, paused)| {
             let since = self.world().now().since(ended);
             since.saturating_sub(process.paused().saturating_sub(paused))
@@ -282,6 +306,7 @@ impl Checker {
     }
 
     fn watch_over(&self, watched: &WatchedLock) {
+        watched.note_lacking();
         let (until, seen) = (watched.watch.until(), watched.seen.get());
         let now = watched.process.now();
         if until != seen {
