@@ -930,8 +930,8 @@ declare namespace Redlock {
     /**
      * Whether servers are had tell of changes to the keys of locks that are waited for or kept, on a second connection to
      * each: a lock that is released is granted to the next, and one that is lost is told to its holder, within a round
-     * trip. Where one does not tell, as before Redis 6, it is asked now and then. Default `auto`; `false` makes no such
-     * connection.
+     * trip. Where one does not tell, as before Redis 6, it is asked now and then, and {@link Connection.noWakeups}
+     * says why. Default `auto`; `false` makes no such connection.
      */
     wakeups?: 'auto' | false;
     /**
@@ -1008,6 +1008,11 @@ declare namespace Redlock {
     readonly since: Date;
     /** Why our own connection was down the last time; undefined if it never was. */
     readonly lastError: ConnectionError | undefined;
+    /**
+     * Why nothing tells of changes to its keys, as far as that was tried (see {@link Options.wakeups}): locks there are
+     * asked for now and then. Undefined where something does, or is expected to as soon as anybody waits.
+     */
+    readonly noWakeups: string | undefined;
   }
 
   interface InstanceInfo {

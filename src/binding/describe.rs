@@ -135,6 +135,11 @@ pub fn event(handle: Handle, event: &Event) -> String {
             described["state"] = state.into();
             described
         }
+        Event::Wakeups { instance, trouble } => json!({
+            "event": "wakeups",
+            "instance": instance,
+            "why": trouble.as_deref(),
+        }),
         Event::LookAlikes {
             instance,
             other,

@@ -324,9 +324,11 @@ impl<'a> Liveness<'a> {
             (false, _) => DELAY + told,
         };
         let spec = RequestSpec::acquire(self.ttl, settings).within(waits + bound);
+        let spec = spec.or_give_up_after(Some(2 * (waits + bound)));
         let lock = self.acquire(&resources, &spec).await;
         bump(&self.member.checker().counts.left);
         self.release(&lock).await;
+        self.rest(self.round_trip()).await;
     }
 
     /// With a lead of a round trip at least.

@@ -141,6 +141,11 @@ fn with_votes_by_likeness_a_seed_has_two_holders() {
 }
 
 #[test]
+fn without_asking_now_and_then_a_seed_has_one_wait_for_what_it_is_not_told() {
+    SIMULATION.expect_missed(SafetyRule::AskedAnyway, " takes ");
+}
+
+#[test]
 fn with_ones_own_value_as_a_grant_a_seed_has_two_holders() {
     SIMULATION.expect_missed(SafetyRule::OwnValue, "two holders");
 }

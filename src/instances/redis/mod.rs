@@ -116,7 +116,10 @@ impl Instance for Server {
 
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         match &self.backend {
-            Backend::Link { link, .. } => link.observe(index, observer),
+            Backend::Link { link, watch } => {
+                watch.observe(index, Weak::clone(&observer));
+                link.observe(index, observer);
+            }
             Backend::Cluster(cluster) => cluster.observe(index, observer),
         }
     }
