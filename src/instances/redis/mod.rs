@@ -145,7 +145,7 @@ impl Instance for Server {
     fn keys_are_those_of(&self) -> Option<usize> {
         // Equal configurations share it.
         Some(match &self.backend {
-            Backend::Link(link) => Rc::as_ptr(link).addr(),
+            Backend::Link { link, .. } => Rc::as_ptr(link).addr(),
             Backend::Cluster(cluster) => Rc::as_ptr(cluster).addr(),
         })
     }
