@@ -25,8 +25,8 @@
  * @typedef {object} Opened
  * @property {(resource: string, ttl: number) => Promise<any>} lock
  * @property {(lock: any) => Promise<unknown>} unlock
- * @property {(resource: string, ttl: number) => Promise<AbortSignal>} [keep] locks and extends by itself; the signal is
- *   aborted when the lock is lost
+ * @property {(resource: string, ttl: number) => Promise<{signal: AbortSignal}>} [keep] locks, and extends by itself; the
+ *   signal is aborted when the lock is lost
  */
 
 const OURS = { kind: 'ours', commands: ['set', 'eval', 'evalsha'] };

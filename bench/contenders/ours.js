@@ -74,7 +74,7 @@ function methods(redlock) {
   return {
     lock: (resource, ttl) => redlock.lock(resource, ttl),
     unlock: (lock) => lock.unlock(),
-    keep: async (resource, ttl) => (await redlock.lock(resource, ttl, { autoExtend: true })).signal,
+    keep: (resource, ttl) => redlock.lock(resource, ttl, { autoExtend: true }),
   };
 }
 

@@ -12,7 +12,7 @@ const PATIENCE = 40_000;
 
 /** @typedef {import('../contenders').Opened} Opened */
 
-/** @type {Map<string, any>} */
+/** What is held; a lock that nobody has any more is not extended either. @type {Map<string, any>} */
 const locks = new Map();
 
 /** Takes locks and holds them.
@@ -54,13 +54,17 @@ async function wait({ lock, unlock }, { resources }) {
 /** Takes locks that are extended by themselves.
  * @param {Opened} contender @param {{resources: string[], ttl: number}} told */
 async function keep({ keep: one }, { resources, ttl }) {
-  await Promise.all(resources.map(async (name) => locks.set(name, lossOf(await one(name, ttl)))));
+  const keepOne = async (name) => {
+    const lock = await one(name, ttl);
+    locks.set(name, { lock, loss: lossOf(lock.signal) });
+  };
+  await Promise.all(resources.map(keepOne));
 }
 
 /** Tells when the loss of what was kept was told, `null` of what never was.
  * @param {Opened} _contender @param {{resources: string[]}} told */
 async function lost(_contender, { resources }) {
-  return Promise.all(resources.map((name) => inTime(locks.get(name))));
+  return Promise.all(resources.map((name) => inTime(locks.get(name).loss)));
 }
 
 /** @param {AbortSignal} signal */
