@@ -38,7 +38,7 @@ const plan = () => [
   { n: 3, c: 1, processes: 20, seconds: 5 },
 ];
 
-const WHO = ['url', 'fair', 'promoted', 'redlock-4-ioredis', 'redlock-5'];
+const WHO = ['url', 'fair', 'redlock-4-ioredis'];
 
 const admits = ({ id }) => WHO.includes(id);
 
