@@ -926,6 +926,13 @@ declare namespace Redlock {
     /** How clients of yours are used. Default `auto`. */
     connections?: ConnectionsRule;
     /**
+     * Whether servers are had tell of changes to the keys of locks that are waited for or kept, on a second connection to
+     * each: a lock that is released is granted to the next, and one that is lost is told to its holder, within a round
+     * trip. Where one does not tell, as before Redis 6, it is asked now and then. Default `auto`; `false` makes no such
+     * connection.
+     */
+    wakeups?: 'auto' | false;
+    /**
      * A Lua script of one's own for `lock`. Each script gets the resources as KEYS and, as ARGV, the
      * value and (lock, extend) the ttl in ms; it was carried out if it answers the number of KEYS.
      */

@@ -19,12 +19,13 @@ const { Answer } = require('./native');
  * @param {LockState} state
  * @param {LockRecord} record
  * @param {Settings} settings of its extensions
+ * @param {number} wakeups `WAKEUPS` if its keys are watched, else 0
  * @returns {Watchdog}
  */
-function makeWatchdog(engine, state, { names, value, expiration }, settings) {
+function makeWatchdog(engine, state, { names, value, expiration }, settings, wakeups) {
   const until = state.validUntil(expiration) ?? clock() + LONGEST_FROM_NOW;
   // The lock itself, since a Proxy of it may be collected before.
-  state.watchdog = new Watchdog(engine, state.lock, { names, value, until, settings });
+  state.watchdog = new Watchdog(engine, state.lock, { names, value, until, settings, wakeups });
   return state.watchdog;
 }
 
@@ -33,10 +34,11 @@ function makeWatchdog(engine, state, { names, value, expiration }, settings) {
  * @param {LockState} state
  * @param {LockRecord} record
  * @param {Settings} settings of its extensions
+ * @param {number} wakeups `WAKEUPS` if its keys are watched, else 0
  * @param {import('./acquire-options').Extension} extension
  */
-function startExtending(engine, state, record, settings, { ttl, threshold, maxHold }) {
-  const watchdog = state.watchdog ?? makeWatchdog(engine, state, record, settings);
+function startExtending(engine, state, record, settings, wakeups, { ttl, threshold, maxHold }) {
+  const watchdog = state.watchdog ?? makeWatchdog(engine, state, record, settings, wakeups);
   const since = state.heldSince || clock();
   watchdog.start({ ttl, lead: threshold, cap: maxHold === undefined ? 0 : since + maxHold });
   showMovingEnd(state.lock, watchdog);

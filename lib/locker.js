@@ -33,7 +33,7 @@ const { clock } = require('./addon');
 const { majorityOf } = require('./quorum');
 const { OwnPromise } = require('./native/calls');
 const { PendingLock, PendingUnlock } = require('./pending');
-const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES } = require('./native');
+const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES, WAKEUPS } = require('./native');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
@@ -51,6 +51,8 @@ class Locker {
   #profile;
   #quorum;
   #settings;
+  /** `WAKEUPS` where native makes use of what instances tell of changes to keys, else 0. */
+  #wakeups;
   /** quit() has everything unlocked that is held: what could not be. @type {Promise<Error[]> | undefined} */
   #unlockingAll;
 
@@ -68,6 +70,7 @@ class Locker {
     this.#face = face;
     this.#profile = profile;
     this.#settings = new FaceSettings(face, profile, given.settings);
+    this.#wakeups = given.wakeups ? WAKEUPS : 0;
     this.#quorum = new FaceQuorum(face, profile, instances, given);
   }
 
@@ -282,7 +285,7 @@ class Locker {
    */
   #acquireFlags(settings) {
     const queues = this.#profile.hasAcquireOptions ? QUEUES : 0;
-    return queues | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
+    return queues | this.#wakeups | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
   }
 
   /**
@@ -306,7 +309,8 @@ class Locker {
     const state = stateOf(lock, record);
     if (state.watchdog) return state.watchdog;
     const isReleased = state.isReleased(record.expiration);
-    const watchdog = makeWatchdog(this.#quorum.engine, state, record, this.#settingsWith(state));
+    const settings = this.#settingsWith(state);
+    const watchdog = makeWatchdog(this.#quorum.engine, state, record, settings, this.#wakeups);
     // There is nothing to be lost any more.
     if (isReleased) watchdog.release();
     else if (this.#unlockingAll) watchdog.lose(RELEASED_BY_QUIT, false);
@@ -368,7 +372,8 @@ class Locker {
    * @param {import('./acquire-options').Extension} extension
    */
   #extendByItself(state, record, extension) {
-    startExtending(this.#quorum.engine, state, record, this.#settingsWith(state), extension);
+    const settings = this.#settingsWith(state);
+    startExtending(this.#quorum.engine, state, record, settings, this.#wakeups, extension);
   }
 
   /**

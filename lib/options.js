@@ -92,6 +92,9 @@ const DEFAULT_FLOOR = 100;
 /** lib/instances/members.js has its values. */
 const CONNECTIONS = 'connections';
 
+/** Whether what servers tell of changes to keys is made use of. */
+const WAKEUPS = 'wakeups';
+
 /** lib/scripts.js reads them. */
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
@@ -101,27 +104,30 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  * @param {unknown} options
  * @param {Settings} defaults
  * @param {(message: string) => void} tell
- * @param {boolean} [mayBeFunction] whether retryDelay may be one
+ * @param {boolean} [isMain] whether they are the main class', where retryDelay may be a function and there are wake-ups
  * @returns {{
  *   settings: Settings,
  *   deadlines: {floor?: number, ceiling?: number},
  *   policy: import('./instances/members').RoutePolicy,
+ *   wakeups: boolean,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
-function readOptions(options, defaults, tell, mayBeFunction = false) {
+function readOptions(options, defaults, tell, isMain = false) {
   /** @type {string[]} */
   const complaints = [];
   const object = readObject(options, complaints);
   const known = [...Object.keys(SETTINGS), ...Object.keys(DEADLINES), CONNECTIONS, ...SCRIPTS];
+  if (isMain) known.push(WAKEUPS);
   const given = pick(object, known, unreadable);
-  const settings = override(defaults, given, complaints, mayBeFunction);
+  const settings = override(defaults, given, complaints, isMain);
   const deadlines = readDeadlines(given, complaints);
   const policy = readPolicy(given, complaints);
+  const wakeups = isMain && readWakeups(given, complaints);
   complaints.push(...unknownIn(object, known));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
-  return { settings, deadlines, policy, scripts: given };
+  return { settings, deadlines, policy, wakeups, scripts: given };
 }
 
 /** @param {string} name */
@@ -193,6 +199,18 @@ function readPolicy(given, complaints) {
   if (ROUTE_POLICIES.includes(policy)) return policy;
   if (policy !== undefined) complaints.push(notAPolicy(`the option "${CONNECTIONS}"`, policy));
   return 'auto';
+}
+
+/**
+ * @param {any} given
+ * @param {string[]} complaints
+ */
+function readWakeups(given, complaints) {
+  const value = given[WAKEUPS];
+  if (value !== undefined && value !== 'auto' && value !== false) {
+    complaints.push(`the option "${WAKEUPS}" must be 'auto' or false, not ${showSetting(value)}`);
+  }
+  return value !== false;
 }
 
 /**

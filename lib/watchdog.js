@@ -13,6 +13,7 @@
  * @property {string} value
  * @property {number} until until when it may be believed in, on the engine's clock
  * @property {import('./options').Settings} settings of its extensions
+ * @property {number} [wakeups] `WAKEUPS` if its keys are watched; they aren't otherwise
  * @typedef {(failure: import('./errors').Failure, names: readonly string[]) => Error} MakeError
  */
 
@@ -96,7 +97,7 @@ class Watchdog {
 
   /** @param {Renewal} [renewal] how it is extended, if it is */
   start(renewal) {
-    const { names, value, settings } = this.#held;
+    const { names, value, settings, wakeups = 0 } = this.#held;
     const until = this.#isExtended ? this.until : this.#held.until;
     const { ttl, lead, cap } = renewal ?? NO_RENEWAL;
     this.#isExtended = renewal !== undefined;
@@ -105,7 +106,7 @@ class Watchdog {
     if (this.#isExtended) onlyWatched.delete(this);
     else onlyWatched.add(this);
     const { driftFactor, delay, retryJitter } = settings;
-    const terms = [until, ttl, lead, cap, driftFactor, delay, retryJitter];
+    const terms = [until, ttl, lead, cap, driftFactor, delay, retryJitter, wakeups];
     this.#engine.watch(this, this.#number, terms, value, names);
   }
 

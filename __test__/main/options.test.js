@@ -37,6 +37,8 @@ describe('options', () => {
     { retryCount: Infinity },
     { retryCount: 2.5, retryDelay: 0.5, retryJitter: -10 },
     { deadlineFloor: 50, deadlineCeiling: 500 },
+    { wakeups: 'auto' },
+    { wakeups: false },
   ]) {
     test(`${show(options)} are taken without a word`, async () => {
       const redlock = new Redlock(['memory://options'], options);
@@ -57,6 +59,8 @@ describe('options', () => {
     [{ retryCount: null }, /"retryCount" must be a number, not null/],
     [{ retryCount: 3n }, /"retryCount" must be a number, not 3n/],
     [{ retryDelay: '200' }, /"retryDelay" must be a finite number, not "200"/],
+    [{ wakeups: true }, /"wakeups" must be 'auto' or false, not true/],
+    [{ wakeups: 'no' }, /"wakeups" must be 'auto' or false, not "no"/],
     [{ retryDelay: Infinity }, /"retryDelay" must be a finite number, not Infinity/],
     [{ retryJitter: {} }, /"retryJitter" must be a finite number, not an object/],
     [{ retryJitter: () => 1 }, /"retryJitter" must be a finite number, not a function/],

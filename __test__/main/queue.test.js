@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, before, test } = require('node:test');
+const { Worker } = require('node:worker_threads');
 
 const IoRedis = require('ioredis');
 
@@ -81,6 +82,36 @@ describe('who waits for a lock of the same process', () => {
     await lock.unlock();
     await (await waiting).unlock();
     assert.equal(await allSets(), sets + 2 * servers.length);
+  });
+
+  test('or of another thread of it, comes behind', async (t) => {
+    const redlock = await open(t, urlsOf(servers), { ...FOR_EVER, wakeups: false });
+    const name = newName();
+    const lock = await redlock.lock(name, HOUR);
+    const sets = await setsOn(servers[0]);
+    const worker = new Worker(
+      `const { parentPort, workerData } = require('node:worker_threads');
+       const Redlock = require(workerData.path);
+       const redlock = new Redlock(workerData.urls, workerData.options);
+       redlock.lock(workerData.name, 60_000).then((lock) => lock.unlock()).then(() => redlock.quit());
+       redlock.lock(workerData.other, 60_000).then((lock) => lock.unlock()).then(() => parentPort.postMessage('waits'));`,
+      {
+        eval: true,
+        workerData: {
+          path: require.resolve('../..'),
+          urls: urlsOf(servers),
+          options: { ...FOR_EVER, wakeups: false },
+          name,
+          other: newName(),
+        },
+      },
+    );
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
+    await new Promise((resolve) => worker.once('message', resolve));
+    await lock.unlock();
+    assert.equal(await exited, 0);
+    // Each has asked once: the one that waited was called by the one that unlocked.
+    assert.equal(await setsOn(servers[0]), sets + 2);
   });
 
   test('gives up after as many attempts as without a queue, the last of which it makes itself', async (t) => {

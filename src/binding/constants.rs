@@ -72,6 +72,7 @@ pub struct Flags {
     pub inspect_if_held: u32,
     pub is_repeated: u32,
     pub queues: u32,
+    pub wakeups: u32,
 }
 
 /// Where the numbers of an answer are.
@@ -191,6 +192,7 @@ pub fn constants() -> Constants {
             inspect_if_held: flags::INSPECT_IF_HELD,
             is_repeated: flags::IS_REPEATED,
             queues: flags::QUEUES,
+            wakeups: flags::WAKEUPS,
         },
         answer: AnswerLayout {
             slot_at: small(answer::SLOT),

@@ -179,6 +179,7 @@ impl Terms<'_> {
             inspects_if_held: has_flag(head, flags::INSPECT_IF_HELD),
             is_repeated: has_flag(head, flags::IS_REPEATED),
             queues: has_flag(head, flags::QUEUES),
+            wakeups: has_flag(head, flags::WAKEUPS),
             ..Settings::default()
         }
     }
@@ -193,7 +194,11 @@ fn drift(head: &Head) -> Option<Drift> {
 }
 
 fn has_flag(head: &Head, flag: u32) -> bool {
-    saturated(head[request::FLAGS]) & flag != 0
+    is_set(head[request::FLAGS], flag)
+}
+
+fn is_set(flags: f64, flag: u32) -> bool {
+    saturated(flags) & flag != 0
 }
 
 fn read_names(text: &mut Pieces, lengths: &[f64]) -> Option<Resources> {
@@ -275,7 +280,7 @@ pub fn watch_request(
     resources: Vec<String>,
 ) -> Option<WatchRequest> {
     let numbers: [f64; KEEP_NUMBERS] = numbers.try_into().ok()?;
-    let [until, ttl, lead, cap, drift, delay, jitter] = numbers;
+    let [until, ttl, lead, cap, drift, delay, jitter, flags] = numbers;
     let drift = Drift::new(drift)?;
     let renewal = Ttl::new(ttl, drift).ok().map(|ttl| Renewal {
         ttl,
@@ -295,6 +300,7 @@ pub fn watch_request(
             },
             drift,
             report: true,
+            wakeups: is_set(flags, flags::WAKEUPS),
             ..Settings::default()
         },
         number: number.0.into(),
@@ -398,15 +404,18 @@ mod tests {
                 inspects_if_held,
                 is_repeated,
                 queues,
+                wakeups,
                 ..
             } = only(&batch).terms.settings();
-            [report, inspects_if_held, is_repeated, queues]
+            [report, inspects_if_held, is_repeated, queues, wakeups]
         };
-        assert_eq!(read(0), [false; 4]);
-        assert_eq!(read(flags::REPORT), [true, false, false, false]);
-        assert_eq!(read(flags::INSPECT_IF_HELD), [false, true, false, false]);
-        assert_eq!(read(flags::IS_REPEATED), [false, false, true, false]);
-        assert_eq!(read(flags::QUEUES), [false, false, false, true]);
+        assert_eq!(read(0), [false; 5]);
+        let only = |set: usize| std::array::from_fn(|at| at == set);
+        assert_eq!(read(flags::REPORT), only(0));
+        assert_eq!(read(flags::INSPECT_IF_HELD), only(1));
+        assert_eq!(read(flags::IS_REPEATED), only(2));
+        assert_eq!(read(flags::QUEUES), only(3));
+        assert_eq!(read(flags::WAKEUPS), only(4));
     }
 
     #[test]
@@ -446,17 +455,21 @@ mod tests {
 
     #[test]
     fn a_kept_lock_is_extended_if_it_has_a_ttl() {
-        let numbers = [1000.0, 500.0, 100.0, 2000.0, 0.01, 20.0, 10.0];
+        let numbers = [1000.0, 500.0, 100.0, 2000.0, 0.01, 20.0, 10.0, 0.0];
         let read = |numbers: &[f64]| watch_request(KeptId(7), numbers, "v", vec!["r".to_owned()]);
-        let extended = read(&numbers).expect("seven numbers");
+        let extended = read(&numbers).expect("eight numbers");
         assert_eq!(extended.number, 7);
         assert_eq!(extended.until, instant(1000.0));
         let renewal = extended.renewal.expect("a ttl");
         assert_eq!(renewal.ttl.millis(), 500);
         assert_eq!(renewal.lead, Duration::from_millis(100));
         assert_eq!(renewal.cap, Some(instant(2000.0)));
-        let watched = [1000.0, 0.0, 0.0, 0.0, 0.01, 20.0, 10.0];
-        assert!(read(&watched).expect("seven numbers").renewal.is_none());
+        assert!(!extended.settings.wakeups);
+        let flags = f64::from(flags::WAKEUPS);
+        let watched = [1000.0, 0.0, 0.0, 0.0, 0.01, 20.0, 10.0, flags];
+        let watched = read(&watched).expect("eight numbers");
+        assert!(watched.renewal.is_none());
+        assert!(watched.settings.wakeups);
         assert!(read(&numbers[1..]).is_none());
     }
 }

@@ -90,6 +90,8 @@ pub mod flags {
     pub const IS_REPEATED: u32 = 8;
     /// Lock: it may line up behind others of this process.
     pub const QUEUES: u32 = 16;
+    /// Lock, and a lock that is kept: what instances tell of changes to keys is made use of.
+    pub const WAKEUPS: u32 = 32;
 }
 
 /// Where the numbers of an answer are. How many answers there are comes before
@@ -191,8 +193,8 @@ pub const APPLIED_NUMBERS: usize = 4;
 
 /// How many numbers say how a lock is kept: until when it is valid, the ttl of each
 /// extension, how long before the end it begins, the cap, the drift factor, the
-/// retry delay, the retry jitter.
-pub const KEEP_NUMBERS: usize = 7;
+/// retry delay, the retry jitter, and [`flags`].
+pub const KEEP_NUMBERS: usize = 8;
 
 /// What stands for "without end" where a span is wanted, in ms: a hundred years,
 /// which the engine's clock can count beyond any point that it will reach.

@@ -230,6 +230,7 @@ impl Session {
             None => {
                 if let Some(engine) = self.quorums.engine_to_its_end(handle) {
                     request.renewal = None;
+                    request.settings.wakeups = false;
                     engine.watch(request, watch);
                 }
             }

@@ -17,6 +17,7 @@ use super::look_alikes::{LookAlikes, Pair, are_one, will_be_one};
 use super::low_priority::LowPriority;
 use super::question::Resources;
 use super::queue::{EngineQueues, Queues};
+use super::quorum::majority;
 use super::round_trip::RoundTrip;
 use super::safety_rule::SafetyRule;
 use super::spent::Spent;
@@ -131,11 +132,14 @@ impl Core {
             && SafetyRule::Claims.is_kept()
     }
 
-    /// How long the slowest instance takes to answer, as far as that was measured.
-    pub(super) fn slowest_round_trip(&self) -> Option<Duration> {
+    /// Within how long a majority answers, as far as that was measured: a slow minority
+    /// delays nobody.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
         let trips = self.instances.iter();
         let trips = trips.filter_map(|instance| instance.round_trip());
-        trips.map(RoundTrip::smoothed).max()
+        let mut trips: Vec<_> = trips.map(RoundTrip::smoothed).collect();
+        trips.sort_unstable();
+        trips.get(majority(self.instances.len()) - 1).copied()
     }
 
     fn tell_look_alikes(&self) {

@@ -52,13 +52,15 @@ pub enum SafetyRule {
     /// Rule 18: that a key is not there, said of one of several releases in one call,
     /// is asked again of that one alone.
     AskedAlone,
+    /// Rule 23: what instances tell of changes decides nothing: a lock is lost by votes.
+    LostByVotes,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
 }
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
@@ -81,6 +83,7 @@ impl SafetyRule {
         Self::HandOver,
         Self::Order,
         Self::AskedAlone,
+        Self::LostByVotes,
         Self::Role,
     ];
 

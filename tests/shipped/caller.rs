@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::binding::ids::Handle;
-use redlock_native::binding::layout::{AnswerKind, Operation, UNLIMITED};
+use redlock_native::binding::layout::{AnswerKind, Operation, UNLIMITED, flags};
 use redlock_native::binding::numbers::clock_millis;
 use redlock_native::engine::SafetyRule;
 
@@ -211,6 +211,12 @@ impl Caller {
             self.drift(),
             chance.pick(&[5.0, 20.0]),
             5.0,
+            if chance.percent(70) {
+                flags::WAKEUPS
+            } else {
+                0
+            }
+            .into(),
         ];
         let (number, watch) = self
             .app
@@ -297,6 +303,8 @@ impl Caller {
             engine: self.engine,
             operation,
             reports: chance.percent(20),
+            queues: chance.percent(70),
+            wakeups: chance.percent(70),
             delay: chance.pick(&[5.0, 20.0]),
             jitter: chance.pick(&[0.0, 5.0, 20.0]),
             drift: self.drift(),

@@ -99,6 +99,9 @@ pub struct Request {
     pub operation: Operation,
     /// Whether members' failures are wanted as events.
     pub reports: bool,
+    /// It may line up behind others of its process, and may be told when to ask.
+    pub queues: bool,
+    pub wakeups: bool,
     pub ttl: u64,
     pub retries: f64,
     pub delay: f64,
@@ -361,7 +364,13 @@ impl App {
         row[request::SLOT] = slot.0.into();
         row[request::HANDLE] = asked.engine.0.into();
         row[request::OPERATION] = asked.operation.number().into();
-        row[request::FLAGS] = if asked.reports { flags::REPORT } else { 0 }.into();
+        let given = [
+            (asked.reports, flags::REPORT),
+            (asked.queues, flags::QUEUES),
+            (asked.wakeups, flags::WAKEUPS),
+        ];
+        let given = given.into_iter().filter(|(is_given, _)| *is_given);
+        row[request::FLAGS] = given.map(|(_, flag)| flag).sum::<u32>().into();
         row[request::TTL] = small(asked.ttl);
         row[request::RETRY_COUNT] = asked.retries;
         row[request::RETRY_DELAY] = asked.delay;

@@ -9,6 +9,7 @@ use crate::chance::Chance;
 use crate::clients::ClientFaults;
 use crate::faults::Fault;
 use crate::redis::Together;
+use crate::tracking::MessageFaults;
 use crate::world::World;
 
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub struct Scenario {
     /// In milliseconds.
     pub connect_timeout: u32,
     pub odd: u64,
+    pub tells: Tells,
     pub together: Together,
     /// Whether names lead elsewhere than they say, differently in each process.
     pub strange_names: bool,
@@ -79,6 +81,14 @@ pub enum Reach {
     Clients,
     /// Each as drawn.
     Either,
+}
+
+/// How servers tell of keys that change.
+#[derive(Clone, Copy, Debug)]
+pub struct Tells {
+    /// In percent of the servers: those that refuse to.
+    pub refused: u64,
+    pub faults: MessageFaults,
 }
 
 /// In milliseconds.
@@ -156,6 +166,17 @@ impl Scenario {
             },
             connect_timeout: chance.pick(&[100, 500, 5000]),
             odd: chance.pick(&[0, 0, 0, 1, 3]),
+            tells: Tells {
+                refused: chance.pick(&[0, 0, 30, 100]),
+                faults: MessageFaults {
+                    lost: chance.pick(&[0, 0, 20, 100]),
+                    late: chance.pick(&[0, 30]),
+                    latest: 200 * MS,
+                    doubled: chance.pick(&[0, 20]),
+                    foreign: chance.pick(&[0, 20]),
+                    all: chance.pick(&[0, 20]),
+                },
+            },
             together: Together {
                 spreads: chance.percent(25),
                 refused: chance.pick(&[0, 0, 30]),

@@ -18,7 +18,7 @@ use crate::dialler::Names;
 use crate::javascript::App;
 use crate::process::Process;
 use crate::redis::{Role, Server};
-use crate::scenario::{Member, Reach, Scenario};
+use crate::scenario::{Member, Reach, Scenario, Tells};
 use crate::seeds::Outcome;
 use crate::world::{Clock, World};
 
@@ -94,6 +94,7 @@ struct Builder {
     world: Rc<World>,
     checker: Rc<Checker>,
     drift: u64,
+    tells: Tells,
     count: Cell<usize>,
     servers: RefCell<Vec<Rc<Server>>>,
 }
@@ -101,6 +102,11 @@ struct Builder {
 impl Builder {
     fn server(&self, host: String) -> Rc<Server> {
         let server = self.other(host);
+        server.tracking.faults.set(self.tells.faults);
+        if self.world.chance.percent(self.tells.refused) {
+            let refusal = "NOPERM this user has no permissions to run the 'hello' command";
+            server.tracking.refusal.set(Some(refusal));
+        }
         self.servers.borrow_mut().push(Rc::clone(&server));
         server
     }
@@ -160,6 +166,7 @@ impl Run {
             world: Rc::clone(&world),
             checker: Rc::clone(&checker),
             drift: scenario.drift,
+            tells: scenario.tells,
             count: Cell::new(0),
             servers: RefCell::default(),
         };

@@ -16,6 +16,7 @@ use redlock_native::engine::{
 };
 
 use crate::checker::{Checker, InFlight};
+use crate::counts::bump;
 use crate::process::Process;
 use crate::scenario::{Identity, Network, Scenario};
 use crate::server::Server;
@@ -50,6 +51,8 @@ struct Inner {
     /// What waits for it.
     held_up: RefCell<VecDeque<Pending>>,
     meter: Cell<Meter>,
+    /// How many commands were written.
+    written: Cell<u64>,
     watch_line: WatchLine,
 }
 
@@ -107,7 +110,8 @@ impl Remote {
             busy_until: Cell::default(),
             held_up: RefCell::default(),
             meter: Cell::default(),
-            watch_line: WatchLine::new(process, server, scenario.network, scenario.tells),
+            written: Cell::default(),
+            watch_line: WatchLine::new(process, server, checker, scenario),
         }));
         // Between two connections there is no order.
         let lines = if scenario.own_values { 1 } else { LINES };
@@ -129,6 +133,11 @@ impl Remote {
     pub fn part_until(&self, until: Moment) {
         self.0.parted_until.set(until);
         self.0.watch_line.part_until(until);
+    }
+
+    /// How many commands were written to the server, looks included.
+    pub fn commands(&self) -> u64 {
+        self.0.written.get() + self.0.watch_line.looks()
     }
 
     pub fn watch_line(&self) -> &WatchLine {
@@ -296,6 +305,7 @@ impl Remote {
             .borrow_mut()
             .push_back((number, envelope));
         connection.unanswered.borrow_mut().insert(number, pending);
+        bump(&self.0.written);
         let remote = self.clone();
         self.world()
             .after(self.delay(), move || remote.arrive(line, connection));

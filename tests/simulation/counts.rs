@@ -31,6 +31,9 @@ pub struct Counts {
     pub ended: Cell<u64>,
     pub trusted: Cell<u64>,
     pub in_order: Cell<u64>,
+    pub left: Cell<u64>,
+    pub looks: Cell<u64>,
+    pub told: Cell<u64>,
 }
 
 impl Counts {
@@ -61,6 +64,9 @@ impl Counts {
             ("kept and over", &self.ended),
             ("kept with nothing in its way", &self.trusted),
             ("granted in order", &self.in_order),
+            ("granted once it was left", &self.left),
+            ("looks", &self.looks),
+            ("told of a change", &self.told),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()

@@ -1,6 +1,7 @@
 //! What must hold once the faults have stopped: locks are to be had, at once,
 //! and refusals come at once.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use redlock_native::engine::{
@@ -30,6 +31,7 @@ pub async fn newcomer(member: &Member) {
     liveness.keeps_a_lock_without_a_minority().await;
     liveness.keeps_a_lock_up_to_its_cap().await;
     liveness.loses_a_lock_in_time_when_all_are_silent().await;
+    liveness.is_told_of_a_lock_that_is_left().await;
     liveness.needs_no_minority().await;
 }
 
@@ -226,6 +228,49 @@ impl<'a> Liveness<'a> {
         );
         self.rest(span).await;
         self.release_what_is_left(&lock).await;
+    }
+
+    /// Whoever waits asks as soon as it is told that it may; if nothing that is told
+    /// arrives, it asks within two seconds or after its retry delay.
+    async fn is_told_of_a_lock_that_is_left(&self) {
+        const DELAY: Duration = Duration::from_millis(400);
+        let (process, scenario) = (self.member.process(), self.member.scenario());
+        let (world, tells) = (process.world(), scenario.tells);
+        let resources = self.all();
+        let remotes: Vec<_> = self.member.remotes().to_vec();
+        for remote in &remotes {
+            remote.server().occupy(&resources);
+        }
+        // By then the keys were looked at: a dial, the attempt before it, and the looks.
+        let waits = 6 * self.round_trip() + Duration::from_millis(100);
+        let waits = waits + world.chance.span(Duration::from_secs(4));
+        let left = world.now().after(waits);
+        let noted = Rc::clone(world);
+        process.at(left, move || {
+            noted.note(format_args!("the keys are left"));
+            remotes.iter().for_each(|remote| remote.server().leave());
+        });
+        let settings = Settings {
+            retry: Retry {
+                count: None,
+                delay: DELAY.as_secs_f64() * 1000.0,
+                jitter: 0.0,
+            },
+            queues: true,
+            wakeups: world.chance.percent(80),
+            ..self.settings.clone()
+        };
+        // A message, a look, the attempt, and the pauses before two of them.
+        let told = 3 * self.round_trip() + Duration::from_millis(25);
+        let bound = match (settings.wakeups && tells.at_all, tells.loses + tells.astray) {
+            (true, 0) => told,
+            (true, _) => Duration::from_secs(2) + told,
+            (false, _) => DELAY + told,
+        };
+        let spec = RequestSpec::acquire(self.ttl, settings).within(waits + bound);
+        let lock = self.acquire(&resources, &spec).await;
+        bump(&self.member.checker().counts.left);
+        self.release(&lock).await;
     }
 
     /// With a lead of a round trip at least.

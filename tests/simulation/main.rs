@@ -21,6 +21,7 @@ mod client;
 mod connection;
 mod counts;
 mod faults;
+mod herd;
 mod liveness;
 mod member;
 mod memory;
@@ -36,6 +37,8 @@ mod watched_lock;
 mod watching;
 #[path = "../support/world.rs"]
 mod world;
+
+use std::time::Duration;
 
 use redlock_native::engine::SafetyRule;
 
@@ -65,6 +68,25 @@ fn no_seed_breaks_a_promise() {
         seeds < 100 || granted >= 20 * seeds && struck >= 5 * seeds,
         "too little happens for anything to be shown: {granted} grants, {struck} faults"
     );
+}
+
+#[test]
+fn of_a_hundred_processes_that_wait_one_has_the_lock_soon_and_none_asks_much_meanwhile() {
+    const ROUNDS: usize = 31;
+    let mut spans = Vec::new();
+    for seed in 0..ROUNDS as u64 {
+        let seen = herd::wait(seed);
+        assert_eq!(seen.violation, None, "seed {seed}");
+        let most = seen.commands.iter().max();
+        assert!(
+            most.is_some_and(|most| *most <= 15),
+            "seed {seed}: {most:?} commands"
+        );
+        spans.push(seen.free_for);
+    }
+    spans.sort_unstable();
+    println!("free for {spans:?}");
+    assert!(spans[ROUNDS / 2] <= Duration::from_millis(60), "{spans:?}");
 }
 
 #[test]

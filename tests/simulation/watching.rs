@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use redlock_native::engine::{Cause, Seen, Watch, Watcher};
 
+use crate::checker::Checker;
+use crate::counts::bump;
 use crate::process::Process;
-use crate::scenario::{Network, Tells};
+use crate::scenario::{Network, Scenario, Tells};
 use crate::server::Server;
 use crate::world::{Moment, World};
 
@@ -29,6 +31,7 @@ struct Inner {
     is_dialing: Cell<bool>,
     watches: RefCell<BTreeMap<u64, OneWatch>>,
     parted_until: Cell<Moment>,
+    checker: Rc<Checker>,
     looks: Cell<u64>,
 }
 
@@ -58,12 +61,18 @@ enum Said {
 }
 
 impl WatchLine {
-    pub fn new(process: &Process, server: &Rc<Server>, network: Network, tells: Tells) -> Self {
+    pub fn new(
+        process: &Process,
+        server: &Rc<Server>,
+        checker: &Rc<Checker>,
+        scenario: &Scenario,
+    ) -> Self {
         Self(Rc::new(Inner {
             process: process.clone(),
             server: Rc::clone(server),
-            network,
-            tells,
+            network: scenario.network,
+            tells: scenario.tells,
+            checker: Rc::clone(checker),
             connection: RefCell::default(),
             is_dialing: Cell::default(),
             watches: RefCell::default(),
@@ -107,11 +116,7 @@ impl WatchLine {
     pub fn snap(&self) {
         if let Some(connection) = self.0.connection.take() {
             connection.is_broken.set(true);
-            self.world().note(format_args!(
-                "p{}: s{} no longer tells",
-                self.0.process.index(),
-                self.0.server.index
-            ));
+            self.note(format_args!("no longer tells"));
             self.lose();
             self.dial_later();
         }
@@ -211,7 +216,11 @@ impl WatchLine {
             if !std::mem::take(&mut watch.wants) {
                 continue;
             }
-            self.0.looks.set(self.0.looks.get() + 1);
+            let (process, server) = (self.0.process.index(), self.0.server.index);
+            let world = self.world();
+            world.note(format_args!("p{process}: s{server} is looked at"));
+            bump(&self.0.looks);
+            bump(&self.0.checker.counts.looks);
             connection.unanswered.borrow_mut().push_back(*number);
             let look = (*number, watch.name.clone());
             connection.to_server.borrow_mut().push_back(look);
@@ -310,9 +319,22 @@ impl WatchLine {
         };
         drop(watches);
         match said {
-            Said::Seen(_, seen) => watcher.seen(index, seen),
-            Said::Changed(_) => watcher.changed(index),
+            Said::Seen(_, seen) => {
+                self.note(format_args!("shows {seen:?}"));
+                watcher.seen(index, seen);
+            }
+            Said::Changed(_) => {
+                self.note(format_args!("tells of a change"));
+                bump(&self.0.checker.counts.told);
+                watcher.changed(index);
+            }
         }
+    }
+
+    fn note(&self, what: std::fmt::Arguments<'_>) {
+        let (process, server) = (self.0.process.index(), self.0.server.index);
+        self.world()
+            .note(format_args!("p{process}: s{server} {what}"));
     }
 
     fn is_parted(&self) -> bool {

@@ -149,26 +149,33 @@ impl<'request> Attempts<'request> {
         wait.filter(|_| !self.is_futile())
     }
 
-    /// How long to wait for what is due at `next`. Who has never asked does so in time.
+    /// How long to wait for what is due at `next`. Who has never asked does so in time to be
+    /// answered, also where threads and timers are late.
     pub(super) fn until(&self, next: Instant) -> Instant {
+        const LATE: Duration = Duration::from_millis(20);
         match self.limit {
             Some(limit) if limit <= next && self.last.is_none() => {
-                limit.before(self.round_trip() * 4)
+                limit.before(LATE + self.round_trip() * 4)
             }
             Some(limit) => limit.min(next),
             None => next,
         }
     }
 
-    /// Two round trips, in which others find the resource free, and the wait of one that has:
-    /// no process is faster than another.
-    pub(super) fn gap(&self) -> Duration {
-        self.round_trip() * 2 + spread(self.core, 1)
+    /// Two round trips, in which others find the resource free. If they `contend`, also the
+    /// wait of who has found that: no process is faster than another.
+    pub(super) fn gap(&self, contend: bool) -> Duration {
+        let waits = if contend {
+            spread(self.core, 1)
+        } else {
+            Duration::ZERO
+        };
+        self.round_trip() * 2 + waits
     }
 
     fn round_trip(&self) -> Duration {
         const UNMEASURED: Duration = Duration::from_millis(10);
-        self.core.slowest_round_trip().unwrap_or(UNMEASURED)
+        self.core.round_trip().unwrap_or(UNMEASURED)
     }
 
     /// They are used up, or futile: the place is another's.

@@ -220,8 +220,8 @@ async fn acquire(
         if let Some(mine) = &mut turns {
             // Between two attempts that count it asks whenever its turn comes.
             while let Some(turn) = mine.next(attempts.until(next)).await {
-                if turn == Turn::AfterOthers {
-                    let free = environment.now().after(attempts.gap());
+                if let Turn::AfterOthers { contend } = turn {
+                    let free = environment.now().after(attempts.gap(contend));
                     environment
                         .sleep_until(attempts.until(next.min(free)))
                         .await;

@@ -57,7 +57,7 @@ impl<'request> Turns<'request> {
 
     /// It was refused, since the resources are held or for another reason.
     pub(super) fn refused(&mut self, as_held: bool) {
-        self.place.refused();
+        self.place.refused(self.core.environment.now());
         match &self.wake_ups {
             Some(wake_ups) => wake_ups.refused(as_held),
             None if self.settings.wakeups && as_held && self.place.may_ask() => {

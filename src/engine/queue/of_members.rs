@@ -41,6 +41,8 @@ struct Queue {
     others: BTreeMap<i64, Rc<Call>>,
     /// How many locks have passed from one to the next.
     in_a_row: u32,
+    /// Whether somebody who waits was refused by others than this process.
+    has_rivals: bool,
     /// When the first who waits, or one before it, has asked last.
     asked: Option<Instant>,
     /// The one of those who wait that waits least between two attempts.
@@ -222,6 +224,13 @@ impl QueuesOfMembers {
         }
     }
 
+    /// The first who waits was refused at `now`.
+    pub(super) fn refused(&self, resources: &Resources, now: Instant) {
+        if let Some(queue) = self.queues.borrow_mut().get_mut(&Name::of(resources)) {
+            queue.has_rivals |= !queue.is_held(now);
+        }
+    }
+
     /// When the first who waits has asked last, and who of all waits least between two
     /// attempts.
     pub(super) fn pace(&self, resources: &Resources) -> (Option<Instant>, Option<Retry>) {
@@ -264,7 +273,9 @@ impl Queue {
         }
         if let Some(next) = next {
             next.call(Called::Turn(if pauses {
-                Turn::AfterOthers
+                Turn::AfterOthers {
+                    contend: self.has_rivals,
+                }
             } else {
                 Turn::Now
             }));
@@ -406,7 +417,7 @@ mod tests {
         drop(first);
         assert_eq!(second.take_call(), Some(Called::Turn(Turn::Now)));
         second.asks(at(1));
-        second.refused();
+        second.refused(at(1));
         // It was refused, so that the next one would be, too.
         drop(second);
         assert_eq!(third.take_call(), Some(Called::Moved));
@@ -422,7 +433,7 @@ mod tests {
             queues.hold(&a, &"held".into(), at(10));
             queues.released(&a, &"held".into());
             let paused = match first.take_call() {
-                Some(Called::Turn(turn)) => turn == Turn::AfterOthers,
+                Some(Called::Turn(turn)) => turn != Turn::Now,
                 _ => panic!("it is not called"),
             };
             // Those who wait for this name and others may ask then.

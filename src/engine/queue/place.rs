@@ -23,8 +23,11 @@ pub(in crate::engine) enum Called {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Turn {
     Now,
-    /// Once other processes could have found the resource free.
-    AfterOthers,
+    /// Once other processes could have found the resource free. Whether they `contend` for it
+    /// is known from earlier refusals.
+    AfterOthers {
+        contend: bool,
+    },
 }
 
 /// What one waiter was told last and has not heard yet.
@@ -91,8 +94,11 @@ impl Place {
     }
 
     /// It was refused.
-    pub(in crate::engine) fn refused(&self) {
+    pub(in crate::engine) fn refused(&self, now: Instant) {
         self.has_turn.set(false);
+        if self.resources.len() == 1 {
+            self.queues.refused(&self.resources, now);
+        }
     }
 
     /// When the queue is to be asked for next, if this is the first in it: the first is due as

@@ -152,6 +152,18 @@ impl Round {
         .await
     }
 
+    /// What the votes so far come to, as soon as `known` can say it.
+    pub(super) async fn known<T>(&self, known: impl Fn(Vec<Option<Vote>>) -> Option<T>) -> T {
+        poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            match known(state.votes()) {
+                Some(known) => Poll::Ready(known),
+                None => state.wait(context, true),
+            }
+        })
+        .await
+    }
+
     /// Has `asker` told the verdict, as [`Round::verdict`] would: at once, if it is
     /// certain already.
     pub(super) fn tell(&self, asker: Rc<dyn Asker>) {

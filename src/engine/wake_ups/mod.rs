@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use self::bell::Bell;
+pub(super) use self::bell::Bell;
 pub(super) use self::watched_resource::Outlook;
 use self::watched_resource::WatchedResource;
 use super::core::Core;
@@ -22,7 +22,7 @@ use super::retry::Retry;
 use super::validity::Instant;
 
 /// Who waits for more resources than this is told of none.
-const MOST_RESOURCES: usize = 8;
+pub(super) const MOST_RESOURCES: usize = 8;
 
 /// After this span, or a little less, they are looked at even if nothing was told: less than
 /// two seconds after a release that nobody was told of, somebody asks.
@@ -30,7 +30,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(1700), Duration::from_
 
 /// Those who are told at the same time ask within this span, and no two at once: a lone one
 /// loses half of it.
-const SPREAD: Duration = Duration::from_millis(2);
+const SPREAD: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
 
 /// What tells one waiter.
 pub(super) struct WakeUps {
@@ -140,8 +140,9 @@ impl WakeUps {
 
 /// By chance some part of the span within which those who are told at once ask, `times` over.
 pub(super) fn spread(core: &Core, times: u32) -> Duration {
-    let trip = core.slowest_round_trip().unwrap_or_default();
+    let (least, most) = SPREAD;
     // What comes to far servers is scattered by more on its way.
-    let span = SPREAD.max(trip / 4).saturating_mul(times);
+    let trip = core.round_trip().unwrap_or_default();
+    let span = (trip / 4).clamp(least, most).saturating_mul(times);
     span.mul_f64(core.environment.chance())
 }

@@ -17,6 +17,7 @@ use super::super::safety_rule::SafetyRule;
 use super::super::settings::Settings;
 use super::super::token::Token;
 use super::super::validity::{Instant, Validity};
+use super::early_loss::EarlyLoss;
 use super::request::{Renewal, WatchRequest};
 use super::shared_validity::SharedValidity;
 use super::watched_lock::WatchedLock;
@@ -86,6 +87,7 @@ async fn keep(
     watched: Rc<WatchedLock>,
     request: WatchRequest,
 ) {
+    let mut early_loss = EarlyLoss::new(&core, environment.as_ref(), &request);
     let failure = loop {
         if watched.is_released() {
             return;
@@ -121,7 +123,13 @@ async fn keep(
                 let at = next.map_or(until, |(at, ..)| at.min(until));
                 // While it sleeps, nothing keeps the engine alive.
                 drop(engine);
-                watched.unless_changed(environment.sleep_until(at)).await;
+                if watched.is_retired() {
+                    early_loss.end();
+                }
+                let sleep = early_loss.sleep_until(at, until);
+                if let Some(Some(failure)) = watched.unless_changed(sleep).await {
+                    break failure;
+                }
             }
         }
     };

@@ -6,11 +6,13 @@
 //! <https://redis.io/docs/latest/develop/use/patterns/distributed-locks/>, and
 //! safety rules 9, 10 and 11.
 
+mod early_loss;
 pub(super) mod keep_or_lose;
 mod request;
 mod shared_validity;
 #[cfg(test)]
 mod tests;
+mod watched_keys;
 pub(super) mod watched_lock;
 
 pub use request::{Renewal, WatchRequest};

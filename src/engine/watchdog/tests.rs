@@ -1,5 +1,7 @@
 //! Edge cases of watching a lock, on virtual time. The simulation has the rest.
 
+mod early_loss;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future as _, poll_fn};

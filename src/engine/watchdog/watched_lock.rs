@@ -84,6 +84,11 @@ impl WatchedLock {
         self.released.get()
     }
 
+    /// Whether it is extended no more, and ends soon.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
     /// Whether there is an extension left to be made.
     pub(super) fn may_be_extended(&self) -> bool {
         !self.retired.get() && self.gave_up.borrow().is_none()

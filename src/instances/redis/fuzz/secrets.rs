@@ -111,9 +111,7 @@ fn no_cause_shows_a_secret() {
             };
             let question = asked_for.question();
             let form = asked_for.form(&question);
-            if let ParsedReply::Vote(Vote::Failed(cause))
-            | ParsedReply::UnknownScript(cause)
-            | ParsedReply::Impossible(cause) =
+            if let ParsedReply::Vote(Vote::Failed(cause)) | ParsedReply::Impossible(cause) =
                 parse_reply(reply.clone(), form, &question, &redactor)
             {
                 shows_none(SECRETS, &cause);

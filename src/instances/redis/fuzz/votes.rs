@@ -90,7 +90,7 @@ impl Meaning {
             ParsedReply::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
             ParsedReply::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
             ParsedReply::Vote(Vote::Failed(cause)) => panic!("{cause}"),
-            ParsedReply::UnknownScript(_) => Self::UnknownScript,
+            ParsedReply::UnknownScript => Self::UnknownScript,
             ParsedReply::Impossible(_) => Self::Impossible,
         }
     }

@@ -90,7 +90,7 @@ impl Link {
                 }
                 (vote, Ok(()))
             }
-            ParsedReply::UnknownScript(_)
+            ParsedReply::UnknownScript
                 if question.is_wanted(self.environment.now(), responder.as_ref()) =>
             {
                 let written = state.write_in_full(question, responder);
@@ -101,7 +101,7 @@ impl Link {
                 return Ok(());
             }
             // Nothing was carried out, and nobody waits for it: no fault of the server.
-            ParsedReply::UnknownScript(_) => (Vote::Failed(Cause::Withdrawn), Ok(())),
+            ParsedReply::UnknownScript => (Vote::Failed(Cause::Withdrawn), Ok(())),
             ParsedReply::Impossible(cause) => {
                 // Nobody knows whether it was carried out.
                 state.owe(&question, self.environment.now());

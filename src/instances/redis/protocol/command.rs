@@ -74,7 +74,7 @@ pub(crate) enum Form {
 pub(crate) enum ParsedReply {
     Vote(Vote),
     /// The server doesn't know the script: nothing was done, ask again in full.
-    UnknownScript(Cause),
+    UnknownScript,
     /// It is no reply to this command but to another: those that follow can't be
     /// told apart either.
     Impossible(Cause),
@@ -207,9 +207,7 @@ impl Writer {
         let answer = parse_reply(reply, form, question, redactor);
         match answer {
             // Nothing was carried out.
-            ParsedReply::Vote(Vote::Failed(cause)) if refuses_digests => {
-                ParsedReply::UnknownScript(cause)
-            }
+            ParsedReply::Vote(Vote::Failed(_)) if refuses_digests => ParsedReply::UnknownScript,
             ParsedReply::Vote(Vote::Granted) if self.sees_first(question) => {
                 self.capabilities.can_release = true;
                 // Another script acquires from now on.
@@ -237,7 +235,7 @@ pub(crate) fn parse_reply(
             let is_unknown = error.code() == "NOSCRIPT";
             let cause = redactor.refused(&error, &[&question.value.text()]);
             match form {
-                Form::Digest if is_unknown => return ParsedReply::UnknownScript(cause),
+                Form::Digest if is_unknown => return ParsedReply::UnknownScript,
                 // It runs no script.
                 Form::Set if is_unknown => return impossible(&Value::ServerError(error)),
                 _ => Vote::Failed(cause),

@@ -180,7 +180,7 @@ impl Looks {
             .writer
             .parse_reply(reply, form, &question, &self.redactor)
         {
-            ParsedReply::UnknownScript(_) => {
+            ParsedReply::UnknownScript => {
                 self.writer
                     .write_script(&mut self.out, &question, Form::Text);
                 let look = Asked::Look {
