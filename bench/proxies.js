@@ -30,7 +30,11 @@ class Proxies {
     return ports.map((port) => ({ url: `redis://${HOST}:${port}` }));
   }
 
-  /** How many commands were sent to all servers so far, but for those that only set a connection up. */
+  /**
+   * How often each command was sent so far, to all servers together, by name.
+   *
+   * @returns {Promise<Record<string, number>>}
+   */
   async commands() {
     return this.#helper.ask({});
   }

@@ -8,7 +8,7 @@
  * - `drop`: what a server says without being asked (RESP3's push) never arrives, and the connection lives on;
  * - `cut`: a connection that asks to be told so (CLIENT TRACKING) is ended, each time.
  *
- * Asked for `commands`, it answers with how many there were so far, but for those that only set a connection up.
+ * Asked, it answers with how often each command was sent so far, by name.
  */
 
 const { once } = require('node:events');
@@ -17,14 +17,14 @@ const net = require('node:net');
 const { HOST } = require('../scripts/free-port');
 const { Frames } = require('./frames');
 
-/** What is asked once by each connection, and so is no part of what waiting costs. */
-const SETTING_UP = /^\*\d+\r\n\$\d+\r\n(HELLO|CLIENT|AUTH|SELECT|INFO|ECHO)\r\n/i;
+const NAME = /^\*\d+\r\n\$\d+\r\n(\w+)\r\n/;
 const TRACKING = /^\*\d+\r\n\$6\r\nCLIENT\r\n\$8\r\nTRACKING\r\n/i;
 const PUSH = '>'.charCodeAt(0);
 
 const [fault, ...ports] = process.argv.slice(2);
 const { lag = 0, drop = false, cut = false } = JSON.parse(fault);
-let commands = 0;
+/** @type {Record<string, number>} */
+const commands = {};
 
 /** @param {string} port */
 async function listen(port) {
@@ -42,7 +42,8 @@ function link(client, port) {
     server.destroy();
   };
   forward(client, server, (command) => {
-    if (!SETTING_UP.test(start(command))) commands += 1;
+    const name = NAME.exec(start(command))?.[1].toUpperCase() ?? 'unknown';
+    commands[name] = (commands[name] ?? 0) + 1;
     if (cut && TRACKING.test(start(command))) end();
     return true;
   });

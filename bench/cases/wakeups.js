@@ -75,6 +75,8 @@ const SCENES = {
   },
 };
 
+const SETTING_UP = ['HELLO', 'CLIENT', 'INFO'];
+
 const KEPT_TTL = 30_000;
 
 /** Everything else is each one's default. */
@@ -142,15 +144,15 @@ class Waiters {
     const before = await this.#proxies?.commands();
     const releaseLater = async () => {
       await sleep(hold);
-      const sent = this.#proxies ? (await this.#proxies.commands()) - before : null;
-      const commands = sent === null ? null : sent / (processes * locks);
-      return { commands, released: await holder.run('release', { resources, apart }) };
+      const after = await this.#proxies?.commands();
+      const sent = after ? difference(after, before) : null;
+      return { sent, released: await holder.run('release', { resources, apart }) };
     };
-    const [{ commands, released }, granted] = await Promise.all([
+    const [{ sent, released }, granted] = await Promise.all([
       releaseLater(),
       this.#group.run('wait', { resources }),
     ]);
-    return { ...delays(released, granted), commands };
+    return { ...delays(released, granted), sent, commands: sent && total(sent) / (processes * locks) };
   }
 
   /** @param {import('../../scripts/servers').RedisServer[]} servers @param {string[]} resources */
@@ -189,6 +191,16 @@ function delays(events, noticed) {
     most: known.length ? Math.max(...known) : null,
     failed: noticed.flat().filter((time) => time === null).length,
   };
+}
+
+/** By command; without those that set a connection up, which are no part of what waiting costs. */
+function difference(after, before) {
+  const names = Object.keys(after).filter((name) => !SETTING_UP.includes(name));
+  return Object.fromEntries(names.map((name) => [name, after[name] - (before[name] ?? 0)]));
+}
+
+function total(counts) {
+  return Object.values(counts).reduce((sum, one) => sum + one, 0);
 }
 
 function majority(servers) {
