@@ -867,6 +867,8 @@ declare namespace Redlock {
     autoExtend?: boolean | AutoExtendOptions;
     /** One attempt: null if it is held by another; rejected if too few instances answer. */
     tryLock?: Tries;
+    /** In place of the Redlock's option {@link Options.fair}, for this lock. */
+    fair?: boolean;
   }
 
   /** What comes of a call with `tryLock` or without: `Result`, or null where that may be. */
@@ -928,10 +930,16 @@ declare namespace Redlock {
     /**
      * Whether servers are had tell of changes to the keys of locks that are waited for or kept, on a second connection to
      * each: a lock that is released is granted to the next, and one that is lost is told to its holder, within a round
-     * trip. Where one does not tell, as before Redis 6, it is asked now and then. Default `auto`; `false` makes no such
-     * connection.
+     * trip. Where one does not tell, as before Redis 6, it is asked now and then, and {@link Connection.noWakeups}
+     * says why. Default `auto`; `false` makes no such connection.
      */
     wakeups?: 'auto' | false;
+    /**
+     * Whether locks are granted in the order in which they were asked for, to all processes that ask with `fair: true`: those who
+     * wait on a majority of the servers, by their clocks. Others come in between. Who dies costs those behind it 5 s, once. For
+     * one resource, with scripts and values of ours and a `retryDelay` in ms; else `ERR_REDLOCK_OPTIONS`. Default false.
+     */
+    fair?: boolean;
     /**
      * A Lua script of one's own for `lock`. Each script gets the resources as KEYS and, as ARGV, the
      * value and (lock, extend) the ttl in ms; it was carried out if it answers the number of KEYS.
@@ -1000,6 +1008,11 @@ declare namespace Redlock {
     readonly since: Date;
     /** Why our own connection was down the last time; undefined if it never was. */
     readonly lastError: ConnectionError | undefined;
+    /**
+     * Why nothing tells of changes to its keys, as far as that was tried (see {@link Options.wakeups}): locks there are
+     * asked for now and then. Undefined where something does, or is expected to as soon as anybody waits.
+     */
+    readonly noWakeups: string | undefined;
   }
 
   interface InstanceInfo {

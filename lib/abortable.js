@@ -20,7 +20,7 @@ const { Cancellation } = require('./native');
  * @param {boolean} report
  * @param {string | undefined} value the caller's own
  * @param {number | undefined} maxWait
- * @param {number} flags `INSPECT_IF_HELD`, `IS_REPEATED`, `QUEUES`
+ * @param {number} flags `INSPECT_IF_HELD`, `IS_REPEATED`, `QUEUES`, `WAKEUPS`, `FAIR`
  * @param {import('./abort-signal').Signal | undefined} signal
  * @returns {Promise<import('./native').Answer>}
  */

@@ -9,6 +9,7 @@
  * @property {import('./abort-signal').Signal | undefined} signal ends the wait
  * @property {number | undefined} maxWait in ms
  * @property {boolean} isTry whether there is one attempt, and no error if it is held
+ * @property {boolean | undefined} isFair whether it waits in turn, if they say so
  * @property {Extension | undefined} extension how it is extended by itself, if it is
  *
  * @typedef {object} Extension
@@ -24,7 +25,7 @@ const { readSignal } = require('./abort-signal');
 const { namesIn } = require('./redact');
 const { suggestion } = require('./suggestion');
 
-const ACQUIRE_OPTIONS = ['signal', 'maxWait', 'tryLock', 'autoExtend'];
+const ACQUIRE_OPTIONS = ['signal', 'maxWait', 'tryLock', 'autoExtend', 'fair'];
 
 const EXTENSION_KEYS = ['ttl', 'threshold', 'maxHold'];
 
@@ -42,11 +43,12 @@ const SHARE_LEFT = 2 / 3;
  * @returns {AcquireOptions}
  */
 function readAcquireOptions(options, ttl, driftFactor, isExtended, isTry) {
-  const { signal, maxWait, tryLock, autoExtend = isExtended } = options;
+  const { signal, maxWait, tryLock, autoExtend = isExtended, fair } = options;
   return {
     signal: readSignal(signal),
     maxWait: maxWait === undefined ? undefined : readTime(maxWait, 'maxWait', 0),
     isTry: readFlag(tryLock, 'tryLock') || isTry,
+    isFair: fair === undefined ? undefined : readFlag(fair, 'fair'),
     extension:
       autoExtend === false
         ? undefined

@@ -20,6 +20,7 @@ const { ConnectionError } = require('./errors');
  * @property {number | undefined} db where there are several
  * @property {string | undefined} keyPrefix
  * @property {readonly string[]} reasons why the caller's client is asked
+ * @property {string | undefined} noWakeups why nothing tells of changes to its keys
  */
 class Connection {
   /**
@@ -42,6 +43,7 @@ class Connection {
     this.since = since;
     /** Why it was down the last time. */
     this.lastError = lastError;
+    this.noWakeups = info.noWakeups;
     Object.freeze(this);
   }
 }
@@ -51,6 +53,8 @@ class Connections {
   #connections;
   #bridges;
   #addresses;
+  /** Why nothing tells of changes to the keys of each. @type {(string | undefined)[]} */
+  #noWakeups;
 
   /**
    * @param {string[]} addresses
@@ -59,6 +63,7 @@ class Connections {
   constructor(addresses, members) {
     this.#addresses = addresses;
     this.#bridges = members.map(({ bridge }) => bridge);
+    this.#noWakeups = members.map(() => undefined);
     this.#connections = members.map(({ config, bridge }, index) => {
       if (bridge) return undefined;
       const info = infoOf(config, index, addresses[index]);
@@ -74,10 +79,11 @@ class Connections {
   at(index) {
     const bridge = this.#bridges[index];
     if (!bridge) return /** @type {Connection} */ (this.#connections[index]);
+    const noWakeups = this.#noWakeups[index];
     const { mode, reasons, state, since } = bridge;
     const { library, topology, db, keyPrefix } = bridge.client;
     const address = this.#addresses[index];
-    const info = { index, address, mode, library, topology, db, keyPrefix, reasons };
+    const info = { index, address, mode, library, topology, db, keyPrefix, reasons, noWakeups };
     const lastError =
       bridge.lastError ?? (state === 'down' ? downFor(reasons.join('; '), index, address) : undefined);
     return new Connection(info, state, since, lastError);
@@ -98,6 +104,18 @@ class Connections {
     const connection = new Connection(before, state, since, lastError);
     this.#connections[index] = connection;
     return connection;
+  }
+
+  /**
+   * @param {number} index
+   * @param {string | undefined} why nothing tells of changes to its keys; undefined where something does
+   */
+  changeWakeups(index, why) {
+    this.#noWakeups[index] = why;
+    const before = this.#connections[index];
+    if (!before) return;
+    const { state, since, lastError } = before;
+    this.#connections[index] = new Connection({ ...before, noWakeups: why }, state, since, lastError);
   }
 }
 
@@ -121,7 +139,7 @@ function infoOf(config, index, address) {
   const { kind, db = 0, keyPrefix, cluster, sentinel } = own;
   const mode = /** @type {const} */ ('native');
   const topology = cluster ? 'cluster' : sentinel ? 'sentinel' : 'single';
-  const info = { index, address, mode, library: undefined, keyPrefix, reasons: [] };
+  const info = { index, address, mode, library: undefined, keyPrefix, reasons: [], noWakeups: undefined };
   if (kind === 'memory') return { ...info, topology: 'memory', db: undefined };
   return { ...info, topology, db };
 }

@@ -103,6 +103,11 @@ class FaceQuorum {
     return this.#quorum.engine;
   }
 
+  /** Whether a script of the caller's runs in place of one of ours. */
+  get hasOwnScripts() {
+    return this.#quorum.hasOwnScripts;
+  }
+
   /** Its answers are told through promises of another library. */
   hearLate() {
     this.#isHeardLate = true;

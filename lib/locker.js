@@ -11,7 +11,7 @@ const { readResource, readLock, checkTtl } = require('./arguments');
 const { makeWatchdog, startExtending, stopExtending } = require('./auto-extension');
 const { explain } = require('./cause');
 const { LONGEST_VALIDITY } = require('./constants');
-const { wrongType } = require('./errors');
+const { outOfRange, wrongType } = require('./errors');
 const { isThere } = require('./foreign');
 const { FaceQuorum } = require('./face-quorum');
 const { FaceSettings, readOptions } = require('./options');
@@ -33,7 +33,7 @@ const { clock } = require('./addon');
 const { majorityOf } = require('./quorum');
 const { OwnPromise } = require('./native/calls');
 const { PendingLock, PendingUnlock } = require('./pending');
-const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES, WAKEUPS } = require('./native');
+const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES, WAKEUPS, FAIR } = require('./native');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
@@ -53,6 +53,8 @@ class Locker {
   #settings;
   /** `WAKEUPS` where native makes use of what instances tell of changes to keys, else 0. */
   #wakeups;
+  /** Whether locks are waited for in turn, if the call doesn't say. */
+  #isFair;
   /** quit() has everything unlocked that is held: what could not be. @type {Promise<Error[]> | undefined} */
   #unlockingAll;
 
@@ -71,6 +73,7 @@ class Locker {
     this.#profile = profile;
     this.#settings = new FaceSettings(face, profile, given.settings);
     this.#wakeups = given.wakeups ? WAKEUPS : 0;
+    this.#isFair = given.fair;
     this.#quorum = new FaceQuorum(face, profile, instances, given);
   }
 
@@ -106,6 +109,7 @@ class Locker {
     let acquire;
     let isInSteps;
     let isReported;
+    let isFair;
     try {
       const names = this.#namesOf(resource);
       let settings = this.#settings.currentOn(face);
@@ -115,6 +119,8 @@ class Locker {
         acquire = this.#readAcquireOptions(others, ttl, settings, isExtended, isTry);
       }
       const engine = this.#openEngine(face, 'lock', names);
+      isFair = acquire?.isFair ?? this.#isFair;
+      if (isFair) this.#checkFair(face, names, settings);
       isInSteps = acquire || face._random !== random || isPacedByCaller(settings);
       isReported = this.#isReported(face);
       pending = new PendingLock(this, face, engine, names, ttl, settings);
@@ -124,7 +130,7 @@ class Locker {
     const { engine, names, settings } = pending;
     if (isInSteps) return this.#lockInSteps(pending, acquire);
     const promise = pending.promise();
-    const flags = this.#acquireFlags(settings);
+    const flags = this.#acquireFlags(settings, isFair);
     pending.context = engine.lockFor(pending, names, ttl, settings, isReported, flags);
     return promise;
   }
@@ -237,7 +243,7 @@ class Locker {
     const signal = options?.signal;
     const maxWait = options?.maxWait;
     const report = this.#isReported(face);
-    const flags = this.#acquireFlags(settings);
+    const flags = this.#acquireFlags(settings, options?.isFair ?? this.#isFair);
     return lockUnlessAborted(engine, names, ttl, settings, report, undefined, maxWait, flags, signal);
   }
 
@@ -282,10 +288,27 @@ class Locker {
    * being made.
    *
    * @param {Settings} settings
+   * @param {boolean} isFair
    */
-  #acquireFlags(settings) {
+  #acquireFlags(settings, isFair) {
     const queues = this.#profile.hasAcquireOptions ? QUEUES : 0;
-    return queues | this.#wakeups | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
+    return queues | this.#wakeups | (isFair ? FAIR : 0) | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
+  }
+
+  /**
+   * Refuses what can't wait in turn.
+   *
+   * @param {any} face
+   * @param {string[]} names
+   * @param {Settings} settings
+   */
+  #checkFair(face, names, settings) {
+    const obstacle =
+      (names.length > 1 && 'waits for one resource: several have as many queues, in which it can be first in turns') ||
+      (face._random !== random && 'needs values of our own: without a _random of yours') ||
+      (isPacedByCaller(settings) && 'needs a retryDelay in ms: a function makes attempts one by one') ||
+      (this.#quorum.hasOwnScripts && 'needs our scripts: without lockScript, unlockScript and extendScript');
+    if (obstacle) throw outOfRange('OPTIONS', `fair: true ${obstacle}; or ask with fair: false`);
   }
 
   /**

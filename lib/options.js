@@ -95,6 +95,9 @@ const CONNECTIONS = 'connections';
 /** Whether what servers tell of changes to keys is made use of. */
 const WAKEUPS = 'wakeups';
 
+/** Whether locks are granted in the order in which they were asked for, to all processes. */
+const FAIR = 'fair';
+
 /** lib/scripts.js reads them. */
 const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
 
@@ -110,6 +113,7 @@ const SCRIPTS = ['lockScript', 'unlockScript', 'extendScript'];
  *   deadlines: {floor?: number, ceiling?: number},
  *   policy: import('./instances/members').RoutePolicy,
  *   wakeups: boolean,
+ *   fair: boolean,
  *   scripts: Record<string, any>,
  * }} `scripts` as they were given
  */
@@ -118,16 +122,17 @@ function readOptions(options, defaults, tell, isMain = false) {
   const complaints = [];
   const object = readObject(options, complaints);
   const known = [...Object.keys(SETTINGS), ...Object.keys(DEADLINES), CONNECTIONS, ...SCRIPTS];
-  if (isMain) known.push(WAKEUPS);
+  if (isMain) known.push(WAKEUPS, FAIR);
   const given = pick(object, known, unreadable);
   const settings = override(defaults, given, complaints, isMain);
   const deadlines = readDeadlines(given, complaints);
   const policy = readPolicy(given, complaints);
   const wakeups = isMain && readWakeups(given, complaints);
+  const fair = isMain && readFair(given, complaints);
   complaints.push(...unknownIn(object, known));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
-  return { settings, deadlines, policy, wakeups, scripts: given };
+  return { settings, deadlines, policy, wakeups, fair, scripts: given };
 }
 
 /** @param {string} name */
@@ -211,6 +216,18 @@ function readWakeups(given, complaints) {
     complaints.push(`the option "${WAKEUPS}" must be 'auto' or false, not ${showSetting(value)}`);
   }
   return value !== false;
+}
+
+/**
+ * @param {any} given
+ * @param {string[]} complaints
+ */
+function readFair(given, complaints) {
+  const value = given[FAIR];
+  if (value !== undefined && typeof value !== 'boolean') {
+    complaints.push(`the option "${FAIR}" must be true or false, not ${showSetting(value)}`);
+  }
+  return value === true;
 }
 
 /**

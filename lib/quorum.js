@@ -58,6 +58,11 @@ class Quorum {
     return this.#scripts?.texts ?? NO_TEXTS;
   }
 
+  /** Whether one of them is a caller's. */
+  get hasOwnScripts() {
+    return this.#scripts !== undefined && customOf(this.#scripts) !== undefined;
+  }
+
   get isQuitting() {
     return this.#quitting !== undefined;
   }

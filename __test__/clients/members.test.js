@@ -177,7 +177,7 @@ describe('redlock.connections of clients', () => {
         Object.keys(connection).sort(),
         [
           ...['index', 'address', 'mode', 'library', 'topology', 'db', 'keyPrefix', 'reasons', 'state'],
-          ...['since', 'lastError'],
+          ...['since', 'lastError', 'noWakeups'],
         ].sort(),
       );
       const { index, address, library, topology, db, keyPrefix, state, lastError } = connection;
@@ -203,10 +203,12 @@ describe('redlock.connections of clients', () => {
     check('bridge');
     await promoted(redlock);
     check('native');
+    await until(() => redlock.connections[0].noWakeups === undefined);
     client.options.password = 's3cr3t-other';
     await (await redlock.lock('a', TTL)).unlock();
     await until(() => /WRONGPASS/.test(redlock.connections[0].reasons.join()));
     check('bridge');
+    await until(() => /through your client/.test(redlock.connections[0].noWakeups));
     // The client itself is the caller's, and has it.
     const engine = inspect(redlock.connections, { showHidden: true, depth: null });
     assert.ok(!engine.includes('s3cr3t'));

@@ -305,7 +305,8 @@ async function trying(): Promise<void> {
 
 function connections(): void {
   same<typeof redlock.connections, Connection[]>(true);
-  for (const { index, address, db, state, since, lastError, mode, reasons } of redlock.connections) {
+  for (const connection of redlock.connections) {
+    const { index, address, db, state, since, lastError, mode, reasons, noWakeups } = connection;
     same<typeof mode, 'native' | 'bridge'>(true);
     same<typeof reasons, readonly string[]>(true);
     same<typeof index, number>(true);
@@ -315,6 +316,7 @@ function connections(): void {
     same<ConnectionState, 'connecting' | 'ready' | 'down'>(true);
     same<typeof since, Date>(true);
     same<typeof lastError, ConnectionError | undefined>(true);
+    same<typeof noWakeups, string | undefined>(true);
     if (lastError) same<typeof lastError.code, InstanceErrorCode>(true);
     if (lastError instanceof ConnectionError) same<typeof lastError.reply, string | undefined>(true);
   }

@@ -88,6 +88,9 @@ class Events {
         if (connection) this.tell('connection', connection);
         break;
       }
+      case 'wakeups':
+        this.#connections.changeWakeups(instance, event.why ?? undefined);
+        break;
       case 'lookAlikes':
         this.#lookAlikes.note(event);
         break;

@@ -54,6 +54,13 @@ export interface RouteEvent {
   why: string | null;
   failed: boolean;
 }
+/** Whether an instance tells of changes to its keys, or why not. */
+export interface WakeupsEvent {
+  event: 'wakeups';
+  handle: number;
+  instance: number;
+  why: string | null;
+}
 export interface CallEvent {
   event: 'call';
   handle: number;
@@ -73,7 +80,7 @@ export interface ClosedEvent {
   handle: number;
 }
 /** What an engine's owner is told of. */
-export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent;
+export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | WakeupsEvent;
 export type NativeEvent = MemberEvent | LostEvent | VotesEvent | CallEvent | ClosedEvent;
 
 /** Something that the engine asks of callers' clients. */

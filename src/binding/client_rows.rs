@@ -4,6 +4,7 @@ use super::ids::{ContextId, Handle, Index};
 use super::layout::{self, Operation, question};
 use crate::engine::{self, Question, Resources, Token};
 use crate::instances::client::port::Ticket;
+use crate::instances::redis::fair_texts;
 
 /// A question for one caller's client, on its way to JavaScript.
 pub struct ClientRequest {
@@ -36,11 +37,24 @@ impl ClientQuestion {
             engine::Operation::Inspect => (Operation::Inspect, None),
         };
         let context = question.context.as_ref();
+        let script = question.script().map(|script| script.text.clone());
+        let (script, resources) = match &question.ticket {
+            None => (script, question.resources.clone()),
+            // As a script of the caller's, which is not seen to first: it does that itself.
+            Some(ticket) => {
+                let [_, first] = fair_texts();
+                let names = [&question.resources[0], ticket.queue(), ticket.waiter()];
+                (
+                    Some(first.into()),
+                    names.map(Box::from).into_iter().collect(),
+                )
+            }
+        };
         Self {
             operation,
-            script: question.script().map(|script| script.text.clone()),
+            script,
             is_plain: question.is_plain(),
-            resources: question.resources.clone(),
+            resources,
             value: question.value.clone(),
             ttl: ttl.map(engine::Ttl::millis),
             context: context.map(|context| ContextId(context.number())),

@@ -73,6 +73,7 @@ pub struct Flags {
     pub is_repeated: u32,
     pub queues: u32,
     pub wakeups: u32,
+    pub fair: u32,
 }
 
 /// Where the numbers of an answer are.
@@ -193,6 +194,7 @@ pub fn constants() -> Constants {
             is_repeated: flags::IS_REPEATED,
             queues: flags::QUEUES,
             wakeups: flags::WAKEUPS,
+            fair: flags::FAIR,
         },
         answer: AnswerLayout {
             slot_at: small(answer::SLOT),

@@ -159,6 +159,11 @@ impl Terms<'_> {
         ContextId(saturated(self.0[request::CONTEXT]))
     }
 
+    /// Whether a lock is waited for by a ticket.
+    pub fn wants_turn(self) -> bool {
+        has_flag(self.0, flags::FAIR)
+    }
+
     /// Without what is known by its number only, what belongs to the engine, and a value
     /// of the caller's own.
     pub fn settings(self) -> Settings {

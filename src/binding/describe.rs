@@ -135,6 +135,11 @@ pub fn event(handle: Handle, event: &Event) -> String {
             described["state"] = state.into();
             described
         }
+        Event::Wakeups { instance, trouble } => json!({
+            "event": "wakeups",
+            "instance": instance,
+            "why": trouble.as_deref(),
+        }),
         Event::LookAlikes {
             instance,
             other,
@@ -202,6 +207,8 @@ impl<'of> VoteDetails<'of> {
             None => Self::Pending,
             Some(Vote::Granted) => Self::Granted,
             Some(Vote::Held { applied }) => Self::Held { applied: *applied },
+            // That it is free, and another's turn, is no news to who waits.
+            Some(Vote::Waiting { .. }) => Self::Held { applied: 0 },
             Some(Vote::Inspected { value, ttl }) => Self::Seen {
                 value: value.as_deref(),
                 ttl: *ttl,

@@ -275,6 +275,10 @@ impl Environment for Movable {
         System.now()
     }
 
+    fn wall_clock(&self) -> Duration {
+        System.wall_clock()
+    }
+
     fn sleep_until(&self, at: Instant) -> Task {
         System.sleep_until(at)
     }

@@ -92,6 +92,8 @@ pub mod flags {
     pub const QUEUES: u32 = 16;
     /// Lock, and a lock that is kept: what instances tell of changes to keys is made use of.
     pub const WAKEUPS: u32 = 32;
+    /// Lock: it lines up behind all that wait for its one resource, in whatever process.
+    pub const FAIR: u32 = 64;
 }
 
 /// Where the numbers of an answer are. How many answers there are comes before

@@ -17,7 +17,10 @@ use super::reasons::Refusal;
 use super::requests::{Asked, Requests};
 use super::responses::{Responses, flush};
 use super::shared::Shared;
-use crate::engine::{Engine, Scripts, Settings, SharedValidity, Token, WatchRequest, supervised};
+use crate::engine::{
+    Engine, Environment, Resources, Scripts, Settings, SharedValidity, Ticket, Token, WatchRequest,
+    supervised,
+};
 
 /// The engine's side of one mailbox.
 pub struct Session {
@@ -174,12 +177,24 @@ impl Session {
             else {
                 continue;
             };
+            let settings = if terms.wants_turn() && matches!(verb, Verb::Lock(_)) {
+                let environment = self.shared.environment.as_ref();
+                match with_ticket(settings, &resources, environment) {
+                    Some(settings) => Arc::new(settings),
+                    None => {
+                        self.requests.refuse(slot, Refusal::Invalid);
+                        continue;
+                    }
+                }
+            } else {
+                Arc::clone(settings)
+            };
             let asked = Asked {
                 slot,
                 handle: terms.handle(),
                 verb,
                 resources,
-                settings: Arc::clone(settings),
+                settings,
             };
             self.requests.start(engine.clone(), asked);
         }
@@ -252,6 +267,23 @@ impl Session {
             }
         }));
     }
+}
+
+/// The settings of a request that waits by a ticket of its own from now on; `None` for what
+/// can't wait by one.
+fn with_ticket(
+    settings: &Settings,
+    resources: &Resources,
+    environment: &dyn Environment,
+) -> Option<Settings> {
+    let [resource] = &**resources else {
+        return None;
+    };
+    let is_ours = settings.value.is_none() && settings.scripts.is_none();
+    is_ours.then(|| Settings {
+        ticket: Some(Arc::new(Ticket::new(environment, resource))),
+        ..settings.clone()
+    })
 }
 
 /// Releases the lock in a response that nobody has taken, if there is one.

@@ -58,6 +58,16 @@ pub enum Cause {
         /// One that is elsewhere.
         other: Rc<str>,
     },
+    /// The instance spreads its keys over several places, and the queue for this resource
+    /// would be in another one than the resource: no script reaches both.
+    #[error(
+        "the queue of {resource:?} would be in another slot of the cluster than the lock, so that it \
+         can't be locked with fair: true; put a {{tag}} into its name, as \"{{order:1}}\""
+    )]
+    QueueElsewhere {
+        /// The resource.
+        resource: Rc<str>,
+    },
     /// The caller's own client failed with an error of its own.
     #[error("{message}{}", .reply.as_deref().map_or("", |code| hint(code, .message)))]
     Client {
@@ -113,7 +123,7 @@ impl Cause {
             Self::Unreachable { .. } => "UNREACHABLE",
             Self::Lost { .. } => "LOST",
             Self::Refused { .. } | Self::Client { reply: Some(_), .. } => "REFUSED",
-            Self::CrossSlot { .. } => "CROSS_SLOT",
+            Self::CrossSlot { .. } | Self::QueueElsewhere { .. } => "CROSS_SLOT",
             Self::Client { reply: None, .. } => "CLIENT",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Unexpected { .. } => "UNEXPECTED",
@@ -128,7 +138,7 @@ impl Cause {
     /// Whether the same question will fail again, whenever it is asked.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
-        matches!(self, Self::CrossSlot { .. })
+        matches!(self, Self::CrossSlot { .. } | Self::QueueElsewhere { .. })
     }
 
     /// Whether the server says that a key's data is no string, be it inside of
@@ -176,6 +186,9 @@ fn hint(code: &str, message: &str) -> &'static str {
         "WRONGPASS" => " (check this instance's username and password)",
         "NOPERM" if message.contains("'cluster") => {
             " (allow this user CLUSTER SLOTS, which says where the cluster's keys are)"
+        }
+        "NOPERM" if message.contains("'z") => {
+            " (allow this user ZADD, ZRANK, ZRANGE and ZREM on {resource}:queue*, which fair: true needs)"
         }
         "NOPERM" => ALLOW,
         "LOADING" => " (the server is reading its data; it will vote again once it has)",

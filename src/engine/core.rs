@@ -37,6 +37,8 @@ pub(super) struct Core {
     pub(super) owner: Owner,
     pub(super) queues: EngineQueues,
     look_alikes: LookAlikes,
+    /// Why each instance tells of no changes, as that was told last.
+    no_wakeups: Box<[RefCell<Option<Rc<str>>>]>,
     pub(super) held_locks: HeldLocks,
     /// The locks that the watchdog watches, in an order that is the same in every
     /// run of a simulation.
@@ -61,6 +63,7 @@ impl Core {
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
+            no_wakeups: instances.iter().map(|_| RefCell::default()).collect(),
             error_reports: instances.iter().map(|_| ErrorReports::default()).collect(),
             instances: instances.into(),
             deadlines: Deadlines::new(&environment),
@@ -185,6 +188,14 @@ impl Observer for Core {
         if let ConnectionState::Ready { keyspace } = state {
             self.look_alikes.named(instance, keyspace.clone());
             self.tell_look_alikes();
+        }
+        self.wakeups_changed(instance);
+    }
+
+    fn wakeups_changed(&self, instance: usize) {
+        let trouble = self.instances[instance].no_wakeups();
+        if self.no_wakeups[instance].replace(trouble.clone()) != trouble {
+            (self.listener)(Event::Wakeups { instance, trouble });
         }
     }
 }

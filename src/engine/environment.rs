@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::validity::Instant;
 
@@ -17,6 +17,10 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub trait Environment {
     /// The time on a monotonic clock that counts suspension.
     fn now(&self) -> Instant;
+
+    /// The time since 1970 by the system's clock, which may be wrong and may be set: it
+    /// orders those who wait, and decides nothing.
+    fn wall_clock(&self) -> Duration;
 
     /// Resolves once [`Environment::now`] has reached `at`, never before.
     fn sleep_until(&self, at: Instant) -> Task;
@@ -142,6 +146,11 @@ impl Environment for System {
         clock::now()
     }
 
+    fn wall_clock(&self) -> Duration {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        since_1970.unwrap_or_default()
+    }
+
     fn sleep_until(&self, at: Instant) -> Task {
         // tokio's timers stand still while the machine is suspended; a second
         // later at most the clock is looked at again.
@@ -215,6 +224,10 @@ mod tests {
     impl Environment for Hasty {
         fn now(&self) -> Instant {
             Instant::ORIGIN
+        }
+
+        fn wall_clock(&self) -> Duration {
+            Duration::ZERO
         }
 
         fn sleep_until(&self, at: Instant) -> Task {

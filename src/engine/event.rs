@@ -1,5 +1,7 @@
 //! What the engine tells beside its answers.
 
+use std::rc::Rc;
+
 use super::cause::Cause;
 use super::failure::Failure;
 use super::instance::ConnectionState;
@@ -45,6 +47,13 @@ pub enum Event {
         instance: usize,
         /// How it is now.
         state: ConnectionState,
+    },
+    /// Whether an instance tells of changes to its keys is another thing from now on.
+    Wakeups {
+        /// Which instance, by its index in the quorum.
+        instance: usize,
+        /// Why it doesn't; `None` where it does, or is expected to as soon as anybody waits.
+        trouble: Option<Rc<str>>,
     },
     /// Two instances look like one server. Told once for each pair.
     LookAlikes {

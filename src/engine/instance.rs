@@ -99,6 +99,12 @@ pub trait Instance {
 pub trait Observer {
     /// The connection of the instance numbered `index` is now `state`.
     fn connection_changed(&self, index: usize, state: &ConnectionState);
+
+    /// Whether changes to its keys are told, or why not, may be another thing now
+    /// ([`Instance::no_wakeups`]).
+    fn wakeups_changed(&self, index: usize) {
+        let _ = index;
+    }
 }
 
 /// How the connection to an instance is.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cause::Cause;
 use super::context::Context;
 use super::safety_rule::SafetyRule;
+use super::ticket::Ticket;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
 use super::vote::{Responder, Vote};
@@ -30,6 +31,8 @@ pub struct Question {
     pub scripts: Option<Arc<Scripts>>,
     /// The caller's context, for instances that run code of the caller's.
     pub context: Option<Arc<dyn Context>>,
+    /// Acquire of one resource only: where the asker stands among all that wait for it.
+    pub ticket: Option<Arc<Ticket>>,
 }
 
 /// Texts that replace an instance's own way of carrying an operation out. Each
@@ -75,6 +78,7 @@ impl Question {
             report: false,
             scripts: None,
             context: None,
+            ticket: None,
         }
     }
 
@@ -127,6 +131,17 @@ impl Question {
     #[must_use]
     pub fn in_context(self, context: Option<Arc<dyn Context>>) -> Self {
         Self { context, ..self }
+    }
+
+    /// The same question, to be granted only if nobody's ticket is before this one.
+    #[must_use]
+    pub fn with_ticket(self, ticket: Option<Arc<Ticket>>) -> Self {
+        let names = ticket.as_ref().map_or(0, |ticket| ticket.length());
+        Self {
+            ticket,
+            length: self.length + names,
+            ..self
+        }
     }
 
     /// The caller's own text for the operation.
@@ -192,7 +207,8 @@ impl Question {
     /// many bytes of those.
     #[must_use]
     pub(super) fn is_light(&self, most: usize) -> bool {
-        self.scripts.is_none() && self.context.is_none() && self.weight() <= most
+        let is_plain = self.scripts.is_none() && self.context.is_none() && self.ticket.is_none();
+        is_plain && self.weight() <= most
     }
 
     /// The vote if a script was carried out for so many keys. −1 is our own acquire's:

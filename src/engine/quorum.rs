@@ -61,7 +61,7 @@ impl Tally {
         self.pending = self.pending.saturating_sub(1);
         match vote {
             Vote::Granted => self.granted += 1,
-            Vote::Held { .. } => self.held += 1,
+            Vote::Held { .. } | Vote::Waiting { .. } => self.held += 1,
             Vote::Inspected { .. } | Vote::Failed(_) => {}
         }
     }

@@ -54,13 +54,19 @@ pub enum SafetyRule {
     AskedAlone,
     /// Rule 23: what instances tell of changes decides nothing: a lock is lost by votes.
     LostByVotes,
+    /// Rule 23: who waits asks now and then, whatever it is told.
+    AskedAnyway,
+    /// Rule 24: who asks with a ticket is refused a free lock while an earlier one waits.
+    InTurn,
+    /// Rule 24: all attempts of one request have one ticket.
+    OneTicket,
     /// A master that sentinels name without a majority must say that it is one.
     Role,
 }
 
 impl SafetyRule {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::FreshValue,
         Self::Majority,
         Self::Validity,
@@ -84,6 +90,9 @@ impl SafetyRule {
         Self::Order,
         Self::AskedAlone,
         Self::LostByVotes,
+        Self::AskedAnyway,
+        Self::InTurn,
+        Self::OneTicket,
         Self::Role,
     ];
 

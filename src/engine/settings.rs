@@ -7,6 +7,7 @@ use super::context::Context;
 use super::deadline_bounds::DeadlineBounds;
 use super::question::{Question, Scripts};
 use super::retry::Retry;
+use super::ticket::Ticket;
 use super::token::Token;
 use super::validity::Drift;
 
@@ -41,6 +42,10 @@ pub struct Settings {
     pub queues: bool,
     /// Whether what instances tell of changes to keys is made use of.
     pub wakeups: bool,
+    /// Acquire of one resource only, without a value or a script of the caller's: its place
+    /// among all that wait for the resource, in whatever process, and among those that come
+    /// later.
+    pub ticket: Option<Arc<Ticket>>,
     /// Acquire only: a value of the caller's own. There is one attempt with it,
     /// since a second would need another (rule 1).
     pub value: Option<Token>,

@@ -14,6 +14,12 @@ pub enum Vote {
         /// For how many keys it was done (release) or could have been.
         applied: u32,
     },
+    /// Acquire with a ticket only: not done, since the key is somebody else's or another
+    /// waiter is before it.
+    Waiting {
+        /// The ticket of whoever is right before it; `None` if nobody is.
+        behind: Option<Rc<str>>,
+    },
     /// Inspect only: what the key has.
     Inspected {
         /// Its value; `None` if there is no such key.

@@ -2,12 +2,13 @@
 //! single-process programs. It is never a distributed lock.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::rc::{Rc, Weak};
 
 use crate::engine::{
     Cause, ConnectionState, Environment, Instance, Instant, Observer, Operation, Question,
-    Responder, SafetyRule, Token, Ttl, Vote,
+    Responder, SafetyRule, Ticket, Token, Ttl, Vote,
 };
 
 /// A table of keys that expire, shared by all who open it under one name.
@@ -19,6 +20,9 @@ pub struct Memory {
 #[derive(Default)]
 struct Table {
     keys: HashMap<Box<str>, Entry>,
+    /// The tickets of all who wait, by their queues' names, the earliest first. Who lives
+    /// has a key.
+    queues: HashMap<Box<str>, BTreeSet<Box<str>>>,
     /// The size at which expired keys are looked for next.
     sweep_at: usize,
 }
@@ -97,6 +101,13 @@ impl Table {
         let applied = match question.operation {
             Operation::Acquire { ttl } => {
                 self.sweep(now);
+                if let Some(ticket) = &question.ticket {
+                    let behind = self.line_up(ticket, now);
+                    let is_free = self.live(&resources[0], now).is_none();
+                    if !is_free || behind.is_some() && SafetyRule::InTurn.is_kept() {
+                        return Vote::Waiting { behind };
+                    }
+                }
                 if resources.iter().any(|key| self.live(key, now).is_some()) {
                     return Vote::Held { applied: 0 };
                 }
@@ -150,6 +161,24 @@ impl Table {
         }
     }
 
+    /// Whose ticket is right before that one, which waits on from now.
+    fn line_up(&mut self, ticket: &Ticket, now: Instant) -> Option<Rc<str>> {
+        let waits = Entry {
+            value: Token::from(ticket.text()),
+            expires: now.after(Ticket::LEASE),
+        };
+        self.keys.insert(ticket.waiter().into(), waits);
+        let mut queue = self.queues.remove(ticket.queue()).unwrap_or_default();
+        queue.retain(|other| self.live(&ticket.waiter_of(other), now).is_some());
+        queue.insert(ticket.text().into());
+        let before = queue
+            .range::<str, _>((Unbounded, Excluded(ticket.text())))
+            .next_back();
+        let before = before.map(|before| Rc::from(&**before));
+        self.queues.insert(ticket.queue().into(), queue);
+        before
+    }
+
     fn ours(&self, key: &str, question: &Question, now: Instant) -> bool {
         self.live(key, now)
             .is_some_and(|entry| entry.value == question.value)
@@ -169,6 +198,11 @@ impl Table {
             return;
         }
         self.keys.retain(|_, entry| now < entry.expires);
+        let keys = &self.keys;
+        self.queues.retain(|queue, tickets| {
+            let waits = |ticket: &Box<str>| keys.contains_key(&*format!("{queue}:{ticket}"));
+            tickets.iter().any(waits)
+        });
         self.sweep_at = (self.keys.len() * 2).max(1024);
     }
 }

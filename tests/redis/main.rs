@@ -7,6 +7,7 @@ mod outages;
 mod same_server;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;
 #[path = "../support/watcher.rs"]
 #[allow(dead_code, reason = "each test uses some of it")]
 mod watcher;

@@ -85,6 +85,7 @@ impl Caller {
                 UNLIMITED
             },
             resources: resources.clone(),
+            is_fair: resources.len() == 1 && chance.percent(30),
             ..self.request(Operation::Lock)
         };
         let asked = self.now();
@@ -313,6 +314,7 @@ impl Caller {
             retries: 0.0,
             instant: 0.0,
             value: String::new(),
+            is_fair: false,
             resources: Vec::new(),
         }
     }

@@ -297,7 +297,7 @@ impl Checker {
             lock_command.value.clone(),
         );
         match lock_command.kind {
-            CommandKind::Set | CommandKind::Acquire => {
+            CommandKind::Set | CommandKind::Acquire | CommandKind::AcquireFair => {
                 let released = (wire.number, lock_command.value.clone());
                 if self.releases.borrow().contains(&released) {
                     self.world.blame(format_args!(

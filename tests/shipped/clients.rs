@@ -10,7 +10,7 @@ use std::time::Duration;
 use redlock_native::binding::client_rows::Questions;
 use redlock_native::binding::layout::{Operation, question};
 use redlock_native::binding::numbers::saturated;
-use redlock_native::instances::redis::{Config, Endpoint};
+use redlock_native::instances::redis::{Config, Endpoint, fair_texts};
 
 use crate::checker::{Checker, bump};
 use crate::process::Process;
@@ -66,6 +66,8 @@ pub struct Asked {
     value: String,
     /// In ms; 0 where there is none.
     ttl: u64,
+    /// By the script that takes a lock in turn.
+    is_fair: bool,
 }
 
 impl Asked {
@@ -82,7 +84,7 @@ impl Asked {
                 String::from_utf16(&units).expect("a text")
             };
             // No script: the length is below zero.
-            take(row[question::SCRIPT_LENGTH]);
+            let script = take(row[question::SCRIPT_LENGTH]);
             asked.push(Self {
                 operation: Operation::numbered(saturated(operation)).expect("an operation"),
                 value: take(row[question::VALUE_LENGTH]),
@@ -90,6 +92,7 @@ impl Asked {
                 keys: (0..saturated(row[question::COUNT]))
                     .map(|_| take(numbers.next().expect("a length")))
                     .collect(),
+                is_fair: fair_texts().contains(&&*script),
             });
         }
         assert_eq!(text.next(), None, "all of the text is somebody's");
@@ -170,6 +173,8 @@ impl Client {
     /// Puts a request's question to the server.
     pub fn run(self: &Rc<Self>, asked: &Asked, done: impl Fn(ClientAnswer) + 'static) {
         let kind = match asked.operation {
+            // By a script that goes with it.
+            Operation::Lock if asked.is_fair => CommandKind::AcquireFair,
             Operation::Lock => CommandKind::Acquire,
             Operation::Extend => CommandKind::Extend,
             Operation::Unlock => CommandKind::Release,
@@ -228,6 +233,8 @@ impl Client {
             Some(error) => ClientAnswer::Failed(error.to_owned()),
             None => match server.carry_out(sent.target.db, &sent.lock_command) {
                 CommandResult::Applied(keys) => ClientAnswer::Applied(keys),
+                // As any script of a caller's that answers no number.
+                CommandResult::Behind(_) => ClientAnswer::Applied(0),
                 CommandResult::Seen(seen) => {
                     let (value, ttl) = seen.unzip();
                     ClientAnswer::Seen(value, ttl)

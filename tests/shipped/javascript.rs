@@ -111,6 +111,8 @@ pub struct Request {
     pub instant: f64,
     pub value: String,
     pub max_wait: f64,
+    /// It waits by a ticket.
+    pub is_fair: bool,
     pub resources: Vec<String>,
 }
 
@@ -368,6 +370,7 @@ impl App {
             (asked.reports, flags::REPORT),
             (asked.queues, flags::QUEUES),
             (asked.wakeups, flags::WAKEUPS),
+            (asked.is_fair, flags::FAIR),
         ];
         let given = given.into_iter().filter(|(is_given, _)| *is_given);
         row[request::FLAGS] = given.map(|(_, flag)| flag).sum::<u32>().into();

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use redlock_native::engine::Instant;
-use redlock_native::instances::redis::{default_texts, release_each_text, script};
+use redlock_native::instances::redis::{default_texts, fair_texts, release_each_text, script};
 
 use crate::checker::Checker;
 use crate::cluster::Slots;
@@ -74,6 +74,8 @@ const EXPIRED_KEYS_FOUND: Duration = Duration::from_millis(100);
 struct State {
     run_id: u64,
     keys: BTreeMap<(u32, String), Entry>,
+    /// The tickets in each queue, the earliest first.
+    queues: BTreeMap<(u32, String), BTreeSet<String>>,
     scripts: BTreeSet<&'static str>,
     up: bool,
     hung: Moment,
@@ -139,6 +141,9 @@ pub enum CommandKind {
     /// By SET … NX, which has no word for one's own value.
     Set,
     Acquire,
+    /// In turn: of the first of its keys, behind those in the queue of the second, with the
+    /// waiter's own for the third.
+    AcquireFair,
     Extend,
     Release,
     Inspect,
@@ -148,6 +153,8 @@ pub enum CommandKind {
 pub enum CommandResult {
     Applied(i64),
     Seen(Option<(String, u64)>),
+    /// The ticket right before, or none.
+    Behind(String),
 }
 
 /// The script that releases several locks: its text and its digest.
@@ -156,18 +163,21 @@ static RELEASE_EACH: LazyLock<(&'static str, &'static str)> = LazyLock::new(|| {
     (text, Box::leak(script(text).digest))
 });
 
-static DIGESTS: LazyLock<[(&'static str, &'static str, CommandKind); 5]> = LazyLock::new(|| {
+static DIGESTS: LazyLock<[(&'static str, &'static str, CommandKind); 7]> = LazyLock::new(|| {
     let kinds = [
         CommandKind::Acquire,
         CommandKind::Extend,
         CommandKind::Release,
         CommandKind::Inspect,
         CommandKind::Acquire,
+        CommandKind::AcquireFair,
+        CommandKind::AcquireFair,
     ];
+    let ([a, b, c, d, e], [f, g]) = (default_texts(), fair_texts());
     let mut kinds = kinds.into_iter();
-    default_texts().map(|text| {
+    [a, b, c, d, e, f, g].map(|text| {
         let digest: &'static str = Box::leak(script(text).digest);
-        (text, digest, kinds.next().expect("five of them"))
+        (text, digest, kinds.next().expect("as many"))
     })
 });
 
@@ -189,6 +199,7 @@ impl Server {
             state: RefCell::new(State {
                 run_id: world.chance.next(),
                 keys: BTreeMap::new(),
+                queues: BTreeMap::new(),
                 scripts: BTreeSet::new(),
                 up: true,
                 hung: Moment::default(),
@@ -262,6 +273,7 @@ impl Server {
             state.run_id = self.world.chance.next();
             if !keep_keys {
                 state.keys.clear();
+                state.queues.clear();
             }
         }
         self.tracking.forget();
@@ -313,6 +325,7 @@ impl Server {
     /// Its keys are deleted.
     pub fn flush(&self) {
         self.state.borrow_mut().keys.clear();
+        self.state.borrow_mut().queues.clear();
         self.tracking.all_changed(&self.world);
     }
 
@@ -395,6 +408,7 @@ impl Server {
                     CommandResult::Applied(count)
                 }
             }
+            CommandKind::AcquireFair => line_up(&mut state, db, lock_command, now),
             CommandKind::Extend => {
                 if lock_command.keys.iter().all(|key| ours(&state, key)) {
                     for key in &lock_command.keys {
@@ -427,9 +441,9 @@ impl Server {
         drop(state);
         let applied = match &done {
             CommandResult::Applied(applied) => *applied,
-            CommandResult::Seen(_) => -2,
+            CommandResult::Seen(_) | CommandResult::Behind(_) => -2,
         };
-        if applied > 0 {
+        if applied > 0 || lock_command.kind == CommandKind::AcquireFair {
             // Of a release that has found some of its keys, the others are told of too,
             // which is harmless.
             for key in &lock_command.keys {
@@ -703,6 +717,7 @@ impl Server {
             CommandResult::Applied(count) => {
                 out.extend_from_slice(format!(":{count}\r\n").as_bytes());
             }
+            CommandResult::Behind(before) => say_bulk(out, &before),
             CommandResult::Seen(seen) => {
                 out.extend_from_slice(b"*2\r\n");
                 match seen {
@@ -809,6 +824,41 @@ impl Server {
     }
 }
 
+/// Takes a lock in its turn, as the script does: those in the queue count whose keys are
+/// there.
+fn line_up(state: &mut State, db: u32, asked: &LockCommand, now: u64) -> CommandResult {
+    const LEASE: u64 = 5000;
+    let [lock, queue, waiter] = [0, 1, 2].map(|at| (db, asked.keys[at].clone()));
+    let ticket = waiter.1[queue.1.len() + 1..].to_owned();
+    let waits = Entry {
+        value: ticket.clone(),
+        last: now + LEASE,
+    };
+    state.keys.insert(waiter, waits);
+    let mut tickets = state.queues.remove(&queue).unwrap_or_default();
+    tickets.insert(ticket.clone());
+    let lives = |other: &String| {
+        state
+            .keys
+            .contains_key(&(db, format!("{}:{other}", queue.1)))
+    };
+    tickets.retain(lives);
+    let before = tickets.range(..ticket).next_back().cloned();
+    state.queues.insert(queue, tickets);
+    match state.keys.get(&lock) {
+        Some(entry) if entry.value == asked.value => CommandResult::Applied(-1),
+        None if before.is_none() => {
+            let entry = Entry {
+                value: asked.value.clone(),
+                last: now + asked.ttl,
+            };
+            state.keys.insert(lock, entry);
+            CommandResult::Applied(1)
+        }
+        _ => CommandResult::Behind(before.unwrap_or_default()),
+    }
+}
+
 /// A reply of a kind that this command can't give.
 fn say_odd(out: &mut Vec<u8>, kind: CommandKind, world: &World) {
     let replies: &[&[u8]] = match kind {
@@ -820,6 +870,8 @@ fn say_odd(out: &mut Vec<u8>, kind: CommandKind, world: &World) {
             b"$2\r\nOK\r\n",
             b"*1\r\n+OK\r\n",
         ],
+        // What it answers is a bulk string or a number.
+        CommandKind::AcquireFair => &[b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n", b":0\r\n"],
         CommandKind::Inspect => &[b":1\r\n", b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n"],
         _ => &[b"+OK\r\n", b"$1\r\n1\r\n", b"$-1\r\n", b"*1\r\n:1\r\n"],
     };
@@ -890,7 +942,9 @@ fn read_lock_command(
     let keys = command.get(3..3 + count)?.to_vec();
     let value = command.get(3 + count)?.clone();
     let ttl = match kind {
-        CommandKind::Acquire | CommandKind::Extend => command.get(4 + count)?.parse().ok()?,
+        CommandKind::Acquire | CommandKind::AcquireFair | CommandKind::Extend => {
+            command.get(4 + count)?.parse().ok()?
+        }
         _ => 0,
     };
     Some((

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redlock_native::engine::{
     Environment as _, Failure, Instant, Operation, Question, Reason, Resources, SharedValidity,
-    Token, Ttl, Validity, Vote, majority,
+    Ticket, Token, Ttl, Validity, Vote, majority,
 };
 
 use crate::counts::{Counts, bump};
@@ -61,6 +61,18 @@ pub struct Request {
     values: RefCell<Vec<Token>>,
     /// It waits behind who came so much earlier.
     in_order_after: Cell<Option<Duration>>,
+    /// By which it waits, if by any, and who has come before it.
+    ticket: RefCell<Option<Arc<Ticket>>>,
+    earlier: RefCell<Vec<Rc<Request>>>,
+}
+
+impl Request {
+    /// Whether it waits by an earlier ticket than that.
+    fn is_before(&self, ticket: &Ticket) -> bool {
+        let mine = self.ticket.borrow();
+        mine.as_ref()
+            .is_some_and(|mine| mine.text() < ticket.text())
+    }
 }
 
 /// What is requested.
@@ -129,6 +141,8 @@ impl Checker {
             bound,
             values: RefCell::default(),
             in_order_after: Cell::default(),
+            ticket: RefCell::default(),
+            earlier: RefCell::default(),
         });
         self.requests.borrow_mut().push(Rc::clone(&request));
         request
@@ -145,6 +159,7 @@ impl Checker {
         self.check_bound(request);
         if granted.is_some() {
             self.check_order(request);
+            self.check_turn(request);
         }
         self.fail_attempts(request, granted);
     }
@@ -152,6 +167,55 @@ impl Checker {
     /// This one lines up: who came so much earlier has asked by the time it comes.
     pub fn lines_up(&self, request: &Request, margin: Duration) {
         request.in_order_after.set(Some(margin));
+    }
+
+    /// This one waits by that ticket. Whoever has an earlier one, and waits on a majority
+    /// already, is to be granted before it.
+    pub fn waits_by(&self, request: &Rc<Request>, ticket: &Arc<Ticket>, is_straight: bool) {
+        if !is_straight {
+            return;
+        }
+        let requests = self.requests.borrow();
+        let earlier = requests.iter().filter(|other| {
+            other.resources == request.resources
+                && other.is_before(ticket)
+                && self.waits_on_majority_since(other, self.world.now())
+        });
+        request.earlier.replace(earlier.cloned().collect());
+        request.ticket.replace(Some(Arc::clone(ticket)));
+    }
+
+    /// Whether it has been waiting on a majority of the servers, the same ones since then.
+    fn waits_on_majority_since(&self, request: &Request, since: Moment) -> bool {
+        let ticket = request.ticket.borrow();
+        let waits = |server: &&Rc<Server>| {
+            let waiter = ticket.as_ref().map(|ticket| ticket.waiter());
+            let from = waiter.and_then(|waiter| server.waits_since(waiter));
+            from.is_some_and(|from| from <= since)
+        };
+        self.servers.iter().filter(waits).count() >= majority(self.servers.len())
+    }
+
+    /// Nobody waits any more who came before this one, unless some server has lost sight of it.
+    fn check_turn(&self, granted: &Request) {
+        let requests = self.requests.borrow();
+        let earlier = granted.earlier.take();
+        let is_open = |one: &&Rc<Request>| requests.iter().any(|open| Rc::ptr_eq(open, one));
+        let passed = earlier
+            .iter()
+            .filter(is_open)
+            .find(|one| self.waits_on_majority_since(one, granted.since));
+        if !earlier.is_empty() {
+            bump(&self.counts.in_turn);
+        }
+        if let Some(passed) = passed {
+            self.world.blame(format_args!(
+                "p{}: {:?} is granted before one that waited already, for {:?}",
+                granted.process.index(),
+                granted.resources,
+                self.world.now().since(passed.since),
+            ));
+        }
     }
 
     fn check_bound(&self, request: &Request) {

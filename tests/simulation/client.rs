@@ -2,9 +2,10 @@
 //! back, forget them, change their minds, die.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Token, Ttl};
+use redlock_native::engine::{Environment as _, Renewal, Resources, Settings, Ticket, Token, Ttl};
 
 use crate::chance::Chance;
 use crate::counts::bump;
@@ -43,6 +44,11 @@ impl Client<'_> {
         settings.reports_votes_as = chance
             .percent(40)
             .then(|| self.0.process().world().number());
+        if settings.value.is_none() && resources.len() == 1 && chance.percent(35) {
+            settings.ticket = Some(Arc::new(Ticket::new(self.0.process(), &resources[0])));
+            // It asks beside its own schedule, of which alone is told.
+            settings.reports_votes_as = None;
+        }
         let spec = RequestSpec::acquire(self.ttl(), settings);
         // Whoever tries without end changes his mind some time.
         let endless = spec.settings.retry.count.is_none() && spec.settings.max_wait.is_none();

@@ -554,6 +554,7 @@ fn name(vote: &Vote) -> &'static str {
     match vote {
         Vote::Granted => "granted",
         Vote::Held { .. } => "held",
+        Vote::Waiting { .. } => "it waits",
         Vote::Inspected { .. } => "seen",
         Vote::Failed(_) => "failed",
     }

@@ -34,6 +34,7 @@ pub struct Counts {
     pub left: Cell<u64>,
     pub looks: Cell<u64>,
     pub told: Cell<u64>,
+    pub in_turn: Cell<u64>,
 }
 
 impl Counts {
@@ -67,6 +68,7 @@ impl Counts {
             ("granted once it was left", &self.left),
             ("looks", &self.looks),
             ("told of a change", &self.told),
+            ("granted behind a ticket", &self.in_turn),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()

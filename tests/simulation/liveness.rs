@@ -1,12 +1,14 @@
 //! What must hold once the faults have stopped: locks are to be had, at once,
 //! and refusals come at once.
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redlock_native::engine::{
-    DeadlineBounds, Environment as _, Instance as _, Instant, Reason, Renewal, Resources, Retry,
-    Settings, Ttl, majority,
+    DeadlineBounds, Environment as _, Instance as _, Instant, Question, Reason, Renewal, Resources,
+    Retry, Settings, Ticket, Token, Ttl, majority,
 };
 
 use crate::connection::Remote;
@@ -26,6 +28,7 @@ pub async fn newcomer(member: &Member) {
         // To what a majority is, they are only in the way.
         return;
     }
+    liveness.has_its_turn_when_those_before_it_are_gone().await;
     liveness.ends_when_a_majority_says_so().await;
     liveness.splits_without_hanging().await;
     liveness.keeps_a_lock_without_a_minority().await;
@@ -102,6 +105,59 @@ impl<'a> Liveness<'a> {
             "nothing to release a second time",
         );
         self.member.process().sleep(self.round_trip()).await;
+    }
+
+    /// Who waits by a ticket has the lock soon after its release. Those before it who have
+    /// died cost their lease, all of them together.
+    async fn has_its_turn_when_those_before_it_are_gone(&self) {
+        let resources = Resources::from([self.all()[0].clone()]);
+        let process = self.member.process();
+        // Of those who have died before.
+        process.sleep(Ticket::LEASE + Ticket::LEASE / 20).await;
+        for dead in [0, 3] {
+            let held = self.acquire(&resources, &self.soon(1)).await;
+            process.sleep(self.round_trip()).await;
+            for _ in 0..dead {
+                let ticket = Arc::new(Ticket::new(process, &resources[0]));
+                let value = Token::random(process);
+                let names = Resources::clone(&resources);
+                let question = Question::acquire(self.ttl, names, value, Instant::LAST);
+                let question = question.with_ticket(Some(ticket));
+                for remote in self.member.remotes() {
+                    let number = process.world().number();
+                    remote.server().answer(number, &question);
+                }
+            }
+            let retry = Retry {
+                count: None,
+                delay: 20.0,
+                jitter: 0.0,
+            };
+            let settings = Settings {
+                retry,
+                ticket: Some(Arc::new(Ticket::new(process, &resources[0]))),
+                ..self.settings.clone()
+            };
+            let held_for = Duration::from_millis(100);
+            let lease = Ticket::LEASE * u32::from(dead > 0);
+            let slack = Duration::from_millis(100);
+            let bound = held_for + lease + lease / 20 + 5 * self.round_trip() + slack;
+            let spec = RequestSpec::acquire(self.ttl, settings).within(bound);
+            let (member, names) = (self.member.clone(), Resources::clone(&resources));
+            let granted: Rc<Cell<bool>> = Rc::default();
+            let told = Rc::clone(&granted);
+            process.spawn(Box::pin(async move {
+                if let RequestOutcome::Granted(lock) = member.acquire(&names, &spec).await {
+                    let release = RequestSpec::release(spec.ttl, spec.settings);
+                    member.release(&lock, &release).await;
+                    told.set(true);
+                }
+            }));
+            process.sleep(held_for).await;
+            self.release(&held).await;
+            process.sleep(2 * bound).await;
+            self.expect(granted.get(), "a turn when those before are gone");
+        }
     }
 
     /// Keys that somebody deleted on a minority are not missed; on a majority,
@@ -268,9 +324,11 @@ impl<'a> Liveness<'a> {
             (false, _) => DELAY + told,
         };
         let spec = RequestSpec::acquire(self.ttl, settings).within(waits + bound);
+        let spec = spec.or_give_up_after(Some(2 * (waits + bound)));
         let lock = self.acquire(&resources, &spec).await;
         bump(&self.member.checker().counts.left);
         self.release(&lock).await;
+        self.rest(self.round_trip()).await;
     }
 
     /// With a lead of a round trip at least.

@@ -32,6 +32,7 @@ mod scenario;
 mod seeds;
 mod server;
 mod simulation;
+mod tickets;
 mod vote_reports;
 mod watched_lock;
 mod watching;
@@ -140,6 +141,11 @@ fn with_votes_by_likeness_a_seed_has_two_holders() {
 }
 
 #[test]
+fn without_asking_now_and_then_a_seed_has_one_wait_for_what_it_is_not_told() {
+    SIMULATION.expect_missed(SafetyRule::AskedAnyway, " takes ");
+}
+
+#[test]
 fn with_ones_own_value_as_a_grant_a_seed_has_two_holders() {
     SIMULATION.expect_missed(SafetyRule::OwnValue, "two holders");
 }
@@ -152,6 +158,16 @@ fn without_refusing_a_value_that_is_in_use_a_seed_has_two_holders() {
 #[test]
 fn with_the_votes_on_an_extension_of_who_had_not_granted_a_seed_has_two_holders() {
     SIMULATION.expect_missed(SafetyRule::Refusers, "two holders");
+}
+
+#[test]
+fn without_refusing_a_free_lock_to_who_is_not_first_a_seed_breaks_the_order() {
+    SIMULATION.expect_missed(SafetyRule::InTurn, "before one that waited");
+}
+
+#[test]
+fn with_a_ticket_per_attempt_a_seed_waits_for_itself() {
+    SIMULATION.expect_missed(SafetyRule::OneTicket, "a turn when");
 }
 
 #[test]

@@ -105,10 +105,16 @@ impl Member {
             value,
             max_wait,
             reports_votes_as,
+            ticket,
             ..
         } = &spec.settings;
+        if let Some(ticket) = ticket {
+            let layout = &self.scenario.layouts[self.process.index()];
+            let is_straight = layout.iter().copied().eq(0..self.scenario.servers);
+            self.checker.waits_by(&request, ticket, is_straight);
+        }
         let has_end = retry.count.is_some() || max_wait.is_some();
-        let is_own = value.is_some() || reports_votes_as.is_some();
+        let is_own = value.is_some() || reports_votes_as.is_some() || ticket.is_some();
         let lines_up = *queues && !has_end && !is_own && resources.len() == 1;
         if lines_up && self.scenario.is_undisturbed() {
             // Its first attempt, and the clean-up of that.

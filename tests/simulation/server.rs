@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-
 use std::time::Duration;
 
-use redlock_native::engine::{Operation, Question, Resources, Seen, Token, Vote};
+use redlock_native::engine::{Operation, Question, Resources, Seen, Ticket, Token, Vote};
 
+use crate::tickets::Tickets;
 use crate::world::{Clock, Moment, World};
 
 pub struct Server {
@@ -16,6 +16,7 @@ pub struct Server {
     clock: Clock,
     tells_own: bool,
     keys: RefCell<BTreeMap<Box<str>, Key>>,
+    tickets: RefCell<Tickets>,
     /// Values a release has been carried out for.
     released: RefCell<BTreeSet<Token>>,
     up: Cell<bool>,
@@ -55,6 +56,7 @@ impl Server {
             clock,
             tells_own,
             keys: RefCell::default(),
+            tickets: RefCell::default(),
             released: RefCell::default(),
             up: Cell::new(true),
             life: Cell::default(),
@@ -123,7 +125,15 @@ impl Server {
                 if self.tells_own && resources.iter().all(|name| ours(&keys, name)) {
                     return question.applied(-1);
                 }
-                if resources.iter().any(|name| keys.contains_key(name)) {
+                let is_held = resources.iter().any(|name| keys.contains_key(name));
+                let ticket = question.ticket.as_ref();
+                if let Some(ticket) = ticket {
+                    let behind = self.line_up(&mut keys, message, ticket);
+                    if is_held || behind.is_some() {
+                        return Vote::Waiting { behind };
+                    }
+                }
+                if is_held {
                     0
                 } else {
                     let overtaken = self.released.borrow().contains(&question.value);
@@ -178,6 +188,37 @@ impl Server {
         }
     }
 
+    /// One waits on from now; whose ticket is right before it?
+    fn line_up(
+        &self,
+        keys: &mut BTreeMap<Box<str>, Key>,
+        message: u64,
+        ticket: &Ticket,
+    ) -> Option<Rc<str>> {
+        let mut tickets = self.tickets.borrow_mut();
+        let lives = |name: &str| keys.contains_key(name);
+        let behind = tickets.line_up(ticket, self.world.now(), lives);
+        let lease = u64::try_from(Ticket::LEASE.as_millis()).expect("a few");
+        let waits = Key {
+            value: Token::from(ticket.text()),
+            resources: Resources::from([Box::from(ticket.waiter())]),
+            expires: self.millis() + lease,
+            set_by: message,
+            set_at: self.world.now(),
+            overtaken: false,
+        };
+        keys.insert(ticket.waiter().into(), waits);
+        behind
+    }
+
+    /// Since when that waiter has been known here without a break, if it still is.
+    pub fn waits_since(&self, waiter: &str) -> Option<Moment> {
+        let now = self.millis();
+        let keys = self.keys.borrow();
+        keys.get(waiter).filter(|key| now < key.expires)?;
+        self.tickets.borrow().since(waiter)
+    }
+
     /// The client has the answer to that message: if it set a key that is not
     /// wanted, the client knows.
     pub fn heard(&self, message: u64) {
@@ -189,6 +230,7 @@ impl Server {
     /// Somebody deletes every key.
     pub fn delete_all(&self) {
         self.keys.borrow_mut().clear();
+        self.tickets.borrow_mut().forget();
         self.tell_changes();
     }
 
@@ -270,6 +312,7 @@ impl Server {
         self.wake();
         if !keep_keys {
             self.keys.borrow_mut().clear();
+            self.tickets.borrow_mut().forget();
         }
     }
 

@@ -247,6 +247,12 @@ impl Environment for Process {
         self.0.clock.read(self.0.world.now())
     }
 
+    fn wall_clock(&self) -> Duration {
+        // Those of two processes differ.
+        let ahead = Duration::from_micros(1700) * u32::try_from(self.0.index).unwrap_or(0);
+        self.0.world.now().since(Moment::default()) + ahead
+    }
+
     fn sleep_until(&self, at: Instant) -> Task {
         let process = self.clone();
         let waiting: Rc<RefCell<Option<Waker>>> = Rc::default();

@@ -120,6 +120,10 @@ impl Environment for World {
         self.0.now.get()
     }
 
+    fn wall_clock(&self) -> Duration {
+        self.now().since(Instant::ORIGIN)
+    }
+
     fn sleep_until(&self, at: Instant) -> Task {
         Box::pin(Sleep {
             world: self.clone(),

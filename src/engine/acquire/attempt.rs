@@ -1,6 +1,7 @@
 //! One attempt to acquire.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::super::core::Core;
 use super::super::deadline_bounds::{LONGEST_CLEANUP, Limits};
@@ -10,7 +11,9 @@ use super::super::question::{Question, Resources};
 use super::super::queue::QueuesOfMembers;
 use super::super::quorum::Verdict;
 use super::super::round::Round;
+use super::super::safety_rule::SafetyRule;
 use super::super::settings::Settings;
+use super::super::ticket::Ticket;
 use super::super::token::Token;
 use super::super::validity::{Instant, Ttl, Validity};
 use super::super::vote::Vote;
@@ -49,9 +52,12 @@ impl Attempt {
         let limits = Limits::within(settings.deadlines, ttl, validity.until);
         let limits = limits.first(number == 1 && !settings.is_repeated);
         let question = Question::acquire(ttl, resources, value, limits.last());
+        let question = settings
+            .apply(question)
+            .with_ticket(ticket_of(core, settings));
         let report = settings.vote_report(number);
         Self {
-            round: Round::ask_all(core, settings.apply(question), limits, now, report),
+            round: Round::ask_all(core, question, limits, now, report),
             is_over: false,
             queues,
         }
@@ -137,6 +143,16 @@ impl Attempt {
         self.is_over = true;
         self.holds_no_longer();
         (Rc::clone(&self.round), self.round.abandon())
+    }
+}
+
+/// Rule 24: each attempt of one request has the same.
+fn ticket_of(core: &Core, settings: &Settings) -> Option<Arc<Ticket>> {
+    let ticket = settings.ticket.as_ref()?;
+    if SafetyRule::OneTicket.is_kept() {
+        Some(Arc::clone(ticket))
+    } else {
+        Some(Arc::new(ticket.anew(core.environment.as_ref())))
     }
 }
 

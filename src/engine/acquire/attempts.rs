@@ -70,8 +70,9 @@ impl<'request> Attempts<'request> {
         }
         let grant = self.try_to(first).await;
         if let (None, Some(turns)) = (&grant, turns) {
-            let last = self.last.as_ref();
-            turns.refused(last.is_some_and(|(refusal, _)| refusal.reason == Reason::Held));
+            if let Some((Refusal { reason, votes, .. }, _)) = &self.last {
+                turns.refused(*reason == Reason::Held, votes);
+            }
         }
         grant
     }

@@ -47,7 +47,8 @@ where
     let spent = core.spent_acquires.take();
     let acquiring = spent.unwrap_or_else(|| Rc::new(Acquiring(RefCell::default())));
     // These wait for something else than votes too.
-    if request.settings.value.is_some() || request.settings.max_wait.is_some() {
+    let waits = &request.settings;
+    if waits.value.is_some() || waits.max_wait.is_some() || waits.ticket.is_some() {
         acquiring.go_on(core, request, None, done);
         return acquiring;
     }
@@ -202,8 +203,12 @@ async fn acquire(
     });
     // Who asks but once keeps nobody waiting.
     let lines_up = queues.as_ref().filter(|_| settings.retry.count != Some(0));
-    let mut turns =
-        lines_up.map(|queues| Turns::line_up(core, queues, resources, settings, !is_behind));
+    let mut turns = match &settings.ticket {
+        Some(ticket) => Some(Turns::by_ticket(core, resources, settings, ticket)),
+        None => {
+            lines_up.map(|queues| Turns::line_up(core, queues, resources, settings, !is_behind))
+        }
+    };
     let mut attempts = Attempts::new(core, request, queues.clone(), limit);
     // Who comes behind others has made its first attempt by that.
     if !(is_behind && turns.is_some())
@@ -279,7 +284,8 @@ fn queues_for(core: &Core, settings: &Settings) -> Option<Rc<QueuesOfMembers>> {
     let may_wait = settings.queues
         && settings.value.is_none()
         && settings.scripts.is_none()
-        && settings.reports_votes_as.is_none();
+        && settings.reports_votes_as.is_none()
+        && settings.ticket.is_none();
     may_wait
         .then(|| core.queues.over(&core.instances))
         .flatten()

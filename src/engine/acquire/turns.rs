@@ -3,28 +3,57 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::super::core::Core;
 use super::super::environment::until;
+use super::super::fair_wait::FairWait;
 use super::super::question::Resources;
 use super::super::queue::{Called, Place, QueuesOfMembers, Turn};
 use super::super::settings::Settings;
+use super::super::ticket::Ticket;
 use super::super::validity::Instant;
+use super::super::vote::Vote;
 use super::super::wake_ups::{Outlook, WakeUps};
 
 pub(super) struct Turns<'request> {
     core: &'request Core,
     resources: &'request Resources,
     settings: &'request Settings,
-    place: Place,
+    line: Line<'request>,
     /// Of the first in a queue, once it was refused.
     wake_ups: Option<WakeUps>,
     /// When it asks since the resources seem to be free.
     asks_at: Option<Instant>,
 }
 
+/// Where it waits.
+enum Line<'request> {
+    /// In this process, of which the first asks for all.
+    Here(Place),
+    /// On the instances, where each asks for itself.
+    Everywhere(FairWait<'request>),
+}
+
 impl<'request> Turns<'request> {
+    /// Waits by its ticket.
+    pub(super) fn by_ticket(
+        core: &'request Rc<Core>,
+        resources: &'request Resources,
+        settings: &'request Settings,
+        ticket: &'request Arc<Ticket>,
+    ) -> Self {
+        Self {
+            core,
+            resources,
+            settings,
+            line: Line::Everywhere(FairWait::begin(core, resources, settings, ticket)),
+            wake_ups: None,
+            asks_at: None,
+        }
+    }
+
     /// Lines up, as [`Place::line_up`] has it.
     pub(super) fn line_up(
         core: &'request Core,
@@ -37,7 +66,7 @@ impl<'request> Turns<'request> {
             core,
             resources,
             settings,
-            place: Place::line_up(queues, resources, settings.retry, is_first),
+            line: Line::Here(Place::line_up(queues, resources, settings.retry, is_first)),
             wake_ups: None,
             asks_at: None,
         }
@@ -46,22 +75,37 @@ impl<'request> Turns<'request> {
     /// Whether it asks at the times of its own schedule: nobody is before it, and it would
     /// not be told.
     pub(super) fn asks_by_schedule(&self) -> bool {
-        self.place.may_ask() && !self.is_told()
+        self.line.may_ask() && !self.is_told()
     }
 
     /// It asks now.
     pub(super) fn asks(&mut self) {
         self.asks_at = None;
-        self.place.asks(self.core.environment.now());
+        let now = self.core.environment.now();
+        match &self.line {
+            Line::Here(place) => place.asks(now),
+            Line::Everywhere(wait) => wait.asks(now),
+        }
     }
 
-    /// It was refused, since the resources are held or for another reason.
-    pub(super) fn refused(&mut self, as_held: bool) {
-        self.place.refused(self.core.environment.now());
+    /// It was refused with these votes, since the resources are held or for another reason.
+    pub(super) fn refused(&mut self, as_held: bool, votes: &[Option<Vote>]) {
+        match &self.line {
+            Line::Here(place) => place.refused(self.core.environment.now()),
+            Line::Everywhere(wait) => {
+                if wait.refused(votes) {
+                    self.wake_ups = None;
+                }
+            }
+        }
         match &self.wake_ups {
             Some(wake_ups) => wake_ups.refused(as_held),
-            None if self.settings.wakeups && as_held && self.place.may_ask() => {
-                self.wake_ups = WakeUps::begin(self.core, self.resources, self.settings.retry);
+            None if self.settings.wakeups && as_held && self.line.may_ask() => {
+                let awaited = match &self.line {
+                    Line::Here(_) => Resources::clone(self.resources),
+                    Line::Everywhere(wait) => wait.awaited(),
+                };
+                self.wake_ups = WakeUps::begin(self.core, &awaited, self.settings.retry);
             }
             None => {}
         }
@@ -75,14 +119,14 @@ impl<'request> Turns<'request> {
             if due <= now {
                 return None;
             }
-            if !self.place.may_ask() {
+            if !self.line.may_ask() {
                 // Whoever is first is told.
                 (self.wake_ups, self.asks_at) = (None, None);
             }
-            let polled = self
-                .place
-                .next_poll(environment)
-                .filter(|_| !self.is_told());
+            let polled = match &self.line {
+                Line::Here(place) => place.next_poll(environment).filter(|_| !self.is_told()),
+                Line::Everywhere(wait) => wait.next_ask(),
+            };
             let (seen, next) = self.outlook(now);
             if polled.into_iter().chain(seen).any(|at| at <= now) {
                 return Some(Turn::Now);
@@ -121,7 +165,9 @@ impl<'request> Turns<'request> {
     /// What it is called for, or nothing if something else is known of its resources.
     async fn called(&self) -> Option<Called> {
         poll_fn(|context| {
-            if let Poll::Ready(called) = self.place.poll_called(context) {
+            if let Line::Here(place) = &self.line
+                && let Poll::Ready(called) = place.poll_called(context)
+            {
                 return Poll::Ready(Some(called));
             }
             match &self.wake_ups {
@@ -130,5 +176,14 @@ impl<'request> Turns<'request> {
             }
         })
         .await
+    }
+}
+
+impl Line<'_> {
+    fn may_ask(&self) -> bool {
+        match self {
+            Self::Here(place) => place.may_ask(),
+            Self::Everywhere(_) => true,
+        }
     }
 }

@@ -79,6 +79,9 @@ pub(super) enum MemberVote {
     Held {
         applied: u32,
     },
+    Waiting {
+        behind: Option<Rc<str>>,
+    },
     /// Any other that was cast.
     Other(Box<Vote>),
 }
@@ -233,6 +236,9 @@ impl MemberVote {
         match vote {
             Vote::Granted => Self::Granted,
             Vote::Held { applied } => Self::Held { applied: *applied },
+            Vote::Waiting { behind } => Self::Waiting {
+                behind: behind.clone(),
+            },
             other => Self::Other(Box::new(other.clone())),
         }
     }
@@ -243,6 +249,9 @@ impl MemberVote {
             Self::Missed(cause) => Some(Vote::Failed(Cause::clone(cause))),
             Self::Granted => Some(Vote::Granted),
             Self::Held { applied } => Some(Vote::Held { applied: *applied }),
+            Self::Waiting { behind } => Some(Vote::Waiting {
+                behind: behind.clone(),
+            }),
             Self::Other(vote) => Some(Vote::clone(vote)),
         }
     }
@@ -252,7 +261,7 @@ impl MemberVote {
     }
 
     pub(super) const fn is_held(&self) -> bool {
-        matches!(self, Self::Held { .. })
+        matches!(self, Self::Held { .. } | Self::Waiting { .. })
     }
 
     /// Whether the key was there, with whatever value.
@@ -262,7 +271,7 @@ impl MemberVote {
 
     /// Whether it was carried out or not, and that is known.
     pub(super) const fn is_answered(&self) -> bool {
-        matches!(self, Self::NotAsked | Self::Granted | Self::Held { .. })
+        matches!(self, Self::NotAsked | Self::Granted) || self.is_held()
     }
 
     /// The same; or an error of the server's, which has not carried it out.

@@ -19,6 +19,7 @@ use self::watched_resource::WatchedResource;
 use super::core::Core;
 use super::question::Resources;
 use super::retry::Retry;
+use super::safety_rule::SafetyRule;
 use super::validity::Instant;
 
 /// Who waits for more resources than this is told of none.
@@ -134,7 +135,9 @@ impl WakeUps {
         }
         let (least, most) = POLL;
         let wait = least + (most - least).mul_f64(core.environment.chance());
-        self.poll_at.set(core.environment.now().after(wait));
+        let next = core.environment.now().after(wait);
+        let is_kept = SafetyRule::AskedAnyway.is_kept();
+        self.poll_at.set(if is_kept { next } else { Instant::LAST });
     }
 }
 

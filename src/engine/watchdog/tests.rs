@@ -47,6 +47,10 @@ impl Environment for Virtual {
         self.0.now.get()
     }
 
+    fn wall_clock(&self) -> Duration {
+        self.now().since(Instant::ORIGIN)
+    }
+
     fn sleep_until(&self, at: Instant) -> Task {
         let world = Rc::clone(&self.0);
         let mut armed = false;

@@ -436,6 +436,10 @@ mod tests {
             self.now.get()
         }
 
+        fn wall_clock(&self) -> Duration {
+            self.now().since(Instant::ORIGIN)
+        }
+
         fn sleep_until(&self, at: Instant) -> Task {
             let now = Rc::clone(&self.now);
             Box::pin(poll_fn(move |_| {

@@ -149,6 +149,16 @@ impl Client {
 
     fn tell_route(&self) {
         self.watcher.rerouted(&self.route());
+        self.tell_of_wakeups();
+    }
+
+    fn tell_of_wakeups(&self) {
+        let observers = self.observers.borrow().clone();
+        for (index, observer) in observers {
+            if let Some(observer) = observer.upgrade() {
+                observer.wakeups_changed(index);
+            }
+        }
     }
 
     fn tell_observers(&self) {
@@ -291,6 +301,12 @@ impl Observer for Client {
             self.tell_observers();
         }
         self.tell_route();
+    }
+
+    fn wakeups_changed(&self, generation: usize) {
+        if self.state.borrow().generation == generation {
+            self.tell_of_wakeups();
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub use dial::Readable;
 pub use dial::{Connecting, Dialler, Resolve, Resolving, Sockets, Stream};
 use link::{Link, SlotState};
 pub use network::Network;
-pub use script::{default_texts, release_each_text, script};
+pub use script::{default_texts, fair_texts, release_each_text, script};
 pub use secret::Secret;
 pub use tls::{Tls, TlsError, TlsSettings};
 use watch::{WatchConnection, watched_key};
@@ -116,7 +116,10 @@ impl Instance for Server {
 
     fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
         match &self.backend {
-            Backend::Link { link, .. } => link.observe(index, observer),
+            Backend::Link { link, watch } => {
+                watch.observe(index, Weak::clone(&observer));
+                link.observe(index, observer);
+            }
             Backend::Cluster(cluster) => cluster.observe(index, observer),
         }
     }

@@ -18,6 +18,18 @@ const FIRST_TEXT: &str = concat!(
     include_str!("scripts/acquire.lua")
 );
 
+/// Takes one resource for who stands in its queue, in its turn.
+pub(super) static ACQUIRE_FAIR: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("scripts/acquire_fair.lua")));
+
+/// The same as [`FIRST_ACQUIRE`].
+pub(super) static FIRST_ACQUIRE_FAIR: LazyLock<Script> = LazyLock::new(|| script(FIRST_FAIR_TEXT));
+
+const FIRST_FAIR_TEXT: &str = concat!(
+    include_str!("scripts/proof.lua"),
+    include_str!("scripts/acquire_fair.lua")
+);
+
 /// Extends what the holder has.
 pub(super) static EXTEND: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/extend.lua")));
@@ -52,6 +64,13 @@ pub fn default_texts() -> [&'static str; 5] {
 #[must_use]
 pub fn release_each_text() -> &'static str {
     &RELEASE_EACH.text
+}
+
+/// The texts of the scripts that acquire for who stands in a queue: any, and the first on
+/// a connection.
+#[must_use]
+pub fn fair_texts() -> [&'static str; 2] {
+    [&ACQUIRE_FAIR.text, FIRST_FAIR_TEXT]
 }
 
 /// A text with the digest servers know it by.

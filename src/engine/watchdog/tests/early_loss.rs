@@ -385,15 +385,15 @@ fn what_cannot_be_watched_yet_is_after_the_next_extension() {
 
 #[test]
 fn an_extension_that_is_due_does_not_wait_for_votes() {
-    let kept = Kept::new(Some(renewal(30_000, ms(22_500))), woken());
-    kept.world.run_until(at(7000));
+    let kept = Kept::new(Some(renewal(30_000, ms(22_000))), woken());
+    kept.world.run_until(at(7500));
     for server in &kept.servers {
         server.is_silent.set(true);
         server.lie.set(Some(None));
         server.tell();
     }
-    kept.world.run_until(at(7499));
+    kept.world.run_until(at(7999));
     assert_eq!(kept.servers[0].was_asked("extend"), 0);
-    kept.world.run_until(at(7501));
+    kept.world.run_until(at(8001));
     assert_eq!(kept.servers[0].was_asked("extend"), 1);
 }

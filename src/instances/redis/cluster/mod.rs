@@ -194,6 +194,14 @@ impl Cluster {
             return Err(Cause::Dropped);
         };
         let wanted = slot(first);
+        let queue = question.ticket.as_ref().map(|ticket| ticket.queue());
+        if let Some(queue) = queue
+            && slot(queue) != wanted
+        {
+            return Err(Cause::QueueElsewhere {
+                resource: (&**first).into(),
+            });
+        }
         match others.iter().find(|other| slot(other) != wanted) {
             None => Ok(wanted),
             Some(other) => Err(Cause::CrossSlot {

@@ -8,7 +8,7 @@ use redis::Value;
 use super::sample_reply::SampleReply;
 use super::secrets::{VALUE, redactor};
 use crate::engine::{
-    Cause, Drift, Instant, Operation, Question, Script, Scripts, Token, Ttl, Vote,
+    Cause, Drift, Instant, Operation, Question, Script, Scripts, System, Ticket, Token, Ttl, Vote,
 };
 use crate::instances::redis::protocol::command::{Form, ParsedReply, Writer, parse_reply};
 
@@ -19,15 +19,18 @@ pub(super) struct Asked {
     names: u8,
     by_own_script: bool,
     in_full: bool,
+    /// Of an acquire of one name.
+    is_fair: bool,
 }
 
 impl Asked {
     fn each() -> impl Iterator<Item = Self> {
-        (0..48).map(|number| Self {
+        (0..96).map(|number| Self {
             operation: number % 4,
             names: number / 4 % 3,
             by_own_script: number / 12 % 2 == 1,
-            in_full: number / 24 == 1,
+            in_full: number / 24 % 2 == 1,
+            is_fair: number / 48 == 1,
         })
     }
 
@@ -53,11 +56,15 @@ impl Asked {
             extend: script(),
             release: script(),
         };
+        let is_one = matches!(operation, Operation::Acquire { .. }) && self.names.is_multiple_of(3);
+        let is_fair = self.is_fair && is_one;
+        let by_own_script = self.by_own_script && !is_fair;
         let resources = (0..=self.names % 3)
             .map(|name| name.to_string().into())
             .collect();
         Question::new(operation, resources, Token::from(VALUE), Instant::ORIGIN)
-            .with_scripts(self.by_own_script.then(|| Arc::new(scripts())))
+            .with_scripts(by_own_script.then(|| Arc::new(scripts())))
+            .with_ticket(is_fair.then(|| Arc::new(Ticket::new(&System, "0"))))
     }
 
     pub(super) fn form(self, question: &Question) -> Form {
@@ -85,7 +92,7 @@ impl Meaning {
     fn of(answer: &ParsedReply) -> Self {
         match answer {
             ParsedReply::Vote(Vote::Granted) => Self::Granted,
-            ParsedReply::Vote(Vote::Held { .. }) => Self::Held,
+            ParsedReply::Vote(Vote::Held { .. } | Vote::Waiting { .. }) => Self::Held,
             ParsedReply::Vote(Vote::Inspected { .. }) => Self::Seen,
             ParsedReply::Vote(Vote::Failed(Cause::AskedTwice)) => Self::AskedTwice,
             ParsedReply::Vote(Vote::Failed(Cause::Refused { .. })) => Self::Refused,
@@ -122,6 +129,15 @@ impl Meaning {
                     Self::Held
                 }
             }
+            (Value::BulkString(ticket), _) if question.ticket.is_some() => {
+                let is_ticket = str::from_utf8(ticket).is_ok_and(Ticket::is_text);
+                if ticket.is_empty() || is_ticket {
+                    Self::Held
+                } else {
+                    Self::Impossible
+                }
+            }
+            (Value::Int(0), _) if question.ticket.is_some() => Self::Impossible,
             (Value::Int(keys), _) if *keys == names => Self::Granted,
             (Value::Int(0), _) => Self::Held,
             // As SET … NX says it.

@@ -1,10 +1,12 @@
 //! A question as a Redis command, and the command's reply as a vote.
 
+use std::rc::Rc;
+
 use redis::{ServerError, Value};
 
 use super::value::unexpected;
 use super::words::{begin, joined_word, number_word, value_word, word};
-use crate::engine::{Cause, Operation, Question, SafetyRule, Script, Ttl, Vote};
+use crate::engine::{Cause, Operation, Question, SafetyRule, Script, Ticket, Ttl, Vote};
 use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::script;
 
@@ -49,6 +51,8 @@ pub(super) struct Capabilities {
     /// The script that acquires was written in full, so that its digest is known. One
     /// that turns out to be unknown costs an acquire its turn.
     is_acquire_known: bool,
+    /// The same of the one that acquires for who stands in a queue.
+    is_fair_known: bool,
     /// EVALSHA is not there, or not for this user.
     pub(super) refuses_digests: bool,
     /// The script that releases several locks was written in full, so that its digest is
@@ -98,14 +102,19 @@ impl Writer {
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, question: &Question) -> Form {
         let first = self.sees_first(question);
         match (question.operation, &*question.resources) {
-            (Operation::Acquire { ttl }, [resource]) if !first && question.script().is_none() => {
+            (Operation::Acquire { ttl }, [resource])
+                if !first && question.script().is_none() && question.ticket.is_none() =>
+            {
                 self.write_set(out, resource, question, ttl);
                 Form::Set
             }
             _ => {
                 let acquires = matches!(question.operation, Operation::Acquire { .. });
-                let is_known =
-                    self.capabilities.is_acquire_known || !acquires || question.script().is_some();
+                let is_known = if question.ticket.is_some() {
+                    self.capabilities.is_fair_known
+                } else {
+                    self.capabilities.is_acquire_known || !acquires || question.script().is_some()
+                };
                 let form = if is_known && !self.capabilities.refuses_digests {
                     Form::Digest
                 } else {
@@ -148,6 +157,15 @@ impl Writer {
     pub(crate) fn write_script(&mut self, out: &mut Vec<u8>, question: &Question, form: Form) {
         let first = self.sees_first(question);
         let (default, ttl): (&Script, _) = match question.operation {
+            Operation::Acquire { ttl } if question.ticket.is_some() => {
+                self.capabilities.is_fair_known |= form == Form::Text;
+                let script = if first {
+                    &script::FIRST_ACQUIRE_FAIR
+                } else {
+                    &script::ACQUIRE_FAIR
+                };
+                (script, Some(ttl))
+            }
             Operation::Acquire { ttl } => {
                 self.capabilities.is_acquire_known |=
                     form == Form::Text && question.script().is_none();
@@ -163,7 +181,8 @@ impl Writer {
             Operation::Release { .. } => (&script::RELEASE, None),
         };
         let script = question.script().unwrap_or(default);
-        let keys = question.resources.len();
+        let ticket = question.ticket.as_ref();
+        let keys = question.resources.len() + ticket.map_or(0, |_| 2);
         begin(out, 4 + keys + usize::from(ttl.is_some()));
         if form == Form::Text {
             word(out, b"EVAL");
@@ -175,6 +194,10 @@ impl Writer {
         number_word(out, keys as u64);
         for resource in question.resources.iter() {
             self.key_word(out, resource);
+        }
+        if let Some(ticket) = ticket {
+            self.key_word(out, ticket.queue());
+            self.key_word(out, ticket.waiter());
         }
         value_word(out, &question.value);
         if let Some(ttl) = ttl {
@@ -212,6 +235,7 @@ impl Writer {
                 self.capabilities.can_release = true;
                 // Another script acquires from now on.
                 self.capabilities.is_acquire_known = false;
+                self.capabilities.is_fair_known = false;
                 answer
             }
             _ => answer,
@@ -261,6 +285,12 @@ pub(crate) fn parse_reply(
         {
             question.applied(applied)
         }
+        (Value::BulkString(before), Form::Digest | Form::Text) if question.ticket.is_some() => {
+            match behind(&before) {
+                Some(behind) => Vote::Waiting { behind },
+                None => return impossible(&Value::BulkString(before)),
+            }
+        }
         (reply, Form::Digest | Form::Text) if question.script().is_some() => {
             // A caller's script may answer what it likes; a number in a string
             // counts as one, as it always has.
@@ -302,11 +332,22 @@ fn is_possible_count(applied: i64, question: &Question) -> bool {
     }
     let all = i64::try_from(question.resources.len()).unwrap_or(i64::MAX);
     match question.operation {
+        Operation::Acquire { .. } if question.ticket.is_some() => [-1, 1].contains(&applied),
         Operation::Acquire { .. } => [-1, 0, all].contains(&applied),
         Operation::Extend { .. } => [0, all].contains(&applied),
         Operation::Release { .. } => (0..=all).contains(&applied),
         Operation::Inspect => false,
     }
+}
+
+/// Whose ticket ACQUIRE_FAIR has answered, if it is one or nobody's.
+fn behind(answer: &[u8]) -> Option<Option<Rc<str>>> {
+    if answer.is_empty() {
+        return Some(None);
+    }
+    let ticket = str::from_utf8(answer).ok()?;
+    let is_ticket = Ticket::is_text(ticket) || !SafetyRule::ReplyKind.is_kept();
+    is_ticket.then(|| Some(ticket.into()))
 }
 
 fn impossible(reply: &Value) -> ParsedReply {

@@ -206,7 +206,9 @@ impl Looks {
                 })
             }
             ParsedReply::Vote(Vote::Failed(cause)) => LookResult::Failed(cause),
-            ParsedReply::Vote(Vote::Granted | Vote::Held { .. }) => return Err(unasked()),
+            ParsedReply::Vote(Vote::Granted | Vote::Held { .. } | Vote::Waiting { .. }) => {
+                return Err(unasked());
+            }
         };
         keys.end_look(&name, &result, notices);
         Ok(())

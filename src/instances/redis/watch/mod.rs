@@ -23,7 +23,7 @@ pub(super) mod watched_key;
 mod watched_keys;
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ use watched_keys::WatchedKeys;
 use super::config::Config;
 use super::dial::Transport;
 use super::protocol::frame::Replies;
-use crate::engine::{Cause, Environment, Instant};
+use crate::engine::{Cause, Environment, Instant, Observer};
 
 /// How long it is kept after the last key was let go of: whoever waits for one lock soon
 /// waits for the next.
@@ -50,6 +50,8 @@ pub(super) struct WatchConnection {
     config: Rc<Config>,
     transport: Rc<Transport>,
     state: RefCell<State>,
+    /// Who is told when it begins to tell of changes, or ceases to.
+    observers: RefCell<Vec<(usize, Weak<dyn Observer>)>>,
 }
 
 struct State {
@@ -92,7 +94,25 @@ impl WatchConnection {
             config: Rc::new(config),
             transport,
             state: RefCell::new(state),
+            observers: RefCell::default(),
         })
+    }
+
+    /// Has `observer` told, as the instance numbered `index`, when that changes which
+    /// [`WatchConnection::trouble`] says.
+    pub(super) fn observe(&self, index: usize, observer: Weak<dyn Observer>) {
+        let mut observers = self.observers.borrow_mut();
+        observers.retain(|(_, observer)| observer.strong_count() > 0);
+        observers.push((index, observer));
+    }
+
+    fn tell_observers(&self) {
+        let observers = self.observers.borrow().clone();
+        for (index, observer) in observers {
+            if let Some(observer) = observer.upgrade() {
+                observer.wakeups_changed(index);
+            }
+        }
     }
 
     /// Why nothing tells of changes, if it was tried and nothing does.
@@ -167,6 +187,7 @@ impl WatchConnection {
             keys.begin(notices);
         }
         self.tell();
+        self.tell_observers();
     }
 
     /// Nothing tells of changes from now on.
@@ -187,6 +208,7 @@ impl WatchConnection {
             keys.end(cause, notices);
         }
         self.tell();
+        self.tell_observers();
     }
 
     /// Nobody watches anything any more.
