@@ -109,7 +109,8 @@ describe("a user with the docs' least", () => {
     await wait(openUrl(t, 'fair'));
     const error = await rejection(wait(openUrl(t, 'no-queue')));
     assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
-    if (!(await isOlderThan7())) assert.match(error.instances[0].error.message, /allow this user ZADD, ZRANK/);
+    if (!(await isOlderThan7()))
+      assert.match(error.instances[0].error.message, /allow this user ZADD, ZRANK/);
   });
 
   test('does so through a client', async (t) => {
