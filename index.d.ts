@@ -937,7 +937,7 @@ declare namespace Redlock {
     /**
      * Whether locks are granted in the order in which they were asked for, to all processes that ask with `fair: true`: those who
      * wait on a majority of the servers, by their clocks. Others come in between. Who dies costs those behind it 5 s, once. For
-     * one resource, with scripts and values of ours and a `retryDelay` in ms; else `ERR_REDLOCK_OPTIONS`. Default false.
+     * one resource, with scripts and values of ours and a `retryDelay` in ms; else `ERR_REDLOCK_INVALID_OPTIONS`. Default false.
      */
     fair?: boolean;
     /**

@@ -13,6 +13,12 @@ const TASKS = {
   load: () => require('./tasks/load').measure,
   contention: () => require('./tasks/contention').measure,
   held: () => require('./tasks/held').measure,
+  turns: () => require('./tasks/turns').measure,
+  take: () => require('./tasks/waits').take,
+  release: () => require('./tasks/waits').release,
+  wait: () => require('./tasks/waits').wait,
+  keep: () => require('./tasks/waits').keep,
+  lost: () => require('./tasks/waits').lost,
 };
 
 const [id, options, ...urls] = process.argv.slice(2);

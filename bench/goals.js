@@ -8,17 +8,20 @@ const { NONE, number } = require('./report');
  * @typedef {object} Goal
  * @property {string} title
  * @property {number} must
- * @property {number} aim
+ * @property {number} [aim] beyond that
  * @property {'atLeast' | 'atMost'} bound
  * @property {string} [unit] behind the numbers; × if left out
  * @property {(find: Find) => ({label: string, value: number} | null)[]} measure `null` for what was not run
  *
- * @typedef {(kind: string, n: number, c: number) => Found} Find
+ * @typedef {(kind: string, n: number, which: number | string) => Found} Find by its C, or its scene
  * @typedef {{title: string, must: string, aim: string, measured: string, verdict: string}} Judged
  */
 
 /** MB that resident memory may grow by and still be called flat: a few pages of a heap come and go. */
 const FLAT = 2;
+
+/** Between two medians of a hundred waits that end at random. */
+const CHANCE = 1.3;
 
 /** @type {Goal[]} */
 const goals = [
@@ -83,6 +86,81 @@ const goals = [
     measure: (find) =>
       [1, 3, 5].map((n) => find('cycles', n, 100).against('cyclesPerSecond', 'redlock-4-ioredis', 'bridged')),
   },
+  {
+    title: '50 contenders, one process, 5 ms each: time against the least there can be',
+    ...{ must: 1.2, bound: 'atMost' },
+    measure: (find) => [find('contention', 3, 50).of('timesIdeal')],
+  },
+  {
+    title: 'The same: commands (the least: 300)',
+    ...{ must: 320, bound: 'atMost', unit: '' },
+    measure: (find) => [find('contention', 3, 50).of('commands')],
+  },
+  {
+    title: '4 processes × 12 contenders, 5 ms each: time against the least there can be',
+    ...{ must: 1.35, bound: 'atMost' },
+    measure: (find) => [find('contention', 3, 12).of('timesIdeal')],
+  },
+  {
+    title: "The same: commands against redlock 4's",
+    ...{ must: 0.25, bound: 'atMost' },
+    measure: (find) => [find('contention', 3, 12).against('commands', 'redlock-4-ioredis')],
+  },
+  {
+    title: '4 processes that contend for 10 s: the least share of the grants',
+    ...{ must: 15, bound: 'atLeast', unit: ' %' },
+    measure: (find) => [find('fairness', 3, 12).of('leastShare')],
+  },
+  {
+    title: '20 processes behind 20 ms of lag, released after 5 s: the next holder after (median)',
+    ...{ must: 60, bound: 'atMost', unit: ' ms' },
+    measure: (find) => [find('wakeups', 3, 'lag').of('median')],
+  },
+  {
+    title: 'The same: commands a waiter meanwhile',
+    ...{ must: 15, bound: 'atMost', unit: '' },
+    measure: (find) => [find('wakeups', 3, 'lag').of('commands')],
+  },
+  {
+    title: 'Released by redlock 4, one of ours waits: granted after, at most',
+    ...{ must: 5, bound: 'atMost', unit: ' ms' },
+    measure: (find) => [find('wakeups', 3, 'released').of('most')],
+  },
+  {
+    title: 'All messages dropped, the connections alive: granted after, at most',
+    ...{ must: 2000, bound: 'atMost', unit: ' ms' },
+    measure: (find) => [find('wakeups', 3, 'dropped').of('most')],
+  },
+  {
+    title: `The connections for messages cut: granted after, against none (median; chance makes ${CHANCE} of it)`,
+    ...{ must: CHANCE, bound: 'atMost' },
+    measure: (find) => [find('wakeups', 3, 'cut').against('median', 'unwoken')],
+  },
+  {
+    title: 'Fair, 20 processes: overtaken',
+    ...{ must: 0, bound: 'atMost', unit: '' },
+    measure: (find) => [find('fairness', 3, 1).of('outOfOrder', 'fair')],
+  },
+  {
+    title: 'The same: the longest wait against the mean, after the first round',
+    ...{ must: 1.5, bound: 'atMost' },
+    measure: (find) => [find('fairness', 3, 1).of('longestWait', 'fair')],
+  },
+  {
+    title: 'The same: how often a dead one is waited for',
+    ...{ must: 1, bound: 'atMost', unit: '' },
+    measure: (find) => [find('fairness', 3, 1).of('stalls', 'fair')],
+  },
+  {
+    title: 'Keys of a kept lock (ttl 30 s) deleted on a majority: `signal` aborted after, at most',
+    ...{ must: 20, bound: 'atMost', unit: ' ms' },
+    measure: (find) => [find('wakeups', 3, 'deleted').of('most')],
+  },
+  {
+    title: 'Nobody waits or keeps: connections a server',
+    ...{ must: 1, bound: 'atMost', unit: '' },
+    measure: (find) => [find('connections', 3, '').of('idle')],
+  },
 ];
 
 /** One case of the run, or one that was not run, which knows nothing. */
@@ -99,9 +177,9 @@ class Found {
     this.#results = results;
   }
 
-  /** A figure of ours by URL. */
-  of(key) {
-    const value = this.#figure('url', key);
+  /** A figure of ours, by URL. */
+  of(key, id = 'url') {
+    const value = this.#figure(id, key);
     return value === null ? null : { label: this.#label, value };
   }
 
@@ -145,9 +223,12 @@ class Found {
  * @returns {Judged[]}
  */
 function judgeGoals(outcomes) {
-  const find = (kind, n, c) => {
-    const outcome = outcomes.find(({ kind: its, case: one }) => its === kind && one.n === n && one.c === c);
-    return new Found(kind === 'hung' ? `C = ${c}` : `N = ${n}, C = ${c}`, outcome?.results ?? []);
+  const find = (kind, n, which) => {
+    const outcome = outcomes.find(
+      ({ kind: its, case: one }) => its === kind && one.n === n && (one.scene ?? one.c ?? '') === which,
+    );
+    const label = { cycles: `N = ${n}, C = ${which}`, hung: `C = ${which}` }[kind] ?? `N = ${n}`;
+    return new Found(label, outcome?.results ?? []);
   };
   return goals.map((goal) => judge(goal, goal.measure(find)));
 }
@@ -156,12 +237,13 @@ function judge({ title, must, aim, bound, unit = '×' }, measured) {
   const sign = bound === 'atLeast' ? '≥' : '≤';
   const known = measured.filter((one) => one !== null);
   const isWithin = (limit) =>
+    limit !== undefined &&
     known.every(({ value }) => (bound === 'atLeast' ? value >= limit : value <= limit));
   const parts = known.map(({ label, value }) => `${number(value)}${unit} (${label})`);
   return {
     title,
     must: `${sign} ${must}${unit}`,
-    aim: `${sign} ${aim}${unit}`,
+    aim: aim === undefined ? NONE : `${sign} ${aim}${unit}`,
     measured: parts.join('; ') || NONE,
     verdict: verdictOf(known.length, measured.length, isWithin(must), isWithin(aim)),
   };

@@ -58,7 +58,7 @@ async function measure(options) {
   for (const line of machineLines(run)) note(line);
   for (const kind of options.cases) {
     for (const one of cases[kind].plan(options)) {
-      const taking = chosen.filter((description) => cases[kind].admits(description, one));
+      const taking = chosen.filter((description) => takesPart(description, kind, one));
       try {
         const measured = await cases[kind].compete(one, taking, { ...options, program });
         const outcome = outcomeOf(kind, one, taking, measured);
@@ -77,6 +77,10 @@ async function measure(options) {
     note(`\n${foreign}`);
   }
   return run;
+}
+
+function takesPart(description, kind, one) {
+  return (description.only ?? kind) === kind && cases[kind].admits(description, one);
 }
 
 function writeJson(file, run) {

@@ -11,7 +11,7 @@ const { median } = require('./statistics');
  * @property {string} name
  * @property {'ours' | 'peer' | 'ceiling'} kind
  * @property {boolean} isTuned
- * @property {Record<string, number | null>} median of each figure over the rounds
+ * @property {Record<string, number | null>} median of each figure over the rounds, or the most
  * @property {Record<string, any>[]} rounds
  *
  * @typedef {object} Outcome
@@ -40,8 +40,12 @@ function outcomeOf(kind, one, contenders, measured) {
 }
 
 function summarise(kind, rounds) {
-  const keys = cases[kind].figures.map(({ key }) => key);
-  return Object.fromEntries(keys.map((key) => [key, median(rounds.map((round) => round[key]))]));
+  return Object.fromEntries(
+    cases[kind].figures.map(({ key, isMost }) => {
+      const values = rounds.map((round) => round[key]);
+      return [key, isMost && values.every(Number.isFinite) ? Math.max(...values) : median(values)];
+    }),
+  );
 }
 
 function ratiosOf(kind, results) {

@@ -41,7 +41,7 @@ function machineLines({ machine, options, notes }) {
 function goalLines(goals) {
   const lines = goals.map(({ title, must, aim, measured, verdict }) => [
     title,
-    `must ${must}, aim ${aim}`,
+    aim === NONE ? `must ${must}` : `must ${must}, aim ${aim}`,
     `${verdict}${measured === NONE ? '' : `: ${measured}`}`,
   ]);
   return align([['Goals', '', ''], ...lines], 1);

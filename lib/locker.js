@@ -292,7 +292,9 @@ class Locker {
    */
   #acquireFlags(settings, isFair) {
     const queues = this.#profile.hasAcquireOptions ? QUEUES : 0;
-    return queues | this.#wakeups | (isFair ? FAIR : 0) | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
+    return (
+      queues | this.#wakeups | (isFair ? FAIR : 0) | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0)
+    );
   }
 
   /**
@@ -304,7 +306,8 @@ class Locker {
    */
   #checkFair(face, names, settings) {
     const obstacle =
-      (names.length > 1 && 'waits for one resource: several have as many queues, in which it can be first in turns') ||
+      (names.length > 1 &&
+        'waits for one resource: several have as many queues, in which it can be first in turns') ||
       (face._random !== random && 'needs values of our own: without a _random of yours') ||
       (isPacedByCaller(settings) && 'needs a retryDelay in ms: a function makes attempts one by one') ||
       (this.#quorum.hasOwnScripts && 'needs our scripts: without lockScript, unlockScript and extendScript');

@@ -23,6 +23,10 @@ const DOCS = fs.readFileSync(path.join(__dirname, '../../docs/servers.md'), 'utf
 const [, COMMANDS] = /^ACL SETUSER locker on >password ~locks:\* -@all (.*)$/m.exec(DOCS);
 const LEAST = COMMANDS.split(' ').map((command) => command.slice('+'.length));
 
+/** What a queue needs on top of it. */
+const [, QUEUED] = /^\| (`Z[^|]*) \| `fair: true`, with the keys `~\{locks:\*`/m.exec(DOCS);
+const QUEUE = QUEUED.match(/Z[A-Z]+/g).map((command) => command.toLowerCase());
+
 /** A name that is taken once. */
 const fresh = namesLike('locks:');
 
@@ -44,6 +48,8 @@ before(async () => {
         user('locker', LEAST),
         user('no-scripts', ['set', 'get', 'del']),
         user('old', ['set', 'get', 'del', 'eval', 'pexpire']),
+        `${user('fair', [...LEAST, ...QUEUE])} ~{locks:*`,
+        `${user('no-queue', LEAST)} ~{locks:*`,
       ],
       ...without,
     ],
@@ -96,6 +102,15 @@ describe("a user with the docs' least", () => {
     await lockAll(redlock);
     await isEmpty();
     assert.equal(redlock.connections[0].state, 'ready');
+  });
+
+  test('waits in turn with a little more, and is told what is missing', async (t) => {
+    const wait = async (redlock) => (await redlock.lock(fresh(), TTL, { fair: true })).unlock();
+    await wait(openUrl(t, 'fair'));
+    const error = await rejection(wait(openUrl(t, 'no-queue')));
+    assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
+    if (!(await isOlderThan7()))
+      assert.match(error.instances[0].error.message, /allow this user ZADD, ZRANK/);
   });
 
   test('does so through a client', async (t) => {

@@ -220,7 +220,7 @@ describe('fair: true', () => {
       [() => redlock.lock(newName(), HOUR, { fair: 1 }), /fair must be true or false, not 1/],
     ]) {
       const error = await rejection(refused());
-      assert.equal(error.code, 'ERR_REDLOCK_OPTIONS');
+      assert.equal(error.code, 'ERR_REDLOCK_INVALID_OPTIONS');
       assert.match(error.message, message);
     }
     await (await redlock.lock([newName(), newName()], HOUR, { fair: false })).unlock();

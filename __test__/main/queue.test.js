@@ -120,7 +120,9 @@ describe('who waits for a lock of the same process', () => {
     const lock = await redlock.lock(name, HOUR);
     const first = redlock.lock(name, HOUR);
     const sets = await allSets();
-    const error = await rejection(redlock.lock(name, HOUR, { retryCount: 2, retryDelay: 20, retryJitter: 0 }));
+    const error = await rejection(
+      redlock.lock(name, HOUR, { retryCount: 2, retryDelay: 20, retryJitter: 0 }),
+    );
     assert.equal(error.code, 'ERR_REDLOCK_HELD');
     assert.equal(error.attempts, 3);
     assert.ok(error.votes.filter((vote) => vote?.vote === 'held').length >= 2);

@@ -101,7 +101,14 @@ describe('who waits for a lock of another process', () => {
     await (await redlock.lock(name, HOUR)).unlock();
   });
 
-  for (const command of [['FLUSHALL'], ['FLUSHDB'], ['DEL'], ['UNLINK'], ['PEXPIRE', '1'], ['RENAME', 'elsewhere']]) {
+  for (const command of [
+    ['FLUSHALL'],
+    ['FLUSHDB'],
+    ['DEL'],
+    ['UNLINK'],
+    ['PEXPIRE', '1'],
+    ['RENAME', 'elsewhere'],
+  ]) {
     test(`has it once a majority has lost it by ${command[0]}`, async (t) => {
       const redlock = await open(t);
       const name = newName();

@@ -13,14 +13,18 @@
  * @property {string} title
  * @property {'higher' | 'lower'} [better] which way a ratio is good; none without
  * @property {number} [unit] what it is divided by to be shown
+ * @property {boolean} [isMost] of several rounds the most counts, not the median
  *
- * @typedef {{n: number, c?: number}} Case
+ * @typedef {{n: number, c?: number, processes?: number, seconds?: number, scene?: string}} Case
  * @typedef {Map<string, Record<string, any>[]>} Rounds by the contender's id
  */
 const cases = {
   cycles: require('./cycles'),
   hung: require('./hung'),
   contention: require('./contention'),
+  fairness: require('./fairness'),
+  wakeups: require('./wakeups'),
+  connections: require('./connections'),
   held: require('./held'),
 };
 

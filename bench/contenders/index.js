@@ -14,13 +14,19 @@
  * @property {'ours' | 'peer' | 'ceiling'} kind
  * @property {() => (urls: string[], options: Retries) => Promise<Opened>} [load]
  * @property {string[]} [commands]
+ * @property {object} [options] beside those that the case gives to all
+ * @property {string} [only] the one case that it takes part in
  * @property {'single' | 'merged'} [native]
  * @property {boolean} [isInstalled] is none of the package's devDependencies, but of bench/package.json
  * @property {boolean} [isAlone] locks on one server only
  * @property {boolean} [isTuned] is not how it comes: an option is set that pools commands
  *
  * @typedef {{retryCount?: number, retryDelay?: number, retryJitter?: number}} Retries
- * @typedef {{lock(resource: string, ttl: number): Promise<any>, unlock(lock: any): Promise<unknown>}} Opened
+ * @typedef {object} Opened
+ * @property {(resource: string, ttl: number) => Promise<any>} lock
+ * @property {(lock: any) => Promise<unknown>} unlock
+ * @property {(resource: string, ttl: number) => Promise<{signal: AbortSignal}>} [keep] locks, and extends by itself; the
+ *   signal is aborted when the lock is lost
  */
 
 const OURS = { kind: 'ours', commands: ['set', 'eval', 'evalsha'] };
@@ -43,6 +49,22 @@ const contenders = [
   },
   { ...OURS, id: 'v4', name: 'redlock-native/v4 + ioredis 5', load: () => require('./ours').v4 },
   { ...OURS, id: 'v5', name: 'redlock-native/v5 + ioredis 5', load: () => require('./ours').v5 },
+  {
+    ...OURS,
+    id: 'fair',
+    name: 'redlock-native, fair',
+    options: { fair: true },
+    only: 'fairness',
+    load: () => require('./ours').byUrl,
+  },
+  {
+    ...OURS,
+    id: 'unwoken',
+    name: 'redlock-native, wakeups: false',
+    options: { wakeups: false },
+    only: 'wakeups',
+    load: () => require('./ours').byUrl,
+  },
   {
     ...REDLOCK,
     id: 'redlock-4-ioredis',

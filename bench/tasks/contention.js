@@ -2,22 +2,21 @@
 
 const { setTimeout: sleep } = require('node:timers/promises');
 
+const { now } = require('../clock');
 const { cpu } = require('../cpu');
-const { nextName } = require('./names');
 
 const TTL = 10_000;
 
 /**
- * `contenders` want one resource at once and hold it for `hold` ms each, one after the other. Times are in ms.
+ * `contenders` want one resource at once and hold it for `hold` ms each, one after the other. Tells when it began, and
+ * from when to when it was held, each time, in ms on the clock that processes share; CPU time is in microseconds.
  *
  * @param {import('../contenders').Opened} contender
- * @param {{contenders: number, hold: number}} told
+ * @param {{resource: string, contenders: number, hold: number}} told
  */
-async function measure({ lock, unlock }, { contenders, hold }) {
-  const resource = nextName();
-  let inside = 0;
+async function measure({ lock, unlock }, { resource, contenders, hold }) {
+  const holds = [];
   let failed = 0;
-  let together = 0;
 
   async function takeATurn() {
     let held;
@@ -27,23 +26,15 @@ async function measure({ lock, unlock }, { contenders, hold }) {
       failed += 1;
       return;
     }
-    inside += 1;
-    if (inside > 1) together += 1;
+    const from = now();
     await sleep(hold);
-    inside -= 1;
+    holds.push([from, now()]);
     await unlock(held);
   }
   const before = cpu();
-  const start = performance.now();
+  const began = now();
   await Promise.all(Array.from({ length: contenders }, takeATurn));
-  const total = performance.now() - start;
-  return {
-    total,
-    timesIdeal: total / (contenders * hold),
-    failed,
-    together,
-    processCpu: (cpu().process - before.process) / contenders,
-  };
+  return { began, ended: now(), holds, failed, processCpu: cpu().process - before.process };
 }
 
 module.exports = { measure };

@@ -17,7 +17,23 @@ const { Engine, CLOSED } = require('./engine');
 // From now on what native says is heard.
 require('./answers');
 
-const { inspectIfHeld: INSPECT_IF_HELD, isRepeated: IS_REPEATED, queues: QUEUES, wakeups: WAKEUPS, fair: FAIR } = flags;
+const {
+  inspectIfHeld: INSPECT_IF_HELD,
+  isRepeated: IS_REPEATED,
+  queues: QUEUES,
+  wakeups: WAKEUPS,
+  fair: FAIR,
+} = flags;
 
 // In shorthand throughout: only so do types come along with classes.
-module.exports = { Engine, Cancellation, Answer, INSPECT_IF_HELD, IS_REPEATED, QUEUES, WAKEUPS, FAIR, CLOSED };
+module.exports = {
+  Engine,
+  Cancellation,
+  Answer,
+  INSPECT_IF_HELD,
+  IS_REPEATED,
+  QUEUES,
+  WAKEUPS,
+  FAIR,
+  CLOSED,
+};

@@ -65,6 +65,7 @@ fn whoever_has_asked_once_leaves_nothing_but_a_queue_that_ends() {
         let (engine, _) = engine([server.config()]);
         let [first, second, _] = tickets();
         assert_eq!(behind(&engine, &first).await, None);
+        engine.quiet().await;
         assert_eq!(behind(&engine, &second).await, Some(None));
         engine.quiet().await;
         for ticket in [&first, &second] {
