@@ -84,7 +84,8 @@ impl Drop for FairWait<'_> {
         let limits = Limits::of_release(self.settings.deadlines, now);
         // It ends by itself soon.
         let expires = now.after(2 * Ticket::LEASE);
-        let (keys, value) = (self.ticket.waiter_key(), self.ticket.value());
+        let keys: Resources = Arc::new([self.ticket.waiter().into()]);
+        let value = self.ticket.value();
         let question = Question::release(self.since, expires, keys, value, limits.last())
             .in_context(self.settings.context.clone());
         Round::ask_all(self.core, question, limits, now, None);

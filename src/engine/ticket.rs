@@ -5,11 +5,9 @@
 //! key with a lease, which tells whether it still waits. Neither decides who has a lock:
 //! an instance that has forgotten them grants out of turn, and no more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::question::Resources;
 use super::token::Token;
 
 /// When a request began to wait, and a random number: the same on all instances, so that
@@ -83,12 +81,7 @@ impl Ticket {
         format!("{}:{ticket}", self.queue)
     }
 
-    /// That key, to be released with [`Ticket::value`].
-    #[must_use]
-    pub(super) fn waiter_key(&self) -> Resources {
-        Arc::new([self.waiter.clone()])
-    }
-
+    /// The same, as the value of [`Ticket::waiter`].
     #[must_use]
     pub(super) fn value(&self) -> Token {
         Token::from(&*self.text)

@@ -17,8 +17,8 @@ use super::super::token::Token;
 use super::super::validity::Instant;
 use super::super::vote::Vote;
 use super::super::wake_ups::spread;
-use super::AcquireRequest;
 use super::attempt::{Attempt, Refusal};
+use super::request::AcquireRequest;
 use super::turns::Turns;
 
 /// So many attempts don't count at most, since their members were not known yet.

@@ -10,7 +10,7 @@ use super::super::question::Resources;
 use super::super::retry::Retry;
 use super::super::token::Token;
 use super::super::validity::Instant;
-use super::place::{Call, Called, Turn};
+use super::call::{Call, Called, Turn};
 
 /// After so many locks in a row have passed from one to the next in this process, others
 /// must find the resource free.
