@@ -13,7 +13,7 @@ const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 const CLIENT_REQUEST = 5;
 
-const { operations } = real.constants();
+const { operations, flags: FLAGS } = real.constants();
 
 const SCRIPTS = {
   acquire: '-- the acquire script',
@@ -239,12 +239,14 @@ class FakeMailbox {
     this.#check(isWhole(slot) && !engine.isInFlight(slot), `slot ${slot} is in flight`);
     this.#check(engine.isOpen(handle), `handle ${handle} is not open`);
     this.#check([0, 1, 2, 3, 4, 5].includes(operation), `operation ${operation}`);
+    const { report: REPORT, relative, inspectIfHeld, isRepeated, queues, wakeups, fair } = FLAGS;
+    const known = [REPORT | inspectIfHeld | isRepeated | queues | wakeups | fair, REPORT | relative][
+      operation
+    ];
+    this.#check((flags & ~(known ?? REPORT)) === 0, `flags ${flags}`);
     this.#check(
-      [
-        [0, 1, 4, 5, 8, 9, 12, 13],
-        [0, 1, 2, 3],
-      ][operation]?.includes(flags) ?? flags < 2,
-      `flags ${flags}`,
+      !(flags & fair) || (names.length === 1 && scripts === 0 && value === ''),
+      'a turn of its own kind',
     );
     this.#check(operation < 2 ? isWhole(ttl) && ttl > 0 : ttl === 0, `a ttl of ${ttl}`);
     this.#check(isWhole(retries) || retries === -1, `retryCount ${retries}`);

@@ -225,6 +225,11 @@ class Callers {
     if (chance.is(0.2)) options.maxWait = chance.pick([0, 30, 400]);
     if (chance.is(0.1)) options.tryLock = true;
     if (chance.is(0.2)) {
+      // It is refused where there are several names, scripts or values of the caller's.
+      isOdd = true;
+      options.fair = chance.pick([true, true, false]);
+    }
+    if (chance.is(0.2)) {
       isOdd = true;
       options.retryDelay = delayOf(chance);
     }
