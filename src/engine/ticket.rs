@@ -25,8 +25,11 @@ const LAST_TIME: u64 = 9_000_000_000_000_000;
 const RANDOM_DIGITS: usize = 16;
 
 impl Ticket {
-    /// How long a waiter counts after it has asked an instance last. The script has it too.
+    /// How long a waiter's key lives. The script has it too.
     pub const LEASE: Duration = Duration::from_secs(5);
+
+    /// When less of it than this is left, the waiter's next question renews it.
+    pub const RENEWED_BELOW: Duration = Duration::from_millis(3500);
 
     /// One that begins to wait for `resource` now.
     #[must_use]

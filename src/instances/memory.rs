@@ -163,11 +163,14 @@ impl Table {
 
     /// Whose ticket is right before that one, which waits on from now.
     fn line_up(&mut self, ticket: &Ticket, now: Instant) -> Option<Rc<str>> {
-        let waits = Entry {
-            value: Token::from(ticket.text()),
-            expires: now.after(Ticket::LEASE),
-        };
-        self.keys.insert(ticket.waiter().into(), waits);
+        let is_fresh = |entry: &Entry| entry.expires.since(now) >= Ticket::RENEWED_BELOW;
+        if !self.live(ticket.waiter(), now).is_some_and(is_fresh) {
+            let waits = Entry {
+                value: Token::from(ticket.text()),
+                expires: now.after(Ticket::LEASE),
+            };
+            self.keys.insert(ticket.waiter().into(), waits);
+        }
         let mut queue = self.queues.remove(ticket.queue()).unwrap_or_default();
         queue.retain(|other| self.live(&ticket.waiter_of(other), now).is_some());
         queue.insert(ticket.text().into());

@@ -122,6 +122,11 @@ impl WakeUps {
         self.bell.poll(context)
     }
 
+    /// Whether the last attempt was refused though they seemed to be free.
+    pub(super) fn are_contended(&self) -> bool {
+        self.refusals.get() > 0
+    }
+
     /// How long to wait before asking, so that those who are told at once don't ask at once.
     pub(super) fn pause(&self, core: &Core, retry: Retry) -> Duration {
         let doubled = 1 << self.refusals.get().min(16);
