@@ -20,7 +20,7 @@ const { NONE, number } = require('./report');
 /** MB that resident memory may grow by and still be called flat: a few pages of a heap come and go. */
 const FLAT = 2;
 
-/** Between two medians of a hundred waits that end at random. */
+/** How far apart the medians of a hundred waits each may be, which end between two polls by chance. */
 const CHANCE = 1.3;
 
 /** @type {Goal[]} */
@@ -132,7 +132,7 @@ const goals = [
     measure: (find) => [find('wakeups', 3, 'dropped').of('most')],
   },
   {
-    title: `The connections for messages cut: granted after, against none (median; chance makes ${CHANCE} of it)`,
+    title: 'The connections for messages cut: granted after, against `wakeups: false` (medians)',
     ...{ must: CHANCE, bound: 'atMost' },
     measure: (find) => [find('wakeups', 3, 'cut').against('median', 'unwoken')],
   },

@@ -16,6 +16,7 @@ const HOLD = 5;
 const figures = [
   { key: 'grantsPerSecond', title: 'grants/s', better: 'higher' },
   { key: 'leastShare', title: 'least share of a process, %', better: 'higher' },
+  { key: 'again', title: 'again to the same process, %', better: 'lower' },
   { key: 'longestWait', title: 'longest wait, × the mean', better: 'lower' },
   { key: 'outOfOrder', title: 'out of order', better: 'lower' },
   { key: 'deadCost', title: 'a dead one costs, ms' },
@@ -73,7 +74,7 @@ function contend(group, { c, seconds }, resource = nextName()) {
 }
 
 function figuresOf(told, { c, seconds }) {
-  const turns = told.flatMap((one) => one.turns);
+  const turns = byGrant(told.flatMap((one, process) => one.turns.map((turn) => ({ ...turn, process }))));
   const counts = told.map((one) => one.turns.length);
   // The first ones all asked at once.
   const later = told.flatMap((one) => one.turns.toSorted((a, b) => a.asked - b.asked).slice(c));
@@ -81,6 +82,8 @@ function figuresOf(told, { c, seconds }) {
   return {
     grantsPerSecond: turns.length / seconds,
     leastShare: (100 * Math.min(...counts)) / turns.length,
+    again:
+      (100 * turns.filter(({ process }, at) => process === turns[at - 1]?.process).length) / turns.length,
     longestWait: Math.max(...waits) / (sum(waits) / waits.length),
     outOfOrder: overtaken(turns),
     failed: sum(told.map(({ failed }) => failed)),
@@ -90,7 +93,7 @@ function figuresOf(told, { c, seconds }) {
 /** How many were granted the resource after somebody who had certainly asked for it later. */
 function overtaken(turns) {
   let latest = 0;
-  return byGrant(turns).filter(({ asked }) => {
+  return turns.filter(({ asked }) => {
     latest = Math.max(latest, asked);
     return asked + EARLIER < latest;
   }).length;

@@ -108,18 +108,19 @@ fn usual(votes: &[Option<Vote>]) -> Option<Rc<str>> {
 mod tests {
     use super::*;
 
-    fn behind(ticket: &str) -> Option<Vote> {
+    fn behind(ticket: &str) -> Vote {
         let behind = (!ticket.is_empty()).then(|| ticket.into());
-        Some(Vote::Waiting { behind })
+        Vote::Waiting { behind }
     }
 
     #[test]
     fn it_waits_for_whom_most_instances_name() {
         let granted = Some(Vote::Granted);
-        let a = || behind("a");
-        assert_eq!(usual(&[a(), behind("b"), a()]).as_deref(), Some("a"));
+        let [a, b, nobody] = ["a", "b", ""].map(|ticket| Some(behind(ticket)));
+        let a = || a.clone();
+        assert_eq!(usual(&[a(), b, a()]).as_deref(), Some("a"));
         assert_eq!(usual(&[None, granted.clone(), a()]).as_deref(), Some("a"));
-        assert_eq!(usual(&[behind(""), behind(""), a()]), None);
+        assert_eq!(usual(&[nobody.clone(), nobody, a()]), None);
         assert_eq!(usual(&[None, granted]), None);
     }
 }

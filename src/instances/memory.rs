@@ -203,8 +203,8 @@ impl Table {
         self.keys.retain(|_, entry| now < entry.expires);
         let keys = &self.keys;
         self.queues.retain(|queue, tickets| {
-            let waits = |ticket: &Box<str>| keys.contains_key(&*format!("{queue}:{ticket}"));
-            tickets.iter().any(waits)
+            let mut names = tickets.iter().map(|ticket| format!("{queue}:{ticket}"));
+            names.any(|name| keys.contains_key(&*name))
         });
         self.sweep_at = (self.keys.len() * 2).max(1024);
     }

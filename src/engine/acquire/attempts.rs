@@ -69,10 +69,10 @@ impl<'request> Attempts<'request> {
             turns.asks();
         }
         let grant = self.try_to(first).await;
-        if let (None, Some(turns)) = (&grant, turns) {
-            if let Some((Refusal { reason, votes, .. }, _)) = &self.last {
-                turns.refused(*reason == Reason::Held, votes);
-            }
+        if let (None, Some(turns)) = (&grant, turns)
+            && let Some((Refusal { reason, votes, .. }, _)) = &self.last
+        {
+            turns.refused(*reason == Reason::Held, votes);
         }
         grant
     }

@@ -206,6 +206,14 @@ async fn acquire(
         }
     };
     let mut attempts = Attempts::new(core, request, queues.clone(), limit);
+    let yields = || {
+        let queues = queues.as_ref().filter(|_| resources.len() == 1);
+        queues.is_some_and(|queues| queues.must_yield(resources, environment.now()))
+    };
+    if turns.is_some() && first.is_none() && !is_behind && yields() {
+        let free = environment.now().after(attempts.gap(true));
+        environment.sleep_until(attempts.until(free)).await;
+    }
     // Who comes behind others has made its first attempt by that.
     if !(is_behind && turns.is_some())
         && let Some(grant) = attempts.make(first, turns.as_mut()).await

@@ -23,8 +23,10 @@ pub(super) struct Turns<'request> {
     resources: &'request Resources,
     settings: &'request Settings,
     line: Line<'request>,
-    /// Of the first in a queue, once it was refused.
+    /// Of the first in a queue, once it was refused by others than this process, or twice: who
+    /// unlocks here calls it.
     wake_ups: Option<WakeUps>,
+    was_refused: bool,
     /// When it asks since the resources seem to be free.
     asks_at: Option<Instant>,
 }
@@ -51,6 +53,7 @@ impl<'request> Turns<'request> {
             settings,
             line: Line::Everywhere(FairWait::begin(core, resources, settings, ticket)),
             wake_ups: None,
+            was_refused: false,
             asks_at: None,
         }
     }
@@ -69,6 +72,7 @@ impl<'request> Turns<'request> {
             settings,
             line: Line::Here(Place::line_up(queues, resources, settings.retry, is_first)),
             wake_ups: None,
+            was_refused: false,
             asks_at: None,
         }
     }
@@ -91,17 +95,20 @@ impl<'request> Turns<'request> {
 
     /// It was refused with these votes, since the resources are held or for another reason.
     pub(super) fn refused(&mut self, as_held: bool, votes: &[Option<Vote>]) {
-        match &self.line {
+        let by_others = match &self.line {
             Line::Here(place) => place.refused(self.core.environment.now()),
             Line::Everywhere(wait) => {
                 if wait.refused(votes) {
                     self.wake_ups = None;
                 }
+                true
             }
-        }
+        };
+        let watches = by_others || self.was_refused;
+        self.was_refused = true;
         match &self.wake_ups {
             Some(wake_ups) => wake_ups.refused(as_held),
-            None if self.settings.wakeups && as_held && self.line.may_ask() => {
+            None if self.settings.wakeups && as_held && watches && self.line.may_ask() => {
                 let awaited = match &self.line {
                     Line::Here(_) => Resources::clone(self.resources),
                     Line::Everywhere(wait) => wait.awaited(),

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::super::question::Resources;
 use super::super::retry::Retry;
@@ -15,6 +16,9 @@ use super::call::{Call, Called, Turn};
 /// After so many locks in a row have passed from one to the next in this process, others
 /// must find the resource free.
 const MOST_IN_A_ROW: u32 = 8;
+
+/// For so long after a refusal by another process it may be in the way still.
+const RIVALRY: Duration = Duration::from_secs(10);
 
 /// The queues over the same members.
 #[derive(Default)]
@@ -39,10 +43,11 @@ struct Queue {
     waiting: BTreeMap<i64, Rc<Call>>,
     /// Those who wait for several resources, this one among them. They keep nobody waiting.
     others: BTreeMap<i64, Rc<Call>>,
-    /// How many locks have passed from one to the next.
+    /// How many locks have passed from one to the next, or were asked for while rivals
+    /// were.
     in_a_row: u32,
-    /// Whether somebody who waits was refused by others than this process.
-    has_rivals: bool,
+    /// Since another process has refused somebody here.
+    has_rivals_until: Option<Instant>,
     /// When the first who waits, or one before it, has asked last.
     asked: Option<Instant>,
     /// The one of those who wait that waits least between two attempts.
@@ -133,7 +138,7 @@ impl QueuesOfMembers {
                 continue;
             }
             queue.holder = None;
-            if queue.waiting.is_empty() && queue.others.is_empty() {
+            if queue.is_over() {
                 known.remove();
             } else if passes_on {
                 queue.pass_on();
@@ -198,7 +203,7 @@ impl QueuesOfMembers {
             if queue.waiting.is_empty() {
                 (queue.shortest, queue.asked) = (None, None);
             }
-            if queue.waiting.is_empty() && queue.others.is_empty() && queue.holder.is_none() {
+            if queue.is_over() {
                 known.remove();
             } else if was_first && let Some((_, next)) = queue.waiting.first_key_value() {
                 next.call(if has_turn && queue.holder.is_none() {
@@ -224,11 +229,29 @@ impl QueuesOfMembers {
         }
     }
 
-    /// The first who waits was refused at `now`.
-    pub(super) fn refused(&self, resources: &Resources, now: Instant) {
-        if let Some(queue) = self.queues.borrow_mut().get_mut(&Name::of(resources)) {
-            queue.has_rivals |= !queue.is_held(now);
-        }
+    /// Whether whoever asks next at `now` is to let others find the resource free first, as
+    /// this process has had it again and again. That is said once.
+    pub(in crate::engine) fn must_yield(&self, resources: &Resources, now: Instant) -> bool {
+        let mut queues = self.queues.borrow_mut();
+        let queue = queues.get_mut(&Name::of(resources));
+        let Some(queue) = queue.filter(|queue| queue.must_yield(now)) else {
+            return false;
+        };
+        queue.in_a_row = 0;
+        true
+    }
+
+    /// The first who waits was refused at `now`. Returns whether others than this process
+    /// were the reason.
+    pub(super) fn refused(&self, resources: &Resources, now: Instant) -> bool {
+        let mut queues = self.queues.borrow_mut();
+        let queue = queues.get_mut(&Name::of(resources));
+        let Some(queue) = queue.filter(|queue| !queue.is_held(now)) else {
+            return false;
+        };
+        queue.in_a_row = 0;
+        queue.has_rivals_until = Some(now.after(RIVALRY));
+        true
     }
 
     /// When the first who waits has asked last, and who of all waits least between two
@@ -242,11 +265,26 @@ impl QueuesOfMembers {
 
 impl Queue {
     fn enter(&mut self, value: &Token, now: Instant, until: Instant) -> bool {
-        if self.is_held(now) || !self.waiting.is_empty() {
+        if self.is_held(now) || !self.waiting.is_empty() || self.must_yield(now) {
             return false;
         }
         self.holder = Some((value.clone(), until));
+        self.in_a_row += u32::from(self.has_rivals(now));
         true
+    }
+
+    fn has_rivals(&self, now: Instant) -> bool {
+        self.has_rivals_until.is_some_and(|until| now < until)
+    }
+
+    fn must_yield(&self, now: Instant) -> bool {
+        self.in_a_row >= MOST_IN_A_ROW && self.has_rivals(now)
+    }
+
+    /// Whether nothing need be known of it any more, as far as can be said at any time.
+    fn is_over(&self) -> bool {
+        let is_waited_for = !self.waiting.is_empty() || !self.others.is_empty();
+        self.holder.is_none() && !is_waited_for && self.has_rivals_until.is_none()
     }
 
     fn is_held(&self, now: Instant) -> bool {
@@ -254,7 +292,8 @@ impl Queue {
     }
 
     fn is_needed(&self, now: Instant) -> bool {
-        self.is_held(now) || !self.waiting.is_empty() || !self.others.is_empty()
+        let is_waited_for = !self.waiting.is_empty() || !self.others.is_empty();
+        self.is_held(now) || is_waited_for || self.has_rivals(now)
     }
 
     fn is_first(&self, number: i64) -> bool {
@@ -274,7 +313,7 @@ impl Queue {
         if let Some(next) = next {
             next.call(Called::Turn(if pauses {
                 Turn::AfterOthers {
-                    contend: self.has_rivals,
+                    contend: self.has_rivals_until.is_some(),
                 }
             } else {
                 Turn::Now
@@ -342,8 +381,6 @@ impl Hasher for NameHasher {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::place::Place;
     use super::*;
 
@@ -432,17 +469,39 @@ mod tests {
         for turn in 0..18 {
             queues.hold(&a, &"held".into(), at(10));
             queues.released(&a, &"held".into());
-            let paused = match first.take_call() {
-                Some(Called::Turn(turn)) => turn != Turn::Now,
-                _ => panic!("it is not called"),
+            let Some(Called::Turn(called)) = first.take_call() else {
+                panic!("it is not called");
             };
+            let is_late = called != Turn::Now;
             // Those who wait for this name and others may ask then.
-            assert_eq!(several.take_call().is_some(), paused, "{turn}");
-            if paused {
+            assert_eq!(several.take_call().is_some(), is_late, "{turn}");
+            if is_late {
                 pauses.push(turn);
             }
         }
         assert_eq!(pauses, [8, 17]);
+    }
+
+    #[test]
+    fn who_locks_again_and_again_lets_a_rival_find_it_free() {
+        let (queues, a) = held();
+        queues.released(&a, &"held".into());
+        let waits = behind(&queues, &a);
+        // Nobody here has it.
+        assert!(waits.refused(at(1)));
+        drop(waits);
+        let asks = |turn: u64| {
+            let now = at(1).after(Duration::from_millis(turn));
+            let enters = queues.enter(&a, &"again".into(), now, at(10));
+            queues.released(&a, &"again".into());
+            enters
+        };
+        let turns: Vec<_> = (0..20).filter(|turn| !asks(*turn)).collect();
+        assert_eq!(turns, (8..20).collect::<Vec<_>>());
+        assert!(queues.must_yield(&a, at(2)) && !queues.must_yield(&a, at(2)));
+        assert!(asks(1100));
+        // The rival has gone.
+        (0..30).for_each(|turn| assert!(asks(11_000 + turn)));
     }
 
     #[test]

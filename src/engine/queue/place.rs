@@ -55,12 +55,11 @@ impl Place {
         }
     }
 
-    /// It was refused.
-    pub(in crate::engine) fn refused(&self, now: Instant) {
+    /// It was refused. Returns whether others than this process were the reason, as far as is
+    /// known.
+    pub(in crate::engine) fn refused(&self, now: Instant) -> bool {
         self.has_turn.set(false);
-        if self.resources.len() == 1 {
-            self.queues.refused(&self.resources, now);
-        }
+        self.resources.len() > 1 || self.queues.refused(&self.resources, now)
     }
 
     /// When the queue is to be asked for next, if this is the first in it: the first is due as

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TIMES_USUAL: u32 = 3;
 
 /// After so long without a word of ours the server is asked whether it is there.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(3);
 
 /// A buffer that a burst has blown up beyond this is given back.
 const LARGEST_KEPT: usize = 64 * 1024;
