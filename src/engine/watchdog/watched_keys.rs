@@ -91,7 +91,7 @@ impl WatchedKeys {
     /// A key that is not the lock's any more, as it seems: a majority has shown that.
     pub(super) fn suspected(&self) -> Option<Suspect<'_>> {
         let suspected = self.keys.iter().find(|key| key.is_suspected());
-        suspected.map(|key| Suspect(key))
+        suspected.map(Suspect)
     }
 
     /// Resolves when more is known than before.
