@@ -50,7 +50,8 @@ function relativeTo(root, imports) {
 function rustImports(source) {
   const modules = new Map();
   for (const file of filesIn(source, '.rs')) {
-    const text = fs.readFileSync(file, 'utf8').replace(/\/\/.*/g, '');
+    // Who may see a thing is no import.
+    const text = fs.readFileSync(file, 'utf8').replace(/\/\/.*|\(in [\w:]+\)/g, '');
     const [code] = text.split(/#\[cfg\((?:all\()?test\b[^\n]*\nmod tests? \{/);
     modules.set(moduleOf(source, file), pathsIn(code));
   }

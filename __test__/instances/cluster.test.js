@@ -99,6 +99,26 @@ describe('a cluster', () => {
     });
   }
 
+  test('has the queue of those who wait in turn in the slot of the name, and says where that can’t be', async (t) => {
+    const config = { cluster: nodesOf(servers) };
+    const redlock = open(t, config, { fair: true, retryCount: -1 });
+    for (const name of [
+      ...(await Promise.all([0, 1, 2].map((at) => nameAt(servers, at)))),
+      '{tag}:a',
+      'a{b',
+    ]) {
+      const held = await redlock.lock(name, TTL);
+      const all = [0, 1].map(async () => (await redlock.lock(name, TTL)).unlock());
+      await until(async () => (await keys()).filter((key) => key.includes(':queue:')).length === 2);
+      await held.unlock();
+      await Promise.all(all);
+      await until(async () => !(await keys()).some((key) => key.includes(':queue:')));
+    }
+    const error = await rejection(redlock.lock('a}b', TTL));
+    assert.equal(error.votes[0].error.code, 'ERR_REDLOCK_CROSS_SLOT');
+    assert.match(error.votes[0].error.message, /the queue of "a}b" would be in another slot/);
+  });
+
   test('is one member, with an address and a state', async (t) => {
     const redlock = open(t, { cluster: nodesOf(servers) });
     const address = `redis://${nodesOf(servers)

@@ -130,6 +130,19 @@ describe('fair: true', () => {
     assert.deepEqual(await valuesAt(servers, name), [null, null, null]);
   });
 
+  test('forgets who waits when its Redlock quits', async (t) => {
+    const [redlock, other] = [await open(t), await open(t)];
+    const name = newName();
+    const held = await redlock.lock(name, HOUR);
+    const refused = rejection(other.lock(name, HOUR));
+    await untilWaiting(name, 1);
+    const end = other.quit();
+    await held.unlock();
+    await end;
+    await Promise.allSettled([refused]);
+    await untilWaiting(name, 0);
+  });
+
   test('refuses a free lock to who is not first, and says that it is held', async (t) => {
     const redlock = await open(t);
     const name = newName();

@@ -276,6 +276,7 @@ async function trying(): Promise<void> {
   same<typeof tried, Lock | null>(true);
   same<Awaited<ReturnType<typeof redlock.tryLock>>, Lock | null>(true);
   await redlock.tryLock(['a', 'b'], 1000, { maxWait: 5, autoExtend: true });
+  await redlock.lock('a', 1000, { fair: true });
   await redlock.tryLock('a', 1000, (_error, lock) => same<typeof lock, Lock | null | undefined>(true));
   await redlock.tryLock('a', 1000, null, (_error, lock) => same<typeof lock, Lock | null | undefined>(true));
   // @ts-expect-error that is what it does

@@ -179,13 +179,11 @@ impl Session {
             };
             let settings = if terms.wants_turn() && matches!(verb, Verb::Lock(_)) {
                 let environment = self.shared.environment.as_ref();
-                match with_ticket(settings, &resources, environment) {
-                    Some(settings) => Arc::new(settings),
-                    None => {
-                        self.requests.refuse(slot, Refusal::Invalid);
-                        continue;
-                    }
-                }
+                let Some(settings) = with_ticket(settings, &resources, environment) else {
+                    self.requests.refuse(slot, Refusal::Invalid);
+                    continue;
+                };
+                Arc::new(settings)
             } else {
                 Arc::clone(settings)
             };

@@ -176,7 +176,8 @@ fn longer(option: Option<&'static str>) -> String {
 /// What to do about an error that servers are known to answer.
 fn hint(code: &str, message: &str) -> &'static str {
     const ALLOW: &str = " (allow this user SELECT, SET, EVAL, EVALSHA, EXISTS, GET, DEL, PTTL and \
-                         PEXPIRE on the resource's key)";
+                         PEXPIRE on the resource's key; with fair: true also ZADD, ZRANK, ZRANGE and \
+                         ZREM on the keys of its queue)";
     match code {
         "ERR" if message.contains("cluster support disabled") => {
             " (this server is not in a cluster; list it by itself)"
@@ -186,9 +187,6 @@ fn hint(code: &str, message: &str) -> &'static str {
         "WRONGPASS" => " (check this instance's username and password)",
         "NOPERM" if message.contains("'cluster") => {
             " (allow this user CLUSTER SLOTS, which says where the cluster's keys are)"
-        }
-        "NOPERM" if message.contains("'z") => {
-            " (allow this user ZADD, ZRANK, ZRANGE and ZREM on {resource}:queue*, which fair: true needs)"
         }
         "NOPERM" => ALLOW,
         "LOADING" => " (the server is reading its data; it will vote again once it has)",

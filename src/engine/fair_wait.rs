@@ -84,7 +84,8 @@ impl Drop for FairWait<'_> {
         let limits = Limits::of_release(self.settings.deadlines, now);
         // It ends by itself soon.
         let expires = now.after(2 * Ticket::LEASE);
-        let (keys, value) = (self.ticket.waiter_key(), self.ticket.value());
+        let keys: Resources = Arc::new([self.ticket.waiter().into()]);
+        let value = self.ticket.value();
         let question = Question::release(self.since, expires, keys, value, limits.last())
             .in_context(self.settings.context.clone());
         Round::ask_all(self.core, question, limits, now, None);
@@ -107,18 +108,19 @@ fn usual(votes: &[Option<Vote>]) -> Option<Rc<str>> {
 mod tests {
     use super::*;
 
-    fn behind(ticket: &str) -> Option<Vote> {
+    fn behind(ticket: &str) -> Vote {
         let behind = (!ticket.is_empty()).then(|| ticket.into());
-        Some(Vote::Waiting { behind })
+        Vote::Waiting { behind }
     }
 
     #[test]
     fn it_waits_for_whom_most_instances_name() {
         let granted = Some(Vote::Granted);
-        let a = || behind("a");
-        assert_eq!(usual(&[a(), behind("b"), a()]).as_deref(), Some("a"));
+        let [a, b, nobody] = ["a", "b", ""].map(|ticket| Some(behind(ticket)));
+        let a = || a.clone();
+        assert_eq!(usual(&[a(), b, a()]).as_deref(), Some("a"));
         assert_eq!(usual(&[None, granted.clone(), a()]).as_deref(), Some("a"));
-        assert_eq!(usual(&[behind(""), behind(""), a()]), None);
+        assert_eq!(usual(&[nobody.clone(), nobody, a()]), None);
         assert_eq!(usual(&[None, granted]), None);
     }
 }

@@ -5,11 +5,9 @@
 //! key with a lease, which tells whether it still waits. Neither decides who has a lock:
 //! an instance that has forgotten them grants out of turn, and no more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::question::Resources;
 use super::token::Token;
 
 /// When a request began to wait, and a random number: the same on all instances, so that
@@ -27,8 +25,11 @@ const LAST_TIME: u64 = 9_000_000_000_000_000;
 const RANDOM_DIGITS: usize = 16;
 
 impl Ticket {
-    /// How long a waiter counts after it has asked an instance last. The script has it too.
+    /// How long a waiter's key lives. The script has it too.
     pub const LEASE: Duration = Duration::from_secs(5);
+
+    /// When less of it than this is left, the waiter's next question renews it.
+    pub const RENEWED_BELOW: Duration = Duration::from_millis(3500);
 
     /// One that begins to wait for `resource` now.
     #[must_use]
@@ -80,12 +81,7 @@ impl Ticket {
         format!("{}:{ticket}", self.queue)
     }
 
-    /// That key, to be released with [`Ticket::value`].
-    #[must_use]
-    pub(super) fn waiter_key(&self) -> Resources {
-        Arc::new([self.waiter.clone()])
-    }
-
+    /// The same, as the value of [`Ticket::waiter`].
     #[must_use]
     pub(super) fn value(&self) -> Token {
         Token::from(&*self.text)

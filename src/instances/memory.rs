@@ -163,11 +163,14 @@ impl Table {
 
     /// Whose ticket is right before that one, which waits on from now.
     fn line_up(&mut self, ticket: &Ticket, now: Instant) -> Option<Rc<str>> {
-        let waits = Entry {
-            value: Token::from(ticket.text()),
-            expires: now.after(Ticket::LEASE),
-        };
-        self.keys.insert(ticket.waiter().into(), waits);
+        let is_fresh = |entry: &Entry| entry.expires.since(now) >= Ticket::RENEWED_BELOW;
+        if !self.live(ticket.waiter(), now).is_some_and(is_fresh) {
+            let waits = Entry {
+                value: Token::from(ticket.text()),
+                expires: now.after(Ticket::LEASE),
+            };
+            self.keys.insert(ticket.waiter().into(), waits);
+        }
         let mut queue = self.queues.remove(ticket.queue()).unwrap_or_default();
         queue.retain(|other| self.live(&ticket.waiter_of(other), now).is_some());
         queue.insert(ticket.text().into());
@@ -200,8 +203,8 @@ impl Table {
         self.keys.retain(|_, entry| now < entry.expires);
         let keys = &self.keys;
         self.queues.retain(|queue, tickets| {
-            let waits = |ticket: &Box<str>| keys.contains_key(&*format!("{queue}:{ticket}"));
-            tickets.iter().any(waits)
+            let mut names = tickets.iter().map(|ticket| format!("{queue}:{ticket}"));
+            names.any(|name| keys.contains_key(&*name))
         });
         self.sweep_at = (self.keys.len() * 2).max(1024);
     }

@@ -72,7 +72,10 @@ impl Caller {
         let checker = self.app.checker();
         let resources = self.resources();
         let endless = chance.percent(20);
+        let request = self.request(Operation::Lock);
+        let is_fair = resources.len() == 1 && chance.percent(30);
         let request = Request {
+            flags: request.flags | if is_fair { flags::FAIR } else { 0 },
             ttl: self.ttl(),
             retries: if endless {
                 UNLIMITED
@@ -85,8 +88,7 @@ impl Caller {
                 UNLIMITED
             },
             resources: resources.clone(),
-            is_fair: resources.len() == 1 && chance.percent(30),
-            ..self.request(Operation::Lock)
+            ..request
         };
         let asked = self.now();
         let open = checker.begin(
@@ -298,14 +300,25 @@ impl Caller {
         }
     }
 
+    /// Each of these flags, in so many percent of the requests.
+    fn some_of(&self, likely: &[(u32, u64)]) -> u32 {
+        let chance = self.chance();
+        let given = likely
+            .iter()
+            .filter(|(_, percent)| chance.percent(*percent));
+        given.map(|(flag, _)| flag).sum()
+    }
+
     fn request(&self, operation: Operation) -> Request {
         let chance = self.chance();
         Request {
             engine: self.engine,
             operation,
-            reports: chance.percent(20),
-            queues: chance.percent(70),
-            wakeups: chance.percent(70),
+            flags: self.some_of(&[
+                (flags::REPORT, 20),
+                (flags::QUEUES, 70),
+                (flags::WAKEUPS, 70),
+            ]),
             delay: chance.pick(&[5.0, 20.0]),
             jitter: chance.pick(&[0.0, 5.0, 20.0]),
             drift: self.drift(),
@@ -314,7 +327,6 @@ impl Caller {
             retries: 0.0,
             instant: 0.0,
             value: String::new(),
-            is_fair: false,
             resources: Vec::new(),
         }
     }

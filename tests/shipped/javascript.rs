@@ -21,7 +21,7 @@ use redlock_native::binding::encode::Rows;
 use redlock_native::binding::ids::{Handle, Index, KeptId, ScriptsId, SessionId, Slot};
 use redlock_native::binding::inbox::{Inbox, Message};
 use redlock_native::binding::layout::{
-    AnswerKind, KEEP_NUMBERS, Operation, VALUE_LENGTH, answer, flags, request,
+    AnswerKind, KEEP_NUMBERS, Operation, VALUE_LENGTH, answer, request,
 };
 use redlock_native::binding::numbers::instant;
 use redlock_native::binding::outbox::{Outbox, Response};
@@ -97,11 +97,8 @@ pub struct Answer {
 pub struct Request {
     pub engine: Handle,
     pub operation: Operation,
-    /// Whether members' failures are wanted as events.
-    pub reports: bool,
-    /// It may line up behind others of its process, and may be told when to ask.
-    pub queues: bool,
-    pub wakeups: bool,
+    /// Of [`flags`].
+    pub flags: u32,
     pub ttl: u64,
     pub retries: f64,
     pub delay: f64,
@@ -111,8 +108,6 @@ pub struct Request {
     pub instant: f64,
     pub value: String,
     pub max_wait: f64,
-    /// It waits by a ticket.
-    pub is_fair: bool,
     pub resources: Vec<String>,
 }
 
@@ -366,14 +361,7 @@ impl App {
         row[request::SLOT] = slot.0.into();
         row[request::HANDLE] = asked.engine.0.into();
         row[request::OPERATION] = asked.operation.number().into();
-        let given = [
-            (asked.reports, flags::REPORT),
-            (asked.queues, flags::QUEUES),
-            (asked.wakeups, flags::WAKEUPS),
-            (asked.is_fair, flags::FAIR),
-        ];
-        let given = given.into_iter().filter(|(is_given, _)| *is_given);
-        row[request::FLAGS] = given.map(|(_, flag)| flag).sum::<u32>().into();
+        row[request::FLAGS] = asked.flags.into();
         row[request::TTL] = small(asked.ttl);
         row[request::RETRY_COUNT] = asked.retries;
         row[request::RETRY_DELAY] = asked.delay;

@@ -828,13 +828,17 @@ impl Server {
 /// there.
 fn line_up(state: &mut State, db: u32, asked: &LockCommand, now: u64) -> CommandResult {
     const LEASE: u64 = 5000;
+    const RENEWED_BELOW: u64 = 3500;
     let [lock, queue, waiter] = [0, 1, 2].map(|at| (db, asked.keys[at].clone()));
     let ticket = waiter.1[queue.1.len() + 1..].to_owned();
-    let waits = Entry {
-        value: ticket.clone(),
-        last: now + LEASE,
-    };
-    state.keys.insert(waiter, waits);
+    let known = state.keys.get(&waiter);
+    if !known.is_some_and(|entry| entry.last >= now + RENEWED_BELOW) {
+        let waits = Entry {
+            value: ticket.clone(),
+            last: now + LEASE,
+        };
+        state.keys.insert(waiter, waits);
+    }
     let mut tickets = state.queues.remove(&queue).unwrap_or_default();
     tickets.insert(ticket.clone());
     let lives = |other: &String| {

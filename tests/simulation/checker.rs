@@ -75,6 +75,13 @@ impl Request {
     }
 }
 
+impl Request {
+    /// It lines up: who came so much earlier has asked by the time it comes.
+    pub fn lines_up(&self, margin: Duration) {
+        self.in_order_after.set(Some(margin));
+    }
+}
+
 /// What is requested.
 #[derive(Clone, Debug)]
 pub enum What {
@@ -162,11 +169,6 @@ impl Checker {
             self.check_turn(request);
         }
         self.fail_attempts(request, granted);
-    }
-
-    /// This one lines up: who came so much earlier has asked by the time it comes.
-    pub fn lines_up(&self, request: &Request, margin: Duration) {
-        request.in_order_after.set(Some(margin));
     }
 
     /// This one waits by that ticket. Whoever has an earlier one, and waits on a majority

@@ -103,14 +103,14 @@ pub fn wait(seed: u64) -> Seen {
         (Some(released), Some(granted)) => granted.since(released),
         _ => Duration::MAX,
     };
-    let seen = Seen {
-        free_for,
-        commands: sent,
-        violation: world.violation(),
-    };
+    let violation = world.violation();
     members.iter().for_each(Member::end);
     world.end();
-    seen
+    Seen {
+        free_for,
+        commands: sent,
+        violation,
+    }
 }
 
 fn scenario(world: &World) -> Scenario {

@@ -305,7 +305,9 @@ impl<'a> Liveness<'a> {
         let noted = Rc::clone(world);
         process.at(left, move || {
             noted.note(format_args!("the keys are left"));
-            remotes.iter().for_each(|remote| remote.server().leave());
+            for remote in remotes {
+                remote.server().leave();
+            }
         });
         let settings = Settings {
             retry: Retry {

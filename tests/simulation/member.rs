@@ -119,7 +119,7 @@ impl Member {
         if lines_up && self.scenario.is_undisturbed() {
             // Its first attempt, and the clean-up of that.
             let margin = 6 * self.scenario.network.longest_delay();
-            self.checker.lines_up(&request, margin);
+            request.lines_up(margin);
         }
         if let Some(number) = spec.settings.reports_votes_as {
             self.checker.vote_reports.begin(&self.process, number);
@@ -263,19 +263,16 @@ impl Member {
         renewal: Option<Renewal>,
         settings: &Settings,
     ) -> Rc<WatchedLock> {
-        let (resources, value) = (&lock.resources, &lock.value);
         let watched = self.checker.keep(
             &self.process,
             self.remotes.iter().map(Remote::server).cloned().collect(),
-            resources,
-            value,
-            lock.until,
+            lock,
             renewal,
             settings,
         );
         let hold = WatchRequest {
             resources: Resources::clone(&watched.resources),
-            value: value.clone(),
+            value: lock.value.clone(),
             until: lock.until,
             renewal,
             settings: settings.clone(),

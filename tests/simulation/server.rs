@@ -203,11 +203,16 @@ impl Server {
         let mut tickets = self.tickets.borrow_mut();
         let lives = |name: &str| keys.contains_key(name);
         let behind = tickets.line_up(ticket, self.world.now(), lives);
-        let lease = u64::try_from(Ticket::LEASE.as_millis()).expect("a few");
+        let millis = |span: Duration| u64::try_from(span.as_millis()).expect("a few");
+        let fresh = self.millis() + millis(Ticket::RENEWED_BELOW);
+        let waiter = keys.get(ticket.waiter());
+        if waiter.is_some_and(|waiter| waiter.expires >= fresh) {
+            return behind;
+        }
         let waits = Key {
             value: Token::from(ticket.text()),
             resources: Resources::from([Box::from(ticket.waiter())]),
-            expires: self.millis() + lease,
+            expires: self.millis() + millis(Ticket::LEASE),
             set_by: message,
             set_at: self.world.now(),
             overtaken: false,

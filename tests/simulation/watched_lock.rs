@@ -14,6 +14,7 @@ use redlock_native::engine::{
 
 use crate::checker::Checker;
 use crate::counts::bump;
+use crate::member::Lock;
 use crate::process::Process;
 use crate::server::Server;
 use crate::world::Moment;
@@ -124,18 +125,22 @@ impl Checker {
         &self,
         process: &Process,
         servers: Vec<Rc<Server>>,
-        resources: &Resources,
-        value: &Token,
-        until: Instant,
+        lock: &Lock,
         renewal: Option<Renewal>,
         settings: &Settings,
     ) -> Rc<WatchedLock> {
+        let Lock {
+            resources,
+            value,
+            until,
+            ..
+        } = lock;
         self.disbelieve(resources, value);
         let hold = WatchRequest {
             // Not the one of requests, so that its extensions are told apart.
             resources: resources.iter().cloned().collect(),
             value: value.clone(),
-            until,
+            until: *until,
             renewal,
             settings: settings.clone(),
             number: self.world().number(),
@@ -149,8 +154,8 @@ impl Checker {
             watch,
             renewal,
             settings: hold.settings,
-            seen: Cell::new(until),
-            by_hand: Cell::new(until),
+            seen: Cell::new(*until),
+            by_hand: Cell::new(*until),
             ended: Cell::default(),
             stage: Cell::new(Stage::Kept),
             extensions: Cell::default(),
@@ -166,7 +171,7 @@ impl Checker {
             value = &*value.text(),
         ));
         bump(&self.counts.kept);
-        self.be_there_at(&watched, until);
+        self.be_there_at(&watched, *until);
         self.watched_locks().push(Rc::clone(&watched));
         watched
     }

@@ -310,25 +310,26 @@ impl WatchLine {
         if let Said::Seen(..) = said {
             connection.unanswered.borrow_mut().pop_front();
         }
-        let watches = self.0.watches.borrow();
-        let watch = watches.get(number);
-        let Some((watcher, index)) =
-            watch.and_then(|watch| Some((watch.watcher.upgrade()?, watch.index)))
-        else {
+        let Some((to, index)) = self.watcher(*number) else {
             return;
         };
-        drop(watches);
         match said {
             Said::Seen(_, seen) => {
                 self.note(format_args!("shows {seen:?}"));
-                watcher.seen(index, seen);
+                to.seen(index, seen);
             }
             Said::Changed(_) => {
                 self.note(format_args!("tells of a change"));
                 bump(&self.0.checker.counts.told);
-                watcher.changed(index);
+                to.changed(index);
             }
         }
+    }
+
+    fn watcher(&self, number: u64) -> Option<(Rc<dyn Watcher>, usize)> {
+        let watches = self.0.watches.borrow();
+        let watch = watches.get(&number)?;
+        Some((watch.watcher.upgrade()?, watch.index))
     }
 
     fn note(&self, what: std::fmt::Arguments<'_>) {

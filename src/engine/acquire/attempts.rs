@@ -17,8 +17,8 @@ use super::super::token::Token;
 use super::super::validity::Instant;
 use super::super::vote::Vote;
 use super::super::wake_ups::spread;
-use super::AcquireRequest;
 use super::attempt::{Attempt, Refusal};
+use super::request::AcquireRequest;
 use super::turns::Turns;
 
 /// So many attempts don't count at most, since their members were not known yet.
@@ -69,10 +69,10 @@ impl<'request> Attempts<'request> {
             turns.asks();
         }
         let grant = self.try_to(first).await;
-        if let (None, Some(turns)) = (&grant, turns) {
-            if let Some((Refusal { reason, votes, .. }, _)) = &self.last {
-                turns.refused(*reason == Reason::Held, votes);
-            }
+        if let (None, Some(turns)) = (&grant, turns)
+            && let Some((Refusal { reason, votes, .. }, _)) = &self.last
+        {
+            turns.refused(*reason == Reason::Held, votes);
         }
         grant
     }

@@ -3,10 +3,12 @@
 //!
 //! - `attempt`: one of them.
 //! - `attempts`: those that one request makes.
+//! - `request`: what is asked for.
 //! - `turns`: when a request asks between two of them.
 
 mod attempt;
 mod attempts;
+mod request;
 mod turns;
 
 use std::cell::RefCell;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use self::attempt::Attempt;
 use self::attempts::Attempts;
+pub(super) use self::request::AcquireRequest;
 use self::turns::Turns;
 use super::abortable_task::{Underway, abortable};
 use super::core::Core;
@@ -29,13 +32,6 @@ use super::safety_rule::SafetyRule;
 use super::settings::Settings;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
-
-/// What is asked for.
-pub(super) struct AcquireRequest {
-    pub(super) resources: Resources,
-    pub(super) ttl: Ttl,
-    pub(super) settings: Arc<Settings>,
-}
 
 /// As [`Engine::acquire_then`](super::Engine::acquire_then).
 ///

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::super::core::Core;
 use super::super::environment::until;
@@ -146,7 +147,11 @@ impl<'request> Turns<'request> {
         };
         match wake_ups.outlook(self.core) {
             Outlook::Ask => {
-                let pause = || wake_ups.pause(self.core, self.settings.retry);
+                let pause = || match &self.line {
+                    // Nobody else is told that it is its turn.
+                    Line::Everywhere(_) if !wake_ups.are_contended() => Duration::ZERO,
+                    _ => wake_ups.pause(self.core, self.settings.retry),
+                };
                 let at = *self.asks_at.get_or_insert_with(|| now.after(pause()));
                 (Some(at), Some(at))
             }

@@ -6,9 +6,11 @@
 //! Nor does anybody wait longer than without it: who would have given up by then asks once
 //! more by itself.
 //!
+//! - `call`: what one waiter is told.
 //! - `of_members`: the queues over the same members.
 //! - `place`: one waiter's place.
 
+mod call;
 mod of_members;
 mod place;
 
@@ -18,8 +20,9 @@ use std::rc::{Rc, Weak};
 
 use smallvec::SmallVec;
 
+pub(super) use call::{Called, Turn};
 pub(super) use of_members::QueuesOfMembers;
-pub(super) use place::{Called, Place, Turn};
+pub(super) use place::Place;
 
 use super::instance::Instance;
 

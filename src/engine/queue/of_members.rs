@@ -10,7 +10,7 @@ use super::super::question::Resources;
 use super::super::retry::Retry;
 use super::super::token::Token;
 use super::super::validity::Instant;
-use super::place::{Call, Called, Turn};
+use super::call::{Call, Called, Turn};
 
 /// After so many locks in a row have passed from one to the next in this process, others
 /// must find the resource free.
@@ -432,13 +432,13 @@ mod tests {
         for turn in 0..18 {
             queues.hold(&a, &"held".into(), at(10));
             queues.released(&a, &"held".into());
-            let paused = match first.take_call() {
-                Some(Called::Turn(turn)) => turn != Turn::Now,
-                _ => panic!("it is not called"),
+            let Some(Called::Turn(called)) = first.take_call() else {
+                panic!("it is not called");
             };
+            let is_late = called != Turn::Now;
             // Those who wait for this name and others may ask then.
-            assert_eq!(several.take_call().is_some(), paused, "{turn}");
-            if paused {
+            assert_eq!(several.take_call().is_some(), is_late, "{turn}");
+            if is_late {
                 pauses.push(turn);
             }
         }

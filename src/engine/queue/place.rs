@@ -1,53 +1,15 @@
 //! One waiter's place in the queue for its resource.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use super::super::environment::Environment;
 use super::super::question::Resources;
 use super::super::retry::Retry;
 use super::super::validity::Instant;
+use super::call::{Call, Called};
 use super::of_members::QueuesOfMembers;
-
-/// What a waiter is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Called {
-    /// The resource may be free, and it is its turn.
-    Turn(Turn),
-    /// It may be the first by now, or another may.
-    Moved,
-}
-
-/// When whose turn it is may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Turn {
-    Now,
-    /// Once other processes could have found the resource free. Whether they `contend` for it
-    /// is known from earlier refusals.
-    AfterOthers {
-        contend: bool,
-    },
-}
-
-/// What one waiter was told last and has not heard yet.
-#[derive(Default)]
-pub(super) struct Call {
-    called: Cell<Option<Called>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Call {
-    pub(super) fn call(&self, called: Called) {
-        // A turn is not taken back by what matters less.
-        if !matches!(self.called.get(), Some(Called::Turn(_))) {
-            self.called.set(Some(called));
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
 
 /// A place in the queue, which is left when it is dropped. Who waits for several resources
 /// has none in any: it hears when they may be free, and asks when it likes.
@@ -117,23 +79,18 @@ impl Place {
     /// What it was called for and has not heard.
     #[cfg(test)]
     pub(super) fn take_call(&self) -> Option<Called> {
-        self.call.called.take()
+        self.call.take()
     }
 
     /// Ready when it is called.
     pub(in crate::engine) fn poll_called(&self, context: &Context<'_>) -> Poll<Called> {
-        if let Some(called) = self.call.called.take() {
-            return Poll::Ready(called);
-        }
-        self.call.waker.replace(Some(context.waker().clone()));
-        Poll::Pending
+        self.call.poll(context)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let has_turn =
-            self.has_turn.get() || matches!(self.call.called.get(), Some(Called::Turn(_)));
+        let has_turn = self.has_turn.get() || self.call.is_turn();
         self.queues.leave(&self.resources, self.number, has_turn);
     }
 }

@@ -25,9 +25,9 @@ use super::validity::Instant;
 /// Who waits for more resources than this is told of none.
 pub(super) const MOST_RESOURCES: usize = 8;
 
-/// After this span, or a little less, they are looked at even if nothing was told: less than
-/// two seconds after a release that nobody was told of, somebody asks.
-const POLL: (Duration, Duration) = (Duration::from_millis(1700), Duration::from_millis(1900));
+/// After this span, and up to so much more by chance, they are looked at even if nothing was
+/// told: less than two seconds after a release that nobody was told of, somebody asks.
+const POLL: (Duration, Duration) = (Duration::from_millis(1700), Duration::from_millis(200));
 
 /// Those who are told at the same time ask within this span, and no two at once: a lone one
 /// loses half of it.
@@ -122,6 +122,11 @@ impl WakeUps {
         self.bell.poll(context)
     }
 
+    /// Whether the last attempt was refused though they seemed to be free.
+    pub(super) fn are_contended(&self) -> bool {
+        self.refusals.get() > 0
+    }
+
     /// How long to wait before asking, so that those who are told at once don't ask at once.
     pub(super) fn pause(&self, core: &Core, retry: Retry) -> Duration {
         let doubled = 1 << self.refusals.get().min(16);
@@ -133,8 +138,8 @@ impl WakeUps {
         for resource in &self.resources {
             resource.look_at_all();
         }
-        let (least, most) = POLL;
-        let wait = least + (most - least).mul_f64(core.environment.chance());
+        let (least, more) = POLL;
+        let wait = least + more.mul_f64(core.environment.chance());
         let next = core.environment.now().after(wait);
         let is_kept = SafetyRule::AskedAnyway.is_kept();
         self.poll_at.set(if is_kept { next } else { Instant::LAST });

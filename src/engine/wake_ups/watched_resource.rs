@@ -314,6 +314,10 @@ impl Watcher for WatchedResource {
         }
         member.known = Known::Changed;
         state.is_hopeful = true;
+        if state.look_from.after(state.longest_pause) <= now {
+            // It changes now and then only.
+            state.pause = Duration::ZERO;
+        }
         // Where another is known to be free already, a vote says more than a look.
         if !state.is_free() && !matches!(state.probe, Probe::UnderWay(_)) {
             state.probe = Probe::Due(instance);

@@ -9,8 +9,8 @@ use crate::engine::{Seen, Watch, Watcher};
 struct Teller {
     world: Rc<World>,
     key: RefCell<Option<&'static str>>,
-    /// It says to who watches the key that it is not there.
-    lies: Cell<bool>,
+    /// It tells who watches the key that it is not there.
+    denies: Cell<bool>,
     /// It says nothing when it is asked for a vote.
     is_silent: Cell<bool>,
     tells: Cell<bool>,
@@ -26,7 +26,7 @@ impl Teller {
         Rc::new_cyclic(|itself| Self {
             world: Rc::clone(world),
             key: RefCell::new(Some(VALUE)),
-            lies: Cell::default(),
+            denies: Cell::default(),
             is_silent: Cell::default(),
             tells: Cell::new(true),
             watchers: RefCell::default(),
@@ -104,7 +104,8 @@ impl Watch for Look {
         teller.looks.set(teller.looks.get() + 1);
         let environment = Virtual(Rc::clone(&teller.world));
         environment.spawn(Box::pin(async move {
-            let key = teller.key.borrow().filter(|_| !teller.lies.get());
+            let key = *teller.key.borrow();
+            let key = key.filter(|_| !teller.denies.get());
             let seen = match key {
                 None => Seen::Free,
                 Some(value) => Seen::Held {
@@ -278,7 +279,7 @@ fn what_is_told_without_a_change_costs_looks_that_grow_rare() {
 fn what_looks_show_and_votes_do_not_ends_no_lock() {
     let kept = Kept::long();
     for server in &kept.servers {
-        server.lies.set(true);
+        server.denies.set(true);
         server.tell();
     }
     kept.is_held_at(9000);
@@ -389,7 +390,7 @@ fn an_extension_that_is_due_does_not_wait_for_votes() {
     kept.world.run_until(at(7500));
     for server in &kept.servers {
         server.is_silent.set(true);
-        server.lies.set(true);
+        server.denies.set(true);
         server.tell();
     }
     kept.world.run_until(at(7999));

@@ -1,7 +1,5 @@
 //! A question as a Redis command, and the command's reply as a vote.
 
-use std::rc::Rc;
-
 use redis::{ServerError, Value};
 
 use super::value::unexpected;
@@ -286,8 +284,8 @@ pub(crate) fn parse_reply(
             question.applied(applied)
         }
         (Value::BulkString(before), Form::Digest | Form::Text) if question.ticket.is_some() => {
-            match behind(&before) {
-                Some(behind) => Vote::Waiting { behind },
+            match waiting(&before) {
+                Some(waiting) => waiting,
                 None => return impossible(&Value::BulkString(before)),
             }
         }
@@ -340,14 +338,16 @@ fn is_possible_count(applied: i64, question: &Question) -> bool {
     }
 }
 
-/// Whose ticket ACQUIRE_FAIR has answered, if it is one or nobody's.
-fn behind(answer: &[u8]) -> Option<Option<Rc<str>>> {
+/// The vote of an instance that answers whose ticket is before the asker's, if it is one's or
+/// nobody's.
+fn waiting(answer: &[u8]) -> Option<Vote> {
     if answer.is_empty() {
-        return Some(None);
+        return Some(Vote::Waiting { behind: None });
     }
     let ticket = str::from_utf8(answer).ok()?;
     let is_ticket = Ticket::is_text(ticket) || !SafetyRule::ReplyKind.is_kept();
-    is_ticket.then(|| Some(ticket.into()))
+    let behind = Some(ticket.into());
+    is_ticket.then_some(Vote::Waiting { behind })
 }
 
 fn impossible(reply: &Value) -> ParsedReply {
