@@ -58,8 +58,8 @@ pub(super) struct WatchedResource {
 struct State {
     name: Box<str>,
     members: Vec<Member>,
-    /// A change was told since the last attempt: where it has not been looked at, it may
-    /// be free.
+    /// The look because of a change has shown it free: where it has changed too, it will be
+    /// free as well.
     is_hopeful: bool,
     probe: Probe,
     /// The value that was seen last.
@@ -210,14 +210,15 @@ impl State {
         majority(self.members.len())
     }
 
-    /// Whether a majority seems to be free: each was seen to be, or one was, and the others
-    /// have changed as well and nothing says that they aren't.
+    /// Whether a majority seems to be free: each was seen to be, or one was that had changed,
+    /// and the others have changed as well.
     fn is_free(&self) -> bool {
-        let free = self.count(|member| member.known == Known::Free);
-        let changed = self.count(|member| member.known == Known::Changed);
-        let asked = self.count(|member| member.is_asked);
-        let may_be = self.is_hopeful && asked == 0 && free > 0;
-        free >= self.majority() || may_be && free + changed >= self.majority()
+        let free = |member: &Member| match member.known {
+            Known::Free => true,
+            Known::Changed => self.is_hopeful,
+            Known::Nothing | Known::Held(_) => false,
+        };
+        self.count(free) >= self.majority()
     }
 
     /// When a majority will be free at the latest, if that is known.
@@ -259,6 +260,7 @@ impl State {
     /// What was seen at the instance that was looked at because of a change.
     fn end_probe(&mut self, seen: &Seen, now: Instant) {
         self.probe = Probe::None;
+        self.is_hopeful = *seen == Seen::Free;
         if let Seen::Held { value, .. } = seen {
             let is_same = value.is_some() && *value == self.holder;
             self.pause = if is_same {
@@ -313,7 +315,6 @@ impl Watcher for WatchedResource {
             return;
         }
         member.known = Known::Changed;
-        state.is_hopeful = true;
         if state.look_from.after(state.longest_pause) <= now {
             // It changes now and then only.
             state.pause = Duration::ZERO;
