@@ -744,10 +744,13 @@ impl Server {
         let db = wire.server_side.borrow().db;
         let together = self.together.get();
         let chance = &self.world.chance;
-        if self.slots.borrow().is_some() {
-            self.world.blame(format_args!(
-                "several locks are released in one call to a node"
-            ));
+        if let Some(slots) = self.slots.borrow().clone() {
+            // By somebody who does not know that it is a cluster's node.
+            let mut all = releases[0].clone();
+            all.keys = releases.iter().flat_map(|one| one.keys.clone()).collect();
+            if let Some(elsewhere) = slots.redirect(self, &all, false) {
+                return say_error(out, &elsewhere);
+            }
         }
         self.perhaps_say_odd(CommandKind::Release, out);
         if self.turn_down(self.refusal(), word, Some(digest), out) {
@@ -832,7 +835,7 @@ fn line_up(state: &mut State, db: u32, asked: &LockCommand, now: u64) -> Command
     let [lock, queue, waiter] = [0, 1, 2].map(|at| (db, asked.keys[at].clone()));
     let ticket = waiter.1[queue.1.len() + 1..].to_owned();
     let known = state.keys.get(&waiter);
-    if !known.is_some_and(|entry| entry.last >= now + RENEWED_BELOW) {
+    if known.is_none_or(|entry| entry.last < now + RENEWED_BELOW) {
         let waits = Entry {
             value: ticket.clone(),
             last: now + LEASE,
