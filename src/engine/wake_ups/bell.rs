@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]
-pub(in crate::engine) struct Bell {
+pub struct Bell {
     has_rung: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Bell {
-    pub(in crate::engine) fn ring(&self) {
+    pub fn ring(&self) {
         self.has_rung.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -18,7 +18,7 @@ impl Bell {
     }
 
     /// Ready once it has rung since the last time that it was.
-    pub(in crate::engine) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+    pub fn poll(&self, context: &Context<'_>) -> Poll<()> {
         if self.has_rung.take() {
             return Poll::Ready(());
         }
