@@ -832,7 +832,7 @@ fn line_up(state: &mut State, db: u32, asked: &LockCommand, now: u64) -> Command
     let [lock, queue, waiter] = [0, 1, 2].map(|at| (db, asked.keys[at].clone()));
     let ticket = waiter.1[queue.1.len() + 1..].to_owned();
     let known = state.keys.get(&waiter);
-    if !known.is_some_and(|entry| entry.last >= now + RENEWED_BELOW) {
+    if known.is_none_or(|entry| entry.last < now + RENEWED_BELOW) {
         let waits = Entry {
             value: ticket.clone(),
             last: now + LEASE,
