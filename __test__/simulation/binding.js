@@ -137,7 +137,8 @@ class FakeMailbox {
   watch(handle, number, scripts, context, terms, value, resources) {
     this.#check(isWhole(context), 'watch() takes a context');
     this.#check(isWhole(handle) && isWhole(number), 'watch() takes a handle and a number');
-    this.#check(terms instanceof Float64Array && terms.length === 7, 'watch() takes seven terms');
+    this.#check(terms instanceof Float64Array && terms.length === 8, 'watch() takes eight terms');
+    this.#check([0, FLAGS.wakeups].includes(terms[7]), `watch() with the flags ${terms[7]}`);
     this.#check(terms.every(Number.isFinite), `watch() takes finite terms, not ${terms}`);
     this.#check(typeof value === 'string' && value !== '', 'watch() takes a value');
     this.#check(isListOfText(resources), 'watch() takes names');

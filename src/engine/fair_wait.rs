@@ -82,13 +82,10 @@ impl Drop for FairWait<'_> {
         }
         let now = self.core.environment.now();
         let limits = Limits::of_release(self.settings.deadlines, now);
-        // It ends by itself soon.
-        let expires = now.after(2 * Ticket::LEASE);
-        let keys: Resources = Arc::new([self.ticket.waiter().into()]);
-        let value = self.ticket.value();
-        let question = Question::release(self.since, expires, keys, value, limits.last())
-            .in_context(self.settings.context.clone());
-        Round::ask_all(self.core, question, limits, now, None);
+        self.ticket.leave();
+        let leaves = Question::leave(self.ticket, self.since, now, limits.last());
+        let leaves = leaves.in_context(self.settings.context.clone());
+        Round::ask_all(self.core, leaves, limits, now, None);
     }
 }
 

@@ -108,6 +108,15 @@ impl Question {
         Self::new(operation, resources, value, deadline)
     }
 
+    /// [`Operation::Release`] that takes a ticket out of its queue, in which it has been since
+    /// then at the earliest, asked at `now`.
+    pub(super) fn leave(ticket: &Ticket, since: Instant, now: Instant, deadline: Instant) -> Self {
+        // It ends by itself soon.
+        let expires = now.after(2 * Ticket::LEASE);
+        let keys = Arc::new([ticket.waiter().into()]);
+        Self::release(since, expires, keys, ticket.value(), deadline)
+    }
+
     /// [`Operation::Inspect`] of one resource, as [`Question::new`].
     #[must_use]
     pub fn inspect(resource: Box<str>, deadline: Instant) -> Self {

@@ -5,6 +5,7 @@
 //! key with a lease, which tells whether it still waits. Neither decides who has a lock:
 //! an instance that has forgotten them grants out of turn, and no more.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::environment::Environment;
@@ -12,11 +13,13 @@ use super::token::Token;
 
 /// When a request began to wait, and a random number: the same on all instances, so that
 /// all of them order two tickets alike. Two clocks' difference counts.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Ticket {
     text: Box<str>,
     queue: Box<str>,
     waiter: Box<str>,
+    /// Nobody waits by it any more.
+    has_left: AtomicBool,
 }
 
 /// How many digits the time has. It is a queue's score, a double: 16 digits are exact.
@@ -45,6 +48,7 @@ impl Ticket {
             waiter: format!("{queue}:{text}").into(),
             text: text.into(),
             queue: queue.into(),
+            has_left: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +58,15 @@ impl Ticket {
         anew.waiter = self.waiter_of(&anew.text).into();
         anew.queue = self.queue.clone();
         anew
+    }
+
+    /// Nobody waits by it from now on.
+    pub(super) fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
     }
 
     /// What it is called in a queue. An earlier one's text is less.

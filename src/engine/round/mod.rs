@@ -447,6 +447,9 @@ impl VoteSink for Round {
         if is_unwanted {
             self.release_late_grant(index);
         }
+        if may_be_set || matches!(vote, Vote::Waiting { .. }) {
+            self.leave_queue(index);
+        }
         if is_last {
             self.spend();
         }
