@@ -92,6 +92,7 @@ pub struct Counts {
     pub resent: Cell<u64>,
     pub beside: Cell<u64>,
     pub together: Cell<u64>,
+    pub looked_at: Cell<u64>,
 }
 
 impl Checker {
@@ -393,6 +394,7 @@ impl Counts {
             ("sent again by a caller's client", &self.resent),
             ("dialled beside a silent connection", &self.beside),
             ("released in one call with others", &self.together),
+            ("looked at by who is told of changes", &self.looked_at),
         ]
         .map(|(name, count)| (name, count.get()))
         .to_vec()

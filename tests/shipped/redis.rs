@@ -12,7 +12,7 @@ use std::time::Duration;
 use redlock_native::engine::Instant;
 use redlock_native::instances::redis::{default_texts, fair_texts, release_each_text, script};
 
-use crate::checker::Checker;
+use crate::checker::{Checker, bump};
 use crate::cluster::Slots;
 use crate::stream::Wire;
 use crate::tracking::Tracking;
@@ -705,6 +705,7 @@ impl Server {
         if tracks && lock_command.kind == CommandKind::Inspect {
             let key = &lock_command.keys[0];
             self.tracking.read(key, wire);
+            bump(&self.checker.counts.looked_at);
             self.find_expired(db, key.clone());
         }
         match result {
