@@ -18,6 +18,7 @@ const {
 const { promoted, redlockOver } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
+const { setsOn } = require('../support/sets');
 const { until } = require('../support/until');
 
 const ONCE = { retryCount: 0 };
@@ -96,24 +97,26 @@ describe('a client that its owner has closed', () => {
       assert.deepEqual(await server.keys(), []);
     });
 
-    test(`${library.title}: a lock that is still being tried for ends with its error, in either mode`, async (t) => {
-      const [server] = await startServers(t, 1);
-      const client = await makeClient(t, library, server);
-      const redlock = redlockOver(t, [client]);
-      await promoted(redlock);
-      await server.command('SET', 'a', 'another');
-      const trying = rejection(redlock.lock('a', TTL, { retryCount: 60, retryDelay: 20 }));
-      const before = Number((await server.info('commandstats')).cmdstat_set?.match(/calls=(\d+)/)?.[1] ?? 0);
-      await until(
-        async () =>
-          Number((await server.info('commandstats')).cmdstat_set.match(/calls=(\d+)/)[1]) > before + 2,
-      );
-      await library.end(client);
-      await server.command('DEL', 'a');
-      const error = await trying;
-      assert.match(error.votes[0].error.message, library.closed);
-      assert.deepEqual(await server.keys(), []);
-    });
+    for (const [what, wakeups] of [
+      ['tried', false],
+      ['waited', 'auto'],
+    ]) {
+      test(`${library.title}: a lock that is still being ${what} for ends with its error, in either mode`, async (t) => {
+        const [server] = await startServers(t, 1);
+        const client = await makeClient(t, library, server);
+        const redlock = redlockOver(t, [client], { wakeups });
+        await promoted(redlock);
+        await server.command('SET', 'a', 'another');
+        const sets = await setsOn(server);
+        const trying = rejection(redlock.lock('a', TTL, { retryCount: 60, retryDelay: 20 }));
+        await until(async () => (await setsOn(server)) > sets + (wakeups ? 0 : 2));
+        await library.end(client);
+        await server.command('DEL', 'a');
+        const error = await trying;
+        assert.match(error.votes[0].error.message, library.closed);
+        assert.deepEqual(await server.keys(), []);
+      });
+    }
   }
 
   test('one of three: the others still are a majority', async (t) => {
