@@ -376,7 +376,9 @@ describe('custom scripts', () => {
       own.on('clientError', (error) => errors.push(error));
       const error = await rejection(own.lock('a', TTL));
       assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
-      assert.equal(error.votes[0].error.code, 'ERR_REDLOCK_REFUSED');
+      // What comes too late for the outcome is none.
+      const refused = error.votes.filter((vote) => vote.error?.code === 'ERR_REDLOCK_REFUSED');
+      assert.ok(refused.length >= 2);
       assert.ok(errors.length >= 2);
     });
   }

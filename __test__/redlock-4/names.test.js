@@ -224,10 +224,12 @@ describe('as redlock 4', () => {
       assert.ok(lock.expiration <= Date.now() + 4998);
     });
 
-    test('of unlimited retries, -1 and Infinity, are waited with until the lock is free', async () => {
+    test('of unlimited retries, -1 and Infinity, are waited with until the lock is free', async (t) => {
+      const own = new Redlock(urls(), { wakeups: false });
+      t.after(() => own.quit());
       for (const retryCount of [-1, Infinity]) {
-        const lock = await redlock.lock('a', 5000);
-        const waiting = redlock.lock('a', 5000, { retryCount, retryDelay: 1, retryJitter: 0 });
+        const lock = await own.lock('a', 5000);
+        const waiting = own.lock('a', 5000, { retryCount, retryDelay: 1, retryJitter: 0 });
         await untilSets(servers[0], 4);
         await lock.unlock();
         const next = await waiting;

@@ -58,17 +58,30 @@ describe('a process', () => {
     for (const server of servers) assert.equal(await server.command('GET', 'a'), value.trim());
   });
 
-  test('is kept alive by a lock that is waited for', async () => {
-    await Promise.all(servers.map((server) => server.command('SET', 'a', 'other')));
-    await servers[0].command('CONFIG', 'RESETSTAT');
-    const ended = run(`
-      const redlock = new Redlock(urls, { retryCount: -1, retryDelay: 20, retryJitter: 5 });
-      redlock.lock('a', 60_000).then((lock) => console.log('locked', lock.attempts > 10));
-    `);
-    await until(async () => calls(await servers[0].info('commandstats'), 'set') > 20);
-    await Promise.all(servers.map((server) => server.command('DEL', 'a')));
-    assert.deepEqual(await outcome(ended), [0, 'locked true\n']);
-  });
+  for (const [what, wakeups, waits] of [
+    [
+      'asked for again and again',
+      false,
+      (server) => server.info('commandstats').then((stats) => calls(stats, 'set') > 20),
+    ],
+    [
+      'told of',
+      'auto',
+      (server) => server.info('stats').then((stats) => Number(stats.tracking_total_keys) > 0),
+    ],
+  ]) {
+    test(`is kept alive by a lock that is waited for, and ${what}`, async () => {
+      await Promise.all(servers.map((server) => server.command('SET', 'a', 'other')));
+      await servers[0].command('CONFIG', 'RESETSTAT');
+      const ended = run(`
+        const options = { retryCount: -1, retryDelay: 20, retryJitter: 5, wakeups: ${JSON.stringify(wakeups)} };
+        new Redlock(urls, options).lock('a', 60_000).then(() => console.log('locked'));
+      `);
+      for (const server of servers) await until(() => waits(server));
+      await Promise.all(servers.map((server) => server.command('DEL', 'a')));
+      assert.deepEqual(await outcome(ended), [0, 'locked\n']);
+    });
+  }
 
   test('that exits mid-lock ends at once, and leaves no key beyond its ttl', async () => {
     const ended = run(`

@@ -82,11 +82,15 @@ impl QueuesOfMembers {
         }
     }
 
-    /// Whether another of this process has the resource at `now`, or is waiting for it.
+    /// Whether whoever comes at `now` is called in its turn, without asking first: others of
+    /// this process wait, or have just had the resource from one another. Where one has it,
+    /// and no more is known, that may be over without a word to us: whoever comes asks once.
     pub(in crate::engine) fn must_wait(&self, resources: &Resources, now: Instant) -> bool {
         let queues = self.queues.borrow();
         let queue = queues.get(&Name::of(resources));
-        queue.is_some_and(|queue| queue.is_held(now) || !queue.waiting.is_empty())
+        queue.is_some_and(|queue| {
+            !queue.waiting.is_empty() || queue.is_held(now) && queue.in_a_row > 0
+        })
     }
 
     /// Another attempt of who waits is begun at `now`. Returns whether it is known as the
@@ -413,7 +417,7 @@ mod tests {
     fn nothing_is_known_of_who_was_alone_and_has_unlocked() {
         let (queues, a) = held();
         queues.released(&a, &"another's".into());
-        assert!(queues.must_wait(&a, at(1)));
+        assert!(!queues.enter(&a, &"failed".into(), at(1), at(10)));
         queues.released(&a, &"held".into());
         assert!(queues.queues.borrow().is_empty());
         assert!(queues.enter(&a, &"failed".into(), at(1), at(10)));
@@ -428,7 +432,7 @@ mod tests {
         assert!(queues.enter(&a, &"next".into(), at(10), at(20)));
         // Too late for the one before.
         queues.released(&a, &"held".into());
-        assert!(queues.must_wait(&a, at(11)));
+        assert!(!queues.enter(&a, &"third".into(), at(11), at(20)));
     }
 
     #[test]
@@ -458,6 +462,19 @@ mod tests {
         // It was refused, so that the next one would be, too.
         drop(second);
         assert_eq!(third.take_call(), Some(Called::Moved));
+    }
+
+    #[test]
+    fn who_comes_asks_once_unless_others_wait_or_have_it_from_one_another() {
+        let (queues, a) = held();
+        assert!(!queues.must_wait(&a, at(1)));
+        let first = behind(&queues, &a);
+        assert!(queues.must_wait(&a, at(1)));
+        queues.released(&a, &"held".into());
+        queues.hold(&a, &"next".into(), at(10));
+        drop(first);
+        assert!(queues.must_wait(&a, at(1)));
+        assert!(!queues.must_wait(&a, at(10)));
     }
 
     #[test]
