@@ -407,7 +407,7 @@ fn a_connection_that_dies_unused_is_noticed_by_its_ping() {
     for wire in run.server.wires() {
         wire.go_dead();
     }
-    run.pass(2 * SECOND + SECOND + 500 * MS);
+    run.pass(3 * SECOND + SECOND + 500 * MS);
     assert_eq!(waiter.state.borrow().times_unwatched, 1);
     run.pass(SECOND);
     assert!(waiter.state.borrow().times_seen >= 2, "there is another");

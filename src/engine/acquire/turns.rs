@@ -77,10 +77,14 @@ impl<'request> Turns<'request> {
         }
     }
 
-    /// Whether it asks at the times of its own schedule: nobody is before it, and it would
-    /// not be told.
+    /// Whether it asks now, as its own schedule has it: nobody is before it, and it would not
+    /// be told.
     pub(super) fn asks_by_schedule(&self) -> bool {
-        self.line.may_ask() && !self.is_told()
+        let may_ask = match &self.line {
+            Line::Here(place) => place.may_ask_again(self.core.environment.now()),
+            Line::Everywhere(_) => true,
+        };
+        may_ask && !self.is_told()
     }
 
     /// It asks now.

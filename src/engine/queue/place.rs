@@ -62,6 +62,17 @@ impl Place {
         self.resources.len() > 1 || self.queues.refused(&self.resources, now)
     }
 
+    /// Whether it asks at `now` by its own schedule: nobody is before it, and none of the queue
+    /// has asked a moment ago.
+    pub(in crate::engine) fn may_ask_again(&self, now: Instant) -> bool {
+        let pace = || self.queues.pace(&self.resources);
+        let is_soon = |(asked, shortest): (Option<Instant>, Option<Retry>)| {
+            let asked = asked.zip(shortest);
+            asked.is_some_and(|(asked, shortest)| now < asked.after(shortest.wait(0.0)))
+        };
+        self.resources.len() > 1 || self.may_ask() && !is_soon(pace())
+    }
+
     /// When the queue is to be asked for next, if this is the first in it: the first is due as
     /// often as the one of all those waiting that is due most often. `None` if its own
     /// attempts are enough.

@@ -31,7 +31,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(1700), Duration::from_
 
 /// Those who are told at the same time ask within this span, and no two at once: a lone one
 /// loses half of it.
-const SPREAD: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+const SPREAD: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 
 /// What tells one waiter.
 pub(super) struct WakeUps {

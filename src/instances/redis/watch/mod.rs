@@ -27,7 +27,7 @@ use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use looks::Looks;
+use looks::{Due, Looks, Next};
 use notice::Notice;
 use redis::Value;
 use watched_keys::WatchedKeys;
@@ -279,6 +279,14 @@ impl WatchConnection {
 }
 
 impl State {
+    /// What comes next if the server says nothing. Whether it is there matters to nobody
+    /// while nothing is watched.
+    fn due(&self) -> Option<Next> {
+        let due = self.looks.due();
+        let matters = self.unused_since.is_none() || matches!(due.what, Due::Answer { .. });
+        matters.then_some(due)
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();

@@ -55,7 +55,9 @@ impl Session {
             if let Err(error) = self.write(connection, context) {
                 return Poll::Ready(lost(&error));
             }
-            let due = connection.state.borrow().looks.due();
+            let Some(due) = connection.state.borrow().due() else {
+                return Poll::Pending;
+            };
             if self
                 .timer
                 .poll(connection.environment(), due.at, context)
