@@ -195,8 +195,12 @@ function delays(events, noticed) {
 
 /** By command; without those that set a connection up, which are no part of what waiting costs. */
 function difference(after, before) {
+  const more = (name) => (after[name] ?? 0) - (before[name] ?? 0);
   const names = Object.keys(after).filter((name) => !SETTING_UP.includes(name));
-  return Object.fromEntries(names.map((name) => [name, after[name] - (before[name] ?? 0)]));
+  const counts = Object.fromEntries(names.map((name) => [name, more(name)]));
+  // Ours greets a server with one before its HELLO.
+  if (counts.PING) counts.PING = Math.max(0, counts.PING - more('HELLO'));
+  return counts;
 }
 
 function total(counts) {
