@@ -115,6 +115,17 @@ describe('who waits for a lock of the same process', () => {
     assert.equal(await setsOn(servers[0]), sets + 3);
   });
 
+  test('has it when the one before has let it lapse, and asks as often as it says', async (t) => {
+    const redlock = await open(t, urlsOf(servers), { ...FOR_EVER, wakeups: false });
+    const name = newName();
+    const lock = await redlock.lock(name, HOUR);
+    const lapses = redlock.lock(name, 700);
+    const last = redlock.lock(name, HOUR, { retryDelay: 20 });
+    await lock.unlock();
+    assert.ok(await lapses);
+    await (await last).unlock();
+  });
+
   test('gives up after as many attempts as without a queue, the last of which it makes itself', async (t) => {
     const redlock = await open(t);
     const name = newName();

@@ -135,6 +135,23 @@ describe('who waits for a lock of another process', () => {
     await (await waiting).unlock();
   });
 
+  test('has it when its connections were down for longer than a poll', async (t) => {
+    const redlock = await open(t);
+    const name = newName();
+    const lock = await foreign.lock(name, HOUR);
+    const waiting = redlock.lock(name, HOUR);
+    await areAllWatching();
+    const end = performance.now() + 2500;
+    while (performance.now() < end) {
+      for (const server of servers) {
+        for (const id of await watching(server)) await server.command('CLIENT', 'KILL', 'ID', id);
+      }
+    }
+    for (const server of servers) await until(async () => (await watching(server)).length === 1, { timeout: 20_000 });
+    await lock.unlock();
+    await (await waiting).unlock();
+  });
+
   test('has several names once the last of them is free', async (t) => {
     const redlock = await open(t);
     const [one, other] = [newName(), newName()];
@@ -148,7 +165,7 @@ describe('who waits for a lock of another process', () => {
   });
 
   test('asks the servers hardly ever, and gives up when it would have', async (t) => {
-    const retries = { retryCount: 30, retryDelay: 40, retryJitter: 0 };
+    const retries = { retryCount: 30, retryDelay: 100, retryJitter: 0 };
     const told = await open(t, urlsOf(servers), retries);
     const asking = await open(t, urlsOf(servers), { ...retries, wakeups: false });
     const name = newName();

@@ -137,6 +137,9 @@ pub(super) async fn try_until_over(
         if verdict == Verdict::Granted && (in_time || !SafetyRule::Validity.is_kept()) {
             let held_locks = &core.held_locks;
             held_locks.extend(&request.value, &request.resources, validity.until);
+            if let Some(queues) = core.queues.known() {
+                queues.extended(&request.resources, &request.value, validity.until);
+            }
             return Ok(Extension { validity, attempts });
         }
         votes = round.votes();

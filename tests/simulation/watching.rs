@@ -151,7 +151,8 @@ impl WatchLine {
             return;
         }
         if let Some(watch) = self.0.watches.borrow_mut().get_mut(&number) {
-            watch.wants = true;
+            // Who knows that there is no connection hears when there is one.
+            watch.wants = !watch.is_told;
         }
         if self.0.connection.borrow().is_some() {
             self.flush();

@@ -125,7 +125,7 @@ impl Attempt {
         self.round.succeed(now);
         let question = self.round.question();
         if let Some((queues, false)) = &self.queues {
-            queues.hold(&question.resources, &question.value, validity.until);
+            queues.hold(&question.resources, &question.value, now, validity.until);
         }
         Ok((self.round.question().value.clone(), validity))
     }

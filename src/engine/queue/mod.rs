@@ -73,8 +73,8 @@ impl EngineQueues {
             .map(|instance| instance.keys_are_those_of());
         let members: Option<Members> = members.collect();
         let Some(members) = members else {
-            // What is waited for there goes on by its own schedule.
-            *known = None;
+            // What is waited for there goes on by its own schedule; what was locked before is
+            // still released to those who wait for it.
             return None;
         };
         let queues = self.shared.of(&members);

@@ -66,10 +66,7 @@ impl QueuesOfMembers {
         until: Instant,
     ) -> bool {
         let mut queues = self.queues.borrow_mut();
-        if queues.len() >= self.sweep_at.get().max(1024) {
-            queues.retain(|_, queue| queue.is_needed(now));
-            self.sweep_at.set(queues.len() * 2);
-        }
+        self.sweep(&mut queues, now);
         match queues.entry(Name::of(resources)) {
             Entry::Vacant(new) => {
                 new.insert(Queue {
@@ -79,6 +76,14 @@ impl QueuesOfMembers {
                 true
             }
             Entry::Occupied(mut known) => known.get_mut().enter(value, now, until),
+        }
+    }
+
+    /// Forgets what is over each time there are twice as many.
+    fn sweep(&self, queues: &mut Map, now: Instant) {
+        if queues.len() >= self.sweep_at.get().max(1024) {
+            queues.retain(|_, queue| queue.is_needed(now));
+            self.sweep_at.set(queues.len() * 2);
         }
     }
 
@@ -103,6 +108,7 @@ impl QueuesOfMembers {
         until: Instant,
     ) -> bool {
         let mut queues = self.queues.borrow_mut();
+        self.sweep(&mut queues, now);
         let queue = queues.entry(Name::of(resources)).or_default();
         if queue.is_held(now) {
             return false;
@@ -111,13 +117,33 @@ impl QueuesOfMembers {
         true
     }
 
-    /// The lock with `value` was granted and may be held until then, whoever was known to
-    /// have had one of the resources.
-    pub(in crate::engine) fn hold(&self, resources: &Resources, value: &Token, until: Instant) {
+    /// The lock with `value` was granted at `now` and may be held until then, whoever was known
+    /// to have had one of the resources.
+    pub(in crate::engine) fn hold(
+        &self,
+        resources: &Resources,
+        value: &Token,
+        now: Instant,
+        until: Instant,
+    ) {
         let mut queues = self.queues.borrow_mut();
+        self.sweep(&mut queues, now);
         for at in 0..resources.len() {
             let queue = queues.entry(Name::one_of(resources, at)).or_default();
             queue.holder = Some((value.clone(), until));
+        }
+    }
+
+    /// The lock with `value` was extended until then.
+    pub(in crate::engine) fn extended(&self, resources: &Resources, value: &Token, until: Instant) {
+        let mut queues = self.queues.borrow_mut();
+        for at in 0..resources.len() {
+            let queue = queues.get_mut(&Name::one_of(resources, at));
+            if let Some((held, end)) = queue.and_then(|queue| queue.holder.as_mut())
+                && held == value
+            {
+                *end = until.max(*end);
+            }
         }
     }
 
@@ -264,6 +290,13 @@ impl QueuesOfMembers {
         let queues = self.queues.borrow();
         let queue = queues.get(&Name::of(resources));
         queue.map_or((None, None), |queue| (queue.asked, queue.shortest))
+    }
+
+    /// When the lock of this process ends that has the resource, as far as is known.
+    pub(super) fn end(&self, resources: &Resources) -> Option<Instant> {
+        let queues = self.queues.borrow();
+        let holder = queues.get(&Name::of(resources))?.holder.as_ref();
+        holder.map(|(_, until)| *until)
     }
 }
 
@@ -471,7 +504,7 @@ mod tests {
         let first = behind(&queues, &a);
         assert!(queues.must_wait(&a, at(1)));
         queues.released(&a, &"held".into());
-        queues.hold(&a, &"next".into(), at(10));
+        queues.hold(&a, &"next".into(), at(1), at(10));
         drop(first);
         assert!(queues.must_wait(&a, at(1)));
         assert!(!queues.must_wait(&a, at(10)));
@@ -484,7 +517,7 @@ mod tests {
         let first = behind(&queues, &a);
         let mut pauses = Vec::new();
         for turn in 0..18 {
-            queues.hold(&a, &"held".into(), at(10));
+            queues.hold(&a, &"held".into(), at(1), at(10));
             queues.released(&a, &"held".into());
             let Some(Called::Turn(called)) = first.take_call() else {
                 panic!("it is not called");

@@ -17,7 +17,6 @@ pub(in crate::engine) struct Place {
     queues: Rc<QueuesOfMembers>,
     resources: Resources,
     number: i64,
-    retry: Retry,
     call: Rc<Call>,
     /// Its turn has come, and nothing has come of it yet.
     has_turn: Cell<bool>,
@@ -36,7 +35,6 @@ impl Place {
             number: queues.line_up(resources, retry, is_first, &call),
             queues: Rc::clone(queues),
             resources: Resources::clone(resources),
-            retry,
             call,
             has_turn: Cell::new(false),
         }
@@ -73,17 +71,20 @@ impl Place {
         self.resources.len() > 1 || self.may_ask() && !is_soon(pace())
     }
 
-    /// When the queue is to be asked for next, if this is the first in it: the first is due as
-    /// often as the one of all those waiting that is due most often. `None` if its own
-    /// attempts are enough.
+    /// When the queue is to be asked for next, if this is the first in it: as often as the one
+    /// of all those waiting is due that is due most often, and when the lock ends that another
+    /// of this process has.
     pub(in crate::engine) fn next_poll(&self, environment: &dyn Environment) -> Option<Instant> {
         if self.resources.len() > 1 || !self.may_ask() {
             return None;
         }
         let (asked, shortest) = self.queues.pace(&self.resources);
-        let shortest = shortest.filter(|shortest| shortest.delay < self.retry.delay);
         let wait = shortest?.wait(environment.chance());
-        Some(asked.unwrap_or_else(|| environment.now()).after(wait))
+        let next = asked.unwrap_or_else(|| environment.now()).after(wait);
+        // The one of this process that has it need not unlock it.
+        let end = self.queues.end(&self.resources);
+        let end = end.filter(|end| asked.is_none_or(|asked| asked < *end));
+        Some(end.map_or(next, |end| end.min(next)))
     }
 
     /// What it was called for and has not heard.

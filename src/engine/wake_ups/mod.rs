@@ -44,7 +44,12 @@ pub(super) struct WakeUps {
     /// next poll.
     rests: Cell<bool>,
     poll_at: Cell<Instant>,
+    /// How often they were looked at since somebody asked for a vote.
+    polls: Cell<u32>,
 }
+
+/// After so many looks without a vote one is asked for, whatever they show.
+const MOST_POLLS: u32 = 8;
 
 impl WakeUps {
     /// Begins to watch; `None` if that can't be done here. Who waits like `retry` asks no more
@@ -75,6 +80,7 @@ impl WakeUps {
             refusals: Cell::default(),
             rests: Cell::default(),
             poll_at: Cell::default(),
+            polls: Cell::default(),
         };
         wake_ups.poll(core);
         Some(wake_ups)
@@ -90,6 +96,7 @@ impl WakeUps {
     /// An attempt was refused, `as_held` or for another reason.
     pub(super) fn refused(&self, as_held: bool) {
         self.rests.set(!as_held);
+        self.polls.set(0);
         self.refusals.set(self.refusals.get().saturating_add(1));
         for resource in &self.resources {
             resource.refused();
@@ -112,6 +119,7 @@ impl WakeUps {
             all = all.and(one);
         }
         match all {
+            _ if self.polls.get() > MOST_POLLS => Outlook::Ask,
             Outlook::Ask if !self.rests.get() => Outlook::Ask,
             all => all.and(Outlook::After(self.poll_at.get())),
         }
@@ -135,6 +143,7 @@ impl WakeUps {
 
     fn poll(&self, core: &Core) {
         self.rests.set(false);
+        self.polls.set(self.polls.get() + 1);
         for resource in &self.resources {
             resource.look_at_all();
         }

@@ -64,6 +64,8 @@ struct State {
     probe: Probe,
     /// The value that was seen last.
     holder: Option<Rc<str>>,
+    /// The same when an attempt was refused last.
+    refused_by: Option<Rc<str>>,
     pause: Duration,
     longest_pause: Duration,
     /// No change is looked at before.
@@ -82,6 +84,8 @@ enum Probe {
 
 struct Member {
     instance: Rc<dyn Instance>,
+    /// What its keys were told from others' by when it was watched: they may be others' by now.
+    keys: Option<usize>,
     watch: Option<Rc<dyn Watch>>,
     known: Known,
     /// A look is under way.
@@ -110,6 +114,7 @@ impl WatchedResource {
     ) -> Rc<Self> {
         let members = instances.iter().map(|instance| Member {
             instance: Rc::clone(instance),
+            keys: None,
             watch: None,
             known: Known::Nothing,
             is_asked: false,
@@ -123,6 +128,7 @@ impl WatchedResource {
                 is_hopeful: false,
                 probe: Probe::None,
                 holder: None,
+                refused_by: None,
                 pause: Duration::ZERO,
                 longest_pause,
                 look_from: Instant::ORIGIN,
@@ -138,6 +144,11 @@ impl WatchedResource {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         for (index, member) in state.members.iter_mut().enumerate() {
+            let keys = member.instance.keys_are_those_of();
+            if keys != member.keys {
+                (member.keys, member.watch) = (keys, None);
+                (member.known, member.is_asked) = (Known::Nothing, false);
+            }
             if member.watch.is_none() {
                 let watcher: Weak<dyn Watcher> = Rc::<Self>::downgrade(self);
                 member.watch = member.instance.watch(&state.name, index, watcher);
@@ -170,6 +181,7 @@ impl WatchedResource {
         let now = self.environment.now();
         let mut state = self.state.borrow_mut();
         state.is_hopeful = false;
+        state.refused_by = state.holder.clone();
         for member in &mut state.members {
             let is_over = |until: Instant| until <= now;
             match member.known {
@@ -181,8 +193,8 @@ impl WatchedResource {
         }
     }
 
-    /// What is to be done at `now`, and whether a majority is known to be held; looks where
-    /// that is due.
+    /// What is to be done at `now`, and whether a majority is known to be held by another than
+    /// when an attempt was refused last; looks where that is due.
     pub(super) fn outlook(&self, now: Instant) -> (Outlook, bool) {
         let mut state = self.state.borrow_mut();
         let due = state.look_if_due(now);
@@ -197,7 +209,10 @@ impl WatchedResource {
                 end => Outlook::After(due.min(end.unwrap_or(Instant::LAST))),
             }
         };
-        (outlook, held >= majority)
+        (
+            outlook,
+            held >= majority && state.holder != state.refused_by,
+        )
     }
 }
 
@@ -310,7 +325,8 @@ impl Watcher for WatchedResource {
         let mut state = self.state.borrow_mut();
         let member = &mut state.members[instance];
         if member.known == Known::Nothing {
-            // There is a connection again.
+            // There is a connection again. What was asked while there was none is not answered.
+            member.is_asked = false;
             member.look();
             return;
         }

@@ -289,8 +289,8 @@ impl Watcher for WatchedKey {
                 .members
                 .iter_mut()
                 .for_each(|one| one.known = Known::Gone);
-        } else if member.look == Look::None {
-            // While one is under way, what it shows is newer.
+        } else if member.look == Look::None || member.known == Known::Nothing {
+            // While one is under way, what it shows is newer; unless there was no connection.
             member.look = Look::Due;
         }
         drop(state);
