@@ -116,9 +116,9 @@ describe('fair: true', () => {
     const behind = redlock.lock(name, HOUR);
     await untilWaiting(name, 1);
     const gone = [
-      rejection(redlock.lock(name, HOUR, { maxWait: 300 })),
+      rejection(redlock.lock(name, HOUR, { maxWait: 2500 })),
       rejection(redlock.lock(name, HOUR, { signal: abort.signal })),
-      rejection(redlock.lock(name, HOUR, { retryCount: 1, retryDelay: 300 })),
+      rejection(redlock.lock(name, HOUR, { retryCount: 1, retryDelay: 2500, retryJitter: 0 })),
     ];
     await untilWaiting(name, 4);
     abort.abort();

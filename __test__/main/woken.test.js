@@ -147,7 +147,8 @@ describe('who waits for a lock of another process', () => {
         for (const id of await watching(server)) await server.command('CLIENT', 'KILL', 'ID', id);
       }
     }
-    for (const server of servers) await until(async () => (await watching(server)).length === 1, { timeout: 20_000 });
+    for (const server of servers)
+      await until(async () => (await watching(server)).length === 1, { timeout: 20_000 });
     await lock.unlock();
     await (await waiting).unlock();
   });

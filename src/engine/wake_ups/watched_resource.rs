@@ -180,8 +180,9 @@ impl WatchedResource {
         self.watch();
         let now = self.environment.now();
         let mut state = self.state.borrow_mut();
+        let state = &mut *state;
         state.is_hopeful = false;
-        state.refused_by = state.holder.clone();
+        state.refused_by.clone_from(&state.holder);
         for member in &mut state.members {
             let is_over = |until: Instant| until <= now;
             match member.known {
