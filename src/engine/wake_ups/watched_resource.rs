@@ -143,12 +143,14 @@ impl WatchedResource {
     fn watch(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        for (index, member) in state.members.iter_mut().enumerate() {
+        for index in 0..state.members.len() {
+            let member = &mut state.members[index];
             let keys = member.instance.keys_are_those_of();
             if keys != member.keys {
                 (member.keys, member.watch) = (keys, None);
-                (member.known, member.is_asked) = (Known::Nothing, false);
+                state.forget(index, self.environment.now());
             }
+            let member = &mut state.members[index];
             if member.watch.is_none() {
                 let watcher: Weak<dyn Watcher> = Rc::<Self>::downgrade(self);
                 member.watch = member.instance.watch(&state.name, index, watcher);
@@ -220,6 +222,16 @@ impl WatchedResource {
 impl State {
     fn count(&self, is_counted: impl Fn(&Member) -> bool) -> usize {
         self.members.iter().filter(|one| is_counted(one)).count()
+    }
+
+    /// Nothing tells of changes on that one any more.
+    fn forget(&mut self, instance: usize, now: Instant) {
+        if matches!(self.probe, Probe::UnderWay(index) | Probe::Due(index) if index == instance) {
+            self.probe = Probe::None;
+            self.settles_at = Some(now);
+        }
+        let member = &mut self.members[instance];
+        (member.known, member.is_asked) = (Known::Nothing, false);
     }
 
     fn majority(&self) -> usize {
@@ -346,14 +358,8 @@ impl Watcher for WatchedResource {
     }
 
     fn unwatched(&self, instance: usize, _: &Cause) {
-        let mut state = self.state.borrow_mut();
-        if matches!(state.probe, Probe::UnderWay(index) | Probe::Due(index) if index == instance) {
-            state.probe = Probe::None;
-            state.settles_at = Some(self.environment.now());
-        }
-        let member = &mut state.members[instance];
-        (member.known, member.is_asked) = (Known::Nothing, false);
-        drop(state);
+        let now = self.environment.now();
+        self.state.borrow_mut().forget(instance, now);
         self.bell.ring();
     }
 }
