@@ -135,6 +135,16 @@ impl Core {
             && SafetyRule::Claims.is_kept()
     }
 
+    /// Those of which a majority says what becomes of a key: all of them say the same if they
+    /// are one server.
+    pub(super) fn watched_instances(&self) -> &[Rc<dyn Instance>] {
+        if self.are_one() {
+            &self.instances[..1]
+        } else {
+            &self.instances
+        }
+    }
+
     /// Within how long a majority answers, as far as that was measured: a slow minority
     /// delays nobody.
     pub(super) fn round_trip(&self) -> Option<Duration> {

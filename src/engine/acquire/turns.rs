@@ -47,15 +47,8 @@ impl<'request> Turns<'request> {
         settings: &'request Settings,
         ticket: &'request Arc<Ticket>,
     ) -> Self {
-        Self {
-            core,
-            resources,
-            settings,
-            line: Line::Everywhere(FairWait::begin(core, resources, settings, ticket)),
-            wake_ups: None,
-            was_refused: false,
-            asks_at: None,
-        }
+        let wait = FairWait::begin(core, resources, settings, ticket);
+        Self::in_line(core, resources, settings, Line::Everywhere(wait))
     }
 
     /// Lines up, as [`Place::line_up`] has it.
@@ -66,11 +59,21 @@ impl<'request> Turns<'request> {
         settings: &'request Settings,
         is_first: bool,
     ) -> Self {
+        let place = Place::line_up(queues, resources, settings.retry, is_first);
+        Self::in_line(core, resources, settings, Line::Here(place))
+    }
+
+    fn in_line(
+        core: &'request Core,
+        resources: &'request Resources,
+        settings: &'request Settings,
+        line: Line<'request>,
+    ) -> Self {
         Self {
             core,
             resources,
             settings,
-            line: Line::Here(Place::line_up(queues, resources, settings.retry, is_first)),
+            line,
             wake_ups: None,
             was_refused: false,
             asks_at: None,

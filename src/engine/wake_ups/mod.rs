@@ -29,6 +29,9 @@ pub(super) const MOST_RESOURCES: usize = 8;
 /// told: less than two seconds after a release that nobody was told of, somebody asks.
 const POLL: (Duration, Duration) = (Duration::from_millis(1700), Duration::from_millis(200));
 
+/// After so many looks without a vote one is asked for, whatever they show.
+const MOST_POLLS: u32 = 8;
+
 /// Those who are told at the same time ask within this span, and no two at once: a lone one
 /// loses half of it.
 const SPREAD: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
@@ -48,9 +51,6 @@ pub(super) struct WakeUps {
     polls: Cell<u32>,
 }
 
-/// After so many looks without a vote one is asked for, whatever they show.
-const MOST_POLLS: u32 = 8;
-
 impl WakeUps {
     /// Begins to watch; `None` if that can't be done here. Who waits like `retry` asks no more
     /// often than that if it is told without end.
@@ -60,15 +60,12 @@ impl WakeUps {
         }
         let bell = Rc::<Bell>::default();
         let longest = retry.wait(0.5);
-        // All of them say the same if they are one server.
-        let needed = if core.are_one() { 1 } else { usize::MAX };
-        let instances = core.instances.iter().take(needed);
-        let instances: Vec<_> = instances.map(Rc::clone).collect();
+        let instances = core.watched_instances();
         let resources: Vec<_> = resources
             .iter()
             .map(|name| {
                 let environment = Rc::clone(&core.environment);
-                WatchedResource::new(environment, name, &instances, longest, &bell)
+                WatchedResource::new(environment, name, instances, longest, &bell)
             })
             .collect();
         if !resources.iter().all(|resource| resource.is_watched()) {

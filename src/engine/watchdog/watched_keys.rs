@@ -54,7 +54,7 @@ impl WatchedKeys {
                 state: RefCell::default(),
             };
             let key = Rc::new(key);
-            key.watch_on(instances(core)).then_some(key)
+            key.watch_on(core.watched_instances()).then_some(key)
         });
         let keys = keys.collect::<Option<_>>()?;
         let keys = Self { keys, bell };
@@ -67,7 +67,7 @@ impl WatchedKeys {
     pub(super) fn extended(&self, core: &Core) {
         for key in &self.keys {
             key.state.borrow_mut().doubts = 0;
-            key.watch_on(instances(core));
+            key.watch_on(core.watched_instances());
         }
         self.look_at_unknown();
     }
@@ -97,16 +97,6 @@ impl WatchedKeys {
     /// Resolves when more is known than before.
     pub(super) async fn changed(&self) {
         std::future::poll_fn(|context| self.bell.poll(context)).await;
-    }
-}
-
-/// Those that are watched.
-fn instances(core: &Core) -> &[Rc<dyn Instance>] {
-    // All of them say the same if they are one server.
-    if core.are_one() {
-        &core.instances[..1]
-    } else {
-        &core.instances
     }
 }
 
