@@ -256,6 +256,6 @@ describe('fair: true', () => {
     });
     await held.unlock();
     await Promise.all(all);
-    assert.equal(order.length, 5);
+    assert.deepEqual(order, [0, 1, 2, 3, 4]);
   });
 });
