@@ -96,10 +96,9 @@ function membersOf(declaration, link) {
   const listening = LISTENING.filter((name) => byName.delete(name));
   const sections = [...byName].map(([name, forms]) => {
     const own = forms.map((form) => describe(form, link));
-    const isOld = own.some(Boolean) && own.every((text) => text === '' || text.startsWith(DEPRECATED));
     const isMethod = forms.some((form) => ts.isMethodDeclaration(form));
     const title = name === 'new' ? `new ${owner}()` : `${lower(owner)}.${name}${isMethod ? '()' : ''}`;
-    return [`### ${title}${isOld ? ' (deprecated)' : ''}\n`, ...toldTogether(forms, own)].join('\n');
+    return [`### ${title}\n`, ...toldTogether(forms, own)].join('\n');
   });
   if (listening.length === 0) return sections;
   const names = listening.map((name) => `\`${name}\``).join(', ');
