@@ -97,4 +97,4 @@ function checksums() {
   );
 }
 
-module.exports = { linkedCrates, ADDON };
+module.exports = { ADDON, linkedCrates, platforms };
