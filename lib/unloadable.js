@@ -18,7 +18,7 @@ const { name: OURS, version, napi } = /** @type {any} */ (require('../package.js
 /** What there are packages for: the `napi.targets` of package.json, as npm names them. */
 const TARGETS = [
   ...['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'],
-  ...['darwin-x64', 'darwin-arm64', 'win32-x64-msvc'],
+  ...['darwin-x64', 'darwin-arm64', 'win32-x64-msvc', 'win32-arm64-msvc'],
 ];
 
 const ROOT = path.join(__dirname, '..');
@@ -210,7 +210,7 @@ function absent(said, target) {
   if (napi || said.some((text) => /binding\.js'/.test(text))) {
     const todo =
       `Install the published package; or, with cargo, run npm ci && npm run build in ${ROOT}; ` +
-      'or install the packages that npm run pack makes there.';
+      'or install the packages that npm run package makes there.';
     const what = 'this is the source, as from git or a folder, and the addon was not built';
     return trouble('NOT_BUILT', what, todo);
   }

@@ -11,7 +11,7 @@ const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 
 const { npm } = require('../../scripts/npm');
-const { pack } = require('../../scripts/pack');
+const { pack } = require('../../scripts/package');
 const { TARGETS } = require('../../lib/unloadable');
 const ours = require('../../package.json');
 

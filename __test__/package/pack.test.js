@@ -12,7 +12,7 @@ const { promisify } = require('node:util');
 const ts = require('typescript');
 
 const { npm } = require('../../scripts/npm');
-const { pack } = require('../../scripts/pack');
+const { pack } = require('../../scripts/package');
 
 const ROOT = path.join(__dirname, '..', '..');
 const CONSUMERS = path.join(__dirname, 'consumers');

@@ -1,0 +1,127 @@
+'use strict';
+
+/** The packages as they are published: the main one, and one for each platform whose addon is there. */
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const { NapiCli } = require('@napi-rs/cli');
+
+const { npm } = require('../npm');
+
+const ROOT = path.join(__dirname, '..', '..');
+
+/** What only this repository needs: a user's npm would look at it in vain. */
+const OURS = ['napi', 'scripts', 'devDependencies', 'overrides'];
+
+/** What every package has beside its own; npm takes them along by itself, but for the second, which may not be there yet. */
+const LEGAL = ['LICENSE', 'THIRD-PARTY-NOTICES.txt'];
+
+/**
+ * @param {string} folder where the packages go; made if it isn't there
+ * @param {{addons?: string}} [options] where the addons are; what `npm run build` left, which is this machine's, if left out
+ * @returns {Promise<{main: string, platforms: string[]}>} the paths of the tarballs
+ */
+async function pack(folder, { addons = ROOT } = {}) {
+  fs.mkdirSync(folder, { recursive: true });
+  // What publishing needs in manifests has no place in the repository's own: see docs/platforms.md.
+  const staging = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-pack-'));
+  try {
+    const platforms = await stagePlatforms(staging, addons);
+    const built = platforms.filter((platform) => platform.isBuilt);
+    if (!built.length)
+      throw new Error(`no addon was built for any of the platforms in ${addons}: npm run build`);
+    stageMain(staging, platforms);
+    return {
+      main: await packOne(staging, folder),
+      platforms: await Promise.all(built.map((platform) => packOne(platform.folder, folder))),
+    };
+  } finally {
+    fs.rmSync(staging, { recursive: true });
+  }
+}
+
+/**
+ * Every platform's package, with its addon if that was built.
+ *
+ * @param {string} staging
+ * @param {string} addons
+ */
+async function stagePlatforms(staging, addons) {
+  fs.copyFileSync(path.join(ROOT, 'package.json'), path.join(staging, 'package.json'));
+  await new NapiCli().createNpmDirs({ cwd: staging });
+  const folders = fs.readdirSync(path.join(staging, 'npm')).map((name) => path.join(staging, 'npm', name));
+  return folders.map((folder) => {
+    const manifest = readManifest(folder);
+    const { name, version, main } = manifest;
+    const addon = path.join(addons, main);
+    const isBuilt = fs.existsSync(addon);
+    if (isBuilt) {
+      fs.copyFileSync(addon, path.join(folder, main));
+      fs.writeFileSync(path.join(folder, 'README.md'), readmeOf(manifest));
+      manifest.files = [main, ...stageLegal(folder)];
+      writeManifest(folder, manifest);
+    }
+    return { folder, name, version, isBuilt };
+  });
+}
+
+/** @param {{name: string, os: string[], cpu: string[], libc?: string[]}} manifest */
+function readmeOf({ name, os: [system], cpu: [machine], libc = [] }) {
+  const where = [system, machine, ...libc].join(', ');
+  return `# ${name}
+
+The addon of [redlock-native](https://www.npmjs.com/package/redlock-native) for one platform: ${where}. It comes with that package, as an optional dependency, and is of no use without it.
+`;
+}
+
+/**
+ * @param {string} staging
+ * @param {{name: string, version: string}[]} platforms
+ */
+function stageMain(staging, platforms) {
+  const manifest = readManifest(staging);
+  for (const file of [...manifest.files, 'README.md']) {
+    fs.cpSync(path.join(ROOT, file), path.join(staging, file), { recursive: true });
+  }
+  for (const key of OURS) delete manifest[key];
+  manifest.files.push(...stageLegal(staging));
+  manifest.optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
+  writeManifest(staging, manifest);
+}
+
+/**
+ * @param {string} folder
+ * @returns {string[]} the files that are there now
+ */
+function stageLegal(folder) {
+  const files = LEGAL.filter((file) => fs.existsSync(path.join(ROOT, file)));
+  for (const file of files) fs.copyFileSync(path.join(ROOT, file), path.join(folder, file));
+  return files;
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ */
+async function packOne(from, to) {
+  const said = await npm(from, [
+    'pack',
+    '--json',
+    '--ignore-scripts',
+    '--pack-destination',
+    path.resolve(to),
+  ]);
+  return path.resolve(to, JSON.parse(said)[0].filename);
+}
+
+function readManifest(folder) {
+  return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+}
+
+function writeManifest(folder, manifest) {
+  fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+module.exports = { pack };
