@@ -65,14 +65,14 @@ function systemOf({ name, glibc }) {
   return glibc ? 'gnu' : 'musl';
 }
 
-function problemsOnMac({ macos }, binary) {
+function problemsOnMac({ macos, machine }, binary) {
   if (!macos) return [];
   const problems = [];
   if (!binary.macos || compareVersions(binary.macos, macos) > 0) {
     problems.push(`it needs macOS ${binary.macos ?? 'of any version'}, and may need ${macos}`);
   }
   // Apple silicon runs nothing without; the linker's own signature will do.
-  if (!binary.isSigned) problems.push('it has no code signature');
+  if (!binary.isSigned && machine === 'arm64') problems.push('it has no code signature');
   return problems;
 }
 

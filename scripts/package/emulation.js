@@ -15,7 +15,7 @@ const path = require('node:path');
 
 const { installPackage, onPath } = require('../system-packages');
 const { noDebian, unpackDebian } = require('./debian');
-const { TOOLS, fetchWheel } = require('./tools');
+const { TOOLS, fetchWheel, program, run } = require('./tools');
 
 /** The newest that wine's Windows is new enough for. */
 const NODE = '22.20.0';
@@ -72,10 +72,26 @@ const WAYS = {
       if (!wine) return { impossible: 'wine is not there and could not be installed' };
       // It keeps a Windows of its own per user, if it isn't told where.
       const env = { WINEPREFIX: path.join(TOOLS, 'wine'), WINEDEBUG: '-all' };
+      beWindows10(wine, env);
+      haveRandomNumbers(env.WINEPREFIX);
       return { command: [wine, nodeFor('win_amd64')], env, by: `Node.js ${NODE} in wine` };
     },
   },
 };
+
+/** Which Windows it is said to be: an older one, if nobody asks, on which Node.js doesn't run. */
+function beWindows10(wine, env) {
+  const setting = [String.raw`HKCU\Software\Wine`, '/v', 'Version', '/d', 'win10', '/f'];
+  run(wine, ['reg', 'add', ...setting], { env: { ...process.env, ...env }, stdio: 'ignore' });
+}
+
+/** Without that library, which wine has since version 9, nothing of Rust's is loaded. */
+function haveRandomNumbers(prefix) {
+  const library = path.join(prefix, 'drive_c', 'windows', 'system32', 'bcryptprimitives.dll');
+  if (fs.existsSync(library)) return;
+  const args = ['cc', '-target', 'x86_64-windows-gnu', '-shared', '-ladvapi32', '-o', library];
+  run(program('python-zig'), [...args, path.join(__dirname, 'process-prng.c')]);
+}
 
 /** This machine's own name as a target; it may be none of ours. */
 function ownTarget() {

@@ -33,8 +33,9 @@ def elf(binary):
         "machine": machine(binary.header.machine_type),
         "libraries": list(binary.libraries),
         "versions": sorted(wanted),
-        "imports": [symbol.name for symbol in binary.imported_symbols if symbol.name],
-        "exports": [symbol.name for symbol in binary.exported_symbols],
+        # LIEF's own lists leave out what has no type, as what nothing is known of.
+        "imports": [symbol.name for symbol in binary.dynamic_symbols if symbol.shndx == 0 and symbol.name],
+        "exports": [symbol.name for symbol in binary.dynamic_symbols if symbol.shndx != 0 and symbol.name],
     }
 
 
