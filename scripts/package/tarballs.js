@@ -39,12 +39,14 @@ async function pack(folder, { addons = ROOT } = {}) {
   // What publishing needs in manifests has no place in the repository's own: see docs/platforms.md.
   const staging = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-pack-'));
   try {
+    const manifest = readManifest(ROOT);
+    writeManifest(staging, manifest);
     const platforms = await stagePlatforms(staging, addons);
     const built = platforms.filter((platform) => platform.isBuilt);
     if (!built.length)
       throw new Error(`no addon was built for any of the platforms in ${addons}: npm run build`);
     const sourceFolder = path.join(staging, 'source');
-    source.stageSource(sourceFolder, readManifest(ROOT));
+    source.stageSource(sourceFolder, manifest);
     copyHere(LICENSE, sourceFolder);
     stageMain(staging, platforms);
     return {
@@ -60,11 +62,10 @@ async function pack(folder, { addons = ROOT } = {}) {
 /**
  * Every platform's package, with its addon if that was built.
  *
- * @param {string} staging
+ * @param {string} staging where package.json is
  * @param {string} addons
  */
 async function stagePlatforms(staging, addons) {
-  fs.copyFileSync(path.join(ROOT, 'package.json'), path.join(staging, 'package.json'));
   await new NapiCli().createNpmDirs({ cwd: staging });
   const folders = fs.readdirSync(path.join(staging, 'npm')).map((name) => path.join(staging, 'npm', name));
   return folders.map((folder) => {
