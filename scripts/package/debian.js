@@ -81,14 +81,11 @@ function aptOptions() {
 /** Where this system's own packages come from. */
 function mirror() {
   const own = /^VERSION_CODENAME=(.*)$/m.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1];
-  const filters = ['Created-By: Packages', 'Component: main'];
-  const format = '$(REPO_URI) $(RELEASE)';
-  const said = execFileSync('apt-get', ['indextargets', '--format', format, ...filters], {
-    encoding: 'utf8',
-  });
-  const line = said.split('\n').find((one) => own && one.endsWith(` ${own}`));
-  if (!line || !fs.existsSync(KEYS)) throw new Error('this system is no Debian');
-  return line.split(' ')[0];
+  // It says from where it would fetch, and fetches nothing.
+  const said = execFileSync('apt-get', ['update', '--print-uris', '-qq'], { encoding: 'utf8' });
+  const uri = new RegExp(`^'(.*)/dists/${own}/InRelease'`, 'm').exec(said)?.[1];
+  if (!uri || !fs.existsSync(KEYS)) throw new Error('this system is no Debian');
+  return uri;
 }
 
 /** Why there is nothing of Debian's here; null if there is. */
