@@ -82,7 +82,7 @@ function aptOptions() {
 function mirror() {
   const own = /^VERSION_CODENAME=(.*)$/m.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1];
   // It says from where it would fetch, and fetches nothing.
-  const said = execFileSync('apt-get', ['update', '--print-uris', '-qq'], { encoding: 'utf8' });
+  const said = execFileSync('apt-get', ['update', '--print-uris', '-q'], { encoding: 'utf8' });
   const uri = new RegExp(`^'(.*)/dists/${own}/InRelease'`, 'm').exec(said)?.[1];
   if (!uri || !fs.existsSync(KEYS)) throw new Error('this system is no Debian');
   return uri;
