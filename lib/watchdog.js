@@ -18,6 +18,7 @@
  */
 
 const { explain } = require('./cause');
+const channels = require('./channels');
 const { LockError } = require('./errors');
 const { bare } = require('./foreign');
 const { clock } = require('./addon');
@@ -62,6 +63,8 @@ class Watchdog {
   /** Its end is no loss, and no event: only its signal tells it. */
   #isMeantToEnd = false;
   #ttl = 0;
+  /** What tells others how long the lock is held, if anybody listens. @type {import('./hold').Hold | undefined} */
+  hold;
 
   /**
    * @param {import('./native').Engine} engine
@@ -185,6 +188,7 @@ class Watchdog {
     // From now on it says so by itself. One that says so before it is aborted would not be aborted any more.
     for (const key of CHECKED) Reflect.deleteProperty(signal, key);
     this.#context.runInAsyncScope(() => this.#controller.abort(this.#error));
+    this.hold?.lost(this.#error);
   }
 
   /** Native tells nothing any more: timers do, as well as they can. */
@@ -201,7 +205,13 @@ class Watchdog {
   }
 
   #tell() {
-    if (!this.#isMeantToEnd) this.#engine.events.tell('lost', this.#error, this.#lock.deref());
+    if (this.#isMeantToEnd) return;
+    const error = this.#error;
+    if (channels.lost.hasSubscribers) {
+      const { code, votes } = /** @type {any} */ (error);
+      channels.lost.publish({ resource: [...this.#held.names], code, votes, error });
+    }
+    this.#engine.events.tell('lost', error, this.#lock.deref());
   }
 
   /** @param {import('./native').NativeFailure} failure */
