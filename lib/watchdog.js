@@ -179,6 +179,8 @@ class Watchdog {
     onlyWatched.delete(this);
     collected.unregister(this);
     this.#error ??= this.#lossFor(failure);
+    // quit() has released it.
+    if (!isTold) this.hold?.released();
     this.#abort();
     if (isTold) this.#tell();
   }
