@@ -1078,15 +1078,18 @@ declare namespace Redlock {
     instances: {
       /** Without credentials. */
       address: string;
-      /** From the question to its answer, late ones included. */
+      /** From the question to its answer, late ones included. Of what was asked in one millisecond, one question is measured. */
       duration: Histogram;
       /** `seen`: to `inspect`. One that stayed silent has failed. */
       votes: Record<'granted' | 'held' | 'seen' | 'failed', number>;
       /** Why votes have failed, as far as there were any: how many, by the error's code. */
       failures: { [Code in InstanceErrorCode]?: number };
     }[];
-    /** What had who waits for a lock ask again, beside its schedule: a server's word, or the time at which the lock may be over. */
-    wakeups: { told: number; expiry: number };
+    /**
+     * What had who waits for a lock ask again, beside its own schedule: a server's word, the end of what holds it, or that
+     * nothing was told for long.
+     */
+    wakeups: { told: number; expiry: number; poll: number };
   }
 
   /** An extension has failed, and less than a third of the ttl is left. */

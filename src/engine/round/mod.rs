@@ -62,6 +62,8 @@ struct Asked {
     expires: Instant,
     /// Orders rounds of the same deadline.
     number: u64,
+    /// Whether it is counted how long its answers take.
+    is_measured: bool,
 }
 
 impl Round {
@@ -124,6 +126,7 @@ impl Round {
                 claim: claimed.map(|claimed| claimed.number),
                 expires: claimed.map_or(Instant::LAST, |claimed| claimed.until),
                 number: core.deadlines.next_number(),
+                is_measured: core.counters.measures(now),
             };
             round.vote_report.set(vote_report);
         });
@@ -226,6 +229,7 @@ impl Round {
             granted_by,
             context: self.question.context.clone(),
             round,
+            is_lost: false,
         };
         let held_locks = &self.core.held_locks;
         held_locks.note(&self.question.value, held, now);
@@ -292,6 +296,9 @@ impl Round {
                 },
                 _ => continue,
             };
+            if matches!(state.members[index].vote, MemberVote::Open) {
+                self.core.counters.silent(index, &cause);
+            }
             state.miss(index, cause.clone());
             silent.push((index, cause));
         }
@@ -367,6 +374,7 @@ impl Round {
         if counted == Counted::TooLate {
             return Told::Nobody;
         }
+        self.core.counters.voted(index, vote);
         let told = state.told(|tally| self.decided(tally));
         let is_over = state.tally.pending() == 0;
         // Whoever could be waited for beyond its deadline can't any more.
@@ -404,6 +412,15 @@ impl Round {
         }
     }
 
+    /// An answer has come, in time or late.
+    fn measure(&self, index: usize, vote: &Vote) {
+        if self.asked.is_measured && vote.is_answer() {
+            let since = self.state.borrow().members[index].wait.since;
+            let took = self.core.environment.now().since(since);
+            self.core.counters.took(index, took);
+        }
+    }
+
     fn report(&self, instance: usize, cause: &Cause) {
         // Whoever released the lock knows that.
         if !self.question.report || matches!(cause, Cause::Withdrawn) {
@@ -436,6 +453,7 @@ impl VoteSink for Round {
         if matches!(vote, Vote::Granted) && self.had_refused(index) {
             vote = Vote::Failed(Cause::HadNotGranted);
         }
+        self.measure(index, &vote);
         let voter = matches!(vote, Vote::Granted).then_some(index);
         if self.is_noted.get() && (is_last || voter.is_some()) {
             let round = Rc::as_ptr(&self);
