@@ -561,6 +561,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_NOT_HELD'
     /** It was not granted within `maxWait`. */
     | 'ERR_REDLOCK_TIMEOUT'
+    /** Of the `endangered` event: it is held, but may be lost soon. */
+    | 'ERR_REDLOCK_ENDANGERED'
     /** It was held for as long as `maxHold` allows. */
     | 'ERR_REDLOCK_MAX_HOLD'
     /** This Redlock was closed with `quit()`. */

@@ -1,6 +1,6 @@
 //! What the rounds of one engine share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub(super) struct Core {
     pub(super) retries: LowPriority,
     /// Nothing is decided by them.
     pub(super) counters: Counters,
+    /// Whether each vote is told as it comes, whoever has asked for it.
+    pub(super) tells_votes: Cell<bool>,
 }
 
 impl Core {
@@ -66,6 +68,7 @@ impl Core {
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
+            tells_votes: Cell::new(false),
             counters: Counters::of(instances.len()),
             no_wakeups: instances.iter().map(|_| RefCell::default()).collect(),
             error_reports: instances.iter().map(|_| ErrorReports::default()).collect(),

@@ -303,6 +303,12 @@ impl Engine {
         watchdog::keep_or_lose::stop_renewals(&self.0.core);
     }
 
+    /// Each vote is told as it comes ([`Event::Vote`]) from now on, whoever has asked for it; or
+    /// only where [`Settings::trace`] has it told.
+    pub fn tell_votes(&self, are_told: bool) {
+        self.0.core.tells_votes.set(are_told);
+    }
+
     /// What has come of everything so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -126,7 +126,7 @@ pub(super) fn ask(
     let question = Question::release(since, expires, resources, value, limits.last());
     Some(Round::ask_all(
         core,
-        settings.apply(question),
+        settings.apply(question, 1),
         limits,
         now,
         report,

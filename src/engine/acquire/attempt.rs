@@ -53,7 +53,7 @@ impl Attempt {
         let limits = limits.first(number == 1 && !settings.is_repeated);
         let question = Question::acquire(ttl, resources, value, limits.last());
         let question = settings
-            .apply(question)
+            .apply(question, number)
             .with_ticket(ticket_of(core, settings));
         let report = settings.vote_report(number);
         Self {

@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::cause::Cause;
 use super::claims::{ClaimNumber, Claimed};
@@ -64,6 +65,8 @@ struct Asked {
     number: u64,
     /// Whether it is counted how long its answers take.
     is_measured: bool,
+    /// Whether each vote is told as it comes.
+    is_told: bool,
 }
 
 impl Round {
@@ -127,6 +130,8 @@ impl Round {
                 expires: claimed.map_or(Instant::LAST, |claimed| claimed.until),
                 number: core.deadlines.next_number(),
                 is_measured: core.counters.measures(now),
+                is_told: round.question.trace.is_some()
+                    || core.tells_votes.get() && round.question.attempt > 0,
             };
             round.vote_report.set(vote_report);
         });
@@ -296,8 +301,13 @@ impl Round {
                 },
                 _ => continue,
             };
-            if matches!(state.members[index].vote, MemberVote::Open) {
+            if state.is_open(index) {
                 self.core.counters.silent(index, &cause);
+                if self.asked.is_told {
+                    let waited = now.since(state.members[index].wait.since);
+                    let silence = Vote::Failed(cause.clone());
+                    self.tell_vote(index, silence, waited, false);
+                }
             }
             state.miss(index, cause.clone());
             silent.push((index, cause));
@@ -412,13 +422,37 @@ impl Round {
         }
     }
 
-    /// An answer has come, in time or late.
+    /// A vote has come, in time or late.
     fn measure(&self, index: usize, vote: &Vote) {
-        if self.asked.is_measured && vote.is_answer() {
-            let since = self.state.borrow().members[index].wait.since;
-            let took = self.core.environment.now().since(since);
+        if !self.asked.is_measured && !self.asked.is_told {
+            return;
+        }
+        let (since, is_late) = {
+            let state = self.state.borrow();
+            (state.members[index].wait.since, !state.is_open(index))
+        };
+        let took = self.core.environment.now().since(since);
+        if vote.is_answer() {
             self.core.counters.took(index, took);
         }
+        if self.asked.is_told {
+            self.tell_vote(index, vote.clone(), took, is_late);
+        }
+    }
+
+    /// Tells a vote that has come, or that it has not come in time.
+    fn tell_vote(&self, instance: usize, vote: Vote, took: Duration, is_late: bool) {
+        let trace = self.question.trace.as_ref();
+        (self.core.listener)(Event::Vote {
+            trace: trace.map_or(0, |trace| trace.number()),
+            operation: self.asked.operation,
+            resources: Arc::clone(&self.question.resources),
+            attempt: self.question.attempt,
+            instance,
+            vote,
+            took,
+            is_late,
+        });
     }
 
     fn report(&self, instance: usize, cause: &Cause) {

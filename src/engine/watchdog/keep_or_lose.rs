@@ -200,6 +200,18 @@ async fn extend(
                 watched.show_unproven(hoped);
             }
         },
+        failed: &|failure, now| {
+            let left = until.since(now);
+            let is_near = !left.is_zero() && left < renewal.ttl.span() / 3;
+            if is_near && watched.endanger() {
+                core.counters.endangered();
+                (core.listener)(Event::Endangered {
+                    number: watched.number(),
+                    left,
+                    failure: failure.clone(),
+                });
+            }
+        },
     };
     try_until_over(core, request, settings).await
 }
