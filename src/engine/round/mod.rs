@@ -5,6 +5,8 @@
 mod anew;
 mod cleanup;
 mod late_grants;
+#[cfg(test)]
+mod tests;
 mod votes;
 
 use std::cell::{Cell, RefCell};
