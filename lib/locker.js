@@ -36,6 +36,7 @@ const { majorityOf } = require('./quorum');
 const { OwnPromise } = require('./native/calls');
 const { PendingLock, PendingUnlock } = require('./pending');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES, WAKEUPS, FAIR } = require('./native');
+const { toStats } = require('./stats');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
@@ -92,6 +93,16 @@ class Locker {
   /** How each instance is reached. */
   get connections() {
     return this.#quorum.engine.events.connections;
+  }
+
+  /** What has come of everything so far. */
+  async stats() {
+    const { engine } = this.#quorum;
+    const failure = engine.isClosed ? CLOSED : (await engine.stats(this.#settings.current)).failure;
+    if (failure?.stats) return toStats(failure.stats, engine.addresses);
+    const { code, reason } = failure ?? CLOSED;
+    const message = `Cannot tell what was counted: ${reason}.`;
+    throw new this.#profile.LockError(message, 0, { code, resource: [], votes: [] });
   }
 
   // Errors of what was asked for are made in async methods, so that their stacks name the caller that awaits them.

@@ -17,6 +17,8 @@
  * @typedef {(failure: import('./errors').Failure, names: readonly string[]) => Error} MakeError
  */
 
+const { channel } = require('node:diagnostics_channel');
+
 const { explain } = require('./cause');
 const channels = require('./channels');
 const { LockError } = require('./errors');
@@ -26,6 +28,8 @@ const { soon } = require('./native/calls');
 const { reasons } = require('./constants');
 const { Context } = require('./native/context');
 const { keepAlive } = require('./native/mailbox');
+
+const endangered = channel('redlock:endangered');
 
 // As it was when this was loaded.
 const { setTimeout } = require('node:timers');
@@ -183,6 +187,27 @@ class Watchdog {
     if (!isTold) this.hold?.released();
     this.#abort();
     if (isTold) this.#tell();
+  }
+
+  /**
+   * Native says that an extension has failed, and that little time is left.
+   *
+   * @param {import('./native/types').EndangeredEvent} event
+   */
+  endanger({ votes, attempts, left }) {
+    if (this.#isReleased || this.#error) return;
+    const { names } = this.#held;
+    // JavaScript may have been busy since.
+    const remaining = Math.max(0, Math.min(left, this.until - clock()));
+    const reason = `${Math.round(remaining)} ms are left`;
+    const failure = { code: 'ERR_REDLOCK_ENDANGERED', reason, votes };
+    const request = /** @type {const} */ ({ operation: 'extend', names, ttl: this.#ttl });
+    const explained = explain(failure, request, this.#engine.addresses);
+    const message = `The lock on resource "${names}" may be lost soon.`;
+    const error = Object.assign(new LockError(message, attempts, explained), { remaining });
+    const lock = this.#lock.deref();
+    this.#engine.events.tell('endangered', error, lock);
+    if (endangered.hasSubscribers) endangered.publish({ resource: [...names], remaining, error, lock });
   }
 
   #abort() {
