@@ -56,8 +56,9 @@ class PendingLock extends Pending {
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} settings
+   * @param {import('./channels').Context} [trace] whom to tell what comes of it, if anybody listens
    */
-  constructor(locker, face, engine, names, ttl, settings) {
+  constructor(locker, face, engine, names, ttl, settings, trace) {
     super();
     this.#locker = locker;
     this.face = face;
@@ -65,6 +66,7 @@ class PendingLock extends Pending {
     this.names = names;
     this.ttl = ttl;
     this.settings = settings;
+    this.trace = trace;
   }
 
   /**
@@ -111,12 +113,14 @@ class PendingUnlock extends Pending {
    * @param {Concluding} locker
    * @param {Engine} engine
    * @param {readonly string[]} names
+   * @param {import('./channels').Context} [trace]
    */
-  constructor(locker, engine, names) {
+  constructor(locker, engine, names, trace) {
     super();
     this.#locker = locker;
     this.engine = engine;
     this.names = names;
+    this.trace = trace;
   }
 
   /** There is nothing to be made. */

@@ -251,9 +251,10 @@ function events(): void {
   redlock.prependOnceListener('unlockError', (...said) => same<typeof said, Said>(true));
   redlock.off('unlockError', (...said) => same<typeof said, Said>(true));
   redlock.removeListener('lost', (...said) => same<typeof said, Said>(true));
+  redlock.on('endangered', (error, lock) => void [error.remaining satisfies number, lock?.resource]);
   redlock.emit('lost', new LockError(), undefined) satisfies boolean;
   redlock.emit('anything else', 1, 'two') satisfies boolean;
-  same<keyof Events, 'clientError' | 'connection' | 'lost' | 'unlockError'>(true);
+  same<keyof Events, 'clientError' | 'connection' | 'endangered' | 'lost' | 'unlockError'>(true);
 
   // A listener may know more of its client's errors; and one that is passed on may be anybody's.
   class ReplyError extends Error {

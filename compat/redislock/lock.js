@@ -6,6 +6,7 @@ const { isUtf8 } = require('node:buffer');
 const { randomUUID } = require('node:crypto');
 
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
+const channels = require('../../lib/channels');
 const { get, has, set } = require('../../lib/foreign');
 const { sleep } = require('../../lib/native/mailbox');
 const { findBluebird } = require('../../lib/promises');
@@ -64,12 +65,20 @@ class Lock {
    * @param {Callback} [fn]
    */
   acquire(key, fn) {
-    return bluebird.resolve(acquire(this, key)).nodeify(fn);
+    const call = () => acquire(this, key);
+    const asked = channels.lock.hasSubscribers
+      ? channels.lock.trace(channels.contextOf(key, this.timeout), call, 'granted')
+      : call();
+    return bluebird.resolve(asked).nodeify(fn);
   }
 
   /** @param {Callback} [fn] */
   release(fn) {
-    return bluebird.resolve(release(this)).nodeify(fn);
+    const call = () => release(this);
+    const asked = channels.unlock.hasSubscribers
+      ? channels.unlock.trace(channels.contextOf(this._key), call, 'released')
+      : call();
+    return bluebird.resolve(asked).nodeify(fn);
   }
 
   /**
@@ -77,7 +86,11 @@ class Lock {
    * @param {Callback} [fn]
    */
   extend(time, fn) {
-    return bluebird.resolve(extend(this, time)).nodeify(fn);
+    const call = () => extend(this, time);
+    const asked = channels.extend.hasSubscribers
+      ? channels.extend.trace(channels.contextOf(this._key, time), call, 'extended')
+      : call();
+    return bluebird.resolve(asked).nodeify(fn);
   }
 }
 
