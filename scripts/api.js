@@ -98,13 +98,13 @@ function membersOf(declaration, link) {
     const own = forms.map((form) => describe(form, link));
     const isMethod = forms.some((form) => ts.isMethodDeclaration(form));
     const title = name === 'new' ? `new ${owner}()` : `${lower(owner)}.${name}${isMethod ? '()' : ''}`;
-    return [`### ${title}\n`, ...toldTogether(forms, own)].join('\n');
+    return [`### \`${title}\`\n`, ...toldTogether(forms, own)].join('\n');
   });
   if (listening.length === 0) return sections;
   const names = listening.map((name) => `\`${name}\``).join(', ');
   return [
     ...sections,
-    `### redlock.on()\n\n${names} are EventEmitter's. What the listeners are called with: [Events](#events).\n`,
+    `### \`redlock.on()\`\n\n${names} are EventEmitter's. What the listeners are called with: [Events](#events).\n`,
   ];
 }
 
@@ -145,7 +145,9 @@ function code(...declarations) {
     const own = lines.filter((line) => !/^\s*\/\/ biome-ignore/.test(line));
     return own.map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line)).join('\n');
   });
-  return `\`\`\`typescript\n${texts.join('\n')}\n\`\`\`\n`;
+  // Nothing is a link in a block of code.
+  const text = texts.join('\n').replace(/\{@link (?:Redlock\.)?([\w.]+)\s*\}/g, '`$1`');
+  return `\`\`\`typescript\n${text}\n\`\`\`\n`;
 }
 
 const DEPRECATED = '**Deprecated**';

@@ -26,6 +26,7 @@ for (const file of documents()) {
  * @param {string} link
  */
 async function leadsSomewhere(from, link) {
+  if (link === '') return false;
   const [to, anchor] = decodeURI(link).split('#');
   const file = to === '' ? from : path.posix.join(path.posix.dirname(from), to);
   if (!fs.existsSync(path.join(ROOT, file))) return false;
@@ -49,6 +50,21 @@ test('every page of docs/ can be reached from the README', () => {
     pages.filter((page) => !seen.has(page)),
     [],
   );
+});
+
+test('no link of a packed page leads out of the package, but for developers', () => {
+  const { files } = require('../../package.json');
+  const isPacked = (file) =>
+    ['README.md', 'LICENSE'].includes(file) || files.some((one) => `${file}/`.startsWith(`${one}/`));
+  const out = documents()
+    .filter((file) => isPacked(file) && file !== 'CONTRIBUTING.md')
+    .flatMap((file) =>
+      linksOf(file)
+        .filter((link) => !IS_ELSEWHERE.test(link) && !link.startsWith('#'))
+        .map((link) => path.posix.join(path.posix.dirname(file), link.split('#')[0]))
+        .filter((to) => !isPacked(to)),
+    );
+  assert.deepEqual(out, []);
 });
 
 test('the README is for a person with a problem: short', () => {

@@ -39,15 +39,18 @@ describe('the packages', () => {
   });
 
   test('hold what is used, and nothing else', () => {
-    const [compat, lib] = ['compat', 'lib'].map((folder) =>
+    const [compat, docs, lib] = ['compat', 'docs', 'lib'].map((folder) =>
       filesIn(path.join(ROOT, folder)).map((file) => `${folder}/${file}`),
     );
     assert.deepEqual(filesIn(path.join(installed, 'redlock-native')), [
       'CHANGELOG.md',
+      'CONTRIBUTING.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'binding.js',
       ...compat,
+      ...docs,
       'index.d.mts',
       'index.d.ts',
       'index.js',
