@@ -142,7 +142,7 @@ describe('what shells are told to run exists', () => {
   for (const { title, code } of inLanguage('', 'sh', 'bash')) {
     test(title, () => {
       for (const [, script] of code.matchAll(/\bnpm run ([\w:-]+)/g)) assert.ok(scripts[script], script);
-      for (const [, file] of code.matchAll(/\bnode ([\w./-]+\.js)\b/g)) {
+      for (const [, file] of code.matchAll(/\bnode (?:--\S+ )*([\w./-]+\.js)\b/g)) {
         assert.ok(fs.existsSync(path.join(ROOT, file)), file);
       }
     });
