@@ -8,12 +8,9 @@ import { EventEmitter } from 'node:events';
  *
  * @example
  * const redlock = new Redlock(['redis://a:6379', 'redis://b:6379', 'redis://c:6379']);
- * const lock = await redlock.lock('invoice:42', 5000);
- * try {
- *   await pay();
- * } finally {
- *   await lock.unlock();
- * }
+ * await redlock.using('invoice:42', 10_000, async (signal) => {
+ *   await pay({ signal });
+ * });
  */
 declare class Redlock extends EventEmitter {
   /**
