@@ -131,7 +131,14 @@ export interface ClosedEvent {
 }
 /** What an engine's owner is told of. */
 export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | WakeupsEvent;
-export type NativeEvent = MemberEvent | LostEvent | EndangeredEvent | VotesEvent | VoteEvent | CallEvent | ClosedEvent;
+export type NativeEvent =
+  | MemberEvent
+  | LostEvent
+  | EndangeredEvent
+  | VotesEvent
+  | VoteEvent
+  | CallEvent
+  | ClosedEvent;
 
 /** Something that the engine asks of callers' clients. */
 export interface Question {

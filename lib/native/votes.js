@@ -2,13 +2,10 @@
 
 /** Votes that are told one by one as they come: to the subscribers of `redlock:vote`, and to what a request is traced by. */
 
-const { channel } = require('node:diagnostics_channel');
-
 const { contextOf } = require('./context');
+const { vote: votes } = require('../channels');
 const { troubleOf } = require('../errors');
 const { currentMailbox, mailbox, onRest } = require('./mailbox');
-
-const votes = channel('redlock:vote');
 
 /** What each operation is called there. @type {Record<string, import('./types').VoteMessage['operation']>} */
 const OPERATIONS = { lock: 'acquire', extend: 'extend', unlock: 'release', inspect: 'inspect' };
