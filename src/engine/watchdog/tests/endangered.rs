@@ -77,7 +77,11 @@ fn a_lock_that_is_gone_is_lost_and_no_longer_in_danger() {
     assert_eq!(told(&bench), []);
     assert_eq!(bench.lost.borrow().len(), 1);
     let lost = bench.engine.stats().lost;
-    let of = |loss| lost.iter().find(|(one, _)| *one == loss).map(|(_, count)| *count);
+    let of = |loss| {
+        lost.iter()
+            .find(|(one, _)| *one == loss)
+            .map(|(_, count)| *count)
+    };
     assert_eq!(of(Loss::NotHeld), Some(1));
     assert_eq!(of(Loss::Expired), Some(0));
 }
