@@ -174,7 +174,7 @@ export interface VoteMessage {
   vote: 'granted' | 'held' | 'seen' | 'failed';
   /** How long after the question it came; of a failed one that is silence, how long was waited. */
   ms: number;
-  /** By which attempt of the request it was asked, from 1. */
+  /** By which attempt of the request it was asked, from 1. What is asked between two attempts counts as the one before. */
   attempt: number;
   /** Whether it came after its deadline: then it was told as failed before. */
   late: boolean;
