@@ -52,12 +52,14 @@ impl Context for Trace {
     }
 }
 
+/// Trace, operation, attempt, instance, in how many ms, and whether it was granted.
+type Told = (u32, &'static str, u32, usize, u128, bool);
+
 struct Bench {
     clock: Rc<Clock>,
     instances: Vec<Rc<Slow>>,
     engine: Engine,
-    /// Trace, operation, attempt, instance, in how many ms, and whether it was granted.
-    told: Rc<RefCell<Vec<(u32, &'static str, u32, usize, u128, bool)>>>,
+    told: Rc<RefCell<Vec<Told>>>,
 }
 
 const START: Instant = Instant::from_nanos(1_000_000_000);
