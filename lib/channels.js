@@ -7,20 +7,63 @@
  * @typedef {'granted' | 'extended' | 'released' | 'held' | 'not_held' | 'timeout' | 'unavailable' | 'too_slow' | 'expired'
  *   | 'max_hold' | 'closed' | 'aborted' | 'invalid' | 'failed' | 'lost'} Outcome
  * @typedef {import('./errors').Vote} Vote
- * @typedef {object} Context the message of a call's channels, the same object from its start to its end
- * @property {string[]} resource
- * @property {number | undefined} ttl in ms, as it was given
- * @property {number} [attempts]
- * @property {number} [waited] for how long the call took, in ms
- * @property {Outcome} [outcome]
- * @property {string} [code] of the error
- * @property {Vote[]} [votes] of the last attempt, as far as they were there
- * @property {unknown} [error]
  */
 
 const { channel } = require('node:diagnostics_channel');
 
 const { clock } = require('./addon');
+
+/** The message of a call's channels, or a hold's: the same object from its start to its end. */
+class Context {
+  /** @type {number | undefined} */
+  attempts;
+  /** For how long the call took, in ms. @type {number | undefined} */
+  waited;
+  /** For how long the lock was held, in ms. @type {number | undefined} */
+  held;
+  /** @type {Outcome | undefined} */
+  outcome;
+  /** Of the error. @type {string | undefined} */
+  code;
+  /** Of the last attempt, as far as they were there. @type {Vote[] | undefined} */
+  votes;
+  /** @type {unknown} */
+  error;
+  #attempt = 0;
+
+  /**
+   * @param {string[]} resource
+   * @param {number} [ttl] in ms, as it was given
+   */
+  constructor(resource, ttl) {
+    this.resource = resource;
+    this.ttl = ttl;
+  }
+
+  /** @param {import('./native/types').VoteMessage} message */
+  noteVote({ attempt, vote, instance: { index, address }, error }) {
+    // One that comes late is no vote of the attempt that is under way, nor of what the error tells.
+    if (attempt < this.#attempt || vote === 'seen' || this.error !== undefined) return;
+    if (attempt > this.#attempt) this.votes = undefined;
+    this.#attempt = attempt;
+    this.votes ??= [];
+    this.votes[index] = error === undefined ? { address, vote } : { address, vote, error };
+  }
+
+  /** @param {unknown} error */
+  noteError(error) {
+    this.error = error;
+    this.noteFailure(Object(error));
+  }
+
+  /** @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure */
+  noteFailure({ code, attempts, votes }) {
+    if (typeof code === 'string') this.code = code;
+    if (typeof attempts === 'number') this.attempts ??= attempts;
+    if (Array.isArray(votes) && votes.length > 0) this.votes = votes;
+    this.outcome ??= outcomeOf(code);
+  }
+}
 
 /** The five channels of one operation, as `tracingChannel` names them and `tracePromise` uses them. */
 class TracingChannels {
@@ -68,7 +111,7 @@ class TracingChannels {
             return result;
           },
           (error) => {
-            noteError(context, error);
+            context.noteError(error);
             this.error.publish(context);
             conclude();
             throw error;
@@ -100,33 +143,12 @@ class TracingChannels {
 }
 
 /**
- * @param {Context} context
- * @param {unknown} error
- */
-function noteError(context, error) {
-  context.error = error;
-  noteFailure(context, Object(error));
-}
-
-/**
- * @param {Context} context
- * @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure
- */
-function noteFailure(context, { code, attempts, votes }) {
-  if (typeof code === 'string') context.code = code;
-  if (typeof attempts === 'number') context.attempts ??= attempts;
-  if (Array.isArray(votes)) context.votes ??= votes;
-  context.outcome = outcomeOf(code);
-}
-
-/**
  * @param {unknown} code of an error
  * @returns {Outcome}
  */
 function outcomeOf(code) {
   const [, name] = /^ERR_REDLOCK_([A-Z_]+)$/.exec(String(code)) ?? [];
-  // The reason of the caller's own signal.
-  if (name === undefined) return 'aborted';
+  if (name === undefined) return 'failed';
   const outcome = /** @type {Outcome} */ (name.toLowerCase());
   if (OUTCOMES.has(outcome)) return outcome;
   return name.startsWith('INVALID') ? 'invalid' : 'failed';
@@ -157,19 +179,27 @@ function namesIn(lock, key) {
  * @returns {Context}
  */
 function contextOf(resource, ttl) {
-  const names = Array.isArray(resource) ? resource : [resource];
-  const shown = typeof ttl === 'number' ? ttl : undefined;
-  return {
-    resource: names.map((name) => (typeof name === 'string' ? name : `(${typeof name})`)),
-    ttl: shown,
-  };
+  return new Context(namesOf(resource), typeof ttl === 'number' ? ttl : undefined);
+}
+
+/**
+ * @param {unknown} resource
+ * @returns {string[]}
+ */
+function namesOf(resource) {
+  try {
+    const names = Array.isArray(resource) ? [...resource] : [resource];
+    return names.map((name) => (typeof name === 'string' ? name : `(${typeof name})`));
+  } catch {
+    // Of a Proxy that was revoked, or of a getter that throws: the call says so itself.
+    return [];
+  }
 }
 
 module.exports = {
+  Context,
   contextOf,
   namesIn,
-  noteError,
-  noteFailure,
   lock: new TracingChannels('redlock:lock'),
   extend: new TracingChannels('redlock:extend'),
   unlock: new TracingChannels('redlock:unlock'),

@@ -7,8 +7,10 @@ const { clock } = require('./addon');
 const { reasons } = require('./constants');
 
 /**
- * @typedef {ReturnType<typeof import('./lock-state').stateOf>} LockState
- * @typedef {import('./channels').Context} Context
+ * @typedef {object} Held what is known of a lock, as its state
+ * @property {number} until until when it may be believed in, on the engine's clock
+ * @property {Hold} [hold]
+ * @property {{hold?: Hold}} [watchdog]
  */
 
 // As it was when this was loaded.
@@ -18,7 +20,6 @@ const { setTimeout, clearTimeout } = require('node:timers');
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 class Hold {
-  /** @type {Context & {held?: number}} */
   #context;
   #since;
   #all;
@@ -33,7 +34,7 @@ class Hold {
    * @param {Set<Hold>} all those that go on
    */
   constructor(names, ttl, since, all) {
-    this.#context = { resource: [...names], ttl };
+    this.#context = new channels.Context([...names], ttl);
     this.#since = since;
     this.#all = all;
     all.add(this);
@@ -48,7 +49,8 @@ class Hold {
   /** @param {unknown} error why it is held no more */
   lost(error) {
     if (this.#isOver) return;
-    channels.noteError(this.#context, error);
+    this.#context.outcome = 'lost';
+    this.#context.noteError(error);
     this.#end('lost');
   }
 
@@ -61,7 +63,7 @@ class Hold {
   /**
    * Another lock stands for the same from now on.
    *
-   * @param {LockState} state its
+   * @param {Held} state its
    */
   passTo(state) {
     state.hold = this;
@@ -72,7 +74,7 @@ class Hold {
   /**
    * Ends it when the validity ends, whoever looks at the lock by then.
    *
-   * @param {LockState} state
+   * @param {Held} state
    */
   #endWith(state) {
     clearTimeout(this.#timer);
@@ -80,7 +82,7 @@ class Hold {
   }
 
   /**
-   * @param {WeakRef<LockState>} state
+   * @param {WeakRef<Held>} state
    * @param {number} until
    */
   #wait(state, until) {
@@ -109,9 +111,9 @@ class Hold {
 }
 
 /**
- * Tells that a lock is held from now on, if anybody listens.
+ * Tells that a lock is held from now on. To be called where somebody listens.
  *
- * @param {LockState} state
+ * @param {Held & {heldSince: number}} state
  * @param {readonly string[]} names
  * @param {number} ttl
  * @param {Set<Hold>} all

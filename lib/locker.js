@@ -166,7 +166,7 @@ class Locker {
     if (isInSteps) return this.#lockInSteps(pending, acquire);
     const promise = pending.promise();
     const flags = this.#acquireFlags(settings, isFair);
-    pending.context = engine.lockFor(pending, names, ttl, settings, isReported, flags);
+    pending.context = engine.lockFor(pending, names, ttl, tracedBy(settings, trace), isReported, flags);
     return promise;
   }
 
@@ -188,9 +188,16 @@ class Locker {
    * @returns {Promise<any>}
    */
   async #lockInSteps(asked, acquire) {
-    const { face, engine, names, ttl, settings } = asked;
-    const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
-    return this.#conclude(asked, answer, acquire);
+    const { face, engine, names, ttl, trace } = asked;
+    const settings = tracedBy(asked.settings, trace);
+    try {
+      const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
+      return this.#conclude(asked, answer, acquire);
+    } catch (error) {
+      const signal = acquire?.signal;
+      if (trace && signal?.aborted && signal.reason === error) trace.outcome = 'aborted';
+      throw error;
+    }
   }
 
   /**
@@ -263,7 +270,7 @@ class Locker {
     if (isNull && !asked.trace) return null;
     const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
     if (isNull && asked.trace) {
-      channels.noteFailure(asked.trace, { code, attempts: answer.attempts, votes: failure.votes });
+      asked.trace.noteFailure({ code, attempts: answer.attempts, votes: failure.votes });
       return null;
     }
     throw new this.#profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
@@ -527,9 +534,9 @@ class Locker {
     state.watchdog?.release();
 
     const settings = this.#settingsWith(state);
-    const pending = new PendingUnlock(this, engine, names, trace);
+    const pending = new PendingUnlock(this, engine, names);
     const promise = pending.promise();
-    engine.unlockFor(pending, names, value, state.heldSince, settings, isReported);
+    engine.unlockFor(pending, names, value, state.heldSince, tracedBy(settings, trace), isReported);
     return promise;
   }
 
@@ -689,9 +696,10 @@ class Locker {
     const attempt = (/** @type {Settings} */ own) =>
       engine.extend(names, value, until, isRelative, ttl, own, report);
     const pause = (/** @type {number} */ ms) => engine.wait(ms, settings);
+    const traced = tracedBy(settings, trace);
     const answer = isPacedByCaller(settings)
-      ? await extendByAttempts(attempt, pause, settings, isRelative ? clock() + until : until)
-      : await attempt(settings);
+      ? await extendByAttempts(attempt, pause, traced, isRelative ? clock() + until : until)
+      : await attempt(traced);
     if (trace) trace.attempts = answer.attempts;
     // A lock that is extended by itself may have been extended beyond that meanwhile.
     const { watchdog } = state;
@@ -813,6 +821,14 @@ class Locker {
   #settingsWith({ settings = this.#settings.current }) {
     return settings;
   }
+}
+
+/**
+ * @param {Settings} settings
+ * @param {import('./channels').Context | undefined} trace
+ */
+function tracedBy(settings, trace) {
+  return trace === undefined ? settings : settings.tracedBy(trace);
 }
 
 /**

@@ -113,14 +113,12 @@ class PendingUnlock extends Pending {
    * @param {Concluding} locker
    * @param {Engine} engine
    * @param {readonly string[]} names
-   * @param {import('./channels').Context} [trace]
    */
-  constructor(locker, engine, names, trace) {
+  constructor(locker, engine, names) {
     super();
     this.#locker = locker;
     this.engine = engine;
     this.names = names;
-    this.trace = trace;
   }
 
   /** There is nothing to be made. */

@@ -17,8 +17,6 @@
  * @typedef {(failure: import('./errors').Failure, names: readonly string[]) => Error} MakeError
  */
 
-const { channel } = require('node:diagnostics_channel');
-
 const { explain } = require('./cause');
 const channels = require('./channels');
 const { LockError } = require('./errors');
@@ -28,8 +26,6 @@ const { soon } = require('./native/calls');
 const { reasons } = require('./constants');
 const { Context } = require('./native/context');
 const { keepAlive } = require('./native/mailbox');
-
-const endangered = channel('redlock:endangered');
 
 // As it was when this was loaded.
 const { setTimeout } = require('node:timers');
@@ -205,9 +201,10 @@ class Watchdog {
     const explained = explain(failure, request, this.#engine.addresses);
     const message = `The lock on resource "${names}" may be lost soon.`;
     const error = Object.assign(new LockError(message, attempts, explained), { remaining });
-    const lock = this.#lock.deref();
-    this.#engine.events.tell('endangered', error, lock);
-    if (endangered.hasSubscribers) endangered.publish({ resource: [...names], remaining, error, lock });
+    if (channels.endangered.hasSubscribers) {
+      channels.endangered.publish({ resource: [...names], remaining, votes: error.votes, error });
+    }
+    this.#engine.events.tell('endangered', error, this.#lock.deref());
   }
 
   #abort() {

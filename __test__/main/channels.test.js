@@ -53,6 +53,9 @@ function listenToPoint(t, name) {
   return told;
 }
 
+/** What a context says already. */
+const known = (at) => Object.fromEntries(Object.entries(at).filter(([, value]) => value !== undefined));
+
 const partsOf = (told) => told.map(({ part }) => part);
 
 describe('node:diagnostics_channel', () => {
@@ -72,12 +75,13 @@ describe('node:diagnostics_channel', () => {
       await held.unlock();
 
       assert.deepEqual(partsOf(lock), ['start', 'end', 'asyncStart', 'asyncEnd']);
-      assert.deepEqual(lock[0].at, { resource: [name, `${name}/2`], ttl: HOUR });
+      assert.deepEqual(known(lock[0].at), { resource: [name, `${name}/2`], ttl: HOUR });
       for (const { context } of lock) assert.equal(context, lock[0].context);
       const { waited, ...rest } = lock.at(-1).at;
       assert.ok(waited > 0, `${waited}`);
       assert.deepEqual(rest.outcome, 'granted');
       assert.equal(rest.attempts, 1);
+      assert.ok(rest.votes.filter(({ vote }) => vote === 'granted').length >= 2);
       assert.deepEqual(partsOf(extend), ['start', 'end', 'asyncStart', 'asyncEnd']);
       assert.equal(extend.at(-1).at.outcome, 'extended');
       assert.equal(extend.at(-1).at.ttl, 2 * HOUR);
@@ -171,7 +175,7 @@ describe('node:diagnostics_channel', () => {
       await one.acquire(newName());
       await one.extend(HOUR);
       await one.release();
-      assert.deepEqual(outcomes().slice(0, 3), all.slice(0, 3));
+      assert.deepEqual(outcomes(), all);
     });
 
     test('with the promises of another library', async (t) => {
@@ -195,7 +199,7 @@ describe('node:diagnostics_channel', () => {
       const name = newName();
       const lock = await redlock.lock(name, HOUR);
       assert.deepEqual(partsOf(told), ['start', 'end']);
-      assert.deepEqual(told[0].at, { resource: [name], ttl: HOUR });
+      assert.deepEqual(known(told[0].at), { resource: [name], ttl: HOUR });
       await lock.extend(HOUR);
       assert.equal(told.length, 2);
       await lock.unlock();

@@ -13,6 +13,7 @@ import type {
   ConnectionState,
   Disposer,
   Events,
+  Histogram,
   Instance,
   InstanceErrorCode,
   LockLike,
@@ -21,6 +22,7 @@ import type {
   PromiseLibrary,
   Script,
   ServerConfig,
+  Stats,
   TlsOptions,
   TryOptions,
   Vote,
@@ -305,6 +307,19 @@ async function trying(): Promise<void> {
   same<typeof number, number>(true);
 }
 
+async function stats(): Promise<void> {
+  const { acquires, holds, lost, instances }: Stats = await redlock.stats();
+  const { duration, attempts } = acquires.too_slow;
+  for (const histogram of [duration, attempts, holds.released] satisfies Histogram[]) {
+    for (const { le, count } of histogram.buckets) void (le * count * histogram.sum);
+  }
+  same<typeof lost.ERR_REDLOCK_EXPIRED, number>(true);
+  for (const { address, votes, failures } of instances)
+    void [address, votes.held, failures.ERR_REDLOCK_SILENT];
+  // @ts-expect-error there is no such outcome
+  void acquires.lost;
+}
+
 function connections(): void {
   same<typeof redlock.connections, Connection[]>(true);
   for (const connection of redlock.connections) {
@@ -393,5 +408,5 @@ const options: Options = {};
 const perCall: CallOptions = options;
 const config: ServerConfig = { host: 'h' };
 const lockLike: LockLike = new Lock(redlock, 'a', 'v', 0);
-void [emitter, promises, callbacks, events, trying, connections, scripts, disposers, errors];
+void [emitter, promises, callbacks, events, trying, connections, stats, scripts, disposers, errors];
 void [perCall, config, lockLike];

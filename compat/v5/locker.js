@@ -119,7 +119,7 @@ class Locker {
   async #acquire(face, resources, duration, settings, trace) {
     checkDuration(duration);
     const names = readResource(resources, true);
-    const own = toEngine(settingsOf(face, settings));
+    const own = toEngine(settingsOf(face, settings)).tracedBy(trace);
     checkTtl(duration, own.driftFactor);
     const engine = this.#openEngine(face, 'lock', names);
 
@@ -183,7 +183,7 @@ class Locker {
    * @param {Partial<V5Settings>} [settings]
    */
   async release(face, lock, settings) {
-    return this.#traceRelease(face, lock, settingsOf(face, settings), Number.POSITIVE_INFINITY);
+    return this.#releaseTold(face, lock, settingsOf(face, settings), Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -217,7 +217,7 @@ class Locker {
     if (validUntil === 0) throw new ExecutionError(TEXTS.expired, []);
     const isRelative = validUntil === undefined;
     const until = isRelative ? LONGEST_VALIDITY : validUntil;
-    const own = toEngine(settingsOf(face, settings));
+    const own = toEngine(settingsOf(face, settings)).tracedBy(trace);
     checkTtl(duration, own.driftFactor);
     const engine = this.#openEngine(face, 'extend', names);
 
@@ -274,7 +274,7 @@ class Locker {
       watchdog.release();
       // The routine's own outcome counts. It isn't retried for longer than the servers keep the lock, and listeners of
       // `error` are told of every vote.
-      await this.#traceRelease(face, lock, settings, longest).catch(() => {});
+      await this.#releaseTold(face, lock, settings, longest).catch(() => {});
     }
   }
 
@@ -303,10 +303,10 @@ class Locker {
    * @param {V5Settings} settings
    * @param {number} longest as for `#release`
    */
-  #traceRelease(face, lock, settings, longest) {
-    if (!channels.unlock.hasSubscribers) return this.#release(face, lock, settings, longest);
+  #releaseTold(face, lock, settings, longest) {
+    if (!channels.unlock.hasSubscribers) return this.#release(face, lock, settings, longest, undefined);
     const context = channels.contextOf(channels.namesIn(lock, 'resources'));
-    const call = () => this.#release(face, lock, settings, longest);
+    const call = () => this.#release(face, lock, settings, longest, context);
     return channels.unlock.trace(context, call, 'released');
   }
 
@@ -315,15 +315,16 @@ class Locker {
    * @param {Lock} lock
    * @param {V5Settings} settings
    * @param {number} longest in ms; if finite, a lock that is gone isn't asked for again either
+   * @param {import('../../lib/channels').Context | undefined} trace
    */
-  async #release(face, lock, settings, longest) {
+  async #release(face, lock, settings, longest, trace) {
     const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
     const names = [...known];
     const state = stateOf(lock, { names, value });
     state.setReleased(lock, expiration);
     this.#released.add(state);
     const engine = this.#openEngine(face, 'unlock', names);
-    const own = toEngine(settings);
+    const own = toEngine(settings).tracedBy(trace);
     const isFinal = longest < Number.POSITIVE_INFINITY || own.retries < 0;
     const giveUpAt = clock() + longest;
 

@@ -429,7 +429,7 @@ class Engine {
         this.#voteReports.get(event.number)?.(event.attempt, event.votes);
         break;
       case 'vote':
-        tellVote(event, this.addresses[event.instance]);
+        tellVote(event, this.addresses);
         break;
       case 'call':
         this.#comeRound(event.instance);

@@ -131,7 +131,14 @@ export interface ClosedEvent {
 }
 /** What an engine's owner is told of. */
 export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | WakeupsEvent;
-export type NativeEvent = MemberEvent | LostEvent | EndangeredEvent | VotesEvent | VoteEvent | CallEvent | ClosedEvent;
+export type NativeEvent =
+  | MemberEvent
+  | LostEvent
+  | EndangeredEvent
+  | VotesEvent
+  | VoteEvent
+  | CallEvent
+  | ClosedEvent;
 
 /** Something that the engine asks of callers' clients. */
 export interface Question {
@@ -167,7 +174,7 @@ export interface VoteMessage {
   vote: 'granted' | 'held' | 'seen' | 'failed';
   /** How long after the question it came; of a failed one that is silence, how long was waited. */
   ms: number;
-  /** By which attempt of the request it was asked, from 1. */
+  /** By which attempt of the request it was asked, from 1. What is asked between two attempts counts as the one before. */
   attempt: number;
   /** Whether it came after its deadline: then it was told as failed before. */
   late: boolean;
@@ -176,9 +183,10 @@ export interface VoteMessage {
   trace?: Trace;
 }
 
-/** What a request may be traced by: it is told each vote, perhaps after the request has ended. */
+/** What a request may be traced by. */
 export interface Trace {
-  noteVote?(message: VoteMessage): void;
+  /** What each instance said in the last attempt: kept up as votes come, also after the request has ended. */
+  votes?: { address: string; vote: VoteMessage['vote'] | 'pending'; error?: Error }[];
 }
 
 export type VotesListener = (attempt: number, votes: NativeVote[]) => void;

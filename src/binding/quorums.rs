@@ -51,7 +51,11 @@ impl Quorums {
         let deadlines = config.deadlines();
         let responses = Rc::clone(&self.responses);
         let listener = move |event: Event| {
-            responses.tell(Outcome::Event(describe::event(handle, &event)));
+            let described = describe::event(handle, &event);
+            responses.tell(match event {
+                Event::Vote { trace, .. } => Outcome::Vote(described, trace),
+                _ => Outcome::Event(described),
+            });
         };
         let opened = config.open(&self.shared, |index| ClientPort {
             responses: Rc::clone(&self.responses),

@@ -1,9 +1,11 @@
 //! What the engine tells beside its answers.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::Cause;
+use super::context::Context;
 use super::failure::Failure;
 use super::instance::ConnectionState;
 use super::question::{Operation, Resources};
@@ -54,8 +56,8 @@ pub enum Event {
     },
     /// A vote was cast, or has missed its deadline.
     Vote {
-        /// That of [`Settings::trace`](super::settings::Settings::trace); 0 if there is none.
-        trace: u32,
+        /// That of [`Settings::trace`](super::settings::Settings::trace), if there is one.
+        trace: Option<Arc<dyn Context>>,
         /// What was asked.
         operation: Operation,
         /// Of which resources.

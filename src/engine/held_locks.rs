@@ -496,7 +496,10 @@ mod tests {
                 lost,
             } = locks.look(at(40));
             let count = |counts: Vec<u64>| counts.into_iter().sum::<u64>();
-            assert_eq!((held, count(released.counts), count(lost.counts)), (0, 1, 3));
+            assert_eq!(
+                (held, count(released.counts), count(lost.counts)),
+                (0, 1, 3)
+            );
             let seconds = |sum: u64| sum / 1_000_000_000;
             assert_eq!((seconds(released.sum), seconds(lost.sum)), (4, 6 + 10 + 10));
         }

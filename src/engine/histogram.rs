@@ -65,7 +65,8 @@ impl<const BOUNDS: usize> Histogram<BOUNDS> {
 /// The first so many bounds, in units.
 pub(super) fn bounds(number: usize) -> impl Iterator<Item = u64> {
     let first = 1..=PARTS;
-    let doubled = (0..).flat_map(|doublings| (1..=PARTS).map(move |part| (PARTS + part) << doublings));
+    let doubled =
+        (0..).flat_map(|doublings| (1..=PARTS).map(move |part| (PARTS + part) << doublings));
     first.chain(doubled).take(number)
 }
 

@@ -192,8 +192,11 @@ impl Counters {
 
     /// A watched lock was lost.
     pub(super) fn lost(&self, loss: Loss) {
-        let at = Loss::ALL.iter().position(|one| *one == loss);
-        at.into_iter().for_each(|at| increase(&self.lost[at]));
+        for (count, one) in self.lost.iter().zip(Loss::ALL) {
+            if one == loss {
+                increase(count);
+            }
+        }
     }
 
     /// An extension was confirmed when so much of the validity before it was left.
@@ -234,18 +237,13 @@ impl Counters {
             Vote::Granted => increase(&member.granted),
             Vote::Held { .. } | Vote::Waiting { .. } => increase(&member.held),
             Vote::Inspected { .. } => increase(&member.seen),
-            Vote::Failed(cause) => self.failed(member, cause),
+            Vote::Failed(cause) => member.failed(cause),
         }
     }
 
     /// A member has said nothing in time.
     pub(super) fn silent(&self, member: usize, cause: &Cause) {
-        self.failed(&self.members[member], cause);
-    }
-
-    fn failed(&self, member: &OfMember, cause: &Cause) {
-        increase(&member.failed);
-        *member.failures.borrow_mut().entry(cause.code()).or_default() += 1;
+        self.members[member].failed(cause);
     }
 
     /// Who waits for a lock asks because of that.
@@ -284,6 +282,11 @@ impl Counters {
 }
 
 impl OfMember {
+    fn failed(&self, cause: &Cause) {
+        increase(&self.failed);
+        *self.failures.borrow_mut().entry(cause.code()).or_default() += 1;
+    }
+
     fn look(&self) -> MemberStats {
         MemberStats {
             duration: self.duration.look(),

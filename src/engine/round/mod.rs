@@ -444,9 +444,8 @@ impl Round {
 
     /// Tells a vote that has come, or that it has not come in time.
     fn tell_vote(&self, instance: usize, vote: Vote, took: Duration, is_late: bool) {
-        let trace = self.question.trace.as_ref();
         (self.core.listener)(Event::Vote {
-            trace: trace.map_or(0, |trace| trace.number()),
+            trace: self.question.trace.clone(),
             operation: self.asked.operation,
             resources: Arc::clone(&self.question.resources),
             attempt: self.question.attempt,

@@ -52,12 +52,14 @@ impl Context for Trace {
     }
 }
 
+/// Trace, operation, attempt, instance, in how many ms, and whether it was granted.
+type Told = (u32, &'static str, u32, usize, u128, bool);
+
 struct Bench {
     clock: Rc<Clock>,
     instances: Vec<Rc<Slow>>,
     engine: Engine,
-    /// Trace, operation, attempt, instance, in how many ms, and whether it was granted.
-    told: Rc<RefCell<Vec<(u32, &'static str, u32, usize, u128, bool)>>>,
+    told: Rc<RefCell<Vec<Told>>>,
 }
 
 const START: Instant = Instant::from_nanos(1_000_000_000);
@@ -69,7 +71,9 @@ fn names() -> Resources {
 fn open() -> Bench {
     let clock = Rc::new(Clock(Cell::new(START)));
     let instances: Vec<Rc<Slow>> = (0..3).map(|_| Rc::default()).collect();
-    let members = instances.iter().map(|one| Rc::clone(one) as Rc<dyn Instance>);
+    let members = instances
+        .iter()
+        .map(|one| Rc::clone(one) as Rc<dyn Instance>);
     let told = Rc::new(RefCell::new(Vec::new()));
     let heard = Rc::clone(&told);
     let environment: Rc<dyn Environment> = Rc::<Clock>::clone(&clock);
@@ -85,7 +89,14 @@ fn open() -> Bench {
         } = event
         {
             let is_grant = matches!(vote, Vote::Granted);
-            let row = (trace, operation.name(), attempt, instance, took.as_millis(), is_grant);
+            let row = (
+                trace.map_or(0, |trace| trace.number()),
+                operation.name(),
+                attempt,
+                instance,
+                took.as_millis(),
+                is_grant,
+            );
             heard.borrow_mut().push(row);
         }
     };
@@ -181,7 +192,10 @@ fn votes_and_outcomes_are_counted() {
     assert_eq!(stats.waiting, 0);
     let granted = &stats.acquires[AcquireOutcome::Granted as usize];
     assert_eq!((granted.duration.sum, granted.attempts.sum), (5_000_000, 1));
-    let votes = stats.members.iter().map(|one| (one.granted, one.failed, one.duration.sum));
+    let votes = stats
+        .members
+        .iter()
+        .map(|one| (one.granted, one.failed, one.duration.sum));
     let expected = [(1, 0, 3_000_000), (1, 0, 5_000_000), (0, 1, 0)];
     assert_eq!(votes.collect::<Vec<_>>(), expected);
     assert_eq!(stats.members[2].failures, [("DROPPED", 1)]);
@@ -191,7 +205,9 @@ fn votes_and_outcomes_are_counted() {
     bench.clock.0.set(now.after(Duration::from_millis(92)));
     let value = Token::random(&*bench.clock);
     let settings = Settings::default();
-    bench.engine.release_then(names(), value, START, &settings, |_| {});
+    bench
+        .engine
+        .release_then(names(), value, START, &settings, |_| {});
     let holds = bench.engine.stats().holds;
     assert_eq!((holds.held, holds.released.sum), (0, 100_000_000));
 }

@@ -203,11 +203,7 @@ impl Bench {
         });
         let lost = Rc::new(RefCell::new(Vec::new()));
         let endangered = Rc::new(RefCell::new(Vec::new()));
-        let (heard, warned, clock) = (
-            Rc::clone(&lost),
-            Rc::clone(&endangered),
-            Rc::clone(&world),
-        );
+        let (heard, warned, clock) = (Rc::clone(&lost), Rc::clone(&endangered), Rc::clone(&world));
         let engine = Engine::new(
             vec![Rc::clone(&fake) as Rc<dyn Instance>],
             Rc::new(Virtual(Rc::clone(&world))),
