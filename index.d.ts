@@ -608,6 +608,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_NO_DISPOSERS'
     /** Thrown by `require` of an entry whose promises are bluebird's, which isn't installed. */
     | 'ERR_REDLOCK_NO_BLUEBIRD'
+    /** Thrown by `instrument` of `redlock-native/otel`: `@opentelemetry/api` isn't installed. */
+    | 'ERR_REDLOCK_NO_OPENTELEMETRY'
     /** Thrown by `require` and `import`: the addon can't be loaded. The message says what to do. */
     | 'ERR_REDLOCK_ADDON';
 
