@@ -20,10 +20,10 @@ app.post('/orders/:id/pay', async (request, response, next) => {
   }
 });
 
-// Held by another request: 409. No majority of the servers answers: 503. Both say when to come back.
+// Held by another request: 409. The servers can't say, or the lock was lost meanwhile: 503. Both say when to come back.
 app.use((error, _request, response, next) => {
-  const status = { ERR_REDLOCK_HELD: 409, ERR_REDLOCK_NO_QUORUM: 503, ERR_REDLOCK_LOST: 503 }[error.code];
-  if (!status) return next(error);
+  if (error.name !== 'LockError' && error.name !== 'AbortError') return next(error);
+  const status = error.code === 'ERR_REDLOCK_HELD' ? 409 : 503;
   response.status(status).set('Retry-After', '1').json({ error: error.code });
 });
 
