@@ -8,12 +8,9 @@ import { EventEmitter } from 'node:events';
  *
  * @example
  * const redlock = new Redlock(['redis://a:6379', 'redis://b:6379', 'redis://c:6379']);
- * const lock = await redlock.lock('invoice:42', 5000);
- * try {
- *   await pay();
- * } finally {
- *   await lock.unlock();
- * }
+ * await redlock.using('invoice:42', 10_000, async (signal) => {
+ *   await pay({ signal });
+ * });
  */
 declare class Redlock extends EventEmitter {
   /**
@@ -90,6 +87,14 @@ declare class Redlock extends EventEmitter {
    * {@link Redlock.quit}; the `connection` event tells each change.
    */
   get connections(): Redlock.Connection[];
+
+  /**
+   * What has come of everything so far, as counters and histograms that the engine keeps anyway: since these instances
+   * are those of this Redlock, and never set back. It asks the engine's own thread, so that its numbers are of one moment.
+   *
+   * @returns plain data, which may be changed; or, rejected, a {@link Redlock.LockError} (`ERR_REDLOCK_CLOSED`)
+   */
+  stats(): Promise<Redlock.Stats>;
 
   /**
    * Takes a lock on a resource, or on all of several resources or none.
@@ -342,6 +347,7 @@ declare namespace Redlock {
   export {
     type Acquired,
     type AcquireOptions,
+    type AcquireOutcome,
     type AnyListener,
     type ArgumentError,
     type ArgumentErrorCode,
@@ -361,9 +367,11 @@ declare namespace Redlock {
     type ConnectionState,
     type ConnectionsRule,
     type Disposer,
+    type EndangeredError,
     type ErrorCode,
     type EventArguments,
     type Events,
+    type Histogram,
     type Inspection,
     type Instance,
     InstanceError,
@@ -393,6 +401,7 @@ declare namespace Redlock {
     type ServerConfig,
     type SharedConfig,
     type SocketConfig,
+    type Stats,
     type TlsOptions,
     type TryLockOptions,
     type TryOptions,
@@ -549,6 +558,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_NOT_HELD'
     /** It was not granted within `maxWait`. */
     | 'ERR_REDLOCK_TIMEOUT'
+    /** Of the `endangered` event: it is held, but may be lost soon. */
+    | 'ERR_REDLOCK_ENDANGERED'
     /** It was held for as long as `maxHold` allows. */
     | 'ERR_REDLOCK_MAX_HOLD'
     /** This Redlock was closed with `quit()`. */
@@ -597,6 +608,8 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_NO_DISPOSERS'
     /** Thrown by `require` of an entry whose promises are bluebird's, which isn't installed. */
     | 'ERR_REDLOCK_NO_BLUEBIRD'
+    /** Thrown by `instrument` of `redlock-native/otel`: `@opentelemetry/api` isn't installed. */
+    | 'ERR_REDLOCK_NO_OPENTELEMETRY'
     /** Thrown by `require` and `import`: the addon can't be loaded. The message says what to do. */
     | 'ERR_REDLOCK_ADDON';
 
@@ -1022,6 +1035,70 @@ declare namespace Redlock {
     address: string;
   }
 
+  /**
+   * What has come of a request for a lock. `aborted`: it was given up, by its signal or by {@link Redlock.quit};
+   * `too_slow`: nothing was left of its ttl.
+   */
+  type AcquireOutcome = 'granted' | 'held' | 'timeout' | 'unavailable' | 'too_slow' | 'aborted';
+
+  /**
+   * How often something took how much: seconds, or attempts. A bucket says how many took `le` or less, so that its count has
+   * those of all before it, as Prometheus wants them. The bounds are always the same, a seventh to a quarter apart
+   * from 10 µs to over an hour; any but the last, whose `le` is Infinity, may be left out.
+   */
+  interface Histogram {
+    count: number;
+    sum: number;
+    buckets: { le: number; count: number }[];
+  }
+
+  /** What has come of everything so far: counters, which only grow, but for `waiting` and `held`. Times are in seconds. */
+  interface Stats {
+    /** The requests for locks that have ended, from the request to its outcome in the engine. */
+    acquires: Record<AcquireOutcome, { duration: Histogram; attempts: Histogram }>;
+    /** How many requests for locks are under way now. */
+    waiting: number;
+    /** How many locks are held now: handed over by this Redlock, valid, and not unlocked. */
+    held: number;
+    /**
+     * For how long locks were held, from when they were asked for. `released`: until they were unlocked; `lost`: until their
+     * validity ended, or a majority said that they are gone. One that nobody unlocks is lost when its validity ends.
+     */
+    holds: Record<'released' | 'lost', Histogram>;
+    /** The locks with a signal or `autoExtend` that were lost: how many {@link Events.lost} tells, by the error's code. */
+    lost: Record<'ERR_REDLOCK_EXPIRED' | 'ERR_REDLOCK_MAX_HOLD' | 'ERR_REDLOCK_NOT_HELD', number>;
+    extensions: {
+      /** What was left of the validity when an extension was confirmed: where it nears 0, locks are about to be lost. */
+      slack: Histogram;
+      /** How many attempts to extend a lock have failed. */
+      failed: number;
+      /** How many {@link Events.endangered} tells. */
+      endangered: number;
+    };
+    /** By instance, in their order. */
+    instances: {
+      /** Without credentials. */
+      address: string;
+      /** From the question to its answer, late ones included. Of what was asked in one millisecond, one question is measured. */
+      duration: Histogram;
+      /** `seen`: to `inspect`. One that stayed silent has failed. */
+      votes: Record<'granted' | 'held' | 'seen' | 'failed', number>;
+      /** Why votes have failed, as far as there were any: how many, by the error's code. */
+      failures: { [Code in InstanceErrorCode]?: number };
+    }[];
+    /**
+     * What had who waits for a lock ask again, beside its own schedule: a server's word, the end of what holds it, or that
+     * nothing was told for long.
+     */
+    wakeups: { told: number; expiry: number; poll: number };
+  }
+
+  /** An extension has failed, and less than a third of the ttl is left. */
+  interface EndangeredError extends LockError {
+    /** For how long the lock may still be believed in, in ms. */
+    remaining: number;
+  }
+
   /** What each event's listeners are called with. */
   interface Events {
     /**
@@ -1031,6 +1108,11 @@ declare namespace Redlock {
     clientError: [error: InstanceError | Error, instance: InstanceInfo];
     /** {@link Redlock.connections} has changed: the mode of one, its state, or the reason for being down. */
     connection: [connection: Connection];
+    /**
+     * An extension of a lock that is extended by itself has failed, and less than a third of its ttl is left: told once,
+     * and again only after one has succeeded in between. It is tried again. `lock` is undefined if nobody has it any more.
+     */
+    endangered: [error: EndangeredError, lock: Lock | undefined];
     /** A lock with a signal or `autoExtend` was lost; `lock` is undefined if nobody has it any more. */
     lost: [error: LockError, lock: Lock | undefined];
     /** A lock could not be released by `using`, `await using` or `quit({ unlock: true })`, which names no lock. */

@@ -26,6 +26,7 @@ function makeWatchdog(engine, state, { names, value, expiration }, settings, wak
   const until = state.validUntil(expiration) ?? clock() + LONGEST_FROM_NOW;
   // The lock itself, since a Proxy of it may be collected before.
   state.watchdog = new Watchdog(engine, state.lock, { names, value, until, settings, wakeups });
+  state.watchdog.hold = state.hold;
   return state.watchdog;
 }
 

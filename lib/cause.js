@@ -96,6 +96,15 @@ const SENTENCES = {
     return `${names} was not granted within maxWait${held}${whatFailed(answers)}`;
   },
 
+  ERR_REDLOCK_ENDANGERED({ names, reason, answers }) {
+    const granted = `${count(answers, 'granted')} of ${answers.length}`;
+    const held = count(answers, 'held') ? `; ${whoRefused(answers)}` : '';
+    return (
+      `${reason} of the lock on ${names}, and its last extension was granted by ${granted} instances where ` +
+      `${majorityOf(answers.length)} must grant it; it is tried again${held}${whatFailed(answers)}`
+    );
+  },
+
   ERR_REDLOCK_MAX_HOLD({ names }) {
     return `the lock on ${names} was held for as long as maxHold allows: use a longer maxHold, or finish earlier`;
   },

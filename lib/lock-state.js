@@ -45,6 +45,8 @@ class LockState {
   settings;
   /** How it is kept, if it is. @type {import('./watchdog').Watchdog | undefined} */
   watchdog;
+  /** What tells others how long it is held, if anybody listens. @type {import('./hold').Hold | undefined} */
+  hold;
   #isReleased = false;
   /** Whether the engine gave it: then its names and its value are what native was asked for, and said. */
   #isGranted = false;
@@ -91,6 +93,8 @@ class LockState {
     this.ttl = from.ttl;
     this.#requestedTtl = from.#requestedTtl;
     this.settings = from.settings;
+    from.hold?.passTo(this);
+    from.hold = undefined;
   }
 
   /**
@@ -132,6 +136,7 @@ class LockState {
     this.#until = 0;
     this.#isReleased = true;
     this.endCount += 1;
+    this.hold?.released();
   }
 
   /**
@@ -172,6 +177,11 @@ class LockState {
       if (shown === 0) this.#isReleased = true;
     }
     return this.#until;
+  }
+
+  /** Until when it may be believed in, as far as is known without a look at the lock itself. */
+  get until() {
+    return this.watchdog?.isExtended ? this.watchdog.until : this.#until;
   }
 
   /** For how long it was asked for last, in ms; undefined where that isn't known. @returns {number | undefined} */

@@ -10,6 +10,7 @@ const { readAcquireOptions, readExtension } = require('./acquire-options');
 const { readResource, readLock, checkTtl } = require('./arguments');
 const { makeWatchdog, startExtending, stopExtending } = require('./auto-extension');
 const { explain } = require('./cause');
+const channels = require('./channels');
 const { LONGEST_VALIDITY } = require('./constants');
 const { outOfRange, wrongType } = require('./errors');
 const { isThere } = require('./foreign');
@@ -25,6 +26,7 @@ const {
   notLocked,
   unreleased,
 } = require('./failures');
+const { beginHold } = require('./hold');
 const { Inspection } = require('./inspection');
 const { refuseLate } = require('./expired-on-arrival');
 const { ownStateOf, readState, stateOf } = require('./lock-state');
@@ -34,6 +36,7 @@ const { majorityOf } = require('./quorum');
 const { OwnPromise } = require('./native/calls');
 const { PendingLock, PendingUnlock } = require('./pending');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES, WAKEUPS, FAIR } = require('./native');
+const { toStats } = require('./stats');
 const { random, valueFrom, extendByAttempts, isPacedByCaller, lockByAttempts } = require('./retry');
 
 /**
@@ -57,6 +60,8 @@ class Locker {
   #isFair;
   /** quit() has everything unlocked that is held: what could not be. @type {Promise<Error[]> | undefined} */
   #unlockingAll;
+  /** What is held, as far as that is told: where somebody listens. @type {Set<import('./hold').Hold>} */
+  #holds = new Set();
 
   /**
    * Gives the face the properties that are read at each call.
@@ -90,6 +95,16 @@ class Locker {
     return this.#quorum.engine.events.connections;
   }
 
+  /** What has come of everything so far. */
+  async stats() {
+    const { engine } = this.#quorum;
+    const failure = engine.isClosed ? CLOSED : (await engine.stats(this.#settings.current)).failure;
+    if (failure?.stats) return toStats(failure.stats, engine.addresses);
+    const { code, reason } = failure ?? CLOSED;
+    const message = `Cannot tell what was counted: ${reason}.`;
+    throw new this.#profile.LockError(message, 0, { code, resource: [], votes: [] });
+  }
+
   // Errors of what was asked for are made in async methods, so that their stacks name the caller that awaits them.
 
   /**
@@ -103,6 +118,26 @@ class Locker {
    * @returns {Promise<any>}
    */
   lock(face, resource, ttl, options, isExtended = false, isStrict = false, isTry = false) {
+    if (!channels.lock.hasSubscribers) {
+      return this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, undefined);
+    }
+    const context = channels.contextOf(resource, ttl);
+    const call = () => this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, context);
+    return channels.lock.trace(context, call, 'granted');
+  }
+
+  /**
+   * @param {any} face
+   * @param {unknown} resource
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @param {boolean} isExtended
+   * @param {boolean} isStrict
+   * @param {boolean} isTry
+   * @param {import('./channels').Context | undefined} trace whom to tell what comes of it
+   * @returns {Promise<any>}
+   */
+  #lock(face, resource, ttl, options, isExtended, isStrict, isTry, trace) {
     const profile = this.#profile;
     let pending;
     let others;
@@ -123,7 +158,7 @@ class Locker {
       if (isFair) this.#checkFair(face, names, settings);
       isInSteps = acquire || face._random !== random || isPacedByCaller(settings);
       isReported = this.#isReported(face);
-      pending = new PendingLock(this, face, engine, names, ttl, settings);
+      pending = new PendingLock(this, face, engine, names, ttl, settings, trace);
     } catch (error) {
       return OwnPromise.reject(profile.refuse(error));
     }
@@ -131,7 +166,7 @@ class Locker {
     if (isInSteps) return this.#lockInSteps(pending, acquire);
     const promise = pending.promise();
     const flags = this.#acquireFlags(settings, isFair);
-    pending.context = engine.lockFor(pending, names, ttl, settings, isReported, flags);
+    pending.context = engine.lockFor(pending, names, ttl, tracedBy(settings, trace), isReported, flags);
     return promise;
   }
 
@@ -153,9 +188,16 @@ class Locker {
    * @returns {Promise<any>}
    */
   async #lockInSteps(asked, acquire) {
-    const { face, engine, names, ttl, settings } = asked;
-    const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
-    return this.#conclude(asked, answer, acquire);
+    const { face, engine, names, ttl, trace } = asked;
+    const settings = tracedBy(asked.settings, trace);
+    try {
+      const answer = await this.#acquire(face, engine, names, ttl, settings, acquire);
+      return this.#conclude(asked, answer, acquire);
+    } catch (error) {
+      const signal = acquire?.signal;
+      if (trace && signal?.aborted && signal.reason === error) trace.outcome = 'aborted';
+      throw error;
+    }
   }
 
   /**
@@ -166,7 +208,21 @@ class Locker {
    */
   granted(asked, answer) {
     if (answer.failure || this.#unlockingAll || answer.isLate) return undefined;
-    return asked.lock ?? this.makeLock(asked, answer);
+    const lock = asked.lock ?? this.makeLock(asked, answer);
+    this.#tellOfGrant(asked, answer, lock);
+    return lock;
+  }
+
+  /**
+   * @param {PendingLock} asked
+   * @param {Answer} answer
+   * @param {any} lock
+   */
+  #tellOfGrant({ names, ttl, trace }, { attempts, value }, lock) {
+    if (trace) trace.attempts = attempts;
+    if (channels.hold.hasSubscribers) {
+      beginHold(ownStateOf(lock) ?? stateOf(lock, { names, value }), names, ttl, this.#holds);
+    }
   }
 
   /**
@@ -204,10 +260,19 @@ class Locker {
     // quit() releases it, with all the others.
     if (!answer.failure && this.#unlockingAll) answer.failure = RELEASED_BY_QUIT;
     if (answer.isLate) refuseLate(engine, names, answer, settings, this.#isReported(face));
-    if (!answer.failure) return this.#grant(asked, answer, acquire);
+    if (!answer.failure) {
+      const lock = this.#grant(asked, answer, acquire);
+      this.#tellOfGrant(asked, answer, lock);
+      return lock;
+    }
     const { code } = answer.failure;
-    if (acquire?.isTry && code === 'ERR_REDLOCK_HELD') return null;
+    const isNull = acquire?.isTry && code === 'ERR_REDLOCK_HELD';
+    if (isNull && !asked.trace) return null;
     const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
+    if (isNull && asked.trace) {
+      asked.trace.noteFailure({ code, attempts: answer.attempts, votes: failure.votes });
+      return null;
+    }
     throw new this.#profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
   }
 
@@ -438,6 +503,18 @@ class Locker {
    * @returns {Promise<void>}
    */
   unlock(face, lock) {
+    if (!channels.unlock.hasSubscribers) return this.#unlock(face, lock, undefined);
+    const context = channels.contextOf(channels.namesIn(lock, 'resource'));
+    return channels.unlock.trace(context, () => this.#unlock(face, lock, context), 'released');
+  }
+
+  /**
+   * @param {any} face
+   * @param {any} lock
+   * @param {import('./channels').Context | undefined} trace
+   * @returns {Promise<void>}
+   */
+  #unlock(face, lock, trace) {
     const profile = this.#profile;
     let record;
     let state;
@@ -459,7 +536,7 @@ class Locker {
     const settings = this.#settingsWith(state);
     const pending = new PendingUnlock(this, engine, names);
     const promise = pending.promise();
-    engine.unlockFor(pending, names, value, state.heldSince, settings, isReported);
+    engine.unlockFor(pending, names, value, state.heldSince, tracedBy(settings, trace), isReported);
     return promise;
   }
 
@@ -575,7 +652,28 @@ class Locker {
    * @param {boolean} isNew whether `extended` is to tell how many attempts this took
    * @returns {Promise<L>}
    */
-  async #extend(face, lock, { names, value, expiration }, extended, ttl, options, isNew) {
+  #extend(face, lock, record, extended, ttl, options, isNew) {
+    if (!channels.extend.hasSubscribers) {
+      return this.#extendUntold(face, lock, record, extended, ttl, options, isNew, undefined);
+    }
+    const context = channels.contextOf(record.names, ttl);
+    const call = () => this.#extendUntold(face, lock, record, extended, ttl, options, isNew, context);
+    return channels.extend.trace(context, call, 'extended');
+  }
+
+  /**
+   * @template {LockLike} L
+   * @param {any} face
+   * @param {LockLike} lock
+   * @param {LockRecord} record
+   * @param {L} extended
+   * @param {unknown} ttl
+   * @param {CallOptions | undefined} options
+   * @param {boolean} isNew
+   * @param {import('./channels').Context | undefined} trace whom to tell what comes of it
+   * @returns {Promise<L>}
+   */
+  async #extendUntold(face, lock, { names, value, expiration }, extended, ttl, options, isNew, trace) {
     const profile = this.#profile;
     const record = { names, value };
     const state = stateOf(lock, record);
@@ -598,9 +696,11 @@ class Locker {
     const attempt = (/** @type {Settings} */ own) =>
       engine.extend(names, value, until, isRelative, ttl, own, report);
     const pause = (/** @type {number} */ ms) => engine.wait(ms, settings);
+    const traced = tracedBy(settings, trace);
     const answer = isPacedByCaller(settings)
-      ? await extendByAttempts(attempt, pause, settings, isRelative ? clock() + until : until)
-      : await attempt(settings);
+      ? await extendByAttempts(attempt, pause, traced, isRelative ? clock() + until : until)
+      : await attempt(traced);
+    if (trace) trace.attempts = answer.attempts;
     // A lock that is extended by itself may have been extended beyond that meanwhile.
     const { watchdog } = state;
     const isKept = watchdog?.isExtended && watchdog.until > clock();
@@ -661,6 +761,7 @@ class Locker {
       return new this.#profile.LockError(unreleased(names), 1, explained);
     });
     for (const error of errors) engine.events.tell('unlockError', error, undefined);
+    for (const hold of this.#holds) hold.released();
     return errors;
   }
 
@@ -720,6 +821,14 @@ class Locker {
   #settingsWith({ settings = this.#settings.current }) {
     return settings;
   }
+}
+
+/**
+ * @param {Settings} settings
+ * @param {import('./channels').Context | undefined} trace
+ */
+function tracedBy(settings, trace) {
+  return trace === undefined ? settings : settings.tracedBy(trace);
 }
 
 /**

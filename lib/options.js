@@ -31,6 +31,8 @@ class Settings {
    * @param {boolean} [isEndless] whether a retryCount of -1 is without end
    */
   constructor(driftFactor, retryCount, retryDelay, retryJitter, isEndless = true) {
+    /** What the votes on a request with these settings are told with. @type {import('./native/types').Trace | undefined} */
+    this.trace = undefined;
     this.driftFactor = driftFactor;
     /** As it was given, for errors and `attemptsRemaining`. */
     this.retryCount = retryCount;
@@ -46,7 +48,19 @@ class Settings {
 
   /** The same for a single attempt. */
   once() {
-    return new Settings(this.driftFactor, 0, this.retryDelay, this.retryJitter);
+    const { driftFactor, retryDelay, retryJitter, trace } = this;
+    return new Settings(driftFactor, 0, retryDelay, retryJitter).tracedBy(trace);
+  }
+
+  /**
+   * The same for one request that is traced. It is not to be kept: a lock's own settings trace nothing.
+   *
+   * @param {import('./native/types').Trace | undefined} trace
+   * @returns {Settings}
+   */
+  tracedBy(trace) {
+    if (trace === this.trace) return this;
+    return Object.assign(Object.create(Settings.prototype), this, { trace });
   }
 }
 

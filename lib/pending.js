@@ -56,8 +56,9 @@ class PendingLock extends Pending {
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} settings
+   * @param {import('./channels').Context} [trace] whom to tell what comes of it, if anybody listens
    */
-  constructor(locker, face, engine, names, ttl, settings) {
+  constructor(locker, face, engine, names, ttl, settings, trace) {
     super();
     this.#locker = locker;
     this.face = face;
@@ -65,6 +66,7 @@ class PendingLock extends Pending {
     this.names = names;
     this.ttl = ttl;
     this.settings = settings;
+    this.trace = trace;
   }
 
   /**

@@ -55,6 +55,11 @@ class Redlock extends EventEmitter {
     return requireLocker(this).connections;
   }
 
+  /** What has come of everything so far, as counters and histograms. */
+  stats() {
+    return deliver(this, requireLocker(this).stats(), undefined);
+  }
+
   /**
    * @param {unknown} resource
    * @param {unknown} ttl

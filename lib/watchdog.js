@@ -18,6 +18,7 @@
  */
 
 const { explain } = require('./cause');
+const channels = require('./channels');
 const { LockError } = require('./errors');
 const { bare } = require('./foreign');
 const { clock } = require('./addon');
@@ -62,6 +63,8 @@ class Watchdog {
   /** Its end is no loss, and no event: only its signal tells it. */
   #isMeantToEnd = false;
   #ttl = 0;
+  /** What tells others how long the lock is held, if anybody listens. @type {import('./hold').Hold | undefined} */
+  hold;
 
   /**
    * @param {import('./native').Engine} engine
@@ -176,8 +179,32 @@ class Watchdog {
     onlyWatched.delete(this);
     collected.unregister(this);
     this.#error ??= this.#lossFor(failure);
+    // quit() has released it.
+    if (!isTold) this.hold?.released();
     this.#abort();
     if (isTold) this.#tell();
+  }
+
+  /**
+   * Native says that an extension has failed, and that little time is left.
+   *
+   * @param {import('./native/types').EndangeredEvent} event
+   */
+  endanger({ votes, attempts, left }) {
+    if (this.#isReleased || this.#error) return;
+    const { names } = this.#held;
+    // JavaScript may have been busy since.
+    const remaining = Math.max(0, Math.min(left, this.until - clock()));
+    const reason = `${Math.round(remaining)} ms are left`;
+    const failure = { code: 'ERR_REDLOCK_ENDANGERED', reason, votes };
+    const request = /** @type {const} */ ({ operation: 'extend', names, ttl: this.#ttl });
+    const explained = explain(failure, request, this.#engine.addresses);
+    const message = `The lock on resource "${names}" may be lost soon.`;
+    const error = Object.assign(new LockError(message, attempts, explained), { remaining });
+    if (channels.endangered.hasSubscribers) {
+      channels.endangered.publish({ resource: [...names], remaining, votes: error.votes, error });
+    }
+    this.#engine.events.tell('endangered', error, this.#lock.deref());
   }
 
   #abort() {
@@ -185,6 +212,7 @@ class Watchdog {
     // From now on it says so by itself. One that says so before it is aborted would not be aborted any more.
     for (const key of CHECKED) Reflect.deleteProperty(signal, key);
     this.#context.runInAsyncScope(() => this.#controller.abort(this.#error));
+    this.hold?.lost(this.#error);
   }
 
   /** Native tells nothing any more: timers do, as well as they can. */
@@ -201,7 +229,13 @@ class Watchdog {
   }
 
   #tell() {
-    if (!this.#isMeantToEnd) this.#engine.events.tell('lost', this.#error, this.#lock.deref());
+    if (this.#isMeantToEnd) return;
+    const error = this.#error;
+    if (channels.lost.hasSubscribers) {
+      const { code, votes } = /** @type {any} */ (error);
+      channels.lost.publish({ resource: [...this.#held.names], code, votes, error });
+    }
+    this.#engine.events.tell('lost', error, this.#lock.deref());
   }
 
   /** @param {import('./native').NativeFailure} failure */

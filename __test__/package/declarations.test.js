@@ -17,7 +17,7 @@ const ROOT = path.join(__dirname, '..', '..');
 const NEVER_TOLD = ['ERR_REDLOCK_CANCELLED'];
 
 const RUST = textsIn('src', '.rs');
-const JAVASCRIPT = [...textsIn('lib', '.js'), ...textsIn('compat', '.js')];
+const JAVASCRIPT = ['lib', 'compat', 'otel'].flatMap((folder) => textsIn(folder, '.js'));
 
 const program = ts.createProgram([path.join(ROOT, 'index.d.ts'), path.join(ROOT, 'index.d.mts')], {
   module: ts.ModuleKind.NodeNext,
@@ -30,9 +30,9 @@ const checker = program.getTypeChecker();
 const declared = namesOf('index.d.ts');
 
 describe('what index.d.ts declares is what the code says:', () => {
-  test("the codes of a LockError, which are the engine's", () => {
+  test("the codes of a LockError, which are the engine's and that of an event", () => {
     const said = matches(RUST, /"(ERR_REDLOCK_[A-Z_]+)"/g).filter((code) => !NEVER_TOLD.includes(code));
-    assert.deepEqual(literals('LockErrorCode'), said);
+    assert.deepEqual(literals('LockErrorCode'), sorted([...said, 'ERR_REDLOCK_ENDANGERED']));
   });
 
   test('the codes of an InstanceError and a ConnectionError, which are those of a Cause', () => {

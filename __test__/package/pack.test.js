@@ -12,7 +12,7 @@ const { promisify } = require('node:util');
 const ts = require('typescript');
 
 const { npm } = require('../../scripts/npm');
-const { pack } = require('../../scripts/pack');
+const { pack } = require('../../scripts/package');
 
 const ROOT = path.join(__dirname, '..', '..');
 const CONSUMERS = path.join(__dirname, 'consumers');
@@ -26,7 +26,7 @@ after(() => {
   for (const folder of folders) fs.rmSync(folder, { recursive: true });
 });
 
-/** @type {{main: string, platforms: string[]}} */
+/** @type {{main: string, platforms: string[], source: string}} */
 let packages;
 before(async () => {
   packages = await pack(makeFolder());
@@ -39,15 +39,18 @@ describe('the packages', () => {
   });
 
   test('hold what is used, and nothing else', () => {
-    const [compat, lib] = ['compat', 'lib'].map((folder) =>
+    const [compat, docs, lib] = ['compat', 'docs', 'lib'].map((folder) =>
       filesIn(path.join(ROOT, folder)).map((file) => `${folder}/${file}`),
     );
     assert.deepEqual(filesIn(path.join(installed, 'redlock-native')), [
       'CHANGELOG.md',
+      'CONTRIBUTING.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'binding.js',
       ...compat,
+      ...docs,
       'index.d.mts',
       'index.d.ts',
       'index.js',
@@ -61,6 +64,7 @@ describe('the packages', () => {
     assert.deepEqual(filesIn(path.join(installed, platform)), [
       'LICENSE',
       'README.md',
+      'THIRD-PARTY-NOTICES.txt',
       'package.json',
       addon,
     ]);
@@ -75,6 +79,8 @@ describe('the packages', () => {
     assert.equal(published.scripts, undefined);
     assert.equal(Object.keys(published.optionalDependencies).length, ours.napi.targets.length);
     assert.deepEqual(new Set(Object.values(published.optionalDependencies)), new Set([ours.version]));
+    assert.equal(published.peerDependencies['redlock-native-source'], ours.version);
+    assert.equal(published.peerDependenciesMeta['redlock-native-source'].optional, true);
     // What isn't published yet would fail `npm ci` here.
     assert.equal(ours.optionalDependencies, undefined);
   });

@@ -13,6 +13,7 @@ import type {
   ConnectionState,
   Disposer,
   Events,
+  Histogram,
   Instance,
   InstanceErrorCode,
   LockLike,
@@ -21,6 +22,7 @@ import type {
   PromiseLibrary,
   Script,
   ServerConfig,
+  Stats,
   TlsOptions,
   TryOptions,
   Vote,
@@ -251,9 +253,10 @@ function events(): void {
   redlock.prependOnceListener('unlockError', (...said) => same<typeof said, Said>(true));
   redlock.off('unlockError', (...said) => same<typeof said, Said>(true));
   redlock.removeListener('lost', (...said) => same<typeof said, Said>(true));
+  redlock.on('endangered', (error, lock) => void [error.remaining satisfies number, lock?.resource]);
   redlock.emit('lost', new LockError(), undefined) satisfies boolean;
   redlock.emit('anything else', 1, 'two') satisfies boolean;
-  same<keyof Events, 'clientError' | 'connection' | 'lost' | 'unlockError'>(true);
+  same<keyof Events, 'clientError' | 'connection' | 'endangered' | 'lost' | 'unlockError'>(true);
 
   // A listener may know more of its client's errors; and one that is passed on may be anybody's.
   class ReplyError extends Error {
@@ -302,6 +305,19 @@ async function trying(): Promise<void> {
   await redlock.lock('a', 1000, { maxWait: 5, autoextend: true });
   const number = await redlock.using<number>('a', 1000, { maxWait: 5 }, () => 7);
   same<typeof number, number>(true);
+}
+
+async function stats(): Promise<void> {
+  const { acquires, holds, lost, instances }: Stats = await redlock.stats();
+  const { duration, attempts } = acquires.too_slow;
+  for (const histogram of [duration, attempts, holds.released] satisfies Histogram[]) {
+    for (const { le, count } of histogram.buckets) void (le * count * histogram.sum);
+  }
+  same<typeof lost.ERR_REDLOCK_EXPIRED, number>(true);
+  for (const { address, votes, failures } of instances)
+    void [address, votes.held, failures.ERR_REDLOCK_SILENT];
+  // @ts-expect-error there is no such outcome
+  void acquires.lost;
 }
 
 function connections(): void {
@@ -392,5 +408,5 @@ const options: Options = {};
 const perCall: CallOptions = options;
 const config: ServerConfig = { host: 'h' };
 const lockLike: LockLike = new Lock(redlock, 'a', 'v', 0);
-void [emitter, promises, callbacks, events, trying, connections, scripts, disposers, errors];
+void [emitter, promises, callbacks, events, trying, connections, stats, scripts, disposers, errors];
 void [perCall, config, lockLike];

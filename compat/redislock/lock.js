@@ -6,13 +6,17 @@ const { isUtf8 } = require('node:buffer');
 const { randomUUID } = require('node:crypto');
 
 const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./errors');
+const channels = require('../../lib/channels');
+const { clock } = require('../../lib/addon');
 const { get, has, set } = require('../../lib/foreign');
+const { beginHold } = require('../../lib/hold');
 const { sleep } = require('../../lib/native/mailbox');
 const { findBluebird } = require('../../lib/promises');
 const { requestsOf } = require('./requests');
 
 /**
  * @typedef {import('./requests').Refusal} Refusal
+ * @typedef {import('../../lib/channels').Context} Context
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
  */
@@ -64,12 +68,18 @@ class Lock {
    * @param {Callback} [fn]
    */
   acquire(key, fn) {
-    return bluebird.resolve(acquire(this, key)).nodeify(fn);
+    if (!channels.lock.hasSubscribers) return bluebird.resolve(acquire(this, key)).nodeify(fn);
+    const context = channels.contextOf(key, this.timeout);
+    const asked = channels.lock.trace(context, () => acquire(this, key, context), 'granted');
+    return bluebird.resolve(asked).nodeify(fn);
   }
 
   /** @param {Callback} [fn] */
   release(fn) {
-    return bluebird.resolve(release(this)).nodeify(fn);
+    if (!channels.unlock.hasSubscribers) return bluebird.resolve(release(this)).nodeify(fn);
+    const context = channels.contextOf(this._key);
+    const asked = channels.unlock.trace(context, () => release(this, context), 'released');
+    return bluebird.resolve(asked).nodeify(fn);
   }
 
   /**
@@ -77,15 +87,19 @@ class Lock {
    * @param {Callback} [fn]
    */
   extend(time, fn) {
-    return bluebird.resolve(extend(this, time)).nodeify(fn);
+    if (!channels.extend.hasSubscribers) return bluebird.resolve(extend(this, time)).nodeify(fn);
+    const context = channels.contextOf(this._key, time);
+    const asked = channels.extend.trace(context, () => extend(this, time, context), 'extended');
+    return bluebird.resolve(asked).nodeify(fn);
   }
 }
 
 /**
  * @param {Lock} lock
  * @param {unknown} key
+ * @param {Context} [trace] whom to tell what comes of it
  */
-async function acquire(lock, key) {
+async function acquire(lock, key, trace) {
   if (lock._locked) throw new LockAcquisitionError(HELD_ALREADY);
   const timeout = Number(lock.timeout);
   if (!(timeout >= 1)) throw new LockAcquisitionError("ERR invalid expire time in 'set' command");
@@ -95,8 +109,9 @@ async function acquire(lock, key) {
   let { retries } = lock;
   for (;;) {
     const value = nextValue(lock);
-    const refusal = await requests.acquire(name, value, timeout);
-    if (!refusal) return hold(lock, key, name, value);
+    if (trace) trace.attempts = (trace.attempts ?? 0) + 1;
+    const refusal = await requests.acquire(name, value, timeout, trace);
+    if (!refusal) return hold(lock, key, name, value, timeout);
     if (!refusal.isHeld) throw because(LockAcquisitionError, messageOf(refusal, key), refusal);
     if (retries === 0) throw because(LockAcquisitionError, notAcquired(key), refusal);
     // Below 0 there is no end to them.
@@ -110,8 +125,9 @@ async function acquire(lock, key) {
  * @param {unknown} key
  * @param {string} name
  * @param {string} value
+ * @param {number} timeout
  */
-async function hold(lock, key, name, value) {
+async function hold(lock, key, name, value, timeout) {
   // Another call on this object was faster.
   if (lock._locked) {
     await requestsOf(lock._client).release(name, value);
@@ -121,15 +137,28 @@ async function hold(lock, key, name, value) {
   set(lock, '_locked', true);
   set(lock, '_key', key);
   Lock._acquiredLocks[value] = lock;
+  if (!channels.hold.hasSubscribers) return;
+  const state = { heldSince: clock(), until: clock() + timeout };
+  beginHold(state, [name], timeout, holds);
+  told.set(lock, state);
 }
 
-/** @param {Lock} lock */
-async function release(lock) {
+/** What is held, as far as that is told. @type {Set<import('../../lib/hold').Hold>} */
+const holds = new Set();
+
+/** Of locks whose hold is told. @type {WeakMap<Lock, import('../../lib/hold').Held>} */
+const told = new WeakMap();
+
+/**
+ * @param {Lock} lock
+ * @param {Context} [trace]
+ */
+async function release(lock, trace) {
   const { _key: key } = lock;
   const value = String(lock._id);
   if (!lock._locked) throw new LockReleaseError(NOT_ACQUIRED);
 
-  const refusal = await requestsFor(lock).release(nameOf(key), value);
+  const refusal = await requestsFor(lock).release(nameOf(key), value, trace);
   if (refusal && !refusal.isHeld) throw because(LockReleaseError, refusal.message, refusal);
   forget(lock, value);
   if (refusal) throw because(LockReleaseError, expired(key), refusal);
@@ -138,8 +167,9 @@ async function release(lock) {
 /**
  * @param {Lock} lock
  * @param {unknown} time
+ * @param {Context} [trace]
  */
-async function extend(lock, time) {
+async function extend(lock, time, trace) {
   const { _key: key } = lock;
   const value = String(lock._id);
   if (!Number.isInteger(time) || /** @type {number} */ (time) < 1) {
@@ -147,8 +177,13 @@ async function extend(lock, time) {
   }
   if (!lock._locked) throw new LockExtendError(NOT_ACQUIRED);
 
-  const refusal = await requestsFor(lock).extend(nameOf(key), value, /** @type {number} */ (time));
-  if (!refusal) return;
+  const ms = /** @type {number} */ (time);
+  const refusal = await requestsFor(lock).extend(nameOf(key), value, ms, trace);
+  if (!refusal) {
+    const state = told.get(lock);
+    if (state) state.until = clock() + ms;
+    return;
+  }
   if (!refusal.isHeld) throw because(LockExtendError, refusal.message, refusal);
   forget(lock, value);
   throw because(LockExtendError, expired(key), refusal);
@@ -161,6 +196,7 @@ async function extend(lock, time) {
 function forget(lock, value) {
   delete Lock._acquiredLocks[value];
   if (lock._id !== value) return;
+  told.get(lock)?.hold?.released();
   set(lock, '_locked', false);
   set(lock, '_key', null);
 }

@@ -59,10 +59,11 @@ class Requests {
    * @param {string} key
    * @param {string} value
    * @param {number} ttl
+   * @param {import('../../lib/channels').Context} [trace]
    */
-  async acquire(key, value, ttl) {
+  async acquire(key, value, ttl, trace) {
     const engine = this.#quorum.refresh();
-    const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE, false, value);
+    const answer = await engine.lock([key], Math.max(ttl, SHORTEST), ONCE.tracedBy(trace), false, value);
     answer.value = value;
     if (answer.isLate) refuseLate(engine, [key], answer, ONCE, false);
     return this.#refusalOf(answer, 'lock', key, ttl);
@@ -72,12 +73,13 @@ class Requests {
    * @param {string} key
    * @param {string} value
    * @param {number} ttl
+   * @param {import('../../lib/channels').Context} [trace]
    */
-  async extend(key, value, ttl) {
+  async extend(key, value, ttl, trace) {
     // redislock doesn't look at the time: having the value is having the lock.
     const answer = await this.#quorum
       .refresh()
-      .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE, false);
+      .extend([key], value, LONGEST_VALIDITY, true, ttl, ONCE.tracedBy(trace), false);
     if (answer.isLate) answer.failure = OVER;
     return this.#refusalOf(answer, 'extend', key, ttl);
   }
@@ -85,9 +87,10 @@ class Requests {
   /**
    * @param {string} key
    * @param {string} value
+   * @param {import('../../lib/channels').Context} [trace]
    */
-  async release(key, value) {
-    const answer = await this.#quorum.refresh().unlock([key], value, 0, ONCE, false);
+  async release(key, value, trace) {
+    const answer = await this.#quorum.refresh().unlock([key], value, 0, ONCE.tracedBy(trace), false);
     return this.#refusalOf(answer, 'unlock', key, 0);
   }
 

@@ -4,10 +4,12 @@
 
 const { readResource, readLock, checkTtl } = require('../../lib/arguments');
 const { explain } = require('../../lib/cause');
+const channels = require('../../lib/channels');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
 const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
+const { beginHold } = require('../../lib/hold');
 const { refuseLate } = require('../../lib/expired-on-arrival');
 const { Watchdog } = require('../../lib/watchdog');
 const { stateOf } = require('../../lib/lock-state');
@@ -50,6 +52,8 @@ class Locker {
   #open = new Set();
   /** The states of locks that were released. @type {WeakSet<ReturnType<typeof stateOf>>} */
   #released = new WeakSet();
+  /** What is held, as far as that is told. @type {Set<import('../../lib/hold').Hold>} */
+  #holds = new Set();
 
   /**
    * Gives the face the properties that are read at each call.
@@ -97,10 +101,25 @@ class Locker {
    * @param {Partial<V5Settings>} [settings]
    * @returns {Promise<Lock>}
    */
-  async acquire(face, resources, duration, settings) {
+  acquire(face, resources, duration, settings) {
+    if (!channels.lock.hasSubscribers) return this.#acquire(face, resources, duration, settings, undefined);
+    const context = channels.contextOf(resources, duration);
+    const call = () => this.#acquire(face, resources, duration, settings, context);
+    return channels.lock.trace(context, call, 'granted');
+  }
+
+  /**
+   * @param {any} face
+   * @param {string[]} resources
+   * @param {number} duration
+   * @param {Partial<V5Settings> | undefined} settings
+   * @param {import('../../lib/channels').Context | undefined} trace whom to tell what comes of it
+   * @returns {Promise<Lock>}
+   */
+  async #acquire(face, resources, duration, settings, trace) {
     checkDuration(duration);
     const names = readResource(resources, true);
-    const own = toEngine(settingsOf(face, settings));
+    const own = toEngine(settingsOf(face, settings)).tracedBy(trace);
     checkTtl(duration, own.driftFactor);
     const engine = this.#openEngine(face, 'lock', names);
 
@@ -110,8 +129,13 @@ class Locker {
       ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
       : this.#attemptWithOwnValues(face, names, duration, own, stats));
     if (answer.isLate) refuseLate(engine, names, answer, own, false);
+    if (trace) trace.attempts = stats.length;
     if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
-    return grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
+    const lock = grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
+    if (channels.hold.hasSubscribers) {
+      beginHold(stateOf(lock, { names, value: answer.value }), names, duration, this.#holds);
+    }
+    return lock;
   }
 
   /**
@@ -159,7 +183,7 @@ class Locker {
    * @param {Partial<V5Settings>} [settings]
    */
   async release(face, lock, settings) {
-    return this.#release(face, lock, settingsOf(face, settings), Number.POSITIVE_INFINITY);
+    return this.#releaseTold(face, lock, settingsOf(face, settings), Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -169,7 +193,22 @@ class Locker {
    * @param {Partial<V5Settings>} [settings]
    * @returns {Promise<Lock>}
    */
-  async extend(face, existing, duration, settings) {
+  extend(face, existing, duration, settings) {
+    if (!channels.extend.hasSubscribers) return this.#extend(face, existing, duration, settings, undefined);
+    const context = channels.contextOf(channels.namesIn(existing, 'resources'), duration);
+    const call = () => this.#extend(face, existing, duration, settings, context);
+    return channels.extend.trace(context, call, 'extended');
+  }
+
+  /**
+   * @param {any} face
+   * @param {Lock} existing
+   * @param {number} duration
+   * @param {Partial<V5Settings> | undefined} settings
+   * @param {import('../../lib/channels').Context | undefined} trace
+   * @returns {Promise<Lock>}
+   */
+  async #extend(face, existing, duration, settings, trace) {
     checkDuration(duration);
     const { names: known, value, expiration } = readLock(existing, false, 'resources', true);
     const names = [...known];
@@ -178,7 +217,7 @@ class Locker {
     if (validUntil === 0) throw new ExecutionError(TEXTS.expired, []);
     const isRelative = validUntil === undefined;
     const until = isRelative ? LONGEST_VALIDITY : validUntil;
-    const own = toEngine(settingsOf(face, settings));
+    const own = toEngine(settingsOf(face, settings)).tracedBy(trace);
     checkTtl(duration, own.driftFactor);
     const engine = this.#openEngine(face, 'extend', names);
 
@@ -187,6 +226,7 @@ class Locker {
     const { voteReport } = attempts;
     const answer = await engine.extend(names, value, until, isRelative, duration, own, false, voteReport);
     const stats = attempts.answered(answer);
+    if (trace) trace.attempts = answer.attempts;
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {
       // Another call that has extended it meanwhile has ended it too, in favour of a new lock.
@@ -195,6 +235,8 @@ class Locker {
       }
       throw this.#failed('extend', names, duration, answer, stats);
     }
+    const { hold } = state;
+    state.hold = undefined;
     state.setReleased(existing, expiration);
     // A holder who has released it meanwhile must not get it back.
     if (this.#released.has(state)) throw new ExecutionError(TEXTS.expired, stats);
@@ -202,7 +244,9 @@ class Locker {
       answer.failure = OVER;
       throw this.#failed('extend', names, duration, answer, stats, TEXTS.expired);
     }
-    return grantedLock(face, names, value, state.heldSince, duration, stats, answer);
+    const lock = grantedLock(face, names, value, state.heldSince, duration, stats, answer);
+    hold?.passTo(stateOf(lock, { names, value }));
+    return lock;
   }
 
   /**
@@ -230,7 +274,7 @@ class Locker {
       watchdog.release();
       // The routine's own outcome counts. It isn't retried for longer than the servers keep the lock, and listeners of
       // `error` are told of every vote.
-      await this.#release(face, lock, settings, longest).catch(() => {});
+      await this.#releaseTold(face, lock, settings, longest).catch(() => {});
     }
   }
 
@@ -247,6 +291,7 @@ class Locker {
     const until = state.validUntil(lock.expiration) ?? 0;
     const held = { names, value, until, settings: toEngine(settings) };
     const watchdog = new Watchdog(this.#quorum.engine, state.lock, held, lossOf);
+    watchdog.hold = state.hold;
     Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.check() }));
     watchdog.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return watchdog;
@@ -256,16 +301,30 @@ class Locker {
    * @param {any} face
    * @param {Lock} lock
    * @param {V5Settings} settings
-   * @param {number} longest in ms; if finite, a lock that is gone isn't asked for again either
+   * @param {number} longest as for `#release`
    */
-  async #release(face, lock, settings, longest) {
+  #releaseTold(face, lock, settings, longest) {
+    if (!channels.unlock.hasSubscribers) return this.#release(face, lock, settings, longest, undefined);
+    const context = channels.contextOf(channels.namesIn(lock, 'resources'));
+    const call = () => this.#release(face, lock, settings, longest, context);
+    return channels.unlock.trace(context, call, 'released');
+  }
+
+  /**
+   * @param {any} face
+   * @param {Lock} lock
+   * @param {V5Settings} settings
+   * @param {number} longest in ms; if finite, a lock that is gone isn't asked for again either
+   * @param {import('../../lib/channels').Context | undefined} trace
+   */
+  async #release(face, lock, settings, longest, trace) {
     const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
     const names = [...known];
     const state = stateOf(lock, { names, value });
     state.setReleased(lock, expiration);
     this.#released.add(state);
     const engine = this.#openEngine(face, 'unlock', names);
-    const own = toEngine(settings);
+    const own = toEngine(settings).tracedBy(trace);
     const isFinal = longest < Number.POSITIVE_INFINITY || own.retries < 0;
     const giveUpAt = clock() + longest;
 

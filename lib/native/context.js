@@ -10,6 +10,9 @@ const { AsyncResource } = require('node:async_hooks');
 
 /** A context as it was when this was made. */
 class Context extends AsyncResource {
+  /** What the votes on its request are told with. @type {import('./types').Trace | undefined} */
+  trace;
+
   constructor() {
     super('REDLOCK');
   }
@@ -63,12 +66,15 @@ const NO_CONTEXT = 0;
 /**
  * Remembers the caller's, until native says that nothing is asked for in it any more.
  *
+ * @param {import('./types').Trace} [trace]
  * @returns {number}
  */
-function enter() {
+function enter(trace) {
   do last = (last + 1) % 2 ** 32 || 1;
   while (contexts.has(last));
-  contexts.set(last, new Context());
+  const context = new Context();
+  context.trace = trace;
+  contexts.set(last, context);
   return last;
 }
 

@@ -13,6 +13,7 @@ const { Events } = require('./events');
 const { requests } = require('./requests');
 const { OWN_SCRIPTS, forget, learn } = require('./scripts');
 const { slots } = require('./slots');
+const { heedSubscribers, tellVote } = require('./votes');
 
 // As they were when this was loaded: see `#comeRound`.
 const { setImmediate, clearImmediate } = require('node:timers');
@@ -175,6 +176,16 @@ class Engine {
   }
 
   /**
+   * What it has counted so far.
+   *
+   * @param {Settings} settings
+   * @returns {Promise<Answer>} with the stats; never rejected
+   */
+  stats(settings) {
+    return requests.ask(this, operations.stats, 0, 0, settings, 0, '', NO_NAMES);
+  }
+
+  /**
    * Time on the engine's clock, which no fake timers stop. It ends early, as a failure, if the engine is closed.
    *
    * @param {number} ms
@@ -265,6 +276,7 @@ class Engine {
     requests.flush();
     const context = this.#clients.length === 0 ? NO_CONTEXT : enter();
     const numbers = Float64Array.from(terms);
+    heedSubscribers();
     this.#mailbox.watch(this.handle, number, this.scripts, context, numbers, value, [...resources]);
     // Native has let go of the engine already, and tells nothing.
     if (engines.get(this.handle) !== this) watched.fallBackToTimers();
@@ -410,8 +422,14 @@ class Engine {
         watched?.lose(event);
         break;
       }
+      case 'endangered':
+        this.#watched.get(event.number)?.deref()?.endanger(event);
+        break;
       case 'votes':
         this.#voteReports.get(event.number)?.(event.attempt, event.votes);
+        break;
+      case 'vote':
+        tellVote(event, this.addresses);
         break;
       case 'call':
         this.#comeRound(event.instance);

@@ -2,6 +2,7 @@
 
 /** What an engine tells its owner of its members: as events, and as what `connections` lists. */
 
+const channels = require('../channels');
 const { Connections } = require('../connections');
 const { ConnectionError, troubleOf } = require('../errors');
 const { LookAlikes } = require('../look-alikes');
@@ -81,11 +82,11 @@ class Events {
         const trouble = code === undefined ? undefined : { code, reply, message: String(message) };
         if (bridge) {
           const error = trouble && new ConnectionError(trouble, instance, this.#addresses[instance]);
-          if (bridge.connectionIs(state, error)) this.tell('connection', this.#connections.at(instance));
+          if (bridge.connectionIs(state, error)) this.#tellOfConnection(this.#connections.at(instance));
           break;
         }
         const connection = this.#connections.change(instance, state, trouble);
-        if (connection) this.tell('connection', connection);
+        if (connection) this.#tellOfConnection(connection);
         break;
       }
       case 'wakeups':
@@ -101,10 +102,16 @@ class Events {
     }
   }
 
+  /** @param {object} connection as `connections` lists it */
+  #tellOfConnection(connection) {
+    if (channels.connection.hasSubscribers) channels.connection.publish(connection);
+    this.tell('connection', connection);
+  }
+
   /** @param {import('../clients/bridge').Bridge | undefined} bridge at one or several indexes */
   #tellOfRoute(bridge) {
     this.#bridges.forEach((other, index) => {
-      if (other === bridge) this.tell('connection', this.#connections.at(index));
+      if (other === bridge) this.#tellOfConnection(this.#connections.at(index));
     });
   }
 }

@@ -7,9 +7,10 @@ const { constants } = require('node:buffer');
 const { failed } = require('./answer');
 const { soon } = require('./calls');
 const { request: layout, reasons, unlimited } = require('../constants');
-const { NO_CONTEXT, leave } = require('./context');
+const { NO_CONTEXT, enter, leave } = require('./context');
 const { currentMailbox, mailbox } = require('./mailbox');
 const { slots } = require('./slots');
+const { heedSubscribers } = require('./votes');
 
 /**
  * @typedef {import('./answer').Answer} Answer
@@ -19,7 +20,7 @@ const { slots } = require('./slots');
 // Locals of the module: the row below is written for every request.
 const { slotAt, handleAt, operationAt, flagsAt, ttlAt, retryCountAt, retryDelayAt, retryJitterAt } = layout;
 const { driftFactorAt, timeAt, valueLengthAt, scriptsAt, voteReportAt } = layout;
-const { maxWaitAt, contextAt, countAt } = layout;
+const { maxWaitAt, contextAt, traceAt, countAt } = layout;
 const HEAD_LENGTH = layout.numbers;
 
 /** A batch whose text would be longer goes out before. One request may have more. */
@@ -115,9 +116,11 @@ class Requests {
     }
     // async_hooks tell of a new context at once, and whoever listens may ask for something as well.
     const context = asker.begin();
+    const trace = settings.trace === undefined ? NO_CONTEXT : enter(settings.trace);
     const size = HEAD_LENGTH + count;
     if (!this.#hasRoomFor(size, length)) {
       leave(context);
+      leave(trace);
       waiter.settle(unsendable());
       asker.answered();
       return NO_CONTEXT;
@@ -141,6 +144,7 @@ class Requests {
     row[at + voteReportAt] = voteReport;
     row[at + maxWaitAt] = maxWait;
     row[at + contextAt] = context;
+    row[at + traceAt] = trace;
     row[at + countAt] = count;
     at += HEAD_LENGTH;
     let text = this.#text + value;
@@ -199,6 +203,7 @@ class Requests {
     this.#text = '';
     this.count = 0;
     try {
+      heedSubscribers();
       mailbox().submit(this.#numbers, used, count, text);
     } catch (error) {
       refuseAll(this.#numbers.slice(0, used), error);
@@ -239,6 +244,7 @@ function refuseAll(batch, error) {
   const reason = `it could not be handed over: ${error.message}`;
   for (let at = 0; at < batch.length; at += HEAD_LENGTH + batch[at + countAt]) {
     leave(batch[at + contextAt]);
+    leave(batch[at + traceAt]);
     slots.settle(batch[at + slotAt], failed(reasons.internal.code, reason));
   }
 }

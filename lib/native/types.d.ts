@@ -21,6 +21,33 @@ export interface NativeFailure {
   occupant?: string;
   /** Those that could not be released. */
   locks?: Unreleased[];
+  /** What the engine has counted. */
+  stats?: NativeStats;
+}
+
+/** How many are in each bucket, up to the last that has any, and all of them together: in seconds, or in attempts. */
+export interface NativeHistogram {
+  counts: number[];
+  sum: number;
+}
+
+/** What an engine has counted. */
+export interface NativeStats {
+  acquires: Record<string, { duration: NativeHistogram; attempts: NativeHistogram }>;
+  waiting: number;
+  held: number;
+  holds: Record<string, NativeHistogram>;
+  lost: Record<string, number>;
+  extensions: { slack: NativeHistogram; failed: number; endangered: number };
+  instances: {
+    duration: NativeHistogram;
+    votes: Record<string, number>;
+    /** By the code of the cause. */
+    failures: Record<string, number>;
+  }[];
+  wakeups: { told: number; expiry: number; poll: number };
+  /** Of the buckets of each histogram, but for one behind the last that has what is beyond all of them. */
+  bounds: { times: number[]; attempts: number[] };
 }
 
 export type Unreleased = NativeFailure & { resource: string[] };
@@ -74,6 +101,29 @@ export interface VotesEvent {
   attempt: number;
   votes: NativeVote[];
 }
+/** A vote was cast, or has missed its deadline. */
+export type VoteEvent = Omit<NativeVote, 'vote'> & {
+  event: 'vote';
+  handle: number;
+  vote: 'granted' | 'held' | 'seen' | 'failed';
+  /** A number of lib/native/context.js; 0 = none. */
+  trace: number;
+  operation: 'lock' | 'extend' | 'unlock' | 'inspect';
+  resource: string[];
+  attempt: number;
+  instance: number;
+  ms: number;
+  late: boolean;
+};
+/** A kept lock is about to be lost: an attempt to extend it has failed. */
+export type EndangeredEvent = NativeFailure & {
+  event: 'endangered';
+  handle: number;
+  number: number;
+  attempts: number;
+  /** What is left of its validity, in ms. */
+  left: number;
+};
 export type LostEvent = NativeFailure & { event: 'lost'; handle: number; number: number };
 export interface ClosedEvent {
   event: 'closed';
@@ -81,7 +131,14 @@ export interface ClosedEvent {
 }
 /** What an engine's owner is told of. */
 export type MemberEvent = ClientErrorEvent | ConnectionEvent | LookAlikesEvent | RouteEvent | WakeupsEvent;
-export type NativeEvent = MemberEvent | LostEvent | VotesEvent | CallEvent | ClosedEvent;
+export type NativeEvent =
+  | MemberEvent
+  | LostEvent
+  | EndangeredEvent
+  | VotesEvent
+  | VoteEvent
+  | CallEvent
+  | ClosedEvent;
 
 /** Something that the engine asks of callers' clients. */
 export interface Question {
@@ -109,6 +166,29 @@ export interface ClientPort {
   failed(ticket: number, error: number, code: string | undefined, message: string): void;
 }
 
+/** What `redlock:vote` tells. */
+export interface VoteMessage {
+  resource: string[];
+  operation: 'acquire' | 'extend' | 'release' | 'inspect';
+  instance: { index: number; address: string };
+  vote: 'granted' | 'held' | 'seen' | 'failed';
+  /** How long after the question it came; of a failed one that is silence, how long was waited. */
+  ms: number;
+  /** By which attempt of the request it was asked, from 1. What is asked between two attempts counts as the one before. */
+  attempt: number;
+  /** Whether it came after its deadline: then it was told as failed before. */
+  late: boolean;
+  error?: Error;
+  /** What the request was traced by. */
+  trace?: Trace;
+}
+
+/** What a request may be traced by. */
+export interface Trace {
+  /** What each instance said in the last attempt: kept up as votes come, also after the request has ended. */
+  votes?: { address: string; vote: VoteMessage['vote'] | 'pending'; error?: Error }[];
+}
+
 export type VotesListener = (attempt: number, votes: NativeVote[]) => void;
 
 /** A caller's own scripts; ours where there is none. */
@@ -122,6 +202,8 @@ export interface Scripts {
 export interface WatchedLock {
   /** @param isTold whether there is an event of it */
   lose(failure: NativeFailure, isTold?: boolean): void;
+  /** It is about to be lost. */
+  endanger(event: EndangeredEvent): void;
   /** Native tells nothing any more. */
   fallBackToTimers(): void;
 }

@@ -59,6 +59,8 @@ pub enum Command {
         resources: Resources,
         value: Token,
     },
+    /// Whether JavaScript is told each vote as it comes, whoever has asked for it.
+    TellVotes(bool),
     /// JavaScript is to be told when so much time has passed.
     Wait { timer: TimerId, span: Duration },
     /// A lock that came too late to be handed over is to be released.

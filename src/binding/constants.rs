@@ -48,6 +48,7 @@ pub struct RequestLayout {
     pub vote_report_at: u32,
     pub max_wait_at: u32,
     pub context_at: u32,
+    pub trace_at: u32,
     pub count_at: u32,
     /// How many there are before the resources' lengths.
     pub numbers: u32,
@@ -62,6 +63,7 @@ pub struct Operations {
     pub inspect: u32,
     pub wait: u32,
     pub unlock_all: u32,
+    pub stats: u32,
 }
 
 /// What else is wanted of a request.
@@ -186,6 +188,7 @@ pub fn constants() -> Constants {
             inspect: Operation::Inspect.number(),
             wait: Operation::Wait.number(),
             unlock_all: Operation::UnlockAll.number(),
+            stats: Operation::Stats.number(),
         },
         flags: Flags {
             report: flags::REPORT,
@@ -245,6 +248,7 @@ fn request_layout() -> RequestLayout {
         vote_report_at: small(request::VOTE_REPORT),
         max_wait_at: small(request::MAX_WAIT),
         context_at: small(request::CONTEXT),
+        trace_at: small(request::TRACE),
         count_at: small(request::COUNT),
         numbers: small(request::NUMBERS),
     }

@@ -54,6 +54,8 @@ pub enum Verb {
     Wait(Duration),
     /// Everything that this engine has handed over is to be released.
     UnlockAll,
+    /// Nothing: what the engine has counted is to be told.
+    Stats,
     /// What JavaScript should not have let through.
     Invalid,
 }
@@ -130,6 +132,7 @@ fn verb(head: &Head, operation: Option<Operation>, value: &str) -> Verb {
         Some(Operation::Inspect) => Verb::Inspect,
         Some(Operation::Wait) => Verb::Wait(span(time)),
         Some(Operation::UnlockAll) => Verb::UnlockAll,
+        Some(Operation::Stats) => Verb::Stats,
         None => Verb::Invalid,
     }
 }
@@ -143,7 +146,12 @@ impl PartialEq for Terms<'_> {
 impl Terms<'_> {
     /// Whether each number stands for something.
     pub fn make_sense(self) -> bool {
-        let codes = [request::FLAGS, request::SCRIPTS, request::CONTEXT];
+        let codes = [
+            request::FLAGS,
+            request::SCRIPTS,
+            request::CONTEXT,
+            request::TRACE,
+        ];
         codes.iter().all(|at| whole_number(self.0[*at]).is_some())
     }
 
@@ -157,6 +165,10 @@ impl Terms<'_> {
 
     pub fn context(self) -> ContextId {
         ContextId(saturated(self.0[request::CONTEXT]))
+    }
+
+    pub fn trace(self) -> ContextId {
+        ContextId(saturated(self.0[request::TRACE]))
     }
 
     /// Whether a lock is waited for by a ticket.
@@ -355,6 +367,7 @@ mod tests {
             head[request::VOTE_REPORT] = 7.0;
             head[request::MAX_WAIT] = 8.0;
             head[request::CONTEXT] = 9.0;
+            head[request::TRACE] = 10.0;
         });
         let request = only(&batch);
         assert_eq!(request.slot, Slot(1));
@@ -375,6 +388,7 @@ mod tests {
         assert_eq!(settings.reports_votes_as, Some(7));
         assert_eq!(settings.max_wait, Some(Duration::from_millis(8)));
         assert_eq!(request.terms.context(), ContextId(9));
+        assert_eq!(request.terms.trace(), ContextId(10));
         assert!(request.own_value.is_none());
     }
 

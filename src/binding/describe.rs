@@ -1,13 +1,18 @@
 //! What JavaScript is told in words, as JSON: docs/hand-over.md has the fields.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::ids::{Handle, Index};
 use super::reasons::Refusal;
-use crate::engine::{Cause, ConnectionState, Event, Failure, Reason, Resources, Vote};
+use crate::engine::{
+    Cause, ConnectionState, Distribution, Event, Failure, Reason, Resources, Stats, Vote,
+    attempt_bounds, time_bounds,
+};
 use crate::instances::client::Route;
 
 /// Why a request failed. Locks that are refused may be many: it is written as it is, and
@@ -69,6 +74,58 @@ pub fn inspection(votes: &[Option<Vote>]) -> String {
     json!({ "votes": Votes(votes) }).to_string()
 }
 
+/// What an engine has counted. Times are in seconds.
+pub fn stats(stats: &Stats) -> String {
+    let acquires = stats.acquires.iter().map(|of_outcome| {
+        let described = json!({
+            "duration": times(&of_outcome.duration),
+            "attempts": { "counts": of_outcome.attempts.counts, "sum": of_outcome.attempts.sum },
+        });
+        (of_outcome.outcome.name().to_owned(), described)
+    });
+    let lost = stats.lost.iter();
+    let lost = lost.map(|(loss, count)| (loss.reason().code().to_owned(), json!(count)));
+    let members = stats.members.iter().map(|member| {
+        json!({
+            "duration": times(&member.duration),
+            "votes": {
+                "granted": member.granted,
+                "held": member.held,
+                "seen": member.seen,
+                "failed": member.failed,
+            },
+            "failures": member.failures.iter().copied().collect::<BTreeMap<_, _>>(),
+        })
+    });
+    let counted = json!({
+        "acquires": acquires.collect::<Map<_, _>>(),
+        "waiting": stats.waiting,
+        "held": stats.holds.held,
+        "holds": {
+            "released": times(&stats.holds.released),
+            "lost": times(&stats.holds.lost),
+        },
+        "lost": lost.collect::<Map<_, _>>(),
+        "extensions": {
+            "slack": times(&stats.slack),
+            "failed": stats.failed_extensions,
+            "endangered": stats.endangered,
+        },
+        "instances": members.collect::<Value>(),
+        "wakeups": { "told": stats.told, "expiry": stats.expiry, "poll": stats.poll },
+        "bounds": {
+            "times": time_bounds().collect::<Vec<_>>(),
+            "attempts": attempt_bounds().collect::<Vec<_>>(),
+        },
+    });
+    json!({ "votes": [], "stats": counted }).to_string()
+}
+
+fn times(distribution: &Distribution) -> Value {
+    let sum = Duration::from_nanos(distribution.sum).as_secs_f64();
+    json!({ "counts": distribution.counts, "sum": sum })
+}
+
 /// What each instance said, in order.
 struct Votes<'of>(&'of [Option<Vote>]);
 
@@ -95,6 +152,18 @@ pub fn event(handle: Handle, event: &Event) -> String {
             let mut described = describe_failure(failure);
             described["event"] = "lost".into();
             described["number"] = (*number).into();
+            described
+        }
+        Event::Endangered {
+            number,
+            left,
+            failure,
+        } => {
+            let mut described = describe_failure(failure);
+            described["event"] = "endangered".into();
+            described["number"] = (*number).into();
+            described["attempts"] = failure.attempts.into();
+            described["left"] = (left.as_secs_f64() * 1000.0).into();
             described
         }
         Event::ClientError {
@@ -124,6 +193,31 @@ pub fn event(handle: Handle, event: &Event) -> String {
             "attempt": attempt,
             "votes": Votes(votes),
         }),
+        Event::Vote {
+            trace,
+            operation,
+            resources,
+            attempt,
+            instance,
+            vote,
+            took,
+            is_late,
+        } => {
+            let mut described = match vote {
+                // What a key has is nobody's who only listens.
+                Vote::Inspected { .. } => json!({ "vote": "seen" }),
+                vote => json!(VoteDetails::of(Some(vote))),
+            };
+            described["event"] = "vote".into();
+            described["trace"] = trace.as_ref().map_or(0, |trace| trace.number()).into();
+            described["operation"] = operation.name().into();
+            described["resource"] = json!(&**resources);
+            described["attempt"] = (*attempt).into();
+            described["instance"] = (*instance).into();
+            described["ms"] = (took.as_secs_f64() * 1000.0).into();
+            described["late"] = (*is_late).into();
+            described
+        }
         Event::Connection { instance, state } => {
             let (state, mut described) = match state {
                 ConnectionState::Connecting => ("connecting", json!({})),

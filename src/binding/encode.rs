@@ -66,7 +66,7 @@ impl<'room> Rows<'room> {
                 row[answer::LAST] = self.describe(&details);
                 AnswerKind::Failed
             }
-            Outcome::Event(details) => {
+            Outcome::Event(details) | Outcome::Vote(details, _) => {
                 row[answer::LAST] = self.describe(&details);
                 AnswerKind::Event
             }

@@ -34,7 +34,7 @@ struct Written {
 
 impl Written {
     fn operation(&self) -> Operation {
-        Operation::numbered(u32::from(self.operation % 6)).expect("there are six")
+        Operation::numbered(u32::from(self.operation % 7)).expect("there are seven")
     }
 
     fn write(&self, numbers: &mut Vec<f64>, text: &mut Vec<u16>) {
@@ -72,7 +72,7 @@ impl Written {
             Verb::Invalid => return,
             Verb::Lock(_) => request.own_value.clone().unwrap_or(Token::from("")),
             Verb::Extend { value, .. } | Verb::Unlock { value, .. } => value.clone(),
-            Verb::Inspect | Verb::Wait(_) | Verb::UnlockAll => {
+            Verb::Inspect | Verb::Wait(_) | Verb::UnlockAll | Verb::Stats => {
                 return assert_eq!(operation(&request.verb), Some(self.operation()));
             }
         };
@@ -89,6 +89,7 @@ fn operation(verb: &Verb) -> Option<Operation> {
         Verb::Inspect => Some(Operation::Inspect),
         Verb::Wait(_) => Some(Operation::Wait),
         Verb::UnlockAll => Some(Operation::UnlockAll),
+        Verb::Stats => Some(Operation::Stats),
         Verb::Invalid => None,
     }
 }

@@ -33,8 +33,10 @@ pub mod request {
     pub const MAX_WAIT: usize = 14;
     /// Of the caller; 0 = none.
     pub const CONTEXT: usize = 15;
+    /// Whom each vote is told to as it comes, by a number of the contexts'; 0 = nobody.
+    pub const TRACE: usize = 16;
     /// How many numbers there are before the resources' lengths.
-    pub const NUMBERS: usize = 16;
+    pub const NUMBERS: usize = 17;
     /// Those that are the same in nearly all requests of a tick: who is asked, and how.
     pub const TERMS: RangeFrom<usize> = HANDLE..;
 }
@@ -53,16 +55,19 @@ pub enum Operation {
     Wait = 4,
     /// Everything that the engine has handed over and that is held.
     UnlockAll = 5,
+    /// Nothing: what the engine has counted.
+    Stats = 6,
 }
 
 impl Operation {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Lock,
         Self::Extend,
         Self::Unlock,
         Self::Inspect,
         Self::Wait,
         Self::UnlockAll,
+        Self::Stats,
     ];
 
     /// What JavaScript knows it by.
@@ -211,7 +216,7 @@ mod tests {
         for operation in Operation::ALL {
             assert_eq!(Operation::numbered(operation.number()), Some(operation));
         }
-        assert_eq!(Operation::numbered(6), None);
+        assert_eq!(Operation::numbered(7), None);
     }
 
     #[test]

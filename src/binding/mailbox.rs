@@ -304,6 +304,12 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Says whether each vote is told as it comes, whoever has asked for it.
+    #[napi(catch_unwind)]
+    pub fn tell_votes(&self, are_told: bool) {
+        self.send(Command::TellVotes(are_told));
+    }
+
     /// Has JavaScript told, under `number`, when so many milliseconds of real time have
     /// passed. It does not keep the process alive.
     #[napi(catch_unwind)]

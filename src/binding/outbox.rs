@@ -6,7 +6,9 @@ use super::client_rows::ClientRequest;
 use super::describe;
 use super::handoff::Handoff;
 use super::ids::{ContextId, Handle, Slot, TimerId};
-use crate::engine::{Engine, Instant, Reason, Resources, SafetyRule, Settings, Token, Validity};
+use crate::engine::{
+    Context, Engine, Instant, Reason, Resources, SafetyRule, Settings, Token, Validity,
+};
 
 /// The responses on their way to one session's JavaScript.
 pub type Outbox = Handoff<Response>;
@@ -66,6 +68,8 @@ pub enum Outcome {
     Inspected(String),
     /// What happened, as JSON.
     Event(String),
+    /// A vote, as JSON, and whom it is told to, which has not ended before.
+    Vote(String, Option<Arc<dyn Context>>),
     /// What a caller's client is to be asked.
     ClientRequest(Box<ClientRequest>),
     /// A time has come that JavaScript has waited for.

@@ -1,6 +1,6 @@
 //! A session's quorums: each an engine over its instances.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
@@ -25,6 +25,8 @@ pub struct Quorums {
     open: RefCell<BTreeMap<Handle, Quorum>>,
     /// Those that were closed and still have rounds open.
     closing: RefCell<BTreeMap<Handle, Quorum>>,
+    /// Whether each of them tells votes as they come.
+    tell_votes: Cell<bool>,
 }
 
 struct Quorum {
@@ -41,6 +43,7 @@ impl Quorums {
             responses,
             open: RefCell::default(),
             closing: RefCell::default(),
+            tell_votes: Cell::new(false),
         })
     }
 
@@ -48,7 +51,11 @@ impl Quorums {
         let deadlines = config.deadlines();
         let responses = Rc::clone(&self.responses);
         let listener = move |event: Event| {
-            responses.tell(Outcome::Event(describe::event(handle, &event)));
+            let described = describe::event(handle, &event);
+            responses.tell(match event {
+                Event::Vote { trace, .. } => Outcome::Vote(described, trace),
+                _ => Outcome::Event(described),
+            });
         };
         let opened = config.open(&self.shared, |index| ClientPort {
             responses: Rc::clone(&self.responses),
@@ -62,12 +69,22 @@ impl Quorums {
             Rc::clone(&self.shared.queues),
             listener,
         );
+        engine.tell_votes(self.tell_votes.get());
         let quorum = Quorum {
             engine,
             deadlines,
             clients: opened.clients,
         };
         self.open.borrow_mut().insert(handle, quorum);
+    }
+
+    /// Each vote is told as it comes from now on, or no longer.
+    pub fn tell_votes(&self, are_told: bool) {
+        self.tell_votes.set(are_told);
+        let (open, closing) = (self.open.borrow(), self.closing.borrow());
+        for quorum in open.values().chain(closing.values()) {
+            quorum.engine.tell_votes(are_told);
+        }
     }
 
     /// The engine goes once what it has been asked is answered, and its

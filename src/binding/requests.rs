@@ -340,6 +340,7 @@ async fn carry_out(
             let unreleased = engine.release_all(settings.as_ref().clone()).await;
             (1, Outcome::Inspected(describe::unreleased(&unreleased)))
         }
+        Verb::Stats => (1, Outcome::Inspected(describe::stats(&engine.stats()))),
         Verb::Lock(_) | Verb::Unlock { .. } | Verb::Invalid => {
             let details = describe::refusal(Refusal::Invalid);
             (0, Outcome::Failed(details, None))

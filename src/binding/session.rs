@@ -121,6 +121,7 @@ impl Session {
                     engine.unwatch(&resources, &value, number.0.into());
                 }
             }
+            Command::TellVotes(are_told) => self.quorums.tell_votes(are_told),
             Command::Wait { timer, span } => self.wait(timer, span),
             Command::TakeBack(locked) => self.quorums.rollback(*locked),
         }
@@ -203,18 +204,21 @@ impl Session {
         terms: Terms<'batch>,
         own_value: Option<Token>,
     ) -> Result<Known<'batch>, Refusal> {
-        // First of all: JavaScript keeps it until it is told that it has ended.
-        let context = context(terms.context(), self.responses.outbox());
+        // First of all: JavaScript keeps them until it is told that they have ended.
+        let outbox = self.responses.outbox();
+        let trace = context(terms.trace(), outbox);
+        let context = context(terms.context(), outbox);
         let found = self.quorums.engine(terms.handle());
         let (engine, deadlines) = found.ok_or(Refusal::Closed)?;
         if !terms.make_sense() {
             return Err(Refusal::Invalid);
         }
-        let is_shared = context.is_none() && own_value.is_none();
+        let is_shared = context.is_none() && trace.is_none() && own_value.is_none();
         let settings = Settings {
             deadlines,
             scripts: self.scripts(terms.scripts()),
             context,
+            trace,
             value: own_value,
             ..terms.settings()
         };
@@ -312,6 +316,7 @@ mod tests {
             // Of an engine that was never opened.
             let mut numbers = vec![0.0; request::NUMBERS];
             numbers[request::CONTEXT] = 7.0;
+            numbers[request::TRACE] = 8.0;
             numbers[request::COUNT] = 1.0;
             numbers.push(1.0);
             session.run(Command::Submit(Batch::new(numbers, &[u16::from(b'r')])));
@@ -322,6 +327,7 @@ mod tests {
                 _ => None,
             });
             assert_eq!(ended.next(), Some(ContextId(7)));
+            assert_eq!(ended.next(), Some(ContextId(8)));
             let is_refused = |told: &Response| matches!(told.outcome, Outcome::Failed(..));
             assert!(told.iter().any(is_refused));
         });

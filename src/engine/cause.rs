@@ -135,6 +135,28 @@ impl Cause {
         }
     }
 
+    /// Whether the instance has answered: with an error, or with what doesn't count.
+    #[must_use]
+    pub const fn is_answer(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::Client { reply: Some(_), .. }
+            | Self::Unexpected { .. }
+            | Self::AskedTwice
+            | Self::HadNotGranted => true,
+            Self::Silent { .. }
+            | Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::CrossSlot { .. }
+            | Self::QueueElsewhere { .. }
+            | Self::Client { reply: None, .. }
+            | Self::Overloaded { .. }
+            | Self::Closed
+            | Self::Withdrawn
+            | Self::Dropped => false,
+        }
+    }
+
     /// Whether the same question will fail again, whenever it is asked.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What the rounds of one engine share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use super::quorum::majority;
 use super::round_trip::RoundTrip;
 use super::safety_rule::SafetyRule;
 use super::spent::Spent;
+use super::stats::Counters;
 use super::token::Token;
 use super::validity::Instant;
 use super::watchdog::watched_lock::WatchedLock;
@@ -50,6 +51,10 @@ pub(super) struct Core {
     pub(super) spent_releases: Spent,
     /// The attempts after the first of each lock.
     pub(super) retries: LowPriority,
+    /// Nothing is decided by them.
+    pub(super) counters: Counters,
+    /// Whether each vote is told as it comes, whoever has asked for it.
+    pub(super) tells_votes: Cell<bool>,
 }
 
 impl Core {
@@ -63,6 +68,8 @@ impl Core {
     ) -> Rc<Self> {
         let core = Rc::new(Self {
             look_alikes: LookAlikes::of(instances.len()),
+            tells_votes: Cell::new(false),
+            counters: Counters::of(instances.len()),
             no_wakeups: instances.iter().map(|_| RefCell::default()).collect(),
             error_reports: instances.iter().map(|_| ErrorReports::default()).collect(),
             instances: instances.into(),
@@ -87,10 +94,10 @@ impl Core {
         core
     }
 
-    /// This lock is being released: what is granted for it from now on is to be
+    /// This lock is being released, at `now`: what is granted for it from now on is to be
     /// released too, and nobody watches it any more.
-    pub(super) fn release(&self, value: &Token, resources: &Resources) {
-        self.held_locks.release(value, resources);
+    pub(super) fn release(&self, value: &Token, resources: &Resources, now: Instant) {
+        self.held_locks.release(value, resources, now);
         if let Some(queues) = self.queues.known() {
             queues.released(resources, value);
         }

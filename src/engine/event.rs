@@ -1,11 +1,14 @@
 //! What the engine tells beside its answers.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::cause::Cause;
+use super::context::Context;
 use super::failure::Failure;
 use super::instance::ConnectionState;
-use super::question::Operation;
+use super::question::{Operation, Resources};
 use super::vote::Vote;
 
 /// Something a listener may want to know. Nothing depends on anybody's listening.
@@ -32,6 +35,16 @@ pub enum Event {
         /// an answer.
         failure: Failure,
     },
+    /// A watched lock is about to be lost: an extension has failed, and less than a third of
+    /// its ttl is left. Told once, until one succeeds.
+    Endangered {
+        /// [`WatchRequest::number`](super::watchdog::WatchRequest::number).
+        number: u64,
+        /// What is left of its validity.
+        left: Duration,
+        /// What the extension has failed with. It is tried again while there is time.
+        failure: Failure,
+    },
     /// All votes of one attempt are in, or have missed their deadline.
     Votes {
         /// [`Settings::reports_votes_as`](super::settings::Settings::reports_votes_as).
@@ -40,6 +53,25 @@ pub enum Event {
         attempt: u32,
         /// By instance.
         votes: Vec<Option<Vote>>,
+    },
+    /// A vote was cast, or has missed its deadline.
+    Vote {
+        /// That of [`Settings::trace`](super::settings::Settings::trace), if there is one.
+        trace: Option<Arc<dyn Context>>,
+        /// What was asked.
+        operation: Operation,
+        /// Of which resources.
+        resources: Resources,
+        /// By which attempt of the request, from 1.
+        attempt: u32,
+        /// Which instance, by its index in the quorum.
+        instance: usize,
+        /// What it says.
+        vote: Vote,
+        /// How long after it was asked.
+        took: Duration,
+        /// It had missed its deadline, which was told.
+        is_late: bool,
     },
     /// The connection to an instance has changed.
     Connection {

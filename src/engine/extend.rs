@@ -52,6 +52,8 @@ pub(super) async fn extend(
                 watched.asked(hoped);
             }
         },
+        // Its holder is told with the last one.
+        failed: &|_, _| {},
     };
     let outcome = try_until_over(core, request, settings).await;
     if let Some(watched) = watched() {
@@ -72,6 +74,8 @@ pub(super) struct ExtendRequest<'a> {
     pub(super) until: &'a dyn Fn() -> Instant,
     /// Is told, before each attempt, until when it would be held by that.
     pub(super) asked: &'a dyn Fn(Instant),
+    /// Is told of each attempt that has failed, and when, unless the lock is gone.
+    pub(super) failed: &'a dyn Fn(&Failure, Instant),
 }
 
 impl ExtendRequest<'_> {
@@ -135,6 +139,7 @@ pub(super) async fn try_until_over(
         let until = (request.until)();
         let in_time = now < until && validity.holds(now);
         if verdict == Verdict::Granted && (in_time || !SafetyRule::Validity.is_kept()) {
+            core.counters.extended(until.since(now));
             let held_locks = &core.held_locks;
             held_locks.extend(&request.value, &request.resources, validity.until);
             if let Some(queues) = core.queues.known() {
@@ -142,6 +147,7 @@ pub(super) async fn try_until_over(
             }
             return Ok(Extension { validity, attempts });
         }
+        core.counters.not_extended();
         votes = round.votes();
         let tally = round.tally();
         if tally.majority_held() {
@@ -159,18 +165,21 @@ pub(super) async fn try_until_over(
         } else {
             Reason::Unavailable
         };
+        let left = asked.min(until);
+        let failure = Failure {
+            reason,
+            attempts,
+            votes,
+            until: (now < left).then_some(left),
+        };
+        (request.failed)(&failure, now);
         let wait = settings.retry.after(attempts, environment.chance());
-        let wait = wait.filter(|_| !is_out_of_reach(&votes));
+        let wait = wait.filter(|_| !is_out_of_reach(&failure.votes));
         let again = wait.map(|wait| now.after(wait)).filter(|at| *at < until);
         let Some(again) = again else {
-            let left = asked.min(until);
-            return Err(Failure {
-                reason,
-                attempts,
-                votes,
-                until: (now < left).then_some(left),
-            });
+            return Err(failure);
         };
+        votes = failure.votes;
         environment.sleep_until(again).await;
     }
 }
@@ -198,7 +207,7 @@ fn ask(
     );
     Round::ask_all(
         core,
-        settings.apply(question),
+        settings.apply(question, attempt),
         limits,
         now,
         settings.vote_report(attempt),

@@ -19,6 +19,7 @@ use smallvec::{SmallVec, smallvec};
 use super::context::Context;
 use super::lock_id::{LockId, are_same};
 use super::question::Resources;
+use super::stats::{HoldStats, Times};
 use super::token::Token;
 use super::validity::Instant;
 
@@ -39,6 +40,14 @@ struct Locks {
     length: usize,
     /// How many there are when those that are over are looked for next.
     sweep_at: usize,
+    holds: Holds,
+}
+
+/// For how long locks were held.
+#[derive(Default)]
+struct Holds {
+    released: Times,
+    lost: Times,
 }
 
 /// A value of the caller's own may stand on several resources at once.
@@ -56,6 +65,8 @@ pub(super) struct Held {
     pub(super) context: Option<Arc<dyn Context>>,
     /// Its acquire, while that has votes to come.
     pub(super) round: Option<Weak<dyn GrantedRound>>,
+    /// It counts as lost already.
+    pub(super) is_lost: bool,
 }
 
 /// What it takes to release a lock that is held.
@@ -92,7 +103,10 @@ impl HeldLocks {
         let mut locks = self.0.borrow_mut();
         locks.sweep(now);
         let Locks {
-            by_value, length, ..
+            by_value,
+            length,
+            holds,
+            ..
         } = &mut *locks;
         *length += 1;
         match by_value.entry(value.clone()) {
@@ -102,7 +116,13 @@ impl HeldLocks {
             Entry::Occupied(mut of_value) => {
                 let of_value = of_value.get_mut();
                 let before = of_value.len();
-                of_value.retain(|known| !known.is_on(&held.resources));
+                of_value.retain(|known| {
+                    let is_kept = !known.is_on(&held.resources);
+                    if !is_kept {
+                        holds.lost(known, now);
+                    }
+                    is_kept
+                });
                 *length -= before - of_value.len();
                 of_value.push(held);
             }
@@ -159,12 +179,49 @@ impl HeldLocks {
         }
     }
 
-    /// The lock is being released.
-    pub(super) fn release(&self, value: &Token, resources: &Resources) {
-        let known = self.0.borrow_mut().take(value, resources);
+    /// The lock is being released, at `now`.
+    pub(super) fn release(&self, value: &Token, resources: &Resources, now: Instant) {
+        let mut locks = self.0.borrow_mut();
+        let known = locks.take(value, resources);
+        if let Some(known) = &known {
+            locks.holds.released(known, now);
+        }
+        drop(locks);
         let round = known.and_then(|known| known.round);
         if let Some(round) = round.and_then(|round| round.upgrade()) {
             round.lock_was_released();
+        }
+    }
+
+    /// The lock counts as lost, at `now`; all else that is known of it stays.
+    pub(super) fn lose(&self, value: &Token, resources: &Resources, now: Instant) {
+        let mut locks = self.0.borrow_mut();
+        let Locks {
+            by_value, holds, ..
+        } = &mut *locks;
+        let of_value = by_value.get_mut(value).into_iter().flatten();
+        for known in of_value.filter(|known| known.is_on(resources)) {
+            holds.lost(known, now);
+        }
+    }
+
+    /// How many are held at `now`, and for how long others were.
+    pub(super) fn look(&self, now: Instant) -> HoldStats {
+        let mut locks = self.0.borrow_mut();
+        let Locks {
+            by_value, holds, ..
+        } = &mut *locks;
+        let mut held = 0;
+        for known in by_value.values_mut().flatten() {
+            if now >= known.until {
+                holds.lost(known, now);
+            }
+            held += u64::from(!known.is_lost);
+        }
+        HoldStats {
+            held,
+            released: holds.released.look(),
+            lost: holds.lost.look(),
         }
     }
 
@@ -206,13 +263,41 @@ impl Locks {
             return;
         }
         let mut left = 0;
+        let holds = &self.holds;
         self.by_value.retain(|_, of_value| {
-            of_value.retain(|held| now < held.until || held.round.is_some());
+            of_value.retain(|held| {
+                let is_kept = now < held.until || held.round.is_some();
+                if !is_kept {
+                    holds.lost(held, now);
+                }
+                is_kept
+            });
             left += of_value.len();
             !of_value.is_empty()
         });
         self.length = left;
         self.sweep_at = (left * 2).max(1024);
+    }
+}
+
+impl Holds {
+    /// That lock was released, at `now`: after its end it was lost before.
+    fn released(&self, held: &Held, now: Instant) {
+        if held.is_lost {
+            return;
+        }
+        if now < held.until {
+            self.released.add(now.since(held.since));
+        } else {
+            self.lost.add(held.until.since(held.since));
+        }
+    }
+
+    /// That lock is lost, at `now` or with its end, unless it counts as lost already.
+    fn lost(&self, held: &mut Held, now: Instant) {
+        if !std::mem::replace(&mut held.is_lost, true) {
+            self.lost.add(now.min(held.until).since(held.since));
+        }
     }
 }
 
@@ -267,6 +352,7 @@ mod tests {
             granted_by: InstanceSet::default(),
             context: None,
             round: None,
+            is_lost: false,
         };
         locks.note(&value.into(), held, at(now));
     }
@@ -291,6 +377,7 @@ mod tests {
             granted_by,
             context: None,
             round: Some(Rc::<Acquire>::downgrade(round)),
+            is_lost: false,
         };
         locks.note(&"v".into(), held, at(0));
     }
@@ -311,7 +398,7 @@ mod tests {
         assert_eq!(names(&locks, at(1)), ["a", "b", "c"]);
         assert_eq!(names(&locks, at(5)), ["a", "c"]);
         locks.extend(&"b".into(), &on(&["b"]), at(20));
-        locks.release(&"a".into(), &on(&["a"]));
+        locks.release(&"a".into(), &on(&["a"]), at(1));
         assert_eq!(names(&locks, at(5)), ["b", "c"]);
         assert_eq!(names(&locks, at(20)), Vec::<String>::new());
     }
@@ -323,12 +410,12 @@ mod tests {
             note(&locks, "v", on, 10, 0);
         }
         assert_eq!(names(&locks, at(1)), ["b", "c", "d"]);
-        locks.release(&"v".into(), &on(&["a"]));
-        locks.release(&"v".into(), &on(&["a", "b"]));
-        locks.release(&"w".into(), &on(&["c"]));
+        locks.release(&"v".into(), &on(&["a"]), at(1));
+        locks.release(&"v".into(), &on(&["a", "b"]), at(1));
+        locks.release(&"w".into(), &on(&["c"]), at(1));
         assert_eq!(names(&locks, at(1)), ["c", "d"]);
-        locks.release(&"v".into(), &on(&["e", "d"]));
-        locks.release(&"v".into(), &on(&["c"]));
+        locks.release(&"v".into(), &on(&["e", "d"]), at(1));
+        locks.release(&"v".into(), &on(&["c"]), at(1));
         let locks = locks.0.borrow();
         assert_eq!((locks.by_value.len(), locks.length), (0, 0));
     }
@@ -376,7 +463,7 @@ mod tests {
         note_granted(&locks, &newer);
         locks.voted(&"v".into(), Rc::as_ptr(&older), Some(1), true);
         assert!(!locks.counts(&"v".into(), &on(&["a"]), 1));
-        locks.release(&"v".into(), &on(&["a"]));
+        locks.release(&"v".into(), &on(&["a"]), at(1));
         assert!(newer.0.get() && !older.0.get());
     }
 
@@ -386,7 +473,37 @@ mod tests {
         let acquire = Rc::new(Acquire(Cell::default()));
         note_granted(&locks, &acquire);
         locks.voted(&"v".into(), Rc::as_ptr(&acquire), None, true);
-        locks.release(&"v".into(), &on(&["a"]));
+        locks.release(&"v".into(), &on(&["a"]), at(1));
         assert!(!acquire.0.get());
+    }
+
+    #[test]
+    fn a_lock_counts_once_as_released_in_time_or_as_lost() {
+        let locks = HeldLocks::default();
+        for (name, until) in [("released", 10), ("late", 10), ("left", 10), ("told", 50)] {
+            note(&locks, name, &[name], until, 0);
+        }
+        let release = |name: &str, at| locks.release(&name.into(), &on(&[name]), at);
+        release("released", at(4));
+        assert_eq!(locks.look(at(5)).held, 3);
+        locks.lose(&"told".into(), &on(&["told"]), at(6));
+        release("late", at(30));
+        release("told", at(40));
+        for _ in 0..2 {
+            let HoldStats {
+                held,
+                released,
+                lost,
+            } = locks.look(at(40));
+            let count = |counts: Vec<u64>| counts.into_iter().sum::<u64>();
+            assert_eq!(
+                (held, count(released.counts), count(lost.counts)),
+                (0, 1, 3)
+            );
+            let seconds = |sum: u64| sum / 1_000_000_000;
+            assert_eq!((seconds(released.sum), seconds(lost.sum)), (4, 6 + 10 + 10));
+        }
+        // What is over is no longer extended, but nothing of it is forgotten by being looked at.
+        assert_eq!(locks.0.borrow().length, 1);
     }
 }

@@ -27,7 +27,8 @@ pub(super) fn ask(core: &Rc<Core>, resource: Box<str>, settings: &Settings) -> R
     let limits = Limits::of_release(settings.deadlines, now);
     let question = Question::inspect(resource, limits.last())
         .reported(settings.report)
-        .in_context(settings.context.clone());
+        .in_context(settings.context.clone())
+        .traced(settings.trace.clone(), 1);
     Round::ask_all(core, question, limits, now, None)
 }
 

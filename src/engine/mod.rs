@@ -22,6 +22,7 @@ mod failure;
 mod fair_wait;
 mod grant;
 mod held_locks;
+mod histogram;
 mod inspect;
 mod instance;
 mod lock_id;
@@ -38,6 +39,7 @@ mod round_trip;
 mod safety_rule;
 mod settings;
 mod spent;
+mod stats;
 mod ticket;
 mod token;
 mod validity;
@@ -58,6 +60,7 @@ pub use environment::{Environment, System, Task, guarded, supervised, until, wit
 pub use event::Event;
 pub use failure::{Failure, Occupant, Reason};
 pub use grant::{Extension, Grant};
+pub use histogram::Distribution;
 pub use instance::{ConnectionState, Instance, Observer};
 pub use question::{Operation, Question, Resources, Script, Scripts};
 pub use queue::Queues;
@@ -66,6 +69,9 @@ pub use retry::{DEFAULT_RETRY_COUNT, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_JITTER, 
 pub use round_trip::{Meter, RoundTrip};
 pub use safety_rule::SafetyRule;
 pub use settings::Settings;
+pub use stats::{
+    AcquireOutcome, AcquireStats, HoldStats, MemberStats, Stats, attempt_bounds, time_bounds,
+};
 pub use ticket::Ticket;
 pub use token::{Token, TokenText};
 pub use validity::{DEFAULT_DRIFT_FACTOR, Drift, Instant, Ttl, TtlError, Validity};
@@ -295,6 +301,20 @@ impl Engine {
     /// watched, until its validity ends.
     pub fn stop_renewals(&self) {
         watchdog::keep_or_lose::stop_renewals(&self.0.core);
+    }
+
+    /// Each vote is told as it comes ([`Event::Vote`]) from now on, whoever has asked for it; or
+    /// only where [`Settings::trace`] has it told.
+    pub fn tell_votes(&self, are_told: bool) {
+        self.0.core.tells_votes.set(are_told);
+    }
+
+    /// What has come of everything so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let core = &self.0.core;
+        core.counters
+            .look(core.held_locks.look(core.environment.now()))
     }
 
     /// Resolves when no round is open: everything asked has been answered or

@@ -33,6 +33,11 @@ pub struct Question {
     pub context: Option<Arc<dyn Context>>,
     /// Acquire of one resource only: where the asker stands among all that wait for it.
     pub ticket: Option<Arc<Ticket>>,
+    /// Whom the votes on it are told to one by one, if somebody is.
+    pub(super) trace: Option<Arc<dyn Context>>,
+    /// By which attempt of its request it is asked; 0 for what no request is about, whose votes
+    /// are told to nobody.
+    pub(super) attempt: u32,
 }
 
 /// Texts that replace an instance's own way of carrying an operation out. Each
@@ -79,6 +84,8 @@ impl Question {
             scripts: None,
             context: None,
             ticket: None,
+            trace: None,
+            attempt: 1,
         }
     }
 
@@ -114,7 +121,7 @@ impl Question {
         // It ends by itself soon.
         let expires = now.after(2 * Ticket::LEASE);
         let keys = Arc::new([ticket.waiter().into()]);
-        Self::release(since, expires, keys, ticket.value(), deadline)
+        Self::release(since, expires, keys, ticket.value(), deadline).traced(None, 0)
     }
 
     /// [`Operation::Inspect`] of one resource, as [`Question::new`].
@@ -140,6 +147,16 @@ impl Question {
     #[must_use]
     pub fn in_context(self, context: Option<Arc<dyn Context>>) -> Self {
         Self { context, ..self }
+    }
+
+    /// The same question, asked by this attempt, with its votes told to `trace`.
+    #[must_use]
+    pub(super) fn traced(self, trace: Option<Arc<dyn Context>>, attempt: u32) -> Self {
+        Self {
+            trace,
+            attempt,
+            ..self
+        }
     }
 
     /// The same question, to be granted only if nobody's ticket is before this one.
@@ -217,7 +234,7 @@ impl Question {
     #[must_use]
     pub(super) fn is_light(&self, most: usize) -> bool {
         let is_plain = self.scripts.is_none() && self.context.is_none() && self.ticket.is_none();
-        is_plain && self.weight() <= most
+        is_plain && self.trace.is_none() && self.weight() <= most
     }
 
     /// The vote if a script was carried out for so many keys. −1 is our own acquire's:

@@ -118,7 +118,7 @@ pub(super) fn ask(
         }
         return None;
     }
-    core.release(&value, &resources);
+    core.release(&value, &resources, now);
     let claimed = core.claims.of(core.owner, &resources, &value);
     let expires = claimed.map_or(Instant::LAST, |claimed| claimed.until);
     let limits = Limits::of_release(settings.deadlines, now);
@@ -126,7 +126,7 @@ pub(super) fn ask(
     let question = Question::release(since, expires, resources, value, limits.last());
     Some(Round::ask_all(
         core,
-        settings.apply(question),
+        settings.apply(question, 1),
         limits,
         now,
         report,

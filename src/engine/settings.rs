@@ -29,6 +29,9 @@ pub struct Settings {
     pub context: Option<Arc<dyn Context>>,
     /// Under which number all votes of each attempt are to be told as events.
     pub reports_votes_as: Option<u64>,
+    /// Whom each vote is told to as it comes, by its number: it goes with every question that
+    /// the request brings about, and is dropped with the last of them.
+    pub trace: Option<Arc<dyn Context>>,
     /// Acquire only: how long the caller waits for the lock altogether.
     pub max_wait: Option<Duration>,
     /// Acquire only: whether to find out, once the last attempt has found a resource
@@ -52,12 +55,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The same question, asked as these settings have it.
-    pub(super) fn apply(&self, question: Question) -> Question {
+    /// The same question, asked as these settings have it by the `attempt`-th attempt.
+    pub(super) fn apply(&self, question: Question, attempt: u32) -> Question {
         question
             .reported(self.report)
             .with_scripts(self.scripts.clone())
             .in_context(self.context.clone())
+            .traced(self.trace.clone(), attempt)
     }
 
     /// Under what the votes of the `attempt`-th attempt are told, if they are.

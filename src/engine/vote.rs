@@ -32,6 +32,17 @@ pub enum Vote {
     Failed(Cause),
 }
 
+impl Vote {
+    /// Whether the instance has said it, and not somebody in its place.
+    #[must_use]
+    pub const fn is_answer(&self) -> bool {
+        match self {
+            Self::Failed(cause) => cause.is_answer(),
+            _ => true,
+        }
+    }
+}
+
 /// Where votes are cast.
 pub trait VoteSink {
     /// Takes the vote of the instance numbered `index`.

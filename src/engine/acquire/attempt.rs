@@ -53,7 +53,7 @@ impl Attempt {
         let limits = limits.first(number == 1 && !settings.is_repeated);
         let question = Question::acquire(ttl, resources, value, limits.last());
         let question = settings
-            .apply(question)
+            .apply(question, number)
             .with_ticket(ticket_of(core, settings));
         let report = settings.vote_report(number);
         Self {
@@ -70,7 +70,7 @@ impl Attempt {
         core: &Core,
         settings: &Settings,
         limit: Option<Instant>,
-    ) -> Result<(Token, Validity), Refusal> {
+    ) -> Result<Granted, Refusal> {
         let environment = core.environment.as_ref();
         let verdict = within_limit(environment, limit, self.round.verdict()).await;
         let Some(verdict) = verdict else {
@@ -114,7 +114,7 @@ impl Attempt {
     }
 
     /// The lock, if the verdict is for it.
-    pub(super) fn granted(mut self, verdict: Verdict) -> Result<(Token, Validity), Self> {
+    pub(super) fn granted(mut self, verdict: Verdict) -> Result<Granted, Self> {
         // Steps 3 and 4: a majority, and time left after what it took.
         let now = self.round.core().environment.now();
         let validity = self.round.validity();
@@ -127,7 +127,11 @@ impl Attempt {
         if let Some((queues, false)) = &self.queues {
             queues.hold(&question.resources, &question.value, now, validity.until);
         }
-        Ok((self.round.question().value.clone(), validity))
+        Ok(Granted {
+            value: question.value.clone(),
+            validity,
+            at: now,
+        })
     }
 
     /// It has failed, so that nobody of this process need wait for it.
@@ -144,6 +148,14 @@ impl Attempt {
         self.holds_no_longer();
         (Rc::clone(&self.round), self.round.abandon())
     }
+}
+
+/// A lock that an attempt has got.
+pub(super) struct Granted {
+    pub(super) value: Token,
+    pub(super) validity: Validity,
+    /// When that was seen.
+    pub(super) at: Instant,
 }
 
 /// Rule 24: each attempt of one request has the same.

@@ -1,5 +1,6 @@
 //! The attempts that one request makes, and what comes of the last one.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct Attempts<'request> {
     queues: Option<Rc<QueuesOfMembers>>,
     /// When the asker's time is over.
     limit: Option<Instant>,
+    /// How many it has made, for whoever counts them.
+    made: &'request Cell<u32>,
     /// How many, by the request's own schedule.
     pub(super) begun: u32,
     /// How many of them don't count, since the members turned out to be one server.
@@ -46,9 +49,11 @@ impl<'request> Attempts<'request> {
         request: &'request AcquireRequest,
         queues: Option<Rc<QueuesOfMembers>>,
         limit: Option<Instant>,
+        made: &'request Cell<u32>,
     ) -> Self {
         Self {
             core,
+            made,
             request,
             queues,
             limit,
@@ -102,13 +107,14 @@ impl<'request> Attempts<'request> {
                     self.core, resources, *ttl, settings, given, self.begun, queues,
                 )
             });
+            self.made.set(self.begun);
             self.value = Some(attempt.round.question().value.clone());
             let were_one = attempt.round.is_of_one();
             match attempt.outcome(self.core, settings, self.limit).await {
-                Ok((value, validity)) => {
+                Ok(granted) => {
                     return Some(Grant {
-                        value,
-                        validity,
+                        value: granted.value,
+                        validity: granted.validity,
                         attempts: self.begun,
                     });
                 }

@@ -3,20 +3,23 @@
 //!
 //! - `attempt`: one of them.
 //! - `attempts`: those that one request makes.
+//! - `count`: what is counted of a request that a task carries out.
 //! - `request`: what is asked for.
 //! - `turns`: when a request asks between two of them.
 
 mod attempt;
 mod attempts;
+mod count;
 mod request;
 mod turns;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use self::attempt::Attempt;
+use self::attempt::{Attempt, Granted};
 use self::attempts::Attempts;
+use self::count::Count;
 pub(super) use self::request::AcquireRequest;
 use self::turns::Turns;
 use super::abortable_task::{Underway, abortable};
@@ -30,6 +33,7 @@ use super::quorum::Verdict;
 use super::round::Asker;
 use super::safety_rule::SafetyRule;
 use super::settings::Settings;
+use super::stats::AcquireOutcome;
 use super::token::Token;
 use super::validity::{Instant, Ttl};
 
@@ -40,12 +44,13 @@ pub(super) fn begin<D>(core: &Rc<Core>, request: AcquireRequest, done: D) -> Rc<
 where
     D: FnOnce(Result<Grant, Failure>) + 'static,
 {
+    core.counters.asked();
     let spent = core.spent_acquires.take();
     let acquiring = spent.unwrap_or_else(|| Rc::new(Acquiring(RefCell::default())));
     // These wait for something else than votes too.
     let waits = &request.settings;
     if waits.value.is_some() || waits.max_wait.is_some() || waits.ticket.is_some() {
-        acquiring.go_on(core, request, None, done);
+        acquiring.go_on(core, request, None, core.environment.now(), done);
         return acquiring;
     }
     let AcquireRequest {
@@ -68,7 +73,7 @@ where
                 ttl,
                 settings,
             };
-            acquiring.go_on(core, request, None, done);
+            acquiring.go_on(core, request, None, now, done);
             return acquiring;
         }
     }
@@ -106,17 +111,21 @@ impl<D> Acquiring<D>
 where
     D: FnOnce(Result<Grant, Failure>) + 'static,
 {
-    /// Has a task make what attempts are left; `first` has been made already.
+    /// Has a task make what attempts are left; `first` has been made already. It was asked for
+    /// at `since`.
     fn go_on(
         self: &Rc<Self>,
         core: &Rc<Core>,
         request: AcquireRequest,
         first: Option<Attempt>,
+        since: Instant,
         done: D,
     ) {
         let (acquiring, of) = (Rc::clone(self), Rc::clone(core));
+        let count = Count::begin(core, since);
         let (task, abort) = abortable(async move {
-            let outcome = acquire(&of, &request, first).await;
+            let outcome = acquire(&of, &request, first, count.made()).await;
+            count.end(&outcome);
             acquiring.0.replace(State::Over);
             done(outcome);
         });
@@ -140,8 +149,15 @@ where
             return;
         };
         let core = Rc::clone(attempt.round.core());
+        let since = attempt.round.validity().since;
         match attempt.granted(verdict) {
-            Ok((value, validity)) => {
+            Ok(Granted {
+                value,
+                validity,
+                at,
+            }) => {
+                let counters = &core.counters;
+                counters.acquired(AcquireOutcome::Granted, at.since(since), 1);
                 done(Ok(Grant {
                     value,
                     validity,
@@ -155,7 +171,7 @@ where
                     ttl,
                     settings,
                 };
-                self.go_on(&core, request, Some(attempt), done);
+                self.go_on(&core, request, Some(attempt), since, done);
             }
         }
     }
@@ -163,8 +179,10 @@ where
 
 impl<D> Underway for Acquiring<D> {
     fn give_up(&self) {
-        if let State::Task(task) = self.0.take() {
-            task.give_up();
+        match self.0.take() {
+            State::Task(task) => task.give_up(),
+            State::First { attempt, .. } => Count::given_up(&attempt.round),
+            State::Over => {}
         }
     }
 
@@ -173,11 +191,13 @@ impl<D> Underway for Acquiring<D> {
     }
 }
 
-/// Makes attempts until one succeeds; `first` was begun before.
+/// Makes attempts until one succeeds; `first` was begun before. `made` says how many it has
+/// made.
 async fn acquire(
     core: &Rc<Core>,
     request: &AcquireRequest,
     first: Option<Attempt>,
+    made: &Cell<u32>,
 ) -> Result<Grant, Failure> {
     let AcquireRequest {
         resources,
@@ -205,7 +225,7 @@ async fn acquire(
             lines_up.map(|queues| Turns::line_up(core, queues, resources, settings, !is_behind))
         }
     };
-    let mut attempts = Attempts::new(core, request, queues.clone(), limit);
+    let mut attempts = Attempts::new(core, request, queues.clone(), limit, made);
     let yields = || {
         let queues = queues.as_ref().filter(|_| resources.len() == 1);
         queues.is_some_and(|queues| queues.must_yield(resources, environment.now()))

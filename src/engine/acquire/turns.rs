@@ -13,6 +13,7 @@ use super::super::fair_wait::FairWait;
 use super::super::question::Resources;
 use super::super::queue::{Called, Place, QueuesOfMembers, Turn};
 use super::super::settings::Settings;
+use super::super::stats::WokenBy;
 use super::super::ticket::Ticket;
 use super::super::validity::Instant;
 use super::super::vote::Vote;
@@ -144,6 +145,7 @@ impl<'request> Turns<'request> {
             };
             let (seen, next) = self.outlook(now);
             if polled.into_iter().chain(seen).any(|at| at <= now) {
+                self.count_turn(seen.is_some_and(|at| at <= now));
                 return Some(Turn::Now);
             }
             let at = polled.into_iter().chain(next).fold(due, Instant::min);
@@ -152,6 +154,13 @@ impl<'request> Turns<'request> {
                 return Some(turn);
             }
         }
+    }
+
+    /// It asks beside its schedule: because of what is known of its resources, or since nothing is.
+    fn count_turn(&self, is_seen: bool) {
+        let known = self.wake_ups.as_ref().filter(|_| is_seen);
+        let by = known.map_or(WokenBy::Poll, WakeUps::ask_because);
+        self.core.counters.woken(by);
     }
 
     /// When it asks because of what it was told, if so, and when there is more to be done.

@@ -87,6 +87,7 @@ impl Round {
         .reported(self.question.report)
         .with_scripts(self.question.scripts.clone())
         .in_context(self.question.context.clone())
+        .traced(self.question.trace.clone(), self.question.attempt)
     }
 
     /// Resolves when every instance that has not missed this round's deadline

@@ -5,6 +5,8 @@
 mod anew;
 mod cleanup;
 mod late_grants;
+#[cfg(test)]
+mod tests;
 mod votes;
 
 use std::cell::{Cell, RefCell};
@@ -12,6 +14,7 @@ use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::cause::Cause;
 use super::claims::{ClaimNumber, Claimed};
@@ -62,6 +65,10 @@ struct Asked {
     expires: Instant,
     /// Orders rounds of the same deadline.
     number: u64,
+    /// Whether it is counted how long its answers take.
+    is_measured: bool,
+    /// Whether each vote is told as it comes.
+    is_told: bool,
 }
 
 impl Round {
@@ -124,6 +131,9 @@ impl Round {
                 claim: claimed.map(|claimed| claimed.number),
                 expires: claimed.map_or(Instant::LAST, |claimed| claimed.until),
                 number: core.deadlines.next_number(),
+                is_measured: core.counters.measures(now),
+                is_told: round.question.trace.is_some()
+                    || core.tells_votes.get() && round.question.attempt > 0,
             };
             round.vote_report.set(vote_report);
         });
@@ -226,6 +236,7 @@ impl Round {
             granted_by,
             context: self.question.context.clone(),
             round,
+            is_lost: false,
         };
         let held_locks = &self.core.held_locks;
         held_locks.note(&self.question.value, held, now);
@@ -292,6 +303,14 @@ impl Round {
                 },
                 _ => continue,
             };
+            if state.is_open(index) {
+                self.core.counters.silent(index, &cause);
+                if self.asked.is_told {
+                    let waited = now.since(state.members[index].wait.since);
+                    let silence = Vote::Failed(cause.clone());
+                    self.tell_vote(index, silence, waited, false);
+                }
+            }
             state.miss(index, cause.clone());
             silent.push((index, cause));
         }
@@ -367,6 +386,7 @@ impl Round {
         if counted == Counted::TooLate {
             return Told::Nobody;
         }
+        self.core.counters.voted(index, vote);
         let told = state.told(|tally| self.decided(tally));
         let is_over = state.tally.pending() == 0;
         // Whoever could be waited for beyond its deadline can't any more.
@@ -404,6 +424,38 @@ impl Round {
         }
     }
 
+    /// A vote has come, in time or late.
+    fn measure(&self, index: usize, vote: &Vote) {
+        if !self.asked.is_measured && !self.asked.is_told {
+            return;
+        }
+        let (since, is_late) = {
+            let state = self.state.borrow();
+            (state.members[index].wait.since, !state.is_open(index))
+        };
+        let took = self.core.environment.now().since(since);
+        if vote.is_answer() {
+            self.core.counters.took(index, took);
+        }
+        if self.asked.is_told {
+            self.tell_vote(index, vote.clone(), took, is_late);
+        }
+    }
+
+    /// Tells a vote that has come, or that it has not come in time.
+    fn tell_vote(&self, instance: usize, vote: Vote, took: Duration, is_late: bool) {
+        (self.core.listener)(Event::Vote {
+            trace: self.question.trace.clone(),
+            operation: self.asked.operation,
+            resources: Arc::clone(&self.question.resources),
+            attempt: self.question.attempt,
+            instance,
+            vote,
+            took,
+            is_late,
+        });
+    }
+
     fn report(&self, instance: usize, cause: &Cause) {
         // Whoever released the lock knows that.
         if !self.question.report || matches!(cause, Cause::Withdrawn) {
@@ -436,6 +488,7 @@ impl VoteSink for Round {
         if matches!(vote, Vote::Granted) && self.had_refused(index) {
             vote = Vote::Failed(Cause::HadNotGranted);
         }
+        self.measure(index, &vote);
         let voter = matches!(vote, Vote::Granted).then_some(index);
         if self.is_noted.get() && (is_last || voter.is_some()) {
             let round = Rc::as_ptr(&self);

@@ -28,7 +28,7 @@ pub(super) struct State {
 pub(super) struct Member {
     pub(super) vote: MemberVote,
     /// How long it is waited for, if it was asked.
-    wait: Wait,
+    pub(super) wait: Wait,
 }
 
 /// For whom a vote was counted.

@@ -20,6 +20,7 @@ use super::core::Core;
 use super::question::Resources;
 use super::retry::Retry;
 use super::safety_rule::SafetyRule;
+use super::stats::WokenBy;
 use super::validity::Instant;
 
 /// Who waits for more resources than this is told of none.
@@ -119,6 +120,17 @@ impl WakeUps {
             _ if self.polls.get() > MOST_POLLS => Outlook::Ask,
             Outlook::Ask if !self.rests.get() => Outlook::Ask,
             all => all.and(Outlook::After(self.poll_at.get())),
+        }
+    }
+
+    /// Why the outlook is to ask.
+    pub(super) fn ask_because(&self) -> WokenBy {
+        if self.resources.iter().all(|resource| resource.is_free()) {
+            WokenBy::Told
+        } else if self.polls.get() > MOST_POLLS {
+            WokenBy::Poll
+        } else {
+            WokenBy::Expiry
         }
     }
 

@@ -170,6 +170,11 @@ impl WatchedResource {
         state.count(|member| member.known != Known::Nothing) >= state.majority()
     }
 
+    /// Whether a majority was seen to be free.
+    pub(super) fn is_free(&self) -> bool {
+        self.state.borrow().is_free()
+    }
+
     /// Looks at it on all instances.
     pub(super) fn look_at_all(self: &Rc<Self>) {
         self.watch();

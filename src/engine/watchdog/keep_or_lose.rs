@@ -19,7 +19,7 @@ use super::super::token::Token;
 use super::super::validity::{Instant, Validity};
 use super::early_loss::EarlyLoss;
 use super::request::{Renewal, WatchRequest};
-use super::shared_validity::SharedValidity;
+use super::shared_validity::{Loss, SharedValidity};
 use super::watched_lock::WatchedLock;
 
 /// As [`Engine::watch`](super::super::Engine::watch).
@@ -141,6 +141,10 @@ async fn keep(
 }
 
 fn tell_loss(core: &Core, request: &WatchRequest, failure: Failure) {
+    core.counters.lost(Loss::after(failure.reason));
+    let now = core.environment.now();
+    core.held_locks
+        .lose(&request.value, &request.resources, now);
     (core.listener)(Event::Lost {
         number: request.number,
         failure,
@@ -194,6 +198,18 @@ async fn extend(
         asked: &|hoped| {
             if !SafetyRule::Loss.is_kept() {
                 watched.show_unproven(hoped);
+            }
+        },
+        failed: &|failure, now| {
+            let left = until.since(now);
+            let is_near = !left.is_zero() && left < renewal.ttl.span() / 3;
+            if is_near && watched.endanger() {
+                core.counters.endangered();
+                (core.listener)(Event::Endangered {
+                    number: watched.number(),
+                    left,
+                    failure: failure.clone(),
+                });
             }
         },
     };

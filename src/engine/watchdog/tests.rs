@@ -1,6 +1,7 @@
 //! Edge cases of watching a lock, on virtual time. The simulation has the rest.
 
 mod early_loss;
+mod endangered;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -149,6 +150,8 @@ struct Bench {
     engine: Engine,
     watch: SharedValidity,
     lost: Rc<RefCell<Vec<(Instant, Reason)>>>,
+    /// When it was said to be in danger, and what was left then.
+    endangered: Rc<RefCell<Vec<(Instant, Duration)>>>,
     until: Instant,
 }
 
@@ -199,16 +202,21 @@ impl Bench {
             unanswered: RefCell::default(),
         });
         let lost = Rc::new(RefCell::new(Vec::new()));
-        let (heard, clock) = (Rc::clone(&lost), Rc::clone(&world));
+        let endangered = Rc::new(RefCell::new(Vec::new()));
+        let (heard, warned, clock) = (Rc::clone(&lost), Rc::clone(&endangered), Rc::clone(&world));
         let engine = Engine::new(
             vec![Rc::clone(&fake) as Rc<dyn Instance>],
             Rc::new(Virtual(Rc::clone(&world))),
             Rc::default(),
             Rc::default(),
-            move |event| {
-                if let Event::Lost { failure, .. } = event {
+            move |event| match event {
+                Event::Lost { failure, .. } => {
                     heard.borrow_mut().push((clock.now.get(), failure.reason));
                 }
+                Event::Endangered { left, .. } => {
+                    warned.borrow_mut().push((clock.now.get(), left));
+                }
+                _ => {}
             },
         );
         let bench = Self {
@@ -217,6 +225,7 @@ impl Bench {
             engine,
             watch: SharedValidity::default(),
             lost,
+            endangered,
             until: at(1000),
         };
         bench.keep_on(renewal);

@@ -34,6 +34,8 @@ pub struct WatchedLock {
     released: Cell<bool>,
     /// It is not extended any more.
     retired: Cell<bool>,
+    /// That it is about to be lost was told, and it was not extended since.
+    endangered: Cell<bool>,
     /// Changes with each of the above.
     changes: Cell<u64>,
     waker: RefCell<Option<Waker>>,
@@ -53,6 +55,7 @@ impl WatchedLock {
             gave_up: RefCell::default(),
             released: Cell::new(false),
             retired: Cell::new(false),
+            endangered: Cell::new(false),
             changes: Cell::new(0),
             waker: RefCell::default(),
         };
@@ -149,10 +152,17 @@ impl WatchedLock {
         if self.is_over() || until == self.until.get() {
             return;
         }
-        self.until.set(until);
+        if until > self.until.replace(until) {
+            self.endangered.set(false);
+        }
         self.gave_up.take();
         self.show();
         self.changed();
+    }
+
+    /// It is about to be lost; returns whether that is news.
+    pub(super) fn endanger(&self) -> bool {
+        !self.is_over() && !self.endangered.replace(true)
     }
 
     /// The watchdog could not extend it, and there is no time for another try. It

@@ -1,0 +1,31 @@
+'use strict';
+
+/** docs/api.md is what `npm run api` writes, and docs/errors.md has every code that there is. */
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { test } = require('node:test');
+
+const { FILE, page } = require('../../scripts/api');
+const { read } = require('../support/documents');
+
+test('docs/api.md says what index.d.ts says (else: npm run api)', async () => {
+  assert.equal(fs.readFileSync(FILE, 'utf8'), await page());
+});
+
+test('docs/errors.md has a row for every code of index.d.ts, and for no other', () => {
+  const declared = new Set(read('index.d.ts').match(/(?<=')ERR_REDLOCK_\w+(?=')/g));
+  const rows = new Set(read('docs/errors.md').match(/(?<=^\| `)ERR_REDLOCK_\w+(?=` \|)/gm));
+  assert.deepEqual([...rows].sort(), [...declared].sort());
+});
+
+test('the reasons that docs/install.md has for an addon that can not be loaded are those that it can have', () => {
+  const reasons = new Set(read('lib/unloadable.js').match(/(?<=trouble\(')[A-Z_]+(?=')/g));
+  const [, table] = read('docs/install.md').split("## When it can't be loaded");
+  const named = table.match(/(?<=^\|.*`)[A-Z_]+(?=`.*\|$)/gm) ?? [];
+  assert.ok(named.length > 5);
+  assert.deepEqual(
+    named.filter((name) => !reasons.has(name) && name !== 'ERR_REDLOCK_ADDON'),
+    [],
+  );
+});

@@ -1,0 +1,211 @@
+'use strict';
+
+/**
+ * What others may listen to by node:diagnostics_channel. Nothing is built where nobody does: whoever would tell something
+ * looks at `hasSubscribers` first. No message has a lock's value, as who knows that can unlock it.
+ *
+ * @typedef {'granted' | 'extended' | 'released' | 'held' | 'not_held' | 'timeout' | 'unavailable' | 'too_slow' | 'expired'
+ *   | 'max_hold' | 'closed' | 'aborted' | 'invalid' | 'failed' | 'lost'} Outcome
+ * @typedef {import('./errors').Vote} Vote
+ */
+
+const { channel } = require('node:diagnostics_channel');
+
+const { clock } = require('./addon');
+
+/** The message of a call's channels, or a hold's: the same object from its start to its end. */
+class Context {
+  /** @type {number | undefined} */
+  attempts;
+  /** For how long the call took, in ms. @type {number | undefined} */
+  waited;
+  /** For how long the lock was held, in ms. @type {number | undefined} */
+  held;
+  /** @type {Outcome | undefined} */
+  outcome;
+  /** Of the error. @type {string | undefined} */
+  code;
+  /** Of the last attempt, as far as they were there. @type {Vote[] | undefined} */
+  votes;
+  /** @type {unknown} */
+  error;
+  #attempt = 0;
+
+  /**
+   * @param {string[]} resource
+   * @param {number} [ttl] in ms, as it was given
+   */
+  constructor(resource, ttl) {
+    this.resource = resource;
+    this.ttl = ttl;
+  }
+
+  /** @param {import('./native/types').VoteMessage} message */
+  noteVote({ attempt, vote, instance: { index, address }, error }) {
+    // One that comes late is no vote of the attempt that is under way, nor of what the error tells.
+    if (attempt < this.#attempt || vote === 'seen' || this.error !== undefined) return;
+    if (attempt > this.#attempt) this.votes = undefined;
+    this.#attempt = attempt;
+    this.votes ??= [];
+    this.votes[index] = error === undefined ? { address, vote } : { address, vote, error };
+  }
+
+  /** @param {unknown} error */
+  noteError(error) {
+    this.error = error;
+    this.noteFailure(Object(error));
+  }
+
+  /** @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure */
+  noteFailure({ code, attempts, votes }) {
+    if (typeof code === 'string') this.code = code;
+    if (typeof attempts === 'number') this.attempts ??= attempts;
+    if (Array.isArray(votes) && votes.length > 0) this.votes = votes;
+    this.outcome ??= outcomeOf(code);
+  }
+}
+
+/** The five channels of one operation, as `tracingChannel` names them and `tracePromise` uses them. */
+class TracingChannels {
+  /** @param {string} name */
+  constructor(name) {
+    this.start = channel(`tracing:${name}:start`);
+    this.end = channel(`tracing:${name}:end`);
+    this.asyncStart = channel(`tracing:${name}:asyncStart`);
+    this.asyncEnd = channel(`tracing:${name}:asyncEnd`);
+    this.error = channel(`tracing:${name}:error`);
+  }
+
+  get hasSubscribers() {
+    return (
+      this.start.hasSubscribers ||
+      this.asyncEnd.hasSubscribers ||
+      this.end.hasSubscribers ||
+      this.asyncStart.hasSubscribers ||
+      this.error.hasSubscribers
+    );
+  }
+
+  /**
+   * Tells of a call. Unlike `tracePromise` it shows nobody the result: a lock has its value.
+   *
+   * @template T
+   * @param {Context} context
+   * @param {() => Promise<T>} call must not throw
+   * @param {Outcome} outcome if it resolves, and the call hasn't said better
+   * @returns {Promise<T>}
+   */
+  trace(context, call, outcome) {
+    const since = clock();
+    const conclude = () => {
+      context.waited = clock() - since;
+      this.asyncStart.publish(context);
+      this.asyncEnd.publish(context);
+    };
+    const begin = () => {
+      try {
+        return call().then(
+          (result) => {
+            context.outcome ??= outcome;
+            conclude();
+            return result;
+          },
+          (error) => {
+            context.noteError(error);
+            this.error.publish(context);
+            conclude();
+            throw error;
+          },
+        );
+      } finally {
+        this.end.publish(context);
+      }
+    };
+    return this.start.runStores(context, begin);
+  }
+
+  /**
+   * Something begins that is no call, and that {@link finish} ends.
+   *
+   * @param {Context} context
+   */
+  begin(context) {
+    this.start.publish(context);
+    this.end.publish(context);
+  }
+
+  /** @param {Context} context with its outcome, and with its error if that isn't as it should be */
+  finish(context) {
+    if (context.error !== undefined) this.error.publish(context);
+    this.asyncStart.publish(context);
+    this.asyncEnd.publish(context);
+  }
+}
+
+/**
+ * @param {unknown} code of an error
+ * @returns {Outcome}
+ */
+function outcomeOf(code) {
+  const [, name] = /^ERR_REDLOCK_([A-Z_]+)$/.exec(String(code)) ?? [];
+  if (name === undefined) return 'failed';
+  const outcome = /** @type {Outcome} */ (name.toLowerCase());
+  if (OUTCOMES.has(outcome)) return outcome;
+  return name.startsWith('INVALID') ? 'invalid' : 'failed';
+}
+
+/** Those that codes are named for. @type {Set<string>} */
+const OUTCOMES = new Set([
+  ...['held', 'not_held', 'timeout', 'unavailable', 'too_slow', 'expired', 'max_hold', 'closed'],
+]);
+
+/**
+ * @param {any} lock as it was passed: anything
+ * @param {'resource' | 'resources'} key
+ */
+function namesIn(lock, key) {
+  try {
+    return lock[key];
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * What a call was given, before it was checked.
+ *
+ * @param {unknown} resource
+ * @param {unknown} [ttl]
+ * @returns {Context}
+ */
+function contextOf(resource, ttl) {
+  return new Context(namesOf(resource), typeof ttl === 'number' ? ttl : undefined);
+}
+
+/**
+ * @param {unknown} resource
+ * @returns {string[]}
+ */
+function namesOf(resource) {
+  try {
+    const names = Array.isArray(resource) ? [...resource] : [resource];
+    return names.map((name) => (typeof name === 'string' ? name : `(${typeof name})`));
+  } catch {
+    // Of a Proxy that was revoked, or of a getter that throws: the call says so itself.
+    return [];
+  }
+}
+
+module.exports = {
+  Context,
+  contextOf,
+  namesIn,
+  lock: new TracingChannels('redlock:lock'),
+  extend: new TracingChannels('redlock:extend'),
+  unlock: new TracingChannels('redlock:unlock'),
+  hold: new TracingChannels('redlock:hold'),
+  vote: channel('redlock:vote'),
+  lost: channel('redlock:lost'),
+  endangered: channel('redlock:endangered'),
+  connection: channel('redlock:connection'),
+};

@@ -1,0 +1,179 @@
+'use strict';
+
+/**
+ * `redlock-native/otel`: OpenTelemetry's spans and metrics, made of what lib/channels.js tells. Nothing here may reach who
+ * locks: what an exporter, a provider or the caller's `group` throws is told to OpenTelemetry's own diagnostics.
+ *
+ * @typedef {import('@opentelemetry/api').Attributes} Attributes
+ * @typedef {import('@opentelemetry/api').Span} Span
+ * @typedef {import('../lib/channels').Context} Context
+ * @typedef {import('../lib/native/types').VoteMessage} VoteMessage
+ * @typedef {import('./index').InstrumentOptions} InstrumentOptions
+ */
+
+const { version } = require('../package.json');
+const channels = require('../lib/channels');
+const { loadApi } = require('./api');
+const { Groups } = require('./groups');
+const { Metrics } = require('./metrics');
+
+const SCOPE = 'redlock-native';
+
+/** The calls that have spans. */
+const CALLS = /** @type {const} */ (['lock', 'extend', 'unlock']);
+
+class Instrumentation {
+  #api = loadApi();
+  #groups;
+  #tracer;
+  #metrics;
+  /** The spans of calls that are under way. @type {WeakMap<Context, Span>} */
+  #spans = new WeakMap();
+  /** @type {(() => void)[]} */
+  #endings = [];
+
+  /** @param {InstrumentOptions} options */
+  constructor({ tracerProvider, meterProvider, group }) {
+    const { trace, metrics } = this.#api;
+    this.#groups = new Groups(group, (error) => this.#complain(error));
+    this.#tracer = (tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE, version);
+    const meter = (meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE, version);
+    this.#metrics = new Metrics(meter, this.#groups);
+    for (const name of CALLS) {
+      this.#hear(channels[name].start, (context) => this.#begin(name, context));
+      this.#hear(channels[name].asyncEnd, (context) => this.#end(name, context));
+    }
+    this.#hear(channels.hold.start, (context) => this.#metrics.holdBegins(context));
+    this.#hear(channels.hold.asyncEnd, (context) => this.#metrics.holdEnds(context));
+    this.#hear(channels.vote, (message) => this.#vote(message));
+    this.#hear(channels.lost, (message) => this.#metrics.lost(message));
+    this.#hear(channels.endangered, (message) => this.#metrics.endangered(message));
+  }
+
+  /**
+   * Has what only the engine counts collected too: how much was left of kept locks when they were extended.
+   *
+   * @param {any} redlock
+   */
+  observe(redlock) {
+    this.#endings.push(this.#metrics.observe(redlock, (error) => this.#complain(error)));
+    return this;
+  }
+
+  /** Nothing is told from now on. */
+  disable() {
+    for (const end of this.#endings.splice(0)) end();
+    this.#metrics.end();
+  }
+
+  /**
+   * @param {import('node:diagnostics_channel').Channel} channel
+   * @param {(message: any) => void} listen
+   */
+  #hear(channel, listen) {
+    const listener = (/** @type {unknown} */ message) => {
+      try {
+        listen(message);
+      } catch (error) {
+        this.#complain(error);
+      }
+    };
+    channel.subscribe(listener);
+    this.#endings.push(() => channel.unsubscribe(listener));
+  }
+
+  /** @param {unknown} error */
+  #complain(error) {
+    try {
+      this.#api.diag.error(`${SCOPE}: something of OpenTelemetry threw`, error);
+    } catch {
+      // Its logger is the application's.
+    }
+  }
+
+  /**
+   * @param {typeof CALLS[number]} name
+   * @param {Context} context
+   */
+  #begin(name, context) {
+    if (name === 'lock') this.#metrics.waitBegins(context);
+    const { INTERNAL } = this.#api.SpanKind;
+    const attributes = attributesOf(context, this.#groups);
+    this.#spans.set(context, this.#tracer.startSpan(`redlock ${name}`, { kind: INTERNAL, attributes }));
+  }
+
+  /**
+   * @param {typeof CALLS[number]} name
+   * @param {Context} context
+   */
+  #end(name, context) {
+    if (name === 'lock') this.#metrics.waitEnds(context);
+    const span = this.#spans.get(context);
+    if (!span) return;
+    const { outcome, attempts, code, error } = context;
+    span.setAttributes({ 'redlock.outcome': outcome, 'redlock.attempts': attempts });
+    if (error !== undefined) {
+      const message = String(Object(error).message ?? error);
+      span.setAttribute('error.type', code ?? outcome ?? 'failed');
+      span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message });
+    }
+    span.end();
+  }
+
+  /** @param {VoteMessage} message */
+  #vote(message) {
+    this.#metrics.vote(message);
+    const parent = message.trace && this.#spans.get(/** @type {any} */ (message.trace));
+    if (!parent) return;
+    const { SpanKind, SpanStatusCode, trace, context } = this.#api;
+    const { operation, vote, ms, attempt, error, instance } = message;
+    const end = Date.now();
+    const options = {
+      kind: SpanKind.CLIENT,
+      startTime: end - ms,
+      attributes: {
+        'db.system.name': 'redis',
+        ...serverOf(instance.address),
+        'redlock.instance': instance.index,
+        'redlock.vote': vote,
+        'redlock.attempt': attempt,
+      },
+    };
+    const name = `${operation} ${instance.address}`;
+    const span = this.#tracer.startSpan(name, options, trace.setSpan(context.active(), parent));
+    if (vote === 'failed') {
+      const { code, message: text } = /** @type {any} */ (error ?? {});
+      span.setAttribute('error.type', code ?? 'failed');
+      span.setStatus({ code: SpanStatusCode.ERROR, message: text });
+    }
+    span.end(end);
+  }
+}
+
+/**
+ * @param {Context} context
+ * @param {Groups} groups
+ * @returns {Attributes}
+ */
+function attributesOf({ resource, ttl }, groups) {
+  return { 'redlock.resource': resource, 'redlock.ttl': ttl, ...groups.attributesOf(resource) };
+}
+
+/**
+ * @param {string} address of an instance
+ * @returns {Attributes}
+ */
+function serverOf(address) {
+  const { host, port } =
+    /^(?:[a-z+]+:\/\/)?(?<host>\[[^\]]+\]|[^:/,?]+):(?<port>\d+)/.exec(address)?.groups ?? {};
+  return host === undefined
+    ? { 'server.address': address }
+    : { 'server.address': host, 'server.port': Number(port) };
+}
+
+/** @param {InstrumentOptions} [options] */
+function instrument(options = {}) {
+  return new Instrumentation(options);
+}
+
+module.exports = { instrument };

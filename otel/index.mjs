@@ -1,0 +1,3 @@
+import otel from './index.js';
+
+export const { instrument } = otel;

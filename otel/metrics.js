@@ -1,0 +1,216 @@
+'use strict';
+
+/**
+ * The metrics: what calls, holds and votes come to, and what the engine alone has counted, of the Redlocks that are observed.
+ * Durations are in seconds, as OpenTelemetry has them.
+ *
+ * @typedef {import('../lib/channels').Context} Context
+ * @typedef {import('./groups').Groups} Groups
+ */
+
+const SECONDS = { unit: 's', advice: { explicitBucketBoundaries: bounds(0.0001, 100) } };
+const COUNTS = { advice: { explicitBucketBoundaries: [1, 2, 3, 5, 10, 20, 50, 100] } };
+
+/** So many extensions of one size are recorded at a time: more would take long. */
+const MOST_AT_ONCE = 10_000;
+
+class Metrics {
+  #groups;
+  #acquire;
+  #attempts;
+  #hold;
+  #waiting;
+  #held;
+  #lost;
+  #endangered;
+  #votes;
+  #voteDuration;
+  #slack;
+  #failedExtensions;
+  #meter;
+  /** What is counted in `waiting` and in `held`: what began before is not. @type {Map<Context, () => void>} */
+  #open = new Map();
+
+  /**
+   * @param {import('@opentelemetry/api').Meter} meter
+   * @param {Groups} groups
+   */
+  constructor(meter, groups) {
+    this.#meter = meter;
+    this.#groups = groups;
+    this.#acquire = meter.createHistogram('redlock.acquire.duration', {
+      description: 'How long it took until a lock was granted, or was not',
+      ...SECONDS,
+    });
+    this.#attempts = meter.createHistogram('redlock.attempts', {
+      description: 'How many attempts a lock took',
+      unit: '{attempt}',
+      ...COUNTS,
+    });
+    this.#hold = meter.createHistogram('redlock.hold.duration', {
+      description: 'From the grant of a lock to its release or loss',
+      ...SECONDS,
+    });
+    this.#waiting = meter.createUpDownCounter('redlock.waiting', {
+      description: 'Requests for locks that are under way',
+      unit: '{request}',
+    });
+    this.#held = meter.createUpDownCounter('redlock.held', {
+      description: 'Locks that are held',
+      unit: '{lock}',
+    });
+    this.#lost = meter.createCounter('redlock.lost', {
+      description: 'Locks with a signal or autoExtend that were lost',
+      unit: '{lock}',
+    });
+    this.#endangered = meter.createCounter('redlock.endangered', {
+      description: 'Kept locks that were about to be lost',
+      unit: '{lock}',
+    });
+    this.#votes = meter.createCounter('redlock.instance.votes', {
+      description: 'What instances said',
+      unit: '{vote}',
+    });
+    this.#voteDuration = meter.createHistogram('redlock.instance.duration', {
+      description: 'How long instances took to answer',
+      ...SECONDS,
+    });
+    this.#slack = meter.createHistogram('redlock.extension.slack', {
+      description: 'What was left of a kept lock when its extension was confirmed',
+      ...SECONDS,
+    });
+    this.#failedExtensions = meter.createObservableCounter('redlock.extension.failures', {
+      description: 'Attempts to extend a lock that have failed',
+      unit: '{attempt}',
+    });
+  }
+
+  /** @param {Context} context */
+  waitBegins(context) {
+    this.#up(context, this.#waiting);
+  }
+
+  /** @param {Context} context */
+  waitEnds(context) {
+    this.#down(context);
+    const { waited = 0, outcome, attempts } = context;
+    const attributes = { ...this.#groups.attributesOf(context.resource), outcome };
+    this.#acquire.record(waited / 1000, attributes);
+    if (attempts !== undefined) this.#attempts.record(attempts, attributes);
+  }
+
+  /** @param {Context} context */
+  holdBegins(context) {
+    this.#up(context, this.#held);
+  }
+
+  /** @param {Context} context */
+  holdEnds(context) {
+    this.#down(context);
+    const { held = 0, outcome, resource } = context;
+    this.#hold.record(held / 1000, { ...this.#groups.attributesOf(resource), outcome });
+  }
+
+  /** @param {{resource: string[], code: string}} message */
+  lost({ resource, code }) {
+    this.#lost.add(1, { ...this.#groups.attributesOf(resource), 'error.type': code });
+  }
+
+  /** @param {{resource: string[]}} message */
+  endangered({ resource }) {
+    this.#endangered.add(1, this.#groups.attributesOf(resource));
+  }
+
+  /** @param {import('../lib/native/types').VoteMessage} message */
+  vote({ instance, operation, vote, ms, error }) {
+    /** @type {import('@opentelemetry/api').Attributes} */
+    const attributes = { 'server.address': instance.address, 'redlock.operation': operation, vote };
+    this.#voteDuration.record(ms / 1000, attributes);
+    const { code } = /** @type {any} */ (error ?? {});
+    this.#votes.add(1, code === undefined ? attributes : { ...attributes, 'error.type': code });
+  }
+
+  /**
+   * Records what a Redlock's engine has counted since it was asked last, whenever metrics are collected.
+   *
+   * @param {any} redlock
+   * @param {(error: unknown) => void} complain
+   * @returns {() => void} ends it
+   */
+  observe(redlock, complain) {
+    /** @type {number[]} */
+    let before = [];
+    const collect = async (/** @type {import('@opentelemetry/api').BatchObservableResult} */ result) => {
+      try {
+        const { slack, failed } = (await redlock.stats()).extensions;
+        result.observe(this.#failedExtensions, failed);
+        const counts = perBucket(slack);
+        counts.forEach((count, at) => {
+          this.#recordSlack(slack.buckets[at].le, Math.min(count - (before[at] ?? 0), MOST_AT_ONCE));
+        });
+        before = counts;
+      } catch (error) {
+        complain(error);
+      }
+    };
+    const observed = [this.#failedExtensions];
+    this.#meter.addBatchObservableCallback(collect, observed);
+    return () => this.#meter.removeBatchObservableCallback(collect, observed);
+  }
+
+  /**
+   * @param {number} le the bound of the engine's bucket; beyond the last finite one there is no telling how much it was
+   * @param {number} times
+   */
+  #recordSlack(le, times) {
+    if (!Number.isFinite(le)) return;
+    for (let time = 0; time < times; time++) this.#slack.record(le);
+  }
+
+  /** What is under way is counted no more. */
+  end() {
+    for (const context of [...this.#open.keys()]) this.#down(context);
+  }
+
+  /**
+   * @param {Context} context
+   * @param {import('@opentelemetry/api').UpDownCounter} counter
+   */
+  #up(context, counter) {
+    const attributes = this.#groups.attributesOf(context.resource);
+    counter.add(1, attributes);
+    this.#open.set(context, () => counter.add(-1, attributes));
+  }
+
+  /** @param {Context} context */
+  #down(context) {
+    const down = this.#open.get(context);
+    this.#open.delete(context);
+    down?.();
+  }
+}
+
+/**
+ * How many are in each bucket alone.
+ *
+ * @param {{buckets: {le: number, count: number}[]}} histogram
+ */
+function perBucket({ buckets }) {
+  return buckets.map(({ count }, at) => count - (at > 0 ? buckets[at - 1].count : 0));
+}
+
+/**
+ * 1, 2 and 5 of each power of ten.
+ *
+ * @param {number} least
+ * @param {number} most
+ */
+function bounds(least, most) {
+  const all = [];
+  for (let power = least; power <= most; power *= 10) {
+    for (const step of [1, 2, 5]) all.push(Number((power * step).toPrecision(1)));
+  }
+  return all;
+}
+
+module.exports = { Metrics };
