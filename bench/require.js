@@ -10,17 +10,14 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { npm } = require('../scripts/npm');
-const { pack } = require('../scripts/pack');
+const { pack } = require('../scripts/package');
+const { installOffline, linkModules } = require('../scripts/package/install');
 const { median } = require('./statistics');
 
-const MODULES = path.join(__dirname, '..', 'node_modules');
 const PAIRS = 40;
 
 /** Who comes first is what the others are compared with. */
 const CONTENDERS = ['redlock', 'redlock-native', 'redlock-native/v4'];
-/** What redlock 4 needs, and our v4. */
-const PEERS = ['redlock', 'bluebird'];
 
 const CHILD = `'use strict';
 const started = performance.now();
@@ -44,11 +41,8 @@ async function main(pairs) {
 /** @param {string} app */
 async function install(app) {
   const { main: packed, platforms } = await pack(path.join(app, 'packages'));
-  fs.writeFileSync(path.join(app, 'package.json'), '{ "private": true }\n');
-  await npm(app, ['install', '--offline', '--cache', path.join(app, 'cache'), packed, ...platforms]);
-  for (const name of PEERS) {
-    fs.cpSync(path.join(MODULES, name), path.join(app, 'node_modules', name), { recursive: true });
-  }
+  await installOffline(app, [packed, ...platforms]);
+  linkModules(app, { redlock: 'redlock', bluebird: 'bluebird' });
   fs.writeFileSync(path.join(app, 'child.js'), CHILD);
 }
 

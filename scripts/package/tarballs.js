@@ -9,6 +9,7 @@ const path = require('node:path');
 const { NapiCli } = require('@napi-rs/cli');
 
 const { npm } = require('../npm');
+const { bundle } = require('./bundle');
 
 const ROOT = path.join(__dirname, '..', '..');
 
@@ -85,6 +86,7 @@ function stageMain(staging, platforms) {
   for (const file of [...manifest.files, 'README.md']) {
     fs.cpSync(path.join(ROOT, file), path.join(staging, file), { recursive: true });
   }
+  bundle(staging);
   for (const key of OURS) delete manifest[key];
   manifest.files.push(...stageLegal(staging));
   manifest.optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
