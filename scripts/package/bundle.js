@@ -29,7 +29,6 @@ function bundle(folder) {
     bundle: true,
     platform: 'node',
     target: 'node20',
-    charset: 'utf8',
     legalComments: 'none',
     external: BY_THEMSELVES.map((file) => `./${file}`),
     // What an app has or has not.
