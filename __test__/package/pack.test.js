@@ -21,6 +21,9 @@ const MODULES = path.join(ROOT, 'node_modules');
 const NODE = '@types/node';
 const NODE_14 = 'types-node-14';
 
+/** Of the files in compat/: what package.json's `exports` lead to. */
+const IS_ENTRY = /^compat\/(v\d|redlock-async|v5\/index|redislock\/\w+)\.js$/;
+
 const folders = [];
 after(() => {
   for (const folder of folders) fs.rmSync(folder, { recursive: true });
@@ -39,20 +42,19 @@ describe('the packages', () => {
   });
 
   test('hold what is used, and nothing else', () => {
-    const [compat, lib] = ['compat', 'lib'].map((folder) =>
-      filesIn(path.join(ROOT, folder)).map((file) => `${folder}/${file}`),
-    );
+    const compat = filesIn(path.join(ROOT, 'compat')).map((file) => `compat/${file}`);
     assert.deepEqual(filesIn(path.join(installed, 'redlock-native')), [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'binding.js',
-      ...compat,
+      ...compat.filter((file) => !file.endsWith('.js') || IS_ENTRY.test(file)),
       'index.d.mts',
       'index.d.ts',
       'index.js',
       'index.mjs',
-      ...lib,
+      // What they have in common is one file.
+      ...['lib/addon.js', 'lib/bundle.js', 'lib/unloadable.js'],
       'package.json',
     ]);
     const [platform] = platformsIn(installed);
@@ -97,6 +99,10 @@ for (const name of ['redlock-native', 'redlock']) {
 
     test('works with require', async () => {
       assert.equal(await run(app, 'require.cjs'), 'released\n');
+    });
+
+    test('is one, however many of its entries are used', async () => {
+      assert.equal(await run(app, 'entries.cjs'), 'released\n');
     });
 
     test('works with import', async () => {
