@@ -81,19 +81,37 @@ function partOf(entry) {
   return `exports['${entry}'] = () => require('./${entry}');`;
 }
 
-/** @param {string} entry */
+/**
+ * Who reads modules without running them, as Node.js does for `import` and TypeScript's tools do, finds the names of what is
+ * exported there too.
+ *
+ * @param {string} entry
+ */
 function stubOf(entry) {
   const bundle = path.posix.relative(path.posix.dirname(entry), BUNDLE);
-  const lines = [
-    `const parts = require('${bundle.startsWith('.') ? bundle : `./${bundle}`}');`,
-    `module.exports = parts['${entry}']();`,
-  ];
-  // Not run: who reads modules without running them, as Node.js does for `import`, finds the names there.
   const exported = require(path.join(ROOT, entry));
-  const names =
-    typeof exported === 'object' ? Object.keys(exported).filter((name) => name !== 'default') : [];
-  if (names.length > 0) lines.push(`0 && (module.exports = { ${names.join(', ')} });`);
-  return `'use strict';\n\n${lines.join('\n')}\n`;
+  const names = typeof exported === 'object' ? Object.keys(exported) : [];
+  const lines = [
+    "'use strict';\n",
+    `const parts = require('${bundle.startsWith('.') ? bundle : `./${bundle}`}');`,
+    `const entry = parts['${entry}']();`,
+    ...(exported.__esModule ? exportsOneByOne(names) : exportsAtOnce(names)),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** @param {string[]} names */
+function exportsOneByOne(names) {
+  return [
+    "Object.defineProperty(exports, '__esModule', { value: true });",
+    ...names.map((name) => `exports.${name} = entry.${name};`),
+  ];
+}
+
+/** @param {string[]} names */
+function exportsAtOnce(names) {
+  const whole = 'module.exports = entry;';
+  return names.length > 0 ? [whole, `0 && (module.exports = { ${names.join(', ')} });`] : [whole];
 }
 
 module.exports = { bundle };
