@@ -9,10 +9,10 @@ const { LockAcquisitionError, LockReleaseError, LockExtendError } = require('./e
 const { get, has, set } = require('../../lib/foreign');
 const { sleep } = require('../../lib/native/mailbox');
 const { findBluebird } = require('../../lib/promises');
-const { requestsOf } = require('./requests');
+const { requestsOf } = require('../redislock-requests');
 
 /**
- * @typedef {import('./requests').Refusal} Refusal
+ * @typedef {import('../redislock-requests').Refusal} Refusal
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
  */

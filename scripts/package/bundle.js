@@ -90,7 +90,7 @@ function partOf(entry) {
 function stubOf(entry) {
   const bundle = path.posix.relative(path.posix.dirname(entry), BUNDLE);
   const exported = require(path.join(ROOT, entry));
-  const names = typeof exported === 'object' ? Object.keys(exported) : [];
+  const names = Object.keys(exported).filter((name) => exported.__esModule || name !== 'default');
   const lines = [
     "'use strict';\n",
     `const parts = require('${bundle.startsWith('.') ? bundle : `./${bundle}`}');`,

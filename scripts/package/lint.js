@@ -11,11 +11,17 @@ const { pack } = require('.');
 
 const PROGRAMS = path.join(__dirname, '..', '..', 'node_modules', '.bin');
 
+/** What package.json's `exports` say by patterns, which nobody can enumerate. */
+const BY_PATTERN = ['errors', 'lock', 'redislock'].flatMap((name) => [
+  `redislock/lib/${name}`,
+  `redislock/lib/${name}.js`,
+]);
+
 async function main() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-lint-'));
   try {
     const packed = (await pack(folder)).main;
-    run('attw', [packed, '--format', 'table-flipped']);
+    run('attw', [packed, '--format', 'table-flipped', '--include-entrypoints', ...BY_PATTERN]);
     run('publint', ['run', packed, '--strict']);
   } finally {
     fs.rmSync(folder, { recursive: true });
