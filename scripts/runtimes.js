@@ -5,19 +5,28 @@
  * for this machine.
  *
  * @typedef {object} Runtime
- * @property {string} name with its version
+ * @property {string} name
+ * @property {string} version
  * @property {string} program
  * @property {string[]} args before a script's path
  */
 
-const { execFileSync } = require('node:child_process');
+const { execFile, execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { promisify } = require('node:util');
 
-const MODULES = path.join(__dirname, '..', '__test__', 'runtimes', 'node_modules');
+const { freePort, HOST } = require('./free-port');
+const { startServers } = require('./servers');
+
+const FOLDER = path.join(__dirname, '..', '__test__', 'runtimes');
+const MODULES = path.join(FOLDER, 'node_modules');
+
+/** What is run on them. */
+const APP = path.join(FOLDER, 'app');
 
 /** What Deno must allow; the network is for callers' own clients alone. */
-const DENO = ['run', '--allow-ffi', '--allow-read', '--allow-env', '--allow-net=127.0.0.1'];
+const DENO = ['run', '--allow-ffi', '--allow-read', '--allow-env', `--allow-net=${HOST}`];
 
 /** Where each is in its package, in the order in which they are tried. */
 const INSTALLED = [
@@ -30,7 +39,7 @@ const INSTALLED = [
 
 /** @returns {Runtime[]} */
 function runtimes() {
-  const here = { name: `Node.js ${process.version.slice(1)}`, program: process.execPath, args: [] };
+  const here = { name: 'Node.js', version: process.version.slice(1), program: process.execPath, args: [] };
   return [here, ...INSTALLED.flatMap(find)];
 }
 
@@ -42,7 +51,43 @@ function find({ name, file, args = [] }) {
   const program = path.join(MODULES, file);
   if (!fs.existsSync(program)) return [];
   const said = execFileSync(program, ['--version'], { encoding: 'utf8' });
-  return [{ name: `${name} ${/\d+(\.\d+)+/.exec(said)?.[0]}`, program, args }];
+  return [{ name, version: /\d+(\.\d+)+/.exec(said)?.[0] ?? said, program, args }];
 }
 
-module.exports = { runtimes };
+/** In ms. A process that has passed and does not end is a failure. */
+const TIMEOUT = 30_000;
+
+/**
+ * Runs an app's scripts one after another, with servers of their own, so that nobody finds what another has left.
+ *
+ * @param {Runtime} runtime
+ * @param {string[]} scripts
+ * @param {object} options
+ * @param {string} options.cwd the app's folder
+ * @param {NodeJS.ProcessEnv} [options.env]
+ * @returns {Promise<string>} what they have said, and how long it took
+ */
+async function runApp({ name, version, program, args }, scripts, { cwd, env = process.env }) {
+  const servers = await startServers(3);
+  try {
+    const addresses = {
+      SMOKE_UP: servers.map(({ url }) => url).join(' '),
+      SMOKE_DOWN: `redis://${HOST}:${await freePort()}`,
+    };
+    const options = { cwd, env: { ...env, ...addresses }, timeout: TIMEOUT };
+    const started = performance.now();
+    const said = [];
+    for (const script of scripts) {
+      const { stdout } = await promisify(execFile)(program, [...args, script], options);
+      said.push(stdout.trim());
+    }
+    return `${said.join(', ')}, ${((performance.now() - started) / 1000).toFixed(1)} s`;
+  } catch (error) {
+    const { message, stdout = '', stderr = '' } = error;
+    throw new Error(`${name} ${version}: ${message}\n${stdout}${stderr}`, { cause: error });
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
+  }
+}
+
+module.exports = { APP, MODULES, runtimes, runApp };
