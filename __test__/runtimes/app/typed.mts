@@ -27,7 +27,7 @@ const four: V4 = new V4(
 );
 const five: V5 = new V5(
   up.map((url) => new Redis(url)),
-  options,
+  { retryCount: 0 },
 );
 const lock5: Lock5 = await five.acquire(['typed'], 10_000);
 await four.lock('typed', 10_000).catch(V4.LockError, (error: V4.LockError) => error.attempts);
