@@ -3,7 +3,7 @@
 /**
  * `node scripts/package/try.js [folder]`: what a new user does. The packages of that folder (target/packages/) are
  * served by a registry on loopback; in empty folders outside of this repository, with no cargo to be found, npm, pnpm and
- * yarn (Plug'n'Play) install them; and apps in CommonJS, ESM and TypeScript are run on three real servers and on each
+ * yarn, with node_modules and with Plug'n'Play, install them; and apps in CommonJS, ESM and TypeScript are run on three real servers and on each
  * runtime. Prints a line for each pair; the first that fails ends it.
  */
 
@@ -14,6 +14,7 @@ const path = require('node:path');
 const { promisify } = require('node:util');
 
 const { startRegistry } = require('./registry');
+const { HOST } = require('../free-port');
 const { APP, MODULES, runApp, runtimes } = require('../runtimes');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -36,8 +37,10 @@ const SCRIPTS = ['commonjs.cjs', 'module.mjs', 'typed.mjs'];
  * @property {string} name
  * @property {string[]} command
  * @property {(registry: string) => Record<string, string>} files its configuration, by the files' names
- * @property {string[]} [nodeOptions] what Node.js has to be told to find what it has installed
+ * @property {string[]} [nodeOptions] what Node.js, which alone can, has to be told to find what it has installed
  */
+
+const YARN = [process.execPath, path.join(MODULES, '@yarnpkg', 'cli-dist', 'bin', 'yarn.js')];
 
 /** @type {Manager[]} */
 const MANAGERS = [
@@ -47,16 +50,29 @@ const MANAGERS = [
     command: [path.join(MODULES, '.bin', 'pnpm')],
     files: (registry) => ({ '.npmrc': `registry=${registry}\n` }),
   },
+  { name: 'yarn', command: YARN, files: (registry) => yarnFiles(registry, ['nodeLinker: node-modules']) },
   {
     name: "yarn with Plug'n'Play",
-    command: [process.execPath, path.join(MODULES, '@yarnpkg', 'cli-dist', 'bin', 'yarn.js')],
-    files: (registry) => ({
-      '.yarnrc.yml': `npmRegistryServer: "${registry}"\nunsafeHttpWhitelist: ["127.0.0.1"]\nenableTelemetry: false\n`,
-      'yarn.lock': '',
-    }),
+    command: YARN,
+    files: (registry) => yarnFiles(registry, ['nodeLinker: pnp', 'pnpEnableEsmLoader: true']),
     nodeOptions: ['--require=./.pnp.cjs', '--experimental-loader=./.pnp.loader.mjs'],
   },
 ];
+
+/**
+ * @param {string} registry
+ * @param {string[]} settings
+ */
+function yarnFiles(registry, settings) {
+  const whole = [
+    `npmRegistryServer: '${registry}'`,
+    `unsafeHttpWhitelist: ['${HOST}']`,
+    'enableTelemetry: false',
+    ...settings,
+  ];
+  // Without a lockfile, yarn would look for an app in the folders above.
+  return { '.yarnrc.yml': `${whole.join('\n')}\n`, 'yarn.lock': '' };
+}
 
 /** @param {string} folder of the packages */
 async function main(folder) {
@@ -76,8 +92,7 @@ async function main(folder) {
  * @param {string} outside
  */
 async function tryWith({ name, command, files, nodeOptions }, registry, outside) {
-  const app = path.join(outside, command.length === 1 ? path.basename(command[0]) : 'yarn');
-  fs.mkdirSync(app);
+  const app = fs.mkdtempSync(path.join(outside, 'app-'));
   for (const [file, text] of Object.entries({
     'package.json': '{ "private": true }\n',
     ...files(registry),
@@ -92,14 +107,11 @@ async function tryWith({ name, command, files, nodeOptions }, registry, outside)
   fs.cpSync(APP, app, { recursive: true });
   fs.writeFileSync(path.join(app, 'tsconfig.json'), JSON.stringify(COMPILER));
   await run([...command, 'exec', 'tsc'], { cwd: app, env });
-  for (const runtime of runtimes()) {
-    const label = `${name}, ${runtime.name} ${runtime.version}`;
-    if (nodeOptions && runtime.name !== 'Node.js') {
-      console.log(`${label}: has no Plug'n'Play`);
-      continue;
-    }
-    const found = nodeOptions ? { ...env, NODE_OPTIONS: nodeOptions.join(' ') } : env;
-    console.log(`${label}: ${await runApp(runtime, SCRIPTS, { cwd: app, env: found })}`);
+  const able = runtimes().filter((runtime) => !nodeOptions || runtime.name === 'Node.js');
+  const told = nodeOptions ? { ...env, NODE_OPTIONS: nodeOptions.join(' ') } : env;
+  for (const runtime of able) {
+    const said = await runApp(runtime, SCRIPTS, { cwd: app, env: told });
+    console.log(`${name}, ${runtime.name} ${runtime.version}: ${said}`);
   }
 }
 
