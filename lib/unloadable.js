@@ -21,6 +21,10 @@ const TARGETS = [
   ...['darwin-x64', 'darwin-arm64', 'win32-x64-msvc', 'win32-arm64-msvc'],
 ];
 
+/** What is compiled where it is installed, and what has to be there for that. */
+const SOURCE = `${OURS}-source`;
+const FROM_SOURCE = `npm install ${SOURCE}@${version} (it compiles the addon, and needs Rust's cargo and a C compiler)`;
+
 const ROOT = path.join(__dirname, '..');
 
 /**
@@ -37,14 +41,16 @@ function trouble(reason, what, todo) {
  * The generated loader has thrown.
  *
  * @param {unknown} error
+ * @param {unknown} [ofSource] what the source package has thrown
  */
-function notLoaded(error) {
+function notLoaded(error, ofSource) {
   const said = textsOf(error);
   const target = said.flatMap(targetsIn).at(-1);
   const own = said.filter((text) => targetsIn(text).length > 0 || !SPEAKS_OF_OTHERS.test(text));
   const failure = own.find((text) => !IS_MISSING.test(text));
   const there = failure === undefined ? absent(said, target) : unsound(failure);
-  return make(wanted(failure) ?? refused(failure, target) ?? there, target, own);
+  const source = compiled(textsOf(ofSource).at(-1));
+  return make(wanted(failure) ?? refused(failure, target) ?? source ?? there, target, own);
 }
 
 /**
@@ -58,17 +64,22 @@ function noAddon(loaded) {
   return make(trouble('NO_ADDON', what, todo), undefined, []);
 }
 
-/** @param {string | undefined} found what the addon says of itself, which the first ones didn't */
-function otherVersion(found) {
+/**
+ * @param {string | undefined} found what the addon says of itself, which the first ones didn't
+ * @param {boolean} isFromSource
+ */
+function otherVersion(found, isFromSource) {
   const { NAPI_RS_NATIVE_LIBRARY_PATH: given } = process.env;
   const what =
     `the JavaScript is of version ${version} and the addon of ${found === undefined ? 'an older one' : found}; ` +
     'they must be the same';
   const todo = given
     ? `NAPI_RS_NATIVE_LIBRARY_PATH leads to it: ${JSON.stringify(given)}.`
-    : napi
-      ? 'Build it anew: npm run build.'
-      : `Delete node_modules and install again; a lockfile must name ${OURS} and its platform's package at one version.`;
+    : isFromSource
+      ? `Install the source of this version: ${FROM_SOURCE}.`
+      : napi
+        ? 'Build it anew: npm run build.'
+        : `Delete node_modules and install again; a lockfile must name ${OURS} and its platform's package at one version.`;
   return make(trouble('OTHER_VERSION', what, todo), undefined, []);
 }
 
@@ -162,6 +173,23 @@ function refused(failure = '', target = '') {
 }
 
 /**
+ * The source package is installed, which nobody does who doesn't need it.
+ *
+ * @param {string} [failure]
+ * @returns {Trouble | undefined}
+ */
+function compiled(failure) {
+  if (failure === undefined || (IS_MISSING.test(failure) && !failure.includes('redlock-native.node'))) {
+    return undefined;
+  }
+  const what = IS_MISSING.test(failure)
+    ? `${SOURCE} is installed, but has not compiled it: its install script was not run, or failed`
+    : `what ${SOURCE} has compiled can't be loaded (${failure})`;
+  const todo = `Run npm rebuild ${SOURCE}, which needs Rust's cargo and a C compiler, and says what is missing.`;
+  return trouble('SOURCE', what, todo);
+}
+
+/**
  * The file is there.
  *
  * @param {string} failure
@@ -171,8 +199,7 @@ function unsound(failure) {
   const needed = [...failure.matchAll(/version [`'](GLIBC_[\d.]+)' not found/g)].map(([, one]) => one);
   if (needed.length > 0) {
     const what = `it needs ${needed.join(' and ').replace(/_/g, ' ')} or newer, and this system's is older`;
-    const todo =
-      'Use a newer system or image (an Alpine image has a package of its own), or build it there from source.';
+    const todo = `Use a newer system or image (an Alpine image has a package of its own), or compile it there: ${FROM_SOURCE}.`;
     return trouble('GLIBC', what, todo);
   }
   if (/musl-|ld-linux|ld-musl/.test(failure)) {
@@ -216,7 +243,7 @@ function absent(said, target) {
   }
   if (target === undefined) {
     const what = `there is none for this platform, but for ${TARGETS.join(', ')}`;
-    return trouble('PLATFORM', what, 'Run it on one of these, or build it from source, which needs cargo.');
+    return trouble('PLATFORM', what, `Run it on one of these, or compile it here: ${FROM_SOURCE}.`);
   }
   return notInstalled(`${OURS}-${target}`, said);
 }

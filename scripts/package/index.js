@@ -1,18 +1,27 @@
 'use strict';
 
 /**
- * `npm run package [-- <target>…]`: builds the addon for every platform, or for those, on this machine, looks it over,
- * and packs everything as it is published, in target/packages/. Prints the packages' files.
+ * `npm run package [-- <target>…]`: builds the addon for every platform, or for those, on this machine; refuses what may not
+ * be published; packs everything as it is published, in target/packages/; and takes a lock with each of the packages,
+ * as far as there is a way to run it here. Prints what came of it as a table. Without targets it makes a release, which
+ * must be whole.
  */
 
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { glibcOf, readBinary } = require('./binaries');
+const { problemsOf } = require('./checks');
 const { crossBuild } = require('./cross-build');
+const { releaseIn } = require('./release');
 const { pack } = require('./tarballs');
 const { targetsNamed } = require('./targets');
-const { installTools } = require('./tools');
+const { installTools, run } = require('./tools');
+const { tryTarget } = require('./trial');
+const { version } = require('../../package.json');
+
+/** @typedef {import('./targets').Target} Target */
+/** @typedef {import('./binaries').Binary} Binary */
 
 const ROOT = path.join(__dirname, '..', '..');
 const ADDONS = path.join(ROOT, 'target', 'addons');
@@ -21,24 +30,58 @@ const PACKAGES = path.join(ROOT, 'target', 'packages');
 /** @param {string[]} names */
 async function main(names) {
   const targets = targetsNamed(names);
-  // What loads the addon is generated with it; on this machine, as elsewhere nothing says what is exported.
-  execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: ['ignore', process.stderr, 'inherit'] });
-  const programs = installTools(targets);
+  // It generates what loads the addon, on whatever machine that then is.
+  run('npm', ['run', 'build'], { cwd: ROOT, shell: process.platform === 'win32' });
+  const programs = installTools();
+  run('rustup', ['target', 'add', ...targets.map(({ rust }) => rust)]);
   for (const folder of [ADDONS, PACKAGES]) fs.rmSync(folder, { recursive: true, force: true });
-  for (const target of targets) await crossBuild(target, programs, ADDONS);
-  return pack(PACKAGES, { addons: ADDONS });
+
+  const binaries = [];
+  for (const target of targets) binaries.push(await buildChecked(target, programs));
+  const { main: tarball, platforms } = await pack(PACKAGES, { addons: ADDONS });
+  console.log('| package | size | needs | used by |\n|---|---|---|---|');
+  for (const [index, target] of targets.entries()) {
+    const platform = platforms.find((file) => path.basename(file).includes(`-${target.name}-`));
+    const { isDone, by } = await tryTarget(target, { main: tarball, platform });
+    console.log(rowOf(target, binaries[index], isDone ? by : `not used: ${by}`));
+  }
+  if (!names.length) releaseIn(PACKAGES);
+}
+
+/**
+ * @param {Target} target
+ * @param {string} programs
+ * @returns {Promise<Binary>}
+ */
+async function buildChecked(target, programs) {
+  const binary = readBinary(await crossBuild(target, programs, ADDONS));
+  const problems = problemsOf(target, binary, version);
+  if (problems.length)
+    throw new Error(`the addon for ${target.name} can't be published: ${problems.join('; ')}`);
+  return binary;
+}
+
+/**
+ * @param {Target} target
+ * @param {Binary} binary
+ * @param {string} use
+ */
+function rowOf(target, binary, use) {
+  const size = `${(binary.bytes / 1e6).toFixed(2)} MB`;
+  const glibc = glibcOf(binary);
+  const needs = {
+    elf: glibc ? `glibc ${glibc}` : 'musl',
+    'mach-o': `macOS ${binary.macos}`,
+    pe: 'Windows 10',
+  };
+  return `| redlock-native-${target.name} | ${size} | ${needs[target.format]} | ${use} |`;
 }
 
 if (require.main === module) {
-  main(process.argv.slice(2)).then(
-    ({ main, platforms }) => {
-      for (const file of [main, ...platforms]) console.log(path.relative('', file));
-    },
-    (error) => {
-      console.error(error.stderr || error.message);
-      process.exitCode = 1;
-    },
-  );
+  main(process.argv.slice(2)).catch((error) => {
+    console.error(error.stderr || error.message);
+    process.exitCode = 1;
+  });
 }
 
 module.exports = { pack };

@@ -1,7 +1,15 @@
 'use strict';
 
-/** The packages as they are published: the main one, and one for each platform whose addon is there. */
+/**
+ * The packages as they are published: the main one, one for each platform whose addon is there, and the source.
+ *
+ * @typedef {object} Tarballs paths
+ * @property {string} main
+ * @property {string[]} platforms
+ * @property {string} source
+ */
 
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -10,19 +18,20 @@ const { NapiCli } = require('@napi-rs/cli');
 
 const { npm } = require('../npm');
 const { bundle } = require('./bundle');
+const source = require('./source-package');
 
 const ROOT = path.join(__dirname, '..', '..');
 
 /** What only this repository needs: a user's npm would look at it in vain. */
 const OURS = ['napi', 'scripts', 'devDependencies', 'overrides'];
 
-/** What every package has beside its own; npm takes them along by itself, but for the second, which may not be there yet. */
+/** What every package has beside its own, as far as it is there; a release is refused without. */
 const LEGAL = ['LICENSE', 'THIRD-PARTY-NOTICES.txt'];
 
 /**
  * @param {string} folder where the packages go; made if it isn't there
  * @param {{addons?: string}} [options] where the addons are; what `npm run build` left, which is this machine's, if left out
- * @returns {Promise<{main: string, platforms: string[]}>} the paths of the tarballs
+ * @returns {Promise<Tarballs>}
  */
 async function pack(folder, { addons = ROOT } = {}) {
   fs.mkdirSync(folder, { recursive: true });
@@ -33,10 +42,14 @@ async function pack(folder, { addons = ROOT } = {}) {
     const built = platforms.filter((platform) => platform.isBuilt);
     if (!built.length)
       throw new Error(`no addon was built for any of the platforms in ${addons}: npm run build`);
+    const sourceFolder = path.join(staging, 'source');
+    source.stageSource(sourceFolder, readManifest(ROOT));
+    stageLegal(sourceFolder);
     stageMain(staging, platforms);
     return {
       main: await packOne(staging, folder),
       platforms: await Promise.all(built.map((platform) => packOne(platform.folder, folder))),
+      source: await packOne(sourceFolder, folder),
     };
   } finally {
     fs.rmSync(staging, { recursive: true });
@@ -90,6 +103,9 @@ function stageMain(staging, platforms) {
   for (const key of OURS) delete manifest[key];
   manifest.files.push(...stageLegal(staging));
   manifest.optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
+  // Found by whoever installs it, and at no other version.
+  manifest.peerDependencies = { ...manifest.peerDependencies, [source.NAME]: manifest.version };
+  manifest.peerDependenciesMeta = { ...manifest.peerDependenciesMeta, [source.NAME]: { optional: true } };
   writeManifest(staging, manifest);
 }
 
@@ -118,6 +134,15 @@ async function packOne(from, to) {
   return path.resolve(to, JSON.parse(said)[0].filename);
 }
 
+/**
+ * @param {string} tarball
+ * @param {string} folder where its files are then; made if it isn't there
+ */
+function unpack(tarball, folder) {
+  fs.mkdirSync(folder, { recursive: true });
+  execFileSync('tar', ['-xzf', path.resolve(tarball), '-C', folder, '--strip-components=1']);
+}
+
 function readManifest(folder) {
   return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
 }
@@ -126,4 +151,4 @@ function writeManifest(folder, manifest) {
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-module.exports = { pack };
+module.exports = { LEGAL, pack, readManifest, unpack };

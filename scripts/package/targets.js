@@ -20,6 +20,9 @@ const GLIBC = '2.17';
 /** What Rust's own library for Apple silicon was made for. */
 const MACOS = '11.0';
 
+/** Else it would be the file's path on the machine where it was linked. Nobody links with it, so that any will do. */
+const OWN_NAME = ['-Clink-arg=-Wl,-install_name,@rpath/redlock-native.node'];
+
 /** @type {Target[]} */
 const TARGETS = [
   {
@@ -60,6 +63,7 @@ const TARGETS = [
     format: 'mach-o',
     machine: 'x64',
     macos: MACOS,
+    flags: OWN_NAME,
     megabytes: 6,
   },
   {
@@ -68,6 +72,7 @@ const TARGETS = [
     format: 'mach-o',
     machine: 'arm64',
     macos: MACOS,
+    flags: OWN_NAME,
     megabytes: 6,
   },
   // Node.js for Windows is made by Microsoft's compiler; an addon that imports nothing of it may be made by another.

@@ -37,12 +37,16 @@ pub fn default_scripts() -> DefaultScripts {
     }
 }
 
+/// The version, as `npm run package` finds it in the file: it can't load one that is for another
+/// platform.
+const IMPRINT: &str = concat!("redlock-native@", env!("CARGO_PKG_VERSION"), ";");
+
 /// The version that this was compiled from: JavaScript of another one speaks
 /// another language.
 #[napi(catch_unwind)]
 #[must_use]
 pub fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
+    &IMPRINT["redlock-native@".len()..IMPRINT.len() - ";".len()]
 }
 
 /// The engine's clock, in ms.

