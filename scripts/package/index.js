@@ -1,10 +1,10 @@
 'use strict';
 
 /**
- * `npm run package [-- <target>…]`: builds the addon for every platform, or for those, on this machine; refuses what may not
+ * `npm run package [-- [--try] <target>…]`: builds the addon for every platform, or for those, on this machine; refuses what may not
  * be published; packs everything as it is published, in target/packages/; and takes a lock with each of the packages,
  * as far as there is a way to run it here. Prints what came of it as a table. Without targets it makes a release, which
- * must be whole.
+ * must be whole. With --try a new user's way is tried then: see try.js.
  */
 
 const fs = require('node:fs');
@@ -18,6 +18,7 @@ const { pack } = require('./tarballs');
 const { targetsNamed } = require('./targets');
 const { installTools, run } = require('./tools');
 const { tryTarget } = require('./trial');
+const { tryPackages } = require('./try');
 const { version } = require('../../package.json');
 
 /** @typedef {import('./targets').Target} Target */
@@ -26,6 +27,7 @@ const { version } = require('../../package.json');
 const ROOT = path.join(__dirname, '..', '..');
 const ADDONS = path.join(ROOT, 'target', 'addons');
 const PACKAGES = path.join(ROOT, 'target', 'packages');
+const TRY = '--try';
 
 /** @param {string[]} names */
 async function main(names) {
@@ -78,10 +80,14 @@ function rowOf(target, binary, use) {
 }
 
 if (require.main === module) {
-  main(process.argv.slice(2)).catch((error) => {
-    console.error(error.stderr || error.message);
-    process.exitCode = 1;
-  });
+  const given = process.argv.slice(2);
+  const packed = main(given.filter((one) => one !== TRY));
+  packed
+    .then(() => given.includes(TRY) && tryPackages(PACKAGES))
+    .catch((error) => {
+      console.error(error.stderr || error.message);
+      process.exitCode = 1;
+    });
 }
 
 module.exports = { pack };
