@@ -9,13 +9,16 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
+const { promisify } = require('node:util');
 
 const { npm } = require('../../scripts/npm');
 const { pack } = require('../../scripts/package');
+const { unpack } = require('../../scripts/package/tarballs');
 const { TARGETS } = require('../../lib/unloadable');
 const ours = require('../../package.json');
 
 const ROOT = path.join(__dirname, '..', '..');
+const execute = promisify(execFile);
 
 const folders = [];
 after(() => {
@@ -235,6 +238,146 @@ describe('an error names the package, the version, the platform, Node.js, and wh
   });
 });
 
+describe('where the source package is installed', () => {
+  const SOURCE = 'redlock-native-source';
+
+  test('and no platform’s is, what was compiled is loaded', async () => {
+    const app = makeApp();
+    fs.copyFileSync(addon, path.join(addSource(app), 'redlock-native.node'));
+    assert.equal(await requireIn(app), undefined);
+  });
+
+  test('what was compiled is loaded in place of what can’t be', async () => {
+    const app = makeApp({ addon: Buffer.from('no addon') });
+    fs.copyFileSync(addon, path.join(addSource(app), 'redlock-native.node'));
+    assert.equal(await requireIn(app), undefined);
+  });
+
+  test('but not compiled, the error says so', async () => {
+    const app = makeApp();
+    addSource(app);
+    const error = await requireIn(app);
+    says(error, 'SOURCE', /is installed, but has not compiled it/, /npm rebuild redlock-native-source/);
+  });
+
+  test('but what was compiled is broken, or of another version, the error says so', async () => {
+    const app = makeApp();
+    const source = addSource(app);
+    fs.writeFileSync(path.join(source, 'redlock-native.node'), 'no addon');
+    says(
+      await requireIn(app),
+      'SOURCE',
+      /what redlock-native-source has compiled can't be loaded/,
+      /npm rebuild/,
+    );
+    fs.writeFileSync(
+      path.join(source, 'index.js'),
+      "exports.Mailbox = class {}; exports.version = () => '0.0.9';",
+    );
+    const old = await requireIn(app);
+    says(old, 'OTHER_VERSION', /the addon of 0\.0\.9;/, /npm install redlock-native-source@/);
+  });
+
+  test('the environment still decides', async () => {
+    const app = makeApp();
+    fs.copyFileSync(addon, path.join(addSource(app), 'redlock-native.node'));
+    const error = await requireIn(app, { env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nowhere.node' } });
+    says(error, 'ENVIRONMENT', /leads to "\/nowhere\.node"/, /Unset it/);
+  });
+
+  test('an error where there is nothing for the platform says how to come by it', async () => {
+    const code = "Object.defineProperty(process, 'arch', { value: 'riscv64' });";
+    const error = await requireIn(installed, { code });
+    says(
+      error,
+      'PLATFORM',
+      /there is none for this platform/,
+      /npm install redlock-native-source@.*needs Rust's cargo/,
+    );
+  });
+
+  test(
+    'its install script has cargo compile it, and leaves the addon alone behind',
+    noScripts(),
+    async () => {
+      const source = addSource(makeFolder());
+      const { args } = await runBuild(source, { library: addon });
+      assert.ok(args.includes('--release') && args.includes('--locked'), args.join(' '));
+      assert.deepEqual(fs.readFileSync(path.join(source, 'redlock-native.node')), fs.readFileSync(addon));
+      assert.equal(fs.existsSync(path.join(source, 'target')), false);
+    },
+  );
+
+  test(
+    'its install script says what it needs, if there is no cargo, or cargo fails',
+    noScripts(),
+    async () => {
+      const source = addSource(makeFolder());
+      const needs =
+        /redlock-native-source could not be built: .*It needs Rust's cargo, 1\.\d+ or newer, a C compiler/;
+      await assert.rejects(runBuild(source, {}), ({ stderr }) => {
+        assert.match(stderr, /cargo could not be started/);
+        assert.match(stderr, needs);
+        return true;
+      });
+      await assert.rejects(runBuild(source, { status: 101 }), ({ stderr }) => {
+        assert.match(stderr, /cargo ended with 101/);
+        assert.match(stderr, needs);
+        return true;
+      });
+      assert.equal(fs.existsSync(path.join(source, 'redlock-native.node')), false);
+    },
+  );
+
+  test('its lockfile is what its crates need, and its cargo compiles as ours does', {
+    timeout: 120_000,
+  }, async () => {
+    const source = addSource(makeFolder());
+    const args = ['metadata', '--locked', '--offline', '--format-version', '1'];
+    const { stdout } = await execute('cargo', args, { cwd: source, maxBuffer: 1 << 28 });
+    const { packages: crates } = JSON.parse(stdout);
+    assert.ok(
+      crates.some(({ name, version }) => name === 'redlock-native-addon' && version === ours.version),
+    );
+    const [, profile] = /^\[profile\.release\]\n((?:.+\n)*)/m.exec(textOf(ROOT, 'Cargo.toml'));
+    assert.ok(textOf(source, 'Cargo.toml').includes(profile));
+  });
+
+  /**
+   * @param {string} app
+   * @returns {string} the package's folder
+   */
+  function addSource(app) {
+    const folder = path.join(app, 'node_modules', SOURCE);
+    unpack(packages.source, folder);
+    return folder;
+  }
+
+  /**
+   * Runs the install script with a cargo that compiles nothing, or with none.
+   *
+   * @param {string} source
+   * @param {{library?: string, status?: number}} cargo what it says that it has made, or how it ends
+   * @returns {Promise<{args: string[]}>} what it was told
+   */
+  async function runBuild(source, { library, status = 0 }) {
+    const programs = makeFolder();
+    const told = path.join(programs, 'told.json');
+    if (library || status) {
+      // By its extension it says that it has made what this system calls a library.
+      const made = library && path.join(programs, 'libredlock_native.so');
+      if (made) fs.copyFileSync(library, made);
+      const code = `#!${process.execPath}
+        require('node:fs').writeFileSync(${JSON.stringify(told)}, JSON.stringify(process.argv.slice(2)));
+        console.log(${JSON.stringify(JSON.stringify({ target: { name: 'redlock_native' }, filenames: [made] }))});
+        process.exitCode = ${status};`;
+      fs.writeFileSync(path.join(programs, 'cargo'), code, { mode: 0o755 });
+    }
+    await execute(process.execPath, ['build.js'], { cwd: source, env: { ...process.env, PATH: programs } });
+    return { args: JSON.parse(fs.readFileSync(told, 'utf8')) };
+  }
+});
+
 /**
  * @param {any} error
  * @param {string} reason
@@ -317,6 +460,11 @@ function permissionFlag() {
     : '--experimental-permission';
 }
 
+/** A cargo of ours is a script. */
+function noScripts() {
+  return { skip: process.platform === 'win32' && 'Windows starts no scripts by their first line' };
+}
+
 function notGlibc() {
   const { header } = /** @type {any} */ (process.report.getReport());
   return header.glibcVersionRuntime ? false : 'there is no glibc here';
@@ -329,5 +477,9 @@ function makeFolder() {
 }
 
 function readManifest(folder) {
-  return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  return JSON.parse(textOf(folder, 'package.json'));
+}
+
+function textOf(folder, file) {
+  return fs.readFileSync(path.join(folder, file), 'utf8');
 }

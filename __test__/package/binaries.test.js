@@ -9,25 +9,23 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 
-const { glibcOf, readBinary } = require('../../scripts/package/binaries');
+const { glibcOf, readBinaries } = require('../../scripts/package/binaries');
 const { problemsOf } = require('../../scripts/package/checks');
 const { TARGETS } = require('../../scripts/package/targets');
-const { installTools, program, run } = require('../../scripts/package/tools');
+const { BARE, compileAddon } = require('../support/tiny-addons');
 
 const VERSION = '1.2.3';
 const PACKAGES = ['linux-x64-gnu', 'linux-arm64-musl', 'darwin-x64', 'darwin-arm64', 'win32-arm64-msvc'];
-const BARE = ['-nostdlib'];
 
 let folder;
 before(() => {
-  installTools();
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-binaries-'));
 });
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
 for (const name of PACKAGES) {
   test(`what is right for ${name} may be published`, () => {
-    const binary = readBinary(compile(name));
+    const binary = read(compile(name));
     assert.deepEqual(problems(name, binary), []);
     assert.equal(binary.version, VERSION);
     assert.ok(binary.exports.includes('napi_register_module_v1'));
@@ -45,7 +43,7 @@ describe('what keeps an addon from being published', () => {
 
   test('that it is of another version, or of none', () => {
     const file = compile('linux-x64-gnu');
-    const binary = readBinary(file);
+    const binary = read(file);
     assert.match(problemsOf(target('linux-x64-gnu'), binary, '1.2.4').join(), /it is of version 1\.2\.3/);
     const none = compile('linux-x64-gnu', { text: '' });
     assert.match(refusal('linux-x64-gnu', none), /it is of version unknown/);
@@ -91,7 +89,7 @@ describe('what keeps an addon from being published', () => {
       triple: 'x86_64-linux-gnu.2.38',
       libraries: ['-nostartfiles'],
     });
-    assert.equal(glibcOf(readBinary(file)), '2.38');
+    assert.equal(glibcOf(read(file)), '2.38');
     assert.match(refusal('linux-x64-gnu', file), /it needs glibc 2\.38, and may need 2\.17/);
     assert.match(refusal('linux-x64-musl', file), /it needs what not every system has: libc\.so\.6/);
   });
@@ -110,7 +108,7 @@ describe('what keeps an addon from being published', () => {
   });
 
   test('that macOS would find no signature in it, which Apple silicon wants', () => {
-    const binary = { ...readBinary(compile('darwin-arm64')), isSigned: false };
+    const binary = { ...read(compile('darwin-arm64')), isSigned: false };
     assert.deepEqual(problems('darwin-arm64', binary), ['it has no code signature']);
     assert.deepEqual(problems('darwin-x64', { ...binary, machine: 'x64' }), []);
   });
@@ -118,37 +116,21 @@ describe('what keeps an addon from being published', () => {
   test('that it is no binary at all', () => {
     const file = path.join(folder, 'text.node');
     fs.writeFileSync(file, 'no addon');
-    assert.throws(() => readBinary(file), /text\.node is no binary of a kind that is known here/);
+    assert.equal(refusal('linux-x64-gnu', file), 'it is no binary');
   });
 });
 
-const TRIPLES = {
-  'linux-x64-gnu': 'x86_64-linux-gnu.2.17',
-  'linux-arm64-musl': 'aarch64-linux-musl',
-  'darwin-x64': 'x86_64-macos.11.0',
-  'darwin-arm64': 'aarch64-macos.11.0',
-  'win32-arm64-msvc': 'aarch64-windows-gnu',
-};
-
 /**
- * A library for C that has nothing but what is looked for.
- *
- * @param {string} name of the target
- * @param {{entry?: string, text?: string, code?: string, triple?: string, libraries?: string[]}} [options]
- * @returns {string} its path
+ * @param {string} name
+ * @param {Parameters<typeof compileAddon>[3]} [options]
  */
-function compile(name, options = {}) {
-  const { entry = 'napi_register_module_v1', text = `redlock-native@${VERSION};` } = options;
-  const { code = '', triple = TRIPLES[name], libraries = BARE } = options;
-  const stem = path.join(folder, `${name}-${fs.readdirSync(folder).length}`);
-  const shown = triple.includes('windows') ? '__declspec(dllexport)' : '';
-  // What Windows calls in every library, and what would else come from one.
-  const start = triple.includes('windows') ? 'int DllMainCRTStartup(void) { return 1; }' : '';
-  const source = `${start}\n${code}\n${shown} const char *${entry}(void) { return ${JSON.stringify(text)}; }\n`;
-  fs.writeFileSync(`${stem}.c`, source);
-  const flags = ['-shared', '-Os', '-s', '-fno-sanitize=all', ...libraries];
-  run(program('python-zig'), ['cc', '-target', triple, ...flags, '-o', `${stem}.node`, `${stem}.c`]);
-  return `${stem}.node`;
+function compile(name, options) {
+  return compileAddon(folder, name, VERSION, options);
+}
+
+/** @param {string} file */
+function read(file) {
+  return readBinaries([file])[0];
 }
 
 /** @param {string} name */
@@ -169,5 +151,5 @@ function problems(name, binary) {
  * @param {string} file
  */
 function refusal(name, file) {
-  return problems(name, readBinary(file)).join('; ');
+  return problems(name, read(file)).join('; ');
 }

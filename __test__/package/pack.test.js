@@ -46,6 +46,7 @@ describe('the packages', () => {
     assert.deepEqual(filesIn(path.join(installed, platform)), [
       'LICENSE',
       'README.md',
+      'THIRD-PARTY-NOTICES.txt',
       'package.json',
       addon,
     ]);
@@ -60,6 +61,8 @@ describe('the packages', () => {
     assert.equal(published.scripts, undefined);
     assert.equal(Object.keys(published.optionalDependencies).length, ours.napi.targets.length);
     assert.deepEqual(new Set(Object.values(published.optionalDependencies)), new Set([ours.version]));
+    assert.equal(published.peerDependencies['redlock-native-source'], ours.version);
+    assert.equal(published.peerDependenciesMeta['redlock-native-source'].optional, true);
     // What isn't published yet would fail `npm ci` here.
     assert.equal(ours.optionalDependencies, undefined);
   });

@@ -27,16 +27,18 @@ const { installTools, program } = require('./tools');
 const ROOT = path.join(__dirname, '..', '..');
 
 /**
- * @param {string} file
- * @returns {Binary}
+ * @param {string[]} files
+ * @returns {(Binary | undefined)[]} of each; nothing of what is no binary
  */
-function readBinary(file) {
+function readBinaries(files) {
   installTools();
-  const reader = path.join(__dirname, 'read-binary.py');
-  const facts = JSON.parse(execFileSync(program('python'), [reader, file], { encoding: 'utf8' }));
-  if (facts === null) throw new Error(`${file} is no binary of a kind that is known here`);
-  const text = fs.readFileSync(file, 'latin1');
-  return { ...facts, bytes: text.length, version: versionIn(text), paths: pathsIn(text) };
+  const reader = path.join(__dirname, 'read-binaries.py');
+  const said = JSON.parse(execFileSync(program('python'), [reader, ...files], { encoding: 'utf8' }));
+  return files.map((file, index) => {
+    if (said[index] === null) return undefined;
+    const text = fs.readFileSync(file, 'latin1');
+    return { ...said[index], bytes: text.length, version: versionIn(text), paths: pathsIn(text) };
+  });
 }
 
 /** @param {string} text see `IMPRINT` in src/binding/addon.rs */
@@ -83,4 +85,4 @@ function compareVersions(one, other) {
   return one.localeCompare(other, 'en', { numeric: true });
 }
 
-module.exports = { compareVersions, glibcOf, readBinary };
+module.exports = { compareVersions, glibcOf, readBinaries };

@@ -16,11 +16,12 @@ const SYSTEM_LIBRARIES = {
 
 /**
  * @param {import('./targets').Target} target
- * @param {import('./binaries').Binary} binary
+ * @param {import('./binaries').Binary | undefined} binary
  * @param {string} version of the packages
  * @returns {string[]} what is wrong with it, a sentence each; empty if it may be published
  */
 function problemsOf(target, binary, version) {
+  if (!binary) return ['it is no binary'];
   const { format, machine } = binary;
   if (format !== target.format || machine !== target.machine) {
     return [`it is ${format} for ${machine}, not ${target.format} for ${target.machine}`];

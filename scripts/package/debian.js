@@ -36,7 +36,6 @@ function unpackDebian(name, packages) {
   // As in every Debian by now; paths in programs still have the shorter names.
   for (const short of ['bin', 'lib']) fs.symlinkSync(path.join('usr', short), path.join(folder, short));
   const options = aptOptions();
-  run('apt-get', [...options, 'update', '-qq']);
   run('apt-get', [...options, 'download', '-qq', ...packages], { cwd: downloads });
   for (const file of fs.readdirSync(downloads)) {
     // dpkg would put a folder in place of the link.
@@ -53,15 +52,19 @@ function unpackDebian(name, packages) {
   return folder;
 }
 
-/** Has apt keep everything in a folder of our own, and look at one release only, at the mirror that this system uses. */
+/** What apt is told so that it keeps everything in a folder of our own. */
+let known;
+
+/** Has apt look at one release only, at the mirror that this system uses, once per process. */
 function aptOptions() {
+  if (known) return known;
   const sources = path.join(STATE, 'sources.list');
   for (const folder of ['lists/partial', 'cache/archives/partial']) {
     fs.mkdirSync(path.join(STATE, folder), { recursive: true });
   }
   const settings = `arch=${MACHINES.join(',')} signed-by=${KEYS}`;
   fs.writeFileSync(sources, `deb [${settings}] ${mirror()} ${RELEASE} main\n`);
-  return [
+  const options = [
     `Dir::Etc::sourcelist=${sources}`,
     'Dir::Etc::sourceparts=/dev/null',
     `Dir::State::lists=${path.join(STATE, 'lists')}`,
@@ -70,21 +73,19 @@ function aptOptions() {
     // It would warn that only root's folders are for root.
     'APT::Sandbox::User=root',
   ].flatMap((setting) => ['-o', setting]);
+  run('apt-get', [...options, 'update', '-qq']);
+  known = options;
+  return known;
 }
 
+/** Where this system's own packages come from. */
 function mirror() {
-  const format = '$(REPO_URI) $(CODENAME)';
-  const filters = ['Created-By: Packages', 'Origin: Debian', 'Component: main'];
-  const said = execFileSync('apt-get', ['indextargets', '--format', format, ...filters], {
-    encoding: 'utf8',
-  });
-  // Updates have a name with a hyphen.
-  const own = said
-    .split('\n')
-    .map((line) => line.split(' '))
-    .find(([, codename]) => /^[a-z]+$/.test(codename ?? ''));
-  if (!own) throw new Error('apt knows no mirror of Debian’s');
-  return own[0];
+  const own = /^VERSION_CODENAME=(.*)$/m.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1];
+  // It says from where it would fetch, and fetches nothing.
+  const said = execFileSync('apt-get', ['update', '--print-uris', '-q'], { encoding: 'utf8' });
+  const uri = new RegExp(`^'(.*)/dists/${own}/InRelease'`, 'm').exec(said)?.[1];
+  if (!uri || !fs.existsSync(KEYS)) throw new Error('this system is no Debian');
+  return uri;
 }
 
 /** Why there is nothing of Debian's here; null if there is. */
@@ -93,7 +94,7 @@ function noDebian() {
     mirror();
     return null;
   } catch (error) {
-    return /ENOENT/.test(error.message) ? 'this system has no apt' : error.message;
+    return error.code === 'ENOENT' ? 'this system is no Debian' : error.message;
   }
 }
 

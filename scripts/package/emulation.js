@@ -30,52 +30,36 @@ function emulate({ name }) {
   const known = WAYS[name];
   if (!known) return { impossible: 'nothing here runs programs for it' };
   if (ownTarget() !== 'linux-x64-gnu') return { impossible: 'only a Linux of x64 has what runs it' };
-  const problem = known.isDebian && noDebian();
-  return problem ? { impossible: problem } : known.make();
+  const problem = noDebian();
+  return problem ? { impossible: problem } : known();
 }
 
-/** @type {Record<string, {isDebian: boolean, make(): Emulated | {impossible: string}}>} */
+/** @type {Record<string, () => Emulated | {impossible: string}>} */
 const WAYS = {
-  'linux-x64-musl': {
-    isDebian: true,
-    make() {
-      return {
-        command: [muslLoader('x64', 'amd64', 'x86_64'), nodeFor('musllinux_1_2_x86_64')],
-        by: `Node.js ${NODE} for musl, with musl's loader`,
-      };
-    },
+  'linux-x64-musl': () => ({
+    command: [muslLoader('x64', 'amd64', 'x86_64'), nodeFor('musllinux_1_2_x86_64')],
+    by: `Node.js ${NODE} for musl, with musl's loader`,
+  }),
+
+  'linux-arm64-gnu': () => {
+    const system = unpackDebian('arm64-gnu', ['libc6:arm64', 'libstdc++6:arm64', 'libgcc-s1:arm64']);
+    const command = [qemu(), '-L', system, nodeFor('manylinux2014_aarch64')];
+    return { command, by: `Node.js ${NODE} in qemu-user` };
   },
-  'linux-arm64-gnu': {
-    isDebian: true,
-    make() {
-      const system = unpackDebian('arm64-gnu', ['libc6:arm64', 'libstdc++6:arm64', 'libgcc-s1:arm64']);
-      return {
-        command: [qemu(), '-L', system, nodeFor('manylinux2014_aarch64')],
-        by: `Node.js ${NODE} in qemu-user`,
-      };
-    },
-  },
-  'linux-arm64-musl': {
-    isDebian: true,
-    make() {
-      return {
-        command: [qemu(), muslLoader('arm64', 'arm64', 'aarch64'), nodeFor('musllinux_1_2_aarch64')],
-        by: `Node.js ${NODE} for musl in qemu-user, with musl's loader`,
-      };
-    },
-  },
-  'win32-x64-msvc': {
-    isDebian: false,
-    make() {
-      const wine =
-        findWine() ?? installPackage('wine', { 'apt-get': ['wine64'], dnf: ['wine-core'] }, findWine);
-      if (!wine) return { impossible: 'wine is not there and could not be installed' };
-      // It keeps a Windows of its own per user, if it isn't told where.
-      const env = { WINEPREFIX: path.join(TOOLS, 'wine'), WINEDEBUG: '-all' };
-      beWindows10(wine, env);
-      haveRandomNumbers(env.WINEPREFIX);
-      return { command: [wine, nodeFor('win_amd64')], env, by: `Node.js ${NODE} in wine` };
-    },
+
+  'linux-arm64-musl': () => ({
+    command: [qemu(), muslLoader('arm64', 'arm64', 'aarch64'), nodeFor('musllinux_1_2_aarch64')],
+    by: `Node.js ${NODE} for musl in qemu-user, with musl's loader`,
+  }),
+
+  'win32-x64-msvc': () => {
+    const wine = findWine() ?? installPackage('wine', { 'apt-get': ['wine64'] }, findWine);
+    if (!wine) return { impossible: 'wine is not there and could not be installed' };
+    // It keeps a Windows of its own per user, if it isn't told where.
+    const env = { WINEPREFIX: path.join(TOOLS, 'wine'), WINEDEBUG: '-all' };
+    beWindows10(wine, env);
+    haveRandomNumbers(env.WINEPREFIX);
+    return { command: [wine, nodeFor('win_amd64')], env, by: `Node.js ${NODE} in wine` };
   },
 };
 

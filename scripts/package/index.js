@@ -10,7 +10,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { glibcOf, readBinary } = require('./binaries');
+const { glibcOf, readBinaries } = require('./binaries');
 const { problemsOf } = require('./checks');
 const { crossBuild } = require('./cross-build');
 const { releaseIn } = require('./release');
@@ -56,7 +56,7 @@ async function main(names) {
  * @returns {Promise<Binary>}
  */
 async function buildChecked(target, programs) {
-  const binary = readBinary(await crossBuild(target, programs, ADDONS));
+  const [binary] = readBinaries([await crossBuild(target, programs, ADDONS)]);
   const problems = problemsOf(target, binary, version);
   if (problems.length)
     throw new Error(`the addon for ${target.name} can't be published: ${problems.join('; ')}`);

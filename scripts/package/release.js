@@ -10,10 +10,10 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { readBinary } = require('./binaries');
+const { readBinaries } = require('./binaries');
 const { problemsOf } = require('./checks');
 const source = require('./source-package');
-const { LEGAL, readManifest, unpack } = require('./tarballs');
+const { LICENSE, NOTICES, readManifest, unpack } = require('./tarballs');
 const { TARGETS, fileOf } = require('./targets');
 
 const MAIN = 'redlock-native';
@@ -35,11 +35,9 @@ function releaseIn(folder, version = VERSION) {
       ...missing.map((file) => `${file} is missing`),
       ...foreign.map((file) => `${file} is none of ${version}`),
     ];
-    for (const file of files.filter((file) => there.includes(file))) {
-      const contents = path.join(unpacked, file);
-      unpack(path.join(folder, file), contents);
-      problems.push(...problemsIn(contents, version).map((problem) => `${file}: ${problem}`));
-    }
+    const folders = files.filter((file) => there.includes(file)).map((file) => path.join(unpacked, file));
+    for (const contents of folders) unpack(path.join(folder, path.basename(contents)), contents);
+    problems.push(...problemsInPackages(folders, version), ...problemsOfAddons(folders, version));
     if (problems.length) throw new Error(`this is no release:\n  ${problems.join('\n  ')}`);
     return files.map((file) => path.join(folder, file));
   } finally {
@@ -59,29 +57,39 @@ function platformOf({ name }) {
 }
 
 /**
- * @param {string} folder of one package
+ * @param {string[]} folders of packages, called as the tarballs
  * @param {string} version
  */
-function problemsIn(folder, version) {
-  const manifest = readManifest(folder);
-  const problems = ['README.md', ...LEGAL]
-    .filter((file) => !fs.existsSync(path.join(folder, file)))
-    .map((file) => `it has no ${file}`);
-  if (manifest.version !== version) problems.push(`it is of version ${manifest.version}, not ${version}`);
-  const target = TARGETS.find((one) => platformOf(one) === manifest.name);
-  if (target) problems.push(...problemsOfPlatform(folder, target, version));
-  if (manifest.name === MAIN) problems.push(...problemsOfMain(manifest));
-  return problems;
+function problemsInPackages(folders, version) {
+  return folders.flatMap((folder) => {
+    const manifest = readManifest(folder);
+    const target = targetOf(manifest);
+    const wanted = ['README.md', LICENSE, ...(target ? [NOTICES, fileOf(target)] : [])];
+    const missing = wanted.filter((file) => !fs.existsSync(path.join(folder, file)));
+    const problems = missing.map((file) => `it has no ${file}`);
+    if (manifest.version !== version) problems.push(`it is of version ${manifest.version}, not ${version}`);
+    if (manifest.name === MAIN) problems.push(...problemsOfMain(manifest));
+    return problems.map((problem) => `${path.basename(folder)}: ${problem}`);
+  });
 }
 
-function problemsOfPlatform(folder, target, version) {
-  const addon = path.join(folder, fileOf(target));
-  if (!fs.existsSync(addon)) return [`it has no ${fileOf(target)}`];
-  try {
-    return problemsOf(target, readBinary(addon), version);
-  } catch (error) {
-    return [error.message];
-  }
+/**
+ * @param {string[]} folders
+ * @param {string} version
+ */
+function problemsOfAddons(folders, version) {
+  const there = folders
+    .map((folder) => ({ folder, target: targetOf(readManifest(folder)) }))
+    .filter(({ folder, target }) => target && fs.existsSync(path.join(folder, fileOf(target))));
+  const binaries = readBinaries(there.map(({ folder, target }) => path.join(folder, fileOf(target))));
+  return there.flatMap(({ folder, target }, index) =>
+    problemsOf(target, binaries[index], version).map((problem) => `${path.basename(folder)}: ${problem}`),
+  );
+}
+
+/** @param {{name: string}} manifest */
+function targetOf({ name }) {
+  return TARGETS.find((target) => platformOf(target) === name);
 }
 
 /** Of another version, even a newer one, the JavaScript knows nothing. */

@@ -47,12 +47,15 @@ function stageSource(folder, { version, license, author, engines, repository, bu
 }
 
 /**
- * Of a file in TOML.
+ * Of a file in TOML, without what is said before the next one about that.
  *
  * @param {string} text
  */
 function sectionsOf(text) {
-  return text.split(/^(?=\[)/m).map((section) => ({ name: /^\[(.*)\]/.exec(section)?.[1], text: section }));
+  return text.split(/^(?=\[)/m).map((section) => ({
+    name: /^\[(.*)\]/.exec(section)?.[1],
+    text: section.replace(/(\n|#.*)*$/, '\n'),
+  }));
 }
 
 module.exports = { NAME, stageSource };

@@ -25,8 +25,10 @@ const ROOT = path.join(__dirname, '..', '..');
 /** What only this repository needs: a user's npm would look at it in vain. */
 const OURS = ['napi', 'scripts', 'devDependencies', 'overrides'];
 
-/** What every package has beside its own, as far as it is there; a release is refused without. */
-const LEGAL = ['LICENSE', 'THIRD-PARTY-NOTICES.txt'];
+/** npm takes it along by itself. */
+const LICENSE = 'LICENSE';
+/** Of what is linked into an addon; a release is refused without. */
+const NOTICES = 'THIRD-PARTY-NOTICES.txt';
 
 /**
  * @param {string} folder where the packages go; made if it isn't there
@@ -38,13 +40,15 @@ async function pack(folder, { addons = ROOT } = {}) {
   // What publishing needs in manifests has no place in the repository's own: see docs/platforms.md.
   const staging = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-pack-'));
   try {
+    const manifest = readManifest(ROOT);
+    writeManifest(staging, manifest);
     const platforms = await stagePlatforms(staging, addons);
     const built = platforms.filter((platform) => platform.isBuilt);
     if (!built.length)
       throw new Error(`no addon was built for any of the platforms in ${addons}: npm run build`);
     const sourceFolder = path.join(staging, 'source');
-    source.stageSource(sourceFolder, readManifest(ROOT));
-    stageLegal(sourceFolder);
+    source.stageSource(sourceFolder, manifest);
+    copyHere(LICENSE, sourceFolder);
     stageMain(staging, platforms);
     return {
       main: await packOne(staging, folder),
@@ -59,11 +63,10 @@ async function pack(folder, { addons = ROOT } = {}) {
 /**
  * Every platform's package, with its addon if that was built.
  *
- * @param {string} staging
+ * @param {string} staging where package.json is
  * @param {string} addons
  */
 async function stagePlatforms(staging, addons) {
-  fs.copyFileSync(path.join(ROOT, 'package.json'), path.join(staging, 'package.json'));
   await new NapiCli().createNpmDirs({ cwd: staging });
   const folders = fs.readdirSync(path.join(staging, 'npm')).map((name) => path.join(staging, 'npm', name));
   return folders.map((folder) => {
@@ -74,7 +77,9 @@ async function stagePlatforms(staging, addons) {
     if (isBuilt) {
       fs.copyFileSync(addon, path.join(folder, main));
       fs.writeFileSync(path.join(folder, 'README.md'), readmeOf(manifest));
-      manifest.files = [main, ...stageLegal(folder)];
+      copyHere(LICENSE, folder);
+      if (fs.existsSync(path.join(ROOT, NOTICES))) copyHere(NOTICES, folder);
+      manifest.files = [main, NOTICES];
       writeManifest(folder, manifest);
     }
     return { folder, name, version, isBuilt };
@@ -96,12 +101,9 @@ The addon of [redlock-native](https://www.npmjs.com/package/redlock-native) for 
  */
 function stageMain(staging, platforms) {
   const manifest = readManifest(staging);
-  for (const file of [...manifest.files, 'README.md']) {
-    fs.cpSync(path.join(ROOT, file), path.join(staging, file), { recursive: true });
-  }
+  for (const file of [...manifest.files, 'README.md', LICENSE]) copyHere(file, staging);
   bundle(staging);
   for (const key of OURS) delete manifest[key];
-  manifest.files.push(...stageLegal(staging));
   manifest.optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
   // Found by whoever installs it, and at no other version.
   manifest.peerDependencies = { ...manifest.peerDependencies, [source.NAME]: manifest.version };
@@ -110,13 +112,11 @@ function stageMain(staging, platforms) {
 }
 
 /**
+ * @param {string} name of a file or folder of the repository
  * @param {string} folder
- * @returns {string[]} the files that are there now
  */
-function stageLegal(folder) {
-  const files = LEGAL.filter((file) => fs.existsSync(path.join(ROOT, file)));
-  for (const file of files) fs.copyFileSync(path.join(ROOT, file), path.join(folder, file));
-  return files;
+function copyHere(name, folder) {
+  fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
 }
 
 /**
@@ -151,4 +151,4 @@ function writeManifest(folder, manifest) {
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-module.exports = { LEGAL, pack, readManifest, unpack };
+module.exports = { LICENSE, NOTICES, pack, readManifest, unpack };

@@ -1,4 +1,4 @@
-"""What is in the binary that is named on the command line, as JSON: read by LIEF, which knows all formats."""
+"""What is in the binaries that are named on the command line, as JSON: read by LIEF, which knows all formats."""
 
 import json
 import sys
@@ -75,4 +75,4 @@ def machine(value):
 
 
 lief.logging.disable()
-json.dump(read(sys.argv[1]), sys.stdout)
+json.dump([read(file) for file in sys.argv[1:]], sys.stdout)
