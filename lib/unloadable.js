@@ -179,9 +179,9 @@ function refused(failure = '', target = '') {
  * @returns {Trouble | undefined}
  */
 function compiled(failure) {
-  if (failure === undefined || (IS_MISSING.test(failure) && !failure.includes('redlock-native.node'))) {
-    return undefined;
-  }
+  const isThere =
+    failure !== undefined && (!IS_MISSING.test(failure) || failure.includes('redlock-native.node'));
+  if (!isThere || isBundled()) return undefined;
   const what = IS_MISSING.test(failure)
     ? `${SOURCE} is installed, but has not compiled it: its install script was not run, or failed`
     : `what ${SOURCE} has compiled can't be loaded (${failure})`;
@@ -202,7 +202,7 @@ function unsound(failure) {
     const todo = `Use a newer system or image (an Alpine image has a package of its own), or compile it there: ${FROM_SOURCE}.`;
     return trouble('GLIBC', what, todo);
   }
-  if (/musl-|ld-linux|ld-musl/.test(failure)) {
+  if (OTHER_LIBC.test(failure)) {
     const todo =
       'Delete node_modules and install again here; it can not be copied from a system with another libc.';
     return trouble('LIBC', `it is for another libc than this system's (${failure})`, todo);
@@ -219,8 +219,12 @@ function unsound(failure) {
   return trouble('NOT_LOADED', failure, 'Install it again here, or report this as a defect.');
 }
 
+/** musl is `libc.so`, which glibc has for compilers only: a text. */
+const OTHER_LIBC = /musl-|ld-linux|ld-musl|(^|\/)libc\.so: /;
+
+/** Of a file for another machine, glibc says that it isn't there. */
 const BROKEN =
-  /invalid ELF|file too short|ELF class|ELF file|exec format|wrong architecture|mach-o|Win32 application|truncated/i;
+  /\.node: cannot open shared object|invalid ELF|file too short|ELF class|ELF file|exec format|wrong architecture|mach-o|Win32 application|truncated/i;
 
 // ---- what is there instead
 

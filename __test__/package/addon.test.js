@@ -15,6 +15,7 @@ const { npm } = require('../../scripts/npm');
 const { pack } = require('../../scripts/package');
 const { unpack } = require('../../scripts/package/tarballs');
 const { TARGETS } = require('../../lib/unloadable');
+const { compileAddon } = require('../support/tiny-addons');
 const ours = require('../../package.json');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -162,6 +163,18 @@ describe('an error names the package, the version, the platform, Node.js, and wh
     );
     fs.rmSync(path.join(app, 'node_modules', platform, path.basename(addon)));
     says(await requireIn(app), 'BROKEN', /the addon in it is missing/, /let nothing delete \*\.node files/);
+  });
+
+  test('if its file is for another machine, or for another libc', { skip: notGlibc() }, async () => {
+    const machine = process.arch === 'x64' ? 'arm64' : 'x64';
+    const foreign = compileAddon(makeFolder(), `linux-${machine}-gnu`, ours.version);
+    const app = makeApp({ addon: fs.readFileSync(foreign) });
+    says(await requireIn(app), 'BROKEN', /broken, or for another machine/, /install again here/);
+    const code = 'extern int atoi(const char *); int use(const char *text) { return atoi(text); }';
+    const options = { code, libraries: ['-nostartfiles', '-lc'] };
+    const musl = compileAddon(makeFolder(), `linux-${process.arch}-musl`, ours.version, options);
+    const other = makeApp({ addon: fs.readFileSync(musl) });
+    says(await requireIn(other), 'LIBC', /it is for another libc than this system's/, /install again here/);
   });
 
   test('if it needs a newer glibc', { skip: notGlibc() }, async () => {

@@ -2,13 +2,12 @@
 
 /** Builds the addon for another platform than this machine's, or for an older system than this one. */
 
-const { spawn } = require('node:child_process');
-const { once } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
 const { fileOf } = require('./targets');
+const { run } = require('./tools');
 
 const ROOT = path.join(__dirname, '..', '..');
 /** Of its own: the flags are others than those of `npm run build`, which would compile everything anew each time. */
@@ -24,19 +23,15 @@ const LIBRARIES = {
  * @param {import('./targets').Target} target
  * @param {string} programs where cargo-zigbuild is
  * @param {string} folder where the addon goes
- * @returns {Promise<string>} its path
+ * @returns {string} its path
  */
-async function crossBuild(target, programs, folder) {
+function crossBuild(target, programs, folder) {
   const triple = target.glibc ? `${target.rust}.${target.glibc}` : target.rust;
   const args = ['--release', '--locked', '--package', 'redlock-native-addon', '--target', triple];
-  const child = spawn('cargo', ['zigbuild', ...args, '--target-dir', BUILDS], {
+  run('cargo', ['zigbuild', ...args, '--target-dir', BUILDS], {
     cwd: ROOT,
     env: { ...process.env, ...environment(target, programs) },
-    stdio: ['ignore', process.stderr, 'inherit'],
   });
-  const [status] = await once(child, 'exit');
-  if (status !== 0)
-    throw new Error(`the addon for ${target.name} could not be built: cargo ended with ${status}`);
   fs.mkdirSync(folder, { recursive: true });
   const addon = path.join(folder, fileOf(target));
   fs.copyFileSync(path.join(BUILDS, target.rust, 'release', LIBRARIES[target.format]), addon);

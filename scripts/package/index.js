@@ -38,8 +38,7 @@ async function main(names) {
   run('rustup', ['target', 'add', ...targets.map(({ rust }) => rust)]);
   for (const folder of [ADDONS, PACKAGES]) fs.rmSync(folder, { recursive: true, force: true });
 
-  const binaries = [];
-  for (const target of targets) binaries.push(await buildChecked(target, programs));
+  const binaries = targets.map((target) => buildChecked(target, programs));
   const { main: tarball, platforms } = await pack(PACKAGES, { addons: ADDONS });
   console.log('| package | size | needs | used by |\n|---|---|---|---|');
   for (const [index, target] of targets.entries()) {
@@ -53,10 +52,10 @@ async function main(names) {
 /**
  * @param {Target} target
  * @param {string} programs
- * @returns {Promise<Binary>}
+ * @returns {Binary}
  */
-async function buildChecked(target, programs) {
-  const [binary] = readBinaries([await crossBuild(target, programs, ADDONS)]);
+function buildChecked(target, programs) {
+  const [binary] = readBinaries([crossBuild(target, programs, ADDONS)]);
   const problems = problemsOf(target, binary, version);
   if (problems.length)
     throw new Error(`the addon for ${target.name} can't be published: ${problems.join('; ')}`);

@@ -91,7 +91,7 @@ function readmeOf({ name, os: [system], cpu: [machine], libc = [] }) {
   const where = [system, machine, ...libc].join(', ');
   return `# ${name}
 
-The addon of [redlock-native](https://www.npmjs.com/package/redlock-native) for one platform: ${where}. It comes with that package, as an optional dependency, and is of no use without it.
+The addon of the package redlock-native for one platform: ${where}. It comes with that package, as an optional dependency, and is of no use without it.
 `;
 }
 
