@@ -70,7 +70,9 @@ function targetsIn(exports) {
  */
 function sourcesIn(folder) {
   const files = ['lib', 'compat'].flatMap((name) =>
-    fs.readdirSync(path.join(folder, name), { recursive: true }).map((file) => path.posix.join(name, file)),
+    fs
+      .readdirSync(path.join(folder, name), { recursive: true, encoding: 'utf8' })
+      .map((file) => path.posix.join(name, file.split(path.sep).join('/'))),
   );
   // Declarations in lib/ are for comments in its files.
   return files.filter((file) => file.endsWith('.js') || /^lib\/.*\.d\.ts$/.test(file));

@@ -47,7 +47,7 @@ const MANAGERS = [
   { name: 'npm', command: ['npm'], files: (registry) => ({ '.npmrc': `registry=${registry}\n` }) },
   {
     name: 'pnpm',
-    command: [path.join(MODULES, '.bin', 'pnpm')],
+    command: [path.join(MODULES, '@pnpm', 'exe.linux-x64', 'pnpm')],
     files: (registry) => ({ '.npmrc': `registry=${registry}\n` }),
   },
   { name: 'yarn', command: YARN, files: (registry) => yarnFiles(registry, ['nodeLinker: node-modules']) },
