@@ -34,11 +34,11 @@ async function main(names) {
   const targets = targetsNamed(names);
   // It generates what loads the addon, on whatever machine that then is.
   run('npm', ['run', 'build'], { cwd: ROOT, shell: process.platform === 'win32' });
-  const programs = installTools();
+  installTools();
   run('rustup', ['target', 'add', ...targets.map(({ rust }) => rust)]);
   for (const folder of [ADDONS, PACKAGES]) fs.rmSync(folder, { recursive: true, force: true });
 
-  const binaries = targets.map((target) => buildChecked(target, programs));
+  const binaries = targets.map((target) => buildChecked(target));
   const { main: tarball, platforms } = await pack(PACKAGES, { addons: ADDONS });
   console.log('| package | size | needs | used by |\n|---|---|---|---|');
   for (const [index, target] of targets.entries()) {
@@ -51,11 +51,10 @@ async function main(names) {
 
 /**
  * @param {Target} target
- * @param {string} programs
  * @returns {Binary}
  */
-function buildChecked(target, programs) {
-  const [binary] = readBinaries([crossBuild(target, programs, ADDONS)]);
+function buildChecked(target) {
+  const [binary] = readBinaries([crossBuild(target, ADDONS)]);
   const problems = problemsOf(target, binary, version);
   if (problems.length)
     throw new Error(`the addon for ${target.name} can't be published: ${problems.join('; ')}`);
