@@ -107,10 +107,13 @@ describe('what keeps an addon from being published', () => {
     assert.match(refusal('darwin-arm64', file), /it needs macOS 13\.0, and may need 11\.0/);
   });
 
-  test('that macOS would find no signature in it, which Apple silicon wants', () => {
-    const binary = { ...read(compile('darwin-arm64')), isSigned: false };
-    assert.deepEqual(problems('darwin-arm64', binary), ['it has no code signature']);
-    assert.deepEqual(problems('darwin-x64', { ...binary, machine: 'x64' }), []);
+  test('that macOS would find no signature in it that is right, which Apple silicon wants', () => {
+    const file = compile('darwin-arm64');
+    const bytes = fs.readFileSync(file);
+    bytes[bytes.indexOf('redlock-native@') - 1] ^= 1;
+    fs.writeFileSync(file, bytes);
+    assert.equal(refusal('darwin-arm64', file), 'it has no code signature, or a wrong one');
+    assert.deepEqual(problems('darwin-x64', { ...read(file), machine: 'x64' }), []);
   });
 
   test('that it is no binary at all', () => {

@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { installTools, program, run } = require('../../scripts/package/tools');
+const { runZig } = require('../../scripts/package/tools');
 
 /** As zig calls them. */
 const TRIPLES = {
@@ -40,8 +40,7 @@ function compileAddon(folder, name, version, options = {}) {
   const stem = path.join(folder, `${name}-${fs.readdirSync(folder).length}`);
   fs.writeFileSync(`${stem}.c`, source);
   const flags = ['-shared', '-Os', '-s', '-fno-sanitize=all', ...libraries];
-  installTools();
-  run(program('python-zig'), ['cc', '-target', triple, ...flags, '-o', `${stem}.node`, `${stem}.c`]);
+  runZig(['cc', '-target', triple, ...flags, '-o', `${stem}.node`, `${stem}.c`]);
   return `${stem}.node`;
 }
 

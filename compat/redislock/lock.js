@@ -12,11 +12,11 @@ const { get, has, set } = require('../../lib/foreign');
 const { beginHold } = require('../../lib/hold');
 const { sleep } = require('../../lib/native/mailbox');
 const { findBluebird } = require('../../lib/promises');
-const { requestsOf } = require('./requests');
+const { requestsOf } = require('../redislock-requests');
 
 /**
- * @typedef {import('./requests').Refusal} Refusal
  * @typedef {import('../../lib/channels').Context} Context
+ * @typedef {import('../redislock-requests').Refusal} Refusal
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
  */

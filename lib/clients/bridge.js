@@ -21,7 +21,7 @@ const { lacking } = require('.');
 const { onClientEnd, quitOnce } = require('./end');
 const { register } = require('./error-registry');
 const { messageOf, kindOf, readInspection, toReply } = require('./reply');
-const { OWN_SCRIPTS, withDigest } = require('./scripts');
+const { ownScript, withDigest } = require('./scripts');
 
 class Bridge {
   client;
@@ -275,7 +275,7 @@ class Bridge {
       const { client } = this;
       const { keys, args } = question;
       const isFirst = this.#isFirst(question);
-      const script = isFirst ? OWN_SCRIPTS.first : scriptOf(question);
+      const script = isFirst ? ownScript('first') : scriptOf(question);
       const byDigest = client.isAskedByDigest;
       let reply;
       try {
@@ -358,7 +358,7 @@ const MOST_LOST = 5;
 
 /** @param {Question} question */
 function scriptOf({ operation, script }) {
-  return script === undefined ? OWN_SCRIPTS[operation] : withDigest(script);
+  return script === undefined ? ownScript(operation) : withDigest(script);
 }
 
 /**

@@ -2,9 +2,6 @@
 
 /** ioredis 4, 5 and 6, iovalkey, which came from it, and ioredis-mock. */
 
-const dns = require('node:dns');
-const { Socket } = require('node:net');
-
 const { endpointOf, endpointOfUrl } = require('./address');
 const { Client, replaced } = require('./client');
 const { can, has, read, readAll, readAt, withoutHost } = require('./inspect-object');
@@ -54,7 +51,7 @@ class IoredisClient extends Client {
   #command;
   #isOwn = rememberOwn([...COMMANDS, ...SINGLE]);
   #isRunByDigest = rememberRunByDigest('evalsha');
-  /** Whose writes wait. @type {Socket | undefined} */
+  /** Whose writes wait. @type {import('node:net').Socket | undefined} */
   #corked;
   /** How many do. */
   #waiting = 0;
@@ -254,7 +251,7 @@ class IoredisClient extends Client {
     if (!this.#isOwn(this.client, 'sendCommand') || !this.supportsEvalsha()) return false;
     // A cluster has several.
     const stream = this.topology === 'cluster' ? undefined : read(this.client, 'stream');
-    if (stream instanceof Socket) this.#cork(stream);
+    if (stream instanceof net().Socket) this.#cork(stream);
     // One that waits to be connected is, when it is asked: with its owner's Connector, or password's function.
     return read(this.client, 'status') !== 'wait';
   }
@@ -262,12 +259,12 @@ class IoredisClient extends Client {
   sendAll() {
     const stream = this.#corked;
     this.#corked = undefined;
-    if (stream) uncork.call(stream);
+    if (stream) net().uncork.call(stream);
   }
 
-  /** @param {Socket} stream */
+  /** @param {import('node:net').Socket} stream */
   #cork(stream) {
-    cork.call(stream);
+    net().cork.call(stream);
     this.#corked = stream;
     this.#waiting = 0;
   }
@@ -317,7 +314,18 @@ class IoredisClient extends Client {
   }
 }
 
-const { cork, uncork } = Socket.prototype;
+/** @type {{Socket: typeof import('node:net').Socket, cork: () => void, uncork: () => void} | undefined} */
+let loadedNet;
+
+/** What has to be there where there is such a client. Others need not wait for it. */
+function net() {
+  if (loadedNet === undefined) {
+    const { Socket } = require('node:net');
+    const { cork, uncork } = Socket.prototype;
+    loadedNet = { Socket, cork, uncork };
+  }
+  return loadedNet;
+}
 
 const MOST_ARGUMENTS = 1000;
 /** So many commands go out in one write. */
@@ -401,7 +409,7 @@ const UNREPRESENTABLE = [
   },
   {
     reason: 'it has a dnsLookup of its own',
-    is: (/** @type {any} */ { dnsLookup }) => dnsLookup && dnsLookup !== dns.lookup,
+    is: (/** @type {any} */ { dnsLookup }) => dnsLookup && dnsLookup !== require('node:dns').lookup,
   },
   { reason: 'its role is "slave"', is: (/** @type {any} */ { role }) => role === 'slave' },
   {

@@ -28,12 +28,23 @@ function withDigest(text) {
 const { acquire, extend, release, inspect, first } = defaultScripts();
 
 /** The engine's own, by operation; `first` is a lock that also sees whether the client may release it. */
-const OWN_SCRIPTS = {
-  lock: withDigest(acquire),
-  extend: withDigest(extend),
-  unlock: withDigest(release),
-  inspect: withDigest(inspect),
-  first: withDigest(first),
-};
+const OWN_TEXTS = { lock: acquire, extend, unlock: release, inspect, first };
 
-module.exports = { OWN_SCRIPTS, withDigest };
+/** Those of them that were asked for. @type {Map<keyof typeof OWN_TEXTS, Script>} */
+const own = new Map();
+
+/**
+ * @param {keyof typeof OWN_TEXTS} operation
+ * @returns {Script}
+ */
+function ownScript(operation) {
+  let script = own.get(operation);
+  if (script === undefined) {
+    const text = OWN_TEXTS[operation];
+    script = { text, digest: sha1(text) };
+    own.set(operation, script);
+  }
+  return script;
+}
+
+module.exports = { ownScript, withDigest };

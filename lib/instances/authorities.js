@@ -4,7 +4,6 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const tls = require('node:tls');
 
 /**
  * As one PEM text, if there is any: what its flags (`--use-openssl-ca`, `--use-system-ca`, `--use-bundled-ca`)
@@ -20,6 +19,8 @@ function defaultAuthorities() {
 function trusted() {
   // OpenSSL's own store is read from its files: Node doesn't list it.
   if (isOn('--use-openssl-ca')) return [...opensslAuthorities(), ...extraAuthorities()];
+  // Loaded only where it is asked for: it takes a while.
+  const tls = require('node:tls');
   // Node 22.15 and later list them, with the system's and what setDefaultCACertificates has set.
   const { getCACertificates } = /** @type {{getCACertificates?: (type: string) => string[]}} */ (
     /** @type {unknown} */ (tls)

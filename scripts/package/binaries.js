@@ -17,12 +17,11 @@
  * @property {string[]} paths that were a build machine's
  */
 
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { installTools, program } = require('./tools');
+const { installTools, runPython } = require('./tools');
 
 const ROOT = path.join(__dirname, '..', '..');
 
@@ -33,7 +32,7 @@ const ROOT = path.join(__dirname, '..', '..');
 function readBinaries(files) {
   installTools();
   const reader = path.join(__dirname, 'read-binaries.py');
-  const said = JSON.parse(execFileSync(program('python'), [reader, ...files], { encoding: 'utf8' }));
+  const said = JSON.parse(String(runPython([reader, ...files], { stdio: ['ignore', 'pipe', 'inherit'] })));
   return files.map((file, index) => {
     if (said[index] === null) return undefined;
     const text = fs.readFileSync(file, 'latin1');

@@ -73,7 +73,7 @@ function problemsOnMac({ macos, machine }, binary) {
     problems.push(`it needs macOS ${binary.macos ?? 'of any version'}, and may need ${macos}`);
   }
   // Apple silicon runs nothing without; the linker's own signature will do.
-  if (!binary.isSigned && machine === 'arm64') problems.push('it has no code signature');
+  if (!binary.isSigned && machine === 'arm64') problems.push('it has no code signature, or a wrong one');
   return problems;
 }
 

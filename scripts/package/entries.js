@@ -12,11 +12,17 @@ const path = require('node:path');
 
 const { pack } = require('./tarballs');
 
+/** What package.json's `exports` say by patterns, which nobody can enumerate. */
+const BY_PATTERN = ['errors', 'lock', 'redislock'].flatMap((name) => [
+  `redislock/lib/${name}`,
+  `redislock/lib/${name}.js`,
+]);
+
 async function main() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-entries-'));
   try {
     const { main: tarball } = await pack(folder);
-    run('attw', tarball, '--format', 'table-flipped');
+    run('attw', tarball, '--format', 'table-flipped', '--include-entrypoints', ...BY_PATTERN);
     run('publint', tarball, '--strict');
   } finally {
     fs.rmSync(folder, { recursive: true });

@@ -1,10 +1,10 @@
 'use strict';
 
 /**
- * `npm run package [-- <target>…]`: builds the addon for every platform, or for those, on this machine; refuses what may not
+ * `npm run package [-- [--try] <target>…]`: builds the addon for every platform, or for those, on this machine; refuses what may not
  * be published; packs everything as it is published, in target/packages/; and takes a lock with each of the packages,
  * as far as there is a way to run it here. Prints what came of it as a table. Without targets it makes a release, which
- * must be whole.
+ * must be whole. With --try a new user's way is tried then: see try.js.
  */
 
 const fs = require('node:fs');
@@ -18,6 +18,7 @@ const { pack } = require('./tarballs');
 const { targetsNamed } = require('./targets');
 const { installTools, run } = require('./tools');
 const { tryTarget } = require('./trial');
+const { tryPackages } = require('./try');
 const { version } = require('../../package.json');
 
 /** @typedef {import('./targets').Target} Target */
@@ -26,17 +27,18 @@ const { version } = require('../../package.json');
 const ROOT = path.join(__dirname, '..', '..');
 const ADDONS = path.join(ROOT, 'target', 'addons');
 const PACKAGES = path.join(ROOT, 'target', 'packages');
+const TRY = '--try';
 
 /** @param {string[]} names */
 async function main(names) {
   const targets = targetsNamed(names);
   // It generates what loads the addon, on whatever machine that then is.
   run('npm', ['run', 'build'], { cwd: ROOT, shell: process.platform === 'win32' });
-  const programs = installTools();
+  installTools();
   run('rustup', ['target', 'add', ...targets.map(({ rust }) => rust)]);
   for (const folder of [ADDONS, PACKAGES]) fs.rmSync(folder, { recursive: true, force: true });
 
-  const binaries = targets.map((target) => buildChecked(target, programs));
+  const binaries = targets.map((target) => buildChecked(target));
   const { main: tarball, platforms } = await pack(PACKAGES, { addons: ADDONS });
   console.log('| package | size | needs | used by |\n|---|---|---|---|');
   for (const [index, target] of targets.entries()) {
@@ -49,11 +51,10 @@ async function main(names) {
 
 /**
  * @param {Target} target
- * @param {string} programs
  * @returns {Binary}
  */
-function buildChecked(target, programs) {
-  const [binary] = readBinaries([crossBuild(target, programs, ADDONS)]);
+function buildChecked(target) {
+  const [binary] = readBinaries([crossBuild(target, ADDONS)]);
   const problems = problemsOf(target, binary, version);
   if (problems.length)
     throw new Error(`the addon for ${target.name} can't be published: ${problems.join('; ')}`);
@@ -77,10 +78,14 @@ function rowOf(target, binary, use) {
 }
 
 if (require.main === module) {
-  main(process.argv.slice(2)).catch((error) => {
-    console.error(error.stderr || error.message);
-    process.exitCode = 1;
-  });
+  const given = process.argv.slice(2);
+  const packed = main(given.filter((one) => one !== TRY));
+  packed
+    .then(() => given.includes(TRY) && tryPackages(PACKAGES))
+    .catch((error) => {
+      console.error(error.stderr || error.message);
+      process.exitCode = 1;
+    });
 }
 
 module.exports = { pack };

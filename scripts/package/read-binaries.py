@@ -1,6 +1,8 @@
 """What is in the binaries that are named on the command line, as JSON: read by LIEF, which knows all formats."""
 
+import hashlib
 import json
+import struct
 import sys
 
 import lief
@@ -20,7 +22,7 @@ def read(file):
     if isinstance(binary, lief.ELF.Binary):
         return elf(binary)
     if isinstance(binary, lief.MachO.Binary):
-        return mach_o(binary)
+        return mach_o(binary, file)
     if isinstance(binary, lief.PE.Binary):
         return pe(binary)
     return None
@@ -39,20 +41,53 @@ def elf(binary):
     }
 
 
-def mach_o(binary):
+def mach_o(binary, file):
     platform = binary.build_version
     return {
         "format": "mach-o",
         "machine": machine(binary.header.cpu_type),
         "libraries": [library.name for library in binary.libraries if library.command != ID],
         "macos": ".".join(str(part) for part in platform.minos[:2]) if platform else None,
-        "isSigned": binary.has_code_signature,
+        "isSigned": is_signed(binary, file),
         "imports": [bare(symbol.name) for symbol in binary.imported_symbols],
         "exports": [bare(symbol.name) for symbol in binary.exported_symbols],
     }
 
 
 ID = lief.MachO.LoadCommand.TYPE.ID_DYLIB
+
+
+def is_signed(binary, file):
+    """Whether every page has the hash that the signature has for it: a tool that runs after the linker may change one."""
+    if not binary.has_code_signature:
+        return False
+    with open(file, "rb") as opened:
+        content = opened.read()
+    signature = content[binary.code_signature.data_offset :]
+    (parts,) = struct.unpack_from(">I", signature, 8)
+    offsets = [struct.unpack_from(">I", signature, 16 + 8 * part)[0] for part in range(parts)]
+    directories = [signature[at:] for at in offsets if signature[at : at + 4] == CODE_DIRECTORY]
+    return bool(directories) and all(is_directory_of(content, directory) for directory in directories)
+
+
+CODE_DIRECTORY = bytes.fromhex("fade0c02")
+
+
+def is_directory_of(content, directory):
+    hashes, _, _, pages, limit = struct.unpack_from(">5I", directory, 16)
+    size, kind, _, page_bits = struct.unpack_from("4B", directory, 36)
+    if kind != SHA_256:
+        return False
+    for page in range(pages):
+        start = page << page_bits
+        data = content[start : min(start + (1 << page_bits), limit)]
+        at = hashes + page * size
+        if hashlib.sha256(data).digest()[:size] != directory[at : at + size]:
+            return False
+    return True
+
+
+SHA_256 = 2
 
 
 def bare(name):

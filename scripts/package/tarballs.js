@@ -17,6 +17,7 @@ const path = require('node:path');
 const { NapiCli } = require('@napi-rs/cli');
 
 const { npm } = require('../npm');
+const { bundle } = require('./bundle');
 const source = require('./source-package');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -101,6 +102,7 @@ The addon of the package redlock-native for one platform: ${where}. It comes wit
 function stageMain(staging, platforms) {
   const manifest = readManifest(staging);
   for (const file of [...manifest.files, 'README.md', LICENSE]) copyHere(file, staging);
+  bundle(staging);
   for (const key of OURS) delete manifest[key];
   manifest.optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
   // Found by whoever installs it, and at no other version.

@@ -4,23 +4,23 @@
 
 const { EventEmitter } = require('node:events');
 
-const { isClient } = require('../../lib/clients');
-const { read } = require('../../lib/clients/inspect-object');
-const { explain } = require('../../lib/cause');
-const { LONGEST_VALIDITY } = require('../../lib/constants');
-const { wrongType, show } = require('../../lib/errors');
-const { OVER } = require('../../lib/failures');
-const { refuseLate } = require('../../lib/expired-on-arrival');
-const { Settings } = require('../../lib/options');
-const { Quorum } = require('../../lib/quorum');
-const { Redactor } = require('../../lib/redact');
-const { lookup } = require('../../lib/clients/error-registry');
+const { isClient } = require('../lib/clients');
+const { read } = require('../lib/clients/inspect-object');
+const { explain } = require('../lib/cause');
+const { LONGEST_VALIDITY } = require('../lib/constants');
+const { wrongType, show } = require('../lib/errors');
+const { OVER } = require('../lib/failures');
+const { refuseLate } = require('../lib/expired-on-arrival');
+const { Settings } = require('../lib/options');
+const { Quorum } = require('../lib/quorum');
+const { Redactor } = require('../lib/redact');
+const { lookup } = require('../lib/clients/error-registry');
 
 /**
  * @typedef {object} Refusal why nothing came of a request
  * @property {boolean} isHeld the server has said no: somebody else has the key, or it is gone
  * @property {string} message the server's, or the client's own
- * @property {import('../../lib/errors').Failure} failure
+ * @property {import('../lib/errors').Failure} failure
  */
 
 /** One attempt, as redislock's Lock retries by itself; and no drift, as there is one server. */
@@ -105,8 +105,8 @@ class Requests {
   }
 
   /**
-   * @param {import('../../lib/native').Answer} answer
-   * @param {import('../../lib/cause').Operation} operation
+   * @param {import('../lib/native').Answer} answer
+   * @param {import('../lib/cause').Operation} operation
    * @param {string} key
    * @param {number} ttl
    * @returns {Refusal | undefined}
