@@ -1,11 +1,11 @@
-// Shows how code with locks is tested with jest and without a server: `memory://` is an instance in this process.
+// Shows how code with locks is tested with jest and without a server: `memory://orders` is an instance in this process.
 // Run it: npx --prefix examples jest --rootDir examples/jest
 
 const Redlock = require('redlock-native');
 
 let redlock;
 beforeEach(() => {
-  redlock = new Redlock(['memory://'], { retryCount: 0 });
+  redlock = new Redlock(['memory://orders'], { retryCount: 0 });
 });
 afterEach(() => redlock.quit());
 
