@@ -1,6 +1,5 @@
 // Shows a BullMQ worker whose jobs take locks by the ioredis client that it has anyway: one customer's jobs never overlap.
 // Run it: node examples/run.js bullmq
-'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Queue, QueueEvents, Worker } = require('bullmq');

@@ -1,6 +1,5 @@
 // Shows a job that four processes have on their timetable, and that one of them runs at each tick.
 // Run it: node examples/run.js cron
-'use strict';
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');

@@ -1,5 +1,3 @@
-'use strict';
-
 /**
  * What a distributed lock does, told as it happens: `npm run demo`.
  *

@@ -1,6 +1,5 @@
 // Shows a lock per request in express: of two requests for one order, one is served and one is told to come back.
 // Run it: node examples/run.js express
-'use strict';
 
 const express = require('express');
 const { once } = require('node:events');
@@ -13,7 +12,9 @@ const app = express();
 
 app.post('/orders/:id/pay', async (request, response, next) => {
   try {
-    const receipt = await redlock.using(`order:${request.params.id}`, 5000, (signal) => pay(request.params.id, signal));
+    const receipt = await redlock.using(`order:${request.params.id}`, 5000, (signal) =>
+      pay(request.params.id, signal),
+    );
     response.json(receipt);
   } catch (error) {
     next(error);

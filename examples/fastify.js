@@ -1,6 +1,5 @@
 // Shows a lock per request in fastify: of two requests for one order, one is served and one is told to come back.
 // Run it: node examples/run.js fastify
-'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const fastify = require('fastify');

@@ -1,6 +1,5 @@
 // Shows what a process does on SIGTERM: it ends its work, gives its locks back, and the next one needn't wait for the ttl.
 // Run it: node examples/run.js graceful-shutdown
-'use strict';
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');

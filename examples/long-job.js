@@ -1,6 +1,5 @@
 // Shows a job that takes longer than its ttl: `using` extends the lock meanwhile, and a job whose lock is lost stops.
 // Run it: node examples/run.js long-job
-'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Redis } = require('ioredis');

@@ -1,5 +1,3 @@
-'use strict';
-
 /**
  * `node run.js NAME`: starts the servers that the example NAME needs, tells it their URLs by REDIS_URLS,
  * runs it, and stops them. Without a name: which there are.
@@ -14,10 +12,13 @@ const { findRedisServer, HOW_TO_GET_ONE } = require('../scripts/redis-server');
 const { startServers } = require('../scripts/servers');
 
 const SERVERS = 3;
+/** This, and what has a command of its own. */
+const NOT_RUN = ['run.js', 'demo.js'];
 const NOT_INSTALLED = 'The packages of the examples are missing: npm ci --prefix examples';
 
 async function main(name) {
-  if (!names().includes(name)) throw new Error(`node examples/run.js NAME, where NAME is one of: ${names().join(', ')}`);
+  if (!names().includes(name))
+    throw new Error(`node examples/run.js NAME, where NAME is one of: ${names().join(', ')}`);
   if (!fs.existsSync(path.join(__dirname, 'node_modules'))) throw new Error(NOT_INSTALLED);
   if (!findRedisServer({ install: true })) throw new Error(HOW_TO_GET_ONE);
   const servers = await startServers(SERVERS);
@@ -29,7 +30,7 @@ async function main(name) {
 }
 
 function names() {
-  const files = fs.readdirSync(__dirname).filter((file) => file.endsWith('.js') && file !== path.basename(__filename));
+  const files = fs.readdirSync(__dirname).filter((file) => file.endsWith('.js') && !NOT_RUN.includes(file));
   return files.map((file) => path.basename(file, '.js')).sort();
 }
 

@@ -1,6 +1,5 @@
 // Shows what protects the data even if a lock ends too early: a version column refuses the writer who has read old rows.
 // Run it: node examples/run.js version-column
-'use strict';
 
 const { PGlite } = require('@electric-sql/pglite');
 const Redlock = require('redlock-native');
@@ -12,7 +11,8 @@ const database = new PGlite();
 // The lock saves work: two seldom compute at once. The version keeps the data right, whatever pauses there are.
 function deposit(amount, whileComputing = async () => {}) {
   return redlock.using('account:1', 5000, async () => {
-    const { balance, version } = (await database.query('SELECT balance, version FROM account WHERE id = 1')).rows[0];
+    const { balance, version } = (await database.query('SELECT balance, version FROM account WHERE id = 1'))
+      .rows[0];
     await whileComputing();
     const { affectedRows } = await database.query(
       'UPDATE account SET balance = $1, version = version + 1 WHERE id = 1 AND version = $2',

@@ -8,7 +8,8 @@ const path = require('node:path');
 const test = require('node:test');
 const { promisify } = require('node:util');
 
-const RUN = path.join(__dirname, '..', '..', 'examples', 'run.js');
+const EXAMPLES = path.join(__dirname, '..', '..', 'examples');
+const RUN = path.join(EXAMPLES, 'run.js');
 const TIMEOUT = 60_000;
 
 /** What the example NAME prints; rejects, with what it printed, unless it ends by itself with code 0. */
@@ -25,7 +26,9 @@ for (const name of ['express', 'fastify']) {
 }
 
 test('cron: four processes run the job once per tick', async () => {
-  const ticks = [...(await printed('cron')).matchAll(/tick (\d+): process \d+ sends/g)].map(([, tick]) => tick);
+  const ticks = [...(await printed('cron')).matchAll(/tick (\d+): process \d+ sends/g)].map(
+    ([, tick]) => tick,
+  );
   assert.deepEqual(ticks, ['1', '2', '3']);
 });
 
@@ -52,4 +55,13 @@ test('version-column: a writer who has read an old version is refused', async ()
 
 test('bullmq: jobs of one customer never overlap', async () => {
   assert.match(await printed('bullmq'), /^6 jobs are done, at most 1 at a time for one customer$/m);
+});
+
+test('jest: code with locks is tested by jest without a server', async () => {
+  const { stderr } = await promisify(execFile)(
+    process.execPath,
+    [path.join(EXAMPLES, 'node_modules', 'jest', 'bin', 'jest.js'), '--rootDir', path.join(EXAMPLES, 'jest')],
+    { timeout: TIMEOUT, cwd: EXAMPLES },
+  );
+  assert.match(stderr, /2 passed/);
 });
