@@ -46,7 +46,7 @@ async function main() {
 function testFiles() {
   const all = fs.readdirSync(path.join(ROOT, TESTS), { recursive: true, encoding: 'utf8' });
   return all
-    .filter(isTest)
+    .filter((file) => isTest(file) && !file.includes('node_modules'))
     .map((file) => `${TESTS}/${file.replaceAll('\\', '/')}`)
     .sort();
 }
