@@ -18,6 +18,7 @@ const { NapiCli } = require('@napi-rs/cli');
 
 const { npm } = require('../npm');
 const { bundle } = require('./bundle');
+const { withRepository } = require('./repository');
 const source = require('./source-package');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -40,7 +41,7 @@ async function pack(folder, { addons = ROOT } = {}) {
   // What publishing needs in manifests has no place in the repository's own: see docs/platforms.md.
   const staging = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-pack-'));
   try {
-    const manifest = readManifest(ROOT);
+    const manifest = withRepository(readManifest(ROOT), process.env);
     writeManifest(staging, manifest);
     const platforms = await stagePlatforms(staging, addons);
     const built = platforms.filter((platform) => platform.isBuilt);
