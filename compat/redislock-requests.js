@@ -59,7 +59,7 @@ class Requests {
    * @param {string} key
    * @param {string} value
    * @param {number} ttl
-   * @param {import('../lib/channels').Context} [trace]
+   * @param {import('../lib/channels').Trace} [trace]
    */
   async acquire(key, value, ttl, trace) {
     const engine = this.#quorum.refresh();
@@ -73,7 +73,7 @@ class Requests {
    * @param {string} key
    * @param {string} value
    * @param {number} ttl
-   * @param {import('../lib/channels').Context} [trace]
+   * @param {import('../lib/channels').Trace} [trace]
    */
   async extend(key, value, ttl, trace) {
     // redislock doesn't look at the time: having the value is having the lock.
@@ -87,7 +87,7 @@ class Requests {
   /**
    * @param {string} key
    * @param {string} value
-   * @param {import('../lib/channels').Context} [trace]
+   * @param {import('../lib/channels').Trace} [trace]
    */
   async release(key, value, trace) {
     const answer = await this.#quorum.refresh().unlock([key], value, 0, ONCE.tracedBy(trace), false);

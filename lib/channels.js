@@ -14,7 +14,7 @@ const { channel } = require('node:diagnostics_channel');
 const { clock } = require('./addon');
 
 /** The message of a call's channels, or a hold's: the same object from its start to its end. */
-class Context {
+class Trace {
   /** @type {number | undefined} */
   attempts;
   /** For how long the call took, in ms. @type {number | undefined} */
@@ -90,55 +90,55 @@ class TracingChannels {
    * Tells of a call. Unlike `tracePromise` it shows nobody the result: a lock has its value.
    *
    * @template T
-   * @param {Context} context
+   * @param {Trace} trace
    * @param {() => Promise<T>} call must not throw
    * @param {Outcome} outcome if it resolves, and the call hasn't said better
    * @returns {Promise<T>}
    */
-  trace(context, call, outcome) {
+  tell(trace, call, outcome) {
     const since = clock();
     const conclude = () => {
-      context.waited = clock() - since;
-      this.asyncStart.publish(context);
-      this.asyncEnd.publish(context);
+      trace.waited = clock() - since;
+      this.asyncStart.publish(trace);
+      this.asyncEnd.publish(trace);
     };
     const begin = () => {
       try {
         return call().then(
           (result) => {
-            context.outcome ??= outcome;
+            trace.outcome ??= outcome;
             conclude();
             return result;
           },
           (error) => {
-            context.noteError(error);
-            this.error.publish(context);
+            trace.noteError(error);
+            this.error.publish(trace);
             conclude();
             throw error;
           },
         );
       } finally {
-        this.end.publish(context);
+        this.end.publish(trace);
       }
     };
-    return this.start.runStores(context, begin);
+    return this.start.runStores(trace, begin);
   }
 
   /**
    * Something begins that is no call, and that {@link finish} ends.
    *
-   * @param {Context} context
+   * @param {Trace} trace
    */
-  begin(context) {
-    this.start.publish(context);
-    this.end.publish(context);
+  begin(trace) {
+    this.start.publish(trace);
+    this.end.publish(trace);
   }
 
-  /** @param {Context} context with its outcome, and with its error if that isn't as it should be */
-  finish(context) {
-    if (context.error !== undefined) this.error.publish(context);
-    this.asyncStart.publish(context);
-    this.asyncEnd.publish(context);
+  /** @param {Trace} trace with its outcome, and with its error if that isn't as it should be */
+  finish(trace) {
+    if (trace.error !== undefined) this.error.publish(trace);
+    this.asyncStart.publish(trace);
+    this.asyncEnd.publish(trace);
   }
 }
 
@@ -176,10 +176,10 @@ function namesIn(lock, key) {
  *
  * @param {unknown} resource
  * @param {unknown} [ttl]
- * @returns {Context}
+ * @returns {Trace}
  */
-function contextOf(resource, ttl) {
-  return new Context(namesOf(resource), typeof ttl === 'number' ? ttl : undefined);
+function traceOf(resource, ttl) {
+  return new Trace(namesOf(resource), typeof ttl === 'number' ? ttl : undefined);
 }
 
 /**
@@ -197,8 +197,8 @@ function namesOf(resource) {
 }
 
 module.exports = {
-  Context,
-  contextOf,
+  Trace,
+  traceOf,
   namesIn,
   lock: new TracingChannels('redlock:lock'),
   extend: new TracingChannels('redlock:extend'),

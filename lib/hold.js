@@ -20,7 +20,7 @@ const { setTimeout, clearTimeout } = require('node:timers');
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 class Hold {
-  #context;
+  #trace;
   #since;
   #all;
   #isOver = false;
@@ -34,11 +34,11 @@ class Hold {
    * @param {Set<Hold>} all those that go on
    */
   constructor(names, ttl, since, all) {
-    this.#context = new channels.Context([...names], ttl);
+    this.#trace = new channels.Trace([...names], ttl);
     this.#since = since;
     this.#all = all;
     all.add(this);
-    channels.hold.begin(this.#context);
+    channels.hold.begin(this.#trace);
   }
 
   /** The holder has let go of it. */
@@ -49,14 +49,14 @@ class Hold {
   /** @param {unknown} error why it is held no more */
   lost(error) {
     if (this.#isOver) return;
-    this.#context.outcome = 'lost';
-    this.#context.noteError(error);
+    this.#trace.outcome = 'lost';
+    this.#trace.noteError(error);
     this.#end('lost');
   }
 
   /** Nobody has it any more who could release it, and nothing extends it. */
   abandoned() {
-    this.#context.code ??= reasons.expired.code;
+    this.#trace.code ??= reasons.expired.code;
     this.#end('lost');
   }
 
@@ -103,10 +103,10 @@ class Hold {
     this.#isOver = true;
     this.#all.delete(this);
     clearTimeout(this.#timer);
-    const context = this.#context;
-    context.outcome = outcome;
-    context.held = clock() - this.#since;
-    channels.hold.finish(context);
+    const trace = this.#trace;
+    trace.outcome = outcome;
+    trace.held = clock() - this.#since;
+    channels.hold.finish(trace);
   }
 }
 

@@ -121,9 +121,9 @@ class Locker {
     if (!channels.lock.hasSubscribers) {
       return this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, undefined);
     }
-    const context = channels.contextOf(resource, ttl);
-    const call = () => this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, context);
-    return channels.lock.trace(context, call, 'granted');
+    const trace = channels.traceOf(resource, ttl);
+    const call = () => this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, trace);
+    return channels.lock.tell(trace, call, 'granted');
   }
 
   /**
@@ -134,7 +134,7 @@ class Locker {
    * @param {boolean} isExtended
    * @param {boolean} isStrict
    * @param {boolean} isTry
-   * @param {import('./channels').Context | undefined} trace whom to tell what comes of it
+   * @param {import('./channels').Trace | undefined} trace whom to tell what comes of it
    * @returns {Promise<any>}
    */
   #lock(face, resource, ttl, options, isExtended, isStrict, isTry, trace) {
@@ -504,14 +504,14 @@ class Locker {
    */
   unlock(face, lock) {
     if (!channels.unlock.hasSubscribers) return this.#unlock(face, lock, undefined);
-    const context = channels.contextOf(channels.namesIn(lock, 'resource'));
-    return channels.unlock.trace(context, () => this.#unlock(face, lock, context), 'released');
+    const trace = channels.traceOf(channels.namesIn(lock, 'resource'));
+    return channels.unlock.tell(trace, () => this.#unlock(face, lock, trace), 'released');
   }
 
   /**
    * @param {any} face
    * @param {any} lock
-   * @param {import('./channels').Context | undefined} trace
+   * @param {import('./channels').Trace | undefined} trace
    * @returns {Promise<void>}
    */
   #unlock(face, lock, trace) {
@@ -656,9 +656,9 @@ class Locker {
     if (!channels.extend.hasSubscribers) {
       return this.#extendUntold(face, lock, record, extended, ttl, options, isNew, undefined);
     }
-    const context = channels.contextOf(record.names, ttl);
-    const call = () => this.#extendUntold(face, lock, record, extended, ttl, options, isNew, context);
-    return channels.extend.trace(context, call, 'extended');
+    const trace = channels.traceOf(record.names, ttl);
+    const call = () => this.#extendUntold(face, lock, record, extended, ttl, options, isNew, trace);
+    return channels.extend.tell(trace, call, 'extended');
   }
 
   /**
@@ -670,7 +670,7 @@ class Locker {
    * @param {unknown} ttl
    * @param {CallOptions | undefined} options
    * @param {boolean} isNew
-   * @param {import('./channels').Context | undefined} trace whom to tell what comes of it
+   * @param {import('./channels').Trace | undefined} trace whom to tell what comes of it
    * @returns {Promise<L>}
    */
   async #extendUntold(face, lock, { names, value, expiration }, extended, ttl, options, isNew, trace) {
@@ -825,7 +825,7 @@ class Locker {
 
 /**
  * @param {Settings} settings
- * @param {import('./channels').Context | undefined} trace
+ * @param {import('./channels').Trace | undefined} trace
  */
 function tracedBy(settings, trace) {
   return trace === undefined ? settings : settings.tracedBy(trace);

@@ -56,7 +56,7 @@ class PendingLock extends Pending {
    * @param {string[]} names
    * @param {number} ttl
    * @param {Settings} settings
-   * @param {import('./channels').Context} [trace] whom to tell what comes of it, if anybody listens
+   * @param {import('./channels').Trace} [trace] whom to tell what comes of it, if anybody listens
    */
   constructor(locker, face, engine, names, ttl, settings, trace) {
     super();

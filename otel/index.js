@@ -6,7 +6,7 @@
  *
  * @typedef {import('@opentelemetry/api').Attributes} Attributes
  * @typedef {import('@opentelemetry/api').Span} Span
- * @typedef {import('../lib/channels').Context} Context
+ * @typedef {import('../lib/channels').Trace} Trace
  * @typedef {import('../lib/native/types').VoteMessage} VoteMessage
  * @typedef {import('./index').InstrumentOptions} InstrumentOptions
  */
@@ -27,7 +27,7 @@ class Instrumentation {
   #groups;
   #tracer;
   #metrics;
-  /** The spans of calls that are under way. @type {WeakMap<Context, Span>} */
+  /** The spans of calls that are under way. @type {WeakMap<Trace, Span>} */
   #spans = new WeakMap();
   /** @type {(() => void)[]} */
   #endings = [];
@@ -40,11 +40,11 @@ class Instrumentation {
     const meter = (meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE, version);
     this.#metrics = new Metrics(meter, this.#groups);
     for (const name of CALLS) {
-      this.#hear(channels[name].start, (context) => this.#begin(name, context));
-      this.#hear(channels[name].asyncEnd, (context) => this.#end(name, context));
+      this.#hear(channels[name].start, (trace) => this.#begin(name, trace));
+      this.#hear(channels[name].asyncEnd, (trace) => this.#end(name, trace));
     }
-    this.#hear(channels.hold.start, (context) => this.#metrics.holdBegins(context));
-    this.#hear(channels.hold.asyncEnd, (context) => this.#metrics.holdEnds(context));
+    this.#hear(channels.hold.start, (trace) => this.#metrics.holdBegins(trace));
+    this.#hear(channels.hold.asyncEnd, (trace) => this.#metrics.holdEnds(trace));
     this.#hear(channels.vote, (message) => this.#vote(message));
     this.#hear(channels.lost, (message) => this.#metrics.lost(message));
     this.#hear(channels.endangered, (message) => this.#metrics.endangered(message));
@@ -93,24 +93,24 @@ class Instrumentation {
 
   /**
    * @param {typeof CALLS[number]} name
-   * @param {Context} context
+   * @param {Trace} trace
    */
-  #begin(name, context) {
-    if (name === 'lock') this.#metrics.waitBegins(context);
+  #begin(name, trace) {
+    if (name === 'lock') this.#metrics.waitBegins(trace);
     const { INTERNAL } = this.#api.SpanKind;
-    const attributes = attributesOf(context, this.#groups);
-    this.#spans.set(context, this.#tracer.startSpan(`redlock ${name}`, { kind: INTERNAL, attributes }));
+    const attributes = attributesOf(trace, this.#groups);
+    this.#spans.set(trace, this.#tracer.startSpan(`redlock ${name}`, { kind: INTERNAL, attributes }));
   }
 
   /**
    * @param {typeof CALLS[number]} name
-   * @param {Context} context
+   * @param {Trace} trace
    */
-  #end(name, context) {
-    if (name === 'lock') this.#metrics.waitEnds(context);
-    const span = this.#spans.get(context);
+  #end(name, trace) {
+    if (name === 'lock') this.#metrics.waitEnds(trace);
+    const span = this.#spans.get(trace);
     if (!span) return;
-    const { outcome, attempts, code, error } = context;
+    const { outcome, attempts, code, error } = trace;
     span.setAttributes({ 'redlock.outcome': outcome, 'redlock.attempts': attempts });
     if (error !== undefined) {
       const message = String(Object(error).message ?? error);
@@ -151,7 +151,7 @@ class Instrumentation {
 }
 
 /**
- * @param {Context} context
+ * @param {Trace} trace
  * @param {Groups} groups
  * @returns {Attributes}
  */

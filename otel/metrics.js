@@ -4,7 +4,7 @@
  * The metrics: what calls, holds and votes come to, and what the engine alone has counted, of the Redlocks that are observed.
  * Durations are in seconds, as OpenTelemetry has them.
  *
- * @typedef {import('../lib/channels').Context} Context
+ * @typedef {import('../lib/channels').Trace} Trace
  * @typedef {import('./groups').Groups} Groups
  */
 
@@ -28,7 +28,7 @@ class Metrics {
   #slack;
   #failedExtensions;
   #meter;
-  /** What is counted in `waiting` and in `held`: what began before is not. @type {Map<Context, () => void>} */
+  /** What is counted in `waiting` and in `held`: what began before is not. @type {Map<Trace, () => void>} */
   #open = new Map();
 
   /**
@@ -85,29 +85,29 @@ class Metrics {
     });
   }
 
-  /** @param {Context} context */
-  waitBegins(context) {
-    this.#up(context, this.#waiting);
+  /** @param {Trace} trace */
+  waitBegins(trace) {
+    this.#up(trace, this.#waiting);
   }
 
-  /** @param {Context} context */
-  waitEnds(context) {
-    this.#down(context);
-    const { waited = 0, outcome, attempts } = context;
-    const attributes = { ...this.#groups.attributesOf(context.resource), outcome };
+  /** @param {Trace} trace */
+  waitEnds(trace) {
+    this.#down(trace);
+    const { waited = 0, outcome, attempts } = trace;
+    const attributes = { ...this.#groups.attributesOf(trace.resource), outcome };
     this.#acquire.record(waited / 1000, attributes);
     if (attempts !== undefined) this.#attempts.record(attempts, attributes);
   }
 
-  /** @param {Context} context */
-  holdBegins(context) {
-    this.#up(context, this.#held);
+  /** @param {Trace} trace */
+  holdBegins(trace) {
+    this.#up(trace, this.#held);
   }
 
-  /** @param {Context} context */
-  holdEnds(context) {
-    this.#down(context);
-    const { held = 0, outcome, resource } = context;
+  /** @param {Trace} trace */
+  holdEnds(trace) {
+    this.#down(trace);
+    const { held = 0, outcome, resource } = trace;
     this.#hold.record(held / 1000, { ...this.#groups.attributesOf(resource), outcome });
   }
 
@@ -169,23 +169,23 @@ class Metrics {
 
   /** What is under way is counted no more. */
   end() {
-    for (const context of [...this.#open.keys()]) this.#down(context);
+    for (const trace of [...this.#open.keys()]) this.#down(trace);
   }
 
   /**
-   * @param {Context} context
+   * @param {Trace} trace
    * @param {import('@opentelemetry/api').UpDownCounter} counter
    */
-  #up(context, counter) {
-    const attributes = this.#groups.attributesOf(context.resource);
+  #up(trace, counter) {
+    const attributes = this.#groups.attributesOf(trace.resource);
     counter.add(1, attributes);
-    this.#open.set(context, () => counter.add(-1, attributes));
+    this.#open.set(trace, () => counter.add(-1, attributes));
   }
 
-  /** @param {Context} context */
-  #down(context) {
-    const down = this.#open.get(context);
-    this.#open.delete(context);
+  /** @param {Trace} trace */
+  #down(trace) {
+    const down = this.#open.get(trace);
+    this.#open.delete(trace);
     down?.();
   }
 }

@@ -15,7 +15,7 @@ const { findBluebird } = require('../../lib/promises');
 const { requestsOf } = require('../redislock-requests');
 
 /**
- * @typedef {import('../../lib/channels').Context} Context
+ * @typedef {import('../../lib/channels').Trace} Trace
  * @typedef {import('../redislock-requests').Refusal} Refusal
  * @typedef {(error: Error | null) => void} Callback
  * @typedef {{timeout: number, retries: number, delay: number}} Defaults
@@ -69,16 +69,16 @@ class Lock {
    */
   acquire(key, fn) {
     if (!channels.lock.hasSubscribers) return bluebird.resolve(acquire(this, key)).nodeify(fn);
-    const context = channels.contextOf(key, this.timeout);
-    const asked = channels.lock.trace(context, () => acquire(this, key, context), 'granted');
+    const trace = channels.traceOf(key, this.timeout);
+    const asked = channels.lock.tell(trace, () => acquire(this, key, trace), 'granted');
     return bluebird.resolve(asked).nodeify(fn);
   }
 
   /** @param {Callback} [fn] */
   release(fn) {
     if (!channels.unlock.hasSubscribers) return bluebird.resolve(release(this)).nodeify(fn);
-    const context = channels.contextOf(this._key);
-    const asked = channels.unlock.trace(context, () => release(this, context), 'released');
+    const trace = channels.traceOf(this._key);
+    const asked = channels.unlock.tell(trace, () => release(this, trace), 'released');
     return bluebird.resolve(asked).nodeify(fn);
   }
 
@@ -88,8 +88,8 @@ class Lock {
    */
   extend(time, fn) {
     if (!channels.extend.hasSubscribers) return bluebird.resolve(extend(this, time)).nodeify(fn);
-    const context = channels.contextOf(this._key, time);
-    const asked = channels.extend.trace(context, () => extend(this, time, context), 'extended');
+    const trace = channels.traceOf(this._key, time);
+    const asked = channels.extend.tell(trace, () => extend(this, time, trace), 'extended');
     return bluebird.resolve(asked).nodeify(fn);
   }
 }
@@ -97,7 +97,7 @@ class Lock {
 /**
  * @param {Lock} lock
  * @param {unknown} key
- * @param {Context} [trace] whom to tell what comes of it
+ * @param {Trace} [trace] whom to tell what comes of it
  */
 async function acquire(lock, key, trace) {
   if (lock._locked) throw new LockAcquisitionError(HELD_ALREADY);
@@ -151,7 +151,7 @@ const told = new WeakMap();
 
 /**
  * @param {Lock} lock
- * @param {Context} [trace]
+ * @param {Trace} [trace]
  */
 async function release(lock, trace) {
   const { _key: key } = lock;
@@ -167,7 +167,7 @@ async function release(lock, trace) {
 /**
  * @param {Lock} lock
  * @param {unknown} time
- * @param {Context} [trace]
+ * @param {Trace} [trace]
  */
 async function extend(lock, time, trace) {
   const { _key: key } = lock;

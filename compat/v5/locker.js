@@ -103,9 +103,9 @@ class Locker {
    */
   acquire(face, resources, duration, settings) {
     if (!channels.lock.hasSubscribers) return this.#acquire(face, resources, duration, settings, undefined);
-    const context = channels.contextOf(resources, duration);
-    const call = () => this.#acquire(face, resources, duration, settings, context);
-    return channels.lock.trace(context, call, 'granted');
+    const trace = channels.traceOf(resources, duration);
+    const call = () => this.#acquire(face, resources, duration, settings, trace);
+    return channels.lock.tell(trace, call, 'granted');
   }
 
   /**
@@ -113,7 +113,7 @@ class Locker {
    * @param {string[]} resources
    * @param {number} duration
    * @param {Partial<V5Settings> | undefined} settings
-   * @param {import('../../lib/channels').Context | undefined} trace whom to tell what comes of it
+   * @param {import('../../lib/channels').Trace | undefined} trace whom to tell what comes of it
    * @returns {Promise<Lock>}
    */
   async #acquire(face, resources, duration, settings, trace) {
@@ -195,9 +195,9 @@ class Locker {
    */
   extend(face, existing, duration, settings) {
     if (!channels.extend.hasSubscribers) return this.#extend(face, existing, duration, settings, undefined);
-    const context = channels.contextOf(channels.namesIn(existing, 'resources'), duration);
-    const call = () => this.#extend(face, existing, duration, settings, context);
-    return channels.extend.trace(context, call, 'extended');
+    const trace = channels.traceOf(channels.namesIn(existing, 'resources'), duration);
+    const call = () => this.#extend(face, existing, duration, settings, trace);
+    return channels.extend.tell(trace, call, 'extended');
   }
 
   /**
@@ -205,7 +205,7 @@ class Locker {
    * @param {Lock} existing
    * @param {number} duration
    * @param {Partial<V5Settings> | undefined} settings
-   * @param {import('../../lib/channels').Context | undefined} trace
+   * @param {import('../../lib/channels').Trace | undefined} trace
    * @returns {Promise<Lock>}
    */
   async #extend(face, existing, duration, settings, trace) {
@@ -305,9 +305,9 @@ class Locker {
    */
   #releaseTold(face, lock, settings, longest) {
     if (!channels.unlock.hasSubscribers) return this.#release(face, lock, settings, longest, undefined);
-    const context = channels.contextOf(channels.namesIn(lock, 'resources'));
-    const call = () => this.#release(face, lock, settings, longest, context);
-    return channels.unlock.trace(context, call, 'released');
+    const trace = channels.traceOf(channels.namesIn(lock, 'resources'));
+    const call = () => this.#release(face, lock, settings, longest, trace);
+    return channels.unlock.tell(trace, call, 'released');
   }
 
   /**
@@ -315,7 +315,7 @@ class Locker {
    * @param {Lock} lock
    * @param {V5Settings} settings
    * @param {number} longest in ms; if finite, a lock that is gone isn't asked for again either
-   * @param {import('../../lib/channels').Context | undefined} trace
+   * @param {import('../../lib/channels').Trace | undefined} trace
    */
   async #release(face, lock, settings, longest, trace) {
     const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
