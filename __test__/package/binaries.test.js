@@ -15,6 +15,8 @@ const { TARGETS } = require('../../scripts/package/targets');
 const { BARE, compileAddon } = require('../support/tiny-addons');
 
 const VERSION = '1.2.3';
+/** Of each format. */
+const ONE_OF_EACH = ['linux-x64-gnu', 'darwin-arm64', 'win32-arm64-msvc'];
 const PACKAGES = ['linux-x64-gnu', 'linux-arm64-musl', 'darwin-x64', 'darwin-arm64', 'win32-arm64-msvc'];
 
 let folder;
@@ -56,7 +58,7 @@ describe('what keeps an addon from being published', () => {
   });
 
   test('that it has no entry', () => {
-    for (const name of PACKAGES) {
+    for (const name of ONE_OF_EACH) {
       assert.match(
         refusal(name, compile(name, { entry: 'other' })),
         /it doesn't export napi_register_module_v1/,
@@ -65,18 +67,13 @@ describe('what keeps an addon from being published', () => {
   });
 
   test('that it tells where it was built', () => {
-    for (const secret of [
-      '/root/.cargo/x.rs',
-      '/home/ci/x.rs',
-      '/Users/me/x.rs',
-      String.raw`C:\Users\me\x.rs`,
-    ]) {
-      const file = compile('linux-x64-gnu', { text: `redlock-native@${VERSION}; ${secret}` });
-      assert.ok(refusal('linux-x64-gnu', file).includes(`it tells where it was built: ${secret}`), secret);
-    }
+    const secrets = ['/root/.cargo/x.rs', '/home/ci/x.rs', '/Users/me/x.rs', String.raw`C:\Users\me\x.rs`];
+    const file = compile('linux-x64-gnu', { text: `redlock-native@${VERSION}; ${secrets.join(' ')}` });
+    assert.deepEqual(read(file).paths.sort(), secrets.sort());
+    assert.match(refusal('linux-x64-gnu', file), /it tells where it was built: \//);
     const here = path.join(__dirname, 'x.rs');
-    const file = compile('win32-arm64-msvc', { text: `redlock-native@${VERSION}; ${here}` });
-    assert.ok(refusal('win32-arm64-msvc', file).includes(here));
+    const own = compile('win32-arm64-msvc', { text: `redlock-native@${VERSION}; ${here}` });
+    assert.ok(refusal('win32-arm64-msvc', own).includes(here));
     const harmless = compile('linux-x64-gnu', { text: `redlock-native@${VERSION}; /rootless /homestead` });
     assert.equal(refusal('linux-x64-gnu', harmless), '');
   });
