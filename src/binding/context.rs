@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use super::ids::ContextId;
 use super::outbox::{Outbox, Outcome, Response};
-use crate::engine::Context;
+use crate::engine::{Context, Trace};
 
 /// The context of one request, or of whoever keeps a lock. JavaScript is told when
 /// nothing can be asked for in it any more.
@@ -21,6 +21,12 @@ struct CallersContext {
 pub fn context(number: ContextId, outbox: &Arc<Outbox>) -> Option<Arc<dyn Context>> {
     let outbox = Arc::downgrade(outbox);
     (number.0 > 0).then(|| Arc::new(CallersContext { number, outbox }) as Arc<dyn Context>)
+}
+
+/// The same for what a request is traced by.
+pub fn trace(number: ContextId, outbox: &Arc<Outbox>) -> Option<Arc<Trace>> {
+    let outbox = Arc::downgrade(outbox);
+    (number.0 > 0).then(|| Arc::new(Trace(Box::new(CallersContext { number, outbox }))))
 }
 
 impl Context for CallersContext {

@@ -209,7 +209,7 @@ pub fn event(handle: Handle, event: &Event) -> String {
                 vote => json!(VoteDetails::of(Some(vote))),
             };
             described["event"] = "vote".into();
-            described["trace"] = trace.as_ref().map_or(0, |trace| trace.number()).into();
+            described["trace"] = trace.as_ref().map_or(0, |trace| trace.0.number()).into();
             described["operation"] = operation.name().into();
             described["resource"] = json!(&**resources);
             described["attempt"] = (*attempt).into();

@@ -7,7 +7,7 @@ use super::describe;
 use super::handoff::Handoff;
 use super::ids::{ContextId, Handle, Slot, TimerId};
 use crate::engine::{
-    Context, Engine, Instant, Reason, Resources, SafetyRule, Settings, Token, Validity,
+    Engine, Instant, Reason, Resources, SafetyRule, Settings, Token, Trace, Validity,
 };
 
 /// The responses on their way to one session's JavaScript.
@@ -69,7 +69,7 @@ pub enum Outcome {
     /// What happened, as JSON.
     Event(String),
     /// A vote, as JSON, and whom it is told to, which has not ended before.
-    Vote(String, Option<Arc<dyn Context>>),
+    Vote(String, Option<Arc<Trace>>),
     /// What a caller's client is to be asked.
     ClientRequest(Box<ClientRequest>),
     /// A time has come that JavaScript has waited for.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::Command;
-use super::context::context;
+use super::context::{context, trace};
 use super::decode::{self, Batch, Request, Terms, Verb};
 use super::ids::{Handle, ScriptsId, TimerId};
 use super::outbox::{Outbox, Outcome, Response};
@@ -206,7 +206,7 @@ impl Session {
     ) -> Result<Known<'batch>, Refusal> {
         // First of all: JavaScript keeps them until it is told that they have ended.
         let outbox = self.responses.outbox();
-        let trace = context(terms.trace(), outbox);
+        let trace = trace(terms.trace(), outbox);
         let context = context(terms.context(), outbox);
         let found = self.quorums.engine(terms.handle());
         let (engine, deadlines) = found.ok_or(Refusal::Closed)?;

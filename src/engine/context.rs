@@ -11,3 +11,8 @@ pub trait Context: Debug + Send + Sync + RefUnwindSafe {
     /// What its owner knows it by.
     fn number(&self) -> u32;
 }
+
+/// Whom the votes on a question are told to: a context, behind one pointer, since questions are
+/// copied often.
+#[derive(Debug)]
+pub struct Trace(pub Box<dyn Context>);

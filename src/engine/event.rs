@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::context::Context;
+use super::context::Trace;
 use super::failure::Failure;
 use super::instance::ConnectionState;
 use super::question::{Operation, Resources};
@@ -57,7 +57,7 @@ pub enum Event {
     /// A vote was cast, or has missed its deadline.
     Vote {
         /// That of [`Settings::trace`](super::settings::Settings::trace), if there is one.
-        trace: Option<Arc<dyn Context>>,
+        trace: Option<Arc<Trace>>,
         /// What was asked.
         operation: Operation,
         /// Of which resources.

@@ -139,7 +139,7 @@ pub(super) async fn try_until_over(
         let until = (request.until)();
         let in_time = now < until && validity.holds(now);
         if verdict == Verdict::Granted && (in_time || !SafetyRule::Validity.is_kept()) {
-            core.counters.extended(until.since(now));
+            core.counters.extended(until.nanos_since(now));
             let held_locks = &core.held_locks;
             held_locks.extend(&request.value, &request.resources, validity.until);
             if let Some(queues) = core.queues.known() {

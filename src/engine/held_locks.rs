@@ -8,8 +8,8 @@
 //! keep a lock alive beside a new holder's.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::rc::Weak;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ struct Locks {
 struct Holds {
     released: Times,
     lost: Times,
+    /// Those that are still known and were lost before their end, which count already.
+    lost_early: BTreeSet<LockId>,
 }
 
 /// A value of the caller's own may stand on several resources at once.
@@ -65,8 +67,6 @@ pub(super) struct Held {
     pub(super) context: Option<Arc<dyn Context>>,
     /// Its acquire, while that has votes to come.
     pub(super) round: Option<Weak<dyn GrantedRound>>,
-    /// It counts as lost already.
-    pub(super) is_lost: bool,
 }
 
 /// What it takes to release a lock that is held.
@@ -119,7 +119,7 @@ impl HeldLocks {
                 of_value.retain(|known| {
                     let is_kept = !known.is_on(&held.resources);
                     if !is_kept {
-                        holds.lost(known, now);
+                        holds.ended(value, known, known.until.min(now), false);
                     }
                     is_kept
                 });
@@ -184,7 +184,10 @@ impl HeldLocks {
         let mut locks = self.0.borrow_mut();
         let known = locks.take(value, resources);
         if let Some(known) = &known {
-            locks.holds.released(known, now);
+            let in_time = now < known.until;
+            locks
+                .holds
+                .ended(value, known, now.min(known.until), in_time);
         }
         drop(locks);
         let round = known.and_then(|known| known.round);
@@ -199,29 +202,39 @@ impl HeldLocks {
         let Locks {
             by_value, holds, ..
         } = &mut *locks;
-        let of_value = by_value.get_mut(value).into_iter().flatten();
-        for known in of_value.filter(|known| known.is_on(resources)) {
-            holds.lost(known, now);
+        let of_value = by_value.get(value).into_iter().flatten();
+        // One that is lost with its end is counted when it is forgotten.
+        let is_early = |known: &&Held| now < known.until && known.is_on(resources);
+        for known in of_value.filter(is_early) {
+            if holds.lost_early.insert(LockId::new(value, resources)) {
+                holds.lost.add(now.nanos_since(known.since));
+            }
         }
     }
 
     /// How many are held at `now`, and for how long others were.
     pub(super) fn look(&self, now: Instant) -> HoldStats {
-        let mut locks = self.0.borrow_mut();
         let Locks {
             by_value, holds, ..
-        } = &mut *locks;
+        } = &*self.0.borrow();
+        let lost = holds.lost.clone();
         let mut held = 0;
-        for known in by_value.values_mut().flatten() {
-            if now >= known.until {
-                holds.lost(known, now);
+        for (value, known) in by_value {
+            for known in known {
+                if holds.counts(value, known) {
+                    continue;
+                }
+                if now < known.until {
+                    held += 1;
+                } else {
+                    lost.add(known.until.nanos_since(known.since));
+                }
             }
-            held += u64::from(!known.is_lost);
         }
         HoldStats {
             held,
             released: holds.released.look(),
-            lost: holds.lost.look(),
+            lost: lost.look(),
         }
     }
 
@@ -263,12 +276,12 @@ impl Locks {
             return;
         }
         let mut left = 0;
-        let holds = &self.holds;
-        self.by_value.retain(|_, of_value| {
+        let holds = &mut self.holds;
+        self.by_value.retain(|value, of_value| {
             of_value.retain(|held| {
                 let is_kept = now < held.until || held.round.is_some();
                 if !is_kept {
-                    holds.lost(held, now);
+                    holds.ended(value, held, held.until, false);
                 }
                 is_kept
             });
@@ -281,23 +294,22 @@ impl Locks {
 }
 
 impl Holds {
-    /// That lock was released, at `now`: after its end it was lost before.
-    fn released(&self, held: &Held, now: Instant) {
-        if held.is_lost {
-            return;
+    /// That lock is known no more: it was held until then, and was released in time or not.
+    fn ended(&mut self, value: &Token, held: &Held, at: Instant, in_time: bool) {
+        if !self.lost_early.is_empty() {
+            let lock = LockId::new(value, &held.resources);
+            if self.lost_early.remove(&lock) {
+                return;
+            }
         }
-        if now < held.until {
-            self.released.add(now.since(held.since));
-        } else {
-            self.lost.add(held.until.since(held.since));
-        }
+        let times = if in_time { &self.released } else { &self.lost };
+        times.add(at.nanos_since(held.since));
     }
 
-    /// That lock is lost, at `now` or with its end, unless it counts as lost already.
-    fn lost(&self, held: &mut Held, now: Instant) {
-        if !std::mem::replace(&mut held.is_lost, true) {
-            self.lost.add(now.min(held.until).since(held.since));
-        }
+    /// Whether it counts as lost already.
+    fn counts(&self, value: &Token, held: &Held) -> bool {
+        let lost = &self.lost_early;
+        !lost.is_empty() && lost.contains(&LockId::new(value, &held.resources))
     }
 }
 
@@ -352,7 +364,6 @@ mod tests {
             granted_by: InstanceSet::default(),
             context: None,
             round: None,
-            is_lost: false,
         };
         locks.note(&value.into(), held, at(now));
     }
@@ -377,7 +388,6 @@ mod tests {
             granted_by,
             context: None,
             round: Some(Rc::<Acquire>::downgrade(round)),
-            is_lost: false,
         };
         locks.note(&"v".into(), held, at(0));
     }

@@ -14,7 +14,7 @@ const PARTS: u64 = 4;
 const BITS: u32 = PARTS.trailing_zeros();
 
 /// A histogram with so many bounds; what is beyond the last is counted as well.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Histogram<const BOUNDS: usize> {
     counts: [Cell<u64>; BOUNDS],
     beyond: Cell<u64>,

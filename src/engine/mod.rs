@@ -54,7 +54,7 @@ use std::sync::Arc;
 pub use abortable_task::{Underway, abortable};
 pub use cause::Cause;
 pub use claims::Claims;
-pub use context::Context;
+pub use context::{Context, Trace};
 pub use deadline_bounds::DeadlineBounds;
 pub use environment::{Environment, System, Task, guarded, supervised, until, within};
 pub use event::Event;

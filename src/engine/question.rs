@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cause::Cause;
-use super::context::Context;
+use super::context::{Context, Trace};
 use super::safety_rule::SafetyRule;
 use super::ticket::Ticket;
 use super::token::Token;
@@ -34,7 +34,7 @@ pub struct Question {
     /// Acquire of one resource only: where the asker stands among all that wait for it.
     pub ticket: Option<Arc<Ticket>>,
     /// Whom the votes on it are told to one by one, if somebody is.
-    pub(super) trace: Option<Arc<dyn Context>>,
+    pub(super) trace: Option<Arc<Trace>>,
     /// By which attempt of its request it is asked; 0 for what no request is about, whose votes
     /// are told to nobody.
     pub(super) attempt: u32,
@@ -151,12 +151,17 @@ impl Question {
 
     /// The same question, asked by this attempt, with its votes told to `trace`.
     #[must_use]
-    pub(super) fn traced(self, trace: Option<Arc<dyn Context>>, attempt: u32) -> Self {
+    pub(super) fn traced(self, trace: Option<Arc<Trace>>, attempt: u32) -> Self {
         Self {
             trace,
             attempt,
             ..self
         }
+    }
+
+    /// Whether its votes are told to somebody.
+    pub(super) const fn is_traced(&self) -> bool {
+        self.trace.is_some()
     }
 
     /// The same question, to be granted only if nobody's ticket is before this one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, Trace};
 use super::deadline_bounds::DeadlineBounds;
 use super::question::{Question, Scripts};
 use super::retry::Retry;
@@ -31,7 +31,7 @@ pub struct Settings {
     pub reports_votes_as: Option<u64>,
     /// Whom each vote is told to as it comes, by its number: it goes with every question that
     /// the request brings about, and is dropped with the last of them.
-    pub trace: Option<Arc<dyn Context>>,
+    pub trace: Option<Arc<Trace>>,
     /// Acquire only: how long the caller waits for the lock altogether.
     pub max_wait: Option<Duration>,
     /// Acquire only: whether to find out, once the last attempt has found a resource

@@ -4,12 +4,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::cause::Cause;
 use super::failure::Reason;
 use super::histogram::{Distribution, Histogram, bounds};
-use super::validity::{Instant, saturating_nanos};
+use super::validity::Instant;
 use super::vote::Vote;
 use super::watchdog::Loss;
 
@@ -22,21 +21,21 @@ const TIMES: usize = 112;
 /// So many reach from 1 to 1024 attempts.
 const ATTEMPTS: usize = 36;
 
-/// Of the rounds that begin within this time one is measured: to look at the clock for each vote
+/// Of the rounds that begin within so many nanoseconds one is measured: to look at the clock for each vote
 /// would cost more than all the counting.
-const MEASURED_EVERY: Duration = Duration::from_millis(1);
+const MEASURED_EVERY: u64 = 1_000_000;
 
-/// An extension that is said to have more than this left, of a lock from elsewhere whose end
+/// An extension that is said to have more nanoseconds than this left, of a lock from elsewhere whose end
 /// isn't known, says nothing.
-const LONGEST_SLACK: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST_SLACK: u64 = 366 * 24 * 3600 * 1_000_000_000;
 
 /// How long things took.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Times(Histogram<TIMES>);
 
 impl Times {
-    pub(super) fn add(&self, span: Duration) {
-        let nanos = saturating_nanos(span);
+    /// So many nanoseconds.
+    pub(super) fn add(&self, nanos: u64) {
         self.0.add(nanos.div_ceil(UNIT), nanos);
     }
 
@@ -182,11 +181,11 @@ impl Counters {
         increase(&self.waiting);
     }
 
-    /// That is how it ended, after so long.
-    pub(super) fn acquired(&self, outcome: AcquireOutcome, span: Duration, attempts: u32) {
+    /// That is how it ended, after so many nanoseconds.
+    pub(super) fn acquired(&self, outcome: AcquireOutcome, nanos: u64, attempts: u32) {
         self.waiting.set(self.waiting.get().saturating_sub(1));
         let of_outcome = &self.acquires[outcome as usize];
-        of_outcome.duration.add(span);
+        of_outcome.duration.add(nanos);
         of_outcome.attempts.add(attempts.into(), attempts.into());
     }
 
@@ -199,8 +198,8 @@ impl Counters {
         }
     }
 
-    /// An extension was confirmed when so much of the validity before it was left.
-    pub(super) fn extended(&self, slack: Duration) {
+    /// An extension was confirmed when so many nanoseconds of the validity before it were left.
+    pub(super) fn extended(&self, slack: u64) {
         if slack <= LONGEST_SLACK {
             self.slack.add(slack);
         }
@@ -218,16 +217,16 @@ impl Counters {
 
     /// Whether a round that begins at `now` is measured.
     pub(super) fn measures(&self, now: Instant) -> bool {
-        let is_due = now.since(self.measured.get()) >= MEASURED_EVERY;
+        let is_due = now.nanos_since(self.measured.get()) >= MEASURED_EVERY;
         if is_due {
             self.measured.set(now);
         }
         is_due
     }
 
-    /// How long a member has taken to answer.
-    pub(super) fn took(&self, member: usize, span: Duration) {
-        self.members[member].duration.add(span);
+    /// How many nanoseconds a member has taken to answer.
+    pub(super) fn took(&self, member: usize, nanos: u64) {
+        self.members[member].duration.add(nanos);
     }
 
     /// A member's vote was counted.
@@ -282,6 +281,9 @@ impl Counters {
 }
 
 impl OfMember {
+    /// Kept out of where all votes are counted.
+    #[cold]
+    #[inline(never)]
     fn failed(&self, cause: &Cause) {
         increase(&self.failed);
         *self.failures.borrow_mut().entry(cause.code()).or_default() += 1;
@@ -371,6 +373,8 @@ pub struct MemberStats {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -384,9 +388,10 @@ mod tests {
     #[test]
     fn a_time_is_in_the_bucket_that_it_is_not_above() {
         let bounds: Vec<_> = time_bounds().collect();
-        for span in [0, 1, 10_000, 10_001, 1_000_000, 123_456_789].map(Duration::from_nanos) {
+        for nanos in [0, 1, 10_000, 10_001, 1_000_000, 123_456_789] {
             let times = Times::default();
-            times.add(span);
+            times.add(nanos);
+            let span = Duration::from_nanos(nanos);
             let at = times.look().counts.len() - 1;
             assert!(span.as_secs_f64() <= bounds[at], "{span:?}");
             assert!(at == 0 || span.as_secs_f64() > bounds[at - 1], "{span:?}");
@@ -404,8 +409,8 @@ mod tests {
     #[test]
     fn an_extension_whose_end_is_unknown_says_nothing_of_what_was_left() {
         let counters = Counters::of(1);
-        counters.extended(Duration::from_secs(100 * 365 * 24 * 3600));
-        counters.extended(Duration::from_secs(1));
+        counters.extended(20 * LONGEST_SLACK);
+        counters.extended(1_000_000_000);
         let stats = counters.look(HoldStats::default());
         assert_eq!(stats.slack.sum, 1_000_000_000);
     }

@@ -46,15 +46,16 @@ impl Count {
     /// One was given up in its first attempt, which is this round.
     pub(super) fn given_up(first: &Round) {
         let core = first.core();
-        let span = core.environment.now().since(first.validity().since);
-        core.counters.acquired(AcquireOutcome::Aborted, span, 1);
+        let now = core.environment.now();
+        let nanos = now.nanos_since(first.validity().since);
+        core.counters.acquired(AcquireOutcome::Aborted, nanos, 1);
     }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        let span = self.core.environment.now().since(self.since);
+        let nanos = self.core.environment.now().nanos_since(self.since);
         let counters = &self.core.counters;
-        counters.acquired(self.outcome, span, self.made.get());
+        counters.acquired(self.outcome, nanos, self.made.get());
     }
 }

@@ -157,7 +157,7 @@ where
                 at,
             }) => {
                 let counters = &core.counters;
-                counters.acquired(AcquireOutcome::Granted, at.since(since), 1);
+                counters.acquired(AcquireOutcome::Granted, at.nanos_since(since), 1);
                 done(Ok(Grant {
                     value,
                     validity,

@@ -66,8 +66,8 @@ struct Asked {
     /// Orders rounds of the same deadline.
     number: u64,
     /// Whether it is counted how long its answers take.
-    is_measured: bool,
-    /// Whether each vote is told as it comes.
+    is_watched: bool,
+    /// Whether each vote is told as it comes. Then it is watched as well.
     is_told: bool,
 }
 
@@ -123,6 +123,8 @@ impl Round {
             if of_one {
                 state.vote_with_first();
             }
+            let is_told =
+                round.question.is_traced() || core.tells_votes.get() && round.question.attempt > 0;
             round.asked = Asked {
                 operation: round.question.operation,
                 at: now,
@@ -131,9 +133,8 @@ impl Round {
                 claim: claimed.map(|claimed| claimed.number),
                 expires: claimed.map_or(Instant::LAST, |claimed| claimed.until),
                 number: core.deadlines.next_number(),
-                is_measured: core.counters.measures(now),
-                is_told: round.question.trace.is_some()
-                    || core.tells_votes.get() && round.question.attempt > 0,
+                is_watched: is_told || core.counters.measures(now),
+                is_told,
             };
             round.vote_report.set(vote_report);
         });
@@ -236,7 +237,6 @@ impl Round {
             granted_by,
             context: self.question.context.clone(),
             round,
-            is_lost: false,
         };
         let held_locks = &self.core.held_locks;
         held_locks.note(&self.question.value, held, now);
@@ -425,20 +425,18 @@ impl Round {
     }
 
     /// A vote has come, in time or late.
+    #[cold]
     fn measure(&self, index: usize, vote: &Vote) {
-        if !self.asked.is_measured && !self.asked.is_told {
-            return;
-        }
         let (since, is_late) = {
             let state = self.state.borrow();
             (state.members[index].wait.since, !state.is_open(index))
         };
-        let took = self.core.environment.now().since(since);
+        let now = self.core.environment.now();
         if vote.is_answer() {
-            self.core.counters.took(index, took);
+            self.core.counters.took(index, now.nanos_since(since));
         }
         if self.asked.is_told {
-            self.tell_vote(index, vote.clone(), took, is_late);
+            self.tell_vote(index, vote.clone(), now.since(since), is_late);
         }
     }
 
@@ -488,7 +486,9 @@ impl VoteSink for Round {
         if matches!(vote, Vote::Granted) && self.had_refused(index) {
             vote = Vote::Failed(Cause::HadNotGranted);
         }
-        self.measure(index, &vote);
+        if self.asked.is_watched {
+            self.measure(index, &vote);
+        }
         let voter = matches!(vote, Vote::Granted).then_some(index);
         if self.is_noted.get() && (is_last || voter.is_some()) {
             let round = Rc::as_ptr(&self);

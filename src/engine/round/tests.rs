@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::{
     AcquireOutcome, Cause, Context, Drift, Engine, Environment, Event, Instance, Instant, Question,
-    Resources, Responder, Retry, Settings, Task, Token, Ttl, Vote,
+    Resources, Responder, Retry, Settings, Task, Token, Trace, Ttl, Vote,
 };
 
 /// A clock that is set by hand. Nothing runs by itself.
@@ -44,12 +44,16 @@ impl Instance for Slow {
 }
 
 #[derive(Debug)]
-struct Trace(u32);
+struct Number(u32);
 
-impl Context for Trace {
+impl Context for Number {
     fn number(&self) -> u32 {
         self.0
     }
+}
+
+fn trace_of(number: u32) -> Arc<Trace> {
+    Arc::new(Trace(Box::new(Number(number))))
 }
 
 /// Trace, operation, attempt, instance, in how many ms, and whether it was granted.
@@ -90,7 +94,7 @@ fn open() -> Bench {
         {
             let is_grant = matches!(vote, Vote::Granted);
             let row = (
-                trace.map_or(0, |trace| trace.number()),
+                trace.map_or(0, |trace| trace.0.number()),
                 operation.name(),
                 attempt,
                 instance,
@@ -120,7 +124,7 @@ impl Bench {
         let ttl = Ttl::new(10_000.0, Drift::default()).expect("a ttl");
         let settings = Settings {
             retry: Retry::never(),
-            trace: trace.map(|number| Arc::new(Trace(number)) as Arc<dyn Context>),
+            trace: trace.map(trace_of),
             ..Settings::default()
         };
         let _ = self.engine.acquire_then(names(), ttl, settings, |_| {});
@@ -165,10 +169,10 @@ fn others_are_told_only_while_all_are() {
 #[test]
 fn a_trace_is_let_go_of_with_its_last_straggler_and_not_with_the_lock() {
     let bench = open();
-    let trace = Arc::new(Trace(1));
+    let trace = trace_of(1);
     let ttl = Ttl::new(10_000.0, Drift::default()).expect("a ttl");
     let settings = Settings {
-        trace: Some(Arc::clone(&trace) as Arc<dyn Context>),
+        trace: Some(Arc::clone(&trace)),
         ..Settings::default()
     };
     let _ = bench.engine.acquire_then(names(), ttl, settings, |_| {});
@@ -228,4 +232,17 @@ fn a_request_that_is_given_up_counts_as_that() {
     }
     let aborted = &bench.engine.stats().acquires[AcquireOutcome::Aborted as usize];
     assert_eq!(aborted.duration.counts.iter().sum::<u64>(), 2);
+}
+
+#[test]
+fn sizes_temporary() {
+    eprintln!(
+        "SIZES question {} round {} held {} asked {} token {} op {}",
+        size_of::<Question>(),
+        size_of::<super::Round>(),
+        size_of::<crate::engine::held_locks::Held>(),
+        size_of::<super::Asked>(),
+        size_of::<Token>(),
+        size_of::<crate::engine::Operation>()
+    );
 }
