@@ -120,6 +120,9 @@ pub(super) struct Counters {
     failed_extensions: Cell<u64>,
     endangered: Cell<u64>,
     members: Box<[OfMember]>,
+    /// By member: granted, held, seen and failed. Apart from what else is counted of them, as each
+    /// vote is counted.
+    votes: Box<[[Cell<u64>; 4]]>,
     wake_ups: OfWakeUps,
     /// When a round was measured last.
     measured: Cell<Instant>,
@@ -134,10 +137,6 @@ struct OfOutcome {
 #[derive(Debug, Default)]
 struct OfMember {
     duration: Times,
-    granted: Cell<u64>,
-    held: Cell<u64>,
-    seen: Cell<u64>,
-    failed: Cell<u64>,
     /// By [`Cause::code`].
     failures: RefCell<BTreeMap<&'static str, u64>>,
 }
@@ -171,6 +170,7 @@ impl Counters {
             failed_extensions: Cell::default(),
             endangered: Cell::default(),
             members: (0..members).map(|_| OfMember::default()).collect(),
+            votes: (0..members).map(|_| Default::default()).collect(),
             wake_ups: OfWakeUps::default(),
             measured: Cell::default(),
         }
@@ -230,19 +230,26 @@ impl Counters {
     }
 
     /// A member's vote was counted.
+    #[inline]
     pub(super) fn voted(&self, member: usize, vote: &Vote) {
-        let member = &self.members[member];
+        let [granted, held, seen, _] = &self.votes[member];
         match vote {
-            Vote::Granted => increase(&member.granted),
-            Vote::Held { .. } | Vote::Waiting { .. } => increase(&member.held),
-            Vote::Inspected { .. } => increase(&member.seen),
-            Vote::Failed(cause) => member.failed(cause),
+            Vote::Granted => increase(granted),
+            Vote::Held { .. } | Vote::Waiting { .. } => increase(held),
+            Vote::Inspected { .. } => increase(seen),
+            Vote::Failed(cause) => self.failed(member, cause),
         }
     }
 
-    /// A member has said nothing in time.
-    pub(super) fn silent(&self, member: usize, cause: &Cause) {
-        self.members[member].failed(cause);
+    /// A member's vote has failed, or it has said nothing in time. Apart from where all votes are
+    /// counted.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn failed(&self, member: usize, cause: &Cause) {
+        let [.., failed] = &self.votes[member];
+        increase(failed);
+        let mut failures = self.members[member].failures.borrow_mut();
+        *failures.entry(cause.code()).or_default() += 1;
     }
 
     /// Who waits for a lock asks because of that.
@@ -258,6 +265,7 @@ impl Counters {
     pub(super) fn look(&self, holds: HoldStats) -> Stats {
         let acquires = self.acquires.iter().zip(AcquireOutcome::ALL);
         let lost = self.lost.iter().zip(Loss::ALL);
+        let members = self.members.iter().zip(&self.votes);
         Stats {
             acquires: acquires
                 .map(|(of_outcome, outcome)| AcquireStats {
@@ -272,7 +280,7 @@ impl Counters {
             slack: self.slack.look(),
             failed_extensions: self.failed_extensions.get(),
             endangered: self.endangered.get(),
-            members: self.members.iter().map(OfMember::look).collect(),
+            members: members.map(|(member, votes)| member.look(votes)).collect(),
             told: self.wake_ups.told.get(),
             expiry: self.wake_ups.expiry.get(),
             poll: self.wake_ups.poll.get(),
@@ -281,21 +289,14 @@ impl Counters {
 }
 
 impl OfMember {
-    /// Kept out of where all votes are counted.
-    #[cold]
-    #[inline(never)]
-    fn failed(&self, cause: &Cause) {
-        increase(&self.failed);
-        *self.failures.borrow_mut().entry(cause.code()).or_default() += 1;
-    }
-
-    fn look(&self) -> MemberStats {
+    fn look(&self, votes: &[Cell<u64>; 4]) -> MemberStats {
+        let [granted, held, seen, failed] = votes.each_ref().map(Cell::get);
         MemberStats {
             duration: self.duration.look(),
-            granted: self.granted.get(),
-            held: self.held.get(),
-            seen: self.seen.get(),
-            failed: self.failed.get(),
+            granted,
+            held,
+            seen,
+            failed,
             failures: self.failures.borrow().clone().into_iter().collect(),
         }
     }

@@ -304,7 +304,7 @@ impl Round {
                 _ => continue,
             };
             if state.is_open(index) {
-                self.core.counters.silent(index, &cause);
+                self.core.counters.failed(index, &cause);
                 if self.asked.is_told {
                     let waited = now.since(state.members[index].wait.since);
                     let silence = Vote::Failed(cause.clone());

@@ -233,16 +233,3 @@ fn a_request_that_is_given_up_counts_as_that() {
     let aborted = &bench.engine.stats().acquires[AcquireOutcome::Aborted as usize];
     assert_eq!(aborted.duration.counts.iter().sum::<u64>(), 2);
 }
-
-#[test]
-fn sizes_temporary() {
-    eprintln!(
-        "SIZES question {} round {} held {} asked {} token {} op {}",
-        size_of::<Question>(),
-        size_of::<super::Round>(),
-        size_of::<crate::engine::held_locks::Held>(),
-        size_of::<super::Asked>(),
-        size_of::<Token>(),
-        size_of::<crate::engine::Operation>()
-    );
-}
