@@ -7,7 +7,7 @@ const Redlock = require('redlock-native');
 
 const urls = (process.env.REDIS_URLS ?? 'redis://localhost:6379').split(',');
 const redlock = new Redlock(urls, { retryCount: 0 });
-const TTL = 1000;
+const TTL = 2000;
 
 // An on-call engineer wants to know of both; neither stops the process.
 redlock.on('lost', (error) => console.log(`lost: ${error.code}`));
@@ -32,13 +32,13 @@ async function loseKeys() {
 
 async function main() {
   const start = performance.now();
-  const rows = await redlock.using('import', TTL, (signal) => importRows(25, signal));
+  const rows = await redlock.using('import', TTL, (signal) => importRows(30, signal));
   console.log(`${rows} rows in ${Math.round(performance.now() - start)} ms under a lock of ${TTL} ms`);
 
   try {
     await redlock.using('import', TTL, async (signal) => {
       await loseKeys();
-      return importRows(25, signal);
+      return importRows(30, signal);
     });
     console.log('the second import has ended');
   } catch (error) {

@@ -1,5 +1,5 @@
 // Shows how code with locks is tested with jest and without a server: `memory://orders` is an instance in this process.
-// Run it: npx --prefix examples jest --rootDir examples/jest
+// Run it: node examples/run.js jest
 
 const Redlock = require('redlock-native');
 
