@@ -30,6 +30,8 @@ class Trace {
   /** @type {unknown} */
   error;
   #attempt = 0;
+  /** What is asked of the instances first: what a failed attempt has granted is released meanwhile. @type {string | undefined} */
+  #operation;
 
   /**
    * @param {string[]} resource
@@ -41,7 +43,9 @@ class Trace {
   }
 
   /** @param {import('./native/types').VoteMessage} message */
-  noteVote({ attempt, vote, instance: { index, address }, error }) {
+  noteVote({ operation, attempt, vote, instance: { index, address }, error }) {
+    this.#operation ??= operation;
+    if (operation !== this.#operation) return;
     // One that comes late is no vote of the attempt that is under way, nor of what the error tells.
     if (attempt < this.#attempt || vote === 'seen' || this.error !== undefined) return;
     if (attempt > this.#attempt) this.votes = undefined;
