@@ -22,12 +22,20 @@ const FOLDERS = ['docs', 'examples', '__test__', 'bench', 'npm', '.github'];
 /** @returns {string[]} from the repository's root, with slashes */
 function documents() {
   const inRoot = fs.readdirSync(ROOT);
-  const inFolders = FOLDERS.filter((folder) => inRoot.includes(folder)).flatMap((folder) =>
-    fs
-      .readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-      .map((file) => path.posix.join(folder, file.replaceAll('\\', '/'))),
-  );
-  return [...inRoot, ...inFolders].filter((file) => file.endsWith('.md') && !file.includes('node_modules/'));
+  const inFolders = FOLDERS.filter((folder) => inRoot.includes(folder)).flatMap(filesIn);
+  return [...inRoot, ...inFolders].filter((file) => file.endsWith('.md'));
+}
+
+/**
+ * @param {string} folder
+ * @returns {string[]} without what is installed there, which may lead back here
+ */
+function filesIn(folder) {
+  return fs.readdirSync(path.join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const file = path.posix.join(folder, entry.name);
+    if (!entry.isDirectory()) return [file];
+    return entry.name === 'node_modules' ? [] : filesIn(file);
+  });
 }
 
 /** @param {string} file */
