@@ -7,7 +7,7 @@ const { before, describe, test } = require('node:test');
 
 const Redlock = require('../..');
 const { adopt } = require('../../lib/clients');
-const { OWN_SCRIPTS } = require('../../lib/clients/scripts');
+const { ownScript } = require('../../lib/clients/scripts');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
 const { block } = require('../support/block');
@@ -64,7 +64,7 @@ describe('what a client of ioredis is asked in one turn', () => {
     test(`goes out in part while more is asked (${name})`, async (t) => {
       const { client } = await connect(t, require(name));
       const asked = adopt(client, 'the client', 'redlock 4');
-      const { text } = OWN_SCRIPTS.unlock;
+      const { text } = ownScript('unlock');
       const answers = [];
       asked.gather();
       for (let number = 0; number < 4 * MANY; number++) answers.push(asked.eval(text, ['none'], ['value']));

@@ -8,7 +8,7 @@
 const real = require('../../binding.js');
 const { version } = require('../../package.json');
 
-const REQUEST_NUMBERS = 16;
+const REQUEST_NUMBERS = 17;
 const ANSWER_NUMBERS = 6;
 const VALUE_LENGTH = 32;
 const CLIENT_REQUEST = 5;
@@ -235,7 +235,7 @@ class FakeMailbox {
   #look(head, value, names) {
     const [slot, operation, ttl, instant] = head;
     const [handle, flags, retries, delay, jitter, drift] = head.subarray(6);
-    const [scripts, sheet, maxWait, context] = head.subarray(12);
+    const [scripts, sheet, maxWait, context, trace] = head.subarray(12);
     const engine = this.#engine;
     this.#check(isWhole(slot) && !engine.isInFlight(slot), `slot ${slot} is in flight`);
     this.#check(engine.isOpen(handle), `handle ${handle} is not open`);
@@ -256,6 +256,7 @@ class FakeMailbox {
     this.#check(engine.knowsScripts(scripts), `unknown scripts ${scripts}`);
     this.#check(isWhole(sheet), `sheet ${sheet}`);
     this.#check(maxWait >= 0 || maxWait === -1, `maxWait ${maxWait}`);
+    this.#check(trace === 0, `trace ${trace}, though nobody listens`);
     this.#check(isWhole(context) && context > 0 === engine.hasClients(handle), `context ${context}`);
     this.#check(value === '' || operation < 3, `operation ${operation} with a value`);
     this.#check(operation !== 4 || instant >= 0, `a wait of ${instant}`);
