@@ -14,6 +14,8 @@
  * @property {Settings} settings for this attempt alone
  */
 
+const { randomBytes } = require('node:crypto');
+
 const { isError, outOfRange, show, showSetting, wrongType } = require('./errors');
 const { clock } = require('./addon');
 const { isRetried } = require('./failures');
@@ -141,8 +143,6 @@ function delayAfter(retryDelay, attempt) {
  * these by itself.
  */
 function random() {
-  // Loaded when it is needed: it takes a while.
-  const { randomBytes } = require('node:crypto');
   return randomBytes(16).toString('hex');
 }
 

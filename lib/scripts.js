@@ -13,6 +13,8 @@
  * @property {(name: string) => string} textOf
  */
 
+const { createHash } = require('node:crypto');
+
 const { defaultScripts } = require('./addon');
 const { outOfRange, wrongType, show } = require('./errors');
 const { disregard } = require('./promises');
@@ -109,8 +111,6 @@ function refuseInMemory(members) {
  * @param {string} text
  */
 function sha1(text) {
-  // Loaded when it is needed: it takes a while.
-  const { createHash } = require('node:crypto');
   return createHash('sha1').update(text).digest('hex');
 }
 

@@ -23,6 +23,9 @@ const DOCS = fs.readFileSync(path.join(__dirname, '../../docs/servers.md'), 'utf
 const [, COMMANDS] = /^ACL SETUSER locker on >password ~locks:\* -@all (.*)$/m.exec(DOCS);
 const LEAST = COMMANDS.split(' ').map((command) => command.slice('+'.length));
 
+/** All that is of use. */
+const [, MOST] = /^ACL SETUSER locker (on >password ~locks:\* ~\{locks:\* .*)$/m.exec(DOCS);
+
 /** What a queue needs on top of it. */
 const [, QUEUED] = /^\| (`Z[^|]*) \| `fair: true`, which needs/m.exec(DOCS);
 const QUEUE = QUEUED.match(/Z[A-Z]+/g).map((command) => command.toLowerCase());
@@ -50,6 +53,7 @@ before(async () => {
         user('old', ['set', 'get', 'del', 'eval', 'pexpire']),
         `${user('fair', [...LEAST, ...QUEUE])} ~{locks:*`,
         `${user('no-queue', LEAST)} ~{locks:*`,
+        `all ${MOST.replace('>password', `>${PASSWORD}`)}`,
       ],
       ...without,
     ],
@@ -288,4 +292,24 @@ test("what redlock 3's scripts needed is enough for one resource", async (t) => 
   if (!(await isOlderThan7())) await lock.extend(2 * TTL);
   await lock.unlock();
   await isEmpty();
+});
+
+test('who may all that the docs name lacks nothing', async (t) => {
+  const redlock = openUrl(t, 'all', '?clientName=locker');
+  await lockAll(redlock);
+  const errors = [];
+  redlock.on('clientError', (error) => errors.push(error.message));
+  const name = fresh();
+  const held = await redlock.lock(name, TTL, { fair: true });
+  const waiting = redlock.lock(name, TTL, { fair: true, retryCount: -1, maxWait: TTL });
+  await until(async () => /name=locker/.test(await server.command('CLIENT', 'LIST')));
+  await held.unlock();
+  await (await waiting).unlock();
+
+  const other = openUrl(t, 'all');
+  const kept = await other.lock(fresh(), TTL, { autoExtend: true });
+  await until(async () => Number(/tracking_clients:(\d+)/.exec(await server.command('INFO'))[1]) > 0);
+  assert.equal(other.connections[0].noWakeups, undefined);
+  await kept.unlock();
+  assert.deepEqual(errors, []);
 });
