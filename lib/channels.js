@@ -6,7 +6,7 @@
  *
  * @typedef {'granted' | 'extended' | 'released' | 'held' | 'not_held' | 'timeout' | 'unavailable' | 'too_slow' | 'expired'
  *   | 'max_hold' | 'closed' | 'aborted' | 'invalid' | 'failed' | 'lost'} Outcome
- * @typedef {import('./errors').Vote} Vote
+ * @typedef {{address: string, vote: string, code?: string}} Vote what an instance said, and by its code why it failed
  */
 
 const { channel } = require('node:diagnostics_channel');
@@ -29,9 +29,6 @@ class Trace {
   votes;
   /** @type {unknown} */
   error;
-  #attempt = 0;
-  /** What is asked of the instances first: what a failed attempt has granted is released meanwhile. @type {string | undefined} */
-  #operation;
 
   /**
    * @param {string[]} resource
@@ -42,21 +39,9 @@ class Trace {
     this.ttl = ttl;
   }
 
-  /** @param {import('./native/types').VoteMessage} message */
-  noteVote({ operation, attempt, vote, instance: { index, address }, error }) {
-    this.#operation ??= operation;
-    if (operation !== this.#operation) return;
-    // One that comes late is no vote of the attempt that is under way, nor of what the error tells.
-    if (attempt < this.#attempt || vote === 'seen' || this.error !== undefined) return;
-    if (attempt > this.#attempt) this.votes = undefined;
-    this.#attempt = attempt;
-    this.votes ??= [];
-    this.votes[index] = error === undefined ? { address, vote } : { address, vote, error };
-  }
-
   /** @param {unknown} error */
   noteError(error) {
-    this.error = error;
+    this.error = told(error);
     this.noteFailure(Object(error));
   }
 
@@ -64,7 +49,7 @@ class Trace {
   noteFailure({ code, attempts, votes }) {
     if (typeof code === 'string') this.code = code;
     if (typeof attempts === 'number') this.attempts ??= attempts;
-    if (Array.isArray(votes) && votes.length > 0) this.votes = votes;
+    this.votes ??= votesOf(votes);
     this.outcome ??= outcomeOf(code);
   }
 }
@@ -97,9 +82,10 @@ class TracingChannels {
    * @param {Trace} trace
    * @param {() => Promise<T>} call must not throw
    * @param {Outcome} outcome if it resolves, and the call hasn't said better
+   * @param {(result: T) => T} [check] what came of it, once those who listen were told, which may have taken long; may throw
    * @returns {Promise<T>}
    */
-  tell(trace, call, outcome) {
+  tell(trace, call, outcome, check = (result) => result) {
     const since = clock();
     const conclude = () => {
       trace.waited = clock() - since;
@@ -112,7 +98,7 @@ class TracingChannels {
           (result) => {
             trace.outcome ??= outcome;
             conclude();
-            return result;
+            return check(result);
           },
           (error) => {
             trace.noteError(error);
@@ -144,6 +130,44 @@ class TracingChannels {
     this.asyncStart.publish(trace);
     this.asyncEnd.publish(trace);
   }
+}
+
+/**
+ * An error as everybody may see it. A client's own error may be in its votes, or be its cause, and that has the command with all
+ * of its arguments: the lock's value, or a password.
+ *
+ * @param {any} error
+ */
+function told(error) {
+  try {
+    const { name, message, code, stack, cause } = Object(error);
+    const own = String(code).startsWith('ERR_REDLOCK_') && cause !== undefined;
+    const copy = new Error(String(message ?? error), own ? { cause: because(cause) } : undefined);
+    return Object.assign(copy, { name: String(name ?? 'Error'), ...(code !== undefined && { code }), stack });
+  } catch {
+    return new Error('an error that can not be read');
+  }
+}
+
+/** @param {any} cause of an error of ours, whose message is a sentence of ours */
+function because(cause) {
+  const copy = new Error(String(cause.message));
+  copy.stack = copy.message;
+  return copy;
+}
+
+/**
+ * An error's votes without the errors that are in them.
+ *
+ * @param {unknown} votes
+ * @returns {Vote[] | undefined}
+ */
+function votesOf(votes) {
+  if (!Array.isArray(votes) || votes.length === 0) return undefined;
+  return votes.map(({ address, vote, error }) => {
+    const { code } = Object(error);
+    return code === undefined ? { address, vote } : { address, vote, code };
+  });
 }
 
 /**
@@ -204,6 +228,8 @@ module.exports = {
   Trace,
   traceOf,
   namesIn,
+  told,
+  votesOf,
   lock: new TracingChannels('redlock:lock'),
   extend: new TracingChannels('redlock:extend'),
   unlock: new TracingChannels('redlock:unlock'),

@@ -54,8 +54,14 @@ class Hold {
     this.#end('lost');
   }
 
-  /** Nobody has it any more who could release it, and nothing extends it. */
-  abandoned() {
+  /** A majority has said that it is gone. */
+  gone() {
+    this.#trace.code ??= reasons.notHeld.code;
+    this.#end('lost');
+  }
+
+  /** Its validity is over, and nobody has released it. */
+  expired() {
     this.#trace.code ??= reasons.expired.code;
     this.#end('lost');
   }
@@ -91,7 +97,7 @@ class Hold {
       // An extension, or one that goes on by itself, has moved it.
       const now = state.deref()?.until ?? until;
       if (now > clock()) this.#wait(state, now);
-      else this.abandoned();
+      else this.expired();
     };
     this.#timer = setTimeout(look, left);
     this.#timer.unref?.();

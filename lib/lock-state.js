@@ -121,8 +121,10 @@ class LockState {
     if (this.watchdog?.isExtended) return;
     this.#setExpiration(lock, shown, answer.expiration);
     this.#until = answer.until;
-    if (answer.until === 0) this.endCount += 1;
-    else if (answer.failure === undefined) this.#requestedTtl = ttl;
+    if (answer.until === 0) {
+      this.endCount += 1;
+      this.hold?.gone();
+    } else if (answer.failure === undefined) this.#requestedTtl = ttl;
   }
 
   /**

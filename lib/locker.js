@@ -19,6 +19,7 @@ const { FaceSettings, readOptions } = require('./options');
 const {
   CLOSED,
   EXPIRED,
+  TOO_LATE,
   UNLOCKED,
   closed,
   expired,
@@ -123,7 +124,7 @@ class Locker {
     }
     const trace = channels.traceOf(resource, ttl);
     const call = () => this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, trace);
-    return channels.lock.tell(trace, call, 'granted');
+    return channels.lock.tell(trace, call, 'granted', (lock) => this.#unlessOver(lock));
   }
 
   /**
@@ -209,20 +210,43 @@ class Locker {
   granted(asked, answer) {
     if (answer.failure || this.#unlockingAll || answer.isLate) return undefined;
     const lock = asked.lock ?? this.makeLock(asked, answer);
-    this.#tellOfGrant(asked, answer, lock);
-    return lock;
+    return this.#tellOfGrant(asked, answer, lock) ? lock : undefined;
+  }
+
+  /**
+   * A lock that may be handed over: what was granted may have ended while those who listen were told of it.
+   *
+   * @param {any} lock null if none was had
+   */
+  #unlessOver(lock) {
+    const state = lock === null ? undefined : ownStateOf(lock);
+    if (state === undefined || state.until > clock()) return lock;
+    const { names, value, expiration } = readLock(lock, this.#profile.isLenient);
+    const settings = this.#settingsWith(state);
+    const { engine } = this.#quorum;
+    state.setReleased(lock, expiration);
+    state.watchdog?.release();
+    engine.unlock(names, value, state.heldSince, settings, false);
+    const explained = explain(TOO_LATE, { operation: 'lock', names, ttl: state.ttl ?? 0 }, engine.addresses);
+    throw new this.#profile.LockError(notLocked(TOO_LATE.code, names, settings, undefined), 1, explained);
   }
 
   /**
    * @param {PendingLock} asked
    * @param {Answer} answer
    * @param {any} lock
+   * @returns {boolean} false if it is over by then: those who listen may have taken long
    */
-  #tellOfGrant({ names, ttl, trace }, { attempts, value }, lock) {
+  #tellOfGrant({ names, ttl, trace }, answer, lock) {
+    const { attempts, value } = answer;
     if (trace) trace.attempts = attempts;
-    if (channels.hold.hasSubscribers) {
-      beginHold(ownStateOf(lock) ?? stateOf(lock, { names, value }), names, ttl, this.#holds);
-    }
+    if (!channels.hold.hasSubscribers) return true;
+    const state = ownStateOf(lock) ?? stateOf(lock, { names, value });
+    beginHold(state, names, ttl, this.#holds);
+    if (!answer.isLate) return true;
+    state.watchdog?.release();
+    state.hold?.expired();
+    return false;
   }
 
   /**
@@ -262,13 +286,14 @@ class Locker {
     if (answer.isLate) refuseLate(engine, names, answer, settings, this.#isReported(face));
     if (!answer.failure) {
       const lock = this.#grant(asked, answer, acquire);
-      this.#tellOfGrant(asked, answer, lock);
-      return lock;
+      if (this.#tellOfGrant(asked, answer, lock)) return lock;
+      refuseLate(engine, names, answer, settings, this.#isReported(face));
     }
-    const { code } = answer.failure;
+    const reason = /** @type {import('./native').NativeFailure} */ (answer.failure);
+    const { code } = reason;
     const isNull = acquire?.isTry && code === 'ERR_REDLOCK_HELD';
     if (isNull && !asked.trace) return null;
-    const failure = explain(answer.failure, { operation: 'lock', names, ttl }, engine.addresses);
+    const failure = explain(reason, { operation: 'lock', names, ttl }, engine.addresses);
     if (isNull && asked.trace) {
       asked.trace.noteFailure({ code, attempts: answer.attempts, votes: failure.votes });
       return null;

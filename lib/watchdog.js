@@ -190,19 +190,20 @@ class Watchdog {
    *
    * @param {import('./native/types').EndangeredEvent} event
    */
-  endanger({ votes, attempts, left }) {
+  endanger({ votes: cast, attempts, left }) {
     if (this.#isReleased || this.#error) return;
     const { names } = this.#held;
     // JavaScript may have been busy since.
     const remaining = Math.max(0, Math.min(left, this.until - clock()));
     const reason = `${Math.round(remaining)} ms are left`;
-    const failure = { code: 'ERR_REDLOCK_ENDANGERED', reason, votes };
+    const failure = { code: 'ERR_REDLOCK_ENDANGERED', reason, votes: cast };
     const request = /** @type {const} */ ({ operation: 'extend', names, ttl: this.#ttl });
     const explained = explain(failure, request, this.#engine.addresses);
     const message = `The lock on resource "${names}" may be lost soon.`;
     const error = Object.assign(new LockError(message, attempts, explained), { remaining });
     if (channels.endangered.hasSubscribers) {
-      channels.endangered.publish({ resource: [...names], remaining, votes: error.votes, error });
+      const votes = channels.votesOf(error.votes);
+      channels.endangered.publish({ resource: [...names], remaining, votes, error: channels.told(error) });
     }
     this.#engine.events.tell('endangered', error, this.#lock.deref());
   }
@@ -232,8 +233,9 @@ class Watchdog {
     if (this.#isMeantToEnd) return;
     const error = this.#error;
     if (channels.lost.hasSubscribers) {
-      const { code, votes } = /** @type {any} */ (error);
-      channels.lost.publish({ resource: [...this.#held.names], code, votes, error });
+      const { code, votes: all } = /** @type {any} */ (error);
+      const votes = channels.votesOf(all);
+      channels.lost.publish({ resource: [...this.#held.names], code, votes, error: channels.told(error) });
     }
     this.#engine.events.tell('lost', error, this.#lock.deref());
   }

@@ -38,7 +38,7 @@ class Instrumentation {
     this.#groups = new Groups(group, (error) => this.#complain(error));
     this.#tracer = (tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE, version);
     const meter = (meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE, version);
-    this.#metrics = new Metrics(meter, this.#groups);
+    this.#metrics = new Metrics(meter, this.#groups, (error) => this.#complain(error));
     for (const name of CALLS) {
       this.#hear(channels[name].start, (trace) => this.#begin(name, trace));
       this.#hear(channels[name].asyncEnd, (trace) => this.#end(name, trace));
@@ -56,7 +56,7 @@ class Instrumentation {
    * @param {any} redlock
    */
   observe(redlock) {
-    this.#endings.push(this.#metrics.observe(redlock, (error) => this.#complain(error)));
+    this.#endings.push(this.#metrics.observe(redlock));
     return this;
   }
 

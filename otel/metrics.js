@@ -28,14 +28,21 @@ class Metrics {
   #slack;
   #failedExtensions;
   #meter;
+  #complain;
   /** What is counted in `waiting` and in `held`: what began before is not. @type {Map<Trace, () => void>} */
   #open = new Map();
+  /** What was counted at the last look: failed extensions, and how much slack by bucket. @type {Map<any, number[]>} */
+  #observed = new Map();
+  /** Of all that are or were observed. */
+  #failures = 0;
 
   /**
    * @param {import('@opentelemetry/api').Meter} meter
    * @param {Groups} groups
+   * @param {(error: unknown) => void} complain
    */
-  constructor(meter, groups) {
+  constructor(meter, groups, complain) {
+    this.#complain = complain;
     this.#meter = meter;
     this.#groups = groups;
     this.#acquire = meter.createHistogram('redlock.acquire.duration', {
@@ -134,28 +141,41 @@ class Metrics {
    * Records what a Redlock's engine has counted since it was asked last, whenever metrics are collected.
    *
    * @param {any} redlock
-   * @param {(error: unknown) => void} complain
    * @returns {() => void} ends it
    */
-  observe(redlock, complain) {
-    /** @type {number[]} */
-    let before = [];
-    const collect = async (/** @type {import('@opentelemetry/api').BatchObservableResult} */ result) => {
-      try {
-        const { slack, failed } = (await redlock.stats()).extensions;
-        result.observe(this.#failedExtensions, failed);
-        const counts = perBucket(slack);
-        counts.forEach((count, at) => {
-          this.#recordSlack(slack.buckets[at].le, Math.min(count - (before[at] ?? 0), MOST_AT_ONCE));
-        });
-        before = counts;
-      } catch (error) {
-        complain(error);
-      }
+  observe(redlock) {
+    if (this.#observed.size === 0)
+      this.#meter.addBatchObservableCallback(this.#collect, [this.#failedExtensions]);
+    this.#observed.set(redlock, []);
+    return () => {
+      this.#observed.delete(redlock);
+      if (this.#observed.size > 0) return;
+      this.#meter.removeBatchObservableCallback(this.#collect, [this.#failedExtensions]);
     };
-    const observed = [this.#failedExtensions];
-    this.#meter.addBatchObservableCallback(collect, observed);
-    return () => this.#meter.removeBatchObservableCallback(collect, observed);
+  }
+
+  /** @param {import('@opentelemetry/api').BatchObservableResult} result */
+  #collect = async (result) => {
+    for (const redlock of this.#observed.keys()) await this.#look(redlock);
+    result.observe(this.#failedExtensions, this.#failures);
+  };
+
+  /** @param {any} redlock */
+  async #look(redlock) {
+    try {
+      const { slack, failed } = (await redlock.stats()).extensions;
+      const [failedBefore = 0, ...before] = this.#observed.get(redlock) ?? [];
+      const counts = perBucket(slack);
+      this.#observed.set(redlock, [failed, ...counts]);
+      this.#failures += failed - failedBefore;
+      counts.forEach((count, at) => {
+        this.#recordSlack(slack.buckets[at].le, Math.min(count - (before[at] ?? 0), MOST_AT_ONCE));
+      });
+    } catch (error) {
+      // It has quit: there is no more to be counted.
+      this.#observed.delete(redlock);
+      this.#complain(error);
+    }
   }
 
   /**

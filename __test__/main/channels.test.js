@@ -9,11 +9,13 @@ const { before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
 
 const bluebird = require('bluebird');
+const Redis = require('ioredis');
 
 const Redlock = require('../..');
 const { default: RedlockV5 } = require('../../compat/v5');
 const RedlockV3 = require('../../compat/v3');
 const Redislock = require('../../compat/redislock/redislock');
+const { block } = require('../support/block');
 const { IOREDIS, makeClient } = require('../support/clients');
 const { namesLike, redlockOver, urlsOf } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
@@ -99,7 +101,8 @@ describe('node:diagnostics_channel', () => {
       const error = await rejection(redlock.lock(name, HOUR));
       assert.deepEqual(partsOf(told), ['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
       const { at } = told.at(-1);
-      assert.equal(at.error, error);
+      assert.equal(at.error.message, error.message);
+      assert.equal(at.error.name, 'LockError');
       assert.equal(at.outcome, 'held');
       assert.equal(at.code, 'ERR_REDLOCK_HELD');
       assert.equal(at.attempts, 1);
@@ -227,10 +230,10 @@ describe('node:diagnostics_channel', () => {
       assert.deepEqual(partsOf(told), ['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
       const { outcome, code, error } = told.at(-1).at;
       assert.deepEqual({ outcome, code }, { outcome: 'lost', code: 'ERR_REDLOCK_NOT_HELD' });
-      assert.equal(error, lock.signal.reason);
+      assert.equal(error.message, lock.signal.reason.message);
       assert.deepEqual(lost[0].resource, [name]);
       assert.equal(lost[0].code, code);
-      assert.equal(lost[0].error, error);
+      assert.equal(lost[0].error.message, error.message);
       assert.equal(lost[0].votes.length, 3);
       const all = inspect([told, lost], { depth: 9, showHidden: true });
       assert.ok(!all.includes(lock.value), all);
@@ -269,6 +272,53 @@ describe('node:diagnostics_channel', () => {
     await until(() => redlock.connections.every(({ state }) => state === 'ready'));
     assert.deepEqual(told, events);
     assert.ok(told.length > 0);
+  });
+
+  for (const [operation, part] of [
+    ['lock', 'asyncStart'],
+    ['lock', 'asyncEnd'],
+    ['hold', 'start'],
+  ]) {
+    for (const options of [undefined, { maxWait: HOUR }]) {
+      const how = options ? 'in steps' : 'at once';
+      test(`a lock that ends while ${operation}:${part} is told is not handed over (${how})`, async (t) => {
+        const redlock = redlockOver(t, urlsOf(servers));
+        const one = channel(`tracing:redlock:${operation}:${part}`);
+        const slow = () => block(300);
+        one.subscribe(slow);
+        t.after(() => one.unsubscribe(slow));
+        const name = newName();
+        const error = await rejection(redlock.lock(name, 200, options));
+        assert.equal(error.code, 'ERR_REDLOCK_TOO_SLOW');
+        one.unsubscribe(slow);
+        await (await redlock.lock(name, HOUR)).unlock();
+      });
+    }
+  }
+
+  test('no message has what a client’s error has: the command with the value, or a password', async (t) => {
+    const user = 'locker on >pass-word ~* -@all +get +del +ping +info +role';
+    const [server] = await startServers(t, 1, { users: [user] });
+    const told = ['lock', 'extend', 'unlock', 'hold'].map((operation) => listenTo(t, operation));
+    told.push(listenToPoint(t, 'redlock:vote'), listenToPoint(t, 'redlock:connection'));
+    for (const password of ['pass-word', 'wrong-word']) {
+      const client = new Redis({
+        port: server.port,
+        host: server.host,
+        username: 'locker',
+        password,
+        lazyConnect: true,
+      });
+      client.on('error', () => {});
+      t.after(() => client.disconnect());
+      const redlock = redlockOver(t, [client], { retryCount: 0, connections: 'bridge' });
+      redlock._random = () => `the-value-${password}`;
+      const error = await rejection(redlock.lock(newName(), HOUR));
+      assert.equal(error.code, 'ERR_REDLOCK_UNAVAILABLE');
+    }
+    assert.ok(told[0].length >= 4 && told.at(-2).length >= 2);
+    const all = inspect(told, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null });
+    for (const secret of ['the-value', 'pass-word', 'wrong-word']) assert.ok(!all.includes(secret), all);
   });
 
   test('a subscriber that throws costs nobody a lock', async () => {

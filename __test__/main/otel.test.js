@@ -151,6 +151,24 @@ describe('OpenTelemetry', () => {
     assert.equal(again, extensions.slack.count);
   });
 
+  test('adds up what several Redlocks have counted', async (t) => {
+    const { meterProvider, collect } = makeMeters(t);
+    const instrumentation = instrumented(t, { meterProvider });
+    let expected = 0;
+    for (let count = 1; count <= 2; count++) {
+      const redlock = redlockOver(t, ['memory://sum'], { retryCount: 0 });
+      instrumentation.observe(redlock);
+      const lock = await redlock.lock(newName(), HOUR);
+      const copy = redlock.restore(JSON.stringify(lock));
+      await lock.unlock();
+      for (let time = 0; time < count; time++) await rejection(copy.extend(HOUR));
+      expected += (await redlock.stats()).extensions.failed;
+    }
+    assert.ok(expected >= 2);
+    assert.equal((await collect()).get('redlock.extension.failures')[0].value, expected);
+    assert.equal((await collect()).get('redlock.extension.failures')[0].value, expected);
+  });
+
   test('has no names in its metrics without groups, and a bounded number with them', async (t) => {
     const { meterProvider, collect } = makeMeters(t);
     instrumented(t, { meterProvider, group: (name) => name });

@@ -160,7 +160,7 @@ async function release(lock, trace) {
 
   const refusal = await requestsFor(lock).release(nameOf(key), value, trace);
   if (refusal && !refusal.isHeld) throw because(LockReleaseError, refusal.message, refusal);
-  forget(lock, value);
+  forget(lock, value, refusal !== undefined);
   if (refusal) throw because(LockReleaseError, expired(key), refusal);
 }
 
@@ -185,18 +185,21 @@ async function extend(lock, time, trace) {
     return;
   }
   if (!refusal.isHeld) throw because(LockExtendError, refusal.message, refusal);
-  forget(lock, value);
+  forget(lock, value, true);
   throw because(LockExtendError, expired(key), refusal);
 }
 
 /**
  * @param {Lock} lock
  * @param {string} value it may have been taken anew since, with another
+ * @param {boolean} isGone whether it was not there any more
  */
-function forget(lock, value) {
+function forget(lock, value, isGone) {
   delete Lock._acquiredLocks[value];
   if (lock._id !== value) return;
-  told.get(lock)?.hold?.released();
+  const hold = told.get(lock)?.hold;
+  if (isGone) hold?.gone();
+  else hold?.released();
   set(lock, '_locked', false);
   set(lock, '_key', null);
 }

@@ -7,7 +7,7 @@ const { explain } = require('../../lib/cause');
 const channels = require('../../lib/channels');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { CLOSED, OVER } = require('../../lib/failures');
+const { CLOSED, OVER, TOO_LATE } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
 const { beginHold } = require('../../lib/hold');
 const { refuseLate } = require('../../lib/expired-on-arrival');
@@ -105,7 +105,7 @@ class Locker {
     if (!channels.lock.hasSubscribers) return this.#acquire(face, resources, duration, settings, undefined);
     const trace = channels.traceOf(resources, duration);
     const call = () => this.#acquire(face, resources, duration, settings, trace);
-    return channels.lock.tell(trace, call, 'granted');
+    return channels.lock.tell(trace, call, 'granted', (lock) => this.#unlessOver(lock));
   }
 
   /**
@@ -136,6 +136,23 @@ class Locker {
       beginHold(stateOf(lock, { names, value: answer.value }), names, duration, this.#holds);
     }
     return lock;
+  }
+
+  /**
+   * A lock that may be handed over: what was granted may have ended while those who listen were told of it.
+   *
+   * @param {Lock} lock
+   */
+  #unlessOver(lock) {
+    const { resources: names, value, attempts, expiration } = lock;
+    const state = stateOf(lock, { names, value });
+    if (state.until > clock()) return lock;
+    const { engine } = this.#quorum;
+    state.setReleased(lock, expiration);
+    this.#released.add(state);
+    engine.unlock(names, value, state.heldSince, toEngine(readSettings(undefined)), false);
+    const explained = explain(TOO_LATE, { operation: 'lock', names, ttl: state.ttl ?? 0 }, engine.addresses);
+    throw new ExecutionError(TEXTS.noQuorum, attempts, explained);
   }
 
   /**

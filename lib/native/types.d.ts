@@ -186,7 +186,9 @@ export interface VoteMessage {
 /** What a request may be traced by. */
 export interface Trace {
   /** What each instance said in the last attempt: kept up as votes come, also after the request has ended. */
-  votes?: { address: string; vote: VoteMessage['vote'] | 'pending'; error?: Error }[];
+  votes?: { address: string; vote: string; code?: string }[];
+  /** Once its call has ended. */
+  outcome?: string;
 }
 
 export type VotesListener = (attempt: number, votes: NativeVote[]) => void;

@@ -8,7 +8,7 @@
 
 const { contextOf } = require('./context');
 const { vote: votes } = require('../channels');
-const { troubleOf } = require('../errors');
+const { InstanceError } = require('../errors');
 const { currentMailbox, mailbox, onRest } = require('./mailbox');
 
 /** What each operation is called there. @type {Record<string, import('./types').VoteMessage['operation']>} */
@@ -38,7 +38,7 @@ const shown = new WeakMap();
  * @param {readonly string[]} addresses by instance
  */
 function tellVote(event, addresses) {
-  const { resource, operation, instance, vote, ms, attempt, late, code, reply, message, error } = event;
+  const { resource, operation, instance, vote, ms, attempt, late, code, reply, message } = event;
   const address = addresses[instance];
   const context = contextOf(event.trace);
   const trace = context?.trace;
@@ -48,7 +48,8 @@ function tellVote(event, addresses) {
     ...{ vote, ms, attempt, late, trace },
   };
   if (code !== undefined && message !== undefined) {
-    told.error = troubleOf({ code, reply, message, error }, operation, instance, address);
+    // Not a client's own error, which has its command's arguments.
+    told.error = new InstanceError({ code, reply, message }, operation, instance, address);
   }
   if (trace) show(trace, told, addresses);
   if (!votes.hasSubscribers) return;
@@ -64,6 +65,8 @@ function tellVote(event, addresses) {
  * @param {readonly string[]} addresses
  */
 function show(trace, { operation, instance, vote, attempt, late, error }, addresses) {
+  // What the call was rejected with has its votes already.
+  if (trace.outcome !== undefined) return;
   const before = shown.get(trace);
   // What a failed attempt releases is no attempt.
   if (before && before.operation !== operation) return;
@@ -75,7 +78,8 @@ function show(trace, { operation, instance, vote, attempt, late, error }, addres
     shown.set(trace, { operation, attempt });
     trace.votes = addresses.map((one) => ({ address: one, vote: 'pending' }));
   }
-  trace.votes[index] = error === undefined ? { address, vote } : { address, vote, error };
+  trace.votes[index] =
+    error === undefined ? { address, vote } : { address, vote, code: /** @type {any} */ (error).code };
 }
 
 module.exports = { heedSubscribers, tellVote };
