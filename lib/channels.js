@@ -12,6 +12,7 @@
 const { channel } = require('node:diagnostics_channel');
 
 const { clock } = require('./addon');
+const { because } = require('./errors');
 
 /** The message of a call's channels, or a hold's: the same object from its start to its end. */
 class Trace {
@@ -142,18 +143,14 @@ function told(error) {
   try {
     const { name, message, code, stack, cause } = Object(error);
     const own = String(code).startsWith('ERR_REDLOCK_') && cause !== undefined;
-    const copy = new Error(String(message ?? error), own ? { cause: because(cause) } : undefined);
+    const copy = new Error(
+      String(message ?? error),
+      own ? { cause: because(String(cause.message)) } : undefined,
+    );
     return Object.assign(copy, { name: String(name ?? 'Error'), ...(code !== undefined && { code }), stack });
   } catch {
     return new Error('an error that can not be read');
   }
-}
-
-/** @param {any} cause of an error of ours, whose message is a sentence of ours */
-function because(cause) {
-  const copy = new Error(String(cause.message));
-  copy.stack = copy.message;
-  return copy;
 }
 
 /**

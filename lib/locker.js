@@ -291,13 +291,12 @@ class Locker {
     }
     const reason = /** @type {import('./native').NativeFailure} */ (answer.failure);
     const { code } = reason;
-    const isNull = acquire?.isTry && code === 'ERR_REDLOCK_HELD';
-    if (isNull && !asked.trace) return null;
-    const failure = explain(reason, { operation: 'lock', names, ttl }, engine.addresses);
-    if (isNull && asked.trace) {
-      asked.trace.noteFailure({ code, attempts: answer.attempts, votes: failure.votes });
+    const explained = () => explain(reason, { operation: 'lock', names, ttl }, engine.addresses);
+    if (acquire?.isTry && code === 'ERR_REDLOCK_HELD') {
+      asked.trace?.noteFailure({ code, attempts: answer.attempts, votes: explained().votes });
       return null;
     }
+    const failure = explained();
     throw new this.#profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
   }
 

@@ -67,7 +67,8 @@ describe('what keeps an addon from being published', () => {
   });
 
   test('that it tells where it was built', () => {
-    const secrets = ['/root/.cargo/x.rs', '/home/ci/x.rs', '/Users/me/x.rs', String.raw`C:\Users\me\x.rs`];
+    const folders = ['root/.cargo', 'home/ci', 'Users/me'];
+    const secrets = [...folders.map((folder) => `/${folder}/x.rs`), String.raw`C:\Users\me\x.rs`];
     const file = compile('linux-x64-gnu', { text: `redlock-native@${VERSION}; ${secrets.join(' ')}` });
     assert.deepEqual(read(file).paths.sort(), secrets.sort());
     assert.match(refusal('linux-x64-gnu', file), /it tells where it was built: \//);
