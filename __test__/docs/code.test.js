@@ -117,6 +117,8 @@ describe('TypeScript is checked', () => {
     lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
     module: ts.ModuleKind.NodeNext,
     types: ['node'],
+    // Wherever the tests are started.
+    typeRoots: [path.join(ROOT, 'node_modules', '@types')],
     strict: true,
     noEmit: true,
     skipLibCheck: true,
