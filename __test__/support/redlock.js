@@ -2,6 +2,8 @@
 
 /** What tests do with a Redlock: open one, bring it to connections of our own, name what it locks, look at its keys. */
 
+const assert = require('node:assert/strict');
+
 const Redlock = require('../..');
 const { until } = require('./until');
 
@@ -49,6 +51,23 @@ function valuesAt(servers, name) {
   return Promise.all(servers.map((server) => server.command('GET', name)));
 }
 
+/**
+ * Sees that a majority of the servers has that value, as it has once a lock was granted or released, and waits for the
+ * others, which were told at the same time and may come to it later.
+ *
+ * @param {import('../../scripts/servers').RedisServer[]} servers
+ * @param {string} name
+ * @param {string | null} value
+ */
+async function assertValue(servers, name, value) {
+  const seen = await valuesAt(servers, name);
+  const count = seen.filter((one) => one === value).length;
+  assert.ok(count > servers.length / 2, `${name}: ${JSON.stringify(seen)}, not ${JSON.stringify(value)} at a majority`);
+  await until(async () => (await valuesAt(servers, name)).every((one) => one === value), {
+    what: `all servers have ${JSON.stringify(value)} as ${JSON.stringify(name)}`,
+  });
+}
+
 const newName = namesLike('promotion ');
 
 /**
@@ -72,4 +91,4 @@ async function promoted(redlock) {
   });
 }
 
-module.exports = { PATIENT, redlockOver, namesLike, urlsOf, valuesAt, promoted };
+module.exports = { PATIENT, redlockOver, namesLike, urlsOf, valuesAt, assertValue, promoted };
