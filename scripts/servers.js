@@ -5,7 +5,7 @@
  * their own, without persistence, in a temporary folder each, and never left behind.
  */
 
-const { spawn } = require('node:child_process');
+const { fork, spawn } = require('node:child_process');
 const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
 const fs = require('node:fs');
@@ -26,17 +26,19 @@ const { until } = require('./until');
  *   `'alice on >secret ~* +@all'`, `'default off'`
  * @property {import('./server-tls').ServerTls} [tls] TLS on its port, instead of plain TCP
  * @property {string[]} [args] anything else for redis-server's command line
+ * @property {number} [delay] how many milliseconds later what is sent to its port arrives; not what `command` sends
  */
 
 /**
  * Starts `count` servers and resolves when all of them answer.
  *
  * @param {number} count
- * @param {ServerOptions} [options] the same for all of them
+ * @param {ServerOptions | ((index: number) => ServerOptions)} [options] the same for all of them, or those of each
  * @returns {Promise<RedisServer[]>}
  */
 async function startServers(count, options = {}) {
-  const servers = Array.from({ length: count }, () => new RedisServer(options));
+  const optionsOf = typeof options === 'function' ? options : () => options;
+  const servers = Array.from({ length: count }, (_, index) => new RedisServer(optionsOf(index)));
   try {
     await Promise.all(servers.map((server) => server.start()));
   } catch (error) {
@@ -51,6 +53,10 @@ class RedisServer {
   #admin;
   /** @type {import('node:child_process').ChildProcess | null} */
   #child = null;
+  /** What stands before its own port, where there is a delay. @type {import('node:child_process').ChildProcess | null} */
+  #delayed = null;
+  /** Where the process listens. */
+  #ownPort = 0;
 
   /** @param {ServerOptions} [options] */
   constructor(options = {}) {
@@ -83,9 +89,11 @@ class RedisServer {
     this.dir ||= makeFolder();
     folders.add(this.dir);
     await launchUntilUp(async () => {
-      this.port = await freePort();
+      this.#ownPort = await freePort();
       return this.#launch();
     });
+    const { delay } = this.#options;
+    this.port = delay ? await this.#listenBefore(delay) : this.#ownPort;
   }
 
   /** Ends it if it still runs, then starts it again, empty, on the same port. */
@@ -98,6 +106,7 @@ class RedisServer {
   async stop() {
     this.resume();
     await this.#end('SIGTERM');
+    this.#delayed?.kill();
     if (this.dir) fs.rmSync(this.dir, { recursive: true, force: true });
     folders.delete(this.dir);
     this.dir = '';
@@ -179,11 +188,27 @@ class RedisServer {
     throw new Error(`redis-server ended while starting:\n${said}`);
   }
 
+  /** @returns {Promise<number>} the port where what is sent arrives later */
+  async #listenBefore(delay) {
+    const port = await freePort();
+    const child = fork(path.join(__dirname, 'delayed-port.js'), [port, this.#ownPort, delay].map(String), {
+      execArgv: [],
+    });
+    this.#delayed = child;
+    children.add(child);
+    child.once('exit', () => children.delete(child));
+    const [said] = await once(child, 'message');
+    child.unref();
+    child.channel?.unref();
+    if (said !== 'listening') throw new Error(said);
+    return port;
+  }
+
   #arguments() {
     const { requirepass, tls, args = [] } = this.#options;
     return [
       ...['--bind', HOST, '--unixsocket', this.socket],
-      ...(tls ? tlsArguments(tls, this.port, this.dir) : ['--port', String(this.port)]),
+      ...(tls ? tlsArguments(tls, this.#ownPort, this.dir) : ['--port', String(this.#ownPort)]),
       ...['--save', '', '--appendonly', 'no', '--dir', this.dir],
       ...(requirepass ? ['--requirepass', requirepass] : []),
       ...this.#admin.users.flatMap((user) => ['--user', ...user.split(' ')]),

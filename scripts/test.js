@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * `npm test [-- [rust | js | FILE] … [--grep PATTERN]]`: builds the addon, makes sure that there is a redis-server, and
+ * `npm test [-- [rust | js | FILE] … [--grep PATTERN] [--late 0 | 1 | 2]]`: builds the addon, makes sure that there is a redis-server, and
  * runs the Rust and the JavaScript tests, or those that are asked for (test-arguments.js). Both sides run even if the
  * first one fails.
  */
@@ -28,6 +28,7 @@ async function main() {
   const redisServer = findRedisServer({ install: true });
   if (!redisServer) return fail(HOW_TO_GET_ONE);
   process.env.REDIS_SERVER = redisServer;
+  if (asked.late) process.env.LATE = asked.late;
   console.log(`redis-server: ${redisServer}`);
 
   if (!run('npm', ['run', 'build'])) return fail('the addon does not build');

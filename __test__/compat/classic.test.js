@@ -217,17 +217,17 @@ for (const [name, facts] of Object.entries(ENTRIES)) {
       const redlock = make();
       const [one, ...others] = clients;
       redlock.servers = [one];
-      const lock = await call(redlock, 'lock', 'a', TTL);
-      assert.deepEqual(await onAll('EXISTS', 'a'), [1, 0, 0]);
+      const lock = await call(redlock, 'lock', 'of one', TTL);
+      assert.deepEqual(await onAll('EXISTS', 'of one'), [1, 0, 0]);
       redlock.servers.push(...others);
-      const wider = await call(redlock, 'lock', 'b', TTL);
-      await isEverywhere('b', wider.value);
+      const wider = await call(redlock, 'lock', 'of all', TTL);
+      await isEverywhere('of all', wider.value);
       await call(wider, 'unlock');
       redlock.servers = [one];
       await call(lock, 'unlock');
-      await isNowhere('a');
+      await isNowhere('of one');
       redlock.servers = [];
-      assert.equal((await rejection(call(redlock, 'lock', 'a', TTL))).message, NONE);
+      assert.equal((await rejection(call(redlock, 'lock', 'of one', TTL))).message, NONE);
     });
 
     test('gives a lock with the properties of its original', async () => {
@@ -249,15 +249,15 @@ for (const [name, facts] of Object.entries(ENTRIES)) {
 
     test('stores a plain string under the resource’s name, and sees those of others', async () => {
       const redlock = make();
-      const lock = await call(redlock, 'lock', 'a', TTL);
-      await isEverywhere('a', lock.value);
-      assert.deepEqual(await onAll('TYPE', 'a'), ['string', 'string', 'string']);
-      assert.ok((await servers[0].command('PTTL', 'a')) > TTL / 2);
-      await onAll('SET', 'b', 'somebody else');
-      await rejection(call(redlock, 'lock', 'b', TTL));
+      const lock = await call(redlock, 'lock', 'ours', TTL);
+      await isEverywhere('ours', lock.value);
+      assert.deepEqual(await onAll('TYPE', 'ours'), ['string', 'string', 'string']);
+      assert.ok((await servers[0].command('PTTL', 'ours')) > TTL / 2);
+      await onAll('SET', 'theirs', 'somebody else');
+      await rejection(call(redlock, 'lock', 'theirs', TTL));
       await call(lock, 'unlock');
-      await isNowhere('a');
-      assert.deepEqual(await onAll('GET', 'b'), ['somebody else', 'somebody else', 'somebody else']);
+      await isNowhere('ours');
+      assert.deepEqual(await onAll('GET', 'theirs'), ['somebody else', 'somebody else', 'somebody else']);
     });
 
     test('a number is the name that a server makes of it', async () => {
@@ -414,7 +414,7 @@ for (const [name, facts] of Object.entries(ENTRIES)) {
     });
 
     test(`extend gives ${isOldest ? 'another lock on the same key' : 'the same lock'}`, async () => {
-      const lock = await call(make(), 'lock', 'a', TTL);
+      const lock = await call(make(), 'lock', 'extended', TTL);
       const { value, expiration } = lock;
       const extended = await call(lock, 'extend', 3 * TTL);
       assert.equal(extended === lock, !isOldest);
@@ -422,9 +422,9 @@ for (const [name, facts] of Object.entries(ENTRIES)) {
       assert.ok(extended.expiration > expiration + TTL);
       assert.deepEqual(Object.keys(extended), facts.lockKeys);
       if (isOldest) assert.equal(lock.expiration, expiration);
-      await until(async () => (await onAll('PTTL', 'a')).every((left) => left > 2 * TTL));
+      await until(async () => (await onAll('PTTL', 'extended')).every((left) => left > 2 * TTL));
       await call(extended, 'unlock');
-      await isNowhere('a');
+      await isNowhere('extended');
     });
 
     test('a failed extension releases nothing', async () => {

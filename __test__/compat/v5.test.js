@@ -533,7 +533,7 @@ describe('on three servers, redlock 5', () => {
 
     test('takes a script’s answer of fewer resources for a vote against', async (t) => {
       const { redlock, clients } = await open(t, { scripts: { acquireScript: () => 'return 1' } });
-      const error = await rejection(redlock.acquire([freshKey(), freshKey()], 1000, ONCE));
+      const error = await rejection(redlock.acquire([freshKey(), freshKey()], 10_000, ONCE));
       const [{ votesAgainst }] = await statsOf(error);
       assert.equal(
         votesAgainst.get(clients[0]).message,

@@ -36,9 +36,10 @@ test('npm test takes sides, files by their path or a part of it, and a pattern',
     [['--grep', 'is held'], { sides: ['js'], files: ALL, grep: 'is held' }],
     [['js', '--grep=/^is/i'], { sides: ['js'], files: ALL, grep: '/^is/i' }],
     [['proxy', '--grep', 'late'], { sides: ['js'], files: [PROXY], grep: 'late' }],
+    [['js', '--late', '2'], { sides: ['js'], files: ALL, late: '2' }],
   ];
   for (const [argv, expected] of rows) {
-    assert.deepEqual(read(...argv), { grep: undefined, ...expected }, argv.join(' '));
+    assert.deepEqual(read(...argv), { grep: undefined, late: undefined, ...expected }, argv.join(' '));
   }
 });
 
@@ -51,6 +52,7 @@ test('npm test says what there is where nothing is what was asked for', () => {
   assert.throws(() => read('lokc'), offers);
   assert.throws(() => read('js', 'lock', 'lokc'), offers);
   assert.throws(() => read('rust', '--grep', 'a'), /^Error: --grep is for JavaScript; .* cargo test/);
+  assert.throws(() => read('--late', '3'), /^Error: --late is 0, 1 or 2, not 3/);
   assert.throws(() => read('--gerp', 'a'), { code: 'ERR_PARSE_ARGS_UNKNOWN_OPTION' });
   assert.throws(() => read('--grep'), { code: 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' });
 });

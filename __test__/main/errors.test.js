@@ -10,6 +10,7 @@ const Redlock = require('../..');
 const { Mailbox } = require('../../lib/addon');
 const { startParrot } = require('../support/parrot');
 const { startProxy } = require('../support/proxy');
+const { assertValue } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { endOfSuite } = require('../support/suite');
@@ -34,6 +35,9 @@ describe('an error', () => {
 
   test('of a resource that is held names it and who said so', async (t) => {
     const redlock = open(t, urls());
+    const warm = await redlock.lock('warm', 5000);
+    // All are connected by then, so that all are asked.
+    await assertValue(servers, 'warm', warm.value);
     await Promise.all(servers.slice(1).map((server) => server.command('SET', 'invoice:42', 'other')));
     const error = await rejection(redlock.lock('invoice:42', 5000));
     assert.equal(error.code, 'ERR_REDLOCK_HELD');
@@ -102,6 +106,7 @@ describe('an error', () => {
       { deadlineFloor: 1000, deadlineCeiling: 150 },
     );
     const lock = await redlock.lock('a', 60_000);
+    await assertValue(servers, 'a', lock.value);
     await Promise.all(proxies.slice(1).map((proxy) => proxy.hang()));
     const error = await rejection(lock.unlock());
     assert.equal(error.message, 'Unable to fully release the lock on resource "a".');

@@ -22,7 +22,6 @@ const ROOT = path.join(__dirname, '..', '..');
 
 const newName = namesLike('parting ');
 
-
 /** Each way to the servers. */
 const ROUTES = {
   URLs: async (_t, servers) => new Redlock(urlsOf(servers)),
@@ -94,12 +93,12 @@ describe('quit({ unlock: true })', () => {
     });
     const all = () => Promise.all(servers.map((server) => server.keys()));
     await until(async () => said.includes('ready'), { what: 'the process holds its locks' });
-    assert.ok((await all()).every((keys) => keys.length >= 8));
+    await until(async () => (await all()).every((keys) => keys.length >= 8));
     child.kill('SIGTERM');
     const [code] = await once(child, 'exit');
     assert.equal(code, 3);
     assert.equal(said, 'ready ');
-    assert.deepEqual(await all(), Array(3).fill(held.resource));
+    await until(async () => (await all()).every((keys) => keys.join() === held.resource.join()));
     await held.unlock();
   });
 
@@ -237,8 +236,6 @@ describe('quit({ unlock: true })', () => {
     const redlock = new Redlock(urlsOf(servers));
     const name = newName();
     const lock = await redlock.lock(name, MINUTE);
-    // Once it is granted, a server that has yet to be told need not be, when the Redlock is closed.
-    await assertValue(servers, name, lock.value);
     await redlock.quit({ unlock: false });
     await assertValue(servers, name, lock.value);
     assert.equal(lock.held, true);

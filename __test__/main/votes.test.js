@@ -10,7 +10,7 @@ const { describe, test } = require('node:test');
 const { Engine } = require('../../lib/native');
 const { DEFAULTS } = require('../../lib/options');
 const { makeClient, IOREDIS } = require('../support/clients');
-const { redlockOver, urlsOf } = require('../support/redlock');
+const { assertValue, redlockOver, urlsOf } = require('../support/redlock');
 const { startServers } = require('../support/servers');
 const { until } = require('../support/until');
 
@@ -72,7 +72,11 @@ describe('redlock:vote', () => {
   test('tells silence once the deadline is over, and then the late answer', async (t) => {
     const servers = await startServers(t, 3);
     const redlock = redlockOver(t, urlsOf(servers));
-    await (await redlock.lock(`${NAME} before`, 10_000)).unlock();
+    const before = await redlock.lock('before', 10_000);
+    // It knows the scripts before it is silent.
+    await assertValue(servers, 'before', before.value);
+    await before.unlock();
+    await assertValue(servers, 'before', null);
     const votes = listen(t);
     const [, , silent] = servers;
     silent.pause();

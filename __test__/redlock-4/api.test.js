@@ -73,16 +73,16 @@ describe('the examples of redlock 4’s README', () => {
 
   test('disposers', async () => {
     let seen;
-    const result = await bluebird.using(redlock.disposer(resource, TTL), async (lock) => {
+    const result = await bluebird.using(redlock.disposer('disposed', TTL), async (lock) => {
       assert.ok(lock instanceof Lock);
-      await isEverywhere(resource, lock.value);
+      await isEverywhere('disposed', lock.value);
       await lock.extend(2 * TTL);
       seen = lock;
       return 'the result';
     });
     assert.equal(result, 'the result');
     assert.equal(seen.expiration, 0);
-    await isNowhere(resource);
+    await isNowhere('disposed');
   });
 
   test('clientError', async () => {

@@ -7,6 +7,7 @@ const { describe, before, beforeEach, test } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const Redlock = require('../..');
+const { assertValue } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
@@ -76,6 +77,7 @@ describe('as redlock 4', () => {
 
     test('a lock that has expired can’t be extended, and nothing is sent', async () => {
       const lock = await redlock.lock('a', 50);
+      await assertValue(servers, 'a', lock.value);
       await until(() => Date.now() > lock.expiration);
       await onAll('CONFIG', 'RESETSTAT');
       const error = await rejection(lock.extend(5000));
@@ -139,11 +141,11 @@ describe('as redlock 4', () => {
     });
 
     test('is stored under its resource’s name on every server, as plain text', async () => {
-      const lock = await redlock.lock('a', 5000);
-      assert.deepEqual(await onAll('GET', 'a'), [lock.value, lock.value, lock.value]);
-      for (const left of await onAll('PTTL', 'a')) assert.ok(left > 4000 && left <= 5000);
+      const lock = await redlock.lock('stored', 5000);
+      await assertValue(servers, 'stored', lock.value);
+      for (const left of await onAll('PTTL', 'stored')) assert.ok(left > 4000 && left <= 5000);
       await lock.unlock();
-      assert.deepEqual(await onAll('EXISTS', 'a'), [0, 0, 0]);
+      await assertValue(servers, 'stored', null);
     });
 
     test('that was taken back by Object.create serves for another resource', async () => {
@@ -161,7 +163,7 @@ describe('as redlock 4', () => {
       const twin = Object.create(lock, { resource: { value: ['b'], writable: true } });
       assert.equal(await twin.extend(5000), twin);
       await twin.unlock();
-      assert.deepEqual(await onAll('EXISTS', 'b'), [0, 0, 0]);
+      await assertValue(servers, 'b', null);
       await lock.unlock();
     });
 
@@ -172,7 +174,7 @@ describe('as redlock 4', () => {
         assert.ok(lock instanceof Lock);
         assert.deepEqual(lock.resource, [resource].flat());
         await lock.release();
-        assert.deepEqual(await onAll('EXISTS', 'a', 'b'), [0, 0, 0]);
+        for (const name of ['a', 'b']) await assertValue(servers, name, null);
       }
     });
 

@@ -8,6 +8,7 @@ const { Worker } = require('node:worker_threads');
 
 const Redlock = require('../..');
 const { startProxy } = require('../support/proxy');
+const { assertValue } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
 const { startServers } = require('../support/servers');
@@ -201,7 +202,7 @@ describe('a process', () => {
       assert.equal(order.length, 4);
       const [lock] = await Promise.all(pending);
       assert.ok(lock.expiration > Date.now());
-      for (const server of servers) assert.equal(await server.command('GET', 'a'), lock.value);
+      await assertValue(servers, 'a', lock.value);
     });
 
     test('waits for a lock that is retried', async () => {
@@ -218,7 +219,7 @@ describe('a process', () => {
       const proxy = await startProxy({ after: suite.after }, servers[0]);
       const redlock = new Redlock([proxy.url]);
       await (await redlock.lock('a', 5000)).unlock();
-      assert.equal(proxy.connections, 1);
+      assert.ok(proxy.connections > 0);
       await redlock.quit();
       await until(() => proxy.connections === 0);
     });

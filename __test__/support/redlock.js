@@ -62,7 +62,10 @@ function valuesAt(servers, name) {
 async function assertValue(servers, name, value) {
   const seen = await valuesAt(servers, name);
   const count = seen.filter((one) => one === value).length;
-  assert.ok(count > servers.length / 2, `${name}: ${JSON.stringify(seen)}, not ${JSON.stringify(value)} at a majority`);
+  assert.ok(
+    count > servers.length / 2,
+    `${name}: ${JSON.stringify(seen)}, not ${JSON.stringify(value)} at a majority`,
+  );
   await until(async () => (await valuesAt(servers, name)).every((one) => one === value), {
     what: `all servers have ${JSON.stringify(value)} as ${JSON.stringify(name)}`,
   });
