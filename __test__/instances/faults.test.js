@@ -59,7 +59,7 @@ describe('of three servers', () => {
     ['stopped', (server) => server.pause(), (server) => server.resume()],
     ['killed', (server) => server.kill(), (server) => server.restart()],
   ]) {
-    const together = { skip: process.env.LATE ? 'the others are not equally near' : false };
+    const together = { skip: process.env.LATE ? 'the servers are not equally near' : false };
     test(`one that is ${what} costs no time`, together, async (t) => {
       const redlock = await open(t);
       const cycle = async (i) => {
@@ -75,7 +75,7 @@ describe('of three servers', () => {
       assert.ok(hurting < whole * 1.5 + 0.5, `${whole} ms with all, ${hurting} ms without one`);
     });
 
-    test(`two that are ${what} are both named, within one deadline`, async (t) => {
+    test(`two that are ${what} are both named, within one deadline`, together, async (t) => {
       const redlock = await open(t);
       t.after(() => Promise.all(servers.slice(1).map(heal)));
       await Promise.all(servers.slice(1).map(hurt));
