@@ -208,7 +208,7 @@ describe('on three servers, redlock 5', () => {
       const { redlock, clients } = await open(t, { settings: { retryCount: 2 } });
       const resource = freshKey();
       await ask('SET', resource, 'another');
-      const error = await rejection(redlock.acquire([resource], 1000));
+      const error = await rejection(redlock.acquire([resource], 10_000));
       assert.ok(error instanceof ExecutionError);
       assert.equal(error.name, 'ExecutionError');
       assert.equal(error.message, NO_QUORUM);
