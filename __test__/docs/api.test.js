@@ -13,6 +13,17 @@ test('docs/api.md says what index.d.ts says (else: npm run api)', async () => {
   assert.equal(fs.readFileSync(FILE, 'utf8'), await page());
 });
 
+test("docs/api.md's links are named after what they lead to, whichever way it is written in index.d.ts", async () => {
+  const text = await page();
+  assert.match(text, /\[Lock\.signal\]\(#locksignal\)/);
+  assert.match(text, /\[Redlock\.lock\]\(#redlocklock\)/);
+  assert.match(text, /\[LockError\]\(#lockerror\)/);
+});
+
+test('index.d.ts writes error codes in full, so that they can be searched for', () => {
+  assert.deepEqual(read('index.d.ts').match(/`_[A-Z_]+`/g), null);
+});
+
 test('docs/errors.md has a row for every code of index.d.ts, and for no other', () => {
   const declared = new Set(read('index.d.ts').match(/(?<=')ERR_REDLOCK_\w+(?=')/g));
   const rows = new Set(read('docs/errors.md').match(/(?<=^\| `)ERR_REDLOCK_\w+(?=` \|)/gm));
