@@ -161,7 +161,7 @@ class FaceQuorum {
     this.#quorum = this.#open(this.#servers.asPassed(servers), before.texts);
     this.openedAt = clock();
     face.servers = this.#servers.shown(servers);
-    before.engine.close();
+    before.engine.retire();
   }
 
   /**

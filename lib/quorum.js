@@ -19,6 +19,7 @@
 
 const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
+const { deferred } = require('./native/calls');
 const { keepAlive } = require('./native/mailbox');
 const { customScripts, refuseInMemory } = require('./scripts');
 
@@ -95,7 +96,12 @@ class Quorum {
    * @returns {Promise<unknown[]>} what each member answered: a client to QUIT, which redlock 4 passes on; else OK
    */
   quit(before) {
-    this.#quitting ??= this.#quit(before);
+    if (this.#quitting === undefined) {
+      // Listeners that are told of it may quit too.
+      const { promise, resolve } = deferred();
+      this.#quitting = promise;
+      resolve(this.#quit(before));
+    }
     return this.#quitting;
   }
 
