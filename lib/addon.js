@@ -50,7 +50,7 @@ function explained(explain, cause) {
     return explain(require('./unloadable'));
   } catch (another) {
     // As where a process can open no more files.
-    const message = `redlock-native can't use its addon, nor say why (${another?.message})`;
+    const message = `redlock-native can't use its addon, nor say why (${another})`;
     return Object.assign(new Error(message, { cause }), { code: 'ERR_REDLOCK_ADDON', reason: 'NOT_LOADED' });
   }
 }

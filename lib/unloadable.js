@@ -400,7 +400,7 @@ function notInstalled(wanted, said) {
   const isNamed = said.some((text) => text.includes(`${path.sep}${wanted}${path.sep}`));
   const there = halfThere(wanted) ?? (isNamed ? withoutAddon() : undefined);
   if (there) return there;
-  const { add, install, withOptional } = manager();
+  const { add, install, optional, withOptional } = manager();
   if (process.versions.pnp) {
     const todo = `Run ${install} here; if that leaves it out, name this platform in supportedArchitectures of .yarnrc.yml.`;
     return trouble('NOT_INSTALLED', "Yarn's Plug'n'Play has not installed it here", todo);
@@ -421,11 +421,12 @@ function notInstalled(wanted, said) {
       `since ${lockfile.file} doesn't have it: it was written on another platform or without optional dependencies`;
     const todo =
       `Delete ${lockfile.name} and node_modules and install again (${install}); ` +
-      `or install the package by its name: ${add}${wanted}@${version}.`;
+      `or install the package by its name: ${add}${optional}${wanted}@${version}.`;
     return trouble('LOCKFILE', what, todo);
   }
   const what =
     'it is an optional dependency that was left out when installing (--omit=optional, --no-optional, --ignore-optional or a setting)';
+  // Not as an optional one, which would be left out as well.
   const todo =
     `Install with optional dependencies: ${withOptional}; ` +
     `or install it by its name: ${add}${wanted}@${version}.`;
@@ -480,43 +481,49 @@ function namesIn(folder) {
 // ---- who has installed it
 
 /**
- * Commands; the last two are followed by a package's name.
+ * Commands.
  *
  * @typedef {object} Manager of packages
  * @property {string} install
  * @property {string} withOptional
- * @property {string} add as an optional dependency
- * @property {string} rebuild
+ * @property {string} add followed by a package's name
+ * @property {string} optional is between them, if it is to be an optional dependency
+ * @property {string} rebuild followed by a package's name
  */
 
 const NPM = {
   install: 'npm install',
   withOptional: 'npm install --include=optional',
-  add: 'npm install --save-optional ',
+  add: 'npm install ',
+  optional: '--save-optional ',
   rebuild: 'npm rebuild ',
 };
 const YARN = {
   install: 'yarn install',
   withOptional: 'yarn install, without --ignore-optional',
-  add: 'yarn add --optional ',
+  add: 'yarn add ',
+  optional: '--optional ',
   rebuild: 'yarn rebuild ',
 };
 const PNPM = {
   install: 'pnpm install',
   withOptional: 'pnpm install, without --no-optional',
-  add: 'pnpm add --save-optional ',
+  add: 'pnpm add ',
+  optional: '--save-optional ',
   rebuild: 'pnpm rebuild ',
 };
 const BUN = {
   install: 'bun install',
   withOptional: 'bun install, without --omit=optional',
-  add: 'bun add --optional ',
+  add: 'bun add ',
+  optional: '--optional ',
   rebuild: 'bun pm trust ',
 };
 const DENO = {
   install: 'deno install',
   withOptional: 'deno install',
   add: 'deno add npm:',
+  optional: '',
   rebuild: 'deno install --allow-scripts=npm:',
 };
 
