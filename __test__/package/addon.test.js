@@ -11,6 +11,8 @@ const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { promisify } = require('node:util');
 
+const { build } = require('esbuild');
+
 const { npm } = require('../../scripts/npm');
 const { MODULES } = require('../../scripts/runtimes');
 const { pack } = require('../../scripts/package');
@@ -268,7 +270,9 @@ describe('an error names the package, the version, the platform, Node.js, and wh
       const { dlopen } = process;
       const exhaust = () => { for (;;) fs.openSync(__filename); };
       process.dlopen = (...args) => { try { exhaust(); } catch { return dlopen.apply(process, args); } };`;
-    const { code: named, message } = await requireIn(installed, { code });
+    // Node.js raises the limit to what it may be.
+    const limited = { program: '/bin/sh', flags: ['-c', 'ulimit -n 64 && exec "$0" "$@"', process.execPath] };
+    const { code: named, message } = await requireIn(installed, { code, ...limited });
     assert.equal(named, 'ERR_REDLOCK_ADDON');
     assert.match(message, /too many open files/i);
   });
@@ -402,6 +406,19 @@ describe('an error names the package, the version, the platform, Node.js, and wh
     says(await requireIn(app), 'NOT_BUILT', /this is the source/, /Install the published package/);
   });
 
+  test('if it was bundled by esbuild where there is no addon', async () => {
+    const app = makeApp();
+    const folder = makeFolder();
+    await build({
+      stdin: { contents: "require('redlock-native')", resolveDir: app },
+      outfile: path.join(folder, 'node_modules', 'redlock-native', 'index.js'),
+      bundle: true,
+      platform: 'node',
+      logLevel: 'silent',
+    });
+    says(await requireIn(folder), 'BUNDLED', /was bundled, and the addon/, /--external:redlock-native/);
+  });
+
   test('if it was bundled', async () => {
     // As bundlers do it, as far as this matters: the modules run elsewhere, and are not beside their package.json.
     const app = makeFolder();
@@ -462,6 +479,9 @@ describe('where the source package is installed', () => {
       /what redlock-native-source has compiled can't be loaded/,
       /npm rebuild/,
     );
+    fs.writeFileSync(path.join(source, 'redlock-native.node'), fs.readFileSync(addon).subarray(0, 1_000_000));
+    const cut = process.platform === 'linux' ? /\(.*redlock-native\.node has 1000000 of \d+ bytes\)/ : /\(/;
+    says(await requireIn(app), 'SOURCE', cut, /npm rebuild/);
     fs.writeFileSync(
       path.join(source, 'index.js'),
       "exports.Mailbox = class {}; exports.version = () => '0.0.9';",
