@@ -397,7 +397,7 @@ function isBundled() {
  * @returns {Trouble}
  */
 function notInstalled(wanted, said) {
-  const isNamed = said.some((text) => text.includes(`${path.sep}${wanted}${path.sep}`));
+  const isNamed = said.some((text) => text.replaceAll('\\', '/').includes(`/${wanted}/`));
   const there = halfThere(wanted) ?? (isNamed ? withoutAddon() : undefined);
   if (there) return there;
   const { add, install, optional, withOptional } = manager();
