@@ -103,6 +103,10 @@ class FaceQuorum {
     return this.#quorum.engine;
   }
 
+  get isInMemory() {
+    return this.#quorum.isInMemory;
+  }
+
   /** Whether a script of the caller's runs in place of one of ours. */
   get hasOwnScripts() {
     return this.#quorum.hasOwnScripts;

@@ -356,9 +356,9 @@ class Locker {
    */
   #acquireFlags(settings, isFair) {
     const queues = this.#profile.hasAcquireOptions ? QUEUES : 0;
-    return (
-      queues | this.#wakeups | (isFair ? FAIR : 0) | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0)
-    );
+    // Where all who wait are in this process, its own line is as fair.
+    const fair = isFair && !this.#quorum.isInMemory ? FAIR : 0;
+    return queues | this.#wakeups | fair | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
   }
 
   /**

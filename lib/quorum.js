@@ -30,6 +30,8 @@ class Quorum {
   voters;
   /** The callers' clients, each once. @type {import('./clients/bridge').Bridge[]} */
   clients;
+  /** Whether nobody but this process can be the holder. */
+  isInMemory;
   /** The scripts that the engine was told of last. @type {FaceScripts | undefined} */
   #scripts;
   /** @type {Promise<unknown[]> | undefined} */
@@ -45,6 +47,7 @@ class Quorum {
     const custom = scripts && customOf(scripts);
     const members = readMembers(instances, policy, dialect);
     if (custom) refuseInMemory(members);
+    this.isInMemory = members.every(({ config }) => config.kind === 'memory');
     this.engine = new Engine(owner, members, deadlines);
     this.engine.isHeardLate = isHeardLate;
     if (custom) this.engine.useScripts(custom);
