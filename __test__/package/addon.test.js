@@ -12,8 +12,8 @@ const { after, before, describe, test } = require('node:test');
 const { promisify } = require('node:util');
 
 const { npm } = require('../../scripts/npm');
-const { pack } = require('../../scripts/package');
-const { unpack } = require('../../scripts/package/tarballs');
+const { unpack } = require('../../scripts/package/tarball');
+const { pack } = require('../../scripts/package/tarballs');
 const { TARGETS } = require('../../lib/unloadable');
 const { compileAddon } = require('../support/tiny-addons');
 const ours = require('../../package.json');
