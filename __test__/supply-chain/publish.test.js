@@ -16,7 +16,8 @@ const { HOST } = require('../../scripts/free-port');
 const { releaseIn } = require('../../scripts/package/release');
 const { integrityOf, manifestIn } = require('../../scripts/package/tarball');
 const { publishAll, tagFor } = require('../../scripts/publish');
-const { makeAddons, packRelease, setEnvironment } = require('../support/tiny-release');
+const { setEnvironment } = require('../support/environment');
+const { makeAddons, packRelease } = require('../support/tiny-release');
 const { version } = require('../../package.json');
 
 const SCRIPT = path.join(__dirname, '..', '..', 'scripts', 'publish.js');

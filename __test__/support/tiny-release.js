@@ -7,6 +7,7 @@ const path = require('node:path');
 
 const { pack } = require('../../scripts/package/tarballs');
 const { TARGETS, fileOf } = require('../../scripts/package/targets');
+const { setEnvironment } = require('./environment');
 const { compileAddon } = require('./tiny-addons');
 const { version } = require('../../package.json');
 
@@ -35,12 +36,4 @@ async function packRelease(folder, addons, env = PIPELINE) {
   }
 }
 
-/** @param {Record<string, string | undefined>} variables those without a value are taken away */
-function setEnvironment(variables) {
-  for (const [name, value] of Object.entries(variables)) {
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
-  }
-}
-
-module.exports = { makeAddons, packRelease, setEnvironment };
+module.exports = { makeAddons, packRelease };
