@@ -55,7 +55,8 @@ async function main(names) {
     const { isDone, by } = await useOnTarget(target, { main: tarball, platform });
     console.log(rowOf(target, binaries[index], isDone ? by : `not used: ${by}`));
   }
-  if (!names.length) releaseIn(PACKAGES);
+  if (names.length) return;
+  releaseIn(PACKAGES);
   if (!manifestIn(tarball).repository)
     console.log(`These can be used, but not published: no repository is named. ${HOW_TO_NAME_ONE}.`);
 }
