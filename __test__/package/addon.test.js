@@ -15,8 +15,8 @@ const { build } = require('esbuild');
 
 const { npm } = require('../../scripts/npm');
 const { MODULES } = require('../../scripts/runtimes');
-const { pack } = require('../../scripts/package');
-const { unpack } = require('../../scripts/package/tarballs');
+const { unpack } = require('../../scripts/package/tarball');
+const { pack } = require('../../scripts/package/tarballs');
 const { compileAddon } = require('../support/tiny-addons');
 const ours = require('../../package.json');
 
