@@ -9,7 +9,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 
 const ROOT = path.join(__dirname, '..', '..');
-const LOCKS = { npm: 'package-lock.json', cargo: 'Cargo.lock', pip: 'requirements.txt' };
+const LOCKS = { npm: 'package-lock.json', cargo: 'Cargo.lock', pip: 'compilers.txt' };
 
 const config = fs.readFileSync(path.join(ROOT, '.github', 'dependabot.yml'), 'utf8');
 

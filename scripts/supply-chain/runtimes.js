@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 /** Zig links for all platforms; its version is that of the tools. */
-const TOOLS = path.join(__dirname, '..', 'package', 'requirements.txt');
+const TOOLS = path.join(__dirname, '..', 'package', 'from-pypi', 'compilers.txt');
 
 /**
  * @typedef {object} Runtime
