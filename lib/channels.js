@@ -13,6 +13,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { channel } = require('node:diagnostics_channel');
 
 const { clock } = require('./addon');
+const { read, readAt } = require('./clients/inspect-object');
 const { because } = require('./errors');
 const { soon } = require('./native/calls');
 
@@ -78,7 +79,11 @@ class Trace {
   /** @param {unknown} error */
   noteError(error) {
     this.note({ error: told(error) });
-    this.noteFailure(Object(error));
+    this.noteFailure({
+      code: read(error, 'code'),
+      attempts: read(error, 'attempts'),
+      votes: read(error, 'votes'),
+    });
   }
 
   /** @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure */
@@ -198,8 +203,8 @@ function told(error) {
  */
 function votesOf(votes) {
   if (!Array.isArray(votes) || votes.length === 0) return undefined;
-  return votes.map(({ address, vote, error }) => {
-    const { code } = Object(error);
+  return votes.map((one) => {
+    const [address, vote, code] = [read(one, 'address'), read(one, 'vote'), readAt(one, 'error', 'code')];
     return code === undefined ? { address, vote } : { address, vote, code };
   });
 }
@@ -220,6 +225,22 @@ function outcomeOf(code) {
 const OUTCOMES = new Set([
   ...['held', 'not_held', 'timeout', 'unavailable', 'too_slow', 'expired', 'max_hold', 'closed'],
 ]);
+
+/**
+ * What is read for those who listen: the call must not read it again, as it could be another then. Where it can't be read, the
+ * call itself says why.
+ *
+ * @template T
+ * @param {() => T} readIt
+ * @returns {T | undefined}
+ */
+function unlessRefused(readIt) {
+  try {
+    return readIt();
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * @param {any} lock as it was passed: anything
@@ -261,6 +282,7 @@ function namesOf(resource) {
 module.exports = {
   Trace,
   traceOf,
+  unlessRefused,
   namesIn,
   told,
   votesOf,

@@ -121,8 +121,10 @@ class Locker {
     if (!channels.lock.hasSubscribers) {
       return this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, undefined);
     }
-    const trace = channels.traceOf(resource, ttl);
-    const call = () => this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, trace);
+    // What is told is what is asked for: it is read once.
+    const names = channels.unlessRefused(() => this.#namesOf(resource)) ?? resource;
+    const trace = channels.traceOf(names, ttl);
+    const call = () => this.#lock(face, names, ttl, options, isExtended, isStrict, isTry, trace);
     return channels.lock.tell(trace, call, 'granted');
   }
 
@@ -506,25 +508,27 @@ class Locker {
    * @returns {Promise<void>}
    */
   unlock(face, lock) {
-    if (!channels.unlock.hasSubscribers) return this.#unlock(face, lock, undefined);
-    const trace = channels.traceOf(channels.namesIn(lock, 'resource'));
-    return channels.unlock.tell(trace, () => this.#unlock(face, lock, trace), 'released');
+    if (!channels.unlock.hasSubscribers) return this.#unlock(face, lock, undefined, undefined);
+    const read = channels.unlessRefused(() => readState(lock, this.#profile.isLenient));
+    const trace = channels.traceOf(read?.record.names ?? []);
+    return channels.unlock.tell(trace, () => this.#unlock(face, lock, read, trace), 'released');
   }
 
   /**
    * @param {any} face
    * @param {any} lock
+   * @param {ReturnType<typeof readState> | undefined} read what it says, if that was read already
    * @param {import('./channels').Trace | undefined} trace
    * @returns {Promise<void>}
    */
-  #unlock(face, lock, trace) {
+  #unlock(face, lock, read, trace) {
     const profile = this.#profile;
     let record;
     let state;
     let engine;
     let isReported;
     try {
-      ({ record, state } = readState(lock, profile.isLenient));
+      ({ record, state } = read ?? readState(lock, profile.isLenient));
       if (this.#isQuitting(lock, state)) return this.#unlockedByQuit(lock, state, record);
       if (profile.release === 'silent' && isPast(state, record)) return OwnPromise.resolve();
       engine = this.#openEngine(face, 'unlock', record.names);

@@ -256,7 +256,7 @@ class FakeMailbox {
     this.#check(engine.knowsScripts(scripts), `unknown scripts ${scripts}`);
     this.#check(isWhole(sheet), `sheet ${sheet}`);
     this.#check(maxWait >= 0 || maxWait === -1, `maxWait ${maxWait}`);
-    this.#check(trace === 0, `trace ${trace}, though nobody listens`);
+    this.#check(this.#world.isListenedTo ? isWhole(trace) : trace === 0, `trace ${trace}`);
     this.#check(isWhole(context) && context > 0 === engine.hasClients(handle), `context ${context}`);
     this.#check(value === '' || operation < 3, `operation ${operation} with a value`);
     this.#check(operation !== 4 || instant >= 0, `a wait of ${instant}`);

@@ -4,6 +4,7 @@
 
 const { makeClient } = require('./clients');
 const { makeFace } = require('./faces');
+const { listen } = require('./listeners');
 const { NAMES, TTLS, OPTIONS, LOCKS, SIGNALS, SECONDS, shifty, once, getter } = require('./oddities');
 
 /** Until when they begin something, in ms. */
@@ -37,6 +38,8 @@ class Callers {
   #lastName = 0;
   /** Locks that somebody has now. @type {{face: import('./faces').Face, lock: any, names: string[], value: string, ttl: number}[]} */
   #held = [];
+  /** @type {() => void} */
+  #stopListening = () => {};
 
   /**
    * @param {import('./world').World} world
@@ -53,6 +56,7 @@ class Callers {
     const chance = this.#chance;
     const world = this.#world;
     world.pollutesWakes = chance.is(0.12);
+    this.#stopListening = listen(world, (share, ttl) => this.#maybeBlock(share, ttl));
     for (let left = chance.between(1, 3); left > 0; left--) this.#open();
     for (let left = chance.between(8, 30); left > 0; left--) {
       this.#at(chance.next() * BUSY, () => this.#act());
@@ -583,6 +587,10 @@ class Callers {
   }
 
   /** Nobody uses anything any more. */
+  stopListening() {
+    this.#stopListening();
+  }
+
   dropAll() {
     for (const face of this.#faces) {
       if (face.isQuit) continue;

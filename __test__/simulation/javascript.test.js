@@ -40,7 +40,13 @@ const EXPECTED = [
   ],
   ...['errands answered with applied', 'errands answered with failed', 'errands answered with seen'],
   ...['errands answered with unexpected', 'errands that clients never answer', 'changes of a client'],
-  ...['changes of the route', 'servers that can not be used', 'exceptions of callers', 'warnings'],
+  ...[
+    'changes of the route',
+    'messages on channels',
+    'servers that can not be used',
+    'exceptions of callers',
+    'warnings',
+  ],
   ...['pollutions of Object.prototype', 'jumps of the wall clock', 'times that callers kept the thread busy'],
   ...['again', 'fails', 'late', 'never', 'odd', 'right', 'thenable', 'throws', 'twice'].map(
     (way) => `clients: ${way}`,

@@ -71,6 +71,9 @@ module.exports = { seenBySimulation: () => ({
   'lib/native/client-answers.js': [
     ['module.exports = {', 'module.exports = { seenBySimulation: () => ({ collected }),'],
   ],
+  'lib/channels.js': [
+    ['module.exports = {', 'module.exports = { seenBySimulation: () => ({ untold: untold.length }),'],
+  ],
   'lib/watchdog.js': [
     [
       'module.exports = {',

@@ -40,6 +40,11 @@ const sabotages = [
     ],
   },
   {
+    name: 'told-at-once',
+    rule: '19: who listens is told once the caller has gone on',
+    edits: [{ file: 'lib/channels.js', from: 'untold.push(AsyncResource.bind(tell));', to: 'tell();' }],
+  },
+  {
     name: 'look',
     rule: '19: what carries validity is looked at when it is handed over',
     edits: [{ file: 'lib/native/answer.js', from: 'return this.until <= clock();', to: 'return false;' }],

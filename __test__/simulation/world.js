@@ -39,6 +39,8 @@ class World {
   refusesConfigs = false;
   /** Whether native takes no more requests. */
   isEnding = false;
+  /** Whether somebody listens to channels. */
+  isListenedTo = false;
   #trace;
   /** What callers have asked for, by operation and names: the values that go with them. @type {Map<string, Set<string>>} */
   #asked = new Map();
@@ -82,14 +84,17 @@ class World {
   /** @returns {Promise<{seed: number, hash: string, violation: string | undefined, counts: Map<string, number>, lines: string[]}>} */
   async run() {
     const restore = this.#install();
+    let callers;
     try {
       const runsTicks = this.chance.is(0.6);
       this.count(runsTicks ? 'worlds that run ticks' : 'worlds that wait for ticks');
       const { load } = freshPackage(makeBinding(this), runsTicks);
       // Whatever else goes on in the process stays outside while answers are handed over.
       const { seenBySimulation } = load('lib/native/answers.js');
-      const isBusy = () => seenBySimulation().late > 0 || this.engine.callsLeft > 0;
-      const callers = new Callers(this, load);
+      const { seenBySimulation: seenOfChannels } = load('lib/channels.js');
+      const isBusy = () =>
+        seenBySimulation().late > 0 || this.engine.callsLeft > 0 || seenOfChannels().untold > 0;
+      callers = new Callers(this, load);
       callers.begin();
       await this.#runOn(isBusy);
       callers.dropAll();
@@ -99,6 +104,7 @@ class World {
     } catch (error) {
       this.violation ??= error;
     } finally {
+      callers?.stopListening();
       restore();
     }
     const { violation, seed, counts } = this;

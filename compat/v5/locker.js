@@ -105,8 +105,9 @@ class Locker {
    */
   acquire(face, resources, duration, settings) {
     if (!channels.lock.hasSubscribers) return this.#acquire(face, resources, duration, settings, undefined);
-    const trace = channels.traceOf(resources, duration);
-    const call = () => this.#acquire(face, resources, duration, settings, trace);
+    const names = channels.unlessRefused(() => readResource(resources, true)) ?? resources;
+    const trace = channels.traceOf(names, duration);
+    const call = () => this.#acquire(face, names, duration, settings, trace);
     return channels.lock.tell(trace, call, 'granted');
   }
 
@@ -196,9 +197,12 @@ class Locker {
    * @returns {Promise<Lock>}
    */
   extend(face, existing, duration, settings) {
-    if (!channels.extend.hasSubscribers) return this.#extend(face, existing, duration, settings, undefined);
-    const trace = channels.traceOf(channels.namesIn(existing, 'resources'), duration);
-    const call = () => this.#extend(face, existing, duration, settings, trace);
+    if (!channels.extend.hasSubscribers) {
+      return this.#extend(face, existing, duration, settings, undefined, undefined);
+    }
+    const record = channels.unlessRefused(() => recordOf(existing));
+    const trace = channels.traceOf(record?.names ?? [], duration);
+    const call = () => this.#extend(face, existing, duration, settings, record, trace);
     return channels.extend.tell(trace, call, 'extended');
   }
 
@@ -207,13 +211,13 @@ class Locker {
    * @param {Lock} existing
    * @param {number} duration
    * @param {Partial<V5Settings> | undefined} settings
+   * @param {ReturnType<typeof recordOf> | undefined} record what it says, if that was read already
    * @param {import('../../lib/channels').Trace | undefined} trace
    * @returns {Promise<Lock>}
    */
-  async #extend(face, existing, duration, settings, trace) {
+  async #extend(face, existing, duration, settings, record, trace) {
     checkDuration(duration);
-    const { names: known, value, expiration } = readLock(existing, false, 'resources', true);
-    const names = [...known];
+    const { names, value, expiration } = record ?? recordOf(existing);
     const state = stateOf(existing, { names, value });
     const validUntil = state.validUntil(expiration);
     if (validUntil === 0) throw new ExecutionError(TEXTS.expired, []);
@@ -307,9 +311,12 @@ class Locker {
    * @param {number} longest as for `#release`
    */
   #releaseTold(face, lock, settings, longest) {
-    if (!channels.unlock.hasSubscribers) return this.#release(face, lock, settings, longest, undefined);
-    const trace = channels.traceOf(channels.namesIn(lock, 'resources'));
-    const call = () => this.#release(face, lock, settings, longest, trace);
+    if (!channels.unlock.hasSubscribers) {
+      return this.#release(face, lock, settings, longest, undefined, undefined);
+    }
+    const record = channels.unlessRefused(() => recordOf(lock));
+    const trace = channels.traceOf(record?.names ?? []);
+    const call = () => this.#release(face, lock, settings, longest, record, trace);
     return channels.unlock.tell(trace, call, 'released');
   }
 
@@ -318,11 +325,11 @@ class Locker {
    * @param {Lock} lock
    * @param {V5Settings} settings
    * @param {number} longest in ms; if finite, a lock that is gone isn't asked for again either
+   * @param {ReturnType<typeof recordOf> | undefined} record what it says, if that was read already
    * @param {import('../../lib/channels').Trace | undefined} trace
    */
-  async #release(face, lock, settings, longest, trace) {
-    const { names: known, value, expiration } = readLock(lock, false, 'resources', true);
-    const names = [...known];
+  async #release(face, lock, settings, longest, record, trace) {
+    const { names, value, expiration } = record ?? recordOf(lock);
     const state = stateOf(lock, { names, value });
     state.setReleased(lock, expiration);
     this.#released.add(state);
@@ -397,6 +404,12 @@ class Locker {
     const explained = explain(known, { operation, names, ttl }, this.#quorum.engine.addresses);
     return new ExecutionError(text, stats, explained);
   }
+}
+
+/** @param {unknown} lock */
+function recordOf(lock) {
+  const { names, ...rest } = readLock(lock, false, 'resources', true);
+  return { names: [...names], ...rest };
 }
 
 /**

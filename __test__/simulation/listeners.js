@@ -1,0 +1,44 @@
+'use strict';
+
+/** Those who listen to node:diagnostics_channel, take their time and throw: nothing of that may reach who calls. */
+
+const { channel } = require('node:diagnostics_channel');
+
+const OPERATIONS = ['lock', 'extend', 'unlock', 'hold'];
+const PARTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'];
+
+/**
+ * Some of the channels are listened to, in some worlds.
+ *
+ * @param {import('./world').World} world
+ * @param {(share: number, ttl: number) => void} maybeBlock
+ * @returns {() => void} ends it: channels are the process's, and worlds come one after the other
+ */
+function listen(world, maybeBlock) {
+  const { chance } = world;
+  /** @type {(() => void)[]} */
+  const endings = [];
+  if (!chance.is(0.4)) return () => {};
+  world.isListenedTo = true;
+  for (const operation of OPERATIONS) {
+    for (const part of PARTS) {
+      if (!chance.is(0.3)) continue;
+      const one = channel(`tracing:redlock:${operation}:${part}`);
+      const listener = (/** @type {any} */ message) => {
+        world.count('messages on channels');
+        world.trace(`told ${operation}:${part} ${message.outcome}`);
+        world.checkError(message.error, `the message of ${operation}:${part}`);
+        if (chance.is(0.02)) Object.freeze(message);
+        maybeBlock(0.1, 100);
+        if (chance.is(0.05)) world.thrower()();
+      };
+      one.subscribe(listener);
+      endings.push(() => one.unsubscribe(listener));
+    }
+  }
+  return () => {
+    for (const end of endings) end();
+  };
+}
+
+module.exports = { listen };
