@@ -501,13 +501,13 @@ class FakeEngine {
       {
         vote: 'failed',
         code: 'UNREACHABLE',
-        message: `cannot reach it with ${secret}: ${quoted(secret, chance)}`,
+        message: `cannot reach it: \u0002it said ${secret}: ${quoted(secret, chance)}\u0003`,
       },
       {
         vote: 'failed',
         code: 'REFUSED',
         reply: 'WRONGPASS',
-        message: `it answered "WRONGPASS no user has ${quoted(secret, chance)}"`,
+        message: `WRONGPASS\u0002 no user has ${quoted(secret, chance)}\u0003 (check it)`,
       },
       { vote: 'failed', code: 'LOST', message: 'the connection broke' },
     ]);
@@ -548,7 +548,7 @@ class FakeEngine {
         const { number, message } = answer;
         const reply = answer.code ?? undefined;
         const told = reply ? { code: 'REFUSED', reply } : { code: 'CLIENT' };
-        return { vote: 'failed', ...told, message: `it failed: ${message}`, error: number };
+        return { vote: 'failed', ...told, message: `it failed: \u0002${message}\u0003`, error: number };
       }
     }
   }
