@@ -11,6 +11,7 @@ const { majorityOf } = require('./quorum');
  * @typedef {object} FailedRequest
  * @property {Operation} operation
  * @property {string} names
+ * @property {string} one of the names, whichever it was
  * @property {number} ttl
  * @property {string} reason
  * @property {AddressedVote[]} answers
@@ -29,16 +30,25 @@ function explain(failure, { operation, names, ttl }, addresses) {
   const { code, reason, votes: nativeVotes } = failure;
   const suspicion = Object.hasOwn(failure, 'suspicion') ? (failure.suspicion ?? '') : '';
   // Many of a vote's properties may be absent, and must not be found in `Object.prototype` then.
-  const answers = nativeVotes.map((vote, instance) => ({
-    __proto__: null,
-    ...vote,
-    address: addresses[instance],
-  }));
+  const answers = nativeVotes.map((vote, instance) => answerOf(vote, addresses[instance]));
   const votes = answers.map((answer, instance) => toVote(answer, operation, instance));
   const describe = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : otherwise;
   const occupant = Object.hasOwn(failure, 'occupant') ? failure.occupant : undefined;
-  const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers, occupant });
+  const shown = namesOf(names);
+  const one = names.length > 1 ? `one of ${shown}` : shown;
+  const sentence = describe({ operation, names: shown, one, ttl, reason, answers, occupant });
   return { code, resource: [...names], votes, cause: because(sentence + suspicion) };
+}
+
+/**
+ * @param {import('./native/types').NativeVote} vote
+ * @param {string} address
+ * @returns {AddressedVote} inherits nothing
+ */
+function answerOf(vote, address) {
+  // It was not asked, as all was decided before: nothing is wrong with it.
+  if (vote.code === 'WITHDRAWN') return /** @type {any} */ ({ __proto__: null, vote: 'pending', address });
+  return /** @type {any} */ ({ __proto__: null, ...vote, address });
 }
 
 /**
@@ -57,10 +67,11 @@ const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
     // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
-    const { names, answers, occupant } = failed;
+    const { names, one, answers, occupant } = failed;
     if (occupant !== undefined) {
+      const key = one === names ? 'its key' : 'the key of one of them';
       return (
-        `${names} can't be locked: its key holds ${occupant}, so that another application uses this name; ` +
+        `${names} can't be locked: ${key} holds ${occupant}, so that another application uses this name; ` +
         `give the lock another one, or a keyPrefix: ${whoRefused(answers)}${whatFailed(answers)}`
       );
     }
@@ -70,7 +81,7 @@ const SENTENCES = {
         'give a new value for each attempt'
       );
     }
-    return `${names} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
+    return `${one} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
   },
 
   ERR_REDLOCK_UNAVAILABLE({ operation, names, answers }) {

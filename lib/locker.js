@@ -228,7 +228,8 @@ class Locker {
     state.watchdog?.release();
     engine.unlock(names, value, state.heldSince, settings, false);
     const explained = explain(TOO_LATE, { operation: 'lock', names, ttl: state.ttl ?? 0 }, engine.addresses);
-    throw new this.#profile.LockError(notLocked(TOO_LATE.code, names, settings, undefined), 1, explained);
+    const message = notLocked(TOO_LATE.code, names, settings, undefined, explained.votes);
+    throw new this.#profile.LockError(message, 1, explained);
   }
 
   /**
@@ -297,7 +298,8 @@ class Locker {
       return null;
     }
     const failure = explained();
-    throw new this.#profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
+    const message = notLocked(code, names, settings, acquire, failure.votes);
+    throw new this.#profile.LockError(message, answer.attempts, failure);
   }
 
   /**
