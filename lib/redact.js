@@ -39,7 +39,8 @@ const WITHHELD = '(a text that has a secret in it)';
 const LONGEST_WORD = 16;
 
 /** What native quotes of a server or a client stands between these (src/engine/cause.rs); all else in its texts is ours. */
-const OUTSIDE = new RegExp('\u0002([^\u0003]*)\u0003?');
+const [START, END] = ['\u0002', '\u0003'];
+const OUTSIDE = new RegExp(`${START}([^${END}]*)${END}?`);
 
 /** What our errors quote of a configuration: texts in quotes, and a value of another type at the end of a sentence. */
 const GIVEN = /("(?:[^"\\]|\\.)*"|(?<=, not )[^\s"]+)/;
@@ -89,6 +90,15 @@ class Redactor {
       masked = withoutBeginnings(masked, secret);
     }
     return masked;
+  }
+
+  /**
+   * The same of a text whose first word alone is shown: a word that has a letter or two of a secret doesn't show it.
+   *
+   * @param {string} text
+   */
+  cleanWord(text) {
+    return this.mask(text.slice(0, LONGEST), SHORT);
   }
 
   /**
@@ -352,8 +362,7 @@ function cleanDetails(told, redactor) {
  */
 function cleanTexts(told, redactor) {
   if (hasText(told, 'message')) told.message = redactor.cleanTold(told.message);
-  // A word that has a letter or two of a secret shows none.
-  if (hasText(told, 'reply')) told.reply = redactor.mask(told.reply, SHORT);
+  if (hasText(told, 'reply')) told.reply = redactor.cleanWord(told.reply);
 }
 
 /**

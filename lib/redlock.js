@@ -118,8 +118,10 @@ class Redlock extends EventEmitter {
    * @returns {Promise<Awaited<T> | null>} null if `tryLock` found it held
    */
   using(resource, ttl, options, routine) {
-    if (typeof options === 'function') return deliver(this, use(this, resource, ttl, {}, options), undefined);
-    return deliver(this, use(this, resource, ttl, options ?? {}, routine), undefined);
+    if (typeof options !== 'function')
+      return deliver(this, use(this, resource, ttl, options ?? {}, routine), undefined);
+    const used = routine === undefined ? use(this, resource, ttl, {}, options) : misplacedOptions();
+    return deliver(this, used, undefined);
   }
 
   /**
@@ -237,6 +239,9 @@ class Redlock extends EventEmitter {
  * @param {any} routine
  */
 async function use(redlock, resource, ttl, options, routine) {
+  if (typeof ttl === 'function' && routine === undefined) {
+    throw wrongType('TTL', 'the ttl is missing: using(resource, ttl, routine), with the ttl in milliseconds');
+  }
   if (typeof routine !== 'function') {
     const given = routine === undefined && typeof options !== 'object' ? options : routine;
     throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
@@ -251,6 +256,11 @@ async function use(redlock, resource, ttl, options, routine) {
     inUse.delete(lock);
     await locker.unlockQuietly(redlock, lock);
   }
+}
+
+/** Ignoring them could cost the caller the lock. @returns {Promise<never>} */
+async function misplacedOptions() {
+  throw wrongType('OPTIONS', 'options come before the routine: using(resource, ttl, options, routine)');
 }
 
 /**
