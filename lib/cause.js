@@ -3,6 +3,7 @@
 /** Why a request failed, in one sentence for whoever is on call at night. */
 
 const { troubleOf, because, show } = require('./errors');
+const { isInUse } = require('./in-use');
 const { majorityOf } = require('./quorum');
 
 /**
@@ -15,6 +16,7 @@ const { majorityOf } = require('./quorum');
  * @property {number} ttl
  * @property {string} reason
  * @property {AddressedVote[]} answers
+ * @property {string} own if it may be held by who asks, what to say of that
  * @property {string} [occupant] what a key has that is no lock's
  */
 
@@ -36,7 +38,8 @@ function explain(failure, { operation, names, ttl }, addresses) {
   const occupant = Object.hasOwn(failure, 'occupant') ? failure.occupant : undefined;
   const shown = namesOf(names);
   const one = names.length > 1 ? `one of ${shown}` : shown;
-  const sentence = describe({ operation, names: shown, one, ttl, reason, answers, occupant });
+  const own = operation === 'lock' && isInUse(names) ? NOT_REENTRANT : '';
+  const sentence = describe({ operation, names: shown, one, ttl, reason, answers, own, occupant });
   return { code, resource: [...names], votes, cause: because(sentence + suspicion) };
 }
 
@@ -62,16 +65,18 @@ function toVote({ address, vote, code, reply, message, error }, operation, insta
   return { address, vote, error: troubleOf({ code, reply, message, error }, operation, instance, address) };
 }
 
+const NOT_REENTRANT =
+  '; in this process a routine of using() has a lock of that name: if it is the one that asks, it waits for itself';
+
 /** @type {Record<string, (failed: FailedRequest) => string>} */
 const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
     // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
-    const { names, one, answers, occupant } = failed;
+    const { names, one, answers, own, occupant } = failed;
     if (occupant !== undefined) {
-      const key = one === names ? 'its key' : 'the key of one of them';
       return (
-        `${names} can't be locked: ${key} holds ${occupant}, so that another application uses this name; ` +
+        `${one} can't be locked: its key holds ${occupant}, so that another application uses this name; ` +
         `give the lock another one, or a keyPrefix: ${whoRefused(answers)}${whatFailed(answers)}`
       );
     }
@@ -81,7 +86,7 @@ const SENTENCES = {
         'give a new value for each attempt'
       );
     }
-    return `${one} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
+    return `${one} is held by another: ${whoRefused(answers)}${whatFailed(answers)}${own}`;
   },
 
   ERR_REDLOCK_UNAVAILABLE({ operation, names, answers }) {
@@ -102,8 +107,8 @@ const SENTENCES = {
     );
   },
 
-  ERR_REDLOCK_TIMEOUT({ names, answers }) {
-    const held = count(answers, 'held') ? `; ${whoRefused(answers)}` : '';
+  ERR_REDLOCK_TIMEOUT({ names, answers, own }) {
+    const held = count(answers, 'held') ? `; ${whoRefused(answers)}${own}` : '';
     return `${names} was not granted within maxWait${held}${whatFailed(answers)}`;
   },
 

@@ -11,6 +11,7 @@ const { readLock } = require('./arguments');
 const { disposable, Lock, lockClassOf } = require('./lock');
 const { LockError, InstanceError, ConnectionError, wrongType, show, warnOfIgnored } = require('./errors');
 const { isArray, isUrl, pick } = require('./foreign');
+const { enter, leave } = require('./in-use');
 const { stateOf } = require('./lock-state');
 const { Locker } = require('./locker');
 const { lockerOf, requireLocker } = require('./locker-registry');
@@ -249,11 +250,11 @@ async function use(redlock, resource, ttl, options, routine) {
   const locker = requireLocker(redlock);
   const lock = await locker.lock(redlock, resource, ttl, options, true, true);
   if (lock === null) return null;
-  inUse.add(lock);
+  enter(lock);
   try {
     return await locker.watch(lock).during(() => routine(lock.signal, lock));
   } finally {
-    inUse.delete(lock);
+    leave(lock);
     await locker.unlockQuietly(redlock, lock);
   }
 }
@@ -270,9 +271,6 @@ async function misplacedOptions() {
 async function quit(redlock, options) {
   return requireLocker(redlock).quit(readQuitOptions(options));
 }
-
-/** Keeps locks alive whose routine waits only for the signal's event. @type {Set<Lock>} */
-const inUse = new Set();
 
 /**
  * @param {unknown} stored

@@ -53,9 +53,3 @@ for (const [what, sourcefile] of Object.entries(LOADERS)) {
     assert.equal(stdout, 'function\n', stderr);
   });
 }
-
-test('redlock-native/v5 required is the class, with itself by default', () => {
-  const Redlock = require('redlock-native/v5');
-  assert.equal(typeof Redlock, 'function');
-  assert.equal(Redlock.default, Redlock);
-});

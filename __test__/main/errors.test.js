@@ -142,6 +142,25 @@ describe('an error', () => {
     await lock.unlock();
   });
 
+  test('of a routine that waits for itself says so, and of nobody else', async (t) => {
+    const redlock = open(t, urls());
+    const nested = () => rejection(redlock.using('nested', 5000, () => assert.fail('it ran')));
+    const waited = () => rejection(redlock.lock('nested', 5000, { maxWait: 50, retryCount: -1 }));
+    const errors = await redlock.using(['nested', 'other'], 60_000, async () => [
+      await nested(),
+      await waited(),
+    ]);
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_TIMEOUT'],
+    );
+    for (const { cause } of errors)
+      assert.match(cause.message, /a routine of using\(\) has a lock of that name/);
+    const lock = await redlock.lock('nested', 60_000);
+    assert.ok(!(await nested()).cause.message.includes('routine'));
+    await lock.unlock();
+  });
+
   test('of a very long name shows its beginning, and has it whole beside', async (t) => {
     const redlock = open(t, urls());
     const name = 'x'.repeat(1_000_000);
