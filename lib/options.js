@@ -383,7 +383,8 @@ class FaceSettings {
     const settings = own ?? this.currentOn(face);
     const { hasAcquireOptions } = this.#profile;
     if (typeof options !== 'object' || options === null || (hasAcquireOptions && isArray(options))) {
-      if (hasAcquireOptions && isThere(options)) this.#refuse(notOptions(options), isStrict);
+      // redlock 4 ignores whatever it is.
+      if (hasAcquireOptions && isThere(options)) this.#warn(notOptions(options));
       return { settings };
     }
     const others = hasAcquireOptions ? ACQUIRE_OPTIONS : undefined;
@@ -415,15 +416,6 @@ class FaceSettings {
     this.current = override(defaults, properties, complaints, hasAcquireOptions);
     tellOnce(complaints, this.#warn);
     return this.current;
-  }
-
-  /**
-   * @param {string} message
-   * @param {boolean} isStrict
-   */
-  #refuse(message, isStrict) {
-    if (isStrict) throw wrongType('OPTIONS', message);
-    this.#warn(message);
   }
 
   #warn = (/** @type {string} */ message) => {
