@@ -427,6 +427,7 @@ describe('an instance', () => {
       assert.throws(() => new Redlock(instances), {
         code: 'ERR_REDLOCK_INVALID_INSTANCES',
         name: 'TypeError',
+        message: /^instances must be an array with one address each, not /,
       });
     });
   }
