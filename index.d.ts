@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
  * Distributed locks on a quorum of Redis or Valkey servers: the API of redlock 4 with native
  * promises, over an engine in Rust.
  *
- * Every time is in milliseconds.
+ * Every time is in milliseconds, but for those in {@link Redlock.Stats}, which are in seconds.
  *
  * @example
  * const redlock = new Redlock(['redis://a:6379', 'redis://b:6379', 'redis://c:6379']);
@@ -48,7 +48,7 @@ declare class Redlock extends EventEmitter {
 
   /** The share of a ttl that is set aside for clocks that run apart. Read at every call. */
   driftFactor: number;
-  /** Attempts after the first; -1 and Infinity are unlimited. Read at every call. */
+  /** Attempts after the first; -1 and Infinity are without end, also while servers are down. Read at every call. */
   retryCount: number;
   /** The wait between two attempts, in ms. Read at every call. A function that was given is shown as it is. */
   get retryDelay(): number;
@@ -101,10 +101,12 @@ declare class Redlock extends EventEmitter {
    *
    * @param resource the name or names, none of them twice; a name is the key on the servers
    * @param ttl for how long, in ms: a whole number of which 1 ms or more is left after the drift
-   * @returns the lock, which is valid until its `expiration`; or, rejected, a {@link Redlock.LockError}
-   *   (`ERR_REDLOCK_HELD`, `_UNAVAILABLE`, `_TOO_SLOW`, `_CLOSED`), or, where nothing was asked for because an
-   *   argument can't be used, a `TypeError` or `RangeError` (`ERR_REDLOCK_INVALID_RESOURCE`, `_TTL`, `_OPTIONS`).
-   *   An option that is unknown, as one that is misspelt, can't be used
+   * @param options of this call. One that is unknown, as one that is misspelt, can't be used
+   * @returns the lock, which is valid until its `expiration`, or null with `tryLock`; or, rejected, a
+   *   {@link Redlock.LockError}: `ERR_REDLOCK_HELD`, `ERR_REDLOCK_UNAVAILABLE`, `ERR_REDLOCK_TOO_SLOW`,
+   *   `ERR_REDLOCK_TIMEOUT` (with `maxWait`) or `ERR_REDLOCK_CLOSED`; the signal's own reason, if `signal` has given it up; or,
+   *   where nothing was asked for because an argument can't be used, a `TypeError` or `RangeError`:
+   *   `ERR_REDLOCK_INVALID_RESOURCE`, `ERR_REDLOCK_INVALID_TTL` or `ERR_REDLOCK_INVALID_OPTIONS`
    */
   lock<Tries extends boolean = false>(
     resource: string | readonly string[],
@@ -120,6 +122,11 @@ declare class Redlock extends EventEmitter {
 
   /**
    * {@link Redlock.lock} in one attempt: null if it is held by another, and rejected if too few instances answer.
+   *
+   * @param resource the name or names, as in {@link Redlock.lock}
+   * @param ttl for how long, in ms
+   * @param options of this call, as in {@link Redlock.lock}
+   * @returns the lock, or null; rejected as {@link Redlock.lock}, but never with `ERR_REDLOCK_HELD`
    *
    * @example
    * const lock = await redlock.tryLock('report:7', 10_000);
@@ -239,7 +246,8 @@ declare class Redlock extends EventEmitter {
    *
    * @param lock one of ours, or an object with a lock's `resource`, `value` and `expiration`
    * @returns nothing; or, rejected, a {@link Redlock.LockError} if a majority did not release it
-   *   (`ERR_REDLOCK_NOT_HELD`, `_UNAVAILABLE`, `_CLOSED`), or a `TypeError` (`ERR_REDLOCK_INVALID_LOCK`)
+   *   (`ERR_REDLOCK_NOT_HELD`, `ERR_REDLOCK_UNAVAILABLE`, `ERR_REDLOCK_CLOSED`), or a `TypeError`
+   *   (`ERR_REDLOCK_INVALID_LOCK`)
    */
   unlock(lock: Redlock.LockLike, callback?: Redlock.UnlockCallback): Promise<void>;
 
@@ -251,8 +259,9 @@ declare class Redlock extends EventEmitter {
    *
    * @param ttl in ms, as in {@link Redlock.lock}; servers never shorten a key's life
    * @returns the same object, with a new `expiration`; or, rejected, a {@link Redlock.LockError}
-   *   (`ERR_REDLOCK_EXPIRED`, `_NOT_HELD`, `_HELD`, `_UNAVAILABLE`, `_CLOSED`), after which the lock's
-   *   `expiration` says for how long it may still be believed in, 0 = not at all
+   *   (`ERR_REDLOCK_EXPIRED`, `ERR_REDLOCK_NOT_HELD`, `ERR_REDLOCK_HELD`, `ERR_REDLOCK_UNAVAILABLE`,
+   *   `ERR_REDLOCK_CLOSED`), after which the lock's `expiration` says until when it may still be believed in, 0 = not at all;
+   *   or a `TypeError` or `RangeError` (`ERR_REDLOCK_INVALID_LOCK`, `ERR_REDLOCK_INVALID_TTL`, `ERR_REDLOCK_INVALID_OPTIONS`)
    */
   extend<L extends Redlock.LockLike>(lock: L, ttl: number, callback?: Redlock.Callback<L>): Promise<L>;
   extend<L extends Redlock.LockLike>(
@@ -267,15 +276,32 @@ declare class Redlock extends EventEmitter {
    * The routine's result or error comes through whatever becomes of the release: that it failed is told by
    * the `unlockError` event.
    *
-   * @param routine is given the lock's {@link Redlock.Lock.signal}, which is aborted when the lock is lost
-   * @returns what the routine returns; rejected as {@link Redlock.lock} if there was no lock to be had
+   * If the lock is lost, `using` does not reject by itself: only `signal` and the event `lost` say so. Look at the signal
+   * after each `await` and before each write.
+   *
+   * @param resource the name or names, as in {@link Redlock.lock}
+   * @param ttl for how long each time, in ms: it is extended when two thirds of that are left
+   * @param routine is given the lock's {@link Redlock.Lock.signal}, which is aborted when the lock is lost, and the lock
+   * @returns what the routine returns; or, rejected, what the routine threw, or, as {@link Redlock.lock}, why there was no lock
+   *   to be had. A routine that is no function is refused with a `TypeError` (`ERR_REDLOCK_INVALID_ROUTINE`)
+   *
+   * @example
+   * await redlock.using('report:7', 10_000, async (signal) => {
+   *   const rows = await read();
+   *   signal.throwIfAborted(); // the lock may have been lost meanwhile
+   *   await write(rows);
+   * });
    */
   using<T>(
     resource: string | readonly string[],
     ttl: number,
     routine: (signal: AbortSignal, lock: Redlock.Lock) => T,
   ): Promise<Awaited<T>>;
-  /** With `tryLock`, null if it was held. */
+  /**
+   * With options of the call; with `tryLock` among them, null if it was held.
+   *
+   * @param options as in {@link Redlock.lock}
+   */
   using<T, Tries extends boolean = false>(
     resource: string | readonly string[],
     ttl: number,
@@ -288,6 +314,9 @@ declare class Redlock extends EventEmitter {
    * answered, less the time since, and is no protection: another may have it by the time this is read.
    *
    * @param resource one name
+   * @returns what each instance said, and what follows from it. That servers don't answer rejects nothing: each has its `error`.
+   *   Rejected with a {@link Redlock.LockError} (`ERR_REDLOCK_CLOSED`) after {@link Redlock.quit}, or with a `TypeError` or
+   *   `RangeError` (`ERR_REDLOCK_INVALID_RESOURCE`)
    */
   inspect(resource: string | readonly [string]): Promise<Redlock.Inspection>;
 
@@ -846,7 +875,10 @@ declare namespace Redlock {
   interface CallOptions {
     /** The share of a ttl, less than 1, that is set aside for clocks that run apart. Default 0.01. */
     driftFactor?: number;
-    /** Attempts after the first, a whole number; -1 and Infinity are unlimited. Default 10. */
+    /**
+     * Attempts after the first, a whole number. Default 10. -1 and Infinity are without end: without `maxWait` or `signal` it is waited for
+     * ever while servers are down.
+     */
     retryCount?: number;
     /** The wait between two attempts, in ms, or what says it. Default 200. */
     retryDelay?: number | RetryDelay;
@@ -874,9 +906,12 @@ declare namespace Redlock {
   interface AcquireOptions<Tries extends boolean = false> extends CallOptions {
     /** Gives the wait up: rejects with the signal's reason, and releases whatever is granted late. */
     signal?: AbortSignal;
-    /** How long to wait for the lock altogether, in ms; then `ERR_REDLOCK_TIMEOUT`. */
+    /**
+     * How long to wait for the lock at most, in ms; then `ERR_REDLOCK_TIMEOUT`. It makes no more attempts, so that `retryCount`
+     * may end the wait before: write `{ retryCount: -1, maxWait: 30_000 }`.
+     */
     maxWait?: number;
-    /** Has the lock extended from the start: {@link Lock.autoExtend}. */
+    /** Has the lock extended from the start, as {@link Lock.autoExtend} does; true = with its defaults. */
     autoExtend?: boolean | AutoExtendOptions;
     /** One attempt: null if it is held by another; rejected if too few instances answer. */
     tryLock?: Tries;
@@ -898,7 +933,7 @@ declare namespace Redlock {
   interface AutoExtendOptions {
     /** For how long it is extended each time, in ms. Default: the ttl it was taken with. */
     ttl?: number;
-    /** How long before its end it is extended, in ms, less than the ttl. Default two thirds of the ttl. */
+    /** How long before its end it is extended, in ms; less than the ttl. Default: two thirds of the ttl. */
     threshold?: number;
     /** For how long it is held altogether, in ms, from when it was asked for; then it is lost. Default: no limit. */
     maxHold?: number;
@@ -928,20 +963,21 @@ declare namespace Redlock {
 
   interface Options extends CallOptions {
     /**
-     * How long an instance may take for its vote: a tenth of the ttl, but not less than this, in ms, nor than the
-     * round trip that it was measured to take and this on top of it. Default 100. Never beyond the lock's validity.
+     * How long an instance may take for its vote at least, in ms: it has a tenth of the ttl, but not less than this, nor than
+     * the round trip that it was measured to take and this on top of it. Default 100. Never beyond the lock's validity.
      */
     deadlineFloor?: number;
     /**
-     * … and not more than this, in ms, or four of its round trips if they are more; to unlock or to be inspected, just
-     * this. A floor above it counts for `lock` and `extend`. One of which nothing is measured yet, as it is being
-     * dialled, may take five times this in a lock's first attempt, as long as no majority has answered. Default 1000.
+     * How long an instance may take for its vote at most, in ms: it has a tenth of the ttl, but not more than this, or than
+     * four of its round trips if they are more; to unlock or to be inspected, just this. A `deadlineFloor` above it counts
+     * for `lock` and `extend`. One of which nothing is measured yet, as it is being dialled, may take five times this in a
+     * lock's first attempt, as long as no majority has answered. Default 1000.
      */
     deadlineCeiling?: number;
     /** How clients of yours are used. Default `auto`. */
     connections?: ConnectionsRule;
     /**
-     * Whether servers are had tell of changes to the keys of locks that are waited for or kept, on a second connection to
+     * Whether servers are asked to tell when the keys of locks that are waited for or kept change, on a second connection to
      * each: a lock that is released is granted to the next, and one that is lost is told to its holder, within a round
      * trip. Where one does not tell, as before Redis 6, it is asked now and then, and {@link Connection.noWakeups}
      * says why. Default `auto`; `false` makes no such connection.
@@ -1052,7 +1088,7 @@ declare namespace Redlock {
     buckets: { le: number; count: number }[];
   }
 
-  /** What has come of everything so far: counters, which only grow, but for `waiting` and `held`. Times are in seconds. */
+  /** What has come of everything so far: counters, which only grow, but for `waiting` and `held`. Its times are in seconds. */
   interface Stats {
     /** The requests for locks that have ended, from the request to its outcome in the engine. */
     acquires: Record<AcquireOutcome, { duration: Histogram; attempts: Histogram }>;
@@ -1087,7 +1123,7 @@ declare namespace Redlock {
       failures: { [Code in InstanceErrorCode]?: number };
     }[];
     /**
-     * What had who waits for a lock ask again, beside its own schedule: a server's word, the end of what holds it, or that
+     * What made those who wait for a lock ask again, beside their own schedule: a server's word, the end of what holds it, or that
      * nothing was told for long.
      */
     wakeups: { told: number; expiry: number; poll: number };

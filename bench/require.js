@@ -10,8 +10,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { pack } = require('../scripts/package');
 const { installOffline, linkModules } = require('../scripts/package/install');
+const { pack } = require('../scripts/package/tarballs');
 const { median } = require('./statistics');
 
 const PAIRS = 40;

@@ -9,10 +9,36 @@
  * @typedef {{address: string, vote: string, code?: string}} Vote what an instance said, and by its code why it failed
  */
 
+const { AsyncResource } = require('node:async_hooks');
 const { channel } = require('node:diagnostics_channel');
 
 const { clock } = require('./addon');
 const { because } = require('./errors');
+const { soon } = require('./native/calls');
+
+// As they were when this was loaded.
+const { setImmediate } = require('node:timers');
+const { nextTick } = process;
+
+/** What is not told yet. @type {(() => void)[]} */
+const untold = [];
+
+/**
+ * Tells something once whoever called has gone on: those who listen may take long, and what is handed over could have ended
+ * by then.
+ *
+ * @param {() => void} tell
+ */
+function later(tell) {
+  untold.push(AsyncResource.bind(tell));
+  // Behind all that has been set off by now, by bluebird's promises too.
+  if (untold.length === 1) soon(() => nextTick(() => setImmediate(tellAll)));
+}
+
+/** What came before is told before what comes now. */
+function tellAll() {
+  for (let tell = untold.shift(); tell !== undefined; tell = untold.shift()) tell();
+}
 
 /** The message of a call's channels, or a hold's: the same object from its start to its end. */
 class Trace {
@@ -40,18 +66,26 @@ class Trace {
     this.ttl = ttl;
   }
 
+  /**
+   * Says more. Whoever listens may have frozen it.
+   *
+   * @param {Partial<Trace>} more
+   */
+  note(more) {
+    for (const [key, value] of Object.entries(more)) Reflect.set(this, key, value);
+  }
+
   /** @param {unknown} error */
   noteError(error) {
-    this.error = told(error);
+    this.note({ error: told(error) });
     this.noteFailure(Object(error));
   }
 
   /** @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure */
   noteFailure({ code, attempts, votes }) {
-    if (typeof code === 'string') this.code = code;
-    if (typeof attempts === 'number') this.attempts ??= attempts;
-    this.votes ??= votesOf(votes);
-    this.outcome ??= outcomeOf(code);
+    if (typeof code === 'string') this.note({ code });
+    if (typeof attempts === 'number') this.note({ attempts: this.attempts ?? attempts });
+    this.note({ votes: this.votes ?? votesOf(votes), outcome: this.outcome ?? outcomeOf(code) });
   }
 }
 
@@ -77,33 +111,32 @@ class TracingChannels {
   }
 
   /**
-   * Tells of a call. Unlike `tracePromise` it shows nobody the result: a lock has its value.
+   * Tells of a call. Unlike `tracePromise` it shows nobody the result, as a lock has its value, and tells of the end when the
+   * caller has it.
    *
    * @template T
    * @param {Trace} trace
    * @param {() => Promise<T>} call must not throw
    * @param {Outcome} outcome if it resolves, and the call hasn't said better
-   * @param {(result: T) => T} [check] what came of it, once those who listen were told, which may have taken long; may throw
    * @returns {Promise<T>}
    */
-  tell(trace, call, outcome, check = (result) => result) {
+  tell(trace, call, outcome) {
+    tellAll();
     const since = clock();
     const conclude = () => {
-      trace.waited = clock() - since;
-      this.asyncStart.publish(trace);
-      this.asyncEnd.publish(trace);
+      trace.note({ waited: clock() - since });
+      this.finish(trace);
     };
     const begin = () => {
       try {
         return call().then(
           (result) => {
-            trace.outcome ??= outcome;
+            trace.note({ outcome: trace.outcome ?? outcome });
             conclude();
-            return check(result);
+            return result;
           },
           (error) => {
             trace.noteError(error);
-            this.error.publish(trace);
             conclude();
             throw error;
           },
@@ -121,15 +154,19 @@ class TracingChannels {
    * @param {Trace} trace
    */
   begin(trace) {
-    this.start.publish(trace);
-    this.end.publish(trace);
+    later(() => {
+      this.start.publish(trace);
+      this.end.publish(trace);
+    });
   }
 
   /** @param {Trace} trace with its outcome, and with its error if that isn't as it should be */
   finish(trace) {
-    if (trace.error !== undefined) this.error.publish(trace);
-    this.asyncStart.publish(trace);
-    this.asyncEnd.publish(trace);
+    later(() => {
+      if (trace.error !== undefined) this.error.publish(trace);
+      this.asyncStart.publish(trace);
+      this.asyncEnd.publish(trace);
+    });
   }
 }
 

@@ -103,6 +103,10 @@ class FaceQuorum {
     return this.#quorum.engine;
   }
 
+  get isInMemory() {
+    return this.#quorum.isInMemory;
+  }
+
   /** Whether a script of the caller's runs in place of one of ours. */
   get hasOwnScripts() {
     return this.#quorum.hasOwnScripts;
@@ -161,7 +165,7 @@ class FaceQuorum {
     this.#quorum = this.#open(this.#servers.asPassed(servers), before.texts);
     this.openedAt = clock();
     face.servers = this.#servers.shown(servers);
-    before.engine.close();
+    before.engine.retire();
   }
 
   /**

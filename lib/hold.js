@@ -49,20 +49,25 @@ class Hold {
   /** @param {unknown} error why it is held no more */
   lost(error) {
     if (this.#isOver) return;
-    this.#trace.outcome = 'lost';
+    this.#trace.note({ outcome: 'lost' });
     this.#trace.noteError(error);
     this.#end('lost');
   }
 
   /** A majority has said that it is gone. */
   gone() {
-    this.#trace.code ??= reasons.notHeld.code;
-    this.#end('lost');
+    this.#lostBy(reasons.notHeld.code);
   }
 
   /** Its validity is over, and nobody has released it. */
   expired() {
-    this.#trace.code ??= reasons.expired.code;
+    this.#lostBy(reasons.expired.code);
+  }
+
+  /** @param {string} code */
+  #lostBy(code) {
+    if (this.#isOver) return;
+    this.#trace.note({ code });
     this.#end('lost');
   }
 
@@ -109,10 +114,8 @@ class Hold {
     this.#isOver = true;
     this.#all.delete(this);
     clearTimeout(this.#timer);
-    const trace = this.#trace;
-    trace.outcome = outcome;
-    trace.held = clock() - this.#since;
-    channels.hold.finish(trace);
+    this.#trace.note({ outcome, held: clock() - this.#since });
+    channels.hold.finish(this.#trace);
   }
 }
 

@@ -93,8 +93,16 @@ class LockState {
     this.ttl = from.ttl;
     this.#requestedTtl = from.#requestedTtl;
     this.settings = from.settings;
-    from.hold?.passTo(this);
-    from.hold = undefined;
+  }
+
+  /**
+   * Another lock on the same keys stands for it from now on.
+   *
+   * @param {LockState} other
+   */
+  passHoldTo(other) {
+    this.hold?.passTo(other);
+    this.hold = undefined;
   }
 
   /**

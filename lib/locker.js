@@ -19,7 +19,6 @@ const { FaceSettings, readOptions } = require('./options');
 const {
   CLOSED,
   EXPIRED,
-  TOO_LATE,
   UNLOCKED,
   closed,
   expired,
@@ -34,7 +33,7 @@ const { ownStateOf, readState, stateOf } = require('./lock-state');
 const { lockerOf, registerLocker } = require('./locker-registry');
 const { clock } = require('./addon');
 const { majorityOf } = require('./quorum');
-const { OwnPromise } = require('./native/calls');
+const { OwnPromise, deferred } = require('./native/calls');
 const { PendingLock, PendingUnlock } = require('./pending');
 const { IS_REPEATED, CLOSED: RELEASED_BY_QUIT, INSPECT_IF_HELD, QUEUES, WAKEUPS, FAIR } = require('./native');
 const { toStats } = require('./stats');
@@ -124,7 +123,7 @@ class Locker {
     }
     const trace = channels.traceOf(resource, ttl);
     const call = () => this.#lock(face, resource, ttl, options, isExtended, isStrict, isTry, trace);
-    return channels.lock.tell(trace, call, 'granted', (lock) => this.#unlessOver(lock));
+    return channels.lock.tell(trace, call, 'granted');
   }
 
   /**
@@ -196,7 +195,7 @@ class Locker {
       return this.#conclude(asked, answer, acquire);
     } catch (error) {
       const signal = acquire?.signal;
-      if (trace && signal?.aborted && signal.reason === error) trace.outcome = 'aborted';
+      if (trace && signal?.aborted && signal.reason === error) trace.note({ outcome: 'aborted' });
       throw error;
     }
   }
@@ -210,44 +209,19 @@ class Locker {
   granted(asked, answer) {
     if (answer.failure || this.#unlockingAll || answer.isLate) return undefined;
     const lock = asked.lock ?? this.makeLock(asked, answer);
-    return this.#tellOfGrant(asked, answer, lock) ? lock : undefined;
-  }
-
-  /**
-   * A lock that may be handed over: what was granted may have ended while those who listen were told of it.
-   *
-   * @param {any} lock null if none was had
-   */
-  #unlessOver(lock) {
-    const state = lock === null ? undefined : ownStateOf(lock);
-    if (state === undefined || state.until > clock()) return lock;
-    const { names, value, expiration } = readLock(lock, this.#profile.isLenient);
-    const settings = this.#settingsWith(state);
-    const { engine } = this.#quorum;
-    state.setReleased(lock, expiration);
-    state.watchdog?.release();
-    engine.unlock(names, value, state.heldSince, settings, false);
-    const explained = explain(TOO_LATE, { operation: 'lock', names, ttl: state.ttl ?? 0 }, engine.addresses);
-    const message = notLocked(TOO_LATE.code, names, settings, undefined, explained.votes);
-    throw new this.#profile.LockError(message, 1, explained);
+    this.#tellOfGrant(asked, answer, lock);
+    return lock;
   }
 
   /**
    * @param {PendingLock} asked
    * @param {Answer} answer
    * @param {any} lock
-   * @returns {boolean} false if it is over by then: those who listen may have taken long
    */
-  #tellOfGrant({ names, ttl, trace }, answer, lock) {
-    const { attempts, value } = answer;
-    if (trace) trace.attempts = attempts;
-    if (!channels.hold.hasSubscribers) return true;
-    const state = ownStateOf(lock) ?? stateOf(lock, { names, value });
-    beginHold(state, names, ttl, this.#holds);
-    if (!answer.isLate) return true;
-    state.watchdog?.release();
-    state.hold?.expired();
-    return false;
+  #tellOfGrant({ names, ttl, trace }, { attempts, value }, lock) {
+    trace?.note({ attempts });
+    if (!channels.hold.hasSubscribers) return;
+    beginHold(ownStateOf(lock) ?? stateOf(lock, { names, value }), names, ttl, this.#holds);
   }
 
   /**
@@ -287,8 +261,8 @@ class Locker {
     if (answer.isLate) refuseLate(engine, names, answer, settings, this.#isReported(face));
     if (!answer.failure) {
       const lock = this.#grant(asked, answer, acquire);
-      if (this.#tellOfGrant(asked, answer, lock)) return lock;
-      refuseLate(engine, names, answer, settings, this.#isReported(face));
+      this.#tellOfGrant(asked, answer, lock);
+      return lock;
     }
     const reason = /** @type {import('./native').NativeFailure} */ (answer.failure);
     const { code } = reason;
@@ -383,9 +357,9 @@ class Locker {
    */
   #acquireFlags(settings, isFair) {
     const queues = this.#profile.hasAcquireOptions ? QUEUES : 0;
-    return (
-      queues | this.#wakeups | (isFair ? FAIR : 0) | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0)
-    );
+    // Where all who wait are in this process, its own line is as fair.
+    const fair = isFair && !this.#quorum.isInMemory ? FAIR : 0;
+    return queues | this.#wakeups | fair | (this.#inspectsOccupant(settings) ? INSPECT_IF_HELD : 0);
   }
 
   /**
@@ -461,7 +435,11 @@ class Locker {
   autoExtend(face, lock, options) {
     const record = readLock(lock);
     const state = stateOf(lock, record);
-    const extension = readExtension(options, state.ttl, this.#settingsWith(state).driftFactor);
+    const extension = readExtension(
+      options,
+      state.ttl ?? state.requestedTtl,
+      this.#settingsWith(state).driftFactor,
+    );
     this.#openEngine(face, 'extend', record.names);
     this.#refuseEnded(state, record);
     this.#extendByItself(state, record, extension);
@@ -641,8 +619,11 @@ class Locker {
     const extended = this.#profile.makeLock(face, [...names], value, shown, 0, 0);
     const state = stateOf(lock, record);
     state.validUntil(expiration);
-    stateOf(extended, record).copyFrom(state);
-    return this.#extend(face, lock, record, extended, ttl, undefined, true);
+    const copy = stateOf(extended, record);
+    copy.copyFrom(state);
+    await this.#extend(face, lock, record, extended, ttl, undefined, true);
+    state.passHoldTo(copy);
+    return extended;
   }
 
   /**
@@ -726,7 +707,7 @@ class Locker {
     const answer = isPacedByCaller(settings)
       ? await extendByAttempts(attempt, pause, traced, isRelative ? clock() + until : until)
       : await attempt(traced);
-    if (trace) trace.attempts = answer.attempts;
+    trace?.note({ attempts: answer.attempts });
     // A lock that is extended by itself may have been extended beyond that meanwhile.
     const { watchdog } = state;
     const isKept = watchdog?.isExtended && watchdog.until > clock();
@@ -769,8 +750,11 @@ class Locker {
   quit(isUnlocking = false) {
     if (!isUnlocking) return this.#quorum.quit();
     return this.#quorum.quit(() => {
-      this.#unlockingAll = this.#unlockAll();
-      return this.#unlockingAll;
+      // Listeners that are told of it may unlock something, or quit too.
+      const { promise, resolve } = deferred();
+      this.#unlockingAll = promise;
+      resolve(this.#unlockAll());
+      return promise;
     });
   }
 

@@ -19,6 +19,7 @@
 
 const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
+const { deferred } = require('./native/calls');
 const { keepAlive } = require('./native/mailbox');
 const { customScripts, refuseInMemory } = require('./scripts');
 
@@ -29,6 +30,8 @@ class Quorum {
   voters;
   /** The callers' clients, each once. @type {import('./clients/bridge').Bridge[]} */
   clients;
+  /** Whether nobody but this process can be the holder. */
+  isInMemory;
   /** The scripts that the engine was told of last. @type {FaceScripts | undefined} */
   #scripts;
   /** @type {Promise<unknown[]> | undefined} */
@@ -44,6 +47,7 @@ class Quorum {
     const custom = scripts && customOf(scripts);
     const members = readMembers(instances, policy, dialect);
     if (custom) refuseInMemory(members);
+    this.isInMemory = members.every(({ config }) => config.kind === 'memory');
     this.engine = new Engine(owner, members, deadlines);
     this.engine.isHeardLate = isHeardLate;
     if (custom) this.engine.useScripts(custom);
@@ -95,7 +99,12 @@ class Quorum {
    * @returns {Promise<unknown[]>} what each member answered: a client to QUIT, which redlock 4 passes on; else OK
    */
   quit(before) {
-    this.#quitting ??= this.#quit(before);
+    if (this.#quitting === undefined) {
+      // Listeners that are told of it may quit too.
+      const { promise, resolve } = deferred();
+      this.#quitting = promise;
+      resolve(this.#quit(before));
+    }
     return this.#quitting;
   }
 

@@ -15,7 +15,8 @@ const FILE = path.join(ROOT, 'docs', 'api.md');
 
 const HEAD = `# API
 
-All that \`redlock-native\` exports, from its types. Times are in milliseconds. How to use it: [guide.md](guide.md).
+All that \`redlock-native\` exports, from its types. Times are in milliseconds, but for those of [Stats](#stats), which are in
+seconds. How to use it: [guide.md](guide.md).
 
 <!-- made by \`npm run api\` from index.d.ts: edit that, not this -->
 `;
@@ -203,13 +204,15 @@ function textOf(comment) {
 function linker(names, slug) {
   return (text) =>
     text.replace(/\{@link ([\w.]+)\s*\}(?=([(\w])?)/g, (_, target, next) => {
-      const [owner, member] = target.split('.');
+      const path = target.split('.');
+      // In the class's comments a type is named from outside of its namespace.
+      if (path[0] === 'Redlock' && names.includes(path[1])) path.shift();
+      const [owner, member] = path;
       if (!names.includes(owner)) throw new Error(`index.d.ts links to ${target}, which isn't there`);
       // Reading a comment, TypeScript drops the end of the line after a link.
       const space = next === undefined ? '' : ' ';
-      if (owner === 'Redlock' && names.includes(member)) return `[${member}](#${slug(member)})${space}`;
       const heading = BY_MEMBER.includes(owner) && member ? `${lower(owner)}.${member}` : owner;
-      return `[${target}](#${slug(heading)})${space}`;
+      return `[${path.join('.')}](#${slug(heading)})${space}`;
     });
 }
 

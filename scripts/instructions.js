@@ -12,6 +12,7 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 
 const { MOST_GROWTH, PARTS, STAGES, byStage, compare, perCycle, readTotal } = require('./instruction-counts');
+const { ownGlibc } = require('./package/targets');
 const { installPackage, onPath } = require('./system-packages');
 
 const ROOT = path.join(__dirname, '..');
@@ -53,8 +54,7 @@ function compiler() {
 
 /** Its malloc and memcpy are counted too. */
 function libc() {
-  const report = /** @type {any} */ (process.report?.getReport());
-  const version = report?.header.glibcVersionRuntime;
+  const version = ownGlibc();
   return version ? `glibc ${version}` : 'another';
 }
 

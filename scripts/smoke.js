@@ -9,8 +9,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { pack } = require('./package');
 const { installOffline, linkModules } = require('./package/install');
+const { pack } = require('./package/tarballs');
 const { APP, runApp, runtimes } = require('./runtimes');
 
 async function main() {

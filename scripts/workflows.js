@@ -2,7 +2,7 @@
 
 /**
  * `node scripts/workflows.js [folder]`: fails if a file of .github/workflows/ is none that GitHub would run, names an
- * action by anything but the hash of a commit, or a script that package.json doesn't have.
+ * action by anything but the hash of a commit, or a script that isn't there.
  */
 
 const fs = require('node:fs');
@@ -23,6 +23,7 @@ async function main(root) {
       ...(await faultsOfForm(text, name)),
       ...looseActions(text),
       ...unknownScripts(text, scripts),
+      ...missingFiles(text, root),
     ];
     faults.push(...found.map(({ line, message }) => `.github/workflows/${name}:${line}: ${message}`));
   }
@@ -49,10 +50,19 @@ function looseActions(text) {
 
 function unknownScripts(text, scripts) {
   return linesOf(text).flatMap(({ line, said }) =>
-    [...said.matchAll(/\bnpm run (?:--?\S+ )*([\w:-]+)/g)]
+    [...said.matchAll(/\bnpm (?:[^\s&|;]+ )*?run (?:--?\S+ )*([\w:-]+)/g)]
       .map(([, script]) => script)
       .filter((script) => !(script in scripts))
       .map((script) => ({ line, message: `package.json has no script ${script}` })),
+  );
+}
+
+function missingFiles(text, root) {
+  return linesOf(text).flatMap(({ line, said }) =>
+    [...said.matchAll(/(?:\bnode|\bbash|--prefix) (?:--?\S+ )*([\w./-]*\w\/[\w./-]+)/g)]
+      .map(([, file]) => file)
+      .filter((file) => !fs.existsSync(path.join(root, file)))
+      .map((file) => ({ line, message: `there is no ${file}` })),
   );
 }
 

@@ -15,7 +15,7 @@ const {
   endNow,
   connectionsTo,
 } = require('../support/clients');
-const { promoted, redlockOver } = require('../support/redlock');
+const { assertValue, promoted, redlockOver } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { startServers } = require('../support/servers');
 const { setsOn } = require('../support/sets');
@@ -124,7 +124,10 @@ describe('a client that its owner has closed', () => {
     const clients = await Promise.all(servers.map((server) => makeClient(t, IOREDIS, server)));
     const told = [];
     const redlock = redlockOver(t, clients).on('clientError', (error) => told.push(error.message));
-    await (await redlock.lock('a', TTL)).unlock();
+    const before = await redlock.lock('a', TTL);
+    await assertValue(servers, 'a', before.value);
+    await before.unlock();
+    await assertValue(servers, 'a', null);
     await clients[1].quit();
     const lock = await redlock.lock('b', TTL, ONCE);
     await lock.extend(TTL);

@@ -541,6 +541,17 @@ describe('on three servers, redlock 5', () => {
       );
     });
 
+    test('gives up with quit what waits for a lock', async (t) => {
+      const { redlock } = await open(t);
+      const key = freshKey();
+      await ask('SET', key, 'another');
+      const waiting = rejection(redlock.acquire([key], 5000, { retryCount: -1 }));
+      await within(10_000, redlock.quit(), 'the end');
+      const error = await waiting;
+      assert.ok(error instanceof ExecutionError);
+      assert.equal(error.code, 'ERR_REDLOCK_CLOSED');
+    });
+
     test('ends its clients with quit, after what is in flight, and refuses what comes later', async (t) => {
       const { redlock, clients } = await open(t);
       const locked = redlock.acquire([freshKey()], 5000);

@@ -3,11 +3,16 @@
 /** Each example does what its first line says, run by its one command. */
 
 const assert = require('node:assert/strict');
-const { execFile } = require('node:child_process');
+const { execFile, spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+const { createInterface } = require('node:readline');
 const test = require('node:test');
 const { promisify } = require('node:util');
+
+const { blocksOf } = require('../support/documents');
+const { startServers } = require('../support/servers');
 
 const EXAMPLES = path.join(__dirname, '..', '..', 'examples');
 const RUN = path.join(EXAMPLES, 'run.js');
@@ -88,13 +93,67 @@ test('lambda: the bundled handler serves one of two invocations, and is free whe
   assert.equal(again, '200 when it is invoked again');
 });
 
-test('prometheus: what the engine has counted is scraped', async () => {
-  const text = await printed('prometheus');
-  assert.match(text, /^redlock_acquire_seconds_count\{outcome="granted"\} 1$/m);
-  assert.match(text, /^redlock_acquire_seconds_bucket\{outcome="granted",le="\+Inf"\} 1$/m);
-  assert.match(text, /^redlock_held 1$/m);
-  assert.ok([...text.matchAll(/^redlock_votes\{instance="[^"]+",vote="granted"\} 1$/gm)].length >= 2, text);
-  for (const line of text.trim().split('\n')) assert.match(line, /^[a-z_]+(\{.*\})? [\d.e+-]+$/);
+test('prometheus: what the engine has counted is scraped, for as long as nobody ends it', async (t) => {
+  const servers = await startServers(t, 3);
+  const env = { ...process.env, REDIS_URLS: servers.map(({ url }) => url).join(','), PORT: '0' };
+  const child = spawn(process.execPath, [path.join(EXAMPLES, 'prometheus.js')], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const url = await addressIn(child.stdout);
+  for (let scrape = 0; scrape < 2; scrape++) {
+    const answer = await fetch(url);
+    assert.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4');
+    expectMetrics(await answer.text());
+  }
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  assert.equal(code, 0);
+});
+
+/** @param {import('node:stream').Readable} stdout */
+async function addressIn(stdout) {
+  for await (const line of createInterface({ input: stdout })) if (line.startsWith('http')) return line;
+  throw new Error('it has ended without saying where it listens');
+}
+
+/** @param {string} text what Prometheus is given */
+function expectMetrics(text) {
+  assert.match(text, /^redlock_acquire_duration_seconds_count\{outcome="granted"\} 1$/m);
+  assert.match(text, /^redlock_acquire_duration_seconds_bucket\{outcome="granted",le="\+Inf"\} 1$/m);
+  assert.match(text, /^redlock_hold_duration_seconds_count\{outcome="released"\} 1$/m);
+  assert.match(text, /^redlock_endangered_total\{\} 0$/m);
+  assert.match(text, /^redlock_lost_total\{error_type="ERR_REDLOCK_NOT_HELD"\} 0$/m);
+  assert.equal([...text.matchAll(/^redlock_instance_up\{address="[^"]+"\} 1$/gm)].length, 3, text);
+  assert.ok(
+    [...text.matchAll(/^redlock_instance_votes_total\{address="[^"]+",vote="granted"\} \d+$/gm)].length === 3,
+    text,
+  );
+  // Each sample follows the line that says what its metric is, and none is there twice.
+  const seen = new Set();
+  let declared;
+  for (const line of text.trimEnd().split('\n')) {
+    const type = /^# TYPE ([a-z_]+) (counter|gauge|histogram)$/.exec(line);
+    if (type) declared = type;
+    else {
+      const [, labelled, name] = /^(([a-z_]+)\{.*\}) [\d.e+-]+$/.exec(line) ?? assert.fail(line);
+      const [, metric, kind] = declared;
+      assert.equal(kind === 'histogram' ? name.replace(/_(bucket|sum|count)$/, '') : name, metric);
+      assert.equal(kind === 'counter', name.endsWith('_total'));
+      assert.ok(!seen.has(labelled), line);
+      seen.add(labelled);
+    }
+  }
+}
+
+test("prometheus: docs/observability.md has the example's own code", () => {
+  const [shown] = blocksOf('docs/observability.md').filter(({ code }) => code.includes('# TYPE'));
+  const example = fs.readFileSync(path.join(EXAMPLES, 'prometheus.js'), 'utf8');
+  const core = (text) =>
+    text.slice(text.indexOf('async function metrics(')).split('async function main(')[0].trim();
+  assert.ok(core(example).length > 1000);
+  assert.equal(core(shown.code), core(example));
 });
 
 test('jest: code with locks is tested by jest without a server', async () => {

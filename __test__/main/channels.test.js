@@ -13,8 +13,11 @@ const Redis = require('ioredis');
 
 const Redlock = require('../..');
 const { default: RedlockV5 } = require('../../compat/v5');
+const RedlockV0 = require('../../compat/v0');
 const RedlockV3 = require('../../compat/v3');
+const RedlockV4 = require('../../compat/v4');
 const Redislock = require('../../compat/redislock/redislock');
+const { allTold } = require('../support/all-told');
 const { block } = require('../support/block');
 const { IOREDIS, makeClient } = require('../support/clients');
 const { namesLike, redlockOver, urlsOf } = require('../support/redlock');
@@ -75,6 +78,7 @@ describe('node:diagnostics_channel', () => {
       const held = await redlock.lock([name, `${name}/2`], HOUR);
       await held.extend(2 * HOUR);
       await held.unlock();
+      await allTold();
 
       assert.deepEqual(partsOf(lock), ['start', 'end', 'asyncStart', 'asyncEnd']);
       assert.deepEqual(known(lock[0].at), { resource: [name, `${name}/2`], ttl: HOUR });
@@ -99,6 +103,7 @@ describe('node:diagnostics_channel', () => {
       await redlock.lock(name, HOUR);
       const told = listenTo(t, 'lock');
       const error = await rejection(redlock.lock(name, HOUR));
+      await allTold();
       assert.deepEqual(partsOf(told), ['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
       const { at } = told.at(-1);
       assert.equal(at.error.message, error.message);
@@ -118,6 +123,7 @@ describe('node:diagnostics_channel', () => {
       await redlock.lock(name, HOUR);
       const told = listenTo(t, 'lock');
       assert.equal(await redlock.tryLock(name, HOUR), null);
+      await allTold();
       assert.deepEqual(partsOf(told), ['start', 'end', 'asyncStart', 'asyncEnd']);
       const { outcome, code, votes } = told.at(-1).at;
       assert.deepEqual({ outcome, code }, { outcome: 'held', code: 'ERR_REDLOCK_HELD' });
@@ -130,12 +136,15 @@ describe('node:diagnostics_channel', () => {
       await redlock.lock(name, HOUR);
       const told = listenTo(t, 'lock');
       await rejection(redlock.lock(name, -1));
+      await allTold();
       assert.equal(told.at(-1).at.outcome, 'invalid');
       const signal = AbortSignal.abort(new Error('no more'));
       await rejection(redlock.lock(name, HOUR, { signal }));
+      await allTold();
       assert.equal(told.at(-1).at.outcome, 'aborted');
       assert.equal(told.at(-1).at.error.message, 'no more');
       await rejection(redlock.lock(name, HOUR, { maxWait: 1 }));
+      await allTold();
       assert.equal(told.at(-1).at.outcome, 'timeout');
     });
 
@@ -145,12 +154,14 @@ describe('node:diagnostics_channel', () => {
       const start = channel('tracing:redlock:lock:start');
       start.bindStore(storage, (context) => ({ of: context }));
       t.after(() => start.unbindStore(storage));
+      await allTold();
       const seen = [];
       const asyncEnd = channel('tracing:redlock:lock:asyncEnd');
       const listener = (context) => seen.push([storage.getStore()?.of, context]);
       asyncEnd.subscribe(listener);
       t.after(() => asyncEnd.unsubscribe(listener));
       await (await redlock.lock(newName(), HOUR)).unlock();
+      await allTold();
       assert.equal(seen.length, 1);
       assert.equal(seen[0][0], seen[0][1]);
       assert.equal(storage.getStore(), undefined);
@@ -160,25 +171,28 @@ describe('node:diagnostics_channel', () => {
       const client = await makeClient(t, IOREDIS, servers[0]);
       const [lock, extend, unlock] = ['lock', 'extend', 'unlock'].map((operation) => listenTo(t, operation));
       const hold = listenTo(t, 'hold');
-      const outcomes = () => [lock, extend, unlock, hold].map((told) => told.splice(0).at(-1)?.at.outcome);
+      const outcomes = async () => {
+        await allTold();
+        return [lock, extend, unlock, hold].map((told) => told.splice(0).at(-1)?.at.outcome);
+      };
       const all = ['granted', 'extended', 'released', 'released'];
 
       const v5 = new RedlockV5([client]);
       const five = await v5.acquire([newName()], HOUR);
       await (await five.extend(HOUR)).release();
-      assert.deepEqual(outcomes(), all);
+      assert.deepEqual(await outcomes(), all);
 
       const v3 = new RedlockV3([client]);
       const three = await v3.lock(newName(), HOUR);
       await three.extend(HOUR);
       await three.unlock();
-      assert.deepEqual(outcomes(), all);
+      assert.deepEqual(await outcomes(), all);
 
       const one = Redislock.createLock(client);
       await one.acquire(newName());
       await one.extend(HOUR);
       await one.release();
-      assert.deepEqual(outcomes(), all);
+      assert.deepEqual(await outcomes(), all);
     });
 
     test('with the promises of another library', async (t) => {
@@ -191,6 +205,7 @@ describe('node:diagnostics_channel', () => {
       const promise = redlock.lock(newName(), HOUR);
       assert.ok(promise instanceof bluebird);
       await promise;
+      await allTold();
       assert.equal(told.at(-1).at.outcome, 'granted');
     });
   });
@@ -201,11 +216,14 @@ describe('node:diagnostics_channel', () => {
       const told = listenTo(t, 'hold');
       const name = newName();
       const lock = await redlock.lock(name, HOUR);
+      await allTold();
       assert.deepEqual(partsOf(told), ['start', 'end']);
       assert.deepEqual(known(told[0].at), { resource: [name], ttl: HOUR });
       await lock.extend(HOUR);
+      await allTold();
       assert.equal(told.length, 2);
       await lock.unlock();
+      await allTold();
       assert.deepEqual(partsOf(told), ['start', 'end', 'asyncStart', 'asyncEnd']);
       const { outcome, held } = told.at(-1).at;
       assert.equal(outcome, 'released');
@@ -215,7 +233,11 @@ describe('node:diagnostics_channel', () => {
     test('of a routine', async (t) => {
       const redlock = redlockOver(t, urlsOf(servers));
       const told = listenTo(t, 'hold');
-      await redlock.using(newName(), HOUR, () => assert.deepEqual(partsOf(told), ['start', 'end']));
+      await redlock.using(newName(), HOUR, async () => {
+        await allTold();
+        assert.deepEqual(partsOf(told), ['start', 'end']);
+      });
+      await allTold();
       assert.equal(told.at(-1).at.outcome, 'released');
     });
 
@@ -227,6 +249,7 @@ describe('node:diagnostics_channel', () => {
       const lock = await redlock.lock(name, HOUR, { autoExtend: { threshold: HOUR - 50 } });
       await Promise.all(servers.map((server) => server.command('DEL', name)));
       await until(() => lost.length > 0);
+      await allTold();
       assert.deepEqual(partsOf(told), ['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
       const { outcome, code, error } = told.at(-1).at;
       assert.deepEqual({ outcome, code }, { outcome: 'lost', code: 'ERR_REDLOCK_NOT_HELD' });
@@ -255,6 +278,7 @@ describe('node:diagnostics_channel', () => {
       await redlock.lock(newName(), HOUR);
       await redlock.lock(newName(), HOUR, { autoExtend: true });
       await redlock.quit({ unlock: true });
+      await allTold();
       const ends = told.filter(({ part }) => part === 'asyncEnd');
       assert.deepEqual(
         ends.map(({ at }) => at.outcome),
@@ -274,27 +298,101 @@ describe('node:diagnostics_channel', () => {
     assert.ok(told.length > 0);
   });
 
-  for (const [operation, part] of [
-    ['lock', 'asyncStart'],
-    ['lock', 'asyncEnd'],
-    ['hold', 'start'],
-  ]) {
-    for (const options of [undefined, { maxWait: HOUR }]) {
-      const how = options ? 'in steps' : 'at once';
-      test(`a lock that ends while ${operation}:${part} is told is not handed over (${how})`, async (t) => {
-        const redlock = redlockOver(t, urlsOf(servers));
-        const one = channel(`tracing:redlock:${operation}:${part}`);
-        const slow = () => block(300);
-        one.subscribe(slow);
-        t.after(() => one.unsubscribe(slow));
-        const name = newName();
-        const error = await rejection(redlock.lock(name, 200, options));
-        assert.equal(error.code, 'ERR_REDLOCK_TOO_SLOW');
-        one.unsubscribe(slow);
-        await (await redlock.lock(name, HOUR)).unlock();
+  describe('whoever listens and takes long', () => {
+    const TTL = 400;
+    const CHANNELS = [
+      'lock:start',
+      'lock:asyncStart',
+      'lock:asyncEnd',
+      'hold:start',
+      'extend:asyncStart',
+      'extend:asyncEnd',
+    ];
+    const FACES = {
+      'the main class': async () => {
+        const redlock = new Redlock(urlsOf(servers));
+        const lock = (options) => redlock.lock(newName(), TTL, options);
+        return {
+          quit: () => redlock.quit(),
+          ways: [() => lock(), () => lock({ maxWait: HOUR }), async () => (await lock()).extend(TTL)],
+        };
+      },
+      'redlock 4': async () => {
+        const redlock = new RedlockV4(urlsOf(servers));
+        const lock = () => redlock.lock(newName(), TTL);
+        return { quit: () => redlock.quit(), ways: [lock, async () => (await lock()).extend(TTL)] };
+      },
+      'redlock 5': async () => {
+        const redlock = new RedlockV5(urlsOf(servers));
+        const lock = () => redlock.acquire([newName()], TTL);
+        return { quit: () => redlock.quit(), ways: [lock, async () => (await lock()).extend(TTL)] };
+      },
+    };
+    for (const [face, open] of Object.entries(FACES)) {
+      test(`delays nobody who gets a lock: ${face}`, async (t) => {
+        const { ways, quit } = await open();
+        t.after(quit);
+        const slow = () => block(TTL + 100);
+        for (const way of ways) {
+          for (const one of CHANNELS) {
+            const slowed = channel(`tracing:redlock:${one}`);
+            slowed.subscribe(slow);
+            const left = await way().then(
+              (lock) => lock.expiration - Date.now(),
+              (error) => error,
+            );
+            slowed.unsubscribe(slow);
+            // At the start of an extension the lock ends while it is told of.
+            if (typeof left !== 'number') assert.equal(left.code, 'ERR_REDLOCK_EXPIRED', one);
+            else assert.ok(left > 0, `${one}: ${left} ms are left`);
+            await allTold();
+          }
+        }
       });
     }
-  }
+  });
+
+  test('a message that somebody has frozen is told as it is, and changes nothing of the call', async (t) => {
+    const redlock = redlockOver(t, urlsOf(servers), { retryCount: 0 });
+    for (const operation of ['lock', 'extend', 'unlock', 'hold']) {
+      const start = channel(`tracing:redlock:${operation}:start`);
+      start.subscribe(Object.freeze);
+      t.after(() => start.unsubscribe(Object.freeze));
+    }
+    const name = newName();
+    const lock = await redlock.lock(name, HOUR);
+    assert.equal((await rejection(redlock.lock(name, HOUR))).code, 'ERR_REDLOCK_HELD');
+    await lock.extend(HOUR);
+    await lock.unlock();
+    await allTold();
+  });
+
+  test('a hold by redlock 5’s using goes on with its extensions', async (t) => {
+    const redlock = new RedlockV5(urlsOf(servers));
+    t.after(() => redlock.quit());
+    const told = listenTo(t, 'hold');
+    await redlock.using([newName()], 400, { automaticExtensionThreshold: 200 }, (signal) => {
+      return new Promise((resolve) => setTimeout(() => resolve(signal.aborted), 1000));
+    });
+    await allTold();
+    const { outcome, held } = told.at(-1).at;
+    assert.equal(outcome, 'released');
+    assert.ok(held >= 990, `${held}`);
+  });
+
+  test('a hold goes on where an extension is refused whose result is another lock', async (t) => {
+    const redlock = new RedlockV0({}, await makeClient(t, IOREDIS, servers[0]));
+    const told = listenTo(t, 'hold');
+    const call = (object, method, ...args) =>
+      new Promise((resolve, reject) => {
+        object[method](...args, (error, value) => (error ? reject(error) : resolve(value)));
+      });
+    const lock = await call(redlock, 'lock', newName(), HOUR);
+    await rejection(call(lock, 'extend', -1));
+    await call(lock, 'unlock');
+    await allTold();
+    assert.equal(told.at(-1).at.outcome, 'released');
+  });
 
   test('no message has what a client’s error has: the command with the value, or a password', async (t) => {
     const user = 'locker on >pass-word ~* -@all +get +del +ping +info +role';

@@ -671,6 +671,21 @@ describe('a lock that is kept', () => {
     });
   });
 
+  test('goes on where the servers of its Redlock are replaced', async (t) => {
+    const redlock = open(t, servers.slice(0, 2));
+    const [name, held] = [newName(), newName()];
+    await redlock.lock(held, MINUTE);
+    const kept = await redlock.lock(name, 300, { autoExtend: true });
+    const waiting = rejection(redlock.lock(held, MINUTE, { retryCount: -1 }));
+    redlock.servers = urlsOf(servers.slice(2));
+    await (await redlock.lock(newName(), MINUTE)).unlock();
+    await extensions(kept, 3);
+    assert.equal(kept.signal.aborted, false);
+    const error = await waiting;
+    assert.equal(error.code, 'ERR_REDLOCK_CLOSED');
+    assert.match(error.cause.message, /the servers of this Redlock were replaced by others/);
+  });
+
   describe("'s own settings", () => {
     test('count for its extensions', async (t) => {
       const redlock = open(t, servers);
@@ -796,10 +811,19 @@ describe('a lock that is kept', () => {
       await assertValue(servers, name, null);
     });
 
+    test('knows the ttl that it was taken with', async (t) => {
+      const redlock = open(t, servers);
+      const lock = await redlock.lock(newName(), 400);
+      const restored = redlock.restore(JSON.stringify(lock)).autoExtend();
+      await extensions(restored, 2);
+      await restored.unlock();
+    });
+
     test('can be kept from then on', async (t) => {
       const redlock = open(t, servers);
       const lock = await redlock.lock(newName(), 400);
-      const restored = redlock.restore(JSON.parse(JSON.stringify(lock)));
+      const { ttl: _, ...stored } = JSON.parse(JSON.stringify(lock));
+      const restored = redlock.restore(stored);
       assert.equal(
         (await rejection((async () => restored.autoExtend())())).code,
         'ERR_REDLOCK_INVALID_OPTIONS',

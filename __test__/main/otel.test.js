@@ -18,6 +18,7 @@ const {
 
 const { instrument } = require('redlock-native/otel');
 const { serverAt } = require('../../otel/server');
+const { allTold } = require('../support/all-told');
 const { namesLike, redlockOver, urlsOf } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
@@ -46,6 +47,7 @@ function makeMeters(t) {
   const meterProvider = new MeterProvider({ readers: [reader] });
   t.after(() => meterProvider.shutdown());
   const collect = async () => {
+    await allTold();
     await meterProvider.forceFlush();
     const metrics = exporter
       .getMetrics()
@@ -77,6 +79,7 @@ describe('OpenTelemetry', () => {
     own.end();
     const children = () => spans.getFinishedSpans().filter(({ name: one }) => one.startsWith('acquire '));
     await until(() => children().length === 3);
+    await allTold();
 
     const [locked, ...others] = named('redlock lock');
     assert.equal(others.length, 0);
@@ -111,11 +114,13 @@ describe('OpenTelemetry', () => {
     const name = newName();
     await redlock.lock(name, HOUR);
     const error = await rejection(redlock.lock(name, HOUR));
+    await allTold();
     const failed = named('redlock lock').at(-1);
     assert.equal(failed.status.code, SpanStatusCode.ERROR);
     assert.equal(failed.status.message, error.message);
     assert.equal(failed.attributes['error.type'], 'ERR_REDLOCK_HELD');
     assert.equal(await redlock.tryLock(name, HOUR), null);
+    await allTold();
     const tried = named('redlock lock').at(-1);
     assert.equal(tried.status.code, SpanStatusCode.UNSET);
     assert.equal(tried.attributes['redlock.outcome'], 'held');

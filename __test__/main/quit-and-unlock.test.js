@@ -167,6 +167,20 @@ describe('quit({ unlock: true })', () => {
     assert.deepEqual(told, []);
   });
 
+  test('may be called again by those whom it tells that their locks have ended', async () => {
+    const redlock = new Redlock(urlsOf(servers));
+    const names = [newName(), newName()];
+    const quits = [];
+    for (const name of names) {
+      const { signal } = await redlock.lock(name, MINUTE, { autoExtend: true });
+      signal.addEventListener('abort', () => quits.push(redlock.quit({ unlock: true })));
+    }
+    await within(5000, redlock.quit({ unlock: true }), 'the end');
+    assert.equal(quits.length, 2);
+    await within(5000, Promise.all(quits), 'the end, for those who were told');
+    for (const name of names) await assertValue(servers, name, null);
+  });
+
   test('releases a lock from elsewhere that is extended here', async (t) => {
     const redlock = new Redlock(urlsOf(servers));
     const other = new Redlock(urlsOf(servers));

@@ -8,8 +8,11 @@ const { describe, test } = require('node:test');
 
 const Redlock = require('../..');
 const { Redactor } = require('../../lib/redact');
+const { IOREDIS, NODE_REDIS, REDIS_3, makeClient } = require('../support/clients');
 const { startParrot } = require('../support/parrot');
+const { redlockOver } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
+const { startServers } = require('../support/servers');
 
 const SECRET = 'p@ss/w"ö rd\\1';
 
@@ -102,6 +105,26 @@ for (const [form, text] of Object.entries(FORMS)) {
     const [vote] = error.votes;
     assert.equal(vote.error.cause ?? vote.error, thrown);
     assertHidden(error.message, error.cause.message, vote.error.message, redlock.connections);
+  });
+}
+
+for (const library of [IOREDIS, NODE_REDIS, REDIS_3]) {
+  test(`${library.title}: a client's error comes without the command's arguments, of which one is the lock's value`, async (t) => {
+    const [server] = await startServers(t, 1, { users: ['locker on >pass-word ~* -@all +ping +info +role'] });
+    const client = await makeClient(t, library, server, {
+      username: 'locker',
+      user: 'locker',
+      password: 'pass-word',
+    });
+    const redlock = redlockOver(t, [client], { retryCount: 0, connections: 'bridge' });
+    const told = [];
+    redlock.on('clientError', (error) => told.push(error));
+    redlock._random = () => 'the-value';
+    const error = await rejection(redlock.lock('a', 5000));
+    assert.equal(error.votes[0].error.reply ?? 'NOPERM', 'NOPERM');
+    assert.ok(told.length > 0);
+    const all = inspect([error, told], { depth: 20, showHidden: true });
+    assert.ok(!all.includes('the-value'), all);
   });
 }
 

@@ -7,6 +7,7 @@ const { AsyncLocalStorage } = require('node:async_hooks');
 const { channel } = require('node:diagnostics_channel');
 const { describe, test } = require('node:test');
 
+const { Trace } = require('../../lib/channels');
 const { Engine } = require('../../lib/native');
 const { DEFAULTS } = require('../../lib/options');
 const { makeClient, IOREDIS } = require('../support/clients');
@@ -141,7 +142,8 @@ describe('what a request is traced by', () => {
 
   test('shows the votes of its last attempt, also where it succeeds', async (t) => {
     const engine = open(t);
-    const traces = { granted: {}, held: {}, released: {}, extended: {} };
+    const [granted, held, released, extended] = Array.from({ length: 4 }, () => new Trace([NAME]));
+    const traces = { granted, held, released, extended };
     const lock = await engine.lock([NAME], 10_000, DEFAULTS.tracedBy(traces.granted), false);
     const twice = Object.assign(DEFAULTS.once().tracedBy(traces.held), { retries: 1, delay: 5 });
     const refused = await engine.lock([NAME], 10_000, twice, false);
@@ -163,7 +165,7 @@ describe('what a request is traced by', () => {
     const note = () => contexts.add(storage.getStore());
     channel('redlock:vote').subscribe(note);
     t.after(() => channel('redlock:vote').unsubscribe(note));
-    const trace = {};
+    const trace = new Trace([NAME]);
     const lock = await storage.run('mine', () =>
       engine.lock([NAME], 10_000, DEFAULTS.tracedBy(trace), false),
     );

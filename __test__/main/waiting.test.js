@@ -242,6 +242,15 @@ for (const [values, Class] of Object.entries(ENGINES)) {
       await lock.unlock();
     });
 
+    test('may be as long as there are numbers', async (t) => {
+      const redlock = make(t, servers);
+      for (const maxWait of [Number.MAX_SAFE_INTEGER, Number.MAX_VALUE]) {
+        const lock = await redlock.lock(newName(), 5000, { maxWait, autoExtend: { maxHold: maxWait } });
+        assert.equal(lock.held, true);
+        await lock.unlock();
+      }
+    });
+
     test('of 0 does not wait', async (t) => {
       const name = newName();
       const held = await hold(t, servers, name);

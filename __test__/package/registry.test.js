@@ -14,6 +14,7 @@ const { after, before, describe, test } = require('node:test');
 const { freePort, HOST } = require('../../scripts/free-port');
 const { npm } = require('../../scripts/npm');
 const { startRegistry } = require('../../scripts/package/registry');
+const { setEnvironment } = require('../support/environment');
 
 describe('the registry on loopback', () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-registry-'));
@@ -70,12 +71,11 @@ describe('the registry on loopback', () => {
   /** @param {string} upstream what npm has for its registry */
   async function startFor(upstream) {
     const before = process.env.npm_config_registry;
-    process.env.npm_config_registry = upstream;
+    setEnvironment({ npm_config_registry: upstream });
     try {
       return await startRegistry(tarballs);
     } finally {
-      if (before === undefined) delete process.env.npm_config_registry;
-      else process.env.npm_config_registry = before;
+      setEnvironment({ npm_config_registry: before });
     }
   }
 

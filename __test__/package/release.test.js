@@ -9,10 +9,11 @@ const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 
 const { npm } = require('../../scripts/npm');
-const { pack } = require('../../scripts/package');
 const { releaseIn } = require('../../scripts/package/release');
+const { pack } = require('../../scripts/package/tarballs');
 const { TARGETS, fileOf } = require('../../scripts/package/targets');
 const { compileAddon } = require('../support/tiny-addons');
+const { makeAddons, packRelease } = require('../support/tiny-release');
 const { version } = require('../../package.json');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -28,12 +29,9 @@ let addons;
 let whole;
 before(async () => {
   addons = makeFolder();
-  const compiled = makeFolder();
-  for (const target of TARGETS) {
-    fs.renameSync(compileAddon(compiled, target.name, version), path.join(addons, fileOf(target)));
-  }
+  makeAddons(addons);
   whole = makeFolder();
-  await pack(whole, { addons });
+  await packRelease(whole, addons);
 });
 
 test('the packages of every platform, of the source, and the main one at last are a release', () => {

@@ -9,6 +9,7 @@ const { before, describe, test } = require('node:test');
 
 const { Spec, Validation } = require('@cyclonedx/cyclonedx-library');
 
+const { RUNTIMES } = require('../../scripts/supply-chain/runtimes');
 const { sbom } = require('../../scripts/supply-chain/sbom');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -43,7 +44,12 @@ describe('the SBOM', () => {
     for (const { hashes } of foreign) assert.match(hashes[0].content, /^[0-9a-f]{64}$/);
   });
 
-  test('leads from the package to every crate', () => {
+  test('has what the compiler and the linker bring, each with its version', () => {
+    const versions = new Map(bom.components.map(({ name, version }) => [name, version]));
+    for (const { name } of RUNTIMES) assert.match(versions.get(name) ?? '', /^\d+\.\d+\.\d+/, name);
+  });
+
+  test('leads from the package to all that is in it', () => {
     const needs = new Map(bom.dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
     const reached = new Set([bom.metadata.component['bom-ref']]);
     for (const ref of reached) for (const one of needs.get(ref)) reached.add(one);

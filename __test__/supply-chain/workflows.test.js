@@ -40,6 +40,12 @@ describe('the check of workflows', () => {
     'an action by its tag': ['uses: actions/checkout@v7', /actions\/checkout@v7 is to be named/],
     'a hash without its version': [`uses: actions/checkout@${HASH}`, /actions\/checkout@.* in a comment/],
     'a script that is not there': ['run: npm run build', /package\.json has no script build$/],
+    'one for another folder that is not there': [
+      'run: npm --prefix x run build',
+      /package\.json has no script build$/,
+    ],
+    'a file that is not there': ['run: node scripts/nothing.js', /there is no scripts\/nothing\.js$/],
+    'a folder that is not there': ['run: npm ci --prefix some/folder', /there is no some\/folder$/],
     'what GitHub would not run': ['shell: bash', /"run" is required/],
     'what is no context': ['run: echo $' + '{{ nothing.here }}', /undefined variable "nothing"/],
   };

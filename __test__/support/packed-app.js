@@ -7,8 +7,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { pack } = require('../../scripts/package');
 const { installOffline } = require('../../scripts/package/install');
+const { pack } = require('../../scripts/package/tarballs');
 
 const CONSUMERS = path.join(__dirname, '..', 'package', 'consumers');
 

@@ -109,7 +109,7 @@ async function acquire(lock, key, trace) {
   let { retries } = lock;
   for (;;) {
     const value = nextValue(lock);
-    if (trace) trace.attempts = (trace.attempts ?? 0) + 1;
+    trace?.note({ attempts: (trace.attempts ?? 0) + 1 });
     const refusal = await requests.acquire(name, value, timeout, trace);
     if (!refusal) return hold(lock, key, name, value, timeout);
     if (!refusal.isHeld) throw because(LockAcquisitionError, messageOf(refusal, key), refusal);

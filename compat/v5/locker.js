@@ -7,7 +7,7 @@ const { explain } = require('../../lib/cause');
 const channels = require('../../lib/channels');
 const { LONGEST_VALIDITY } = require('../../lib/constants');
 const { wrongType, show } = require('../../lib/errors');
-const { CLOSED, OVER, TOO_LATE } = require('../../lib/failures');
+const { CLOSED, OVER } = require('../../lib/failures');
 const { bare } = require('../../lib/foreign');
 const { beginHold } = require('../../lib/hold');
 const { refuseLate } = require('../../lib/expired-on-arrival');
@@ -91,7 +91,9 @@ class Locker {
 
   /** The last votes come from connections that closing would take away. */
   async #allTold() {
+    const endWait = this.#quorum.engine.giveUpSoon();
     while (this.#open.size > 0) await Promise.all([...this.#open].map(({ ended }) => ended));
+    endWait();
   }
 
   /**
@@ -105,7 +107,7 @@ class Locker {
     if (!channels.lock.hasSubscribers) return this.#acquire(face, resources, duration, settings, undefined);
     const trace = channels.traceOf(resources, duration);
     const call = () => this.#acquire(face, resources, duration, settings, trace);
-    return channels.lock.tell(trace, call, 'granted', (lock) => this.#unlessOver(lock));
+    return channels.lock.tell(trace, call, 'granted');
   }
 
   /**
@@ -129,30 +131,13 @@ class Locker {
       ? this.#attempt(face, engine, names, duration, own, '', stats, 0)
       : this.#attemptWithOwnValues(face, names, duration, own, stats));
     if (answer.isLate) refuseLate(engine, names, answer, own, false);
-    if (trace) trace.attempts = stats.length;
+    trace?.note({ attempts: stats.length });
     if (answer.failure) throw this.#failed('lock', names, duration, answer, stats);
     const lock = grantedLock(face, names, answer.value, answer.since, duration, stats, answer);
     if (channels.hold.hasSubscribers) {
       beginHold(stateOf(lock, { names, value: answer.value }), names, duration, this.#holds);
     }
     return lock;
-  }
-
-  /**
-   * A lock that may be handed over: what was granted may have ended while those who listen were told of it.
-   *
-   * @param {Lock} lock
-   */
-  #unlessOver(lock) {
-    const { resources: names, value, attempts, expiration } = lock;
-    const state = stateOf(lock, { names, value });
-    if (state.until > clock()) return lock;
-    const { engine } = this.#quorum;
-    state.setReleased(lock, expiration);
-    this.#released.add(state);
-    engine.unlock(names, value, state.heldSince, toEngine(readSettings(undefined)), false);
-    const explained = explain(TOO_LATE, { operation: 'lock', names, ttl: state.ttl ?? 0 }, engine.addresses);
-    throw new ExecutionError(TEXTS.noQuorum, attempts, explained);
   }
 
   /**
@@ -243,7 +228,7 @@ class Locker {
     const { voteReport } = attempts;
     const answer = await engine.extend(names, value, until, isRelative, duration, own, false, voteReport);
     const stats = attempts.answered(answer);
-    if (trace) trace.attempts = answer.attempts;
+    trace?.note({ attempts: answer.attempts });
     if (answer.isOver) answer.letEnd();
     if (answer.failure) {
       // Another call that has extended it meanwhile has ended it too, in favour of a new lock.
@@ -308,7 +293,8 @@ class Locker {
     const until = state.validUntil(lock.expiration) ?? 0;
     const held = { names, value, until, settings: toEngine(settings) };
     const watchdog = new Watchdog(this.#quorum.engine, state.lock, held, lossOf);
-    watchdog.hold = state.hold;
+    // It knows of the extensions.
+    state.hold?.passTo(watchdog);
     Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.check() }));
     watchdog.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
     return watchdog;

@@ -19,6 +19,21 @@ async function soon(work) {
 const OwnPromise = /** @type {any} */ (soon(() => {}).constructor);
 
 /**
+ * A promise that is there before what resolves it begins, for what that sets off.
+ *
+ * @template T
+ * @returns {{promise: Promise<T>, resolve: (value: T | Promise<T>) => void}}
+ */
+function deferred() {
+  /** @type {any} */
+  let resolve;
+  const promise = new OwnPromise((resolveIt) => {
+    resolve = resolveIt;
+  });
+  return { promise, resolve };
+}
+
+/**
  * Calls a callback or a listener of the caller's. What it throws becomes an uncaught exception: it must neither stop
  * our own code nor turn into a rejection of somebody else's promise.
  *
@@ -52,4 +67,4 @@ function settle(promise, callback) {
   return promise;
 }
 
-module.exports = { OwnPromise, soon, call, settle };
+module.exports = { OwnPromise, soon, deferred, call, settle };

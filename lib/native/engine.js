@@ -34,6 +34,8 @@ const NO_NAMES = ['*'];
 /** How long requests have to come to an end once the engine is closing, in ms. */
 const LONGEST_END = 2000;
 
+const REPLACED = 'the servers of this Redlock were replaced by others';
+
 /** Why a lock is lost that quit() has released. @type {import('./types').NativeFailure} */
 const CLOSED = { code: reasons.closed.code, reason: 'quit() has released it', votes: [] };
 
@@ -45,6 +47,8 @@ class Engine {
   scripts = OWN_SCRIPTS;
   isHeardLate = false;
   isGone = false;
+  /** What is said of requests that are given up since all is to end. @type {{code: string, reason?: string} | undefined} */
+  ending;
   #mailbox;
   /** Tells the owner of the members. */
   events;
@@ -61,6 +65,8 @@ class Engine {
   #watched = new Map();
   /** @type {Promise<void> | undefined} */
   #closing;
+  /** Others take its place: it ends by itself. */
+  #isRetired = false;
   /** What is to be asked last. @type {(() => void) | undefined} */
   #askLast;
   /** @type {() => void} */
@@ -286,6 +292,7 @@ class Engine {
   unwatch(number) {
     this.#watched.delete(number);
     this.#mailbox.unwatch(number);
+    this.#endIfRetired();
   }
 
   /**
@@ -336,6 +343,17 @@ class Engine {
     return this.#closing;
   }
 
+  /** Others take its place: nothing new is asked of it, and it closes once it keeps no lock. */
+  retire() {
+    this.#isRetired = true;
+    if (this.#watched.size > 0) this.giveUpSoon();
+    this.#endIfRetired();
+  }
+
+  #endIfRetired() {
+    if (this.#isRetired && this.#watched.size === 0) this.close();
+  }
+
   /** @returns {Promise<void>} */
   #close() {
     abandoned.unregister(this);
@@ -346,11 +364,21 @@ class Engine {
     );
     if (this.#inFlight === 0) this.#leave();
     // What waits for a lock may wait without end.
-    else this.#endWait = after(LONGEST_END, () => this.#giveUp());
+    else this.#endWait = this.giveUpSoon();
     return closed;
   }
 
+  /**
+   * Has what still waits for a lock given up, for which there is no time where all is to end.
+   *
+   * @returns {() => void} to be called if all has come to its end by itself
+   */
+  giveUpSoon() {
+    return after(LONGEST_END, () => this.#giveUp());
+  }
+
   #giveUp() {
+    this.ending = this.#isRetired ? { code: CLOSED.code, reason: REPLACED } : { code: CLOSED.code };
     requests.flush();
     for (const slot of slots.of(this)) this.#mailbox.cancel(slot);
   }

@@ -2,7 +2,7 @@
 
 /** The requests that wait for their answers, each under a small number that comes back with its answer. */
 
-const { CANCELLED, CLOSED, UNEXPLAINED } = require('./answer');
+const { CANCELLED, UNEXPLAINED } = require('./answer');
 
 /**
  * @typedef {import('./answer').Answer} Answer
@@ -77,7 +77,7 @@ class Slots {
     const asker = waiter.engine;
     const { failure } = answer;
     if (failure) {
-      if (asker.isClosed && failure.code === CANCELLED) failure.code = CLOSED;
+      if (failure.code === CANCELLED) Object.assign(failure, asker.ending);
       try {
         failure.suspicion = asker.events.suspicion(failure.votes);
         asker.clean(failure);

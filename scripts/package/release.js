@@ -1,9 +1,8 @@
 'use strict';
 
 /**
- * `node scripts/package/release.js [folder]`: whether the packages in target/packages/, or in a folder, are a release: all
- * of them, of one version, each with what must be in it and with an addon that may be published. Prints them in the order
- * in which they are to be published, the main package last, as it needs the others; or says what is wrong, and fails.
+ * Whether a folder's packages are a release: all of them, of one version, each with what must be in it and with an addon that
+ * may be published. Needs Node.js, tar and Python alone.
  */
 
 const fs = require('node:fs');
@@ -13,7 +12,7 @@ const path = require('node:path');
 const { readBinaries } = require('./binaries');
 const { problemsOf } = require('./checks');
 const source = require('./source-package');
-const { LICENSE, NOTICES, readManifest, unpack } = require('./tarballs');
+const { LICENSE, NOTICES, readManifest, unpack } = require('./tarball');
 const { TARGETS, fileOf } = require('./targets');
 
 const MAIN = 'redlock-native';
@@ -22,7 +21,7 @@ const { version: VERSION } = require('../../package.json');
 /**
  * @param {string} folder
  * @param {string} [version]
- * @returns {string[]} tarballs, in the order in which they are to be published
+ * @returns {string[]} tarballs, in the order in which they are to be published: the main package last, as it needs the others
  */
 function releaseIn(folder, version = VERSION) {
   const unpacked = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-release-'));
@@ -98,16 +97,6 @@ function problemsOfMain({ version, optionalDependencies = {} }) {
   return Object.keys({ ...wanted, ...optionalDependencies })
     .filter((name) => optionalDependencies[name] !== wanted[name])
     .map((name) => `it wants ${name} ${optionalDependencies[name]}, and should ${wanted[name]}`);
-}
-
-if (require.main === module) {
-  try {
-    const folder = process.argv[2] ?? path.join(__dirname, '..', '..', 'target', 'packages');
-    for (const file of releaseIn(folder)) console.log(path.relative('', file));
-  } catch (error) {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
 }
 
 module.exports = { releaseIn };

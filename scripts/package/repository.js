@@ -22,4 +22,9 @@ function withRepository(manifest, env) {
   };
 }
 
-module.exports = { withRepository };
+/** By hand, that is. */
+const HOW_TO_NAME_ONE =
+  'Set GITHUB_SERVER_URL (https://…) and GITHUB_REPOSITORY (owner/name) to where the sources are, and make the packages ' +
+  'again (npm run package)';
+
+module.exports = { HOW_TO_NAME_ONE, withRepository };

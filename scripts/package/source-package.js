@@ -21,17 +21,16 @@ const SECTIONS = ['workspace.dependencies', 'profile.release'];
 function stageSource(folder, { version, license, author, engines, repository, bugs, homepage }) {
   fs.cpSync(OWN, folder, { recursive: true });
   for (const name of ['src', 'addon', 'Cargo.lock']) {
-    fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+    fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true, filter: isNoCorpus });
   }
   const workspace = fs.readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8');
   const kept = sectionsOf(workspace).filter(({ name }) => SECTIONS.includes(name));
   const parts = ['[workspace]\nresolver = "3"\nmembers = ["addon"]\n', ...kept.map(({ text }) => text)];
   fs.writeFileSync(path.join(folder, 'Cargo.toml'), parts.join('\n'));
-  // The crates that only the rest needs go from the lockfile, which would be out of date else.
-  execFileSync('cargo', ['metadata', '--offline', '--format-version', '1'], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  // The crates that only the rest needs go from the lockfile, which would be out of date else. It has to see those of every
+  // platform for that, and may not look for newer ones.
+  cargo(ROOT, 'fetch', '--locked');
+  cargo(folder, 'metadata', '--offline', '--format-version', '1');
   const [, rustVersion] = /^rust-version = "(.*)"$/m.exec(workspace);
   const own = {
     name: NAME,
@@ -44,6 +43,19 @@ function stageSource(folder, { version, license, author, engines, repository, bu
     files: ['index.js', 'build.js', 'Cargo.toml', 'Cargo.lock', 'addon', 'src'],
   };
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(own, null, 2)}\n`);
+}
+
+/** Inputs that fuzzing has found lie beside the sources. @param {string} file */
+function isNoCorpus(file) {
+  return path.basename(file) !== '__fuzz__';
+}
+
+/**
+ * @param {string} folder
+ * @param {...string} args
+ */
+function cargo(folder, ...args) {
+  execFileSync('cargo', args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /**

@@ -9,7 +9,6 @@
  * @property {string} source
  */
 
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -20,16 +19,12 @@ const { npm } = require('../npm');
 const { bundle } = require('./bundle');
 const { withRepository } = require('./repository');
 const source = require('./source-package');
+const { LICENSE, NOTICES, readManifest } = require('./tarball');
 
 const ROOT = path.join(__dirname, '..', '..');
 
 /** What only this repository needs: a user's npm would look at it in vain. */
 const OURS = ['napi', 'scripts', 'devDependencies', 'overrides'];
-
-/** npm takes it along by itself. */
-const LICENSE = 'LICENSE';
-/** Of what is linked into an addon; a release is refused without. */
-const NOTICES = 'THIRD-PARTY-NOTICES.txt';
 
 /**
  * @param {string} folder where the packages go; made if it isn't there
@@ -79,7 +74,7 @@ async function stagePlatforms(staging, addons) {
       fs.copyFileSync(addon, path.join(folder, main));
       fs.writeFileSync(path.join(folder, 'README.md'), readmeOf(manifest));
       copyHere(LICENSE, folder);
-      if (fs.existsSync(path.join(ROOT, NOTICES))) copyHere(NOTICES, folder);
+      copyHere(NOTICES, folder);
       manifest.files = [main, NOTICES];
       writeManifest(folder, manifest);
     }
@@ -117,7 +112,13 @@ function stageMain(staging, platforms) {
  * @param {string} folder
  */
 function copyHere(name, folder) {
-  fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  const ours = path.join(ROOT, name);
+  if (!fs.existsSync(ours)) {
+    throw new Error(
+      `there is no ${name}, which belongs into a package: npm run build makes binding.js, npm run notices ${NOTICES}`,
+    );
+  }
+  fs.cpSync(ours, path.join(folder, name), { recursive: true });
 }
 
 /**
@@ -135,21 +136,8 @@ async function packOne(from, to) {
   return path.resolve(to, JSON.parse(said)[0].filename);
 }
 
-/**
- * @param {string} tarball
- * @param {string} folder where its files are then; made if it isn't there
- */
-function unpack(tarball, folder) {
-  fs.mkdirSync(folder, { recursive: true });
-  execFileSync('tar', ['-xzf', path.resolve(tarball), '-C', folder, '--strip-components=1']);
-}
-
-function readManifest(folder) {
-  return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
-}
-
 function writeManifest(folder, manifest) {
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-module.exports = { LICENSE, NOTICES, pack, readManifest, unpack };
+module.exports = { pack };

@@ -108,4 +108,21 @@ function targetsNamed(names) {
   return names.length ? TARGETS.filter(({ name }) => names.includes(name)) : TARGETS;
 }
 
-module.exports = { TARGETS, fileOf, targetsNamed };
+/** This machine's own name as a target; it may be none of ours. */
+function ownTarget() {
+  const rest = { linux: [isMusl() ? 'musl' : 'gnu'], win32: ['msvc'] }[process.platform] ?? [];
+  return [process.platform, process.arch, ...rest].join('-');
+}
+
+/** Whether this is a Linux whose libc is musl. */
+function isMusl() {
+  return process.platform === 'linux' && !ownGlibc();
+}
+
+/** @returns {string | undefined} the version of this machine's glibc; none where there is another libc */
+function ownGlibc() {
+  const { header } = /** @type {any} */ (process.report.getReport());
+  return header.glibcVersionRuntime;
+}
+
+module.exports = { TARGETS, fileOf, isMusl, ownGlibc, ownTarget, targetsNamed };

@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { linkedCrates } = require('./crates');
+const { RUNTIMES } = require('./runtimes');
 
 const ROOT = path.join(__dirname, '..', '..');
 const FILE = path.join(ROOT, 'THIRD-PARTY-NOTICES.txt');
@@ -16,14 +17,6 @@ const LICENCES = path.join(__dirname, 'licences');
 
 /** The licences of repositories whose crates come without: as their repositories have them. */
 const OF_REPOSITORIES = { 'napi-rs/napi-rs': 'napi-rs.txt' };
-
-/** What is linked and no crate of the registry's: the file of its licence, and for whom it is linked. */
-const OTHERS = [
-  { name: "Rust's standard library, and what is in it", file: 'rust-library.txt' },
-  { name: "Zig's compiler-rt (parts of the binaries that are made with zig)", file: 'zig.txt' },
-  { name: "LLVM's libunwind (the same)", file: 'llvm.txt' },
-  { name: 'The mingw-w64 runtime (the binaries for Windows)', file: 'mingw-w64.txt' },
-];
 
 /** What files are called that say who has which rights. */
 const IS_LICENCE = /^(un)?licen[cs]es?\b|^copying|^copyright|^notice/i;
@@ -55,7 +48,7 @@ ${foreign.map(({ name, version, license }) => `${name} ${version}: ${license}`).
   for (const crate of foreign) {
     for (const text of textsOf(crate, foreign)) add(users, text, `${crate.name} ${crate.version}`);
   }
-  for (const { name, file } of OTHERS) add(users, kept(file), name);
+  for (const { title, file } of RUNTIMES) add(users, kept(file), title);
   return [head, ...[...users.values()].map(({ text, names }) => section(text, names))].join('\n');
 }
 

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * `npm run sbom [-- <file>]`: writes what redlock-native is made of, as CycloneDX: npm's own list of what it needs, and the
- * crates that are linked into its addon. In target/sbom/ if no file is named; prints the path.
+ * `npm run sbom [-- <file>]`: writes what redlock-native is made of, as CycloneDX: npm's own list of what it needs, the crates
+ * that are linked into its addon, and what its compilers link with them. In target/sbom/ if no file is named; prints the path.
  */
 
 const fs = require('node:fs');
@@ -10,6 +10,7 @@ const path = require('node:path');
 
 const { npm } = require('../npm');
 const { ADDON, linkedCrates } = require('./crates');
+const { runtimes } = require('./runtimes');
 
 const ROOT = path.join(__dirname, '..', '..');
 const MANIFEST = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
@@ -17,23 +18,26 @@ const FILE = path.join(ROOT, 'target', 'sbom', `redlock-native-${MANIFEST.versio
 
 async function sbom() {
   const ofNpm = await npm(ROOT, ['sbom', '--package-lock-only', '--omit=dev', '--sbom-format=cyclonedx']);
-  return withCrates(JSON.parse(ofNpm), linkedCrates());
+  return withLinked(JSON.parse(ofNpm), linkedCrates(), runtimes());
 }
 
 /**
  * @param {any} bom npm's
  * @param {import('./crates').Crate[]} crates
+ * @param {import('./runtimes').Runtime[]} others
  */
-function withCrates(bom, crates) {
+function withLinked(bom, crates, others) {
   const main = bom.metadata.component;
   // npm calls it by the folder that it is in.
   main.name = MANIFEST.name;
   const addon = refOf(crates.find(({ name }) => name === ADDON));
-  bom.components.push(...crates.map(componentOf));
+  bom.components.push(...crates.map(componentOf), ...others.map(componentOfRuntime));
   bom.dependencies.find(({ ref }) => ref === main['bom-ref']).dependsOn.push(addon);
   bom.dependencies.push(
     ...crates.map((crate) => ({ ref: refOf(crate), dependsOn: crate.needs.map(purlOf) })),
+    ...others.map((other) => ({ ref: refOfRuntime(other), dependsOn: [] })),
   );
+  bom.dependencies.find(({ ref }) => ref === addon).dependsOn.push(...others.map(refOfRuntime));
   return bom;
 }
 
@@ -50,6 +54,24 @@ function componentOf(crate) {
     ...(sha256 && { hashes: [{ alg: 'SHA-256', content: sha256 }] }),
     ...(repository && { externalReferences: [{ type: 'vcs', url: repository }] }),
   };
+}
+
+/** @param {import('./runtimes').Runtime} runtime */
+function componentOfRuntime(runtime) {
+  const { name, version, license, title } = runtime;
+  return {
+    type: 'library',
+    'bom-ref': refOfRuntime(runtime),
+    name,
+    version,
+    description: title,
+    licenses: [{ expression: license }],
+  };
+}
+
+/** @param {import('./runtimes').Runtime} runtime */
+function refOfRuntime({ name, version }) {
+  return `${name}@${version}`;
 }
 
 function refOf({ name, version }) {

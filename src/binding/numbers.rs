@@ -54,10 +54,16 @@ pub fn saturated_signed(number: f64) -> i64 {
     number as i64
 }
 
-/// A span of so many milliseconds; none for what is no span.
+/// A span of so many milliseconds; none for what is no span, and the longest that the
+/// engine's clock can count for what is longer than that.
 #[must_use]
 pub fn span(millis: f64) -> Duration {
-    Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default()
+    let longest = Duration::from_nanos(u64::MAX);
+    match Duration::try_from_secs_f64(millis / 1000.0) {
+        Ok(span) => span.min(longest),
+        Err(_) if millis > 0.0 => longest,
+        Err(_) => Duration::ZERO,
+    }
 }
 
 /// A span in milliseconds, of as many centuries as the engine's clock can count.
@@ -100,8 +106,15 @@ mod tests {
 
     #[test]
     fn what_is_no_span_is_none() {
-        for millis in [-1.0, f64::NAN, f64::INFINITY] {
+        for millis in [-1.0, f64::NAN, f64::NEG_INFINITY] {
             assert_eq!(span(millis), Duration::ZERO, "{millis}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_the_longest_span() {
+        for millis in [1e20, 1e30, f64::MAX, f64::INFINITY] {
+            assert_eq!(span(millis), Duration::from_nanos(u64::MAX), "{millis}");
         }
     }
 

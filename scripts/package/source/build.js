@@ -35,7 +35,7 @@ function compile() {
   const { error, status, stdout } = spawnSync('cargo', args, {
     cwd: __dirname,
     encoding: 'utf8',
-    env: { CARGO_TARGET_DIR: HALF_DONE, ...(isMusl() && DYNAMIC), ...process.env },
+    env: { CARGO_TARGET_DIR: HALF_DONE, ...process.env, ...(isMusl() && { RUSTFLAGS: dynamicFlags() }) },
     stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 1 << 28,
   });
@@ -54,7 +54,9 @@ function compile() {
 }
 
 /** Rust links musl into what it makes, if it isn't told otherwise; a library would then have a libc of its own. */
-const DYNAMIC = { RUSTFLAGS: '-Ctarget-feature=-crt-static' };
+function dynamicFlags() {
+  return [process.env.RUSTFLAGS, '-Ctarget-feature=-crt-static'].filter(Boolean).join(' ');
+}
 
 function isMusl() {
   return process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;

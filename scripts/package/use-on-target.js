@@ -1,6 +1,6 @@
 'use strict';
 
-/** Uses a platform's package as it was packed: in a Node.js for that platform, on three real servers. */
+/** Uses a platform's package as it was packed, in a Node.js for that platform, on three real servers. */
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
@@ -10,7 +10,7 @@ const path = require('node:path');
 
 const { startServers } = require('../servers');
 const { emulate } = require('./emulation');
-const { unpack } = require('./tarballs');
+const { unpack } = require('./tarball');
 
 const SCRIPT = 'lock-there.js';
 /** Seconds. Where instructions are translated, Node.js alone takes several to start. */
@@ -21,10 +21,10 @@ const PATIENCE = 180;
  * @param {{main: string, platform: string}} tarballs
  * @returns {Promise<{isDone: boolean, by: string}>} by what it was used, or why it was not
  */
-async function tryTarget(target, { main, platform }) {
+async function useOnTarget(target, { main, platform }) {
   const emulated = emulate(target);
   if ('impossible' in emulated) return { isDone: false, by: emulated.impossible };
-  const app = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-trial-'));
+  const app = fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-use-'));
   const servers = await startServers(3);
   try {
     const modules = path.join(app, 'node_modules');
@@ -77,4 +77,4 @@ function whichAddon(app, { name, glibc }) {
   return { NAPI_RS_NATIVE_LIBRARY_PATH: isMusl ? own : undefined };
 }
 
-module.exports = { tryTarget };
+module.exports = { useOnTarget };

@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * `node scripts/package/try.js [folder]`: what a new user does. The packages of that folder (target/packages/) are
+ * `node scripts/package/install-as-user.js [folder]`: what a new user does. The packages of that folder (target/packages/) are
  * served by a registry on loopback; in empty folders outside of this repository, with no cargo to be found, npm, pnpm and
  * yarn, with node_modules and with Plug'n'Play, install them; and apps in CommonJS, ESM and TypeScript are run on three real servers and on each
  * runtime. Prints a line for each pair; the first that fails ends it.
@@ -13,9 +13,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { promisify } = require('node:util');
 
-const { startRegistry } = require('./registry');
 const { HOST } = require('../free-port');
+const { npmCommand } = require('../npm');
 const { APP, MODULES, runApp, runtimes } = require('../runtimes');
+const { startRegistry } = require('./registry');
 
 const ROOT = path.join(__dirname, '..', '..');
 const PACKAGES = path.join(ROOT, 'target', 'packages');
@@ -40,14 +41,17 @@ const SCRIPTS = ['commonjs.cjs', 'module.mjs', 'typed.mjs'];
  * @property {string[]} [nodeOptions] what Node.js, which alone can, has to be told to find what it has installed
  */
 
+const HERE = `${process.platform}-${process.arch}`;
+/** Programs of this machine alone are in __test__/runtimes, of which npm leaves out what is another's. */
+const PNPM = [path.join(MODULES, '@pnpm', `exe.${HERE}`, 'pnpm')];
 const YARN = [process.execPath, path.join(MODULES, '@yarnpkg', 'cli-dist', 'bin', 'yarn.js')];
 
 /** @type {Manager[]} */
 const MANAGERS = [
-  { name: 'npm', command: ['npm'], files: (registry) => ({ '.npmrc': `registry=${registry}\n` }) },
+  { name: 'npm', command: npmCommand(), files: (registry) => ({ '.npmrc': `registry=${registry}\n` }) },
   {
     name: 'pnpm',
-    command: [path.join(MODULES, '@pnpm', 'exe.linux-x64', 'pnpm')],
+    command: PNPM,
     files: (registry) => ({ '.npmrc': `registry=${registry}\n` }),
   },
   { name: 'yarn', command: YARN, files: (registry) => yarnFiles(registry, ['nodeLinker: node-modules']) },
@@ -75,15 +79,27 @@ function yarnFiles(registry, settings) {
 }
 
 /** @param {string} folder of the packages */
-async function main(folder) {
+async function installAsUser(folder) {
   const registry = await startRegistry(folder);
-  const outside = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-try-')));
+  const outside = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'redlock-native-user-')));
   try {
-    for (const manager of MANAGERS) await tryWith(manager, registry.url, outside);
+    for (const manager of MANAGERS) {
+      if (isHere(manager)) await installWith(manager, registry.url, outside);
+      else console.log(`${manager.name}: not tried, as __test__/runtimes has none for ${HERE}`);
+    }
   } finally {
     registry.close();
     fs.rmSync(outside, { recursive: true });
   }
+}
+
+/** @param {Manager} manager */
+function isHere({ name, command }) {
+  const isThere = command.every((part) => !path.isAbsolute(part) || fs.existsSync(part));
+  if (!isThere && HERE === 'linux-x64') {
+    throw new Error(`${name} is missing in ${MODULES}: run npm ci --prefix __test__/runtimes`);
+  }
+  return isThere;
 }
 
 /**
@@ -91,7 +107,7 @@ async function main(folder) {
  * @param {string} registry
  * @param {string} outside
  */
-async function tryWith({ name, command, files, nodeOptions }, registry, outside) {
+async function installWith({ name, command, files, nodeOptions }, registry, outside) {
   const app = fs.mkdtempSync(path.join(outside, 'app-'));
   for (const [file, text] of Object.entries({
     'package.json': '{ "private": true }\n',
@@ -155,10 +171,10 @@ async function run([program, ...args], options) {
 }
 
 if (require.main === module) {
-  main(process.argv[2] ?? PACKAGES).catch((error) => {
+  installAsUser(process.argv[2] ?? PACKAGES).catch((error) => {
     console.error(error.message);
     process.exitCode = 1;
   });
 }
 
-module.exports = { tryPackages: main };
+module.exports = { installAsUser };
