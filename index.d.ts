@@ -462,7 +462,7 @@ declare namespace Redlock {
 
     /** The names of what is locked. */
     resource: string[];
-    /** What is stored under them: 32 hexadecimal digits, random. Who knows it may unlock. */
+    /** What is stored under them: 32 hexadecimal digits, random. Who knows it may unlock: `console.log` doesn't show it. */
     value: string;
     /** Until when it is valid, as `Date.now()` counts; 0 once it was unlocked or lost. */
     expiration: number;
@@ -662,7 +662,7 @@ declare namespace Redlock {
     /** Of an extension: the instance had not granted the lock, so that its vote doesn't count. */
     | 'ERR_REDLOCK_HAD_NOT_GRANTED'
     | 'ERR_REDLOCK_CLOSED'
-    /** It was released before it was sent: the attempt had failed or the lock was unlocked. */
+    /** It was released before it was sent. In the votes of errors that is `pending`; redlock 5's attempts have it. */
     | 'ERR_REDLOCK_WITHDRAWN'
     /** This process let go of the request without an answer: a defect of this package. */
     | 'ERR_REDLOCK_DROPPED'
@@ -674,7 +674,7 @@ declare namespace Redlock {
   interface Vote {
     /** The instance's, without credentials. */
     address: string;
-    /** `pending`: it had not answered when the outcome was certain. */
+    /** `pending`: it had not answered, or was not even asked, when the outcome was certain. */
     vote: 'granted' | 'held' | 'failed' | 'pending';
     /** Why it failed; where a client of yours failed without the server, that client's own error. */
     error?: InstanceError | Error;
@@ -873,10 +873,10 @@ declare namespace Redlock {
 
   /** The options of one call; the Redlock's own apply where there are none. */
   interface CallOptions {
-    /** The share of a ttl that is set aside for clocks that run apart. Default 0.01. */
+    /** The share of a ttl, less than 1, that is set aside for clocks that run apart. Default 0.01. */
     driftFactor?: number;
     /**
-     * Attempts after the first. Default 10. -1 and Infinity are without end: without `maxWait` or `signal` it is waited for
+     * Attempts after the first, a whole number. Default 10. -1 and Infinity are without end: without `maxWait` or `signal` it is waited for
      * ever while servers are down.
      */
     retryCount?: number;
@@ -944,7 +944,7 @@ declare namespace Redlock {
     resource: string;
     /** True if a majority has the same value, false if a majority has none, else undefined: nobody knows. */
     held: boolean | undefined;
-    /** What it is held by: a lock's `value`. */
+    /** What it is held by: a lock's `value`. `console.log` doesn't show it. */
     value: string | undefined;
     /** For how long at least a majority goes on having it from now, in ms, by the servers' clocks. */
     remaining: number | undefined;

@@ -3,6 +3,7 @@
 /** Why a request failed, in one sentence for whoever is on call at night. */
 
 const { troubleOf, because, show } = require('./errors');
+const { isInUse } = require('./in-use');
 const { majorityOf } = require('./quorum');
 
 /**
@@ -11,9 +12,11 @@ const { majorityOf } = require('./quorum');
  * @typedef {object} FailedRequest
  * @property {Operation} operation
  * @property {string} names
+ * @property {string} one of the names, whichever it was
  * @property {number} ttl
  * @property {string} reason
  * @property {AddressedVote[]} answers
+ * @property {string} own if it may be held by who asks, what to say of that
  * @property {string} [occupant] what a key has that is no lock's
  */
 
@@ -29,16 +32,26 @@ function explain(failure, { operation, names, ttl }, addresses) {
   const { code, reason, votes: nativeVotes } = failure;
   const suspicion = Object.hasOwn(failure, 'suspicion') ? (failure.suspicion ?? '') : '';
   // Many of a vote's properties may be absent, and must not be found in `Object.prototype` then.
-  const answers = nativeVotes.map((vote, instance) => ({
-    __proto__: null,
-    ...vote,
-    address: addresses[instance],
-  }));
+  const answers = nativeVotes.map((vote, instance) => answerOf(vote, addresses[instance]));
   const votes = answers.map((answer, instance) => toVote(answer, operation, instance));
   const describe = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : otherwise;
   const occupant = Object.hasOwn(failure, 'occupant') ? failure.occupant : undefined;
-  const sentence = describe({ operation, names: namesOf(names), ttl, reason, answers, occupant });
+  const shown = namesOf(names);
+  const one = names.length > 1 ? `one of ${shown}` : shown;
+  const own = operation === 'lock' && isInUse(names) ? NOT_REENTRANT : '';
+  const sentence = describe({ operation, names: shown, one, ttl, reason, answers, own, occupant });
   return { code, resource: [...names], votes, cause: because(sentence + suspicion) };
+}
+
+/**
+ * @param {import('./native/types').NativeVote} vote
+ * @param {string} address
+ * @returns {AddressedVote} inherits nothing
+ */
+function answerOf(vote, address) {
+  // It was not asked, as all was decided before: nothing is wrong with it.
+  if (vote.code === 'WITHDRAWN') return /** @type {any} */ ({ __proto__: null, vote: 'pending', address });
+  return /** @type {any} */ ({ __proto__: null, ...vote, address });
 }
 
 /**
@@ -52,15 +65,18 @@ function toVote({ address, vote, code, reply, message, error }, operation, insta
   return { address, vote, error: troubleOf({ code, reply, message, error }, operation, instance, address) };
 }
 
+const NOT_REENTRANT =
+  '; in this process a routine of using() has a lock of that name: if it is the one that asks, it waits for itself';
+
 /** @type {Record<string, (failed: FailedRequest) => string>} */
 const SENTENCES = {
   ERR_REDLOCK_HELD(failed) {
     // Said of an extension where a majority is out of reach without one having refused.
     if (failed.operation !== 'lock') return SENTENCES.ERR_REDLOCK_NOT_HELD(failed);
-    const { names, answers, occupant } = failed;
+    const { names, one, answers, own, occupant } = failed;
     if (occupant !== undefined) {
       return (
-        `${names} can't be locked: its key holds ${occupant}, so that another application uses this name; ` +
+        `${one} can't be locked: its key holds ${occupant}, so that another application uses this name; ` +
         `give the lock another one, or a keyPrefix: ${whoRefused(answers)}${whatFailed(answers)}`
       );
     }
@@ -70,7 +86,7 @@ const SENTENCES = {
         'give a new value for each attempt'
       );
     }
-    return `${names} is held by another: ${whoRefused(answers)}${whatFailed(answers)}`;
+    return `${one} is held by another: ${whoRefused(answers)}${whatFailed(answers)}${own}`;
   },
 
   ERR_REDLOCK_UNAVAILABLE({ operation, names, answers }) {
@@ -91,8 +107,8 @@ const SENTENCES = {
     );
   },
 
-  ERR_REDLOCK_TIMEOUT({ names, answers }) {
-    const held = count(answers, 'held') ? `; ${whoRefused(answers)}` : '';
+  ERR_REDLOCK_TIMEOUT({ names, answers, own }) {
+    const held = count(answers, 'held') ? `; ${whoRefused(answers)}${own}` : '';
     return `${names} was not granted within maxWait${held}${whatFailed(answers)}`;
   },
 

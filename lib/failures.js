@@ -3,6 +3,7 @@
 /** Failures that are found out in JavaScript, in the form in which native tells of its own; and what is said of failures. */
 
 const { reasons } = require('./constants');
+const { majorityOf } = require('./quorum');
 
 /** @typedef {import('./native').NativeFailure} NativeFailure */
 
@@ -31,6 +32,15 @@ function isRetried(code) {
   return code === reasons.held.code || code === reasons.unavailable.code;
 }
 
+/** More of the names is not in a message. */
+const MOST_SHOWN = 200;
+
+/** @param {readonly string[]} names */
+function shown(names) {
+  const text = String(names);
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
+}
+
 // ---- the messages of LockErrors, in redlock 4's own words where it has some
 
 /**
@@ -40,15 +50,29 @@ function isRetried(code) {
  * @param {readonly string[]} names
  * @param {import('./options').Settings} settings
  * @param {import('./acquire-options').AcquireOptions | undefined} options
+ * @param {readonly import('./errors').Vote[]} votes
  */
-function notLocked(code, names, settings, options) {
+function notLocked(code, names, settings, options, votes) {
   if (code === 'ERR_REDLOCK_TIMEOUT') {
-    return `Gave up waiting for the resource "${names}" after ${options?.maxWait} ms.`;
+    const why = areTooFew(votes) ? TOO_FEW : '';
+    return `Gave up waiting for the resource "${shown(names)}" after ${options?.maxWait} ms${why}.`;
   }
   if (code === 'ERR_REDLOCK_CLOSED') return closed('lock', names);
-  return options?.isTry
-    ? `Could not lock the resource "${names}" in one attempt.`
-    : exceeded(settings, names);
+  if (!options?.isTry) return exceeded(settings, names);
+  const why = code === reasons.unavailable.code ? TOO_FEW : '';
+  return `Could not lock the resource "${shown(names)}" in one attempt${why}.`;
+}
+
+const TOO_FEW = `: ${reasons.unavailable.reason}`;
+
+/**
+ * Whether no majority can have answered.
+ *
+ * @param {readonly import('./errors').Vote[]} votes
+ */
+function areTooFew(votes) {
+  const failed = votes.filter(({ vote }) => vote === 'failed').length;
+  return failed > 0 && votes.length - failed < majorityOf(votes.length);
 }
 
 /**
@@ -64,7 +88,7 @@ function notExtended(code, attempts, settings, names) {
   if (attempts > 0) return exceeded(settings, names);
   if (code === 'ERR_REDLOCK_CLOSED') return closed('extend', names);
   const isAsked = code !== 'ERR_REDLOCK_INTERNAL' && code !== 'ERR_REDLOCK_INVALID';
-  return isAsked ? expired(names) : `Unable to extend the lock on resource "${names}".`;
+  return isAsked ? expired(names) : `Unable to extend the lock on resource "${shown(names)}".`;
 }
 
 /**
@@ -72,17 +96,17 @@ function notExtended(code, attempts, settings, names) {
  * @param {readonly string[]} names
  */
 function exceeded({ retryCount }, names) {
-  return `Exceeded ${retryCount} attempts to lock the resource "${names}".`;
+  return `Exceeded ${retryCount} attempts to lock the resource "${shown(names)}".`;
 }
 
 /** @param {readonly string[]} names */
 function unreleased(names) {
-  return `Unable to fully release the lock on resource "${names}".`;
+  return `Unable to fully release the lock on resource "${shown(names)}".`;
 }
 
 /** @param {readonly string[]} names */
 function expired(names) {
-  return `Cannot extend lock on resource "${names}" because the lock has already expired.`;
+  return `Cannot extend lock on resource "${shown(names)}" because the lock has already expired.`;
 }
 
 /**
@@ -90,7 +114,7 @@ function expired(names) {
  * @param {readonly string[]} names
  */
 function closed(operation, names) {
-  return `Cannot ${operation} resource "${names}": ${CLOSED.reason}.`;
+  return `Cannot ${operation} resource "${shown(names)}": ${CLOSED.reason}.`;
 }
 
 module.exports = {

@@ -4,6 +4,7 @@
 
 const { troubleOf } = require('./errors');
 const { bare } = require('./foreign');
+const { printWithoutValue } = require('./printed');
 const { majorityOf } = require('./quorum');
 
 /**
@@ -43,6 +44,8 @@ class Inspection {
     this.remaining = holder?.remaining;
   }
 }
+
+printWithoutValue(Inspection);
 
 /**
  * @param {InspectionVote} vote

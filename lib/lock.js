@@ -12,6 +12,7 @@ const { wrongType } = require('./errors');
 const { ownableLocks } = require('./lock-owner');
 const { attachState, stateOf } = require('./lock-state');
 const { lockerOf } = require('./locker-registry');
+const { printWithoutValue } = require('./printed');
 const { clock } = require('./addon');
 
 /** A lock's properties. One class for all locks, and one for each Redlock's (lock-owner.js). */
@@ -130,6 +131,8 @@ const { classOf, setOwner } = ownableLocks(/** @type {any} */ (Lock), makeBase);
 function redlockOf(lock) {
   return lock.redlock;
 }
+
+printWithoutValue(Lock);
 
 const disposableLock = disposable(Lock, (lock) => {
   const locker = lockerOf(redlockOf(lock));

@@ -274,7 +274,8 @@ class Locker {
       return null;
     }
     const failure = explained();
-    throw new this.#profile.LockError(notLocked(code, names, settings, acquire), answer.attempts, failure);
+    const message = notLocked(code, names, settings, acquire, failure.votes);
+    throw new this.#profile.LockError(message, answer.attempts, failure);
   }
 
   /**

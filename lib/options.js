@@ -7,11 +7,11 @@
 
 const { ACQUIRE_OPTIONS } = require('./acquire-options');
 const { outOfRange, showSetting, wrongType } = require('./errors');
-const { isArray, keysOf, pick } = require('./foreign');
+const { isArray, isThere, keysOf, pick } = require('./foreign');
 const { ROUTE_POLICIES, notAPolicy } = require('./instances/members');
 const { defaults, unlimited: UNLIMITED } = require('./constants');
 const { namesIn } = require('./redact');
-const { suggestion } = require('./suggestion');
+const { nearest, suggestion } = require('./suggestion');
 
 /** The most that native counts to; more is without end. */
 const MOST_RETRIES = 2 ** 32 - 1;
@@ -84,6 +84,11 @@ const DEFAULTS = new Settings(driftFactor, retryCount, retryDelay, retryJitter);
  * @typedef {{accepts: (value: number) => boolean, expected: string}} Validator
  */
 /** @type {Validator} */
+const retries = {
+  accepts: (value) => value === UNLIMITED || value === Infinity || (Number.isInteger(value) && value >= 0),
+  expected: 'a whole number from 0, or -1 for no end',
+};
+/** @type {Validator} */
 const finite = { accepts: Number.isFinite, expected: 'a finite number' };
 /** @type {Validator} */
 const amount = {
@@ -95,8 +100,11 @@ const time = { accepts: (value) => Number.isFinite(value) && value > 0, expected
 /** @type {Validator} */
 const count = { accepts: (value) => !Number.isNaN(value), expected: 'a number' };
 
-/** @type {Record<SettingName, Validator>} */
+/** What the packages took that other faces stand for. @type {Record<SettingName, Validator>} */
 const SETTINGS = { driftFactor: amount, retryCount: count, retryDelay: finite, retryJitter: finite };
+
+/** The main class'. @type {Record<SettingName, Validator>} */
+const OWN_SETTINGS = { driftFactor: amount, retryCount: retries, retryDelay: amount, retryJitter: amount };
 
 /** Within which bounds an instance may take its time to vote, in ms. */
 const DEADLINES = { deadlineFloor: time, deadlineCeiling: time };
@@ -139,14 +147,21 @@ function readOptions(options, defaults, tell, isMain = false) {
   if (isMain) known.push(WAKEUPS, FAIR);
   const given = pick(object, known, unreadable);
   const settings = override(defaults, given, complaints, isMain);
+  if (isMain && settings.driftFactor >= 1) throw noTimeLeft(settings.driftFactor);
   const deadlines = readDeadlines(given, complaints);
   const policy = readPolicy(given, complaints);
   const wakeups = isMain && readWakeups(given, complaints);
   const fair = isMain && readFair(given, complaints);
-  complaints.push(...unknownIn(object, known));
+  complaints.push(...unknownIn(object, known, isMain ? ACQUIRE_OPTIONS : []));
   complainOfScripts(given, complaints);
   tellOnce(complaints, tell);
   return { settings, deadlines, policy, wakeups, fair, scripts: given };
+}
+
+/** @param {number} driftFactor with which nothing could ever be locked */
+function noTimeLeft(driftFactor) {
+  const message = `the option "driftFactor" must be less than 1, not ${driftFactor}: it is the share of a ttl that is set aside`;
+  return outOfRange('OPTIONS', message);
 }
 
 /** @param {string} name */
@@ -169,7 +184,7 @@ function readCallOptions(base, options, tell, others, isStrict) {
   const complaints = [];
   const known = [...Object.keys(SETTINGS), ...(others ?? [])];
   const given = pick(options, known, unreadable);
-  const unknown = unknownIn(options, known);
+  const unknown = unknownIn(options, known, []);
   if (isStrict && unknown.length > 0) throw outOfRange('OPTIONS', unknown.join('; '));
   const settings = override(base, given, complaints, others !== undefined);
   tellOnce([...complaints, ...unknown], tell);
@@ -180,18 +195,19 @@ function readCallOptions(base, options, tell, others, isStrict) {
  * @param {Settings} base
  * @param {any} given
  * @param {string[]} complaints
- * @param {boolean} mayBeFunction whether retryDelay may be one
+ * @param {boolean} isMain whether they are the main class', where retryDelay may be a function
  */
-function override(base, given, complaints, mayBeFunction) {
-  /** @param {'driftFactor' | 'retryCount' | 'retryJitter'} name */
-  const setting = (name) => read(given, name, SETTINGS[name], complaints) ?? base[name];
+function override(base, given, complaints, isMain) {
+  const validators = isMain ? OWN_SETTINGS : SETTINGS;
+  /** @param {SettingName} name */
+  const setting = (name) => read(given, name, validators[name], complaints) ?? base[name];
   const { retryDelay } = given;
-  const isFunction = mayBeFunction && typeof retryDelay === 'function';
+  const isFunction = isMain && typeof retryDelay === 'function';
   return new Settings(
-    setting('driftFactor'),
-    setting('retryCount'),
-    isFunction ? retryDelay : (read(given, 'retryDelay', SETTINGS.retryDelay, complaints) ?? base.retryDelay),
-    setting('retryJitter'),
+    /** @type {number} */ (setting('driftFactor')),
+    /** @type {number} */ (setting('retryCount')),
+    isFunction ? retryDelay : setting('retryDelay'),
+    /** @type {number} */ (setting('retryJitter')),
     base.isEndless,
   );
 }
@@ -267,21 +283,43 @@ function read(given, name, validator, complaints) {
 function readObject(options, complaints) {
   if (typeof options === 'object' && options !== null && !isArray(options)) return options;
   if (options !== undefined && options !== null) {
-    complaints.push(`options must be an object, not ${showSetting(options)}`);
+    complaints.push(notOptions(options));
   }
   return {};
+}
+
+/** @param {unknown} options */
+function notOptions(options) {
+  return `options must be an object, not ${showSetting(options)}`;
 }
 
 /**
  * @param {object} given
  * @param {string[]} known
+ * @param {readonly string[]} ofCalls that are known, but not here
  * @returns {string[]} what is to be said of those that aren't
  */
-function unknownIn(given, known) {
+function unknownIn(given, known, ofCalls) {
   const keys = keysOf(given, () => wrongType('OPTIONS', "options can't be read: their keys can't be listed"));
   const unknown = keys.filter((name) => !known.includes(name));
-  return namesIn(unknown).map((name) => `the option ${name} is unknown${suggestion(name, known)}`);
+  return namesIn(unknown).map((name) => {
+    const own = suggestion(name, known);
+    const ofCall = own ? undefined : nearest(name, ofCalls);
+    if (ofCall === undefined) return `the option ${name} is unknown${own}`;
+    const example = `lock(resource, ttl, { ${ofCall}: ${EXAMPLES[ofCall]} })`;
+    return name === `"${ofCall}"`
+      ? `the option ${name} is one of each call, as in ${example}`
+      : `the option ${name} is unknown: did you mean "${ofCall}" of each call, as in ${example}?`;
+  });
 }
+
+/** Of the options that only calls have. @type {Record<string, string>} */
+const EXAMPLES = {
+  maxWait: '5000',
+  tryLock: 'true',
+  autoExtend: 'true',
+  signal: 'AbortSignal.timeout(5000)',
+};
 
 /**
  * @param {any} given
@@ -343,8 +381,13 @@ class FaceSettings {
    */
   of(face, options, own, isStrict = false) {
     const settings = own ?? this.currentOn(face);
-    if (typeof options !== 'object' || options === null) return { settings };
-    const others = this.#profile.hasAcquireOptions ? ACQUIRE_OPTIONS : undefined;
+    const { hasAcquireOptions } = this.#profile;
+    if (typeof options !== 'object' || options === null || (hasAcquireOptions && isArray(options))) {
+      // redlock 4 ignores whatever it is.
+      if (hasAcquireOptions && isThere(options)) this.#warn(notOptions(options));
+      return { settings };
+    }
+    const others = hasAcquireOptions ? ACQUIRE_OPTIONS : undefined;
     return readCallOptions(settings, options, this.#warn, others, isStrict);
   }
 

@@ -35,11 +35,19 @@ const REST = '[^\\s"\'<>]*';
 
 const WITHHELD = '(a text that has a secret in it)';
 
+/** Our own words have no word that is longer; a secret that isn't may be one of them by chance. */
+const LONGEST_WORD = 16;
+
+/** What native quotes of a server or a client stands between these (src/engine/cause.rs); all else in its texts is ours. */
+const [START, END] = ['\u0002', '\u0003'];
+const OUTSIDE = new RegExp(`${START}([^${END}]*)${END}?`);
+
+/** What our errors quote of a configuration: texts in quotes, and a value of another type at the end of a sentence. */
+const GIVEN = /("(?:[^"\\]|\\.)*"|(?<=, not )[^\s"]+)/;
+
 class Redactor {
-  /** In whatever form it may come. @type {RegExp[]} */
-  #patterns = [];
-  /** @type {Set<string>} */
-  #secrets = new Set();
+  /** Each in whatever form it may come. @type {Map<string, RegExp>} */
+  #patterns = new Map();
 
   /** @param {Iterable<string>} [secrets] */
   constructor(secrets = []) {
@@ -49,9 +57,8 @@ class Redactor {
   /** @param {Iterable<string>} secrets */
   add(secrets) {
     for (const secret of secrets) {
-      if (secret === '' || this.#secrets.has(secret)) continue;
-      this.#secrets.add(secret);
-      this.#patterns.push(patternOf(secret));
+      if (secret === '' || this.#patterns.has(secret)) continue;
+      this.#patterns.set(secret, patternOf(secret));
     }
   }
 
@@ -69,16 +76,57 @@ class Redactor {
    * The same, however long it is.
    *
    * @param {string} text
+   * @param {number} [least] shorter secrets are not looked for
    */
-  mask(text) {
-    if (this.#secrets.size === 0 || text === '') return text;
+  mask(text, least = 0) {
+    if (this.#patterns.size === 0 || text === '') return text;
     let masked = text;
-    for (const pattern of this.#patterns) masked = masked.replace(pattern, MASK);
-    for (const secret of this.#secrets) {
+    for (const [secret, pattern] of this.#patterns) {
+      if (secret.length >= least) masked = masked.replace(pattern, MASK);
+    }
+    for (const secret of this.#patterns.keys()) {
+      if (secret.length < least) continue;
       if (secret.length < SHORT && masked !== text) return WITHHELD;
       masked = withoutBeginnings(masked, secret);
     }
     return masked;
+  }
+
+  /**
+   * The same of a text whose first word alone is shown: a word that has a letter or two of a secret doesn't show it.
+   *
+   * @param {string} text
+   */
+  cleanWord(text) {
+    return this.mask(text.slice(0, LONGEST), SHORT);
+  }
+
+  /**
+   * The same for what native has said: short secrets are looked for only in what it quotes of others.
+   *
+   * @param {string} text
+   */
+  cleanTold(text) {
+    return this.#cleanParts(text, OUTSIDE);
+  }
+
+  /**
+   * The same for an error's text of ours: short secrets are looked for only in what it quotes of the caller's.
+   *
+   * @param {string} message
+   */
+  cleanMessage(message) {
+    return this.#cleanParts(message, GIVEN);
+  }
+
+  /**
+   * @param {string} text
+   * @param {RegExp} foreign has one group, which is what comes from outside
+   */
+  #cleanParts(text, foreign) {
+    const clean = (/** @type {string} */ part, /** @type {number} */ at) =>
+      at % 2 === 1 ? this.clean(part) : this.mask(part, LONGEST_WORD + 1);
+    return text.split(foreign).map(clean).join('');
   }
 
   /**
@@ -89,7 +137,7 @@ class Redactor {
    * @returns {E} the same, if there is nothing to hide
    */
   cleanError(error) {
-    const message = this.mask(error.message);
+    const message = this.cleanMessage(error.message);
     if (message === error.message) return error;
     const Type = /** @type {new (message: string) => E} */ (error.constructor);
     return Object.assign(new Type(message), { code: error.code });
@@ -297,8 +345,8 @@ const MOST_NAMES = 20;
  */
 function cleanDetails(told, redactor) {
   cleanTexts(told, redactor);
-  if (hasText(told, 'why')) told.why = redactor.clean(told.why);
-  if (hasText(told, 'reason')) told.reason = redactor.clean(told.reason);
+  if (hasText(told, 'why')) told.why = redactor.cleanTold(told.why);
+  if (hasText(told, 'reason')) told.reason = redactor.cleanTold(told.reason);
   if (Object.hasOwn(told, 'votes')) {
     for (const vote of told.votes ?? []) {
       cleanTexts(vote, redactor);
@@ -313,8 +361,8 @@ function cleanDetails(told, redactor) {
  * @param {Redactor} redactor
  */
 function cleanTexts(told, redactor) {
-  if (hasText(told, 'message')) told.message = redactor.clean(told.message);
-  if (hasText(told, 'reply')) told.reply = redactor.clean(told.reply);
+  if (hasText(told, 'message')) told.message = redactor.cleanTold(told.message);
+  if (hasText(told, 'reply')) told.reply = redactor.cleanWord(told.reply);
 }
 
 /**

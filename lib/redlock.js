@@ -11,6 +11,7 @@ const { readLock } = require('./arguments');
 const { disposable, Lock, lockClassOf } = require('./lock');
 const { LockError, InstanceError, ConnectionError, wrongType, show, warnOfIgnored } = require('./errors');
 const { isArray, isUrl, pick } = require('./foreign');
+const { enter, leave } = require('./in-use');
 const { stateOf } = require('./lock-state');
 const { Locker } = require('./locker');
 const { lockerOf, requireLocker } = require('./locker-registry');
@@ -118,8 +119,10 @@ class Redlock extends EventEmitter {
    * @returns {Promise<Awaited<T> | null>} null if `tryLock` found it held
    */
   using(resource, ttl, options, routine) {
-    if (typeof options === 'function') return deliver(this, use(this, resource, ttl, {}, options), undefined);
-    return deliver(this, use(this, resource, ttl, options ?? {}, routine), undefined);
+    if (typeof options !== 'function')
+      return deliver(this, use(this, resource, ttl, options ?? {}, routine), undefined);
+    const used = routine === undefined ? use(this, resource, ttl, {}, options) : misplacedOptions();
+    return deliver(this, used, undefined);
   }
 
   /**
@@ -237,6 +240,9 @@ class Redlock extends EventEmitter {
  * @param {any} routine
  */
 async function use(redlock, resource, ttl, options, routine) {
+  if (typeof ttl === 'function' && routine === undefined) {
+    throw wrongType('TTL', 'the ttl is missing: using(resource, ttl, routine), with the ttl in milliseconds');
+  }
   if (typeof routine !== 'function') {
     const given = routine === undefined && typeof options !== 'object' ? options : routine;
     throw wrongType('ROUTINE', `the routine must be a function, not ${show(given)}`);
@@ -244,13 +250,18 @@ async function use(redlock, resource, ttl, options, routine) {
   const locker = requireLocker(redlock);
   const lock = await locker.lock(redlock, resource, ttl, options, true, true);
   if (lock === null) return null;
-  inUse.add(lock);
+  enter(lock);
   try {
     return await locker.watch(lock).during(() => routine(lock.signal, lock));
   } finally {
-    inUse.delete(lock);
+    leave(lock);
     await locker.unlockQuietly(redlock, lock);
   }
+}
+
+/** Ignoring them could cost the caller the lock. @returns {Promise<never>} */
+async function misplacedOptions() {
+  throw wrongType('OPTIONS', 'options come before the routine: using(resource, ttl, options, routine)');
 }
 
 /**
@@ -260,9 +271,6 @@ async function use(redlock, resource, ttl, options, routine) {
 async function quit(redlock, options) {
   return requireLocker(redlock).quit(readQuitOptions(options));
 }
-
-/** Keeps locks alive whose routine waits only for the signal's event. @type {Set<Lock>} */
-const inUse = new Set();
 
 /**
  * @param {unknown} stored

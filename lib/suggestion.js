@@ -1,5 +1,37 @@
 'use strict';
 
+/** What was probably meant by a name that is unknown. */
+
+const { bare } = require('./foreign');
+
+/**
+ * What others call our options, as `plain` makes it.
+ *
+ * @type {Record<string, string>}
+ */
+const OTHER_NAMES = bare({
+  ...allOf('maxWait', 'timeout wait waitfor waittime waittimeout acquiretimeout locktimeout blockingtimeout'),
+  ...allOf('retryCount', 'retries maxretries retry attempts maxattempts tries'),
+  ...allOf('retryDelay', 'delay retryinterval retrywait interval backoff'),
+  ...allOf('retryJitter', 'jitter'),
+  ...allOf('driftFactor', 'drift clockdrift clockdriftfactor'),
+  ...allOf(
+    'autoExtend',
+    'extend autorenew renew autoextension heartbeat keepalive automaticextensionthreshold',
+  ),
+  ...allOf('tryLock', 'try once nowait nonblocking'),
+  ...allOf('signal', 'abortsignal abort'),
+  ...allOf('fair', 'fifo ordered'),
+});
+
+/**
+ * @param {string} option
+ * @param {string} names
+ */
+function allOf(option, names) {
+  return Object.fromEntries(names.split(' ').map((name) => [name, option]));
+}
+
 /**
  * The known key that was probably meant by an unknown one, if one is near.
  *
@@ -8,7 +40,18 @@
  * @returns {string} the end of a sentence; nothing if none is
  */
 function suggestion(key, known) {
+  const meant = nearest(key, known);
+  return meant === undefined ? '' : `: did you mean "${meant}"?`;
+}
+
+/**
+ * @param {string} key
+ * @param {readonly string[]} known
+ * @returns {string | undefined}
+ */
+function nearest(key, known) {
   const given = plain(key);
+  if (known.includes(OTHER_NAMES[given])) return OTHER_NAMES[given];
   // One slip in four letters: with more it is another word.
   const most = Math.max(1, Math.floor(given.length / 4));
   let best;
@@ -17,7 +60,7 @@ function suggestion(key, known) {
     const far = distance(given, plain(one));
     if (far < least) [best, least] = [one, far];
   }
-  return best === undefined ? '' : `: did you mean "${best}"?`;
+  return best;
 }
 
 /** @param {string} key */
@@ -48,4 +91,4 @@ function distance(one, other) {
   return row[other.length];
 }
 
-module.exports = { suggestion };
+module.exports = { suggestion, nearest };

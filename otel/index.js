@@ -16,6 +16,7 @@ const channels = require('../lib/channels');
 const { loadApi } = require('./api');
 const { Groups } = require('./groups');
 const { Metrics } = require('./metrics');
+const { serverAt } = require('./server');
 
 const SCOPE = 'redlock-native';
 
@@ -127,19 +128,20 @@ class Instrumentation {
     if (!parent) return;
     const { SpanKind, SpanStatusCode, trace, context } = this.#api;
     const { operation, vote, ms, attempt, error, instance } = message;
+    const server = serverAt(instance.address);
     const end = Date.now();
     const options = {
       kind: SpanKind.CLIENT,
       startTime: end - ms,
       attributes: {
         'db.system.name': 'redis',
-        ...serverOf(instance.address),
+        ...server.attributes,
         'redlock.instance': instance.index,
         'redlock.vote': vote,
         'redlock.attempt': attempt,
       },
     };
-    const name = `${operation} ${instance.address}`;
+    const name = `${operation} ${server.name}`;
     const span = this.#tracer.startSpan(name, options, trace.setSpan(context.active(), parent));
     if (vote === 'failed') {
       const { code, message: text } = /** @type {any} */ (error ?? {});
@@ -157,18 +159,6 @@ class Instrumentation {
  */
 function attributesOf({ resource, ttl }, groups) {
   return { 'redlock.resource': resource, 'redlock.ttl': ttl, ...groups.attributesOf(resource) };
-}
-
-/**
- * @param {string} address of an instance
- * @returns {Attributes}
- */
-function serverOf(address) {
-  const { host, port } =
-    /^(?:[a-z+]+:\/\/)?(?<host>\[[^\]]+\]|[^:/,?]+):(?<port>\d+)/.exec(address)?.groups ?? {};
-  return host === undefined
-    ? { 'server.address': address }
-    : { 'server.address': host, 'server.port': Number(port) };
 }
 
 /** @param {InstrumentOptions} [options] */

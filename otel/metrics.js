@@ -8,6 +8,8 @@
  * @typedef {import('./groups').Groups} Groups
  */
 
+const { serverAt } = require('./server');
+
 const SECONDS = { unit: 's', advice: { explicitBucketBoundaries: bounds(0.0001, 100) } };
 const COUNTS = { advice: { explicitBucketBoundaries: [1, 2, 3, 5, 10, 20, 50, 100] } };
 
@@ -131,7 +133,7 @@ class Metrics {
   /** @param {import('../lib/native/types').VoteMessage} message */
   vote({ instance, operation, vote, ms, error }) {
     /** @type {import('@opentelemetry/api').Attributes} */
-    const attributes = { 'server.address': instance.address, 'redlock.operation': operation, vote };
+    const attributes = { ...serverAt(instance.address).attributes, 'redlock.operation': operation, vote };
     this.#voteDuration.record(ms / 1000, attributes);
     const { code } = /** @type {any} */ (error ?? {});
     this.#votes.add(1, code === undefined ? attributes : { ...attributes, 'error.type': code });

@@ -240,7 +240,6 @@ describe('an instance', () => {
 
   const SECRET = 'hunter2';
   for (const [instance, message] of [
-    [undefined, /must be a URL or an object with a host, not undefined$/],
     [null, /not null$/],
     [6379, /not 6379$/],
     [true, /not true$/],
@@ -398,6 +397,12 @@ describe('an instance', () => {
       /can't be reached over a connection of our own.* What works: connections: 'auto'/,
     ],
     [() => {}, /must be a URL or an object with a host, not a function$/],
+    [
+      undefined,
+      /must be a URL or an object with a host, not undefined \(is an environment variable unset\?\)$/,
+    ],
+    ['redis://a,redis://b', /has several URLs in one text: give an array with one address each$/],
+    ['redis://h?tls=true', /has the unknown query key "tls"; .*\(for TLS write rediss:\/\//],
   ]) {
     test(`must not be ${inspect(instance)}`, () => {
       let error;
@@ -422,6 +427,7 @@ describe('an instance', () => {
       assert.throws(() => new Redlock(instances), {
         code: 'ERR_REDLOCK_INVALID_INSTANCES',
         name: 'TypeError',
+        message: /^instances must be an array with one address each, not /,
       });
     });
   }

@@ -118,6 +118,20 @@ const CASES = [
     },
   ]),
   {
+    what: 'options after the routine of using',
+    call: (redlock) => redlock.using('a', TTL, () => assert.fail('it ran'), { maxWait: 10 }),
+    code: 'ERR_REDLOCK_INVALID_OPTIONS',
+    message: /^options come before the routine: using\(resource, ttl, options, routine\)$/,
+    type: TypeError,
+  },
+  {
+    what: 'using without a ttl',
+    call: (redlock) => redlock.using('a', () => assert.fail('it ran')),
+    code: 'ERR_REDLOCK_INVALID_TTL',
+    message: /^the ttl is missing: using\(resource, ttl, routine\)/,
+    type: TypeError,
+  },
+  {
     what: 'a ttl that a driftFactor of 1 leaves nothing of',
     call: (redlock) => redlock.lock('a', TTL, { driftFactor: 1 }),
     code: 'ERR_REDLOCK_INVALID_TTL',

@@ -64,7 +64,7 @@ describe('an error', () => {
     await redlock.lock('b', 5000);
     const error = await rejection(redlock.lock(['a', 'b', 'c'], 5000));
     assert.deepEqual(error.resource, ['a', 'b', 'c']);
-    assert.match(error.cause.message, /^"a", "b", "c" is held by another: /);
+    assert.match(error.cause.message, /^one of "a", "b", "c" is held by another: /);
   });
 
   test('of too few instances says which failed and how', async (t) => {
@@ -96,6 +96,95 @@ describe('an error', () => {
     );
     assert.match(message, new RegExp(`${silent.url}: no answer within \\d+ ms`));
     assert.match(message, new RegExp(`${dead.url}: not connected: `));
+  });
+
+  test('calls who was not asked any more pending, and not failed', async (t) => {
+    const dialled = await startProxy(t, servers[2]);
+    await dialled.hang();
+    await Promise.all(servers.slice(0, 2).map((server) => server.command('SET', 'a', 'other')));
+    const redlock = open(t, [...urls().slice(0, 2), dialled.url], {
+      retryCount: 2,
+      retryDelay: 5,
+      retryJitter: 0,
+    });
+    const error = await rejection(redlock.lock('a', 60_000));
+    assert.equal(error.code, 'ERR_REDLOCK_HELD');
+    assert.deepEqual(
+      error.votes.map(({ vote }) => vote),
+      ['held', 'held', 'pending'],
+    );
+    assert.ok(!error.cause.message.includes(dialled.url), error.cause.message);
+    const [, , { failures }] = (await redlock.stats()).instances;
+    assert.equal(failures.ERR_REDLOCK_WITHDRAWN, undefined);
+  });
+
+  test('of a lock that was asked for once, or waited for, says that too few instances answered', async (t) => {
+    const proxies = await Promise.all(servers.slice(1).map((server) => startProxy(t, server)));
+    await Promise.all(proxies.map((proxy) => proxy.refuse()));
+    const redlock = open(t, [servers[0].url, ...proxies.map(({ url }) => url)]);
+    const tried = await rejection(redlock.tryLock('a', 5000));
+    assert.equal(tried.code, 'ERR_REDLOCK_UNAVAILABLE');
+    assert.equal(
+      tried.message,
+      'Could not lock the resource "a" in one attempt: too few instances answered.',
+    );
+    const waited = await rejection(redlock.lock('a', 5000, { maxWait: 300, retryCount: -1, retryDelay: 20 }));
+    assert.equal(waited.code, 'ERR_REDLOCK_TIMEOUT');
+    assert.equal(
+      waited.message,
+      'Gave up waiting for the resource "a" after 300 ms: too few instances answered.',
+    );
+    await redlock.quit();
+    const other = open(t, urls(), { retryCount: -1 });
+    const lock = await other.lock('a', 5000);
+    const held = await rejection(other.lock('a', 5000, { maxWait: 50 }));
+    assert.equal(held.message, 'Gave up waiting for the resource "a" after 50 ms.');
+    await lock.unlock();
+  });
+
+  test('of a routine that waits for itself says so, and of nobody else', async (t) => {
+    const redlock = open(t, urls());
+    const nested = () => rejection(redlock.using('nested', 5000, () => assert.fail('it ran')));
+    const waited = () => rejection(redlock.lock('nested', 5000, { maxWait: 50, retryCount: -1 }));
+    const errors = await redlock.using(['nested', 'other'], 60_000, async () => [
+      await nested(),
+      await waited(),
+    ]);
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ['ERR_REDLOCK_HELD', 'ERR_REDLOCK_TIMEOUT'],
+    );
+    for (const { cause } of errors)
+      assert.match(cause.message, /a routine of using\(\) has a lock of that name/);
+    const lock = await redlock.lock('nested', 60_000);
+    assert.ok(!(await nested()).cause.message.includes('routine'));
+    await lock.unlock();
+  });
+
+  test('of a very long name shows its beginning, and has it whole beside', async (t) => {
+    const redlock = open(t, urls());
+    const name = 'x'.repeat(1_000_000);
+    const lock = await redlock.lock(name, 60_000);
+    const held = await rejection(redlock.lock(name, 5000));
+    assert.equal(held.message, `Exceeded 0 attempts to lock the resource "${'x'.repeat(200)}…".`);
+    assert.deepEqual(held.resource, [name]);
+    await lock.unlock();
+    const gone = await rejection(lock.extend(5000));
+    assert.ok(gone.message.length < 500, `${gone.message.length}`);
+    assert.ok(gone.cause.message.length < 1000, `${gone.cause.message.length}`);
+  });
+
+  test('of a server that has no password says to leave it out', async (t) => {
+    const redlock = open(t, [`redis://:secret@127.0.0.1:${servers[0].port}`]);
+    const error = await rejection(redlock.lock('a', 60_000));
+    assert.match(error.cause.message, /ERR .*\(the server has no password: take it out of /);
+  });
+
+  test('of a server that runs a script says how to end it', async (t) => {
+    const busy = new Error('BUSY Redis is busy running a script.');
+    const redlock = open(t, [{ eval: () => Promise.reject(busy) }]);
+    const error = await rejection(redlock.lock('a', 5000));
+    assert.match(error.cause.message, /BUSY .*end it with SCRIPT KILL\)/);
   });
 
   test('of an unlock that too few instances answered is not one of a lost lock', async (t) => {

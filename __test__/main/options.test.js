@@ -35,7 +35,7 @@ describe('options', () => {
     { driftFactor: 0, retryCount: 0, retryDelay: 0, retryJitter: 0 },
     { retryCount: -1 },
     { retryCount: Infinity },
-    { retryCount: 2.5, retryDelay: 0.5, retryJitter: -10 },
+    { retryCount: 2, retryDelay: 0.5, retryJitter: 0.5 },
     { deadlineFloor: 50, deadlineCeiling: 500 },
     { wakeups: 'auto' },
     { wakeups: false },
@@ -54,16 +54,20 @@ describe('options', () => {
   }
 
   for (const [options, ...words] of [
-    [{ retryCount: '3' }, /"retryCount" must be a number, not "3"/],
-    [{ retryCount: NaN }, /"retryCount" must be a number, not NaN/],
-    [{ retryCount: null }, /"retryCount" must be a number, not null/],
-    [{ retryCount: 3n }, /"retryCount" must be a number, not 3n/],
-    [{ retryDelay: '200' }, /"retryDelay" must be a finite number, not "200"/],
+    [{ retryCount: '3' }, /"retryCount" must be a whole number from 0, or -1 for no end, not "3"/],
+    [{ retryCount: NaN }, /"retryCount" must be a whole number .*, not NaN/],
+    [{ retryCount: null }, /"retryCount" must be a whole number .*, not null/],
+    [{ retryCount: 3n }, /"retryCount" must be a whole number .*, not 3n/],
+    [{ retryCount: -2 }, /"retryCount" must be a whole number .*, not -2/],
+    [{ retryCount: 1.5 }, /"retryCount" must be a whole number .*, not 1.5/],
+    [{ retryDelay: -1 }, /"retryDelay" must be a finite number from 0, not -1/],
+    [{ retryJitter: -10 }, /"retryJitter" must be a finite number from 0, not -10/],
+    [{ retryDelay: '200' }, /"retryDelay" must be a finite number from 0, not "200"/],
     [{ wakeups: true }, /"wakeups" must be 'auto' or false, not true/],
     [{ wakeups: 'no' }, /"wakeups" must be 'auto' or false, not "no"/],
-    [{ retryDelay: Infinity }, /"retryDelay" must be a finite number, not Infinity/],
-    [{ retryJitter: {} }, /"retryJitter" must be a finite number, not an object/],
-    [{ retryJitter: () => 1 }, /"retryJitter" must be a finite number, not a function/],
+    [{ retryDelay: Infinity }, /"retryDelay" must be a finite number from 0, not Infinity/],
+    [{ retryJitter: {} }, /"retryJitter" must be a finite number from 0, not an object/],
+    [{ retryJitter: () => 1 }, /"retryJitter" must be a finite number from 0, not a function/],
     [{ driftFactor: -0.1 }, /"driftFactor" must be a finite number from 0, not -0.1/],
     [{ driftFactor: NaN }, /"driftFactor" must be a finite number from 0, not NaN/],
     [{ driftFactor: true }, /"driftFactor" must be a finite number from 0, not true/],
@@ -75,7 +79,15 @@ describe('options', () => {
       /"deadlineShare" is unknown/,
       /"releaseDeadline" is unknown/,
     ],
-    [{ retries: 3 }, /"retries" is unknown/],
+    [{ retries: 3 }, /"retries" is unknown: did you mean "retryCount"\?/],
+    [
+      { timeout: 3 },
+      /"timeout" is unknown: did you mean "maxWait" of each call, as in lock\(.*maxWait: 5000/,
+    ],
+    [{ maxWait: 3 }, /"maxWait" is one of each call, as in lock\(resource, ttl, \{ maxWait: 5000 \}\)/],
+    [{ autoExtend: true }, /"autoExtend" is one of each call, as in lock\(/],
+    [{ tryLock: true }, /"tryLock" is one of each call, as in lock\(/],
+    [{ signal: undefined }, /"signal" is one of each call, as in lock\(/],
     [{ lockScript: 'return 1' }, /"lockScript" must be a function from our script to yours, not "return 1"/],
     ['options', /options must be an object, not "options"/],
     [[], /options must be an object, not an empty array/],
@@ -112,7 +124,7 @@ describe('options', () => {
     assert.equal(warnings.length, 1);
     assert.match(
       warnings[0].message,
-      /"retryCount" must be a number, not "x"; the option "timeout" is unknown/,
+      /"retryCount" must be a whole number .*, not "x"; the option "timeout" is unknown: did you mean "maxWait"\?/,
     );
     await redlock.quit();
   });
@@ -163,6 +175,36 @@ describe('options', () => {
     await redlock.quit();
   });
 
+  test('with which nothing could ever be locked are refused', () => {
+    for (const driftFactor of [1, 2]) {
+      assert.throws(() => new Redlock(['memory://options'], { driftFactor }), {
+        name: 'RangeError',
+        code: 'ERR_REDLOCK_INVALID_OPTIONS',
+        message: new RegExp(`"driftFactor" must be less than 1, not ${driftFactor}`),
+      });
+    }
+  });
+
+  test('of a call that are no object are told of once each, and ignored as in redlock 4', async () => {
+    const redlock = new Redlock(['memory://options']);
+    for (const options of [5, 'x', true, [], 5]) {
+      for (const method of ['lock', 'tryLock', 'lockWithOptions']) {
+        const lock = await redlock[method]('no-object', 1000, options);
+        await lock.extend(1000, options);
+        await lock.unlock();
+      }
+    }
+    await (await redlock.lock('no-object', 1000, null)).unlock();
+    await settled();
+    assert.deepEqual(
+      warnings.map(({ message }) => message),
+      ['5', '"x"', 'true', 'an empty array'].map(
+        (shown) => `redlock-native: options must be an object, not ${shown} (ignored)`,
+      ),
+    );
+    await redlock.quit();
+  });
+
   test('of a call are honoured where they are 0', async () => {
     const redlock = new Redlock(['memory://options'], { retryCount: 3, retryDelay: 1, retryJitter: 0 });
     const lock = await redlock.lock('zero', 5000);
@@ -191,7 +233,7 @@ describe('options', () => {
     }
     await settled();
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0].message, /"retryCount" must be a number, not "many"/);
+    assert.match(warnings[0].message, /"retryCount" must be a whole number .*, not "many"/);
     await redlock.quit();
   });
 });

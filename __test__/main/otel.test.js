@@ -17,6 +17,7 @@ const {
 } = require('@opentelemetry/sdk-trace-base');
 
 const { instrument } = require('redlock-native/otel');
+const { serverAt } = require('../../otel/server');
 const { allTold } = require('../support/all-told');
 const { namesLike, redlockOver, urlsOf } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
@@ -94,6 +95,12 @@ describe('OpenTelemetry', () => {
       assert.equal(child.attributes['db.system.name'], 'redis');
       assert.equal(child.attributes['redlock.vote'], 'granted');
     }
+    assert.deepEqual(
+      children()
+        .map(({ name: one }) => one)
+        .sort(),
+      servers.map(({ port }) => `acquire 127.0.0.1:${port}`).sort(),
+    );
     const ports = children().map(({ attributes }) => attributes['server.port']);
     assert.deepEqual(ports.sort(), servers.map(({ port }) => Number(port)).sort());
     const all = inspect(spans.getFinishedSpans(), { depth: 6 });
@@ -135,8 +142,10 @@ describe('OpenTelemetry', () => {
     assert.equal(metrics.get('redlock.waiting')[0].value, 0);
     assert.equal(metrics.get('redlock.hold.duration')[0].attributes.outcome, 'released');
     const votes = metrics.get('redlock.instance.votes');
-    const servants = new Set(votes.map(({ attributes }) => attributes['server.address']));
-    assert.equal(servants.size, 3);
+    const hosts = new Set(votes.map(({ attributes }) => attributes['server.address']));
+    assert.deepEqual([...hosts], ['127.0.0.1']);
+    const ports = new Set(votes.map(({ attributes }) => attributes['server.port']));
+    assert.deepEqual([...ports].sort(), servers.map(({ port }) => Number(port)).sort());
   });
 
   test('counts what was left when a lock was extended', async (t) => {
@@ -223,6 +232,25 @@ describe('OpenTelemetry', () => {
     await (await redlock.lock(newName(), HOUR)).unlock();
     assert.deepEqual(spans.getFinishedSpans(), []);
   });
+});
+
+test('an instance is named by its host and port, where it has one of each', () => {
+  for (const [address, name, ...attributes] of [
+    ['redis://10.0.0.1:6379', '10.0.0.1:6379', '10.0.0.1', 6379],
+    ['rediss://db.example:6380/2', 'db.example:6380', 'db.example', 6380],
+    ['127.0.0.1:6379', '127.0.0.1:6379', '127.0.0.1', 6379],
+    ['redis://[::1]:7000', '[::1]:7000', '::1', 7000],
+    ['unix:///run/redis.sock?db=2', '/run/redis.sock', '/run/redis.sock', undefined],
+    ['memory://a', 'memory://a', 'memory://a', undefined],
+    ['redis://a:7000,b:7000', 'redis://a:7000,b:7000', 'redis://a:7000,b:7000', undefined],
+  ]) {
+    const server = serverAt(address);
+    assert.equal(server.name, name);
+    assert.deepEqual(
+      ['server.address', 'server.port'].map((key) => server.attributes[key]),
+      attributes,
+    );
+  }
 });
 
 test('it says so where @opentelemetry/api is not installed', async () => {

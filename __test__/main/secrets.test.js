@@ -142,6 +142,56 @@ test('a secret of two letters hides the whole text that has it', () => {
   assert.equal(redactor.clean('ERR no'), 'ERR no');
 });
 
+describe('a password that is in our own words too', () => {
+  const lockOver = async (t, instance) => {
+    const redlock = new Redlock([instance], { retryCount: 0 });
+    t.after(() => redlock.quit());
+    return rejection(redlock.lock('a', 30_000));
+  };
+
+  for (const password of ['p', 'on', 'user', 'password']) {
+    test(`${password}: a server's code and our hint are shown, and its text without it`, async (t) => {
+      const port = await startParrot(t, `-WRONGPASS no ${password} of user <${password}>\r\n`);
+      const { cause, votes } = await lockOver(t, `redis://:${password}@127.0.0.1:${port}`);
+      for (const { message } of [cause, votes[0].error]) {
+        assert.match(message, /WRONGPASS.*\(check this instance's username and password\)$/);
+        assert.ok(!message.includes(`<${password}>`), message);
+        assert.ok(!message.includes(`no ${password} `), message);
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: they mark what native quotes
+        assert.doesNotMatch(message, /[\u0000-\u001f]/);
+      }
+    });
+
+    test(`${password}: a client's code and our hint are shown, and its text without it`, async (t) => {
+      const thrown = new Error(`NOPERM no <${password}>`);
+      const instance = { options: { password }, eval: () => Promise.reject(thrown) };
+      const { cause } = await lockOver(t, instance);
+      assert.match(cause.message, /NOPERM .*\(allow this user SELECT, SET, .* on the resource's key/);
+      assert.ok(!cause.message.includes(`<${password}>`), cause.message);
+    });
+
+    test(`${password}: what is ours alone is shown as it is`, async (t) => {
+      const port = await startParrot(t, '');
+      const { cause } = await lockOver(t, { path: `/nowhere/${port}.sock`, password });
+      assert.match(cause.message, /not connected: .*; is the socket's path right\?$/);
+      const refused = () => new Redlock([{ host: 'h', password, port: 'x' }]);
+      assert.throws(
+        refused,
+        /^RangeError|instances\[0\]\.port must be a whole number from 1 to 65535, not "x"$/,
+      );
+    });
+  }
+
+  test('is masked where an error of ours quotes it', () => {
+    for (const [password, message] of [
+      ['hun', /has the unknown scheme "\*\*\*:"/],
+      ['hu', /has the unknown scheme \(a text that has a secret in it\)/],
+    ]) {
+      assert.throws(() => new Redlock([{ host: 'h', password }, `${password}://h`]), message);
+    }
+  });
+});
+
 describe('what is refused or warned of shows none', () => {
   const URL_TEXT = 'redis://:hunter2@h';
   for (const [what, make] of Object.entries({

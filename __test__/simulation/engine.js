@@ -373,7 +373,7 @@ class FakeEngine {
       this.#ends.set(value, now);
       for (const kept of this.#keeps.values()) if (kept.value === value) kept.isReleased = true;
       const votes = quorum.members.map((member) => this.#failedVote(member));
-      const reason = `too few answered, as ${world.anySecret(quorum.members)} says`;
+      const reason = `too few answered, as \u0002${world.anySecret(quorum.members)}\u0003 says`;
       const code = this.#chance.pick(['ERR_REDLOCK_UNAVAILABLE', 'ERR_REDLOCK_NOT_HELD']);
       if (this.#chance.is(0.2)) locks.push({ code, reason, votes, resource: names });
     }
@@ -501,13 +501,13 @@ class FakeEngine {
       {
         vote: 'failed',
         code: 'UNREACHABLE',
-        message: `cannot reach it with ${secret}: ${quoted(secret, chance)}`,
+        message: `cannot reach it: \u0002it said ${secret}: ${quoted(secret, chance)}\u0003`,
       },
       {
         vote: 'failed',
         code: 'REFUSED',
         reply: 'WRONGPASS',
-        message: `it answered "WRONGPASS no user has ${quoted(secret, chance)}"`,
+        message: `WRONGPASS\u0002 no user has ${quoted(secret, chance)}\u0003 (check it)`,
       },
       { vote: 'failed', code: 'LOST', message: 'the connection broke' },
     ]);
@@ -548,7 +548,7 @@ class FakeEngine {
         const { number, message } = answer;
         const reply = answer.code ?? undefined;
         const told = reply ? { code: 'REFUSED', reply } : { code: 'CLIENT' };
-        return { vote: 'failed', ...told, message: `it failed: ${message}`, error: number };
+        return { vote: 'failed', ...told, message: `it failed: \u0002${message}\u0003`, error: number };
       }
     }
   }
@@ -666,7 +666,7 @@ class FakeEngine {
       this.#after(this.#chance.between(1, 400), () => this.#connect(quorum, place, next, rest + 1));
     }
     if (member.isClient && state === 'down' && this.#chance.is(0.3)) {
-      const why = `our own connection is down: ${quoted(this.#world.secretOf(member.config), this.#chance)}`;
+      const why = `our own connection is down: \u0002${quoted(this.#world.secretOf(member.config), this.#chance)}\u0003`;
       this.#reroute(handle, place, why, true);
     }
   }
@@ -696,7 +696,7 @@ class FakeEngine {
   }
 
   #fail(request, code, votes, until = 0) {
-    const reason = `it came to ${code}, as ${this.#world.anySecret(request.quorum.members)} says`;
+    const reason = `it came to ${code}, as \u0002${this.#world.anySecret(request.quorum.members)}\u0003 says`;
     const detail = { code: `ERR_REDLOCK_${code}`, reason, votes };
     this.#world.count('refusals');
     this.#answer(request, { kind: FAILED, until, detail });

@@ -1,3 +1,5 @@
+import Redlock from './index.js';
+
 export {
   type Client,
   type ClientExecutionResult,
@@ -6,10 +8,10 @@ export {
   type ExecutionStats,
   Lock,
   type NewerSettings,
-  Redlock as default,
   type RedlockAbortSignal,
   ResourceLockedError,
   type Script,
   type Scripts,
   type Settings,
-} from './types.js';
+} from './index.js';
+export { Redlock as default };

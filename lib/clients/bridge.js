@@ -292,8 +292,9 @@ class Bridge {
         port.unexpected(ticket, 'something that cannot be read');
       }
     } catch (error) {
-      const message = this.#textOf(error);
-      port.failed(ticket, register(error), wordOf(message), message);
+      const text = messageOf(error);
+      const redactor = new Redactor(this.secrets);
+      port.failed(ticket, register(error), wordOf(redactor.cleanWord(text)), redactor.clean(text));
     }
   }
 

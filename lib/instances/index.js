@@ -21,7 +21,10 @@ function readInstance(instance, name) {
     if (isThenable(instance)) throw mistypedInstance(`${name} is a promise: await it first`);
     return readConfig(instance, name);
   }
-  throw mistypedInstance(`${name} must be a URL or an object with a host, not ${showSetting(instance)}`);
+  const hint = instance === undefined ? ' (is an environment variable unset?)' : '';
+  throw mistypedInstance(
+    `${name} must be a URL or an object with a host, not ${showSetting(instance)}${hint}`,
+  );
 }
 
 /** @param {object} instance */

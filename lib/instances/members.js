@@ -30,7 +30,7 @@ function readMembers(instances, policy, dialect) {
   if (instances === undefined || instances === null) throw noInstances();
   if (!isArray(instances)) {
     const what = typeof instances === 'string' ? 'a string' : show(instances);
-    throw wrongType('INSTANCES', `instances must be an array, not ${what}`);
+    throw wrongType('INSTANCES', `instances must be an array with one address each, not ${what}`);
   }
   const given = elementsOf(instances, unreadable('INSTANCES', 'instances'));
   if (given.length === 0) throw noInstances();

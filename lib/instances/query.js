@@ -10,6 +10,9 @@ const QUERY_KEYS = ['keyPrefix', 'connectTimeout', 'clientName', 'protocol'];
 /** A pair whose key may be shown: in any other, what is left of a URL that was cut wrongly may be a part of a password. */
 const PLAIN = /^[A-Za-z]{1,20}=/;
 
+/** By what others have TLS asked for. */
+const TLS_KEY = /^(?:tls|ssl|usetls)$/i;
+
 /**
  * @param {Record<string, unknown>} config
  * @param {string} search
@@ -24,7 +27,8 @@ function addQuery(config, search, known, name) {
     const value = decode(rest.join('='), 'query', name);
     if (!known.includes(key)) {
       const what = PLAIN.test(pair) ? `the unknown query key "${key}"` : 'an unknown query key';
-      throw unusableInstance(`${name} has ${what}; known are ${known.join(', ')}`);
+      const hint = TLS_KEY.test(key) ? ' (for TLS write rediss:// in place of redis://)' : '';
+      throw unusableInstance(`${name} has ${what}; known are ${known.join(', ')}${hint}`);
     }
     if (config[key] !== undefined) throw unusableInstance(`${name} has the query key "${key}" twice`);
     config[key] = value;

@@ -35,6 +35,9 @@ const SCHEMES = {
  */
 function readUrl(text, name) {
   if (text.startsWith('/')) return readSocket(text, name);
+  if (/,\s*[a-z][a-z0-9+.-]*:\/\//i.test(text.split('?', 1)[0])) {
+    throw unusableInstance(`${name} has several URLs in one text: give an array with one address each`);
+  }
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
   // What else it says isn't shown: where a URL can't be read, its password can't be found.
   if (scheme === undefined) {

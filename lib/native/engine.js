@@ -510,7 +510,7 @@ function open(mailbox, config, redactor) {
   } catch (error) {
     // Certificates and keys are read there; its texts show none.
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
-    throw code === 'InvalidArg' ? unusableInstance(redactor.clean(message)) : error;
+    throw code === 'InvalidArg' ? unusableInstance(redactor.cleanMessage(message)) : error;
   }
 }
 

@@ -39,7 +39,7 @@ pub enum Cause {
         what: Rc<str>,
     },
     /// The server answered with an error.
-    #[error("{message}{}", hint(.code, .message))]
+    #[error("{}{}", said(Some(.code), .message), hint(.code, .message))]
     Refused {
         /// The error's first word, as `NOPERM`.
         code: Rc<str>,
@@ -69,7 +69,11 @@ pub enum Cause {
         resource: Rc<str>,
     },
     /// The caller's own client failed with an error of its own.
-    #[error("{message}{}", .reply.as_deref().map_or("", |code| hint(code, .message)))]
+    #[error(
+        "{}{}",
+        said(.reply.as_deref(), .message),
+        .reply.as_deref().map_or("", |code| hint(code, .message))
+    )]
     Client {
         /// The error's text.
         message: Rc<str>,
@@ -186,6 +190,52 @@ impl Cause {
     }
 }
 
+/// Marks a text from outside among our own words: JavaScript looks for secrets in it alone, since
+/// a short one would be found in what we say, and takes the marks away.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let text = text.replace(['\u{2}', '\u{3}'], " ");
+    format!("\u{2}{text}\u{3}")
+}
+
+/// What a server or a client has said. A word that many servers say is no secret, and shown
+/// whatever the rest is.
+fn said(code: Option<&str>, message: &str) -> String {
+    match code.filter(|code| is_known(code)) {
+        Some(code) => match message.strip_prefix(code) {
+            Some(rest) => format!("{code}{}", quoted(rest)),
+            None if code == "ERR" || message.contains(code) => quoted(message),
+            None => format!("{code} {}", quoted(message)),
+        },
+        None => quoted(message),
+    }
+}
+
+/// Whether an error of servers begins with that word.
+fn is_known(code: &str) -> bool {
+    matches!(
+        code,
+        "ERR"
+            | "NOAUTH"
+            | "WRONGPASS"
+            | "NOPERM"
+            | "LOADING"
+            | "BUSY"
+            | "READONLY"
+            | "MOVED"
+            | "ASK"
+            | "CROSSSLOT"
+            | "CLUSTERDOWN"
+            | "TRYAGAIN"
+            | "MASTERDOWN"
+            | "MISCONF"
+            | "OOM"
+            | "WRONGTYPE"
+            | "NOREPLICAS"
+            | "NOSCRIPT"
+    )
+}
+
 /// How to have a slow instance waited for longer.
 fn longer(option: Option<&'static str>) -> String {
     match option {
@@ -205,6 +255,12 @@ fn hint(code: &str, message: &str) -> &'static str {
             " (this server is not in a cluster; list it by itself)"
         }
         "ERR" if message.contains("DB index") => " (give a db that this server has)",
+        "ERR"
+            if message.contains("without any password configured")
+                || message.contains("no password is set") =>
+        {
+            " (the server has no password: take it out of this instance's address)"
+        }
         "NOAUTH" => " (give this instance a password)",
         "WRONGPASS" => " (check this instance's username and password)",
         "NOPERM" if message.contains("'cluster") => {
@@ -212,6 +268,7 @@ fn hint(code: &str, message: &str) -> &'static str {
         }
         "NOPERM" => ALLOW,
         "LOADING" => " (the server is reading its data; it will vote again once it has)",
+        "BUSY" => " (a script is running there: wait for it, or end it with SCRIPT KILL)",
         "READONLY" => " (this is a replica; give the address of the master)",
         "MOVED" | "ASK" => " (this is one node of a cluster; list the cluster as {cluster: [...]})",
         "CROSSSLOT" => " (put the same {tag} in the names of resources that are locked together)",
@@ -221,5 +278,53 @@ fn hint(code: &str, message: &str) -> &'static str {
         "MISCONF" | "OOM" => " (the server refuses writes until its disk or memory is mended)",
         "WRONGTYPE" => " (the resource's name is taken by a key that is not a lock)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str, message: &str) -> String {
+        let cause = Cause::Refused {
+            code: code.into(),
+            message: message.into(),
+        };
+        cause.to_string()
+    }
+
+    #[test]
+    fn what_a_server_says_is_told_from_what_is_ours() {
+        let hint = " (check this instance's username and password)";
+        assert_eq!(
+            refused("WRONGPASS", "WRONGPASS no"),
+            format!("WRONGPASS\u{2} no\u{3}{hint}")
+        );
+        assert_eq!(refused("ODD", "ODD one"), "\u{2}ODD one\u{3}");
+        assert_eq!(refused("ODD", "a\u{3}b"), "\u{2}a b\u{3}");
+    }
+
+    #[test]
+    fn a_clients_error_has_its_code_though_its_text_is_not_shown() {
+        let cause = Cause::Client {
+            message: "(hidden)".into(),
+            reply: Some("BUSY".into()),
+            number: 1,
+        };
+        assert!(
+            cause
+                .to_string()
+                .starts_with("BUSY \u{2}(hidden)\u{3} (a script is")
+        );
+    }
+
+    #[test]
+    fn a_password_that_the_server_does_not_have_is_to_be_left_out() {
+        for message in [
+            "ERR AUTH <password> called without any password configured for the default user",
+            "ERR Client sent AUTH, but no password is set",
+        ] {
+            assert!(refused("ERR", message).ends_with("take it out of this instance's address)"));
+        }
     }
 }

@@ -52,7 +52,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use abortable_task::{Underway, abortable};
-pub use cause::Cause;
+pub use cause::{Cause, quoted};
 pub use claims::Claims;
 pub use context::{Context, Trace};
 pub use deadline_bounds::DeadlineBounds;

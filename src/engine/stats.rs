@@ -246,6 +246,10 @@ impl Counters {
     #[cold]
     #[inline(never)]
     pub(super) fn failed(&self, member: usize, cause: &Cause) {
+        // It was never asked, so that there is nothing wrong with it.
+        if matches!(cause, Cause::Withdrawn) {
+            return;
+        }
         let [.., failed] = &self.votes[member];
         increase(failed);
         let mut failures = self.members[member].failures.borrow_mut();

@@ -217,10 +217,10 @@ fn no_error_shows_a_secret_that_the_server_repeats() {
         asker.ask(0, acquire(), "value-of-lock", &["a"]);
         asker.ask(1, release(), "value-of-lock", &["a"]);
         asker.votes.wait_for(1).await;
-        assert_eq!(asker.votes.cause(0).to_string(), "ERR … …");
+        assert_eq!(asker.votes.cause(0).to_string(), "ERR\u{2} … …\u{3}");
         let text = asker.votes.cause(1).to_string();
-        assert!(text.starts_with("… …  x"), "{text}");
-        assert_eq!(text.chars().count(), 301);
+        assert!(text.starts_with("\u{2}… …  x"), "{text}");
+        assert_eq!(text.chars().count(), 303);
         assert_eq!(asker.votes.cause(1).reply(), Some("ERR"));
     });
 }

@@ -435,7 +435,8 @@ impl Round {
         if vote.is_answer() {
             self.core.counters.took(index, now.nanos_since(since));
         }
-        if self.asked.is_told {
+        // One that was never asked has not voted.
+        if self.asked.is_told && !matches!(vote, Vote::Failed(Cause::Withdrawn)) {
             self.tell_vote(index, vote.clone(), now.since(since), is_late);
         }
     }

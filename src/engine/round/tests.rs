@@ -217,6 +217,20 @@ fn votes_and_outcomes_are_counted() {
 }
 
 #[test]
+fn an_instance_that_was_never_asked_has_not_failed() {
+    let bench = open();
+    bench.lock(None);
+    bench.answer(0, 3, Vote::Granted);
+    bench.answer(1, 5, Vote::Granted);
+    bench.answer(2, 8, Vote::Failed(Cause::Withdrawn));
+    let stats = bench.engine.stats();
+    assert_eq!(
+        (stats.members[2].failed, stats.members[2].failures.len()),
+        (0, 0)
+    );
+}
+
+#[test]
 fn a_request_that_is_given_up_counts_as_that() {
     let bench = open();
     let ttl = Ttl::new(10_000.0, Drift::default()).expect("a ttl");

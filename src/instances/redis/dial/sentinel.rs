@@ -17,7 +17,7 @@ use super::cause::{unasked, unreachable};
 use super::server::{self, Dialled, MasterChange, request};
 use super::stream::Stream;
 use super::transport::Transport;
-use crate::engine::{Cause, SafetyRule, until, within};
+use crate::engine::{Cause, SafetyRule, quoted, until, within};
 use crate::instances::redis::config::{Address, Config, Sentinels};
 use crate::instances::redis::future_set::FutureSet;
 use crate::instances::redis::protocol::frame::Replies;
@@ -341,7 +341,7 @@ impl Sentinel {
         let separator = if hint.is_empty() { "" } else { "; " };
         let what = match cause {
             Cause::Unreachable { what } => what.to_string(),
-            Cause::Refused { message, .. } => message.to_string(),
+            Cause::Refused { message, .. } => quoted(message),
             other => other.to_string(),
         };
         format!("the sentinel {}: {what}{separator}{hint}", self.address).into()

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use self::verifier::{Unfit, Verifier, certificates};
 use super::secret::Secret;
+use crate::engine::quoted;
 
 /// What a TLS connection needs, ready for use.
 #[derive(Clone, Debug)]
@@ -153,7 +154,7 @@ pub(super) fn explain(error: &std::io::Error) -> String {
         _ => "",
     };
     if inner.is_some() {
-        format!("TLS: {error}{hint}")
+        format!("TLS: {}{hint}", quoted(&error.to_string()))
     } else {
         error.to_string()
     }

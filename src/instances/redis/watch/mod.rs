@@ -35,7 +35,7 @@ use watched_keys::WatchedKeys;
 use super::config::Config;
 use super::dial::Transport;
 use super::protocol::frame::Replies;
-use crate::engine::{Cause, Environment, Instant, Observer};
+use crate::engine::{Cause, Environment, Instant, Observer, quoted};
 
 /// How long it is kept after the last key was let go of: whoever waits for one lock soon
 /// waits for the next.
@@ -306,8 +306,9 @@ fn reason(cause: &Cause) -> Rc<str> {
     match cause {
         // What is known to help a lock does not help here.
         Cause::Refused { message, .. } => format!(
-            "the server does not tell of changes: {message} (it needs Redis 6 or newer, and a \
-             user who may use HELLO and CLIENT TRACKING)"
+            "the server does not tell of changes: {} (it needs Redis 6 or newer, and a \
+             user who may use HELLO and CLIENT TRACKING)",
+            quoted(message)
         )
         .into(),
         Cause::Unexpected { what } => {
