@@ -60,4 +60,5 @@ function finish({ counts, ...result }) {
 const NO_CHECKS = '--no-force-async-hooks-checks';
 
 if (process.execArgv.includes(NO_CHECKS)) main();
-else process.exitCode = spawnSync(process.execPath, [NO_CHECKS, __filename], { stdio: 'inherit' }).status ?? 1;
+else
+  process.exitCode = spawnSync(process.execPath, [NO_CHECKS, __filename], { stdio: 'inherit' }).status ?? 1;
