@@ -139,4 +139,4 @@ function readTime(value, name, least) {
   return value;
 }
 
-module.exports = { ACQUIRE_OPTIONS, readAcquireOptions, readExtension, readQuitOptions };
+module.exports = { refuseUnknown, ACQUIRE_OPTIONS, readAcquireOptions, readExtension, readQuitOptions };

@@ -24,6 +24,7 @@ export interface Instrumentation {
  * Has all Redlocks of this process, of every entry of this package, told to OpenTelemetry: spans for `lock`, `extend` and
  * `unlock` under whatever span is active, with a child for each instance's vote; and metrics.
  *
- * @throws Error (`ERR_REDLOCK_NO_OPENTELEMETRY`) if `@opentelemetry/api` isn't installed
+ * @throws Error (`ERR_REDLOCK_NO_OPENTELEMETRY`) if `@opentelemetry/api` isn't installed; TypeError or RangeError
+ *   (`ERR_REDLOCK_INVALID_OPTIONS`) if the options can't be used
  */
 export function instrument(options?: InstrumentOptions): Instrumentation;

@@ -12,13 +12,17 @@
  */
 
 const { version } = require('../package.json');
+const { refuseUnknown } = require('../lib/acquire-options');
 const channels = require('../lib/channels');
+const { wrongType, show } = require('../lib/errors');
 const { loadApi } = require('./api');
 const { Groups } = require('./groups');
 const { Metrics } = require('./metrics');
 const { serverAt } = require('./server');
 
 const SCOPE = 'redlock-native';
+
+const OPTIONS = ['tracerProvider', 'meterProvider', 'group'];
 
 /** The calls that have spans. */
 const CALLS = /** @type {const} */ (['lock', 'extend', 'unlock']);
@@ -28,7 +32,7 @@ class Instrumentation {
   #groups;
   #tracer;
   #metrics;
-  /** The spans of calls that are under way. @type {WeakMap<Trace, Span>} */
+  /** The spans of calls that are under way, and since when they are. @type {WeakMap<Trace, {span: Span, since: number}>} */
   #spans = new WeakMap();
   /** @type {(() => void)[]} */
   #endings = [];
@@ -99,8 +103,9 @@ class Instrumentation {
   #begin(name, trace) {
     if (name === 'lock') this.#metrics.waitBegins(trace);
     const { INTERNAL } = this.#api.SpanKind;
-    const attributes = attributesOf(trace, this.#groups);
-    this.#spans.set(trace, this.#tracer.startSpan(`redlock ${name}`, { kind: INTERNAL, attributes }));
+    const since = now();
+    const options = { kind: INTERNAL, startTime: since, attributes: attributesOf(trace, this.#groups) };
+    this.#spans.set(trace, { span: this.#tracer.startSpan(`redlock ${name}`, options), since });
   }
 
   /**
@@ -109,27 +114,29 @@ class Instrumentation {
    */
   #end(name, trace) {
     if (name === 'lock') this.#metrics.waitEnds(trace);
-    const span = this.#spans.get(trace);
-    if (!span) return;
-    const { outcome, attempts, code, error } = trace;
+    const known = this.#spans.get(trace);
+    if (!known) return;
+    const { span, since } = known;
+    const { outcome, attempts, code, error, waited = 0 } = trace;
     span.setAttributes({ 'redlock.outcome': outcome, 'redlock.attempts': attempts });
     if (error !== undefined) {
       const message = String(Object(error).message ?? error);
       span.setAttribute('error.type', code ?? outcome ?? 'failed');
       span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message });
     }
-    span.end();
+    // It is told once the caller has gone on, who may have taken long.
+    span.end(since + waited);
   }
 
   /** @param {VoteMessage} message */
   #vote(message) {
     this.#metrics.vote(message);
-    const parent = message.trace && this.#spans.get(/** @type {any} */ (message.trace));
+    const parent = message.trace && this.#spans.get(/** @type {any} */ (message.trace))?.span;
     if (!parent) return;
     const { SpanKind, SpanStatusCode, trace, context } = this.#api;
     const { operation, vote, ms, attempt, error, instance } = message;
     const server = serverAt(instance.address);
-    const end = Date.now();
+    const end = now();
     const options = {
       kind: SpanKind.CLIENT,
       startTime: end - ms,
@@ -161,9 +168,20 @@ function attributesOf({ resource, ttl }, groups) {
   return { 'redlock.resource': resource, 'redlock.ttl': ttl, ...groups.attributesOf(resource) };
 }
 
+/** In ms since 1970, and as fine as spans are. */
+function now() {
+  return performance.timeOrigin + performance.now();
+}
+
 /** @param {InstrumentOptions} [options] */
-function instrument(options = {}) {
-  return new Instrumentation(options);
+function instrument(options) {
+  const given = options ?? {};
+  refuseUnknown(given, 'instrument', OPTIONS);
+  const { group } = given;
+  if (group !== undefined && typeof group !== 'function') {
+    throw wrongType('OPTIONS', `group must be a function, not ${show(group)}`);
+  }
+  return new Instrumentation(given);
 }
 
 module.exports = { instrument };

@@ -148,7 +148,7 @@ class Metrics {
   observe(redlock) {
     if (this.#observed.size === 0)
       this.#meter.addBatchObservableCallback(this.#collect, [this.#failedExtensions]);
-    this.#observed.set(redlock, []);
+    if (!this.#observed.has(redlock)) this.#observed.set(redlock, []);
     return () => {
       this.#observed.delete(redlock);
       if (this.#observed.size > 0) return;
@@ -166,17 +166,20 @@ class Metrics {
   async #look(redlock) {
     try {
       const { slack, failed } = (await redlock.stats()).extensions;
-      const [failedBefore = 0, ...before] = this.#observed.get(redlock) ?? [];
       const counts = perBucket(slack);
+      const known = this.#observed.get(redlock) ?? [];
       this.#observed.set(redlock, [failed, ...counts]);
+      // Where its servers were replaced, another engine counts from the beginning.
+      const isAnother = [failed, ...counts].some((count, at) => count < (known[at] ?? 0));
+      const [failedBefore = 0, ...before] = isAnother ? [] : known;
       this.#failures += failed - failedBefore;
       counts.forEach((count, at) => {
         this.#recordSlack(slack.buckets[at].le, Math.min(count - (before[at] ?? 0), MOST_AT_ONCE));
       });
     } catch (error) {
-      // It has quit: there is no more to be counted.
       this.#observed.delete(redlock);
-      this.#complain(error);
+      // It has quit: there is no more to be counted.
+      if (/** @type {any} */ (error)?.code !== 'ERR_REDLOCK_CLOSED') this.#complain(error);
     }
   }
 

@@ -19,6 +19,7 @@ const {
 const { instrument } = require('redlock-native/otel');
 const { serverAt } = require('../../otel/server');
 const { allTold } = require('../support/all-told');
+const { block } = require('../support/block');
 const { namesLike, redlockOver, urlsOf } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 const { runScript } = require('../support/script');
@@ -163,6 +164,55 @@ describe('OpenTelemetry', () => {
     const { extensions } = await redlock.stats();
     const again = (await collect()).get('redlock.extension.slack')[0].value.count;
     assert.equal(again, extensions.slack.count);
+  });
+
+  test('counts a Redlock once that is observed twice, and goes on where its servers are replaced or it quits', async (t) => {
+    const { meterProvider, collect } = makeMeters(t);
+    const complaints = [];
+    diag.setLogger(
+      { ...console, error: (...args) => complaints.push(args) },
+      { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+    );
+    t.after(() => diag.disable());
+    const redlock = redlockOver(t, ['memory://observed'], { retryCount: 0 });
+    const instrumentation = instrumented(t, { meterProvider }).observe(redlock);
+    const fail = async () => {
+      const lock = await redlock.lock(newName(), HOUR);
+      const copy = redlock.restore(JSON.stringify(lock));
+      await lock.unlock();
+      await rejection(copy.extend(HOUR));
+    };
+    const failures = async () => (await collect()).get('redlock.extension.failures')[0].value;
+    await fail();
+    await fail();
+    assert.equal(await failures(), 2);
+    instrumentation.observe(redlock);
+    assert.equal(await failures(), 2);
+    redlock.servers = ['memory://another'];
+    await fail();
+    assert.equal(await failures(), 3);
+    await redlock.quit();
+    assert.equal(await failures(), 3);
+    assert.deepEqual(complaints, []);
+  });
+
+  test('shows no span as longer because its caller blocks the thread', async (t) => {
+    instrumented(t);
+    const redlock = redlockOver(t, ['memory://blocked']);
+    const lock = await redlock.lock(newName(), HOUR);
+    block(300);
+    await allTold();
+    const { duration, startTime } = named('redlock lock').at(-1);
+    assert.ok(duration[0] === 0 && duration[1] < 2e8, `${duration}`);
+    assert.ok(Math.abs(startTime[0] * 1000 - Date.now()) < 60_000);
+    await lock.unlock();
+  });
+
+  test('refuses options that mean nothing', () => {
+    for (const options of [{ grup: String }, { group: 'x' }]) {
+      assert.throws(() => instrument(options), { code: 'ERR_REDLOCK_INVALID_OPTIONS' });
+    }
+    instrument(null).disable();
   });
 
   test('adds up what several Redlocks have counted', async (t) => {

@@ -92,28 +92,15 @@ function partOf(entry) {
 function stubOf(entry) {
   const bundle = path.posix.relative(path.posix.dirname(entry), BUNDLE);
   const exported = require(path.join(ROOT, entry));
-  const names = Object.keys(exported).filter((name) => exported.__esModule || name !== 'default');
+  const names = Object.keys(exported).filter((name) => name !== 'default');
   const lines = [
     "'use strict';\n",
     `const parts = require('${bundle.startsWith('.') ? bundle : `./${bundle}`}');`,
     `const entry = parts['${entry}']();`,
-    ...(exported.__esModule ? exportsOneByOne(names) : exportsAtOnce(names)),
+    'module.exports = entry;',
+    ...(names.length > 0 ? [`0 && (module.exports = { ${names.join(', ')} });`] : []),
   ];
   return `${lines.join('\n')}\n`;
-}
-
-/** @param {string[]} names */
-function exportsOneByOne(names) {
-  return [
-    "Object.defineProperty(exports, '__esModule', { value: true });",
-    ...names.map((name) => `exports.${name} = entry.${name};`),
-  ];
-}
-
-/** @param {string[]} names */
-function exportsAtOnce(names) {
-  const whole = 'module.exports = entry;';
-  return names.length > 0 ? [whole, `0 && (module.exports = { ${names.join(', ')} });`] : [whole];
 }
 
 module.exports = { bundle };
