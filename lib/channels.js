@@ -15,30 +15,82 @@ const { channel } = require('node:diagnostics_channel');
 const { clock } = require('./addon');
 const { read, readAt } = require('./clients/inspect-object');
 const { because } = require('./errors');
-const { soon } = require('./native/calls');
+const { OwnPromise, soon } = require('./native/calls');
+const { IMMEDIATES_LOST_AFTER, after } = require('./native/mailbox');
 
 // As they were when this was loaded.
 const { setImmediate } = require('node:timers');
 const { nextTick } = process;
 
-/** What is not told yet. @type {(() => void)[]} */
+/** What is not told yet: what has come about together is told together. @type {(() => void)[][]} */
 const untold = [];
+
+/** What the next one that comes about is told with. @type {(() => void)[] | undefined} */
+let together;
+
+/** Whether a timer looks whether immediates come. */
+let isWatched = false;
+
+/** How often it is looked at again, once the event loop has gone round. */
+const LOOKS = 3;
 
 /**
  * Tells something once whoever called has gone on: those who listen may take long, and what is handed over could have ended
  * by then.
  *
- * @param {() => void} tell
+ * @param {() => void} tell must not throw
  */
 function later(tell) {
-  untold.push(AsyncResource.bind(tell));
-  // Behind all that has been set off by now, by bluebird's promises too.
-  if (untold.length === 1) soon(() => nextTick(() => setImmediate(tellAll)));
+  together ??= begin();
+  together.push(AsyncResource.bind(tell));
 }
 
-/** What came before is told before what comes now. */
-function tellAll() {
-  for (let tell = untold.shift(); tell !== undefined; tell = untold.shift()) tell();
+function begin() {
+  /** @type {(() => void)[]} */
+  const own = [];
+  untold.push(own);
+  soon(() => {
+    together = undefined;
+    // Then it is behind all that has been set off by now, by bluebird's promises too.
+    nextTick(() => setImmediate(() => tellUpTo(own)));
+  });
+  if (!isWatched) watch(own, IMMEDIATES_LOST_AFTER, LOOKS);
+  return own;
+}
+
+/** @param {(() => void)[] | undefined} last what comes after it is told later; all is told without it */
+function tellUpTo(last) {
+  const end = last === undefined ? untold.length : untold.indexOf(last) + 1;
+  for (const tells of untold.splice(0, end)) for (const tell of tells) tell();
+}
+
+/**
+ * Where a test's clock has taken the place of `setImmediate`, nothing else would tell it.
+ *
+ * @param {(() => void)[]} first of what is not told
+ * @param {number} ms
+ * @param {number} looks
+ */
+function watch(first, ms, looks) {
+  isWatched = true;
+  after(ms, () => {
+    isWatched = false;
+    const [now] = untold;
+    if (now === undefined) return;
+    if (now !== first) watch(now, IMMEDIATES_LOST_AFTER, LOOKS);
+    else if (looks > 0) watch(now, 0, looks - 1);
+    else tellUpTo(undefined);
+  });
+}
+
+/** Tells all that is not told yet. */
+function tellNow() {
+  tellUpTo(undefined);
+}
+
+/** Resolves once all has been told that has come about by now. */
+async function allTold() {
+  if (untold.length > 0) await new OwnPromise((resolve) => later(() => resolve(undefined)));
 }
 
 /** The message of a call's channels, or a hold's: the same object from its start to its end. */
@@ -79,11 +131,7 @@ class Trace {
   /** @param {unknown} error */
   noteError(error) {
     this.note({ error: told(error) });
-    this.noteFailure({
-      code: read(error, 'code'),
-      attempts: read(error, 'attempts'),
-      votes: read(error, 'votes'),
-    });
+    this.noteFailure(failureIn(error));
   }
 
   /** @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure */
@@ -126,23 +174,22 @@ class TracingChannels {
    * @returns {Promise<T>}
    */
   tell(trace, call, outcome) {
-    tellAll();
     const since = clock();
-    const conclude = () => {
+    const conclude = (/** @type {boolean} */ isFailed) => {
       trace.note({ waited: clock() - since });
-      this.finish(trace);
+      later(() => this.#publishEnd(trace, isFailed));
     };
     const begin = () => {
       try {
         return call().then(
           (result) => {
             trace.note({ outcome: trace.outcome ?? outcome });
-            conclude();
+            conclude(false);
             return result;
           },
           (error) => {
             trace.noteError(error);
-            conclude();
+            conclude(true);
             throw error;
           },
         );
@@ -165,14 +212,32 @@ class TracingChannels {
     });
   }
 
-  /** @param {Trace} trace with its outcome, and with its error if that isn't as it should be */
-  finish(trace) {
+  /**
+   * @param {Trace} trace
+   * @param {Partial<Trace>} more what came of it
+   */
+  finish(trace, more) {
     later(() => {
-      if (trace.error !== undefined) this.error.publish(trace);
-      this.asyncStart.publish(trace);
-      this.asyncEnd.publish(trace);
+      // Not before: its beginning may have been untold until then.
+      trace.note(more);
+      this.#publishEnd(trace, more.error !== undefined);
     });
   }
+
+  /**
+   * @param {Trace} trace
+   * @param {boolean} isFailed
+   */
+  #publishEnd(trace, isFailed) {
+    if (isFailed) this.error.publish(trace);
+    this.asyncStart.publish(trace);
+    this.asyncEnd.publish(trace);
+  }
+}
+
+/** @param {unknown} error */
+function failureIn(error) {
+  return { code: read(error, 'code'), attempts: read(error, 'attempts'), votes: read(error, 'votes') };
 }
 
 /**
@@ -280,6 +345,9 @@ function namesOf(resource) {
 }
 
 module.exports = {
+  later,
+  tellNow,
+  allTold,
   Trace,
   traceOf,
   unlessRefused,

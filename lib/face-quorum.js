@@ -73,6 +73,8 @@ class FaceQuorum {
   #options;
   /** @type {Quorum} */
   #quorum;
+  /** Those of servers before, that keep locks still. @type {Set<import('./native').Engine>} */
+  #retired = new Set();
   #servers = new Servers();
   #isHeardLate = false;
   /** Since when it is over these servers: no lock that was taken before was handed over by it. On the engine's clock. */
@@ -130,9 +132,15 @@ class FaceQuorum {
     return this.#quorum.refresh(this.#changedTextsOn(face));
   }
 
+  /** The engine there is, and those before it that keep locks still. */
+  get engines() {
+    return [this.engine, ...this.#retired];
+  }
+
   /** @param {() => Promise<unknown>} [before] what is to be done first */
   quit(before) {
-    return this.#quorum.quit(before);
+    const closeRetired = () => Promise.all([...this.#retired].map((engine) => engine.close()));
+    return this.#quorum.quit(before ?? (this.#retired.size > 0 ? closeRetired : undefined));
   }
 
   /**
@@ -165,7 +173,9 @@ class FaceQuorum {
     this.#quorum = this.#open(this.#servers.asPassed(servers), before.texts);
     this.openedAt = clock();
     face.servers = this.#servers.shown(servers);
-    before.engine.retire();
+    const { engine } = before;
+    this.#retired.add(engine);
+    engine.retire().then(() => this.#retired.delete(engine));
   }
 
   /**

@@ -48,27 +48,18 @@ class Hold {
 
   /** @param {unknown} error why it is held no more */
   lost(error) {
-    if (this.#isOver) return;
-    this.#trace.note({ outcome: 'lost' });
-    this.#trace.noteError(error);
-    this.#end('lost');
+    const { code, votes } = /** @type {any} */ (error);
+    this.#end('lost', { error: channels.told(error), code, votes: channels.votesOf(votes) });
   }
 
   /** A majority has said that it is gone. */
   gone() {
-    this.#lostBy(reasons.notHeld.code);
+    this.#end('lost', { code: reasons.notHeld.code });
   }
 
   /** Its validity is over, and nobody has released it. */
   expired() {
-    this.#lostBy(reasons.expired.code);
-  }
-
-  /** @param {string} code */
-  #lostBy(code) {
-    if (this.#isOver) return;
-    this.#trace.note({ code });
-    this.#end('lost');
+    this.#end('lost', { code: reasons.expired.code });
   }
 
   /**
@@ -108,14 +99,16 @@ class Hold {
     this.#timer.unref?.();
   }
 
-  /** @param {'released' | 'lost'} outcome */
-  #end(outcome) {
+  /**
+   * @param {'released' | 'lost'} outcome
+   * @param {Partial<import('./channels').Trace>} [more]
+   */
+  #end(outcome, more) {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#all.delete(this);
     clearTimeout(this.#timer);
-    this.#trace.note({ outcome, held: clock() - this.#since });
-    channels.hold.finish(this.#trace);
+    channels.hold.finish(this.#trace, { outcome, held: clock() - this.#since, ...more });
   }
 }
 

@@ -625,8 +625,13 @@ class Locker {
     state.validUntil(expiration);
     const copy = stateOf(extended, record);
     copy.copyFrom(state);
-    await this.#extend(face, lock, record, extended, ttl, undefined, true);
-    state.passHoldTo(copy);
+    try {
+      await this.#extend(face, lock, record, extended, ttl, undefined, true);
+      state.passHoldTo(copy);
+    } catch (error) {
+      if (copy.endCount > 0) state.hold?.gone();
+      throw error;
+    }
     return extended;
   }
 
@@ -766,17 +771,30 @@ class Locker {
   async #unlockAll() {
     const face = this.#face;
     const settings = this.#settings.currentOn(face);
-    const { engine } = this.#quorum;
-    const locks = await engine.releaseAll(settings, this.#isReported(face));
-    const failures = locks.filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD');
-    const errors = failures.map((failure) => {
-      const names = failure.resource;
-      const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
-      return new this.#profile.LockError(unreleased(names), 1, explained);
-    });
+    const report = this.#isReported(face);
+    const { engine, engines } = this.#quorum;
+    const all = await Promise.all(
+      engines.map(async (one) => {
+        const locks = await one.releaseAll(settings, report);
+        return locks
+          .filter(({ code }) => code !== 'ERR_REDLOCK_NOT_HELD')
+          .map((failure) => this.#unreleasedAt(one, failure));
+      }),
+    );
+    const errors = all.flat();
     for (const error of errors) engine.events.tell('unlockError', error, undefined);
     for (const hold of this.#holds) hold.released();
     return errors;
+  }
+
+  /**
+   * @param {import('./native').Engine} engine
+   * @param {import('./native/types').Unreleased} failure
+   */
+  #unreleasedAt(engine, failure) {
+    const names = failure.resource;
+    const explained = explain(failure, { operation: 'unlock', names, ttl: 0 }, engine.addresses);
+    return new this.#profile.LockError(unreleased(names), 1, explained);
   }
 
   /** @param {unknown} resource */

@@ -17,6 +17,7 @@
  * @property {(custom: Scripts) => Scripts} [adapt] what is run in place of a caller's own
  */
 
+const { allTold } = require('./channels');
 const { readMembers } = require('./instances/members');
 const { Engine } = require('./native');
 const { deferred } = require('./native/calls');
@@ -119,6 +120,8 @@ class Quorum {
     } finally {
       letSleep();
     }
+    // Whoever ends the process after this has been told of all.
+    await allTold();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
     const replies = new Map(this.clients.map((bridge, at) => [bridge.original, quits[at]]));

@@ -203,7 +203,8 @@ class Watchdog {
     const error = Object.assign(new LockError(message, attempts, explained), { remaining });
     if (channels.endangered.hasSubscribers) {
       const votes = channels.votesOf(error.votes);
-      channels.endangered.publish({ resource: [...names], remaining, votes, error: channels.told(error) });
+      const message = { resource: [...names], remaining, votes, error: channels.told(error) };
+      channels.later(() => channels.endangered.publish(message));
     }
     this.#engine.events.tell('endangered', error, this.#lock.deref());
   }
@@ -235,7 +236,8 @@ class Watchdog {
     if (channels.lost.hasSubscribers) {
       const { code, votes: all } = /** @type {any} */ (error);
       const votes = channels.votesOf(all);
-      channels.lost.publish({ resource: [...this.#held.names], code, votes, error: channels.told(error) });
+      const message = { resource: [...this.#held.names], code, votes, error: channels.told(error) };
+      channels.later(() => channels.lost.publish(message));
     }
     this.#engine.events.tell('lost', error, this.#lock.deref());
   }

@@ -67,6 +67,7 @@ class Instrumentation {
 
   /** Nothing is told from now on. */
   disable() {
+    channels.tellNow();
     for (const end of this.#endings.splice(0)) end();
     this.#metrics.end();
   }

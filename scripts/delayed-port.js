@@ -27,5 +27,5 @@ const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (near) =
 });
 
 server.listen({ port, host: HOST }, () => process.send('listening'));
-server.once('error', (error) => process.send(error.message));
+server.once('error', (error) => process.send(error.code));
 process.once('disconnect', () => process.exit());

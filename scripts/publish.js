@@ -136,7 +136,7 @@ async function main() {
   const options = Object.entries(values).map(([name, value]) =>
     value === true ? `--${name}` : `--${name}=${value}`,
   );
-  const tag = await publishAll(positionals[0] ?? PACKAGES, options);
+  const tag = await publishAll(path.resolve(positionals[0] ?? PACKAGES), options);
   if (process.env.GITHUB_OUTPUT) fs.appendFileSync(process.env.GITHUB_OUTPUT, `tag=${tag}\n`);
   console.log(`the tag is ${tag}`);
 }

@@ -196,12 +196,16 @@ class RedisServer {
     });
     this.#delayed = child;
     children.add(child);
+    const ended = once(child, 'exit').then(() => ['it has ended']);
     child.once('exit', () => children.delete(child));
-    const [said] = await once(child, 'message');
+    const [said] = await Promise.race([once(child, 'message'), ended]);
     child.unref();
     child.channel?.unref();
-    if (said !== 'listening') throw new Error(said);
-    return port;
+    if (said === 'listening') return port;
+    child.kill();
+    // Somebody else has taken it meanwhile.
+    if (said === 'EADDRINUSE') return this.#listenBefore(delay);
+    throw new Error(`what is sent to a server can't be delayed: ${said}`);
   }
 
   #arguments() {

@@ -686,6 +686,24 @@ describe('a lock that is kept', () => {
     assert.match(error.cause.message, /the servers of this Redlock were replaced by others/);
   });
 
+  for (const unlock of [false, true]) {
+    test(`ends with quit({ unlock: ${unlock} }), where the servers of its Redlock were replaced`, async () => {
+      const redlock = new Redlock(urlsOf(servers.slice(0, 2)));
+      const name = newName();
+      const kept = await redlock.lock(name, 300, { autoExtend: true });
+      const { signal } = kept;
+      redlock.servers = urlsOf(servers.slice(2));
+      await (await redlock.lock(newName(), MINUTE)).unlock();
+      await redlock.quit({ unlock });
+      const values = () => valuesAt(servers.slice(0, 2), name);
+      if (unlock) assert.deepEqual(await values(), [null, null]);
+      await abortOf(signal);
+      await until(async () => (await values()).every((value) => value === null), {
+        what: 'nobody extends it',
+      });
+    });
+  }
+
   describe("'s own settings", () => {
     test('count for its extensions', async (t) => {
       const redlock = open(t, servers);

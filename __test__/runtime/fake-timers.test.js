@@ -81,6 +81,25 @@ describe('with fake timers', { concurrency: 3 }, () => {
 
   test('of node:test', () => passes('--test', 'mock-timers.js'));
 
+  test('of sinon, from before it was loaded: who listens to channels is told all the same', async () => {
+    const { code, stdout, stderr } = await runScript(
+      `const { channel } = require('node:diagnostics_channel');
+       const FakeTimers = require('@sinonjs/fake-timers');
+       FakeTimers.install();
+       const Redlock = require('redlock-native');
+       const told = [];
+       channel('tracing:redlock:hold:asyncEnd').subscribe(({ outcome }) => told.push(outcome));
+       (async () => {
+         const redlock = new Redlock(['memory://faked']);
+         await (await redlock.lock('a', 5000)).unlock();
+         await redlock.quit();
+         console.log(told.join());
+         process.exit();
+       })();`,
+    );
+    assert.deepEqual([code, stdout, stderr], [0, 'released\n', '']);
+  });
+
   test('a tick that is swallowed costs no lock, then or later', async () => {
     const { code, stdout, stderr } = await runScript(
       `const Redlock = require('redlock-native');

@@ -42,7 +42,12 @@ const sabotages = [
   {
     name: 'told-at-once',
     rule: '19: who listens is told once the caller has gone on',
-    edits: [{ file: 'lib/channels.js', from: 'untold.push(AsyncResource.bind(tell));', to: 'tell();' }],
+    edits: [{ file: 'lib/channels.js', from: 'together.push(AsyncResource.bind(tell));', to: 'tell();' }],
+  },
+  {
+    name: 'told-between',
+    rule: '19: what came of one is told before the next is looked at',
+    edits: [{ file: 'lib/native/turns.js', from: '    tellNow();\n', to: '' }],
   },
   {
     name: 'look',

@@ -297,10 +297,10 @@ class Locker {
     const until = state.validUntil(lock.expiration) ?? 0;
     const held = { names, value, until, settings: toEngine(settings) };
     const watchdog = new Watchdog(this.#quorum.engine, state.lock, held, lossOf);
-    // It knows of the extensions.
-    state.hold?.passTo(watchdog);
     Object.defineProperty(watchdog.signal, 'error', bare({ get: () => watchdog.check() }));
     watchdog.start({ ttl: duration, lead: settings.automaticExtensionThreshold, cap: 0 });
+    // It knows of the extensions.
+    state.hold?.passTo(watchdog);
     return watchdog;
   }
 

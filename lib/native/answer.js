@@ -69,4 +69,4 @@ function failed(code, reason) {
   return new Answer(answers.failed, 0, 0, 0, 0, '', { code, reason, votes: [] });
 }
 
-module.exports = { Answer, failed, CANCELLED, CLOSED, UNEXPLAINED, UNLOCKED };
+module.exports = { Answer, failed, CANCELLED, UNEXPLAINED, UNLOCKED };

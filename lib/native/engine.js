@@ -4,7 +4,7 @@
 
 const { unusableInstance } = require('../errors');
 const { Redactor, secretsIn, cleanDetails } = require('../redact');
-const { soon } = require('./calls');
+const { soon, deferred } = require('./calls');
 const { portTo } = require('./client-answers');
 const { flags, operations, reasons } = require('../constants');
 const { NO_CONTEXT, enter } = require('./context');
@@ -65,8 +65,8 @@ class Engine {
   #watched = new Map();
   /** @type {Promise<void> | undefined} */
   #closing;
-  /** Others take its place: it ends by itself. */
-  #isRetired = false;
+  /** Where others take its place: resolved with its end. @type {ReturnType<typeof deferred<void>> | undefined} */
+  #retirement;
   /** What is to be asked last. @type {(() => void) | undefined} */
   #askLast;
   /** @type {() => void} */
@@ -343,15 +343,20 @@ class Engine {
     return this.#closing;
   }
 
-  /** Others take its place: nothing new is asked of it, and it closes once it keeps no lock. */
+  /**
+   * Others take its place: nothing new is asked of it, and it closes once it keeps no lock.
+   *
+   * @returns {Promise<void>} resolves when it has
+   */
   retire() {
-    this.#isRetired = true;
+    this.#retirement = deferred();
     if (this.#watched.size > 0) this.giveUpSoon();
     this.#endIfRetired();
+    return this.#retirement.promise;
   }
 
   #endIfRetired() {
-    if (this.#isRetired && this.#watched.size === 0) this.close();
+    if (this.#watched.size === 0) this.#retirement?.resolve(this.close());
   }
 
   /** @returns {Promise<void>} */
@@ -378,7 +383,7 @@ class Engine {
   }
 
   #giveUp() {
-    this.ending = this.#isRetired ? { code: CLOSED.code, reason: REPLACED } : { code: CLOSED.code };
+    this.ending = this.#retirement ? { code: CLOSED.code, reason: REPLACED } : { code: CLOSED.code };
     requests.flush();
     for (const slot of slots.of(this)) this.#mailbox.cancel(slot);
   }

@@ -6,6 +6,7 @@
  * of those that come after must be looked at after that.
  */
 
+const { tellNow } = require('../channels');
 const { currentMailbox, onRest, IMMEDIATES_LOST_AFTER, after } = require('./mailbox');
 const { requests } = require('./requests');
 const { slots } = require('./slots');
@@ -112,6 +113,8 @@ class Turns {
 
   /** @param {boolean} isAtOnce whether its turn ends before whoever calls this goes on */
   #take(isAtOnce) {
+    // Who was answered before has gone on by now; and who listens to that may take long.
+    tellNow();
     const slot = /** @type {number} */ (this.#waiting[this.#next]);
     const answer = /** @type {Answer} */ (this.#waiting[this.#next + 1]);
     this.#next += 2;
