@@ -8,6 +8,7 @@ const { types } = require('node:util');
 const { LAST_DATE } = require('./constants');
 const { wrongType, outOfRange, show, unreadable } = require('./errors');
 const { elementsOf, get, isArray } = require('./foreign');
+const { wallClock } = require('./wall-clock');
 
 /**
  * @typedef {{resource: string | string[], value: string, expiration: number}} LockLike
@@ -146,7 +147,7 @@ function checkUnusualTtl(ttl, driftFactor) {
       `a ttl of ${ttl} ms leaves no time to hold the lock: ${drift} ms of it are the allowance for clock drift`,
     );
   }
-  if (Date.now() + ttl > LAST_DATE)
+  if (wallClock() + ttl > LAST_DATE)
     throw outOfRange('TTL', `a ttl of ${ttl} ms ends beyond the last valid Date`);
 }
 

@@ -12,6 +12,7 @@ const { LONGEST_FROM_NOW } = require('./constants');
 const { bare } = require('./foreign');
 const { Watchdog } = require('./watchdog');
 const { clock } = require('./addon');
+const { wallClock } = require('./wall-clock');
 const { Answer } = require('./native');
 
 /**
@@ -91,7 +92,7 @@ function showMovingEnd(lock, watchdog) {
  */
 function shownOf(until) {
   const left = until - clock();
-  return left > 0 ? Math.floor(Date.now() + left) : 0;
+  return left > 0 ? Math.floor(wallClock() + left) : 0;
 }
 
 module.exports = { makeWatchdog, startExtending, stopExtending };

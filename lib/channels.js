@@ -28,6 +28,14 @@ const untold = [];
 /** What the next one that comes about is told with. @type {(() => void)[] | undefined} */
 let together;
 
+/** Sends what callers have asked for who have gone on: whoever listens may take long. */
+let sendRequests = () => {};
+
+/** @param {() => void} send must not throw */
+function beforeTelling(send) {
+  sendRequests = send;
+}
+
 /** Whether a timer looks whether immediates come. */
 let isWatched = false;
 
@@ -61,6 +69,8 @@ function begin() {
 /** @param {(() => void)[] | undefined} last what comes after it is told later; all is told without it */
 function tellUpTo(last) {
   const end = last === undefined ? untold.length : untold.indexOf(last) + 1;
+  if (end === 0) return;
+  sendRequests();
   for (const tells of untold.splice(0, end)) for (const tell of tells) tell();
 }
 
@@ -345,6 +355,7 @@ function namesOf(resource) {
 }
 
 module.exports = {
+  beforeTelling,
   later,
   tellNow,
   allTold,

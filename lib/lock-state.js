@@ -22,6 +22,7 @@ const { readLock } = require('./arguments');
 const { LONGEST_FROM_NOW } = require('./constants');
 const { hide, set } = require('./foreign');
 const { clock } = require('./addon');
+const { wallClock } = require('./wall-clock');
 
 /** The key of a function that gives the state: Proxies that wrap all objects that are read leave functions alone, or bind them. */
 const STATE = Symbol('lock state');
@@ -348,7 +349,7 @@ function ownStateOf(lock) {
  * @param {number | undefined} ttl no lock ends later than its ttl from now, whatever the wall clock says
  */
 function untilOf(expiration, ttl = LONGEST_FROM_NOW) {
-  const left = Math.min(expiration - Date.now(), ttl);
+  const left = Math.min(expiration - wallClock(), ttl);
   return left > 0 ? clock() + left : 0;
 }
 

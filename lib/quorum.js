@@ -117,11 +117,11 @@ class Quorum {
       if (before) await before();
       await this.engine.close();
       quits = await Promise.allSettled(this.clients.map((bridge) => bridge.quit()));
+      // Whoever ends the process after this has been told of all.
+      await allTold();
     } finally {
       letSleep();
     }
-    // Whoever ends the process after this has been told of all.
-    await allTold();
     const failed = quits.find((quit) => quit.status === 'rejected');
     if (failed) throw failed.reason;
     const replies = new Map(this.clients.map((bridge, at) => [bridge.original, quits[at]]));

@@ -7,6 +7,7 @@ const { describe, test } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const Redlock = require('../..');
+const { redlockOver } = require('../support/redlock');
 const { rejection } = require('../support/rejection');
 
 const HOUR = 3_600_000;
@@ -116,6 +117,57 @@ describe('when the wall clock is set', () => {
     setClock(t, HOUR);
     assert.equal((await rejection(redlock.extend(stored, 5000))).code, 'ERR_REDLOCK_EXPIRED');
     await redlock.unlock(stored);
+  });
+
+  for (const [what, now] of Object.entries({
+    throws: () => {
+      throw new Error('no time');
+    },
+    'is no function': undefined,
+    'gives undefined': () => undefined,
+    'gives no number': () => Number.NaN,
+    'gives a Date': () => new Date(),
+    'gives a BigInt': () => 5n,
+    'gives infinity': () => Number.POSITIVE_INFINITY,
+  })) {
+    test(`to one that ${what}, locks are had, extended, kept and released, then and later`, async (t) => {
+      const redlock = redlockOver(t, ['memory://odd-clock'], { retryCount: 0 });
+      const own = Object.getOwnPropertyDescriptor(Date, 'now');
+      const back = () => Object.defineProperty(Date, 'now', own);
+      t.after(back);
+      const before = await redlock.lock(`before ${what}`, 5000);
+      Object.defineProperty(Date, 'now', { ...own, value: now });
+      const lock = await redlock.lock(`meanwhile ${what}`, 5000);
+      assert.equal(lock.held, true);
+      assert.ok(Math.abs(lock.expiration - own.value() - 5000) < 1000, `${lock.expiration}`);
+      await lock.extend(5000);
+      await before.unlock();
+      const kept = await redlock.lock(`kept ${what}`, 200, { autoExtend: true });
+      await sleep(300);
+      assert.equal(kept.held, true);
+      await kept.unlock();
+      back();
+      await lock.unlock();
+      assert.equal((await redlock.inspect(`meanwhile ${what}`)).held, false);
+      await (await redlock.lock(`later ${what}`, 5000)).unlock();
+    });
+  }
+
+  test('builtins that throw meanwhile cost no answer', async (t) => {
+    const redlock = redlockOver(t, ['memory://odd-clock'], { retryCount: 0 });
+    const lock = await redlock.lock('builtins', 5000);
+    for (const [object, name] of [
+      [JSON, 'parse'],
+      [Math, 'floor'],
+    ]) {
+      const mock = t.mock.method(object, name, () => {
+        throw new Error('replaced');
+      });
+      assert.equal((await rejection(redlock.lock('builtins', 5000))).code, 'ERR_REDLOCK_HELD');
+      await lock.extend(5000);
+      mock.mock.restore();
+    }
+    await lock.unlock();
   });
 });
 

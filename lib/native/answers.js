@@ -10,6 +10,7 @@ const { leave } = require('./context');
 const { engines, currentMailbox, onWake, timeHasCome } = require('./mailbox');
 const { slots } = require('./slots');
 const { Turns } = require('./turns');
+const { wallClock } = require('../wall-clock');
 
 /**
  * @typedef {import('./types').NativeFailure} NativeFailure
@@ -33,6 +34,10 @@ let values;
 /** @type {Detail[]} */
 const NO_DETAILS = [];
 
+// As they were when this was loaded.
+const { floor } = Math;
+const { parse: parseJson } = JSON;
+
 const turns = new Turns(drain);
 onWake(turns.wake);
 
@@ -46,7 +51,7 @@ function drain() {
   let count = ROOM;
   while (count === ROOM) {
     // Before native looks at its own clock: a lock may end earlier than it says, but not later.
-    const now = Date.now();
+    const now = wallClock();
     const json = mailbox.drain(numbers, values);
     const details = json === null ? NO_DETAILS : parse(json);
     count = numbers[0];
@@ -68,8 +73,8 @@ function drain() {
  */
 function parse(json) {
   // Looks for whatever somebody has put there, which is nothing nearly always.
-  for (const _ in {}) return JSON.parse(json, (_key, value) => withoutPrototype(value));
-  return JSON.parse(json);
+  for (const _ in {}) return parseJson(json, (_key, value) => withoutPrototype(value));
+  return parseJson(json);
 }
 
 /** @param {any} value */
@@ -124,7 +129,7 @@ function deliver(mailbox, count, details, now) {
       continue;
     }
     const slot = numbers[at + slotAt];
-    const expiration = left > 0 ? Math.floor(now + left) : 0;
+    const expiration = left > 0 ? floor(now + left) : 0;
     const until = numbers[at + untilAt];
     const answer = new Answer(kind, numbers[at + attemptsAt], expiration, until, since, value, failure);
     if (answer.until > 0 || kind === INSPECTED) turns.add(slot, answer);

@@ -4,6 +4,7 @@
 
 const { constants } = require('node:buffer');
 
+const { beforeTelling } = require('../channels');
 const { failed } = require('./answer');
 const { soon } = require('./calls');
 const { request: layout, reasons, unlimited } = require('../constants');
@@ -276,6 +277,7 @@ class Promised {
 }
 
 const requests = new Requests();
+beforeTelling(() => requests.flush());
 
 /**
  * A way to give up one request, for a caller who passes it along. The request is answered all the same, perhaps with
