@@ -539,12 +539,15 @@ class Locker {
     }
     const { names, value, expiration } = record;
     state.setReleased(lock, expiration);
-    state.watchdog?.release();
+    // The servers may have been replaced since: it is released where it is kept.
+    const keeper = state.watchdog?.engine;
+    if (keeper !== undefined && !keeper.isClosed) engine = keeper;
 
     const settings = this.#settingsWith(state);
     const pending = new PendingUnlock(this, engine, names);
     const promise = pending.promise();
     engine.unlockFor(pending, names, value, state.heldSince, tracedBy(settings, trace), isReported);
+    state.watchdog?.release();
     return promise;
   }
 

@@ -144,6 +144,11 @@ class Watchdog {
     }
   }
 
+  /** The one that keeps it. */
+  get engine() {
+    return this.#engine;
+  }
+
   /** Its holder lets go of it. */
   release() {
     this.#isReleased = true;

@@ -684,6 +684,8 @@ describe('a lock that is kept', () => {
     const error = await waiting;
     assert.equal(error.code, 'ERR_REDLOCK_CLOSED');
     assert.match(error.cause.message, /the servers of this Redlock were replaced by others/);
+    await kept.unlock();
+    await assertValue(servers.slice(0, 2), name, null);
   });
 
   for (const unlock of [false, true]) {
