@@ -620,3 +620,20 @@ describe('where all goes wrong at once', () => {
     await until(async () => (await Promise.all(servers.map((one) => one.keys()))).flat().length === 0);
   });
 });
+
+for (const [what, change] of /** @type {const} */ ([
+  ['another database', (client) => client.select(1)],
+  ['another prefix', (client) => Object.assign(client.options, { keyPrefix: 'other:' })],
+])) {
+  test(`a lock that is kept over our own connection is lost once the client has ${what}`, async (t) => {
+    const [server] = await startServers(t, 1);
+    const client = await makeClient(t, IOREDIS, server);
+    const redlock = redlockOver(t, [client]);
+    await promoted(redlock);
+    const lock = await redlock.lock('kept', 1000, { autoExtend: true });
+    await change(client);
+    await until(() => lock.signal.aborted, { what: 'it is lost' });
+    assert.equal(lock.held, false);
+    await until(async () => (await server.command('EXISTS', 'kept')) === 0, { what: 'nobody extends it' });
+  });
+}

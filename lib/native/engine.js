@@ -4,7 +4,7 @@
 
 const { unusableInstance } = require('../errors');
 const { Redactor, secretsIn, cleanDetails } = require('../redact');
-const { soon, deferred } = require('./calls');
+const { soon, deferred, call } = require('./calls');
 const { portTo } = require('./client-answers');
 const { flags, operations, reasons } = require('../constants');
 const { NO_CONTEXT, enter } = require('./context');
@@ -33,6 +33,9 @@ const NO_NAMES = ['*'];
 
 /** How long requests have to come to an end once the engine is closing, in ms. */
 const LONGEST_END = 2000;
+
+/** How often it is looked where callers' clients lead while locks are kept, in ms. */
+const FOLLOWED_EVERY = 200;
 
 const REPLACED = 'the servers of this Redlock were replaced by others';
 
@@ -67,6 +70,8 @@ class Engine {
   #closing;
   /** Where others take its place: resolved with its end. @type {ReturnType<typeof deferred<void>> | undefined} */
   #retirement;
+  /** Whether it is looked now and then where clients lead. */
+  #isFollowing = false;
   /** What is to be asked last. @type {(() => void) | undefined} */
   #askLast;
   /** @type {() => void} */
@@ -286,6 +291,19 @@ class Engine {
     this.#mailbox.watch(this.handle, number, this.scripts, context, numbers, value, [...resources]);
     // Native has let go of the engine already, and tells nothing.
     if (engines.get(this.handle) !== this) watched.fallBackToTimers();
+    else this.#followClients();
+  }
+
+  /** A lock that is kept is extended without a request of JavaScript's, before which it would be looked where clients lead. */
+  #followClients() {
+    if (this.#isFollowing || this.#clients.length === 0) return;
+    this.#isFollowing = true;
+    after(FOLLOWED_EVERY, () => {
+      this.#isFollowing = false;
+      if (this.#watched.size === 0) return;
+      call(() => this.refreshClients());
+      this.#followClients();
+    });
   }
 
   /** @param {number} number of a kept lock that is watched no more */
