@@ -13,7 +13,7 @@
  */
 
 const { show, showSetting, unreadable, mistypedInstance, unusableInstance } = require('../errors');
-const { copyOf, elementsOf, isArray, isThere, isUrl } = require('../foreign');
+const { bare, copyOf, elementsOf, isArray, isThere, isUrl } = require('../foreign');
 const { KEYS, readHost, readNumber, judgeUnknown } = require('./server');
 
 const SENTINEL_PORT = 26_379;
@@ -30,11 +30,11 @@ const SERVER_PORT = 6379;
  */
 function readNode(given, name, usual, gather) {
   if (typeof given === 'number') {
-    return { key: name, address: makeAddress(undefined, given, name, usual), config: {} };
+    return { key: name, address: makeAddress(undefined, given, name, usual), config: bare({}) };
   }
   if (typeof given === 'string' && !given.includes('://')) {
     if (/^\d+$/.test(given)) return readNode(Number(given), name, usual, gather);
-    return { key: name, address: readHostAndPort(given, name, usual), config: {} };
+    return { key: name, address: readHostAndPort(given, name, usual), config: bare({}) };
   }
   const isText = typeof given === 'string' || isUrl(given);
   if (!isText && (typeof given !== 'object' || given === null || isArray(given))) {
@@ -46,7 +46,7 @@ function readNode(given, name, usual, gather) {
     throw unusableInstance(`${name} must have a host and a port`);
   }
   judgeUnknown(unknown, name);
-  return { key: name, address: makeAddress(host, port, name, usual), config: rest };
+  return { key: name, address: makeAddress(host, port, name, usual), config: bare(rest) };
 }
 
 /**
