@@ -639,7 +639,10 @@ declare namespace Redlock {
     | 'ERR_REDLOCK_NO_BLUEBIRD'
     /** Thrown by `instrument` of `redlock-native/otel`: `@opentelemetry/api` isn't installed. */
     | 'ERR_REDLOCK_NO_OPENTELEMETRY'
-    /** Thrown by `require` and `import`: the addon can't be loaded. The message says what to do. */
+    /**
+     * Thrown by `require` and `import`: the addon can't be loaded; by `new Redlock`: the system has no thread or no file
+     * left for it. The message says what to do.
+     */
     | 'ERR_REDLOCK_ADDON';
 
   type InstanceErrorCode =
@@ -796,7 +799,10 @@ declare namespace Redlock {
 
   /** The master that sentinels name, whichever it is. The credentials and `tls` are the master's. */
   interface SentinelConfig extends SharedConfig {
-    /** At least one; the usual port is 26379. */
+    /**
+     * At least one; the usual port is 26379. They are all asked in one way: credentials and `tls` that come with one are the
+     * sentinels', as those below are, and are refused where they differ.
+     */
     sentinels: readonly ClusterNode[];
     /** What the sentinels call the master and its replicas. */
     name: string;
@@ -815,7 +821,10 @@ declare namespace Redlock {
 
   /** A cluster: some of its nodes, from which the others are learnt. It has no database but 0. */
   interface ClusterConfig extends SharedConfig {
-    /** At least one; the usual port is 6379. */
+    /**
+     * At least one; the usual port is 6379. What one of them says of the user, the password and `tls` counts for all; where
+     * two differ they are refused.
+     */
     cluster: readonly ClusterNode[];
     /** What holds for every node. What stands beside it is more particular. */
     redisOptions?: Omit<SharedConfig, 'keyPrefix'> | null;
@@ -824,6 +833,7 @@ declare namespace Redlock {
 
   /** A cluster in node-redis' terms. */
   interface NodeRedisClusterConfig extends SharedConfig {
+    /** The same as `cluster`. */
     rootNodes: readonly (ServerConfig | NodeRedisConfig)[];
     /** What holds for every node. */
     defaults?: (SharedConfig & { socket?: Omit<SocketConfig, 'host' | 'port' | 'path'> | null }) | null;

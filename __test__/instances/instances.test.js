@@ -212,6 +212,23 @@ describe('an instance', () => {
         db: 1,
       },
     ],
+    [
+      { sentinels: ['redis://u:t@h:6379', { ...NODES[1], username: 'u', password: 't' }], name: 'main' },
+      { sentinel: { sentinels: NODES, service: 'main', username: 'u', password: 't' } },
+    ],
+    [
+      {
+        sentinels: [{ ...NODES[0], password: 't' }, NODES[1]],
+        name: 'main',
+        sentinelUsername: 'u',
+        sentinelPassword: 't',
+      },
+      { sentinel: { sentinels: NODES, service: 'main', username: 'u', password: 't' } },
+    ],
+    [
+      { rootNodes: [{ url: 'redis://u:p@h' }, { ...NODES[1], username: 'u', password: 'p' }] },
+      { cluster: { nodes: NODES }, username: 'u', password: 'p' },
+    ],
   ]) {
     test(`may be several servers: ${inspect(instance, { depth: 4 })}`, () => {
       assert.deepEqual(JSON.parse(JSON.stringify(read(instance))), { kind: 'redis', ...config });
@@ -227,6 +244,11 @@ describe('an instance', () => {
     assert.ok(url.tls && url.sentinel.tls);
     assert.ok(read({ cluster: ['rediss://h'] }).tls);
     assert.ok(read({ rootNodes: [{ url: 'redis://h' }], defaults: { socket: { tls: true } } }).tls);
+    const tlsOf = (sentinels, sentinelTLS) => read({ sentinels, name: 'm', sentinelTLS }).sentinel.tls;
+    assert.ok(tlsOf(['rediss://h', 'valkeys://i']));
+    assert.ok(tlsOf(['rediss://h', { host: 'i', tls: {} }, { socket: { host: 'j', tls: true } }]));
+    assert.deepEqual(tlsOf([{ host: 'h', tls: { ca: 'one' } }]).ca, ['one']);
+    assert.deepEqual(tlsOf(['rediss://h', 'i'], { ca: 'one' }).ca, ['one'], 'how is said beside them');
   });
 
   test('may have a certificate authority of its own, and then no other', () => {
@@ -368,6 +390,46 @@ describe('an instance', () => {
       { sentinels: [{ host: 'h' }], name: 'm', sentinelPassword: [SECRET] },
       /sentinelPassword must be a string, not of the type object$/,
     ],
+    ...[
+      [
+        ['redis://:a@h', `redis://:${SECRET}@i`],
+        /sentinels\[1\]\.password and .*sentinels\[0\]\.password differ/,
+      ],
+      [[`redis://:${SECRET}@h`, 'i'], /sentinels\[1\]\.password and .*sentinels\[0\]\.password differ/],
+      [[{ host: 'h', username: SECRET }, 'i'], /\.username differ: .* give sentinelUsername alone/],
+      [['rediss://h', 'redis://i'], /sentinels\[1\]\.tls and .*sentinels\[0\]\.tls differ/],
+      [['rediss://h', { host: 'i', tls: { ca: SECRET } }], /\.tls differ: .* give sentinelTLS alone/],
+    ].map(([sentinels, message]) => [{ sentinels, name: 'm' }, message]),
+    [
+      { sentinels: [`redis://:${SECRET}@h`], name: 'm', sentinelPassword: 'other' },
+      /sentinels\[0\]\.password and instances\[1\]\.sentinelPassword differ/,
+    ],
+    [
+      { sentinels: ['rediss://h'], name: 'm', sentinelTLS: false },
+      /sentinels\[0\]\.tls and instances\[1\]\.sentinelTLS differ/,
+    ],
+    [
+      { sentinels: [{ host: 'h', tls: false }], name: 'm', sentinelTLS: true },
+      /sentinels\[0\]\.tls and instances\[1\]\.sentinelTLS differ/,
+    ],
+    [
+      { sentinels: ['redis://h/2'], name: 'm' },
+      /sentinels\[0\]\.db is of no use to a sentinel; give it beside/,
+    ],
+    [{ sentinels: [{ host: 'h', keyPrefix: '0' }], name: 'm' }, /sentinels\[0\]\.keyPrefix is of no use/],
+    [
+      { cluster: ['redis://u:a@h', 'i', `redis://u:${SECRET}@j`] },
+      /cluster\[2\] and .*cluster\[0\] differ in username and password: .* give username and password once/,
+    ],
+    [{ cluster: [`redis://u:${SECRET}@h`, `redis://:${SECRET}@i`] }, /differ in username and password/],
+    [
+      {
+        rootNodes: [{ url: `redis://u:${SECRET}@h` }, { url: 'redis://u:a@i' }],
+        defaults: { password: 'a' },
+      },
+      /rootNodes\[1\] and .*rootNodes\[0\] differ in username and password/,
+    ],
+    [{ cluster: [{ host: 'h', tls: false }, 'rediss://i'] }, /cluster\[1\] and .*cluster\[0\] differ in tls/],
     [{ sentinels: [{ host: 'h' }], cluster: [1] }, /has both "sentinels" and "cluster"/],
     [{ cluster: { host: 'h' } }, /cluster must be an array, not an object$/],
     [{ cluster: `redis://:${SECRET}@h` }, /cluster must be an array, not a string$/],

@@ -162,6 +162,20 @@ describe('sentinels with a password', () => {
         sentinelUsername: 'asker',
         sentinelPassword: `${SECRET}-asker`,
       },
+      {
+        sentinels: addresses(sentinels).map((one) => ({
+          ...one,
+          username: 'asker',
+          password: `${SECRET}-asker`,
+        })),
+        name: 'main',
+        password: 'of the master',
+      },
+      {
+        sentinels: sentinels.map(({ host, port }) => `redis://asker:${SECRET}-asker@${host}:${port}`),
+        name: 'main',
+        password: 'of the master',
+      },
     ]) {
       const redlock = open(t, instance);
       const lock = await redlock.lock('a', TTL);
@@ -194,16 +208,16 @@ test('a master is reached over TLS by way of sentinels with TLS', needsTls(), as
   const { server, ca } = await makeCertificates();
   const [master] = await startServers(t, 1, { tls: { ...server, ca } });
   const sentinels = await startSentinels(t, master, { count: 1, tls: { ...server, ca } });
-  const redlock = open(t, {
-    sentinels: addresses(sentinels),
-    name: 'main',
-    tls: { ca },
-    sentinelTLS: { ca },
-    enableTLSForSentinelMode: true,
-  });
-  assert.match(redlock.servers[0], /^rediss\+sentinel:/);
-  const lock = await redlock.lock('a', TTL);
-  await lock.unlock();
+  for (const configuration of [
+    { sentinels: addresses(sentinels), sentinelTLS: { ca }, enableTLSForSentinelMode: true },
+    { sentinels: addresses(sentinels).map((one) => ({ ...one, tls: { ca } })) },
+    { sentinels: sentinels.map(({ host, port }) => `rediss://${host}:${port}`), sentinelTLS: { ca } },
+  ]) {
+    const redlock = open(t, { ...configuration, name: 'main', tls: { ca } });
+    assert.match(redlock.servers[0], /^rediss\+sentinel:/);
+    const lock = await redlock.lock('a', TTL);
+    await lock.unlock();
+  }
 });
 
 describe('a master', () => {

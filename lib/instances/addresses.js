@@ -6,13 +6,15 @@
  *
  * @typedef {import('./server').Address} Address
  * @typedef {Record<string, unknown>} Given
+ * @typedef {{key: string, address: Address, config: Given}} Node one of several servers: what to call it in an error, and
+ *   what was given with its address
  * @typedef {(object: object, name: string) => {config: Given, unknown: string[]}} Gather what an object
  *   says of a server, under our names
  */
 
 const { show, showSetting, unreadable, mistypedInstance, unusableInstance } = require('../errors');
-const { copyOf, elementsOf, isArray, isThere, isUrl } = require('../foreign');
-const { readHost, readNumber, judgeUnknown } = require('./server');
+const { bare, copyOf, elementsOf, isArray, isThere, isUrl } = require('../foreign');
+const { KEYS, readHost, readNumber, judgeUnknown } = require('./server');
 
 const SENTINEL_PORT = 26_379;
 const SERVER_PORT = 6379;
@@ -24,13 +26,15 @@ const SERVER_PORT = 6379;
  * @param {string} name
  * @param {number} usual its port if none is given
  * @param {Gather} gather
- * @returns {{address: Address, config: Given}}
+ * @returns {Node}
  */
 function readNode(given, name, usual, gather) {
-  if (typeof given === 'number') return { address: makeAddress(undefined, given, name, usual), config: {} };
+  if (typeof given === 'number') {
+    return { key: name, address: makeAddress(undefined, given, name, usual), config: bare({}) };
+  }
   if (typeof given === 'string' && !given.includes('://')) {
     if (/^\d+$/.test(given)) return readNode(Number(given), name, usual, gather);
-    return { address: readHostAndPort(given, name, usual), config: {} };
+    return { key: name, address: readHostAndPort(given, name, usual), config: bare({}) };
   }
   const isText = typeof given === 'string' || isUrl(given);
   if (!isText && (typeof given !== 'object' || given === null || isArray(given))) {
@@ -42,7 +46,20 @@ function readNode(given, name, usual, gather) {
     throw unusableInstance(`${name} must have a host and a port`);
   }
   judgeUnknown(unknown, name);
-  return { address: makeAddress(host, port, name, usual), config: rest };
+  return { key: name, address: makeAddress(host, port, name, usual), config: bare(rest) };
+}
+
+/**
+ * One of a server's keys in the form that can be compared, as JSON has it: certificates may be texts or Buffers.
+ *
+ * @param {unknown} value
+ * @param {string} key one of `KEYS`
+ * @param {string} name
+ * @returns {{value: unknown, text: string | undefined}}
+ */
+function readComparable(value, key, name) {
+  const read = isThere(value) ? KEYS[key](value, name) : undefined;
+  return { value: read, text: JSON.stringify(read) };
 }
 
 const HOST_AND_PORT = /^(?:\[([^[\]]+)\]|([^:[\]]+))(?::(\d+))?$/;
@@ -127,4 +144,7 @@ function kindOf(value) {
   return typeof value === 'string' ? 'a string' : show(value);
 }
 
-module.exports = { SENTINEL_PORT, SERVER_PORT, readNode, readNatMap, readList, functionFor, kindOf };
+module.exports = {
+  ...{ SENTINEL_PORT, SERVER_PORT },
+  ...{ readNode, readComparable, readNatMap, readList, functionFor, kindOf },
+};

@@ -6,11 +6,13 @@
  * @typedef {import('./server').Server} Server
  * @typedef {import('./addresses').Given} Given
  * @typedef {import('./addresses').Gather} Gather
+ * @typedef {import('./addresses').Node} Node
  */
 
 const { showSetting, mistypedInstance, unusableInstance } = require('../errors');
 const { isArray, isThere } = require('../foreign');
-const { SERVER_PORT, functionFor, kindOf, readList, readNatMap, readNode } = require('./addresses');
+const { SERVER_PORT, functionFor, kindOf, readComparable } = require('./addresses');
+const { readList, readNatMap, readNode } = require('./addresses');
 const { readServer, judgeUnknown } = require('./server');
 
 /**
@@ -48,7 +50,7 @@ function readRootNodes(object, name, gather) {
 }
 
 /**
- * @param {{address: import('./server').Address, config: Given}[]} nodes
+ * @param {Node[]} nodes
  * @param {Server['natMap']} natMap
  * @param {Given} shared what holds for every node
  * @param {object} rest what else the cluster's object says
@@ -57,10 +59,11 @@ function readRootNodes(object, name, gather) {
  * @returns {Server}
  */
 function makeCluster(nodes, natMap, shared, rest, name, gather) {
+  judgeLogins(nodes);
   const own = gather(rest, name);
   /** @type {Given} */
   const config = Object.create(null);
-  // Nodes that are discovered later are connected to with the credentials of the first node that has some.
+  // What one node says counts for all, those that are discovered later included.
   for (const given of [...nodes.map((node) => node.config).reverse(), shared, own.config]) {
     Object.assign(config, given);
   }
@@ -79,6 +82,39 @@ function makeCluster(nodes, natMap, shared, rest, name, gather) {
   server.natMap = natMap;
   judgeUnknown(own.unknown, name);
   return server;
+}
+
+/** What must not differ between nodes, since it is the same for all: a user's name and password belong together. */
+const LOGIN = [['username', 'password'], ['tls']];
+
+/**
+ * Refuses nodes that say different things of how to log in: one's password would go to another.
+ *
+ * @param {Node[]} nodes
+ */
+function judgeLogins(nodes) {
+  for (const keys of LOGIN) {
+    const [first, ...others] = nodes.filter(({ config }) => keys.some((key) => isThere(config[key])));
+    const odd = others.find((node) => keys.some((key) => !isSame(node, first, key)));
+    if (!odd) continue;
+    const what = keys.join(' and ');
+    throw unusableInstance(
+      `${odd.key} and ${first.key} differ in ${what}: all nodes of a cluster are connected to in one way, as are ` +
+        `those that are learnt from them; give ${what} once, beside the list of nodes`,
+    );
+  }
+}
+
+/**
+ * @param {Node} one
+ * @param {Node} other
+ * @param {string} key
+ */
+function isSame(one, other, key) {
+  const [text, expected] = [one, other].map(
+    (node) => readComparable(node.config[key], key, `${node.key}.${key}`).text,
+  );
+  return text === expected;
 }
 
 /**

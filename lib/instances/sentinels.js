@@ -5,14 +5,14 @@
  *
  * @typedef {import('./server').Server} Server
  * @typedef {import('./addresses').Given} Given
+ * @typedef {import('./addresses').Node} Node
  */
 
 const { showSetting, mistypedInstance, unusableInstance } = require('../errors');
 const { bare, isThere } = require('../foreign');
-const { SENTINEL_PORT, readList, readNatMap, readNode } = require('./addresses');
+const { SENTINEL_PORT, readComparable, readList, readNatMap, readNode } = require('./addresses');
 const { QUERY_KEYS, addQuery, decode, misplacedAt } = require('./query');
 const { readServer, readText, judgeUnknown } = require('./server');
-const { readTls } = require('./tls');
 
 /**
  * @param {Given} object
@@ -44,19 +44,67 @@ function readSentinels(object, name, gather) {
   }
   if (enableTLSForSentinelMode === false) delete config.tls;
   const server = readServer(config, name);
-  const addressed = readList(sentinels, `${name}.sentinels`, (one, key) =>
+  const nodes = readList(sentinels, `${name}.sentinels`, (one, key) =>
     readNode(one, key, SENTINEL_PORT, gather),
   );
+  for (const node of nodes) judgeMisplaced(node);
+  /** @type {(key: string, beside: unknown, besideKey: string) => any} */
+  const readOne = (key, beside, besideKey) => readForAll(nodes, key, beside, besideKey, name);
   server.sentinel = {
-    sentinels: addressed.map(({ address }) => address),
+    sentinels: nodes.map(({ address }) => address),
     service: readService(service, `${name}.name`),
-    username: isThere(sentinelUsername) ? readText(sentinelUsername, `${name}.sentinelUsername`) : undefined,
-    password: isThere(sentinelPassword) ? readText(sentinelPassword, `${name}.sentinelPassword`) : undefined,
-    tls: readTls(sentinelTLS ?? sentinelTls, `${name}.sentinelTLS`),
+    username: readOne('username', sentinelUsername, 'sentinelUsername'),
+    password: readOne('password', sentinelPassword, 'sentinelPassword'),
+    tls: readOne('tls', sentinelTLS ?? sentinelTls, 'sentinelTLS'),
   };
   server.natMap = readNatMap(natMap, `${name}.natMap`);
   judgeUnknown(unknown, name);
   return server;
+}
+
+/**
+ * What belongs to the master would do nothing there, and other keys would be locked.
+ *
+ * @param {Node} node
+ */
+function judgeMisplaced({ key, config }) {
+  const misplaced = ['keyPrefix', 'db'].find(
+    (one) => readComparable(config[one], one, `${key}.${one}`).value,
+  );
+  if (!misplaced) return;
+  throw unusableInstance(
+    `${key}.${misplaced} is of no use to a sentinel; give it beside "sentinels" if it is the master's`,
+  );
+}
+
+/**
+ * How all sentinels are asked, who are asked in one way: as it says beside them or with each of them. What doesn't agree
+ * is refused, since one's password would go to another, or go unencrypted.
+ *
+ * @param {Node[]} nodes
+ * @param {string} key username, password or tls
+ * @param {unknown} beside what holds for all of them
+ * @param {string} besideKey
+ * @param {string} name
+ */
+function readForAll(nodes, key, beside, besideKey, name) {
+  const common = { name: `${name}.${besideKey}`, ...readComparable(beside, key, `${name}.${besideKey}`) };
+  const isGiven = isThere(beside);
+  const said = nodes.map((node) => {
+    const own = node.config[key];
+    if (isGiven && !isThere(own)) return common;
+    const read = { name: `${node.key}.${key}`, ...readComparable(own, key, `${node.key}.${key}`) };
+    // Asked for, and no more said: how is said beside them.
+    const isMere = key === 'tls' && common.value && read.text === readComparable(true, key, '').text;
+    return isMere ? common : read;
+  });
+  const expected = isGiven ? common : said[0];
+  const odd = said.find(({ text }) => text !== expected.text);
+  if (!odd) return expected.value;
+  throw unusableInstance(
+    `${odd.name} and ${expected.name} differ: all sentinels of a master are asked in one way; give ${besideKey} alone, ` +
+      'for all of them',
+  );
 }
 
 /**

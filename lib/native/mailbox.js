@@ -44,8 +44,20 @@ function onRest(listener) {
 /** Made when it is first needed: a worker that only prints a lock needs no engine. */
 function mailbox() {
   // In no context: native would keep the first caller's alive, and call in it for everybody.
-  current ??= outside(() => new Mailbox(() => wake(), IS_NODE));
+  current ??= outside(makeMailbox);
   return current;
+}
+
+function makeMailbox() {
+  try {
+    return new Mailbox(() => wake(), IS_NODE);
+  } catch (error) {
+    // The system has no thread or no file left for the engine; once it has, the next Redlock finds that.
+    const { message } = /** @type {Error} */ (error);
+    const todo = 'close files and threads that are not needed, or allow for more (ulimit -n, ulimit -u)';
+    const failure = new Error(`redlock-native can't use its addon: ${message}; ${todo}`, { cause: error });
+    throw Object.assign(failure, { code: 'ERR_REDLOCK_ADDON', reason: 'RESOURCES' });
+  }
 }
 
 /** The one there is, if there is one. */

@@ -82,9 +82,10 @@ pub enum Cause {
         /// What JavaScript knows the error by.
         number: u32,
     },
-    /// Too many requests wait for this instance already.
+    /// Too many requests wait for this instance already, or too large ones.
     #[error(
-        "{waiting} requests already wait for this instance; it is hung or slower than it is asked"
+        "too much waits for this instance already (requests: {waiting}); it is hung or slower than it is \
+         asked, or the names that it is asked for are too long"
     )]
     Overloaded {
         /// How many wait.

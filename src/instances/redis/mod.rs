@@ -178,7 +178,8 @@ impl Instance for Server {
         match &self.backend {
             Backend::Link { watch, .. } => watch.trouble(),
             Backend::Cluster(_) => Some(
-                "the keys of a cluster are not watched: each of its nodes would have to be, and                  a key moves from one to another"
+                "the keys of a cluster are not watched: each of its nodes would have to be, and \
+                 a key moves from one to another"
                     .into(),
             ),
         }
