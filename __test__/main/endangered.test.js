@@ -7,6 +7,7 @@ const { channel } = require('node:diagnostics_channel');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 
+const { allTold } = require('../support/all-told');
 const { redlockOver, urlsOf } = require('../support/redlock');
 const { startServers } = require('../support/servers');
 const { until } = require('../support/until');
@@ -51,6 +52,7 @@ describe('a lock that is extended by itself', () => {
     for (const { port } of [refusing, silent]) assert.match(error.cause.message, new RegExp(`:${port}: `));
     assert.match(error.cause.message, /^\d+ ms are left of the lock on "endangered".* 2 must grant it/);
     assert.doesNotMatch(`${error.message} ${error.cause.message}`, new RegExp(lock.value));
+    await allTold();
     assert.equal(said.length, 1);
     const [{ error: shown, votes: cast, ...rest }] = said;
     assert.deepEqual(rest, { resource: [NAME], remaining: error.remaining });
