@@ -73,7 +73,7 @@ pub fn wait(seed: u64, herd: &Herd) -> Seen {
 
     let (first, of_first, at) = (holder.clone(), spec.clone(), Rc::clone(&released));
     let held_for = herd.held_for;
-    let held = Box::pin(async move {
+    let holds = Box::pin(async move {
         let resources = first.scenario().every_resource().into();
         let RequestOutcome::Granted(lock) = first.acquire(&resources, &of_first).await else {
             return;
@@ -82,7 +82,7 @@ pub fn wait(seed: u64, herd: &Herd) -> Seen {
         at.borrow_mut().push(first.process().world().now());
         first.release(&lock, &of_first).await;
     });
-    holder.process().spawn(held);
+    holder.process().spawn(holds);
     for member in others {
         let (one, mut spec, is_fair) = (member.clone(), spec.clone(), herd.is_fair);
         let (granted, released) = (Rc::clone(&granted), Rc::clone(&released));
