@@ -328,6 +328,36 @@ test('names that mean nothing here are mapped to addresses that do', async (t) =
   assert.equal(error.votes[0].vote, 'failed', 'nobody is there without the map');
 });
 
+test('a password that occurs in the address of a node does not keep it from being used', async (t) => {
+  const servers = await startCluster(t, 1, { server: { requirepass: '127' } });
+  const redlock = open(t, { cluster: nodesOf(servers), redisOptions: { password: '127' } });
+  const lock = await redlock.lock('a', TTL);
+  await lock.unlock();
+});
+
+test('a node that says that its name is the password has none that is shown', async (t) => {
+  const args = [
+    '--cluster-announce-hostname',
+    'hunter2.invalid',
+    '--cluster-preferred-endpoint-type',
+    'hostname',
+  ];
+  const servers = await startCluster(t, 1, { server: { requirepass: 'hunter2', args } });
+  const redlock = open(t, { cluster: nodesOf(servers), redisOptions: { password: 'hunter2' } });
+  const events = [];
+  redlock.on('connection', (event) => events.push(event));
+  redlock.on('error', (error) => events.push(error));
+  const error = await rejection(redlock.lock('a', TTL));
+  assert.equal(error.votes[0].vote, 'failed');
+  await servers[0].stop();
+  await until(() => /the node /.test(redlock.connections[0].lastError?.message), { timeout: 10_000 });
+  const shown = inspect([error, events, redlock.connections, redlock.servers], {
+    depth: null,
+    showHidden: true,
+  });
+  assert.ok(!shown.includes('hunter2'), shown);
+});
+
 describe('a cluster with TLS and an ACL user', needsTls(), () => {
   const suite = endOfSuite();
   let servers;

@@ -204,6 +204,16 @@ describe('sentinels with a password', () => {
   });
 });
 
+test('a password that occurs in the address of the master does not keep it from being used', async (t) => {
+  const [master] = await startServers(t, 1, { requirepass: '127' });
+  const sentinels = await startSentinels(t, master, { count: 1, password: '0.1', masterPassword: '127' });
+  const redlock = open(t, `redis+sentinel://:127@${list(sentinels)}/main?sentinel_password=0.1`);
+  const lock = await redlock.lock('a', TTL);
+  await lock.unlock();
+  await master.stop();
+  await until(() => !isReady(redlock));
+});
+
 test('a master is reached over TLS by way of sentinels with TLS', needsTls(), async (t) => {
   const { server, ca } = await makeCertificates();
   const [master] = await startServers(t, 1, { tls: { ...server, ca } });

@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redlock_native::engine::{Environment as _, Retry, Settings, Ttl};
+use redlock_native::engine::{Environment as _, Resources, Retry, Settings, Ticket, Ttl};
 
 use crate::checker::Checker;
 use crate::connection::Remote;
@@ -16,25 +17,34 @@ use crate::server::Server;
 use crate::world::{Clock, World};
 
 const SERVERS: usize = 3;
-const PROCESSES: usize = 100;
-const HELD_FOR: Duration = Duration::from_secs(5);
 /// From one end to the other; half a round trip.
 const LAG: Duration = Duration::from_millis(10);
 
+/// Those who wait.
+pub struct Herd {
+    pub processes: usize,
+    pub held_for: Duration,
+    pub retry: Retry,
+    pub is_fair: bool,
+    /// After so many grants it has been seen.
+    pub grants: usize,
+}
+
 /// What was seen in one run.
 pub struct Seen {
-    /// From the release to the next grant.
-    pub free_for: Duration,
-    /// How many commands each of those who wait has sent until the release.
+    /// From each release to the next grant.
+    pub free_for: Vec<Duration>,
+    /// How many commands each of those who wait has sent until the first release.
     pub commands: Vec<u64>,
     /// What of the promises was broken.
     pub violation: Option<String>,
 }
 
-/// One lock that is held for some seconds while a hundred processes wait for it.
-pub fn wait(seed: u64) -> Seen {
+/// One lock that is held for some seconds while many processes wait for it, each of which
+/// releases it at once.
+pub fn wait(seed: u64, herd: &Herd) -> Seen {
     let world = World::new(seed, false);
-    let scenario = Rc::new(scenario(&world));
+    let scenario = Rc::new(scenario(&world, herd.processes));
     let clock = || Clock::draw(&world.chance, scenario.drift);
     let servers = (0..SERVERS).map(|index| Server::new(&world, index, clock(), false));
     let servers: Vec<_> = servers.collect();
@@ -46,46 +56,50 @@ pub fn wait(seed: u64) -> Seen {
         let remotes = remotes.collect();
         Member::new(&process, remotes, &checker, &scenario)
     };
-    let members: Vec<_> = (0..=PROCESSES).map(member).collect();
+    let members: Vec<_> = (0..=herd.processes).map(member).collect();
     let (holder, others) = members.split_last().expect("a holder");
 
-    let ttl = Ttl::new(30_000.0, scenario.drift()).expect("long enough");
+    let ttl = Ttl::new(60_000.0, scenario.drift()).expect("long enough");
     let settings = Settings {
-        retry: Retry {
-            count: None,
-            ..Retry::default()
-        },
+        retry: herd.retry,
         drift: scenario.drift(),
-        queues: true,
+        queues: !herd.is_fair,
         wakeups: true,
         ..Settings::default()
     };
     let spec = RequestSpec::acquire(ttl, settings);
-    let released = Rc::new(RefCell::new(None));
-    let granted = Rc::new(RefCell::new(None));
+    let released = Rc::<RefCell<Vec<_>>>::default();
+    let granted = Rc::<RefCell<Vec<_>>>::default();
 
     let (first, of_first, at) = (holder.clone(), spec.clone(), Rc::clone(&released));
-    let held = Box::pin(async move {
+    let held_for = herd.held_for;
+    let holds = Box::pin(async move {
         let resources = first.scenario().every_resource().into();
         let RequestOutcome::Granted(lock) = first.acquire(&resources, &of_first).await else {
             return;
         };
-        first.process().sleep(HELD_FOR).await;
-        at.replace(Some(first.process().world().now()));
+        first.process().sleep(held_for).await;
+        at.borrow_mut().push(first.process().world().now());
         first.release(&lock, &of_first).await;
     });
-    holder.process().spawn(held);
+    holder.process().spawn(holds);
     for member in others {
-        let (one, spec) = (member.clone(), spec.clone());
-        let granted = Rc::clone(&granted);
+        let (one, mut spec, is_fair) = (member.clone(), spec.clone(), herd.is_fair);
+        let (granted, released) = (Rc::clone(&granted), Rc::clone(&released));
         let waits = Box::pin(async move {
             let world = Rc::clone(one.process().world());
             // The holder comes first.
             let later = Duration::from_secs(1) + world.chance.span(Duration::from_secs(1));
             one.process().sleep(later).await;
-            let resources = one.scenario().every_resource().into();
-            if let RequestOutcome::Granted(_) = one.acquire(&resources, &spec).await {
-                granted.borrow_mut().get_or_insert(world.now());
+            let resources: Resources = one.scenario().every_resource().into();
+            if is_fair {
+                let ticket = Ticket::new(one.process(), &resources[0]);
+                spec.settings.ticket = Some(Arc::new(ticket));
+            }
+            if let RequestOutcome::Granted(lock) = one.acquire(&resources, &spec).await {
+                granted.borrow_mut().push(world.now());
+                released.borrow_mut().push(world.now());
+                one.release(&lock, &spec).await;
             }
         });
         member.process().spawn(waits);
@@ -93,16 +107,15 @@ pub fn wait(seed: u64) -> Seen {
 
     let commands = |member: &Member| member.remotes().iter().map(Remote::commands).sum();
     let mut sent = Vec::new();
-    while granted.borrow().is_none() && world.violation().is_none() && world.step() {
-        if sent.is_empty() && released.borrow().is_some() {
+    while granted.borrow().len() < herd.grants && world.violation().is_none() && world.step() {
+        if sent.is_empty() && !released.borrow().is_empty() {
             sent = others.iter().map(commands).collect();
         }
         checker.look();
     }
-    let free_for = match (*released.borrow(), *granted.borrow()) {
-        (Some(released), Some(granted)) => granted.since(released),
-        _ => Duration::MAX,
-    };
+    let free_for = (granted.borrow().iter().zip(&*released.borrow()))
+        .map(|(granted, released)| granted.since(*released))
+        .collect();
     let violation = world.violation();
     members.iter().for_each(Member::end);
     world.end();
@@ -113,17 +126,17 @@ pub fn wait(seed: u64) -> Seen {
     }
 }
 
-fn scenario(world: &World) -> Scenario {
+fn scenario(world: &World, processes: usize) -> Scenario {
     let drawn = Scenario::draw(&world.chance);
     let straight: Vec<_> = (0..SERVERS).collect();
     Scenario {
         servers: SERVERS,
-        layouts: vec![straight; PROCESSES + 1],
+        layouts: vec![straight; processes + 1],
         identity: Identity::Unknown,
         tells_own: false,
         resends: false,
         own_values: false,
-        processes: PROCESSES,
+        processes,
         clients: 1,
         resources: 1,
         network: Network {

@@ -41,8 +41,9 @@ mod world;
 
 use std::time::Duration;
 
-use redlock_native::engine::SafetyRule;
+use redlock_native::engine::{Retry, SafetyRule};
 
+use crate::herd::Herd;
 use crate::seeds::{Simulation, count};
 
 /// Some ten seconds of a debug build on two cores.
@@ -75,20 +76,67 @@ fn no_seed_breaks_a_promise() {
 #[test]
 fn of_a_hundred_processes_that_wait_one_has_the_lock_soon_and_none_asks_much_meanwhile() {
     const ROUNDS: usize = 31;
+    let herd = Herd {
+        processes: 100,
+        held_for: Duration::from_secs(5),
+        retry: Retry {
+            count: None,
+            ..Retry::default()
+        },
+        is_fair: false,
+        grants: 1,
+    };
     let mut spans = Vec::new();
     for seed in 0..ROUNDS as u64 {
-        let seen = herd::wait(seed);
+        let seen = herd::wait(seed, &herd);
         assert_eq!(seen.violation, None, "seed {seed}");
         let most = seen.commands.iter().max();
         assert!(
             most.is_some_and(|most| *most <= 15),
             "seed {seed}: {most:?} commands"
         );
-        spans.push(seen.free_for);
+        spans.extend(seen.free_for);
     }
     spans.sort_unstable();
     println!("free for {spans:?}");
+    assert_eq!(spans.len(), ROUNDS);
     assert!(spans[ROUNDS / 2] <= Duration::from_millis(60), "{spans:?}");
+}
+
+/// The leases of those who wait were renewed again and again meanwhile.
+#[test]
+fn a_fair_queue_that_has_stood_for_long_hands_over_as_soon_as_a_new_one() {
+    const WAITERS: usize = 12;
+    for (seed, delay) in [200.0, 1000.0, 10_000.0].into_iter().enumerate() {
+        let seen = herd::wait(
+            seed as u64,
+            &Herd {
+                processes: WAITERS,
+                held_for: Duration::from_secs(30),
+                retry: Retry {
+                    count: None,
+                    delay,
+                    jitter: 0.0,
+                },
+                is_fair: true,
+                grants: WAITERS,
+            },
+        );
+        assert_eq!(seen.violation, None, "delay {delay}");
+        println!("{:?} {:?}", seen.commands, seen.free_for);
+        let slowest = seen.free_for.iter().max();
+        assert!(
+            slowest.is_some_and(|slowest| *slowest <= Duration::from_millis(100)),
+            "delay {delay}: {:?}",
+            seen.free_for
+        );
+        // Of three servers, each is asked and looked at twice in a lease.
+        let most = seen.commands.iter().max();
+        assert!(
+            most.is_some_and(|most| *most <= 250),
+            "delay {delay}: {most:?} commands"
+        );
+    }
 }
 
 #[test]

@@ -91,3 +91,34 @@ fn a_sentinel_that_says_more_than_it_was_asked_is_dialled_anew() {
         assert_eq!(master.dials(), 1, "the same master all the time");
     });
 }
+
+#[test]
+fn a_master_whose_name_has_the_password_in_it_is_dialled_and_its_name_is_not_shown() {
+    let sentinel = Fake::start(|words| {
+        (words[0] == "SENTINEL").then(|| "*2\r\n$15\r\nhunter2.invalid\r\n$4\r\n6379\r\n".into())
+    });
+    run(async {
+        let sentinels = Sentinels {
+            addresses: vec![Address {
+                host: "127.0.0.1".into(),
+                port: sentinel.port,
+            }],
+            service: "main".into(),
+            username: None,
+            password: None,
+            tls: None,
+        };
+        let config = Config {
+            password: Some(String::from("hunter2").into()),
+            ..Config::new(Endpoint::Sentinel(sentinels))
+        };
+        let asker = Asker::open(config);
+        asker.ask(0, acquire(), "v", &["a"]);
+        let cause = asker.votes.failure(0).await.to_string();
+        assert!(
+            cause.contains("the master that the sentinels name"),
+            "{cause}"
+        );
+        assert!(!cause.contains("hunter2"), "{cause}");
+    });
+}

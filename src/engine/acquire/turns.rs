@@ -30,6 +30,8 @@ pub(super) struct Turns<'request> {
     was_refused: bool,
     /// When it asks since the resources seem to be free.
     asks_at: Option<Instant>,
+    /// It has asked only so that it keeps its place on the instances.
+    keeps_place: bool,
 }
 
 /// Where it waits.
@@ -78,6 +80,7 @@ impl<'request> Turns<'request> {
             wake_ups: None,
             was_refused: false,
             asks_at: None,
+            keeps_place: false,
         }
     }
 
@@ -93,11 +96,14 @@ impl<'request> Turns<'request> {
 
     /// It asks now.
     pub(super) fn asks(&mut self) {
-        self.asks_at = None;
         let now = self.core.environment.now();
+        let seems_free = self.asks_at.take().is_some_and(|at| at <= now);
         match &self.line {
             Line::Here(place) => place.asks(now),
-            Line::Everywhere(wait) => wait.asks(now),
+            Line::Everywhere(wait) => {
+                self.keeps_place = !seems_free;
+                wait.asks(now);
+            }
         }
     }
 
@@ -115,7 +121,7 @@ impl<'request> Turns<'request> {
         let watches = by_others || self.was_refused;
         self.was_refused = true;
         match &self.wake_ups {
-            Some(wake_ups) => wake_ups.refused(as_held),
+            Some(wake_ups) => wake_ups.refused(as_held, !self.keeps_place),
             None if self.settings.wakeups && as_held && watches && self.line.may_ask() => {
                 let awaited = match &self.line {
                     Line::Here(_) => Resources::clone(self.resources),

@@ -91,11 +91,14 @@ impl WakeUps {
         !self.rests.get() && self.resources.iter().all(|resource| resource.is_live())
     }
 
-    /// An attempt was refused, `as_held` or for another reason.
-    pub(super) fn refused(&self, as_held: bool) {
+    /// An attempt was refused, `as_held` or for another reason. Where it was made though
+    /// nothing `seemed_free`, that says nothing of how many contend for them.
+    pub(super) fn refused(&self, as_held: bool, seemed_free: bool) {
         self.rests.set(!as_held);
         self.polls.set(0);
-        self.refusals.set(self.refusals.get().saturating_add(1));
+        if seemed_free {
+            self.refusals.set(self.refusals.get().saturating_add(1));
+        }
         for resource in &self.resources {
             resource.refused();
         }

@@ -28,6 +28,10 @@ const END_MARGIN: Duration = Duration::from_millis(1);
 /// after a pause: from this, doubled each time, to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
+/// What has not changed for so long after a pause changes now and then only, as a key does
+/// whose lease is renewed: its next change is looked at at once.
+const CALM: Duration = Duration::from_secs(1);
+
 /// What a waiter is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Outlook {
@@ -349,8 +353,7 @@ impl Watcher for WatchedResource {
             return;
         }
         member.known = Known::Changed;
-        if state.look_from.after(state.longest_pause) <= now {
-            // It changes now and then only.
+        if state.look_from.after(state.longest_pause.min(CALM)) <= now {
             state.pause = Duration::ZERO;
         }
         // Where another is known to be free already, a vote says more than a look.

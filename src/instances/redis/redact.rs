@@ -11,7 +11,7 @@ use redis::ServerError;
 use super::config::{Config, Endpoint};
 use super::protocol::error_code::error_code;
 use super::secret::Secret;
-use crate::engine::Cause;
+use crate::engine::{Cause, quoted};
 
 /// Takes the secrets of a configuration out of texts.
 #[derive(Clone, Default)]
@@ -72,6 +72,12 @@ impl Redactor {
             }
         }
         clean
+    }
+
+    /// What has the name of a host that a server has said, for people. That may be a secret,
+    /// and a secret may occur in a name by chance: the host is used, and hidden only here.
+    pub(crate) fn named(&self, what: &impl fmt::Display) -> String {
+        quoted(&self.clean(&what.to_string(), &[]))
     }
 
     /// A server's error as a cause, without the secrets and `others`.
@@ -294,6 +300,14 @@ mod tests {
             };
             assert_eq!((&*its, &*text), (code, message));
         }
+    }
+
+    #[test]
+    fn an_address_that_a_server_has_said_is_told_from_our_words_without_the_secrets() {
+        let redactor = redactor(&["hunter2", "127"]);
+        let named = |address: &str| redactor.named(&address);
+        assert_eq!(named("a.hunter2:1"), quoted("a.…:1"));
+        assert_eq!(named("127.0.0.1:6379"), quoted("….0.0.1:6379"));
     }
 
     #[test]

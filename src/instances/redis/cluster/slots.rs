@@ -63,8 +63,8 @@ pub(crate) struct SlotMap {
 struct MasterIndex(u16);
 
 impl SlotMap {
-    /// Reads the reply to CLUSTER SLOTS of the node at `asked`. An address that
-    /// repeats a secret is none.
+    /// Reads the reply to CLUSTER SLOTS of the node at `asked`. The addresses may repeat a
+    /// secret, and are shown as [`Redactor::named`] has them.
     ///
     /// # Errors
     ///
@@ -100,8 +100,7 @@ impl SlotMap {
                 }
             }
             let master = nodes.first().and_then(|node| node_address(node, asked));
-            let shows_none = |master: &Address| redactor.clean(&master.host, &[]) == master.host;
-            let Some(master) = master.filter(shows_none) else {
+            let Some(master) = master else {
                 continue;
             };
             let Some(owner) = map.index_of(master) else {
@@ -330,17 +329,11 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_no_name_can_be_or_that_shows_a_secret_is_none() {
-        let mut config =
-            crate::instances::redis::Config::new(crate::instances::redis::Endpoint::Cluster {
-                nodes: vec![],
-            });
-        config.password = Some(String::from("hunter2").into());
-        let redactor = Redactor::new(&config);
-        for host in ["hunter2", "a hunter2.b", "a b", "a\nb", &"a".repeat(256)] {
+    fn a_place_that_no_name_can_be_is_none() {
+        for host in ["a b", "a\nb", &"a".repeat(256)] {
             let nodes = vec![node(bulk(host), 1, "a", vec![])];
             let reply = Value::Array(vec![range(0, 0, nodes)]);
-            let map = SlotMap::read(&reply, &address("asked", 1), &redactor);
+            let map = read(&reply, &address("asked", 1));
             assert!(map.expect("a map").is_empty(), "{host}");
         }
     }

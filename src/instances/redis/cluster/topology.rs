@@ -262,9 +262,10 @@ async fn ask_for_map(
         let _ = tell.send(reply);
     };
     link.call(&question, Box::new(on_reply));
+    let node = redactor.named(&address);
     let of_node = |cause| match cause {
         Cause::Unreachable { what } | Cause::Lost { what } => Cause::Unreachable {
-            what: format!("the node {address}: {what}").into(),
+            what: format!("the node {node}: {what}").into(),
         },
         other => other,
     };
@@ -272,7 +273,7 @@ async fn ask_for_map(
     let map = SlotMap::read(&reply, &address, &redactor)?;
     if map.is_empty() {
         return Err(Cause::Unreachable {
-            what: format!("the node {address} knows of no slots; has the cluster been created?")
+            what: format!("the node {node} knows of no slots; has the cluster been created?")
                 .into(),
         });
     }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::engine::guarded;
 use crate::instances::redis::future_set::FutureSet;
+use crate::instances::redis::redact::Redactor;
 
 /// How long an address has for itself before the next one is tried beside it: RFC
 /// 8305's Connection Attempt Delay.
@@ -39,13 +40,21 @@ impl Resolve for SystemNames {
 }
 
 /// Connects to the first address of `host` that takes a connection.
-pub(super) async fn connect(names: &dyn Resolve, host: &str, port: u16) -> io::Result<TcpStream> {
+pub(super) async fn connect(
+    names: &dyn Resolve,
+    host: &str,
+    port: u16,
+    redactor: &Redactor,
+) -> io::Result<TcpStream> {
     // Where the system has no thread to be had, tokio panics. That is a dial that
     // has failed, and not the end of what else is connected.
     let addresses = match guarded(|| names.resolve(host, port)).await {
         Ok(addresses) => addresses?,
         Err(panic) => {
-            let what = format!("the name {host} can't be looked up now: {panic}");
+            let what = format!(
+                "the name {} can't be looked up now: {panic}",
+                redactor.named(&host)
+            );
             return Err(io::Error::other(what));
         }
     };
@@ -77,7 +86,8 @@ pub(super) async fn connect(names: &dyn Resolve, host: &str, port: u16) -> io::R
             }
         }
     }
-    Err(failed.unwrap_or_else(|| io::Error::other(format!("the name {host} has no address"))))
+    let unknown = || io::Error::other(format!("the name {} has no address", redactor.named(&host)));
+    Err(failed.unwrap_or_else(unknown))
 }
 
 /// Puts the two families in turns, beginning with that of the first address.

@@ -44,6 +44,7 @@ pub(super) async fn dial(
     config: &Config,
     sentinels: &Sentinels,
 ) -> Result<Dialled, Cause> {
+    let redactor = Redactor::new(config);
     let attempt = async {
         let mut poll = SentinelPoll::start(transport, config, sentinels);
         let mut master = poll.agree().await?;
@@ -51,7 +52,7 @@ pub(super) async fn dial(
             // A master that hangs is waited for only until another is named.
             let dialled = tokio::select! {
                 biased;
-                dialled = dial_master(transport, config, &master) => dialled?,
+                dialled = dial_master(transport, config, &master, &redactor) => dialled?,
                 other = poll.another_than(&master) => {
                     master = other;
                     continue;
@@ -60,14 +61,18 @@ pub(super) async fn dial(
             let (votes, all) = (poll.votes_for(&master), poll.sentinels.len());
             if dialled.greeting.master.is_none() && votes <= all / 2 && SafetyRule::Role.is_kept() {
                 return Err(unreachable(format!(
-                    "only {votes} of {all} sentinels name {master}, which does not say whether it \
-                     is a master (may its user read ROLE or INFO?)"
+                    "only {votes} of {all} sentinels name {}, which does not say whether it is a \
+                     master (may its user read ROLE or INFO?)",
+                    redactor.named(&master)
                 )));
             }
+            let redactor = redactor.clone();
             let master_change: MasterChange = Box::pin(async move {
                 let other = poll.another_than(&master).await;
                 unreachable(format!(
-                    "the sentinels name another master now: {other} in place of {master}"
+                    "the sentinels name another master now: {} in place of {}",
+                    redactor.named(&other),
+                    redactor.named(&master)
                 ))
             });
             return Ok(Dialled {
@@ -91,6 +96,7 @@ async fn dial_master(
     transport: &Transport,
     config: &Config,
     master: &Address,
+    redactor: &Redactor,
 ) -> Result<Dialled, Cause> {
     let server = config.at(master);
     let mut dialled = server::dial(transport, &server)
@@ -98,7 +104,7 @@ async fn dial_master(
         .map_err(|cause| match cause {
             Cause::Unreachable { what } => unreachable(format!(
                 "the master that the sentinels name, {}: {what}",
-                server.address()
+                redactor.named(&server.address())
             )),
             other => other,
         })?;
@@ -108,7 +114,7 @@ async fn dial_master(
     if dialled.greeting.master == Some(false) && SafetyRule::Role.is_kept() {
         return Err(unreachable(format!(
             "the sentinels name {}, which says that it is a replica; is a failover under way?",
-            server.address()
+            redactor.named(&server.address())
         )));
     }
     Ok(dialled)
@@ -358,7 +364,7 @@ pub(crate) fn master_of(
         Value::Array(parts) => match &parts[..] {
             [host, port] => text(host)
                 .zip(text(port).and_then(|port| port.parse().ok()))
-                .filter(|(host, _)| is_host(host) && redactor.clean(host, &[]) == *host)
+                .filter(|(host, _)| is_host(host))
                 .map(|(host, port)| Address {
                     host: host.to_owned(),
                     port,

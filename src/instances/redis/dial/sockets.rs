@@ -18,6 +18,7 @@ use super::readable::Readable;
 use super::stream::{Connecting, Dialler, Stream};
 use crate::engine::Cause;
 use crate::instances::redis::config::{Config, Endpoint};
+use crate::instances::redis::redact::Redactor;
 use crate::instances::redis::tls::{self, Tls};
 
 /// A peer that vanished without a word is noticed after about this long.
@@ -67,9 +68,10 @@ impl Sockets {
     async fn open(&self, config: &Config) -> Result<Box<dyn Stream>, Cause> {
         let connected = match &config.endpoint {
             Endpoint::Tcp { host, port } => {
-                let stream = tcp(&*self.names, host, *port).await;
+                let redactor = Redactor::new(config);
+                let stream = tcp(&*self.names, host, *port, &redactor).await;
                 match (stream.inspect(|stream| self.tell(stream)), &config.tls) {
-                    (Ok(stream), Some(tls)) => return encrypt(stream, tls, host).await,
+                    (Ok(stream), Some(tls)) => return encrypt(stream, tls, host, &redactor).await,
                     (Ok(stream), None) => Ok(Box::new(stream) as Box<dyn Stream>),
                     (Err(error), _) => Err(error),
                 }
@@ -102,21 +104,32 @@ impl Sockets {
     fn tell<T>(&self, _: &T) {}
 }
 
-async fn encrypt(stream: TcpStream, tls: &Tls, host: &str) -> Result<Box<dyn Stream>, Cause> {
+async fn encrypt(
+    stream: TcpStream,
+    tls: &Tls,
+    host: &str,
+    redactor: &Redactor,
+) -> Result<Box<dyn Stream>, Cause> {
     let name = tls.name(host).ok_or_else(|| {
         unreachable(format!(
-            "TLS: {host} can't be a certificate's name; give one in tls.servername"
+            "TLS: {} can't be a certificate's name; give one in tls.servername",
+            redactor.named(&host)
         ))
     })?;
     let connector = TlsConnector::from(Arc::clone(&tls.client));
     match connector.connect(name, stream).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(unreachable(tls::explain(&error))),
+        Err(error) => Err(unreachable(tls::explain(&error, redactor))),
     }
 }
 
-async fn tcp(names: &dyn Resolve, host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = addresses::connect(names, host, port).await?;
+async fn tcp(
+    names: &dyn Resolve,
+    host: &str,
+    port: u16,
+    redactor: &Redactor,
+) -> io::Result<TcpStream> {
+    let stream = addresses::connect(names, host, port, redactor).await?;
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     let keepalive = TcpKeepalive::new()

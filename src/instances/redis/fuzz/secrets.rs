@@ -89,6 +89,12 @@ pub(super) fn shows_none(secrets: usize, cause: &Cause) {
     }
 }
 
+/// The address may be used, and what is shown of it repeats no password.
+pub(super) fn shows_no_address(address: &Address) {
+    let what = redactor().named(address).into();
+    shows_none(PASSWORDS, &Cause::Unreachable { what });
+}
+
 /// A server may repeat what it was sent, anywhere in a reply. What is made of it,
 /// whoever has asked, doesn't.
 #[test]

@@ -12,8 +12,8 @@ use rustls::{CertificateError, ClientConfig, Error};
 use thiserror::Error;
 
 use self::verifier::{Unfit, Verifier, certificates};
+use super::redact::Redactor;
 use super::secret::Secret;
-use crate::engine::quoted;
 
 /// What a TLS connection needs, ready for use.
 #[derive(Clone, Debug)]
@@ -119,8 +119,8 @@ impl Tls {
     }
 }
 
-/// An error of a connection, with what to do about it if it is TLS's.
-pub(super) fn explain(error: &std::io::Error) -> String {
+/// An error of a connection, with what to do about it if it is TLS's. That may name the host.
+pub(super) fn explain(error: &std::io::Error, redactor: &Redactor) -> String {
     use rustls::AlertDescription;
     let inner = error
         .get_ref()
@@ -154,7 +154,7 @@ pub(super) fn explain(error: &std::io::Error) -> String {
         _ => "",
     };
     if inner.is_some() {
-        format!("TLS: {}{hint}", quoted(&error.to_string()))
+        format!("TLS: {}{hint}", redactor.named(error))
     } else {
         error.to_string()
     }
