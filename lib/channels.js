@@ -22,11 +22,14 @@ const { IMMEDIATES_LOST_AFTER, after } = require('./native/mailbox');
 const { setImmediate } = require('node:timers');
 const { nextTick } = process;
 
-/** What is not told yet: what has come about together is told together. @type {(() => void)[][]} */
-const untold = [];
+/**
+ * What has come about together, and is told together.
+ *
+ * @typedef {{tells: (() => void)[], isOpen: boolean}} Batch `isOpen` while more may come about with it
+ */
 
-/** What the next one that comes about is told with. @type {(() => void)[] | undefined} */
-let together;
+/** What is not told yet. @type {Batch[]} */
+const untold = [];
 
 /** Sends what callers have asked for who have gone on: whoever listens may take long. */
 let sendRequests = () => {};
@@ -49,16 +52,17 @@ const LOOKS = 3;
  * @param {() => void} tell must not throw
  */
 function later(tell) {
-  together ??= begin();
-  together.push(AsyncResource.bind(tell));
+  const last = untold.at(-1);
+  const { tells } = last?.isOpen ? last : begin();
+  tells.push(AsyncResource.bind(tell));
 }
 
 function begin() {
-  /** @type {(() => void)[]} */
-  const own = [];
+  /** @type {Batch} */
+  const own = { tells: [], isOpen: true };
   untold.push(own);
   soon(() => {
-    together = undefined;
+    own.isOpen = false;
     // Then it is behind all that has been set off by now, by bluebird's promises too.
     nextTick(() => setImmediate(() => tellUpTo(own)));
   });
@@ -66,18 +70,18 @@ function begin() {
   return own;
 }
 
-/** @param {(() => void)[] | undefined} last what comes after it is told later; all is told without it */
+/** @param {Batch | undefined} last what comes after it is told later; all is told without it */
 function tellUpTo(last) {
   const end = last === undefined ? untold.length : untold.indexOf(last) + 1;
   if (end === 0) return;
   sendRequests();
-  for (const tells of untold.splice(0, end)) for (const tell of tells) tell();
+  for (const { tells } of untold.splice(0, end)) for (const tell of tells) tell();
 }
 
 /**
  * Where a test's clock has taken the place of `setImmediate`, nothing else would tell it.
  *
- * @param {(() => void)[]} first of what is not told
+ * @param {Batch} first of what is not told
  * @param {number} ms
  * @param {number} looks
  */

@@ -19,13 +19,18 @@ function listen(world, maybeBlock) {
   /** @type {(() => void)[]} */
   const endings = [];
   if (!chance.is(0.4)) return () => {};
+  const hearsAll = chance.is(0.3);
+  const begun = new WeakSet();
   world.isListenedTo = true;
   for (const operation of OPERATIONS) {
     for (const part of PARTS) {
-      if (!chance.is(0.3)) continue;
+      if (!hearsAll && !chance.is(0.3)) continue;
       const one = channel(`tracing:redlock:${operation}:${part}`);
       const listener = (/** @type {any} */ message) => {
         world.count('messages on channels');
+        if (part === 'start') begun.add(message);
+        else if (hearsAll)
+          world.demand(begun.has(message), `${operation}:${part} is told of what has not begun`);
         world.trace(`told ${operation}:${part} ${message.outcome}`);
         world.checkError(message.error, `the message of ${operation}:${part}`);
         if (chance.is(0.02)) Object.freeze(message);

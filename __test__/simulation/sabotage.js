@@ -42,7 +42,7 @@ const sabotages = [
   {
     name: 'told-at-once',
     rule: '19: who listens is told once the caller has gone on',
-    edits: [{ file: 'lib/channels.js', from: 'together.push(AsyncResource.bind(tell));', to: 'tell();' }],
+    edits: [{ file: 'lib/channels.js', from: 'tells.push(AsyncResource.bind(tell));', to: 'tell();' }],
   },
   {
     name: 'told-between',
