@@ -287,7 +287,7 @@ async fn read_reply(
 
 fn lost(error: &io::Error, config: &Config) -> Cause {
     // With TLS 1.3, a server's objection to the client's certificate comes now.
-    let explained = tls::explain(error, &Redactor::new(config));
+    let explained = tls::explain(error, |error| Redactor::new(config).named(error));
     unreachable(format!(
         "the connection broke while logging in: {explained}{}",
         wants_tls(config)

@@ -119,7 +119,9 @@ async fn encrypt(
     let connector = TlsConnector::from(Arc::clone(&tls.client));
     match connector.connect(name, stream).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(unreachable(tls::explain(&error, redactor))),
+        Err(error) => Err(unreachable(tls::explain(&error, |error| {
+            redactor.named(error)
+        }))),
     }
 }
 

@@ -12,7 +12,6 @@ use rustls::{CertificateError, ClientConfig, Error};
 use thiserror::Error;
 
 use self::verifier::{Unfit, Verifier, certificates};
-use super::redact::Redactor;
 use super::secret::Secret;
 
 /// What a TLS connection needs, ready for use.
@@ -119,8 +118,12 @@ impl Tls {
     }
 }
 
-/// An error of a connection, with what to do about it if it is TLS's. That may name the host.
-pub(super) fn explain(error: &std::io::Error, redactor: &Redactor) -> String {
+/// An error of a connection, with what to do about it if it is TLS's: that may name the host,
+/// and is told as `shown` has it.
+pub(super) fn explain(
+    error: &std::io::Error,
+    shown: impl FnOnce(&std::io::Error) -> String,
+) -> String {
     use rustls::AlertDescription;
     let inner = error
         .get_ref()
@@ -154,7 +157,7 @@ pub(super) fn explain(error: &std::io::Error, redactor: &Redactor) -> String {
         _ => "",
     };
     if inner.is_some() {
-        format!("TLS: {}{hint}", redactor.named(error))
+        format!("TLS: {}{hint}", shown(error))
     } else {
         error.to_string()
     }
