@@ -4,6 +4,8 @@
 
 const { channel } = require('node:diagnostics_channel');
 
+const { Chance } = require('./chance');
+
 const OPERATIONS = ['lock', 'extend', 'unlock', 'hold'];
 const PARTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'];
 
@@ -15,7 +17,8 @@ const PARTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'];
  * @returns {() => void} ends it: channels are the process's, and worlds come one after the other
  */
 function listen(world, maybeBlock) {
-  const { chance } = world;
+  // Of their own: what else happens in a world is the same with them and without.
+  const chance = new Chance(world.seed + 0x5eed);
   /** @type {(() => void)[]} */
   const endings = [];
   if (!chance.is(0.4)) return () => {};
@@ -34,7 +37,7 @@ function listen(world, maybeBlock) {
         world.trace(`told ${operation}:${part} ${message.outcome}`);
         world.checkError(message.error, `the message of ${operation}:${part}`);
         if (chance.is(0.02)) Object.freeze(message);
-        maybeBlock(0.1, 100);
+        if (chance.is(0.2)) maybeBlock(1, 100);
         if (chance.is(0.05)) world.thrower()();
       };
       one.subscribe(listener);

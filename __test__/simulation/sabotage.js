@@ -45,6 +45,17 @@ const sabotages = [
     edits: [{ file: 'lib/channels.js', from: 'tells.push(AsyncResource.bind(tell));', to: 'tell();' }],
   },
   {
+    name: 'events-between',
+    rule: '19: no event is told between the look at an answer and its hand-over',
+    edits: [
+      {
+        file: 'lib/native/turns.js',
+        from: '    if (this.#isLate) this.#postponed.push(tell);\n    else tell();',
+        to: '    tell();',
+      },
+    ],
+  },
+  {
     name: 'told-between',
     rule: '19: what came of one is told before the next is looked at',
     edits: [{ file: 'lib/native/turns.js', from: '    tellNow();\n', to: '' }],

@@ -115,7 +115,7 @@ function deliver(mailbox, count, details, now) {
     } else if (kind === EVENT) {
       const event = /** @type {NativeEvent} */ (details[last]);
       const engine = engines.get(event.handle);
-      if (engine) call(() => engine.emit(event));
+      if (engine) turns.between(() => call(() => engine.emit(event)));
       continue;
     } else if (kind === CLIENT_REQUEST) {
       const client = engines.get(numbers[at + attemptsAt])?.clientAt(left);

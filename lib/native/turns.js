@@ -47,6 +47,8 @@ class Turns {
   #isWatched = false;
   /** A test's clock has taken the place of `setImmediate`. */
   #areImmediatesLost = false;
+  /** What is told once that turn is over. @type {(() => void)[]} */
+  #postponed = [];
   #drain;
 
   /** @param {() => number} drain takes all answers there are, and adds those that have turns; returns how many there were */
@@ -85,6 +87,16 @@ class Turns {
     }
     this.#askForCalls();
   };
+
+  /**
+   * Tells something that is no answer: not between the look at an answer and its hand-over, as it may take long.
+   *
+   * @param {() => void} tell must not throw
+   */
+  between(tell) {
+    if (this.#isLate) this.#postponed.push(tell);
+    else tell();
+  }
 
   /** How many have not had their turns. */
   get #left() {
@@ -156,6 +168,7 @@ class Turns {
     if (!this.#isLate || which !== this.#lateTurns) return;
     this.#isLate = false;
     requests.flush();
+    for (const tell of this.#postponed.splice(0)) tell();
     this.#passOn();
     if (this.#isTurning) this.#take(false);
     // A drain may have come meanwhile.
