@@ -93,7 +93,7 @@ function watch(first, ms, looks) {
     if (now === undefined) return;
     if (now !== first) watch(now, IMMEDIATES_LOST_AFTER, LOOKS);
     else if (looks > 0) watch(now, 0, looks - 1);
-    else tellUpTo(undefined);
+    else tellNow();
   });
 }
 
@@ -145,7 +145,11 @@ class Trace {
   /** @param {unknown} error */
   noteError(error) {
     this.note({ error: told(error) });
-    this.noteFailure(failureIn(error));
+    this.noteFailure({
+      code: read(error, 'code'),
+      attempts: read(error, 'attempts'),
+      votes: read(error, 'votes'),
+    });
   }
 
   /** @param {{code?: unknown, attempts?: unknown, votes?: unknown}} failure */
@@ -249,14 +253,9 @@ class TracingChannels {
   }
 }
 
-/** @param {unknown} error */
-function failureIn(error) {
-  return { code: read(error, 'code'), attempts: read(error, 'attempts'), votes: read(error, 'votes') };
-}
-
 /**
- * An error as everybody may see it. A client's own error may be in its votes, or be its cause, and that has the command with all
- * of its arguments: the lock's value, or a password.
+ * An error as everybody may see it. A client's own error may be in its votes, or be its cause, and who knows what that has: a
+ * command's arguments, or a password.
  *
  * @param {any} error
  */
@@ -322,18 +321,6 @@ function unlessRefused(readIt) {
 }
 
 /**
- * @param {any} lock as it was passed: anything
- * @param {'resource' | 'resources'} key
- */
-function namesIn(lock, key) {
-  try {
-    return lock[key];
-  } catch {
-    return [];
-  }
-}
-
-/**
  * What a call was given, before it was checked.
  *
  * @param {unknown} resource
@@ -366,7 +353,6 @@ module.exports = {
   Trace,
   traceOf,
   unlessRefused,
-  namesIn,
   told,
   votesOf,
   lock: new TracingChannels('redlock:lock'),

@@ -11,8 +11,15 @@
 
 const { showSetting, mistypedInstance, unusableInstance } = require('../errors');
 const { isArray, isThere } = require('../foreign');
-const { SERVER_PORT, functionFor, kindOf, readComparable } = require('./addresses');
-const { readList, readNatMap, readNode } = require('./addresses');
+const {
+  SERVER_PORT,
+  functionFor,
+  kindOf,
+  readComparable,
+  readList,
+  readNatMap,
+  readNode,
+} = require('./addresses');
 const { readServer, judgeUnknown } = require('./server');
 
 /**

@@ -48,7 +48,7 @@ function tellVote(event, addresses) {
     ...{ vote, ms, attempt, late, trace },
   };
   if (code !== undefined && message !== undefined) {
-    // Not a client's own error, which has its command's arguments.
+    // Not a client's own error, which may have a command's arguments.
     told.error = new InstanceError({ code, reply, message }, operation, instance, address);
   }
   if (trace) show(trace, told, addresses);

@@ -52,6 +52,20 @@ fn a_replica_is_given_up_wherever_its_servers_say_that_it_is_one() {
     }
 }
 
+/// Whichever master that sentinel names.
+fn master_by(sentinel: &Fake) -> Config {
+    Config::new(Endpoint::Sentinel(Sentinels {
+        addresses: vec![Address {
+            host: "127.0.0.1".into(),
+            port: sentinel.port,
+        }],
+        service: "main".into(),
+        username: None,
+        password: None,
+        tls: None,
+    }))
+}
+
 #[test]
 fn a_sentinel_that_says_more_than_it_was_asked_is_dialled_anew() {
     let master = Fake::start(|words| (words[0] == "ROLE").then(|| "-NOPERM no\r\n".into()));
@@ -70,17 +84,7 @@ fn a_sentinel_that_says_more_than_it_was_asked_is_dialled_anew() {
         })
     });
     run(async {
-        let sentinels = Sentinels {
-            addresses: vec![Address {
-                host: "127.0.0.1".into(),
-                port: sentinel.port,
-            }],
-            service: "main".into(),
-            username: None,
-            password: None,
-            tls: None,
-        };
-        let asker = Asker::ready(Config::new(Endpoint::Sentinel(sentinels))).await;
+        let asker = Asker::ready(master_by(&sentinel)).await;
         until("the sentinel to be asked again", || {
             sentinel.heard("main").len() == 3
         })
@@ -98,19 +102,9 @@ fn a_master_whose_name_has_the_password_in_it_is_dialled_and_its_name_is_not_sho
         (words[0] == "SENTINEL").then(|| "*2\r\n$15\r\nhunter2.invalid\r\n$4\r\n6379\r\n".into())
     });
     run(async {
-        let sentinels = Sentinels {
-            addresses: vec![Address {
-                host: "127.0.0.1".into(),
-                port: sentinel.port,
-            }],
-            service: "main".into(),
-            username: None,
-            password: None,
-            tls: None,
-        };
         let config = Config {
             password: Some(String::from("hunter2").into()),
-            ..Config::new(Endpoint::Sentinel(sentinels))
+            ..master_by(&sentinel)
         };
         let asker = Asker::open(config);
         asker.ask(0, acquire(), "v", &["a"]);
